@@ -1,0 +1,229 @@
+"""The contract between control and data plane: `GatewayConfig` and `Evidence`, as they travel in JSON.
+
+`GatewayConfig` is the key `config.json` of the ConfigMap `<name>-gateway`. `Evidence` is the answer to
+`GET /-/evidence` on a gateway's admin port. Both are strict: a document that does not parse is refused whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+CONFIG_VERSION = 1
+CONFIG_KEY = "config.json"
+BASIS_POINTS = 10_000
+
+# Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
+CONFIG_DIR = "/etc/claude-operator/config"
+UPSTREAM_KEY_FILE = "/etc/claude-operator/upstream/api-key"
+ENV_DIR = "/etc/claude-operator/env"
+CLIENT_DIR = "/etc/claude-operator/client"
+CLIENT_KEY = "ANTHROPIC_API_KEY"
+CLIENT_PREVIOUS_KEY = "ANTHROPIC_API_KEY_PREVIOUS"
+CLIENT_URL = "ANTHROPIC_BASE_URL"
+
+SERVICE_PORT = 8080
+ADMIN_PORT = 9090
+
+Merge = Literal["Replace", "Prepend", "Append"]
+Role = Literal["stable", "canary"]
+
+
+class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """A strict camelCase JSON document."""
+
+
+class Overrides(_Wire):
+    """How a revision's lists meet what the client sent; scalars: the revision wins."""
+
+    system: Merge = "Replace"
+    tools: Merge = "Replace"
+
+
+class Arm(_Wire):
+    """A revision as the gateway serves it. `weight` is in basis points of new conversations."""
+
+    revision: str
+    role: Role
+    weight: int
+    request: dict[str, Any]
+    """Messages API fields, without `betas`; `authorization_token` values may be `$(NAME)`."""
+    betas: list[str] = []
+    subagents: dict[str, dict[str, Any]] = {}
+    """Overlay on `request` by name, chosen by the header `x-claude-subagent`; may hold its own `betas`."""
+    overrides: Overrides = Overrides()
+
+
+class Auth(_Wire):
+    """How clients prove themselves. ApiKey: the client Secret; Passthrough: their own Claude API key; None: nobody asks."""
+
+    type: Literal["ApiKey", "Passthrough", "None"] = "ApiKey"
+
+
+class Timeouts(_Wire):
+    """Seconds. `idle` is the longest silence of an upstream response, `total` its longest life."""
+
+    connect: float = 5.0
+    idle: float = 120.0
+    total: float = 600.0
+
+
+class Upstream(_Wire):
+    """The Messages API that this deployment speaks to."""
+
+    base_url: str = msgspec.field(name="baseURL", default="https://api.anthropic.com")
+    timeouts: Timeouts = Timeouts()
+
+
+class Settled(_Wire):
+    """How the last ended rollout ended: a fact that outlives a lost status write."""
+
+    revision: str
+    attempt: int
+    outcome: str
+    reason: str
+    message: str = ""
+
+
+class Deployment(_Wire):
+    """Whose config this is. `uid` salts the cohorts."""
+
+    name: str
+    namespace: str
+    uid: str
+
+
+class GatewayConfig(_Wire):
+    """One deployment's traffic, whole: an empty `arms` answers 503 until a first revision may serve."""
+
+    generation: int
+    deployment: Deployment
+    arms: list[Arm] = []
+    auth: Auth = Auth()
+    upstream: Upstream = Upstream()
+    env: list[str] = []
+    """Names that `$(NAME)` may refer to; each is a file below `ENV_DIR`."""
+    surfaces: list[str] = []
+    settled: Settled | None = None
+    version: Literal[1] = 1
+
+    def arm(self, role: Role) -> Arm | None:
+        """The arm of a role, if there is one."""
+        return next((arm for arm in self.arms if arm.role == role), None)
+
+
+def parse_config(data: bytes | str) -> GatewayConfig:
+    """Read and check a config document; raises `ValueError` naming the field that is wrong."""
+    try:
+        config = msgspec.json.decode(data, type=GatewayConfig)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"gateway config: {error}") from error
+    names = [arm.revision for arm in config.arms]
+    if len(set(names)) != len(names):
+        raise ValueError(f"gateway config: a revision stands twice in arms: {', '.join(names)}")
+    roles = [arm.role for arm in config.arms]
+    if len(set(roles)) != len(roles):
+        raise ValueError("gateway config: arms holds two arms of one role")
+    if config.arms and sum(arm.weight for arm in config.arms) != BASIS_POINTS:
+        raise ValueError(f"gateway config: the arms' weights must add up to {BASIS_POINTS} basis points")
+    if any(not 0 <= arm.weight <= BASIS_POINTS for arm in config.arms):
+        raise ValueError(f"gateway config: a weight is outside 0 to {BASIS_POINTS} basis points")
+    return config
+
+
+def dump_config(config: GatewayConfig) -> str:
+    """The document as it is stored: stable key order, so equal configs are equal text."""
+    return msgspec.json.encode(config, order="sorted").decode()
+
+
+# ------------------------------------------------------------------------------------------- evidence
+
+OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
+"""What became of a counted request.
+
+`error`: upstream 4xx or 5xx, failed connection, timeout, `event: error`, or a stream without message_stop.
+`overload`: upstream 429 or 529. `refused`: turned away by the gateway itself. `canceled`: the client went away.
+"""
+
+CacheState = Literal["read", "write", "none"]
+PINNED = "pinned"
+
+
+class Histogram(_Wire):
+    """Sums of a positive quantity: plain, of natural logarithms and of their squares, with ×1.25 buckets.
+
+    `buckets[i]` counts values v with floor(ln(v) / ln 1.25) == i, keys as decimal strings, e.g. {"-3": 7}.
+    """
+
+    count: int = 0
+    sum: float = 0.0
+    sum_sq: float = 0.0
+    ln_sum: float = 0.0
+    ln_sum_sq: float = 0.0
+    buckets: dict[str, int] = {}
+
+
+class Counters(_Wire):
+    """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts."""
+
+    requests: int = 0
+    outcomes: dict[str, int] = {}
+    """By outcome; the outcomes add up to `requests`."""
+    stop_reasons: dict[str, int] = {}
+    """By `stop_reason` of complete responses; `refusal` is a refusal by the model."""
+    ttft: Histogram = Histogram()
+    """Seconds to the first byte of content, streamed responses only."""
+    duration: Histogram = Histogram()
+    """Seconds of the whole exchange."""
+    cost: Histogram = Histogram()
+    """US dollars at list price."""
+    tokens: dict[str, int] = {}
+    """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
+
+
+class Stratum(_Wire):
+    """Counters of requests that are alike before their outcome is known (surface), and by cache state."""
+
+    revision: str
+    role: Role
+    surface: str
+    """A surface named in the config, `other`, or `pinned` for requests that chose their revision."""
+    cache: CacheState
+    counters: Counters
+
+
+class GenerationEvidence(_Wire):
+    """What was counted while one config generation was in force."""
+
+    generation: int
+    strata: list[Stratum] = []
+
+
+class Evidence(_Wire):
+    """One gateway process's counts. A new `boot_id` starts from zero."""
+
+    boot_id: str
+    config_generation: int
+    """The generation being served now."""
+    uptime: float
+    """Seconds since boot."""
+    generations: list[GenerationEvidence] = []
+    """The last four, oldest first."""
+    config_error: str = ""
+    """Why the newest config was refused, empty when it was not."""
+
+
+def parse_evidence(data: bytes) -> Evidence:
+    """Read an evidence document; raises `ValueError`."""
+    try:
+        return msgspec.json.decode(data, type=Evidence)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"evidence: {error}") from error
+
+
+def json_schemas() -> Mapping[str, Any]:
+    """JSON Schemas of both documents, for the docs and for other implementations."""
+    schemas, components = msgspec.json.schema_components([GatewayConfig, Evidence], ref_template="#/$defs/{name}")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(schemas), "$defs": components}

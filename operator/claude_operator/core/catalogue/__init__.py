@@ -1,0 +1,1 @@
+"""Model table, lifecycle and request validation."""

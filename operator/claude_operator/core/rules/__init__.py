@@ -1,0 +1,1 @@
+"""The rules of one reconcile pass, in order."""

@@ -1,0 +1,1 @@
+"""The eval Job: load a set, ask, grade, compare, report."""

@@ -1,0 +1,1 @@
+"""The data plane: one HTTP hop between applications and the Claude API."""

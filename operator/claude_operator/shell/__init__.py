@@ -1,0 +1,1 @@
+"""The control plane around the core: kopf, queue, I/O."""

@@ -1,0 +1,1 @@
+"""A Claude API to rehearse against."""

@@ -35,14 +35,14 @@ class _Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     """A strict camelCase JSON document."""
 
 
-class Overrides(_Wire):
+class Overrides(_Wire, frozen=True):
     """How a revision's lists meet what the client sent; scalars: the revision wins."""
 
     system: Merge = "Replace"
     tools: Merge = "Replace"
 
 
-class Arm(_Wire):
+class Arm(_Wire, frozen=True):
     """A revision as the gateway serves it. `weight` is in basis points of new conversations."""
 
     revision: str
@@ -56,13 +56,13 @@ class Arm(_Wire):
     overrides: Overrides = Overrides()
 
 
-class Auth(_Wire):
+class Auth(_Wire, frozen=True):
     """How clients prove themselves. ApiKey: the client Secret; Passthrough: their own Claude API key; None: nobody asks."""
 
     type: Literal["ApiKey", "Passthrough", "None"] = "ApiKey"
 
 
-class Timeouts(_Wire):
+class Timeouts(_Wire, frozen=True):
     """Seconds. `idle` is the longest silence of an upstream response, `total` its longest life."""
 
     connect: float = 5.0
@@ -70,14 +70,14 @@ class Timeouts(_Wire):
     total: float = 600.0
 
 
-class Upstream(_Wire):
+class Upstream(_Wire, frozen=True):
     """The Messages API that this deployment speaks to."""
 
     base_url: str = msgspec.field(name="baseURL", default="https://api.anthropic.com")
     timeouts: Timeouts = Timeouts()
 
 
-class Settled(_Wire):
+class Settled(_Wire, frozen=True):
     """How the last ended rollout ended: a fact that outlives a lost status write."""
 
     revision: str
@@ -87,7 +87,7 @@ class Settled(_Wire):
     message: str = ""
 
 
-class Deployment(_Wire):
+class Deployment(_Wire, frozen=True):
     """Whose config this is. `uid` salts the cohorts."""
 
     name: str
@@ -95,7 +95,7 @@ class Deployment(_Wire):
     uid: str
 
 
-class GatewayConfig(_Wire):
+class GatewayConfig(_Wire, frozen=True):
     """One deployment's traffic, whole: an empty `arms` answers 503 until a first revision may serve."""
 
     generation: int
@@ -151,7 +151,7 @@ CacheState = Literal["read", "write", "none"]
 PINNED = "pinned"
 
 
-class Histogram(_Wire):
+class Histogram(_Wire, frozen=True):
     """Sums of a positive quantity: plain, of natural logarithms and of their squares, with ×1.25 buckets.
 
     `buckets[i]` counts values v with floor(ln(v) / ln 1.25) == i, keys as decimal strings, e.g. {"-3": 7}.
@@ -165,7 +165,7 @@ class Histogram(_Wire):
     buckets: dict[str, int] = {}
 
 
-class Counters(_Wire):
+class Counters(_Wire, frozen=True):
     """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts."""
 
     requests: int = 0
@@ -183,7 +183,7 @@ class Counters(_Wire):
     """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
 
 
-class Stratum(_Wire):
+class Stratum(_Wire, frozen=True):
     """Counters of requests that are alike before their outcome is known (surface), and by cache state."""
 
     revision: str
@@ -194,14 +194,14 @@ class Stratum(_Wire):
     counters: Counters
 
 
-class GenerationEvidence(_Wire):
+class GenerationEvidence(_Wire, frozen=True):
     """What was counted while one config generation was in force."""
 
     generation: int
     strata: list[Stratum] = []
 
 
-class Evidence(_Wire):
+class Evidence(_Wire, frozen=True):
     """One gateway process's counts. A new `boot_id` starts from zero."""
 
     boot_id: str

@@ -57,7 +57,7 @@ class Arm(_Wire, frozen=True):
 
 
 class Auth(_Wire, frozen=True):
-    """How clients prove themselves. ApiKey: the client Secret; Passthrough: their own Claude API key; None: nobody asks."""
+    """How clients prove themselves. ApiKey: the client Secret; Passthrough: a Claude API key of their own."""
 
     type: Literal["ApiKey", "Passthrough", "None"] = "ApiKey"
 

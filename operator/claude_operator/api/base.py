@@ -1,0 +1,46 @@
+"""What all resource models share: camelCase, strictness, durations."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+GROUP = "claudeops.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+
+
+class ApiModel(BaseModel):
+    """A camelCase object of the Kubernetes API; unknown fields are refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class WireModel(BaseModel):
+    """An object in the Messages API's own snake_case; unknown fields are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class StatusModel(BaseModel):
+    """A status object: camelCase, tolerant of fields that a newer operator wrote."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+def seconds(duration: str) -> float:
+    """Seconds in a duration such as `1h30m`, `45s` or `500ms`; raises `ValueError`."""
+    if not re.fullmatch(DURATION_PATTERN, duration):
+        raise ValueError(f"not a duration: {duration!r}; write for example 30s, 10m or 1h30m")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))

@@ -1,0 +1,109 @@
+"""Condition types and reasons. Each reason is documented where it stands, and in docs/conditions.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer
+
+from claude_operator.api.base import StatusModel
+
+
+def _seconds(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Type(StrEnum):
+    """Condition types of a ClaudeDeployment, in the order they are shown."""
+
+    READY = "Ready"
+    ACCEPTED = "Accepted"
+    GATEWAY_READY = "GatewayReady"
+    EVAL_PASSED = "EvalPassed"
+    CANARY_HEALTHY = "CanaryHealthy"
+    PROMOTED = "Promoted"
+    MODEL_CURRENT = "ModelCurrent"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is; Events use the same words."""
+
+    # Accepted
+    VALID = "Valid"  # the spec is valid and what it refers to exists
+    INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
+    INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
+    UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric or judge that does not exist yet
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a referenced Secret or key is missing
+    CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"  # a referenced ConfigMap or key is missing
+    EVAL_SET_NOT_FOUND = "EvalSetNotFound"  # spec.evals.setRef is missing, or its data is
+    INVALID_EVAL_SET = "InvalidEvalSet"  # the set cannot be read
+    NAME_TAKEN = "NameTaken"  # an object of a child's name is not ours
+    CONFIG_TOO_LARGE = "ConfigTooLarge"  # stable and candidate together exceed 900 KiB
+    MODEL_REJECTED = "ModelRejected"  # spec.lifecycle refuses new revisions on this model
+    # GatewayReady
+    GATEWAYS_CURRENT = "GatewaysCurrent"  # every ready pod serves the current config
+    ROLLING_OUT = "RollingOut"  # pods are starting or being replaced
+    CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
+    CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
+    # EvalPassed
+    NO_GATE = "NoGate"  # no evals are declared
+    EVAL_PASSED = "EvalPassed"
+    EVAL_FAILED = "EvalFailed"
+    EVAL_RUNNING = "EvalRunning"
+    EVAL_INCONCLUSIVE = "EvalInconclusive"
+    EVAL_ERROR = "EvalError"  # infrastructure: it will be tried again
+    EVAL_NOT_REQUIRED = "EvalNotRequired"  # it did not pass, and evals.required is false
+    # CanaryHealthy
+    NO_CANARY = "NoCanary"
+    WATCHING = "Watching"  # evidence is being collected, none of harm
+    ERRORS_INCREASED = "ErrorsIncreased"
+    REFUSALS_INCREASED = "RefusalsIncreased"
+    NO_TRAFFIC = "NoTraffic"
+    METRICS_UNREACHABLE = "MetricsUnreachable"
+    OVERLOADED = "Overloaded"  # the upstream answers 429 or 529
+    # Promoted
+    PROMOTED = "Promoted"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"  # spec.paused, or a step that waits for a person
+    WAITING_FOR_GATEWAY = "WaitingForGateway"
+    WAITING_FOR_EVAL = "WaitingForEval"
+    WAITING_FOR_EVIDENCE = "WaitingForEvidence"  # a bake that has not seen enough
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    REJECTED = "Rejected"  # the newest spec may not become a revision
+    # ModelCurrent
+    ACTIVE = "Active"
+    LEGACY = "Legacy"
+    DEPRECATED = "Deprecated"
+    RETIRED = "Retired"
+    UNKNOWN_MODEL = "UnknownModel"
+    # Ready
+    SERVING = "Serving"
+    NO_REVISION = "NoRevision"  # no revision has passed its gate yet
+    GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
+    NOT_YET_REPORTED = "NotYetReported"
+    # Events only
+    REVISION_CREATED = "RevisionCreated"
+    ROLLOUT_STARTED = "RolloutStarted"
+    WEIGHT_CHANGED = "WeightChanged"
+    STEP_HELD = "StepHeld"
+    SUPERSEDED = "Superseded"
+    PLAN_FIXED = "PlanFixed"  # strategy was edited in mid-rollout; it concerns the next one
+    ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
+    RETRIED = "Retried"
+    RECOVERED = "Recovered"
+
+
+class Condition(StatusModel):
+    """A Kubernetes condition (meta/v1)."""
+
+    type: str = Field(description="Which question this answers.")
+    status: Literal["True", "False", "Unknown"] = Field(description="The answer.")
+    reason: Annotated[str, Field(max_length=1024)] = Field(description="Why, as one CamelCase word.")
+    message: Annotated[str, Field(max_length=32768)] = Field(default="", description="Why, as a sentence.")
+    observed_generation: int = Field(default=0, description="metadata.generation that this speaks of.")
+    last_transition_time: Annotated[dt.datetime, PlainSerializer(_seconds, return_type=str, when_used="always")] = (
+        Field(description="When status last changed.")
+    )

@@ -1,0 +1,213 @@
+"""The other kinds: ClaudeRevision, ClaudeEvalSet, ClaudeEvalRun, ClaudeModel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+from pydantic.config import JsonDict
+
+from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel
+from claude_operator.api.conditions import Condition
+from claude_operator.api.deployment import KeyRef, Overrides, Subagent, Upstream
+from claude_operator.api.request import Request
+from claude_operator.api.status import Moment
+
+_ANY: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
+AssertType = Literal["equals", "contains", "icontains", "regex", "is-json"]
+Phase = Literal["Pending", "Running", "Passed", "Failed", "Inconclusive", "Error"]
+
+
+class RevisionSpec(ApiModel):
+    """Everything that shapes a request, as it was when the revision was made. Immutable."""
+
+    request: Request = Field(description="Messages API fields, with the texts of promptFrom in system.")
+    subagents: dict[str, Subagent] | None = Field(default=None, description="Overlays by subagent name.")
+    overrides: Overrides | None = Field(default=None, description=Overrides.__doc__)
+
+
+class RevisionStatus(StatusModel):
+    """What became of the revision."""
+
+    state: str = Field(default="Candidate", description="Candidate, Canary, Stable, Failed or Old.")
+    eval: str = Field(default="", description="Phase of its eval run.")
+
+
+class Assert(ApiModel):
+    """One check on an answer."""
+
+    type: AssertType = Field(description="equals, contains, icontains, regex or is-json.")
+    value: str | None = Field(default=None, description="What to compare with; needed by all but is-json.")
+
+
+class EvalTest(ApiModel):
+    """One item: a question and what must hold of the answer."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
+        description="Stable id: pairs the arms' answers."
+    )
+    input: str | None = Field(default=None, description="The user's message. Exactly one of input and messages.")
+    messages: list[dict[str, Any]] | None = Field(
+        default=None, description="A whole conversation, as in the Messages API.", json_schema_extra=_ANY
+    )
+    critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
+    asserts: list[Assert] | None = Field(default=None, alias="assert", description="All must hold.")
+    subagent: str | None = Field(default=None, description="Ask as this subagent.")
+
+
+class EvalTestDefaults(ApiModel):
+    """What items without asserts of their own are checked for."""
+
+    asserts: list[Assert] | None = Field(default=None, alias="assert", description="All must hold.")
+
+
+class EvalDataset(ApiModel):
+    """Items kept in a ConfigMap."""
+
+    config_map_key_ref: KeyRef = Field(description="A ConfigMap key with JSONL, one item a line.")
+
+
+class EvalGate(ApiModel):
+    """The rule that passes or fails a run."""
+
+    pass_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="Floor on the candidate's pass rate."
+    )
+    margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.03, description="How much lower than stable's the pass rate may be, on the same items."
+    )
+
+
+class EvalExecution(ApiModel):
+    """How the questions are asked."""
+
+    max_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Questions in flight.")
+    timeout: Duration = Field(default="120s", description="Longest wait for one answer.")
+
+
+class EvalSetSpec(ApiModel):
+    """A held-out set of questions with known good answers."""
+
+    tests: list[EvalTest] | None = Field(
+        default=None, description="Items in place; at most 200.", json_schema_extra={"maxItems": 200}
+    )
+    dataset: EvalDataset | None = Field(default=None, description="Items kept elsewhere, for larger sets.")
+    default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)
+    gate: EvalGate = Field(default=EvalGate(), description=EvalGate.__doc__)
+    execution: EvalExecution = Field(default=EvalExecution(), description=EvalExecution.__doc__)
+
+
+class EvalSetStatus(StatusModel):
+    """What is known of the set."""
+
+    items: int = Field(default=0, description="Number of items.")
+
+
+class EvalRunSpec(ApiModel):
+    """One run of a set on a revision against a baseline. Immutable."""
+
+    revision: ObjectName = Field(description="The ClaudeRevision on trial.")
+    baseline_revision: ObjectName | None = Field(default=None, description="The ClaudeRevision to compare with.")
+    set_ref: ObjectName = Field(description="The ClaudeEvalSet.")
+    set_hash: str | None = Field(
+        default=None, description="sha256 of the set's content; the run fails when it differs."
+    )
+    upstream: Upstream = Field(default=Upstream(), description="Where the questions are asked.")
+    deployment: ObjectName | None = Field(default=None, description="The ClaudeDeployment that this run gates.")
+    attempt: Annotated[int, Field(ge=1)] = Field(default=1, description="Attempt number.")
+
+
+class Scores(StatusModel):
+    """What an arm achieved."""
+
+    items: int = Field(default=0, description="Items asked.")
+    passed: int = Field(default=0, description="Items that passed.")
+    pass_rate: float = Field(default=0.0, description="Share that passed.")
+    refused: int = Field(default=0, description="Answers that were refusals.")
+    input_tokens: int = Field(default=0, description="All input tokens, cached ones included.")
+    output_tokens: int = Field(default=0, description="Output tokens.")
+    cost_usd: float | None = Field(default=None, alias="costUSD", description="At list price.")
+
+
+class FailedItem(StatusModel):
+    """An item that the candidate failed. Answers are not kept."""
+
+    id: str = Field(description="The item.")
+    critical: bool = Field(default=False, description="Whether it must pass.")
+    assertion: str = Field(default="", description="The first check that did not hold.")
+    baseline_passed: bool | None = Field(default=None, description="Whether stable passed it.")
+
+
+class EvalRunStatus(StatusModel):
+    """The run's result; `phase` is the only authority."""
+
+    phase: Phase = Field(default="Pending", description="Pending, Running, Passed, Failed, Inconclusive or Error.")
+    reason: str = Field(default="", description="Why, as one word.")
+    message: str = Field(default="", description="Why, as a sentence with the scores.")
+    done: int = Field(default=0, description="Items finished.")
+    total: int = Field(default=0, description="Items in the set.")
+    candidate: Scores | None = Field(default=None, description="The revision's scores.")
+    baseline: Scores | None = Field(default=None, description="The baseline's scores on the same items.")
+    better: int = Field(default=0, description="Items that only the candidate passed.")
+    worse: int = Field(default=0, description="Items that only the baseline passed.")
+    failed_items: list[FailedItem] = Field(default=[], description="The first twenty, critical ones first.")
+    started_at: Moment | None = Field(default=None, description="When the Job began.")
+    finished_at: Moment | None = Field(default=None, description="When it ended.")
+    attempts: int = Field(default=0, description="Jobs made for this run.")
+    retry_at: Moment | None = Field(default=None, description="When a run in phase Error is tried again.")
+    conditions: list[Condition] = Field(default=[], description="Complete, for kubectl wait.")
+
+
+class ModelPrices(ApiModel):
+    """US dollars per million tokens, list price."""
+
+    input: float = Field(description="Uncached input.")
+    output: float = Field(description="Output.")
+    cache_write5m: float | None = Field(default=None, description="Cache write with a 5 minute life.")
+    cache_write1h: float | None = Field(default=None, description="Cache write with a 1 hour life.")
+    cache_read: float | None = Field(default=None, description="Cache read.")
+
+
+class ModelSpec(ApiModel):
+    """What is known of a model; from the shipped catalogue."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(description="Model id, as in requests.")
+    aliases: list[str] | None = Field(default=None, description="Other ids that mean the same.")
+    line: str | None = Field(default=None, description="haiku, sonnet, opus, fable or mythos.")
+    generation: str | None = Field(default=None, description="For example 5.5.")
+    state: str | None = Field(
+        default=None, description="State that the documentation gives, if it overrides the dates."
+    )
+    released_at: str | None = Field(default=None, description="Date of release.")
+    legacy_at: str | None = Field(default=None, description="Date since which a newer generation exists.")
+    deprecated_at: str | None = Field(default=None, description="Date of deprecation.")
+    retires_at: str | None = Field(default=None, description="Date of retirement.")
+    not_retired_before: str | None = Field(default=None, description="Earliest date of retirement that was promised.")
+    replacement: str | None = Field(default=None, description="What to use instead.")
+    prices_usd_per_m_tok: ModelPrices | None = Field(
+        default=None, alias="pricesUSDPerMTok", description=ModelPrices.__doc__
+    )
+    context_tokens: int | None = Field(default=None, description="Size of the context window.")
+    max_output_tokens: int | None = Field(default=None, description="Largest max_tokens.")
+    cache_min_tokens: int | None = Field(default=None, description="Shortest prefix that is cached.")
+    effort_levels: list[str] | None = Field(default=None, description="Accepted output_config.effort.")
+    thinking_types: list[str] | None = Field(default=None, description="Accepted thinking.type.")
+    forced_tool_choice_ok: bool | None = Field(
+        default=None, description="Whether tool_choice any and tool are accepted."
+    )
+    prefill_ok: bool | None = Field(default=None, description="Whether the last message may be the assistant's.")
+    sampling_on20230601: str | None = Field(
+        default=None, alias="samplingOn20230601", description="Sampling parameters accepted on that API version."
+    )
+    inference_geo_ok: bool | None = Field(default=None, description="Whether inference_geo is accepted.")
+    fast_mode: str | None = Field(default=None, description="Availability of speed: fast.")
+    extra: dict[str, Any] | None = Field(default=None, description="Further catalogue fields.", json_schema_extra=_ANY)
+
+
+class ModelObjectStatus(StatusModel):
+    """Where the model is in its life today."""
+
+    lifecycle: str = Field(default="Unknown", description="Active, Legacy, Deprecated, Retired or Unknown.")
+    days_left: int | None = Field(default=None, description="Days until retirement.")
+    replacement: str | None = Field(default=None, description="What to use instead.")
+    message: str = Field(default="", description="The same as a sentence.")

@@ -1,0 +1,118 @@
+"""Where a model stands in its life on a given day: Active, Legacy, Deprecated, Retired."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from enum import StrEnum
+
+from claude_operator.core.catalogue.spec import from_spec, kubernetes_name, to_spec
+from claude_operator.core.catalogue.table import Model, newest
+
+__all__ = ["Lifecycle", "LifecycleState", "from_spec", "kubernetes_name", "state", "to_spec"]
+
+
+class Lifecycle(StrEnum):
+    """The documentation's four states, and Unknown for a model that nothing is known of."""
+
+    ACTIVE = "Active"
+    LEGACY = "Legacy"
+    DEPRECATED = "Deprecated"
+    RETIRED = "Retired"
+    UNKNOWN = "Unknown"
+
+    @property
+    def api(self) -> str:
+        """The Models API's word; it knows no legacy, and what is unknown is not listed there."""
+        return {Lifecycle.DEPRECATED: "deprecated", Lifecycle.RETIRED: "retired"}.get(self, "active")
+
+
+@dataclass(frozen=True, slots=True)
+class LifecycleState:
+    """A model's state on one day; `days_left` is negative while retirement is overdue."""
+
+    lifecycle: Lifecycle
+    retires_at: datetime.date | None = None
+    days_left: int | None = None
+    replacement: str | None = None
+    overdue: bool = False
+    not_retired_before: datetime.date | None = None
+
+    def sentence(self, model_id: str) -> str:
+        """The state as a sentence for people, without a full stop."""
+        use = f"; use {self.replacement}" if self.replacement else ""
+        match self.lifecycle:
+            case Lifecycle.UNKNOWN:
+                return f"{model_id} is not in the catalogue, so its lifecycle is unknown"
+            case Lifecycle.RETIRED:
+                since = f" since {self.retires_at}" if self.retires_at else ""
+                return f"{model_id} is Retired{since}: requests for it fail{use}"
+            case Lifecycle.DEPRECATED:
+                return f"{model_id} is Deprecated: {self._retirement()}{use}"
+            case Lifecycle.LEGACY:
+                newer = f": {self.replacement} is newer" if self.replacement else ""
+                return f"{model_id} is Legacy{newer}{self._promise()}"
+            case Lifecycle.ACTIVE:
+                return f"{model_id} is Active{self._promise()}"
+
+    def _retirement(self) -> str:
+        if self.retires_at is None or self.days_left is None:
+            return "no retirement date is set"
+        if self.overdue:
+            return f"retirement was due {self.retires_at} ({_days(-self.days_left)} ago)"
+        return f"retires {self.retires_at} (in {_days(self.days_left)})"
+
+    def _promise(self) -> str:
+        return f"; not retired before {self.not_retired_before}" if self.not_retired_before else ""
+
+
+def state(model: Model | None, today: datetime.date) -> LifecycleState:
+    """The state of a model on a day.
+
+    A stated state wins over the dates: the Models API documents that a past date on a deprecated model
+    means overdue, not retired. Else the dates decide: Retired from `retires` on, Deprecated from `deprecated` on,
+    Legacy from the release of a newer generation of the same line on, Active before.
+    """
+    if model is None or (model.released is not None and today < model.released):
+        return LifecycleState(Lifecycle.UNKNOWN)
+    lifecycle = _lifecycle(model, today)
+    left = (model.retires - today).days if model.retires else None
+    match lifecycle:
+        case Lifecycle.DEPRECATED:
+            overdue = left is not None and left <= 0
+            return LifecycleState(lifecycle, model.retires, left, model.replacement, overdue)
+        case Lifecycle.RETIRED:
+            return LifecycleState(lifecycle, model.retires, 0, model.replacement)
+        case Lifecycle.LEGACY:
+            replacement = model.replacement or _newer(model, today)
+            return LifecycleState(lifecycle, None, None, replacement, not_retired_before=_ahead(model, today))
+        case _:
+            return LifecycleState(lifecycle, not_retired_before=_ahead(model, today))
+
+
+def _lifecycle(model: Model, today: datetime.date) -> Lifecycle:
+    if model.stated:
+        return Lifecycle(model.stated)
+    if model.retires and today >= model.retires:
+        return Lifecycle.RETIRED
+    if model.deprecated and today >= model.deprecated:
+        return Lifecycle.DEPRECATED
+    if model.superseded and today >= model.superseded:
+        return Lifecycle.LEGACY
+    return Lifecycle.ACTIVE
+
+
+def _newer(model: Model, today: datetime.date) -> str | None:
+    """The newest model of the same line, if that is another one."""
+    other = newest(model.line, today)
+    return other.id if other and other.id != model.id else None
+
+
+def _ahead(model: Model, today: datetime.date) -> datetime.date | None:
+    """The promised date, while it is still to come."""
+    promised = model.not_retired_before
+    return promised if promised and promised > today else None
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"

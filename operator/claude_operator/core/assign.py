@@ -1,0 +1,115 @@
+"""Which arm answers a conversation: pure, the same in every gateway replica, and kept by every later request.
+
+A conversation's cohort is permanent. A canary owns the cohorts whose rank in a permutation of its own lies below its
+weight: a growing weight only adds conversations, and the next canary begins with other people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b, shake_256
+from typing import Any
+
+import msgspec
+
+from claude_operator.api.gateway import BASIS_POINTS
+
+__all__ = ["assignment_key", "cohort", "in_canary", "metadata_user_id", "rank"]
+
+_WORD = 8  # bytes of a hash that stand for one number
+
+
+class _Turn(msgspec.Struct):
+    role: str
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+_turns = msgspec.json.Decoder(list[_Turn])
+_metadata = msgspec.json.Decoder(_Metadata)
+
+
+def cohort(uid: str, key: str) -> int:
+    """The cohort, 0 to 9999, of an assignment key in the deployment with this UID."""
+    digest = blake2b(f"{uid}\0{key}".encode("utf-8", "surrogatepass"), digest_size=_WORD).digest()
+    return int.from_bytes(digest) % BASIS_POINTS
+
+
+@lru_cache(maxsize=64)
+def rank(seed: str) -> Sequence[int]:
+    """The rank of every cohort in a permutation of 0..9999 drawn from `seed`, a canary's revision name (2 ms once)."""
+    stream = shake_256(seed.encode()).digest(_WORD * BASIS_POINTS)
+    order = sorted(range(BASIS_POINTS), key=lambda number: (stream[_WORD * number : _WORD * (number + 1)], number))
+    ranks = [0] * BASIS_POINTS
+    for position, number in enumerate(order):
+        ranks[number] = position
+    return tuple(ranks)
+
+
+def in_canary(uid: str, key: str, canary_revision: str, weight: int) -> bool:
+    """Whether the canary at `weight` basis points answers the conversation `key`."""
+    return rank(canary_revision)[cohort(uid, key)] < weight
+
+
+def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller: str) -> str | None:
+    """What a request's conversation is known by, None where the gateway has to draw.
+
+    The session header, else `metadata.user_id`, else for a request with an assistant turn the caller's key with the
+    first user message. A first turn without a name is drawn: equal questions of many people are not one conversation.
+    """
+    if session:
+        return f"session:{session}"
+    if user := metadata_user_id(body):
+        return f"user:{user}"
+    opening = _opening(body)
+    if opening is None:
+        return None
+    secret = blake2b(caller.encode("utf-8", "surrogatepass") + b"\0" + opening, digest_size=16)
+    return f"conversation:{secret.hexdigest()}"
+
+
+def metadata_user_id(body: Mapping[str, msgspec.Raw]) -> str | None:
+    """`metadata.user_id` as the client sent it, None where there is none."""
+    raw = body.get("metadata")
+    if raw is None:
+        return None
+    try:
+        return _metadata.decode(raw).user_id
+    except msgspec.MsgspecError:
+        return None
+
+
+def _opening(body: Mapping[str, msgspec.Raw]) -> bytes | None:
+    """The first user message of a conversation that has an assistant turn, in a form that later turns repeat."""
+    raw = body.get("messages")
+    if raw is None:
+        return None
+    try:
+        turns = _turns.decode(raw)
+        if not any(turn.role == "assistant" for turn in turns):
+            return None
+        first = next((turn for turn in turns if turn.role == "user"), None)
+        return (
+            None if first is None else msgspec.json.encode(_plain(msgspec.json.decode(first.content)), order="sorted")
+        )
+    except msgspec.MsgspecError:
+        return None
+
+
+def _plain(content: Any) -> Any:
+    """Content without what clients change from turn to turn: the string form and the place of cache breakpoints."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if isinstance(content, list):
+        return [_without_breakpoint(block) for block in content]
+    return content
+
+
+def _without_breakpoint(block: Any) -> Any:
+    if not isinstance(block, dict):
+        return block
+    return {name: value for name, value in block.items() if name != "cache_control"}

@@ -1,0 +1,103 @@
+"""Cache breakpoints of one request: at most four, and those of an hour before those of five minutes.
+
+Order of the prefix: tools, system, messages; an automatic breakpoint (top-level `cache_control`) is the last of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+__all__ = ["LIMIT", "MARKER", "Mark", "breakpoint_ttl", "kept_marks", "message_marks"]
+
+LIMIT = 4
+MARKER = b"cache_control"
+_HOUR = "1h"
+
+
+class Mark(NamedTuple):
+    """A breakpoint: the field and the place in it, how long its entry lives, and whether the revision set it."""
+
+    where: str
+    place: int
+    ttl: str
+    ours: bool
+
+    @property
+    def label(self) -> str:
+        """The name that `x-claude-overridden` gives it."""
+        return "cache_control" if self.where == "cache_control" else f"{self.where}[{self.place}].cache_control"
+
+
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Block(msgspec.Struct):
+    cache_control: dict[str, Any] | None = None
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_messages = msgspec.json.Decoder(list[_Message])
+_blocks = msgspec.json.Decoder(list[_Block])
+
+
+def breakpoint_ttl(control: Any) -> str | None:
+    """The ttl of a `cache_control` value (the API's default is 5m), None where it marks nothing."""
+    return str(control.get("ttl") or "5m") if isinstance(control, dict) else None
+
+
+def kept_marks(marks: Sequence[Mark], *, last_is_marked: bool = False) -> list[Mark]:
+    """What stays of `marks`, given in prefix order. Only the revision's are given up, its earliest first.
+
+    `last_is_marked`: the last message block carries a breakpoint; the revision's automatic one would fall on it.
+    """
+    kept = [mark for mark in marks if not (mark.ours and mark.where == "cache_control" and last_is_marked)]
+    kept = [mark for number, mark in enumerate(kept) if not (_after_short(kept[:number]) and mark.ours and _long(mark))]
+    kept = [
+        mark
+        for number, mark in enumerate(kept)
+        if not (mark.ours and not _long(mark) and any(map(_long, kept[number + 1 :])))
+    ]
+    while len(kept) > LIMIT and any(mark.ours for mark in kept):
+        kept.remove(next(mark for mark in kept if mark.ours))
+    return kept
+
+
+def _long(mark: Mark) -> bool:
+    return mark.ttl == _HOUR
+
+
+def _after_short(earlier: Sequence[Mark]) -> bool:
+    """Whether the client set a five-minute breakpoint before: it stays, so no hour of ours may follow."""
+    return any(not mark.ours and not _long(mark) for mark in earlier)
+
+
+def message_marks(raw: msgspec.Raw | None) -> tuple[list[Mark], bool]:
+    """The breakpoints in `messages`, and whether the last block of all carries one. Unreadable messages have none."""
+    if raw is None or MARKER not in bytes(raw):
+        return [], False
+    ttls: list[str] = []
+    last = False
+    try:
+        for message in _messages.decode(raw):
+            last = _collect(message.content, ttls)
+    except msgspec.MsgspecError:
+        return [], False
+    return [Mark("messages", number, ttl, False) for number, ttl in enumerate(ttls)], last
+
+
+def _collect(content: msgspec.Raw, ttls: list[str]) -> bool:
+    """Add the ttls of a content list in order; returns whether its last block carries one."""
+    data = bytes(content)
+    if MARKER not in data or not data.startswith(b"["):
+        return False
+    ttl = None
+    for block in _blocks.decode(data):
+        _collect(block.content, ttls)
+        ttl = breakpoint_ttl(block.cache_control)
+        if ttl:
+            ttls.append(ttl)
+    return ttl is not None

@@ -1,0 +1,73 @@
+"""What is known of one call, gathered while it runs and settled when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from claude_operator.api.gateway import PINNED, Role
+from claude_operator.gateway.plan import Choice, Plan
+from claude_operator.gateway.sse import Facts, SseRelay
+
+__all__ = ["Call"]
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. Times are seconds of a monotonic clock; `sent` and `first_content` are 0 until they happen."""
+
+    method: str
+    path: str
+    began: float
+    plan: Plan | None
+    request_id: str = ""
+    status: int = 0
+    outcome: str = ""
+    error: str = ""
+    choice: Choice | None = None
+    counted: bool = False
+    """Whether it is a `POST /v1/messages`, the only kind that is evidence."""
+    model: str = ""
+    model_label: str = ""
+    stream: bool = False
+    surface: str = "other"
+    subagent: str = ""
+    session_id: str = ""
+    user_id: str = ""
+    attempt: str = ""
+    overridden: tuple[str, ...] = ()
+    facts: Facts = field(default_factory=Facts)
+    relay: SseRelay | None = None
+    received: float = 0.0
+    sent: float = 0.0
+    first_content: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def revision(self) -> str:
+        """The revision that answered, empty before one was chosen."""
+        return self.choice.arm.arm.revision if self.choice else ""
+
+    @property
+    def role(self) -> Role | None:
+        """Its role."""
+        return self.choice.arm.arm.role if self.choice else None
+
+    @property
+    def stratum(self) -> str:
+        """The surface it counts under."""
+        return PINNED if self.choice and self.choice.pinned else self.surface
+
+    @property
+    def ttft(self) -> float | None:
+        """Seconds to the first content of a stream."""
+        return self.first_content - self.began if self.first_content else None
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the whole exchange."""
+        return max(self.ended - self.began, 1e-6)
+
+    @property
+    def overhead(self) -> float | None:
+        """Seconds between the request's last byte and its leaving for the upstream."""
+        return self.sent - self.received if self.sent and self.received else None

@@ -1,0 +1,127 @@
+"""claude-operator gateway: the options, and the loop it runs on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from claude_operator.api.gateway import (
+    ADMIN_PORT,
+    CLIENT_DIR,
+    CONFIG_DIR,
+    CONFIG_KEY,
+    ENV_DIR,
+    SERVICE_PORT,
+    UPSTREAM_KEY_FILE,
+)
+from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.log import Log
+from claude_operator.gateway.service import Service, Settings
+from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    source = parser.add_argument_group("config", "one of the two")
+    one = source.add_mutually_exclusive_group(required=True)
+    one.add_argument("--config", type=Path, metavar="FILE", help="serve this config.json, and follow its changes")
+    one.add_argument("--configmap", metavar="NAME", help="serve this ConfigMap's key config.json (in a pod)")
+    source.add_argument("--namespace", help="of the ConfigMap; default: the pod's own")
+    source.add_argument(
+        "--config-dir", type=Path, default=Path(CONFIG_DIR), help="the ConfigMap as a mount, read until the first list"
+    )
+    listen = parser.add_argument_group("ports")
+    listen.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")  # noqa: S104
+    listen.add_argument("--port", type=int, default=SERVICE_PORT, help="for clients (default: %(default)s)")
+    listen.add_argument(
+        "--admin-port", type=int, default=ADMIN_PORT, help="for evidence, metrics and probes (default: %(default)s)"
+    )
+    keys = parser.add_argument_group("credentials", "files, read again when they change")
+    keys.add_argument(
+        "--upstream-key-file",
+        type=Path,
+        default=Path(UPSTREAM_KEY_FILE),
+        help="the Claude API key (default: %(default)s; with --config also the variable ANTHROPIC_API_KEY)",
+    )
+    keys.add_argument(
+        "--env-dir",
+        type=Path,
+        default=Path(ENV_DIR),
+        help="a file for each $(NAME) (default: %(default)s; with --config also variables of the config's env)",
+    )
+    keys.add_argument(
+        "--client-dir",
+        type=Path,
+        default=Path(CLIENT_DIR),
+        help="ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_PREVIOUS, the keys of clients (default: %(default)s)",
+    )
+    parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=30.0,
+        help="after SIGTERM, the longest wait for calls in flight (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--settle-seconds",
+        type=float,
+        default=3.0,
+        help="of these, how long new connections are still taken while Endpoints follow (default: %(default)g)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT. 0 after a drain, 1 where it cannot start."""
+    log = Log(sys.stdout, args.log_format)
+    log.adopt(logging.getLogger())
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(args, log))
+    except (OSError, RuntimeError) as error:
+        log.event("cannot start", "error", reason=str(error))
+        return 1
+    return 0
+
+
+async def _serve(args: argparse.Namespace, log: Log) -> None:
+    settings = Settings(args.host, args.port, args.admin_port, args.drain_seconds, args.settle_seconds)
+    service = Service(settings, _source(args, log), _files(args), log)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.stop)
+    await service.run()
+
+
+def _source(args: argparse.Namespace, log: Log) -> Source:
+    if args.config:
+        return FileSource(args.config, log)
+    server = ApiServer.of_pod()
+    namespace = args.namespace or server.namespace()
+    return ConfigMapSource(namespace, args.configmap, server, args.config_dir / CONFIG_KEY, log)
+
+
+def _files(args: argparse.Namespace) -> CredentialFiles:
+    """In a pod the files alone count; on a laptop variables stand in for what is missing."""
+    variables = os.environ if args.config else {}
+    return CredentialFiles(
+        upstream_key=args.upstream_key_file,
+        env=args.env_dir,
+        client=args.client_dir,
+        fallback_key=variables.get("ANTHROPIC_API_KEY"),
+        fallback_env=variables,
+    )
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists (not on Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

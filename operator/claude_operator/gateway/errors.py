@@ -1,0 +1,62 @@
+"""The gateway's own errors, in the API's envelope.
+
+Refused            the gateway turns a request away itself
+UpstreamFailed     no answer, or one that broke off
+  UpstreamTimeout  it took too long to connect, was silent for too long, or lived too long
+ClientGone         the client closed its connection
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+__all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelope", "error_event", "new_request_id"]
+
+
+class Refused(Exception):  # noqa: N818  (an answer, not a fault)
+    """Answered by the gateway itself with `status` and the API's `error.type`."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+
+
+class UpstreamFailed(Exception):  # noqa: N818
+    """The upstream gave no answer, or one that broke off. The message holds nothing of the exchange itself."""
+
+    status = 502
+    kind = "api_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UpstreamTimeout(UpstreamFailed):
+    """One of the config's timeouts ran out."""
+
+    status = 504
+    kind = "timeout_error"
+
+
+class ClientGone(Exception):  # noqa: N818
+    """The client closed its connection; there is nobody to answer."""
+
+
+def new_request_id() -> str:
+    """An id in the API's form for an answer that the gateway gives itself."""
+    return f"req_{secrets.token_hex(12)}"
+
+
+def envelope(kind: str, message: str, request_id: str) -> bytes:
+    """The API's error body."""
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+
+
+def error_event(kind: str, message: str, request_id: str) -> bytes:
+    """The same as the last event of a stream."""
+    return b"event: error\ndata: " + envelope(kind, message, request_id) + b"\n\n"

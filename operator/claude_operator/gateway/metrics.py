@@ -1,0 +1,96 @@
+"""What `GET /metrics` shows: OpenTelemetry's GenAI names where one exists, `claude_gateway_*` elsewhere."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from claude_operator.gateway.call import Call
+
+__all__ = ["Metrics"]
+
+_ARM = ("revision", "arm", "model")
+_DURATION = tuple(0.01 * 2**power for power in range(17))  # OpenTelemetry's, on to 655 s: agents think for long
+_FIRST_CHUNK = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
+    *(1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0),
+)
+_TOKENS = tuple(4.0**power for power in range(14))
+_OVERHEAD = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25)
+_KINDS = {
+    "input": "input",
+    "output": "output",
+    "cacheRead": "cache_read",
+    "cacheWrite5m": "cache_write_5m",
+    "cacheWrite1h": "cache_write_1h",
+}
+
+
+class Metrics:
+    """The gateway's instruments. `model` is the one that the revision declares, so clients add no series."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.duration = Histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "Seconds from the request's arrival to its last byte.",
+            (*_ARM, "outcome"),
+            buckets=_DURATION,
+            registry=registry,
+        )
+        self.first_chunk = Histogram(
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            "Seconds to the first content of a streamed answer.",
+            _ARM,
+            buckets=_FIRST_CHUNK,
+            registry=registry,
+        )
+        self.token_usage = Histogram(
+            "gen_ai_client_token_usage",
+            "Tokens of a call; input includes what was read from and written to the cache.",
+            (*_ARM, "gen_ai_token_type"),
+            buckets=_TOKENS,
+            registry=registry,
+        )
+        self.requests = self._counter("requests", "Calls of POST /v1/messages.", *_ARM, "surface", "outcome")
+        self.stop_reasons = self._counter("stop_reasons", "Complete answers by stop_reason.", *_ARM, "stop_reason")
+        self.tokens = self._counter("tokens", "Tokens by kind; input excludes the cache.", *_ARM, "kind")
+        self.cost = self._counter("cost_usd", "US dollars at list price.", *_ARM)
+        self.refused = self._counter("refused", "Calls that the gateway turned away itself.", "status")
+        self.config_errors = self._counter("config_errors", "Configs that were refused.")
+        self.overhead = Histogram(
+            "claude_gateway_overhead_seconds",
+            "Seconds between a request's last byte and its leaving for the upstream.",
+            ("revision", "arm"),
+            buckets=_OVERHEAD,
+            registry=registry,
+        )
+        self.in_flight = Gauge("claude_gateway_in_flight", "Calls being answered.", registry=registry)
+        self.generation = Gauge("claude_gateway_config_generation", "The config being served.", registry=registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"claude_gateway_{name}", help_text, labels, registry=self.registry)
+
+    def record(self, call: Call, tokens: dict[str, int], cost: float | None) -> None:
+        """Take in an ended `POST /v1/messages` that an arm answered."""
+        labels = (call.revision, call.role or "", call.model_label)
+        self.duration.labels(*labels, call.outcome).observe(call.duration)
+        self.requests.labels(*labels, call.stratum, call.outcome).inc()
+        if call.ttft:
+            self.first_chunk.labels(*labels).observe(call.ttft)
+        if call.outcome == "ok" and call.facts.stop_reason:
+            self.stop_reasons.labels(*labels, call.facts.stop_reason).inc()
+        if call.facts.usage:
+            written = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
+            self.token_usage.labels(*labels, "input").observe(tokens["input"] + tokens["cacheRead"] + written)
+            self.token_usage.labels(*labels, "output").observe(tokens["output"])
+            for kind, name in _KINDS.items():
+                if tokens[kind]:
+                    self.tokens.labels(*labels, name).inc(tokens[kind])
+        if cost:
+            self.cost.labels(*labels).inc(cost)
+        if call.overhead:
+            self.overhead.labels(*labels[:2]).observe(call.overhead)
+
+    def page(self) -> bytes:
+        """The page in Prometheus' text format."""
+        return generate_latest(self.registry)

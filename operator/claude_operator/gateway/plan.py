@@ -1,0 +1,88 @@
+"""A config made ready to serve: what a request reads once, when it begins, and keeps to its end."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
+from claude_operator.core.assign import in_canary, rank
+from claude_operator.core.compose import PreparedArm, prepare
+from claude_operator.gateway.credentials import Credentials
+from claude_operator.gateway.evidence import Generation
+
+__all__ = ["Choice", "Plan", "build", "choose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One config with one set of credentials. Swapping it is one assignment."""
+
+    config: GatewayConfig
+    arms: Mapping[str, PreparedArm]
+    credentials: Credentials
+    surfaces: frozenset[str]
+    evidence: Generation
+
+    def admits(self, key: str | None) -> bool:
+        """Whether a client with this key may be served; compares in constant time."""
+        if self.config.auth.type == "None":
+            return True
+        if self.config.auth.type == "Passthrough":
+            return key is not None
+        given = (key or "").encode("utf-8", "surrogateescape")
+        matches = [hmac.compare_digest(given, known) for known in self.credentials.client_keys]
+        return any(matches)
+
+    @property
+    def swaps_key(self) -> bool:
+        """Whether the upstream sees the operator's key instead of the client's."""
+        return self.config.auth.type != "Passthrough"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The arm that answers. `pinned`: the client asked for it; `refused_pin`: it asked for one not being served."""
+
+    arm: PreparedArm
+    pinned: bool = False
+    refused_pin: bool = False
+
+
+def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> Plan:
+    """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
+    arms = {arm.revision: prepare(arm, credentials.env) for arm in config.arms}
+    canary = config.arm("canary")
+    if canary is not None:
+        rank(canary.revision)
+    return Plan(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation))
+
+
+def choose(plan: Plan, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:
+    """The arm for a conversation, None where no revision may serve yet.
+
+    `wanted` is the revision that the client echoes; `key` its assignment key, without one `draw(10000)` decides.
+    """
+    arms: Sequence[Arm] = plan.config.arms
+    if not arms:
+        return None
+    pinned = next((arm for arm in arms if arm.revision == wanted and _served(arm)), None) if wanted else None
+    if pinned is not None:
+        return Choice(plan.arms[pinned.revision], pinned=True)
+    canary = plan.config.arm("canary")
+    stable = plan.config.arm("stable")
+    chosen = stable or arms[0]
+    if canary is not None and canary.weight:
+        if stable is None or canary.weight == BASIS_POINTS:
+            chosen = canary
+        elif key is None:
+            chosen = canary if draw(BASIS_POINTS) < canary.weight else stable
+        elif in_canary(plan.config.deployment.uid, key, canary.revision, canary.weight):
+            chosen = canary
+    return Choice(plan.arms[chosen.revision], refused_pin=bool(wanted))
+
+
+def _served(arm: Arm) -> bool:
+    """Whether a conversation may stay on an arm: never on a canary whose traffic was taken back."""
+    return arm.weight > 0 or arm.role == "stable"

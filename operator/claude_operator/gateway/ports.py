@@ -1,0 +1,103 @@
+"""What the data plane needs of an HTTP server and an HTTP client: the two ends that `proxy` stands between.
+
+`server.py` and `upstream.py` are the ends on aiohttp. Others can take their place without a change in `proxy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
+
+__all__ = ["ClientReply", "ClientRequest", "Limits", "MutableHeaders", "RequestBody", "Upstream", "UpstreamReply"]
+
+MutableHeaders = CIMultiDict[str]
+Headers = CIMultiDictProxy[str] | CIMultiDict[str]
+RequestBody = bytes | AsyncIterator[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds: to connect, and the longest silence after that (None: without limit)."""
+
+    connect: float
+    idle: float | None
+
+
+class ClientRequest(Protocol):
+    """A request as the client sent it."""
+
+    @property
+    def method(self) -> str:
+        """In capitals."""
+
+    @property
+    def path(self) -> str:
+        """Undecoded, without the query."""
+
+    @property
+    def target(self) -> str:
+        """Undecoded, with the query."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """Any case, repeated ones included."""
+
+    async def body(self, limit: int) -> bytes | None:
+        """The whole body, None where it is larger than `limit` bytes; raises ClientGone."""
+
+    def chunks(self) -> AsyncIterator[bytes] | None:
+        """The body piece by piece, None where there is none."""
+
+
+class ClientReply(Protocol):
+    """The answer to a client. Each method raises ClientGone when the client went away."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the status line is out."""
+
+    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """Answer in one piece."""
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Begin an answer of unknown length, unless the headers say its length."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Send a piece now; waits while the client is slower than the upstream."""
+
+    async def finish(self) -> None:
+        """End it well."""
+
+    def abort(self) -> None:
+        """End it so that the client sees that something is missing."""
+
+
+class UpstreamReply(Protocol):
+    """The upstream's answer, its head read. Reading raises UpstreamFailed."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """As sent."""
+
+    async def body(self) -> bytes:
+        """The whole body."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body in the pieces that it comes in."""
+
+
+class Upstream(Protocol):
+    """A client for the Messages API. Leaving the context before the end closes the connection."""
+
+    def open(
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
+    ) -> AbstractAsyncContextManager[UpstreamReply]:
+        """Send a request; raises UpstreamFailed."""

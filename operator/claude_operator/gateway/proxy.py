@@ -1,0 +1,303 @@
+"""The way of a call: admit, choose an arm, compose, relay. Knows its two ends as ports only."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+from multidict import MultiMapping
+
+from claude_operator.core.assign import assignment_key, metadata_user_id
+from claude_operator.core.compose import Composed, compose
+from claude_operator.gateway import headers as names
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.control import Control
+from claude_operator.gateway.errors import (
+    ClientGone,
+    Refused,
+    UpstreamFailed,
+    UpstreamTimeout,
+    envelope,
+    error_event,
+    new_request_id,
+)
+from claude_operator.gateway.plan import Choice, Plan, choose
+from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
+from claude_operator.gateway.recorder import Recorder
+from claude_operator.gateway.sse import Message, SseRelay
+
+__all__ = ["BODY_LIMIT", "Proxy"]
+
+BODY_LIMIT = 32 * 1024 * 1024  # bytes; the API's own limit for these two endpoints
+
+_MESSAGES = "/v1/messages"
+_COUNT_TOKENS = "/v1/messages/count_tokens"
+_LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
+_OVERLOAD = (429, 529)
+_NOT_FOR_HEADERS = re.compile(r"[^\x21-\x7e]")
+
+Fields = dict[str, msgspec.Raw]
+
+
+class _ErrorBody(msgspec.Struct):
+    class Error(msgspec.Struct):
+        type: str = ""
+
+    error: Error
+
+
+_fields = msgspec.json.Decoder(Fields)
+_message = msgspec.json.Decoder(Message)
+_error_body = msgspec.json.Decoder(_ErrorBody)
+
+
+class Proxy:
+    """Answers calls. `closing` makes cancelled calls end with an error that the client can read."""
+
+    def __init__(
+        self,
+        control: Control,
+        upstream: Upstream,
+        recorder: Recorder,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        draw: Callable[[int], int] = random.randrange,
+    ) -> None:
+        self.closing = False
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._control = control
+        self._upstream = upstream
+        self._recorder = recorder
+        self._clock = clock
+        self._draw = draw
+
+    async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
+        """Answer one call and settle it, whatever happens."""
+        call = Call(request.method, request.path, self._clock(), self._control.plan)
+        call.attempt = request.headers.get("x-stainless-retry-count", "")
+        task = asyncio.current_task()
+        if task is not None:
+            self.tasks.add(task)
+        self._recorder.metrics.in_flight.inc()
+        try:
+            await self._guarded(call, request, reply)
+        finally:
+            if task is not None:
+                self.tasks.discard(task)
+            self._recorder.metrics.in_flight.dec()
+            call.ended = self._clock()
+            self._recorder.settle(call)
+
+    async def _guarded(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
+        """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
+        try:
+            await self._answer(call, request, reply)
+        except Refused as refused:
+            call.outcome = "refused"
+            await self._tell(call, reply, refused.status, refused.kind, refused.message)
+        except UpstreamFailed as failure:
+            call.outcome = "error"
+            await self._tell(call, reply, failure.status, failure.kind, failure.message)
+        except ClientGone:
+            call.outcome = call.outcome if call.outcome in ("error", "overload") else "canceled"
+        except asyncio.CancelledError:
+            call.outcome = "canceled"
+            task = asyncio.current_task()
+            if not self.closing or task is None:
+                raise
+            task.uncancel()
+            await self._tell(call, reply, 503, "api_error", "the gateway is shutting down")
+
+    async def _answer(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
+        if not request.path.startswith("/v1/"):
+            raise Refused(404, "not_found_error", "the gateway serves paths under /v1/ only")
+        plan = call.plan
+        if plan is None:
+            raise Refused(503, "api_error", "the gateway has read no configuration yet")
+        key = names.credential(request.headers)
+        if not plan.admits(key):
+            raise Refused(401, "authentication_error", "invalid key: use the ANTHROPIC_API_KEY of the client Secret")
+        if request.method == "POST" and request.path in (_MESSAGES, _COUNT_TOKENS):
+            await self._converse(call, plan, request, reply, key or "")
+        else:
+            await self._pass_through(call, plan, request, reply)
+
+    # ------------------------------------------------------------------------------ composed calls
+
+    async def _converse(self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply, key: str) -> None:
+        """Compose the request with an arm's revision and relay the answer."""
+        call.counted = request.path == _MESSAGES
+        data = await request.body(BODY_LIMIT)
+        if data is None:
+            raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
+        call.received = self._clock()
+        fields = _decode(data, request.headers)
+        choice = self._choose(call, plan, request.headers, fields, key)
+        composed = compose(
+            choice.arm, fields, subagent=call.subagent or None, count_tokens=request.path == _COUNT_TOKENS
+        )
+        del data, fields
+        self._note(call, choice, composed)
+        outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
+        timeouts = plan.config.upstream.timeouts
+        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
+        call.sent = self._clock()
+        try:
+            async with (
+                asyncio.timeout(timeouts.total),
+                self._upstream.open("POST", _url(plan, request), outgoing, composed.body, limits) as answer,
+            ):
+                await self._relay(call, answer, reply)
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"the answer took longer than {timeouts.total:g} s") from error
+
+    def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: Fields, key: str) -> Choice:
+        """Pick the arm, and keep what the client says of the conversation."""
+        call.session_id = headers.get(names.SESSION, "")
+        call.user_id = headers.get(names.USER, "") or metadata_user_id(fields) or ""
+        call.subagent = headers.get(names.SUBAGENT, "")
+        surface = headers.get(names.SURFACE, "")
+        call.surface = surface if surface in plan.surfaces else "other"
+        # One key for all clients says nothing, and would move conversations when it is rotated.
+        caller = "" if plan.swaps_key else key
+        conversation = assignment_key(call.session_id or None, fields, caller)
+        choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
+        if choice is None:
+            raise Refused(503, "api_error", "no revision has passed its gate yet")
+        call.choice = choice
+        return choice
+
+    def _note(self, call: Call, choice: Choice, composed: Composed) -> None:
+        call.model = composed.model
+        call.model_label = composed.model if "model" in choice.arm.arm.request else ""
+        call.stream = composed.stream
+        ignored = (names.WANTED_REVISION,) if choice.refused_pin else ()
+        call.overridden = (*ignored, *composed.overridden)
+
+    async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
+        """Hand the answer on: streams piece by piece, all else when it is complete."""
+        call.status = answer.status
+        call.request_id = answer.headers.get("request-id") or new_request_id()
+        if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/event-stream"):
+            await self._stream(call, answer, reply)
+            return
+        body = await answer.body()
+        call.outcome = _outcome(answer.status)
+        _read_whole(call, body)
+        await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *_marks(call)], body)
+
+    async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
+        call.relay = relay = SseRelay(call.facts)
+        await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *_marks(call)])
+        try:
+            async for chunk in answer.chunks():
+                ready = relay.feed(chunk)
+                if relay.has_content and not call.first_content:
+                    call.first_content = self._clock()
+                if ready:
+                    await reply.write(ready)
+        except UpstreamFailed:
+            if not call.facts.ended:
+                raise
+        rest = relay.finish()
+        if not call.facts.ended:
+            raise UpstreamFailed("the upstream ended the stream before message_stop")
+        if rest:
+            await reply.write(rest)
+        call.error = call.facts.error
+        call.outcome = "error" if call.facts.error else "ok"
+        await reply.finish()
+
+    # -------------------------------------------------------------------------------- everything else
+
+    async def _pass_through(self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply) -> None:
+        """Hand a request and its answer on unchanged, but for the keys."""
+        outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
+        timeouts = plan.config.upstream.timeouts
+        limits = Limits(timeouts.connect, timeouts.idle)
+        url = _url(plan, request)
+        async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
+            call.status = answer.status
+            call.request_id = answer.headers.get("request-id", "")
+            await reply.start(answer.status, names.for_client(answer.headers))
+            async for chunk in answer.chunks():
+                await reply.write(chunk)
+            call.outcome = _outcome(answer.status)
+            await reply.finish()
+
+    # ------------------------------------------------------------------------------------ own errors
+
+    async def _tell(self, call: Call, reply: ClientReply, status: int, kind: str, message: str) -> None:
+        """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
+        call.error = kind
+        call.request_id = call.request_id or new_request_id()
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                if not reply.started:
+                    call.status = status
+                    await self._send_error(call, reply, envelope(kind, message, call.request_id))
+                elif call.relay is not None:
+                    await reply.write(call.relay.break_off() + error_event(kind, message, call.request_id))
+                    await reply.finish()
+                else:
+                    reply.abort()
+        except (ClientGone, TimeoutError):
+            reply.abort()
+
+    async def _send_error(self, call: Call, reply: ClientReply, body: bytes) -> None:
+        headers = [("content-type", "application/json"), ("request-id", call.request_id), *_marks(call)]
+        await reply.send(call.status, headers, body)
+
+
+def _decode(data: bytes, headers: MultiMapping[str]) -> Fields:
+    """The body's top-level fields, each with the bytes it was sent in."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(400, "invalid_request_error", "send the body without a content-encoding")
+    try:
+        return _fields.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Refused(400, "invalid_request_error", f"the body is not a JSON object: {error}") from None
+
+
+def _upstream_key(plan: Plan) -> str | None:
+    """The key for the upstream, None where the client's own goes through."""
+    if not plan.swaps_key:
+        return None
+    if plan.credentials.upstream_key is None:
+        raise Refused(500, "api_error", "the gateway has no upstream API key; see spec.upstream.apiKeySecretRef")
+    return plan.credentials.upstream_key
+
+
+def _url(plan: Plan, request: ClientRequest) -> str:
+    return plan.config.upstream.base_url.rstrip("/") + request.target
+
+
+def _outcome(status: int) -> str:
+    if status in _OVERLOAD:
+        return "overload"
+    return "ok" if status < 400 else "error"
+
+
+def _read_whole(call: Call, body: bytes) -> None:
+    """Read a JSON answer's facts; one that cannot be read has none."""
+    try:
+        if call.status < 300:
+            message = _message.decode(body)
+            call.facts.add(message.model, message.stop_reason, message.usage)
+        else:
+            call.error = _error_body.decode(body).error.type
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+
+
+def _marks(call: Call) -> Iterator[tuple[str, str]]:
+    """The response headers that say which revision answered."""
+    if call.choice is not None:
+        yield names.WANTED_REVISION, call.revision
+        yield "x-claude-arm", call.role or ""
+    if call.overridden:
+        yield "x-claude-overridden", _NOT_FOR_HEADERS.sub("?", ",".join(call.overridden))[:4096]

@@ -1,0 +1,113 @@
+"""A gateway process from start to end: two ports, a config source, and a drain that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from claude_operator.gateway.admin import make_admin
+from claude_operator.gateway.control import Control
+from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.log import Log
+from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.proxy import Proxy
+from claude_operator.gateway.recorder import Recorder
+from claude_operator.gateway.server import make_server
+from claude_operator.gateway.source import Source
+from claude_operator.gateway.upstream import AiohttpUpstream
+
+__all__ = ["Service", "Settings"]
+
+_LAST_WORDS = 2.0  # seconds for calls that were cut off at the end of the drain
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where to listen, and how long to wait at the end. Port 0 takes any free one."""
+
+    host: str = "0.0.0.0"  # noqa: S104  (a pod's address is not known before)
+    port: int = 8080
+    admin_port: int = 9090
+    drain_seconds: float = 30.0
+    settle_seconds: float = 3.0
+    """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
+
+
+class Service:
+    """Runs until `stop` is called."""
+
+    def __init__(self, settings: Settings, source: Source, files: CredentialFiles, log: Log) -> None:
+        self.settings = settings
+        self.port = 0
+        self.admin_port = 0
+        self.metrics = Metrics()
+        self.control = Control(files, Ledger(), self.metrics, log)
+        self.draining = False
+        self.started = asyncio.Event()
+        self._source = source
+        self._log = log
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve, then drain."""
+        async with AsyncExitStack() as stack:
+            upstream = await stack.enter_async_context(AiohttpUpstream())
+            proxy = Proxy(self.control, upstream, Recorder(self.metrics, self._log))
+            admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
+            self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
+            front = web.ServerRunner(make_server(proxy.handle, self._is_draining), shutdown_timeout=_LAST_WORDS)
+            self.port = await self._listen(stack, front, self.settings.port)
+            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.ledger.boot_id)
+            background = [
+                asyncio.create_task(self._source.run(self.control.offer)),
+                asyncio.create_task(self.control.watch_credentials()),
+            ]
+            stack.callback(lambda: [task.cancel() for task in background])
+            self.started.set()
+            await self._until_stopped(background)
+            await self._drain(front, proxy)
+        self._log.event("stopped")
+
+    def _is_draining(self) -> bool:
+        return self.draining
+
+    async def _listen(self, stack: AsyncExitStack, runner: web.BaseRunner, port: int) -> int:
+        """Open a port and return its number."""
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, self.settings.host, port, backlog=1024).start()
+        return int(runner.addresses[0][1])
+
+    async def _until_stopped(self, background: list[asyncio.Task[None]]) -> None:
+        """Wait for `stop`; a background task that fails is a bug and ends the process."""
+        stopping = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stopping, *background], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        for task in done - {stopping}:
+            task.result()
+
+    async def _drain(self, front: web.ServerRunner, proxy: Proxy) -> None:
+        """Not ready at once; deaf after a moment; then wait for the calls in flight."""
+        self.draining = True
+        self._log.event("draining", in_flight=len(proxy.tasks), seconds=self.settings.drain_seconds)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.drain_seconds
+        await asyncio.sleep(min(self.settings.settle_seconds, self.settings.drain_seconds))
+        for site in list(front.sites):
+            await site.stop()
+        while proxy.tasks and loop.time() < deadline:
+            await asyncio.wait(proxy.tasks, timeout=deadline - loop.time())
+        if proxy.tasks:
+            self._log.event("drain ended with calls in flight", "warning", in_flight=len(proxy.tasks))
+            proxy.closing = True
+            for task in proxy.tasks:
+                task.cancel()
+            await asyncio.wait(proxy.tasks, timeout=_LAST_WORDS)

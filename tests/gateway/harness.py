@@ -1,0 +1,130 @@
+"""A gateway in this process, on loopback, and what a test needs to talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from tests.gateway.upstream import RecordingUpstream
+from yarl import URL
+
+from claude_operator.api.gateway import Arm, Auth, Deployment, Evidence, GatewayConfig, Timeouts, Upstream, dump_config
+from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.log import Log
+from claude_operator.gateway.service import Service, Settings
+
+CLIENT_KEY = "client-key-SENTINEL"
+UPSTREAM_KEY = "sk-ant-upstream-SENTINEL"
+STABLE = "support-5f6d8c1a2b"
+CANARY = "support-7b9e21c3d4"
+
+
+def make_arm(revision: str = STABLE, role: Any = "stable", weight: int = 10_000, **more: Any) -> Arm:
+    request = {"model": "claude-opus-5-5", "max_tokens": 64, **more.pop("request", {})}
+    return Arm(revision=revision, role=role, weight=weight, request=request, **more)
+
+
+def make_config(
+    url: str, *arms: Arm, generation: int = 1, timeouts: Timeouts | None = None, **more: Any
+) -> GatewayConfig:
+    return GatewayConfig(
+        generation=generation,
+        deployment=Deployment(name="support", namespace="demo", uid="0b2f4d3e-0000-4000-8000-000000000001"),
+        arms=list(arms),
+        upstream=Upstream(base_url=url, timeouts=timeouts or Timeouts()),
+        auth=more.pop("auth", Auth()),
+        **more,
+    )
+
+
+class NoSource:
+    """Configs are offered by the test itself."""
+
+    async def run(self, _: Callable[[bytes], None]) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Gateway:
+    """A running gateway and its surroundings."""
+
+    service: Service
+    upstream: RecordingUpstream
+    files: CredentialFiles
+    output: io.StringIO
+    http: aiohttp.ClientSession
+    config: GatewayConfig = field(init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.service.port}"
+
+    @property
+    def admin(self) -> str:
+        return f"http://127.0.0.1:{self.service.admin_port}"
+
+    def serve(self, *arms: Arm, **more: Any) -> None:
+        self.config = make_config(more.pop("url", self.upstream.url), *(arms or (make_arm(),)), **more)
+        self.service.control.offer(dump_config(self.config).encode())
+
+    async def post(
+        self, body: Any = None, headers: dict[str, str] | None = None, path: str = "/v1/messages"
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        """One call, read to the end; `body` is JSON data or the bytes themselves."""
+        default = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "model": "m"}
+        data = body if isinstance(body, bytes) else json.dumps(default if body is None else body).encode()
+        sent = {"authorization": f"Bearer {CLIENT_KEY}", "content-type": "application/json", **(headers or {})}
+        async with self.http.post(URL(self.url + path, encoded=True), data=io.BytesIO(data), headers=sent) as response:
+            return response, await response.read()
+
+    async def evidence(self) -> Evidence:
+        async with self.http.get(self.admin + "/-/evidence") as response:
+            return msgspec.json.decode(await response.read(), type=Evidence)
+
+    async def outcomes(self) -> dict[str, int]:
+        """Outcomes of all strata together."""
+        sums: dict[str, int] = {}
+        for generation in (await self.evidence()).generations:
+            for stratum in generation.strata:
+                for outcome, count in stratum.counters.outcomes.items():
+                    sums[outcome] = sums.get(outcome, 0) + count
+        return sums
+
+    async def lines(self, count: int = 1) -> list[dict[str, Any]]:
+        """The log lines of calls, once there are `count` of them."""
+        for _ in range(200):
+            calls = [line for line in map(json.loads, self.output.getvalue().splitlines()) if line["message"] == "call"]
+            if len(calls) >= count:
+                return calls
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"no {count} log lines: {self.output.getvalue()}")
+
+
+@asynccontextmanager
+async def running_gateway(upstream: RecordingUpstream, folder: Path, **settings: Any) -> AsyncIterator[Gateway]:
+    files = CredentialFiles(upstream_key=folder / "upstream-key", env=folder / "env", client=folder / "client")
+    files.env.mkdir()
+    files.client.mkdir()
+    files.upstream_key.write_text(UPSTREAM_KEY + "\n")
+    (files.client / "ANTHROPIC_API_KEY").write_text(CLIENT_KEY)
+    output = io.StringIO()
+    options = Settings(
+        **{"host": "127.0.0.1", "port": 0, "admin_port": 0, "settle_seconds": 0.0, "drain_seconds": 2.0, **settings}
+    )
+    service = Service(options, NoSource(), files, Log(output, "json"))
+    task = asyncio.create_task(service.run())
+    await service.started.wait()
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as http:
+            yield Gateway(service, upstream, files, output, http)
+    finally:
+        service.stop()
+        await asyncio.wait_for(task, 10)

@@ -249,7 +249,8 @@ class Proxy:
             reply.abort()
 
     async def _send_error(self, call: Call, reply: ClientReply, body: bytes) -> None:
-        headers = [("content-type", "application/json"), ("request-id", call.request_id), *_marks(call)]
+        headers = [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
+        headers.extend(_marks(call))
         await reply.send(call.status, headers, body)
 
 

@@ -31,7 +31,7 @@ class Subagent(ApiModel):
 
     request: dict[str, Any] = Field(
         description="Messages API fields that replace those of spec.request when the client sends x-claude-subagent.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        json_schema_extra={"x-overlay-on": "Request"},
     )
 
 
@@ -217,7 +217,7 @@ class Strategy(ApiModel):
 class Budget(ApiModel):
     """A service level of one surface. A breach on both arms holds, it does not blame the canary."""
 
-    surface: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$")] = Field(
+    surface: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)] = Field(
         description="The surface, as sent in x-claude-surface."
     )
     metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(

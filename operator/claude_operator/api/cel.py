@@ -1,0 +1,276 @@
+"""What the API server checks beyond types: CEL rules, each with a message that says what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from claude_operator.api.base import DURATION_PATTERN
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of `x-kubernetes-validations`. `field` is the path below `self` that the error names."""
+
+    rule: str
+    message: str
+    field: str | None = None
+    reason: str | None = None
+    message_expression: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """The rule as the schema holds it."""
+        entry = {"rule": self.rule, "message": self.message}
+        if self.message_expression:
+            entry["messageExpression"] = self.message_expression
+        if self.field:
+            entry["fieldPath"] = self.field
+        if self.reason:
+            entry["reason"] = self.reason
+        return entry
+
+
+def quote(text: str) -> str:
+    """A CEL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _is_duration(field: str) -> str:
+    """Guards `duration(field)`: what is no duration is refused by a rule of its own."""
+    return f"{field}.matches({quote(DURATION_PATTERN)})"
+
+
+# Patterns of the models, and what to say in place of the regular expression.
+PATTERNS = {
+    DURATION_PATTERN: "is not a duration: write for example 500ms, 30s, 10m or 1h30m",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "is not a name: write letters, digits and _, not starting with a digit",
+    r"^[a-zA-Z0-9_-]{1,64}$": "is not a tool name: write 1 to 64 letters, digits, _ or -",
+    r"^[a-zA-Z0-9_-]{1,63}$": "is not a surface: write 1 to 63 letters, digits, _ or -",
+    r"^https?://[^\s]+$": "is not a URL: write for example https://api.anthropic.com",
+    r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
+}
+
+# Claude 4.7 and later, by the ids of the documentation: dateless from 4.6 on.
+_SINCE_4_7 = r"^claude-(fable|mythos|(opus|sonnet|haiku)-([5-9]|[1-9][0-9]($|-)|4-([7-9]|[1-9][0-9])($|-)))"
+
+# Fields of the Messages API that belong to the client: in the schema only so that a rule can see them.
+REFUSED: dict[str, dict[str, Any]] = {
+    "messages": {
+        "description": "Refused: messages are the client's.",
+        "type": "array",
+        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+    "stream": {"description": "Refused: whether to stream is the client's choice.", "type": "boolean"},
+}
+
+_CLIENTS = (
+    Rule(
+        "!has(self.messages)",
+        "messages are the client's, remove them: put what every conversation begins with into system",
+        field=".messages",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        "!has(self.stream)",
+        "stream is the client's, remove it: the gateway serves streaming and other requests alike",
+        field=".stream",
+        reason="FieldValueForbidden",
+    ),
+)
+
+_TOOLSET = "has(t.type) && t.type == 'mcp_toolset' && has(t.mcp_server_name)"
+
+_REQUEST = (
+    Rule(
+        "!has(self.tools) || self.tools.all(t, !has(t.name) ||"
+        " self.tools.exists_one(u, has(u.name) && u.name == t.name))",
+        "tool names are unique: rename or remove the second tool of a name",
+        field=".tools",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        "!has(self.mcp_servers) || self.mcp_servers.all(s, self.mcp_servers.exists_one(o, o.name == s.name))",
+        "MCP server names are unique: rename or remove the second server of a name",
+        field=".mcp_servers",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        "!has(self.mcp_servers) || self.mcp_servers.all(s, has(self.tools) &&"
+        f" self.tools.exists_one(t, {_TOOLSET} && t.mcp_server_name == s.name))",
+        "every MCP server has exactly one toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
+        field=".mcp_servers",
+    ),
+    Rule(
+        f"!has(self.tools) || self.tools.all(t, !({_TOOLSET}) ||"
+        " (has(self.mcp_servers) && self.mcp_servers.exists(s, s.name == t.mcp_server_name)))",
+        "a toolset names an unknown MCP server: add the server to mcp_servers or correct mcp_server_name",
+        field=".tools",
+        reason="FieldValueInvalid",
+    ),
+    Rule(
+        "!has(self.mcp_servers) || self.mcp_servers.size() == 0 ||"
+        " (has(self.betas) && self.betas.exists(b, b.startsWith('mcp-client-')))",
+        "mcp_servers is a beta of the API: add betas: [mcp-client-2025-11-20]",
+        field=".betas",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        f"!has(self.temperature) || self.temperature == 1.0 || !self.model.matches({quote(_SINCE_4_7)})",
+        "Claude 4.7 and later refuse temperature: remove it, and steer with the prompt or output_config.effort",
+        field=".temperature",
+        reason="FieldValueForbidden",
+    ),
+    Rule(
+        f"!(has(self.top_p) || has(self.top_k)) || !self.model.matches({quote(_SINCE_4_7)})",
+        "Claude 4.7 and later refuse top_p and top_k: remove them",
+        reason="FieldValueForbidden",
+    ),
+)
+
+
+def _blocks(field: str) -> str:
+    """How many entries of an optional list end in a cache breakpoint."""
+    return f"(has({field}) ? {field}.filter(b, has(b.cache_control)).size() : 0)"
+
+
+def _lives(field: str) -> str:
+    """The breakpoints of an optional list by life: 0 for an hour, 1 for five minutes."""
+    hour = "has(b.cache_control.ttl) && b.cache_control.ttl == '1h'"
+    return f"(has({field}) ? {field}.filter(b, has(b.cache_control)).map(b, {hour} ? 0 : 1) : [])"
+
+
+_TOP = "has(self.request.cache_control)"
+_TOP_LIFE = "(has(self.request.cache_control.ttl) && self.request.cache_control.ttl == '1h' ? 0 : 1)"
+# In the order in which the API reads a request.
+_PREFIX = ("self.request.tools", "self.promptFrom", "self.request.system")
+
+_SPEC = (
+    Rule(
+        " + ".join([*map(_blocks, _PREFIX), f"({_TOP} ? 1 : 0)"]) + " <= 4",
+        "at most 4 cache_control breakpoints over tools, promptFrom, system and the top level: keep those at the end of"
+        " the longest prefixes that stay the same",
+        field=".request",
+    ),
+    Rule(
+        "(" + " + ".join([*map(_lives, _PREFIX), f"({_TOP} ? [{_TOP_LIFE}] : [])"]) + ").isSorted()",
+        "cache_control with ttl 1h stands before those of 5m, in the order tools, promptFrom, system, top level: give"
+        " the earlier ones 1h or the later ones 5m",
+        field=".request",
+    ),
+    Rule(
+        "has(self.upstream.apiKeySecretRef) || self.gateway.auth.type == 'Passthrough'",
+        "is required: name the Secret and its key that hold the Claude API key, or set gateway.auth.type: Passthrough"
+        " so that every client sends its own",
+        field=".upstream.apiKeySecretRef",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        "!has(self.evals) || has(self.upstream.apiKeySecretRef)",
+        "is required with evals, which ask the API themselves: name the Secret and its key, also with Passthrough",
+        field=".upstream.apiKeySecretRef",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        "!has(self.request.mcp_servers) || self.request.mcp_servers.all(s, !has(s.authorization_token) ||"
+        " (has(self.env) && self.env.exists(e, '$(' + e.name + ')' == s.authorization_token)))",
+        "an authorization_token refers to a name that env does not have: add {name: NAME, valueFrom: {secretKeyRef:"
+        " {name: <secret>, key: <key>}}} to env",
+        field=".env",
+    ),
+    Rule(
+        "!has(self.subagents) || self.subagents.all(n, n.matches('^[a-zA-Z0-9_-]{1,64}$'))",
+        "is not a name for a subagent: write 1 to 64 letters, digits, _ or -",
+        field=".subagents",
+    ),
+)
+
+# By the name of the model that they stand on.
+RULES: dict[str, tuple[Rule, ...]] = {
+    "DeploymentSpec": _SPEC,
+    "Request": (*_CLIENTS, *_REQUEST),
+    "RequestOverlay": _CLIENTS,
+    "Tool": (
+        Rule(
+            "(has(self.type) && self.type != 'custom') || (has(self.name) && has(self.input_schema))",
+            "a tool of your own has a name and an input_schema; tools of the API have a type",
+        ),
+        Rule(
+            "!has(self.type) || self.type != 'mcp_toolset' || has(self.mcp_server_name)",
+            "is required: name the server in mcp_servers whose tools these are",
+            field=".mcp_server_name",
+            reason="FieldValueRequired",
+        ),
+    ),
+    "McpServer": (
+        Rule("self.url.startsWith('https://')", "starts with https://: the API connects to no other", field=".url"),
+        Rule(
+            r"!has(self.authorization_token) || self.authorization_token.matches('^\\$\\([A-Za-z_][A-Za-z0-9_]*\\)$')",
+            "a token never stands in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
+            field=".authorization_token",
+        ),
+    ),
+    "Step": (
+        Rule(
+            "[has(self.setWeight), has(self.pause), has(self.bake)].filter(x, x).size() == 1",
+            "a step has exactly one of setWeight, pause and bake: write each as a step of its own",
+        ),
+    ),
+    "Bake": (
+        Rule(
+            f"!has(self.maxDuration) || !{_is_duration('self.maxDuration')} || !{_is_duration('self.minDuration')} ||"
+            " duration(self.maxDuration) >= duration(self.minDuration)",
+            "is shorter than minDuration: raise it, or lower minDuration",
+            field=".maxDuration",
+        ),
+    ),
+    "Canary": (
+        Rule(
+            "!has(self.steps) || (self.steps.filter(s, has(s.setWeight)).map(s, s.setWeight).isSorted() &&"
+            " self.steps.all(s, !has(s.setWeight) ||"
+            " self.steps.exists_one(o, has(o.setWeight) && o.setWeight == s.setWeight)))",
+            "weights rise from step to step: write each setWeight larger than the one before it",
+            field=".steps",
+        ),
+    ),
+    "Analysis": (
+        Rule(
+            f"!has(self.interval) || !{_is_duration('self.interval')} || duration(self.interval) >= duration('1s')",
+            "is too short: write 1s or more",
+            field=".interval",
+        ),
+    ),
+    "EvalSetSpec": (
+        Rule("has(self.tests) != has(self.dataset)", "exactly one of tests and dataset: keep one of them"),
+        Rule(
+            "!has(self.tests) || (has(self.defaultTest) && has(self.defaultTest.assert)) ||"
+            " self.tests.all(t, has(t.assert))",
+            "a test without assert is never checked: add assert to it, or to defaultTest for all",
+            field=".tests",
+        ),
+    ),
+    "EvalTest": (Rule("has(self.input) != has(self.messages)", "exactly one of input and messages: keep one of them"),),
+    "Assert": (
+        Rule(
+            "self.type == 'is-json' || has(self.value)",
+            "is required: write what to compare the answer with; only is-json does without",
+            field=".value",
+            reason="FieldValueRequired",
+        ),
+    ),
+}
+
+NAME_RULES = (
+    Rule(
+        "self.metadata.name.size() <= 40",
+        "metadata.name is at most 40 characters: the names of its revisions, Service and Secrets are made from it",
+    ),
+    Rule(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name begins with a letter and has lower case letters, digits and - only: a Service is named after it",
+    ),
+)
+
+
+def immutable(remedy: str) -> Rule:
+    """A spec that never changes, and what to do instead of changing it."""
+    return Rule("self == oldSelf", f"is immutable: {remedy}")

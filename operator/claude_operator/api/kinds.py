@@ -1,0 +1,161 @@
+"""The kinds of the API: names, scope, printer columns, and the models of their spec and status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from claude_operator.api import cel
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.resources import (
+    EvalRunSpec,
+    EvalRunStatus,
+    EvalSetSpec,
+    EvalSetStatus,
+    ModelObjectStatus,
+    ModelSpec,
+    RevisionSpec,
+    RevisionStatus,
+)
+from claude_operator.api.schema import TRUSTED, USER, Profile
+from claude_operator.api.status import DeploymentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; those that are `wide` are shown by `-o wide`."""
+
+    name: str
+    path: str
+    type: str = "string"
+    description: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind as its CustomResourceDefinition needs it."""
+
+    kind: str
+    plural: str
+    short: str
+    doc: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    columns: tuple[Column, ...]
+    profile: Profile = USER
+    namespaced: bool = True
+    rules: tuple[cel.Rule, ...] = ()
+    """On the object as a whole, where `metadata.name` is to be seen."""
+    spec_rules: tuple[cel.Rule, ...] = ()
+
+
+def _condition(type_: str, field: str) -> str:
+    return f'.status.conditions[?(@.type=="{type_}")].{field}'
+
+
+# What a revision's name is hashed from, as stored: a default that a newer version adds would make new revisions.
+HASHED = frozenset({"request", "subagents", "promptFrom", "overrides"})
+
+DEPLOYMENT = Kind(
+    kind="ClaudeDeployment",
+    plural="claudedeployments",
+    short="cld",
+    doc="An application's use of Claude: what shapes its requests, the evals that gate a change of that, and the steps"
+    " in which live traffic moves to it. Applications reach it through a gateway: put envFrom with the Secret"
+    " <name>-client into their pods, and any Anthropic SDK uses it.",
+    spec=DeploymentSpec,
+    status=DeploymentStatus,
+    profile=Profile(undefaulted=HASHED),
+    rules=cel.NAME_RULES,
+    columns=(
+        Column("Model", ".spec.request.model", description="The model of the newest spec."),
+        Column("Stable", ".status.stableRevision", description="The revision that serves by default."),
+        Column("Canary", ".status.canaryRevision", description="The revision on trial."),
+        Column("Weight", ".status.step.weight", "number", "Percent of conversations on the canary."),
+        Column("Ready", _condition("Ready", "status"), description="Whether the application is being served."),
+        Column("Reason", _condition("Promoted", "reason"), description="How the newest revision is getting on."),
+        Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+        Column("Verdict", ".status.judgement.verdict", description="What the judge says of the canary.", wide=True),
+        Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
+        Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
+    ),
+)
+
+REVISION = Kind(
+    kind="ClaudeRevision",
+    plural="clauderevisions",
+    short="clr",
+    doc="An immutable snapshot of everything that shapes a request. The operator makes one for each new content of a"
+    " ClaudeDeployment and names it by a hash of that content, so going back to earlier content finds the earlier"
+    " revision and its eval result.",
+    spec=RevisionSpec,
+    status=RevisionStatus,
+    profile=TRUSTED,
+    spec_rules=(cel.immutable("change the ClaudeDeployment instead, and a new revision is made"),),
+    columns=(
+        Column("Model", ".spec.request.model", description="The model."),
+        Column("State", ".status.state", description="Candidate, Canary, Stable, Failed or Old."),
+        Column("Eval", ".status.eval", description="Phase of its eval run."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+EVAL_SET = Kind(
+    kind="ClaudeEvalSet",
+    plural="claudeevalsets",
+    short="ces",
+    doc="A held-out set of questions with checks on the answers. A ClaudeDeployment that names it in spec.evals gives"
+    " no revision live traffic before that revision has passed it.",
+    spec=EvalSetSpec,
+    status=EvalSetStatus,
+    profile=Profile(defaults=False),  # its content is hashed as well
+    columns=(
+        Column("Items", ".status.items", "integer", "Number of items."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+EVAL_RUN = Kind(
+    kind="ClaudeEvalRun",
+    plural="claudeevalruns",
+    short="cer",
+    doc="One run of a ClaudeEvalSet on a ClaudeRevision, against a baseline where there is one. The operator makes one"
+    " as a gate; people may make more by hand. It owns the Job that asks and grades.",
+    spec=EvalRunSpec,
+    status=EvalRunStatus,
+    spec_rules=(cel.immutable("create another ClaudeEvalRun instead"),),
+    columns=(
+        Column("Revision", ".spec.revision", description="The revision on trial."),
+        Column("Baseline", ".spec.baselineRevision", description="What it is compared with."),
+        Column("Phase", ".status.phase", description="Pending, Running, Passed, Failed, Inconclusive or Error."),
+        Column("Done", ".status.done", "integer", "Items finished."),
+        Column("Total", ".status.total", "integer", "Items in the set."),
+        Column("Rate", ".status.candidate.passRate", "number", "Share of the items that the revision passed."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+        Column("Message", ".status.message", description="The result as a sentence.", wide=True),
+    ),
+)
+
+MODEL = Kind(
+    kind="ClaudeModel",
+    plural="claudemodels",
+    short="clm",
+    doc="What is known of a Claude model: where it is in its life, what replaces it, what it costs and what it accepts."
+    " The operator makes one for each model of its catalogue.",
+    spec=ModelSpec,
+    status=ModelObjectStatus,
+    namespaced=False,
+    columns=(
+        Column("ID", ".spec.id", description="Model id, as in requests."),
+        Column("State", ".status.lifecycle", description="Active, Legacy, Deprecated, Retired or Unknown."),
+        Column("Retires", ".spec.retiresAt", description="Date of retirement."),
+        Column("Days", ".status.daysLeft", "integer", "Days until then."),
+        Column("Replacement", ".status.replacement", description="What to use instead."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL)

@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any
 
+import aiohttp
 import pytest
 from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm
 from tests.gateway.upstream import Playback, Recorded, json_answer

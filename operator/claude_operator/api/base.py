@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 GROUP = "claudeops.dev"
 VERSION = "v1alpha1"
@@ -37,6 +38,11 @@ class StatusModel(BaseModel):
     """A status object: camelCase, tolerant of fields that a newer operator wrote."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+def list_map(*keys: str) -> JsonDict:
+    """Schema keywords of a list whose entries are told apart by these fields: no two may agree in them."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 def seconds(duration: str) -> float:

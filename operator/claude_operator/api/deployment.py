@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
+from pydantic.config import JsonDict
 
-from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel
+from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.gateway import Merge
 from claude_operator.api.request import PromptCacheControl, Request
 
-Percent = Annotated[float, Field(ge=0, le=100)]
+Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
+_QUANTITIES: JsonDict = {
+    "type": "object",
+    "additionalProperties": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+}
 
 
 class KeyRef(ApiModel):
@@ -27,10 +32,11 @@ class NameRef(ApiModel):
 
 
 class Subagent(ApiModel):
-    """An overlay on the request for one subagent."""
+    """What differs when one of the application's subagents asks."""
 
     request: dict[str, Any] = Field(
-        description="Messages API fields that replace those of spec.request when the client sends x-claude-subagent.",
+        description="Messages API fields that replace those of spec.request, each as a whole, in requests with the"
+        " header x-claude-subagent: <name>. A smaller model for a simple task, for example.",
         json_schema_extra={"x-overlay-on": "Request"},
     )
 
@@ -45,28 +51,39 @@ class PromptSource(ApiModel):
 
 
 class Overrides(ApiModel):
-    """How the revision's lists meet what the client sent. For scalars the revision wins."""
+    """How the revision's lists meet what the client sent. Of all other fields the revision's wins."""
 
-    system: Merge = Field(default="Replace", description="Replace, Prepend or Append the revision's system blocks.")
-    tools: Merge = Field(default="Replace", description="Replace, Prepend or Append the revision's tools.")
+    system: Merge = Field(
+        default="Replace",
+        description="What becomes of the client's system prompt: Replace it by the revision's, or Prepend or Append the"
+        " revision's blocks to it.",
+    )
+    tools: Merge = Field(
+        default="Replace",
+        description="What becomes of the client's tools: Replace them by the revision's, or Prepend or Append the"
+        " revision's to them.",
+    )
 
 
 class Timeouts(ApiModel):
     """Limits on one upstream call."""
 
-    connect: Duration = Field(default="5s", description="To open a connection.")
-    idle: Duration = Field(default="120s", description="Longest silence of a response, streamed or not.")
-    total: Duration = Field(default="600s", description="Longest life of a response.")
+    connect: Duration = Field(default="5s", description="Longest wait for a connection.")
+    idle: Duration = Field(default="120s", description="Longest silence before and within a response.")
+    total: Duration = Field(default="600s", description="Longest time for a whole response.")
 
 
 class Upstream(ApiModel):
     """The Claude API behind the gateway. Not part of the revision, and not canaried."""
 
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)] = Field(
-        default="https://api.anthropic.com", alias="baseURL", description="Where the Messages API is."
+        default="https://api.anthropic.com",
+        alias="baseURL",
+        description="Where the Messages API is; /v1/messages is put after it.",
     )
     api_key_secret_ref: KeyRef | None = Field(
-        default=None, description="The Claude API key. Required unless gateway.auth.type is Passthrough."
+        default=None,
+        description="The Claude API key: a Secret and its key. Required unless gateway.auth.type is Passthrough.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
 
@@ -90,7 +107,7 @@ class Auth(ApiModel):
     type: Literal["ApiKey", "Passthrough", "None"] = Field(
         default="ApiKey",
         description="ApiKey: the key in the Secret <name>-client. Passthrough: the client's own Claude API key is sent "
-        "upstream. None: no check, the operator's key is used for everybody who can reach the Service.",
+        "upstream. None: no check, whoever reaches the Service uses the key of upstream.",
     )
 
 
@@ -101,7 +118,13 @@ class Gateway(ApiModel):
     resources: dict[str, Any] | None = Field(
         default=None,
         description="Resource requests and limits of a gateway pod, as in a container.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        json_schema_extra={
+            "additionalProperties": False,
+            "properties": {
+                "requests": _QUANTITIES | {"description": "What the scheduler reserves, for example {cpu: 100m}."},
+                "limits": _QUANTITIES | {"description": "What a pod may use at most, for example {memory: 256Mi}."},
+            },
+        },
     )
     auth: Auth = Field(default=Auth(), description="How clients prove themselves.")
 
@@ -109,25 +132,29 @@ class Gateway(ApiModel):
 class Evals(ApiModel):
     """The gate: a revision gets its first live request after its eval run has passed."""
 
-    set_ref: NameRef = Field(description="The ClaudeEvalSet to run.")
-    required: bool = Field(default=True, description="False: run and report, but do not block.")
+    set_ref: NameRef = Field(description="The ClaudeEvalSet to run on every new revision.")
+    required: bool = Field(default=True, description="False: run the evals and report, but do not wait for them.")
 
 
 class Pause(ApiModel):
-    """Hold the weight: for a time, or until a person promotes."""
+    """Hold the weight for a time, or until a person promotes."""
 
-    duration: Duration | None = Field(default=None, description="How long. Left out: until a person promotes.")
+    duration: Duration | None = Field(
+        default=None,
+        description="How long. Left out: until a person annotates claudeops.dev/promote: <revision>/<step index>.",
+    )
 
 
 class Bake(ApiModel):
     """Hold the weight until evidence allows the next."""
 
-    min_duration: Duration = Field(default="1m", description="Never shorter than this.")
+    min_duration: Duration = Field(default="1m", description="The step is never shorter than this.")
     max_duration: Duration | None = Field(
-        default=None, description="Past this it still holds, and says what is missing."
+        default=None, description="Past this the step still holds, and the condition Promoted says what is missing."
     )
     min_requests: Annotated[int, Field(ge=0)] = Field(
-        default=100, description="Requests that the canary has to have answered in this step."
+        default=100,
+        description="Requests that the canary has to have answered in this step. Without traffic the step holds.",
     )
 
 
@@ -135,9 +162,13 @@ class Step(ApiModel):
     """One entry of the plan: exactly one of setWeight, pause and bake."""
 
     set_weight: Percent | None = Field(
-        default=None, description="Percent of conversations that the canary gets: 1, 50, 0.5. Multiples of 0.01."
+        default=None,
+        description="Percent of conversations that the canary gets: 1, 50, 0.5; a multiple of 0.01, larger than the one"
+        " before. A conversation that has moved to the canary stays there while the weight rises.",
     )
-    pause: Pause | None = Field(default=None, description="Hold for a time, or ({}) until a person promotes.")
+    pause: Pause | None = Field(
+        default=None, description="Hold for a time, {duration: 10m}, or until a person promotes, {}."
+    )
     bake: Bake | None = Field(default=None, description="Hold until evidence allows the next step.")
 
     @property
@@ -158,31 +189,33 @@ class Metric(ApiModel):
     )
     prometheus: dict[str, Any] | None = Field(
         default=None,
-        description="A Prometheus query, for metrics of your own.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        description="Where a metric of your own is read: query, with {{revision}} for the revision's name.",
     )
     threshold: dict[str, Any] | None = Field(
         default=None,
-        description="Fixed limits, for the judge Threshold.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+        description="Fixed limits, for example {max: 0.05}.",
     )
     failure_limit: int | None = Field(default=None, description="Failed measurements that are tolerated.")
 
 
 class Analysis(ApiModel):
-    """How the canary is judged against stable while it takes traffic."""
+    """How the canary is judged against stable, on the same minutes of traffic."""
 
     judge: Literal["Sequential", "Threshold", "MannWhitney"] = Field(
-        default="Sequential", description="Sequential: an always-valid test that may be looked at every tick."
+        default="Sequential",
+        description="The test. Sequential may be looked at every tick without losing its error rate.",
     )
-    interval: Duration = Field(default="5s", description="Time between two readings of the evidence; 1s or more.")
+    interval: Duration = Field(
+        default="5s", description="Time between two readings of the gateways' counters; 1s or more."
+    )
     false_rollback_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.01, description="Chance that a canary equal to stable is rolled back, over the whole rollout."
+        default=0.01, description="Chance that a canary as good as stable is rolled back, over the whole rollout."
     )
     metrics: list[Metric] | None = Field(
         default=None,
-        description="What is watched; left out: errors and refusals.",
-        json_schema_extra={"maxItems": 32},
+        description="What is watched on both arms; left out: errors and refusals. Only a metric's own evidence of"
+        " harm takes traffic back; no data holds.",
+        json_schema_extra={"maxItems": 32, **list_map("name")},
     )
 
 
@@ -197,15 +230,20 @@ DEFAULT_STEPS = (
 
 
 class Canary(ApiModel):
-    """Live traffic moves to a new revision step by step, judged against stable, and back on evidence of harm."""
+    """Live traffic moves to a new revision step by step, judged against stable, and back on evidence of harm.
+
+    A step sets a weight or holds it. While the canary takes traffic, every tick of analysis compares it with stable;
+    once there is evidence of harm its weight goes to 0 in the same tick, whatever the step. What is missing (traffic,
+    metrics, a person) only holds.
+    """
 
     steps: list[Step] = Field(
         default=list(DEFAULT_STEPS),
-        description="The plan, in order: setWeight moves traffic, pause and bake hold it. A last setWeight: 100 is "
-        "implied. Left out: 1, 10 and 50 percent, each with a bake.",
+        description="The plan, in order: setWeight moves traffic, pause and bake hold it. A last setWeight: 100 is"
+        " implied. Left out: 1, 10 and 50 percent, each with a bake; []: 100 percent at once.",
         json_schema_extra={"maxItems": 50},
     )
-    analysis: Analysis = Field(default=Analysis(), description="How the canary is judged.")
+    analysis: Analysis = Field(default=Analysis(), description=Analysis.__doc__ or "")
 
 
 class Strategy(ApiModel):
@@ -221,11 +259,13 @@ class Budget(ApiModel):
         description="The surface, as sent in x-claude-surface."
     )
     metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="For example timeToFirstToken."
+        description="What is measured, for example timeToFirstToken."
     )
-    percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(default=None, description="For example 95.")
+    percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(
+        default=None, description="Which percentile of it, for example 95."
+    )
     max: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="For example 1500ms."
+        default=None, description="The most that it may be, for example 1500ms."
     )
 
 
@@ -244,34 +284,38 @@ class DeploymentSpec(ApiModel):
     """An application's Claude configuration and how a change of it reaches users."""
 
     request: Request = Field(
-        description="Messages API fields, exactly as the API documents them; a change is a new revision. messages and "
-        "stream belong to the client."
+        description="Fields of the Messages API, named and shaped as the API documents them, known to this schema or"
+        " not. A change is a new revision. messages and stream are the client's."
     )
     subagents: dict[str, Subagent] | None = Field(
         default=None,
-        description="Overlays on request by subagent name, chosen by the header x-claude-subagent.",
+        description="What differs for each of the application's subagents, by name. A change is a new revision.",
         json_schema_extra={"maxProperties": 32},
     )
     prompt_from: list[PromptSource] | None = Field(
         default=None,
-        description="System blocks from ConfigMaps, before those in request.system. A change of a key is a revision.",
+        description="System blocks kept in ConfigMaps, put before those of request.system. A change of such a key is a"
+        " new revision.",
         json_schema_extra={"maxItems": 16},
     )
     overrides: Overrides | None = Field(default=None, description=Overrides.__doc__)
     upstream: Upstream = Field(default=Upstream(), description=Upstream.__doc__)
     env: list[EnvVar] | None = Field(
         default=None,
-        description="Values that $(NAME) in an MCP server's authorization_token refers to.",
-        json_schema_extra={"maxItems": 64},
+        description="Values that $(NAME) in an MCP server's authorization_token refers to. Nowhere else is $(NAME)"
+        " replaced.",
+        json_schema_extra={"maxItems": 64, **list_map("name")},
     )
     gateway: Gateway = Field(default=Gateway(), description=Gateway.__doc__)
     evals: Evals | None = Field(default=None, description=Evals.__doc__)
     strategy: Strategy = Field(default=Strategy(), description=Strategy.__doc__)
     budgets: list[Budget] | None = Field(
-        default=None, description="Service levels per surface.", json_schema_extra={"maxItems": 32}
+        default=None,
+        description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",
+        json_schema_extra={"maxItems": 32},
     )
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
-    paused: bool = Field(default=False, description="Freezes the rollout where it is; a rollback still happens.")
+    paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10, description="Old revisions to keep, besides those being served."
     )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
-from pydantic.config import JsonDict
 
-from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel
+from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import KeyRef, Overrides, Subagent, Upstream
 from claude_operator.api.request import Request
 from claude_operator.api.status import Moment
 
-_ANY: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
 AssertType = Literal["equals", "contains", "icontains", "regex", "is-json"]
 Phase = Literal["Pending", "Running", "Passed", "Failed", "Inconclusive", "Error"]
 
@@ -48,7 +46,7 @@ class EvalTest(ApiModel):
     )
     input: str | None = Field(default=None, description="The user's message. Exactly one of input and messages.")
     messages: list[dict[str, Any]] | None = Field(
-        default=None, description="A whole conversation, as in the Messages API.", json_schema_extra=_ANY
+        default=None, description="A whole conversation, as in the Messages API."
     )
     critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
     asserts: list[Assert] | None = Field(default=None, alias="assert", description="All must hold.")
@@ -155,7 +153,9 @@ class EvalRunStatus(StatusModel):
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     attempts: int = Field(default=0, description="Jobs made for this run.")
     retry_at: Moment | None = Field(default=None, description="When a run in phase Error is tried again.")
-    conditions: list[Condition] = Field(default=[], description="Complete, for kubectl wait.")
+    conditions: list[Condition] = Field(
+        default=[], description="Complete, for kubectl wait.", json_schema_extra=list_map("type")
+    )
 
 
 class ModelPrices(ApiModel):
@@ -201,7 +201,7 @@ class ModelSpec(ApiModel):
     )
     inference_geo_ok: bool | None = Field(default=None, description="Whether inference_geo is accepted.")
     fast_mode: str | None = Field(default=None, description="Availability of speed: fast.")
-    extra: dict[str, Any] | None = Field(default=None, description="Further catalogue fields.", json_schema_extra=_ANY)
+    extra: dict[str, Any] | None = Field(default=None, description="Further catalogue fields.")
 
 
 class ModelObjectStatus(StatusModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer
 
-from claude_operator.api.base import StatusModel
+from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import Analysis, Step
 
@@ -131,7 +131,9 @@ class DeploymentStatus(StatusModel):
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
-    conditions: list[Condition] = Field(default=[], description="What people and tools wait for.")
+    conditions: list[Condition] = Field(
+        default=[], description="What people and tools wait for.", json_schema_extra=list_map("type")
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON-ready camelCase, without fields that are not set."""

@@ -16,13 +16,10 @@ class Rule:
     message: str
     field: str | None = None
     reason: str | None = None
-    message_expression: str | None = None
 
     def to_dict(self) -> dict[str, str]:
         """The rule as the schema holds it."""
         entry = {"rule": self.rule, "message": self.message}
-        if self.message_expression:
-            entry["messageExpression"] = self.message_expression
         if self.field:
             entry["fieldPath"] = self.field
         if self.reason:
@@ -51,14 +48,14 @@ PATTERNS = {
 }
 
 # Claude 4.7 and later, by the ids of the documentation: dateless from 4.6 on.
-_SINCE_4_7 = r"^claude-(fable|mythos|(opus|sonnet|haiku)-([5-9]|[1-9][0-9]($|-)|4-([7-9]|[1-9][0-9])($|-)))"
+SINCE_4_7 = r"^claude-(fable|mythos|(opus|sonnet|haiku)-([5-9]|[1-9][0-9]($|-)|4-([7-9]|[1-9][0-9])($|-)))"
 
 # Fields of the Messages API that belong to the client: in the schema only so that a rule can see them.
 REFUSED: dict[str, dict[str, Any]] = {
     "messages": {
         "description": "Refused: messages are the client's.",
         "type": "array",
-        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        "items": {"type": "object", "additionalProperties": True},
     },
     "stream": {"description": "Refused: whether to stream is the client's choice.", "type": "boolean"},
 }
@@ -86,13 +83,11 @@ _REQUEST = (
         " self.tools.exists_one(u, has(u.name) && u.name == t.name))",
         "tool names are unique: rename or remove the second tool of a name",
         field=".tools",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         "!has(self.mcp_servers) || self.mcp_servers.all(s, self.mcp_servers.exists_one(o, o.name == s.name))",
         "MCP server names are unique: rename or remove the second server of a name",
         field=".mcp_servers",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         "!has(self.mcp_servers) || self.mcp_servers.all(s, has(self.tools) &&"
@@ -105,7 +100,6 @@ _REQUEST = (
         " (has(self.mcp_servers) && self.mcp_servers.exists(s, s.name == t.mcp_server_name)))",
         "a toolset names an unknown MCP server: add the server to mcp_servers or correct mcp_server_name",
         field=".tools",
-        reason="FieldValueInvalid",
     ),
     Rule(
         "!has(self.mcp_servers) || self.mcp_servers.size() == 0 ||"
@@ -115,13 +109,13 @@ _REQUEST = (
         reason="FieldValueRequired",
     ),
     Rule(
-        f"!has(self.temperature) || self.temperature == 1.0 || !self.model.matches({quote(_SINCE_4_7)})",
+        f"!has(self.temperature) || self.temperature == 1.0 || !self.model.matches({quote(SINCE_4_7)})",
         "Claude 4.7 and later refuse temperature: remove it, and steer with the prompt or output_config.effort",
         field=".temperature",
         reason="FieldValueForbidden",
     ),
     Rule(
-        f"!(has(self.top_p) || has(self.top_k)) || !self.model.matches({quote(_SINCE_4_7)})",
+        f"!(has(self.top_p) || has(self.top_k)) || !self.model.matches({quote(SINCE_4_7)})",
         "Claude 4.7 and later refuse top_p and top_k: remove them",
         reason="FieldValueForbidden",
     ),
@@ -141,6 +135,11 @@ def _lives(field: str) -> str:
 
 _TOP = "has(self.request.cache_control)"
 _TOP_LIFE = "(has(self.request.cache_control.ttl) && self.request.cache_control.ttl == '1h' ? 0 : 1)"
+# A token that is no reference at all has a message of its own.
+_RESOLVED = (
+    "!has(s.authorization_token) || !s.authorization_token.startsWith('$(') ||"
+    " (has(self.env) && self.env.exists(e, '$(' + e.name + ')' == s.authorization_token))"
+)
 # In the order in which the API reads a request.
 _PREFIX = ("self.request.tools", "self.promptFrom", "self.request.system")
 
@@ -159,27 +158,33 @@ _SPEC = (
     ),
     Rule(
         "has(self.upstream.apiKeySecretRef) || self.gateway.auth.type == 'Passthrough'",
-        "is required: name the Secret and its key that hold the Claude API key, or set gateway.auth.type: Passthrough"
+        "name the Secret and its key that hold the Claude API key, or set gateway.auth.type: Passthrough"
         " so that every client sends its own",
         field=".upstream.apiKeySecretRef",
         reason="FieldValueRequired",
     ),
     Rule(
-        "!has(self.evals) || has(self.upstream.apiKeySecretRef)",
-        "is required with evals, which ask the API themselves: name the Secret and its key, also with Passthrough",
+        "!has(self.evals) || has(self.upstream.apiKeySecretRef) || self.gateway.auth.type != 'Passthrough'",
+        "evals ask the API themselves: name the Secret and its key that hold the Claude API key, also with Passthrough",
         field=".upstream.apiKeySecretRef",
         reason="FieldValueRequired",
     ),
     Rule(
-        "!has(self.request.mcp_servers) || self.request.mcp_servers.all(s, !has(s.authorization_token) ||"
-        " (has(self.env) && self.env.exists(e, '$(' + e.name + ')' == s.authorization_token)))",
-        "an authorization_token refers to a name that env does not have: add {name: NAME, valueFrom: {secretKeyRef:"
+        f"!has(self.request.mcp_servers) || self.request.mcp_servers.all(s, {_RESOLVED})",
+        "an authorization_token names what env does not have: add {name: NAME, valueFrom: {secretKeyRef:"
         " {name: <secret>, key: <key>}}} to env",
         field=".env",
     ),
     Rule(
+        "!has(self.subagents) || self.subagents.all(n, !has(self.subagents[n].request.mcp_servers) ||"
+        f" self.subagents[n].request.mcp_servers.all(s, {_RESOLVED}))",
+        "the authorization_token of a subagent's MCP server names what env does not have: add {name: NAME, valueFrom:"
+        " {secretKeyRef: {name: <secret>, key: <key>}}} to env",
+        field=".env",
+    ),
+    Rule(
         "!has(self.subagents) || self.subagents.all(n, n.matches('^[a-zA-Z0-9_-]{1,64}$'))",
-        "is not a name for a subagent: write 1 to 64 letters, digits, _ or -",
+        "a name is not one for a subagent: write 1 to 64 letters, digits, _ or -",
         field=".subagents",
     ),
 )
@@ -196,13 +201,17 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Rule(
             "!has(self.type) || self.type != 'mcp_toolset' || has(self.mcp_server_name)",
-            "is required: name the server in mcp_servers whose tools these are",
+            "name the server in mcp_servers whose tools these are",
             field=".mcp_server_name",
             reason="FieldValueRequired",
         ),
     ),
     "McpServer": (
-        Rule("self.url.startsWith('https://')", "starts with https://: the API connects to no other", field=".url"),
+        Rule(
+            "self.url.startsWith('https://')",
+            "write a URL that starts with https://: the API connects to no other",
+            field=".url",
+        ),
         Rule(
             r"!has(self.authorization_token) || self.authorization_token.matches('^\\$\\([A-Za-z_][A-Za-z0-9_]*\\)$')",
             "a token never stands in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
@@ -213,6 +222,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "[has(self.setWeight), has(self.pause), has(self.bake)].filter(x, x).size() == 1",
             "a step has exactly one of setWeight, pause and bake: write each as a step of its own",
+        ),
+        Rule(
+            "!has(self.setWeight) || self.setWeight < 0.0 ||"
+            " double(int(self.setWeight * 100.0 + 0.5)) / 100.0 == self.setWeight",
+            "is finer than a conversation is assigned by: write a multiple of 0.01",
+            field=".setWeight",
         ),
     ),
     "Bake": (
@@ -252,7 +267,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Assert": (
         Rule(
             "self.type == 'is-json' || has(self.value)",
-            "is required: write what to compare the answer with; only is-json does without",
+            "write what to compare the answer with; only is-json does without",
             field=".value",
             reason="FieldValueRequired",
         ),

@@ -15,10 +15,6 @@ from claude_operator.api.kinds import KINDS, Column, Kind
 from claude_operator.api.schema import TRUSTED, Schema, structural
 
 _HEADER = "# Made by `make crds` from operator/claude_operator/api; edit the models there.\n"
-_API_VERSION = (
-    "Versioned schema of this object: " + f"{GROUP}/{VERSION}" + ". See"
-    " https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources"
-)
 
 
 def crd(kind: Kind) -> dict[str, Any]:
@@ -63,7 +59,7 @@ def schema(kind: Kind) -> Schema:
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": _API_VERSION, "type": "string"},
+            "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
             "kind": {"description": f"The kind: {kind.kind}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": spec,

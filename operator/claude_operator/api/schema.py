@@ -13,7 +13,7 @@ from claude_operator.api import cel
 Schema = dict[str, Any]
 
 OVERLAY = "x-overlay-on"  # marks a free-form object that holds the fields of a model, none of them required
-_BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "multipleOf")
+_BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _EXTENSIONS = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string")
 
 
@@ -118,15 +118,15 @@ class _Walk:
         return out
 
     def _default(self, out: Schema, flat: Schema) -> None:
-        """Set the default, or only tell it where the stored object has to stay as it was written."""
+        """Tell the default, which `kubectl explain` does not, and set it where the API server may fill it in."""
         default = _without_nulls(flat.get("default"))
-        if default is None:
+        if default is None or not self.profile.rules:
             return
-        if self.profile.defaults:
-            out["default"] = {} if isinstance(default, dict) else default
-        elif self.profile.rules and not isinstance(default, dict | list):
+        if not isinstance(default, dict | list) and default != "":
             word = str(default).lower() if isinstance(default, bool) else default
             out["description"] = f"{out['description']} Default: {word}."
+        if self.profile.defaults:  # of an object: {}, and its fields have their own
+            out["default"] = {} if isinstance(default, dict) else default
 
     def _object(self, flat: Schema) -> Schema:
         """Fields, values by name, or anything."""

@@ -158,6 +158,19 @@ async def test_expect_continue_is_answered(gateway: Gateway) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize(
+    "junk", [b"\x16\x03\x01\x02\r\n\r\n", b"POST /v1/messages HTTP/1.1\r\nx-api-key SECRET\r\n\r\n"]
+)
+async def test_what_is_not_http_is_refused_and_not_quoted(gateway: Gateway, junk: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
+    writer.write(junk)
+    head, _, body = (await asyncio.wait_for(reader.read(), 2)).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.split(b" ")[1] == b"400"
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    assert b"SECRET" not in body
+
+
 async def test_without_a_revision_it_says_so(gateway: Gateway) -> None:
     gateway.service.control.offer(
         b'{"generation":2,"deployment":{"name":"n","namespace":"n","uid":"u"},"arms":[]}',

@@ -178,6 +178,16 @@ async def test_a_client_that_leaves_closes_the_upstream(gateway: Gateway, stream
     assert await gateway.outcomes() == {"canceled": 1}
 
 
+async def test_a_client_that_leaves_after_message_stop_was_answered(gateway: Gateway) -> None:
+    gateway.upstream.script = sse_answer(WHOLE, b": still open\n\n", pause=1)
+    async with aiohttp.ClientSession() as client:
+        response = await client.post(gateway.url + "/v1/messages", json=STREAM, headers={"x-api-key": CLIENT_KEY})
+        assert await response.content.readexactly(len(WHOLE)) == WHOLE
+        response.close()
+    assert (await gateway.lines())[0]["outcome"] == "ok"
+    assert await gateway.outcomes() == {"ok": 1}
+
+
 async def test_a_huge_event_goes_through_in_pieces(gateway: Gateway) -> None:
     whole = b"".join(stream_events("x" * 3_000_000))
     gateway.upstream.script = sse_answer(*[whole[start : start + 50_000] for start in range(0, len(whole), 50_000)])

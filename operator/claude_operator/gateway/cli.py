@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. 0 after a drain, 1 where it cannot start."""
     log = Log(sys.stdout, args.log_format)
     log.adopt(logging.getLogger())
-    prometheus_client.disable_created_metrics()
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(args, log))

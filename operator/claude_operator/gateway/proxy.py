@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 from multidict import MultiMapping
@@ -25,10 +24,11 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
+from claude_operator.gateway.outcome import left_with, marks, outcome, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
-from claude_operator.gateway.sse import Message, SseRelay
+from claude_operator.gateway.sse import SseRelay
 
 __all__ = ["BODY_LIMIT", "Proxy"]
 
@@ -37,22 +37,11 @@ BODY_LIMIT = 32 * 1024 * 1024  # bytes; the API's own limit for these two endpoi
 _MESSAGES = "/v1/messages"
 _COUNT_TOKENS = "/v1/messages/count_tokens"
 _LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
-_OVERLOAD = (429, 529)
-_NOT_FOR_HEADERS = re.compile(r"[^\x21-\x7e]")
 
 Fields = dict[str, msgspec.Raw]
 
 
-class _ErrorBody(msgspec.Struct):
-    class Error(msgspec.Struct):
-        type: str = ""
-
-    error: Error
-
-
 _fields = msgspec.json.Decoder(Fields)
-_message = msgspec.json.Decoder(Message)
-_error_body = msgspec.json.Decoder(_ErrorBody)
 
 
 class Proxy:
@@ -103,14 +92,18 @@ class Proxy:
             call.outcome = "error"
             await self._tell(call, reply, failure.status, failure.kind, failure.message)
         except ClientGone:
-            call.outcome = call.outcome if call.outcome in ("error", "overload") else "canceled"
+            call.outcome = left_with(call)
         except asyncio.CancelledError:
-            call.outcome = "canceled"
+            call.outcome = left_with(call)
             task = asyncio.current_task()
             if not self.closing or task is None:
                 raise
             task.uncancel()
             await self._tell(call, reply, 503, "api_error", "the gateway is shutting down")
+        except Exception as error:
+            call.outcome = "error"
+            self._recorder.log.event("bug", "error", where=place(error), exception=type(error).__name__)
+            await self._tell(call, reply, 500, "api_error", "internal error of the gateway")
 
     async def _answer(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
         if not request.path.startswith("/v1/"):
@@ -140,17 +133,15 @@ class Proxy:
         composed = compose(
             choice.arm, fields, subagent=call.subagent or None, count_tokens=request.path == _COUNT_TOKENS
         )
-        del data, fields
         self._note(call, choice, composed)
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
         timeouts = plan.config.upstream.timeouts
         limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
+        sending = self._upstream.open("POST", _url(plan, request), outgoing, composed.body, limits)
+        del data, fields, composed  # a stream may live for minutes, its request need not
         call.sent = self._clock()
         try:
-            async with (
-                asyncio.timeout(timeouts.total),
-                self._upstream.open("POST", _url(plan, request), outgoing, composed.body, limits) as answer,
-            ):
+            async with asyncio.timeout(timeouts.total), sending as answer:
                 await self._relay(call, answer, reply)
         except TimeoutError as error:
             raise UpstreamTimeout(f"the answer took longer than {timeouts.total:g} s") from error
@@ -186,13 +177,13 @@ class Proxy:
             await self._stream(call, answer, reply)
             return
         body = await answer.body()
-        call.outcome = _outcome(answer.status)
-        _read_whole(call, body)
-        await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *_marks(call)], body)
+        call.outcome = outcome(answer.status)
+        read_whole(call, body)
+        await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         call.relay = relay = SseRelay(call.facts)
-        await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *_marks(call)])
+        await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
@@ -226,7 +217,7 @@ class Proxy:
             await reply.start(answer.status, names.for_client(answer.headers))
             async for chunk in answer.chunks():
                 await reply.write(chunk)
-            call.outcome = _outcome(answer.status)
+            call.outcome = outcome(answer.status)
             await reply.finish()
 
     # ------------------------------------------------------------------------------------ own errors
@@ -250,7 +241,7 @@ class Proxy:
 
     async def _send_error(self, call: Call, reply: ClientReply, body: bytes) -> None:
         headers = [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
-        headers.extend(_marks(call))
+        headers.extend(marks(call))
         await reply.send(call.status, headers, body)
 
 
@@ -275,30 +266,3 @@ def _upstream_key(plan: Plan) -> str | None:
 
 def _url(plan: Plan, request: ClientRequest) -> str:
     return plan.config.upstream.base_url.rstrip("/") + request.target
-
-
-def _outcome(status: int) -> str:
-    if status in _OVERLOAD:
-        return "overload"
-    return "ok" if status < 400 else "error"
-
-
-def _read_whole(call: Call, body: bytes) -> None:
-    """Read a JSON answer's facts; one that cannot be read has none."""
-    try:
-        if call.status < 300:
-            message = _message.decode(body)
-            call.facts.add(message.model, message.stop_reason, message.usage)
-        else:
-            call.error = _error_body.decode(body).error.type
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return
-
-
-def _marks(call: Call) -> Iterator[tuple[str, str]]:
-    """The response headers that say which revision answered."""
-    if call.choice is not None:
-        yield names.WANTED_REVISION, call.revision
-        yield "x-claude-arm", call.role or ""
-    if call.overridden:
-        yield "x-claude-overridden", _NOT_FOR_HEADERS.sub("?", ",".join(call.overridden))[:4096]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
 
-from claude_operator.gateway.errors import ClientGone
+from claude_operator.gateway.errors import ClientGone, envelope, new_request_id
 from claude_operator.gateway.ports import ClientReply, ClientRequest
 
 __all__ = ["AiohttpClientReply", "AiohttpClientRequest", "make_server"]
@@ -28,15 +29,39 @@ def make_server(handle: Handler, is_draining: Callable[[], bool]) -> web.Server:
         await handle(AiohttpClientRequest(request), reply)
         return reply.response or web.Response(status=_GONE)
 
-    return web.Server(
-        handler,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=75.0,
-        max_line_size=_LONG_HEADER,
-        max_field_size=_LONG_HEADER,
-    )
+    return _Server(handler, handler_cancellation=True)
+
+
+class _Connection(web.RequestHandler):
+    """A client's connection. What is not HTTP is refused in the API's form too, and not quoted."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to a request that could not be read."""
+        request_id = new_request_id()
+        body = envelope("invalid_request_error", "the request is not well-formed HTTP", request_id)
+        headers = {"content-type": "application/json", "request-id": request_id}
+        response = web.Response(status=status, headers=headers, body=body)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> _Connection:
+        return _Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # as its own docs say
+            auto_decompress=False,
+            keepalive_timeout=75.0,
+            max_line_size=_LONG_HEADER,
+            max_field_size=_LONG_HEADER,
+        )
 
 
 class AiohttpClientRequest:

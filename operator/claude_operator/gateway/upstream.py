@@ -57,6 +57,7 @@ class AiohttpUpstream:
             )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _failure(error, limits) from error
+        del body, headers
         try:
             yield AiohttpReply(response, limits)
         finally:

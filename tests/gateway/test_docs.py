@@ -1,0 +1,69 @@
+"""The documents about the gateway are in step with it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+from tests.gateway.harness import make_arm
+
+from claude_operator.api.gateway import Evidence, json_schemas, parse_config
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.cli import add_arguments
+from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.log import Log
+from claude_operator.gateway.metrics import Metrics
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "gateway.md").read_text()
+SCHEMA = json.loads((DOCS / "gateway-config.schema.json").read_text())
+
+
+def test_the_schema_is_the_generated_one() -> None:
+    assert json.loads(json.dumps(json_schemas())) == SCHEMA, (
+        "write docs/gateway-config.schema.json anew from claude_operator.api.gateway.json_schemas()"
+    )
+
+
+def test_the_example_is_a_config_by_schema_and_by_parser() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    jsonschema.validate(json.loads(example), {"$ref": "#/$defs/GatewayConfig", "$defs": SCHEMA["$defs"]})
+    assert [arm.weight for arm in parse_config(example).arms] == [9000, 1000]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"generation": 1}, SCHEMA)
+
+
+def test_evidence_is_what_the_schema_says() -> None:
+    ledger = Ledger()
+    cell = ledger.generation(1).cell(make_arm().revision, "stable", "other", "none")
+    cell.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
+    document = json.loads(ledger.document(1, 2.0, ""))
+    jsonschema.validate(document, {"$ref": f"#/$defs/{Evidence.__name__}", "$defs": SCHEMA["$defs"]})
+
+
+def test_every_metric_is_named() -> None:
+    registered = {
+        metric.name + ("_total" if metric.type == "counter" else "") for metric in Metrics().registry.collect()
+    }
+    documented = set(re.findall(r"^\| `((?:gen_ai|claude_gateway)_\w+)` \|", PAGE, re.MULTILINE))
+    assert documented == registered
+
+
+def test_every_field_of_the_log_is_named() -> None:
+    output = io.StringIO()
+    Log(output, "json").call(Call("GET", "/v1/models", 0.0, None))
+    fields = set(json.loads(output.getvalue())) - {"time", "level", "message"}
+    section = PAGE[PAGE.index("## The log") : PAGE.index("## Ending")]
+    assert fields == set(re.findall(r"`(\w+)`", section))
+
+
+def test_every_option_on_the_page_exists() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    known = set(re.findall(r"--[a-z-]+", parser.format_help()))
+    assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= known

@@ -91,4 +91,5 @@ def _call_fields(call: Call) -> dict[str, Any]:
 
 
 def _short(value: str) -> str:
-    return value[:_LONGEST]
+    """A client's or upstream's value, cut, and without what is not text."""
+    return value[:_LONGEST].encode("utf-8", "replace").decode()

@@ -58,7 +58,7 @@ def read_whole(call: Call, body: bytes) -> None:
             call.facts.add(message.model, message.stop_reason, message.usage)
         else:
             call.error = _error_body.decode(body).error.type
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
 
 

@@ -36,6 +36,7 @@ BODY_LIMIT = 32 * 1024 * 1024  # bytes; the API's own limit for these two endpoi
 
 _MESSAGES = "/v1/messages"
 _COUNT_TOKENS = "/v1/messages/count_tokens"
+_TOO_DEEP = "the body is nested too deeply"
 _LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
 
 Fields = dict[str, msgspec.Raw]
@@ -79,7 +80,16 @@ class Proxy:
                 self.tasks.discard(task)
             self._recorder.metrics.in_flight.dec()
             call.ended = self._clock()
+            self._settle(call)
+
+    def _settle(self, call: Call) -> None:
+        try:
             self._recorder.settle(call)
+        except Exception as error:  # the answer is out; nothing that is only told about it may harm it
+            self._bug(error)
+
+    def _bug(self, error: Exception) -> None:
+        self._recorder.log.event("bug", "error", where=place(error), exception=type(error).__name__)
 
     async def _guarded(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
         """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
@@ -102,7 +112,7 @@ class Proxy:
             await self._tell(call, reply, 503, "api_error", "the gateway is shutting down")
         except Exception as error:
             call.outcome = "error"
-            self._recorder.log.event("bug", "error", where=place(error), exception=type(error).__name__)
+            self._bug(error)
             await self._tell(call, reply, 500, "api_error", "internal error of the gateway")
 
     async def _answer(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
@@ -129,10 +139,13 @@ class Proxy:
             raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
         call.received = self._clock()
         fields = _decode(data, request.headers)
-        choice = self._choose(call, plan, request.headers, fields, key)
-        composed = compose(
-            choice.arm, fields, subagent=call.subagent or None, count_tokens=request.path == _COUNT_TOKENS
-        )
+        try:
+            choice = self._choose(call, plan, request.headers, fields, key)
+            composed = compose(
+                choice.arm, fields, subagent=call.subagent or None, count_tokens=request.path == _COUNT_TOKENS
+            )
+        except RecursionError:
+            raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
         self._note(call, choice, composed)
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
         timeouts = plan.config.upstream.timeouts
@@ -251,6 +264,8 @@ def _decode(data: bytes, headers: MultiMapping[str]) -> Fields:
         raise Refused(400, "invalid_request_error", "send the body without a content-encoding")
     try:
         return _fields.decode(data)
+    except RecursionError:
+        raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Refused(400, "invalid_request_error", f"the body is not a JSON object: {error}") from None
 

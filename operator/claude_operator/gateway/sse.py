@@ -121,7 +121,7 @@ class SseRelay:
             return
         try:
             self._take(_event.decode(b"\n".join(data)), name.decode())
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if whole:  # the data cannot be read, but the name says enough
                 self._take(_Event(), name.decode("ascii", "replace"))
 

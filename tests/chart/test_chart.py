@@ -1,0 +1,190 @@
+"""The chart as helm renders it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.conftest import CHART, Objects
+
+from claude_operator import __version__
+from claude_operator.api import crds
+from claude_operator.api.kinds import KINDS
+
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+Template = Callable[..., Objects]
+WHERE = ["claude-operator", str(CHART), "--kube-version", "1.34.0"]
+SIMULATOR = "simulator: {enabled: true, scenario: {models: {claude-haiku-5-5: {errorRate: 0.3}}}}"
+
+
+def one(objects: Objects, kind: str, name: str = "claude-operator") -> dict[str, Any]:
+    found = [item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name]
+    assert len(found) == 1, [(item["kind"], item["metadata"]["name"]) for item in objects]
+    return found[0]
+
+
+def leaves(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every value that the schema knows by name, with its schema."""
+    for name, field in schema["properties"].items():
+        if field.get("additionalProperties") is False and "requests" not in field["properties"]:
+            yield from leaves(values.get(name, {}), field, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", field
+
+
+def test_lint(helm: Helm) -> None:
+    done = helm("lint", "--strict", str(CHART), "--kube-version", "1.34.0", values=SIMULATOR)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_chart_and_program_have_one_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == __version__
+
+
+def test_values_schema_and_readme_agree() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    readme = dict(re.findall(r"^\| `([\w.]+)` \| `(.*)` \| .+ \|$", (CHART / "README.md").read_text(), re.MULTILINE))
+    known = {path: field for path, field in leaves(values, schema) if path != "global"}
+    assert list(known) == list(readme)
+    for path, default in readme.items():
+        value: Any = values
+        for name in path.split("."):
+            value = value[name]
+        assert yaml.safe_load(default) == value, path
+        assert known[path]["description"][-1] == ".", path
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("replicas: two", "got string, want integer"),
+        ("replica: 1", "additional properties 'replica' not allowed"),
+        ("image: {pullPolicy: Sometimes}", "must be one of 'Always', 'IfNotPresent', 'Never'"),
+        ("image: {digest: abc}", "does not match pattern"),
+        ("image: {repository: ''}", "minLength"),
+        ("resources: {limit: {cpu: 1}}", "additional properties 'limit' not allowed"),
+        ("simulator: {scenario: [1]}", "got array, want"),
+        ("crds: {install: 'no'}", "got string, want boolean"),
+        ("podLabels: {a: 1}", "got number, want string"),
+    ],
+)
+def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:
+    done = helm("template", *WHERE, values=values)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_pods_are_confined(template: Template) -> None:
+    workloads = [item for item in template(SIMULATOR) if item["kind"] == "Deployment"]
+    assert len(workloads) == 2
+    for item in workloads:
+        pod = item["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == 65532
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"requests", "limits"} <= container["resources"].keys()
+            assert "readinessProbe" in container
+    assert (
+        one(workloads, "Deployment", "claude-simulator")["spec"]["template"]["spec"]["automountServiceAccountToken"]
+        is False
+    )
+
+
+def test_operator_knows_its_own_image(template: Template) -> None:
+    digest = "sha256:" + "0" * 64
+    for values, image in (
+        ("{}", f"claude-operator:{__version__}"),
+        ("image: {repository: r/c, tag: t}", "r/c:t"),
+        (f"image: {{repository: r/c, tag: t, digest: '{digest}'}}", f"r/c@{digest}"),
+    ):
+        pod = one(template(values), "Deployment")["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        env = {entry["name"]: entry.get("value") for entry in container["env"]}
+        assert container["image"] == env["OPERATOR_IMAGE"] == image
+        assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
+        assert container["args"] == ["operator"]
+
+
+def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:
+    objects = template()
+    deployment = one(objects, "Deployment")
+    assert deployment["spec"]["replicas"] == 2
+    assert one(objects, "PodDisruptionBudget")["spec"]["selector"] == deployment["spec"]["selector"]
+    alone = template("replicas: 1")
+    assert not [item for item in alone if item["kind"] == "PodDisruptionBudget"]
+
+
+def test_services_reach_the_pods_they_are_for(template: Template) -> None:
+    objects = template(SIMULATOR)
+    for service, deployment in (
+        ("claude-operator-metrics", "claude-operator"),
+        ("claude-simulator", "claude-simulator"),
+    ):
+        spec = one(objects, "Service", service)["spec"]
+        pod = one(objects, "Deployment", deployment)["spec"]["template"]
+        assert spec["selector"].items() <= pod["metadata"]["labels"].items()
+        assert spec["ports"][0]["targetPort"] in [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
+        others = [item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] != deployment]
+        for other in others:
+            assert not spec["selector"].items() <= other["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_what_is_optional_is_off(template: Template) -> None:
+    kinds = {(item["kind"], item["metadata"]["name"]) for item in template()}
+    assert ("Deployment", "claude-simulator") not in kinds
+    assert not [kind for kind, _ in kinds if kind == "ServiceMonitor"]
+    monitored = one(template("metrics: {serviceMonitor: {enabled: true, labels: {release: p}}}"), "ServiceMonitor")
+    assert monitored["metadata"]["labels"]["release"] == "p"
+    assert monitored["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", "interval": "30s"}]
+    assert not [item for item in template("rbac: {create: false, aggregate: false}") if "Role" in item["kind"]]
+
+
+@pytest.mark.parametrize(
+    "values", [SIMULATOR, "simulator: {enabled: true, scenario: 'models: {claude-haiku-5-5: {errorRate: 0.3}}'}"]
+)
+def test_scenario_reaches_the_simulator(template: Template, values: str) -> None:
+    objects = template(values)
+    scenario = one(objects, "ConfigMap", "claude-simulator")["data"]["scenario.yaml"]
+    assert yaml.safe_load(scenario) == {"models": {"claude-haiku-5-5": {"errorRate": 0.3}}}
+    pod = one(objects, "Deployment", "claude-simulator")["spec"]["template"]["spec"]
+    assert "--scenario=/etc/simulator/scenario.yaml" in pod["containers"][0]["args"]
+    assert {"name": "scenario", "mountPath": "/etc/simulator", "readOnly": True} in pod["containers"][0]["volumeMounts"]
+    plain = one(template("simulator: {enabled: true}"), "Deployment", "claude-simulator")
+    assert "scenario" not in str(plain["spec"]["template"]["spec"])
+
+
+def test_definitions_are_those_of_the_models(template: Template) -> None:
+    found = {item["spec"]["names"]["kind"]: item for item in template() if item["kind"] == "CustomResourceDefinition"}
+    assert found.keys() == {kind.kind for kind in KINDS}
+    for kind in KINDS:
+        rendered = found[kind.kind]
+        assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        assert rendered == crds.crd(kind)
+    assert not [item for item in template("crds: {install: false}") if item["kind"] == "CustomResourceDefinition"]
+
+
+def test_names_follow_the_release(helm: Helm) -> None:
+    done = helm("template", "blue", str(CHART), "--kube-version", "1.34.0", "--namespace", "n")
+    objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+    account = one(objects, "ServiceAccount", "blue-claude-operator")
+    binding = one(objects, "ClusterRoleBinding", "blue-claude-operator")
+    assert account["metadata"]["namespace"] == "n"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "blue-claude-operator", "namespace": "n"}]
+    given = helm("template", *WHERE, values="serviceAccount: {create: false, name: mine}").stdout
+    objects = [item for item in yaml.safe_load_all(given) if item]
+    assert not [item for item in objects if item["kind"] == "ServiceAccount"]
+    assert one(objects, "ClusterRoleBinding")["subjects"][0]["name"] == "mine"
+    assert one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "mine"

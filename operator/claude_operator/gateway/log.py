@@ -58,7 +58,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        self._log.event(str(record.msg)[:_LONGEST], record.levelname.lower(), logger=record.name, exception=kind)
+        said = str(record.msg).partition("\n")[0][:_LONGEST]  # asyncio quotes exceptions from the second line on
+        self._log.event(said, record.levelname.lower(), logger=record.name, exception=kind)
 
 
 def _call_fields(call: Call) -> dict[str, Any]:

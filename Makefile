@@ -1,0 +1,61 @@
+# `make` shows what there is. All targets work on a fresh machine: what is missing is installed, or named with the fix.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup demo test check fmt crds crds-check image cluster-up cluster-down requirements clean
+
+DEV := hack/python hack/dev.py
+BIN := .venv/bin
+ARGS ?=
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv with the pinned Python packages
+	@$(DEV) setup
+
+demo: image ## run the demo: five revisions, from the first to a rollback, on the cluster
+	@$(DEV) exec -- $(BIN)/python demo/run.py $(ARGS)
+
+test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
+	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 $(DEV) exec -- $(BIN)/python -m pytest $(ARGS)
+
+check: setup ## check style, types, layers and CRDs, and run the unit tests
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) crds-check
+	@$(BIN)/python -m pytest -m "not cluster and not slow" $(ARGS)
+
+fmt: setup ## format the code and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+crds: setup ## write crds/ and the chart's copy from the models
+	@$(BIN)/python -m claude_operator crds --output crds
+
+crds-check: setup ## fail when crds/ or the chart's copy differ from the models
+	@$(BIN)/python -m claude_operator crds --output crds --check
+
+image: cluster-up ## build the image of this checkout and load it into the cluster
+	@$(DEV) image
+
+cluster-up: setup ## start the cluster: CLUSTER_CONTEXT=kind-NAME, or else the project's own
+	@$(DEV) cluster-up
+
+cluster-down: ## remove the cluster that cluster-up made
+	@$(DEV) cluster-down
+
+PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url $(ARGS)
+
+requirements: setup ## pin the dependencies anew; ARGS=--upgrade for newer versions
+	@printf 'hatchling\neditables\n' | $(PIN) - --output-file requirements-build.txt
+	@$(PIN) pyproject.toml --output-file requirements.txt
+	@$(PIN) pyproject.toml --extra dev -c requirements.txt -c requirements-build.txt --output-file requirements-dev.txt
+
+clean: ## remove .venv and what tools left in the checkout; ~/.cache/claude-operator stays
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

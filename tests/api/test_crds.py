@@ -187,13 +187,14 @@ def test_committed_files_are_in_step(capsys: pytest.CaptureFixture[str]) -> None
     args = argparse.Namespace(
         output=ROOT / "crds",
         chart=ROOT / "charts/claude-operator/templates/crds",
+        docs=ROOT / "docs/api.md",
         check=True,
     )
     assert crds.run(args) == 0, capsys.readouterr().err
 
 
 def test_check_names_the_files_that_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    args = argparse.Namespace(output=tmp_path / "crds", chart=tmp_path / "chart", check=False)
+    args = argparse.Namespace(output=tmp_path / "crds", chart=tmp_path / "chart", docs=None, check=False)
     assert crds.run(args) == 0
     args.check = True
     assert crds.run(args) == 0

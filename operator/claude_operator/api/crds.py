@@ -12,6 +12,7 @@ import yaml
 
 from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.kinds import KINDS, Column, Kind
+from claude_operator.api.reference import reference
 from claude_operator.api.schema import TRUSTED, Schema, structural
 
 _HEADER = "# Made by `make crds` from operator/claude_operator/api; edit the models there.\n"
@@ -103,27 +104,29 @@ def _dump(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
 
 
-def files(output: Path | None, chart: Path | None) -> dict[Path, str]:
+def files(output: Path | None, chart: Path | None, docs: Path | None) -> dict[Path, str]:
     """Every file to write, by path."""
     targets: list[tuple[Path | None, Callable[[Kind], str]]] = [(output, manifest), (chart, chart_template)]
-    return {
+    found = {
         folder / f"{kind.plural}.yaml": render(kind)
         for folder, render in targets
         if folder is not None
         for kind in KINDS
     }
+    return found | ({docs: reference({kind.kind: schema(kind) for kind in KINDS})} if docs else {})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `claude-operator crds`."""
     parser.add_argument("--output", type=Path, metavar="DIR", help="write the plain manifests there")
     parser.add_argument("--chart", type=Path, metavar="DIR", help="write the chart's templates there")
+    parser.add_argument("--docs", type=Path, metavar="FILE", help="write the API reference there, as Markdown")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that differ")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write or check the files; without options print the manifests."""
-    wanted = files(args.output, args.chart)
+    wanted = files(args.output, args.chart, args.docs)
     if not wanted:
         sys.stdout.write("---\n".join(manifest(kind) for kind in KINDS))
         return 0

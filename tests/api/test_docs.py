@@ -1,0 +1,44 @@
+"""The pages of docs/ that describe the API say all that is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from claude_operator.api import crds
+from claude_operator.api.conditions import Reason, Type
+from claude_operator.api.kinds import KINDS
+from claude_operator.api.reference import reference
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_reference_has_every_field_and_every_rule() -> None:
+    page = reference({kind.kind: crds.schema(kind) for kind in KINDS})
+    for field in (
+        "spec.strategy.canary.steps[].bake.minRequests",
+        "spec.subagents{}.request",
+        "spec.gateway.resources.limits",
+        "status.conditions[].reason",
+    ):
+        assert f"| `{field}` |" in page
+    assert "| `spec.strategy.canary.steps[]` | a step has exactly one of setWeight, pause and bake" in page
+    assert "| `metadata.name` | metadata.name is at most 40 characters" in page
+    for row in re.findall(r"^\|.*\|$", page, re.MULTILINE):
+        assert len(re.findall(r"(?<!\\)\|", row)) in (3, 4), row
+
+
+def test_conditions_page_has_every_type_and_reason() -> None:
+    page = (DOCS / "conditions.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert set(documented) == {*Type, *Reason}
+    headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
+    assert [heading for heading in headings if heading != "Events"] == list(Type)
+
+
+def test_conditions_page_says_what_to_do_about_every_reason() -> None:
+    page = (DOCS / "conditions.md").read_text()
+    for row in re.findall(r"^\| `\w+` \|.*$", page, re.MULTILINE):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 3, row
+        assert all(len(cell) > 3 for cell in cells), row

@@ -44,7 +44,9 @@ def choose() -> Cluster:
     context = os.environ.get("CLUSTER_CONTEXT", "")
     if context:
         if not context.startswith("kind-"):
-            raise Failure(f"CLUSTER_CONTEXT={context} is not of a kind cluster: only those (kind-NAME) are ever touched")
+            raise Failure(
+                f"CLUSTER_CONTEXT={context} is not of a kind cluster: only those (kind-NAME) are ever touched"
+            )
         return Kind(context.removeprefix("kind-"))
     has_kind = bool(shutil.which("kind") and shutil.which("docker"))
     if has_kind and KIND_NAME in _output("kind", "get", "clusters").split():
@@ -181,7 +183,7 @@ class Kind:
         resolver.write_text(RESOLVER.format(dns=dns))
         become = [] if not os.geteuid() else ["sudo", "--preserve-env", "--"]
         user = ["setpriv", f"--reuid={os.getuid()}", f"--regid={os.getgid()}", "--init-groups", "--"]
-        inner = f"mount --make-rprivate / && mount --bind {resolver} /etc/resolv.conf && exec \"$@\""
+        inner = f'mount --make-rprivate / && mount --bind {resolver} /etc/resolv.conf && exec "$@"'
         env = [f"{name}={os.environ[name]}" for name in ("PATH", "HOME")]  # sudo sets its own
         words = [*become, "nsenter", f"--net=/proc/{self._identity().partition('/')[0]}/ns/net", "unshare", "--mount",
                  "sh", "-c", inner, "sh", *user, "env", *env, f"KUBECONFIG={config}", *command]  # fmt: skip

@@ -56,12 +56,12 @@ def build_image() -> None:
 def run(command: list[str]) -> None:
     """Become `command`, in the cluster's network, with KUBECONFIG and CLAUDE_OPERATOR_IMAGE set."""
     cluster = choose()
+    os.environ["CLAUDE_OPERATOR_CLUSTER"] = str(cluster)  # tests tell by it that KUBECONFIG is not the user's own
     loaded = cluster.loaded()
     if loaded:
         os.environ["CLAUDE_OPERATOR_IMAGE"] = loaded
         if loaded != image.reference():
             say(f"the cluster's image {loaded} is not of this source: `make image` loads that")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     cluster.exec(command)
 
 
@@ -69,7 +69,13 @@ def main() -> None:
     """Do what the first argument names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    actions = {"setup": setup, "cluster-up": cluster_up, "cluster-down": cluster_down, "image": build_image, "exec": run}
+    actions = {
+        "setup": setup,
+        "cluster-up": cluster_up,
+        "cluster-down": cluster_down,
+        "image": build_image,
+        "exec": run,
+    }
     for name, action in actions.items():
         verb = verbs.add_parser(name, help=action.__doc__, description=action.__doc__)
         if name == "exec":

@@ -32,7 +32,9 @@ def debian(**tools: str) -> None:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if os.geteuid() or not is_debian():
-        raise Failure(f"{', '.join(missing)} missing: install what your system calls so; on Debian, {' '.join(command)}")
+        raise Failure(
+            f"{', '.join(missing)} missing: install what your system calls so; on Debian, {' '.join(command)}"
+        )
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     # A fresh machine has no lists of packages, an old one stale ones.
     step("Fetching Debian's package lists", "apt-get", "update", env=env)

@@ -1,0 +1,92 @@
+"""Fixtures of the tests on a real cluster: one cluster for the run, a namespace for a test."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import support
+
+HERE = Path(__file__).parent
+REMEDY = "run `make test`, or `make image` and then `hack/python hack/dev.py exec -- .venv/bin/python -m pytest ...`"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, and give it the time that pods take."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("cluster")
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add to a failed test's report what its namespace and the operator have to say."""
+    report: pytest.TestReport = yield
+    values = getattr(item, "funcargs", {})
+    if report.failed and report.when != "teardown":
+        if "namespace" in values:
+            report.sections.append(("kubectl get", support.describe(values["namespace"])))
+        if "operator" in values:
+            report.sections.append(("the operator's last words", values["operator"].logs()))
+    return report
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where the run is about the cluster."""
+    if os.environ.get("CLAUDE_OPERATOR_REQUIRE_CLUSTER") == "1":
+        pytest.fail(f"{what}: {REMEDY}", pytrace=False)
+    pytest.skip(f"{what}: {REMEDY}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> None:
+    """The cluster that KUBECONFIG names, which is up; never one that the user has set for other work."""
+    if not (os.environ.get("CLAUDE_OPERATOR_CLUSTER") and os.environ.get("KUBECONFIG")):
+        missing("not in a cluster's network")
+    support.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+
+
+@pytest.fixture(scope="session")
+def image(cluster: None) -> str:
+    """The reference of the operator's image, which the cluster has."""
+    reference = os.environ.get("CLAUDE_OPERATOR_IMAGE", "")
+    if not reference:
+        missing("no image is loaded")
+    return reference
+
+
+@pytest.fixture(scope="session")
+def operator(image: str) -> support.Operator:
+    """The operator and the simulator, installed by the chart into claude-system; they stay for the next run."""
+    return support.install(image)
+
+
+@pytest.fixture
+def kubectl(cluster: None) -> Callable[..., str]:
+    """`kubectl(*args, input=None, namespace=None) -> str`; raises CommandError with `stderr`."""
+    return support.kubectl
+
+
+@pytest.fixture
+def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, deleted afterwards without waiting."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")
+    name = f"{words[:40].strip('-')}-{secrets.token_hex(3)}"
+    support.kubectl("create", "namespace", name)
+    support.wait_for(lambda: support.find("serviceaccount", "default", namespace=name), 30, "no service account came")
+    yield name
+    support.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: None) -> None:
+    """The resource definitions of crds/, served; for tests that need no operator."""
+    support.apply_crds()

@@ -1,0 +1,159 @@
+"""Helpers of the tests on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/claude-operator"
+CRDS = ROOT / "crds"
+RELEASE = "claude-operator"
+SYSTEM = "claude-system"  # the namespace of the operator and the simulator
+OURS = "cld,clr,ces,cer"  # the namespaced kinds
+
+
+class CommandError(AssertionError):
+    """A command failed; `stderr` is what it said, so that tests can look at a refusal."""
+
+    def __init__(self, words: list[str], result: subprocess.CompletedProcess[str]) -> None:
+        super().__init__(f"`{shlex.join(words)}` exited with {result.returncode}:\n{result.stderr or result.stdout}")
+        self.stderr = result.stderr
+        self.stdout = result.stdout
+        self.returncode = result.returncode
+
+
+def command(*words: str | Path, input: str | None = None, timeout: float = 300) -> str:
+    """Run a command and return what it prints; raise CommandError when it fails."""
+    texts = [str(word) for word in words]
+    result = subprocess.run(texts, check=False, capture_output=True, text=True, input=input, timeout=timeout, cwd=ROOT)
+    if result.returncode:
+        raise CommandError(texts, result)
+    return result.stdout
+
+
+def kubectl(*args: str | Path, input: str | dict[str, Any] | None = None, namespace: str | None = None) -> str:
+    """Run kubectl and return what it prints; `input` is for `-f -`, a dict goes as JSON (a List holds several)."""
+    scope = ["--namespace", namespace] if namespace else []
+    return command("kubectl", *scope, *args, input=json.dumps(input) if isinstance(input, dict) else input)
+
+
+def get(kind: str, name: str | None = None, *, namespace: str | None = None, selector: str = "") -> Any:
+    """Return one object, or the list of those that the label selector chooses."""
+    which = [name] if name else [f"--selector={selector}"] if selector else []
+    found = json.loads(kubectl("get", kind, *which, "--output=json", namespace=namespace))
+    return found if name else found["items"]
+
+
+def find(kind: str, name: str, *, namespace: str | None = None) -> Any:
+    """Return one object, or None where there is none of this name."""
+    text = kubectl("get", kind, name, "--output=json", "--ignore-not-found", namespace=namespace)
+    return json.loads(text) if text else None
+
+
+def apply(manifest: str | dict[str, Any] | Path, namespace: str | None = None) -> str:
+    """Apply YAML text, an object, a file or a folder, server-side as users with large objects do."""
+    if isinstance(manifest, Path):
+        return kubectl("apply", "--server-side", "-f", manifest, namespace=namespace)
+    return kubectl("apply", "--server-side", "-f", "-", input=manifest, namespace=namespace)
+
+
+def apply_crds() -> None:
+    """Apply crds/ and wait until the API server serves them; for tests that do without the operator."""
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", CRDS)
+    # Helm installs over what it finds only when that says it is the release's.
+    kubectl("label", "--overwrite", "-f", CRDS, "app.kubernetes.io/managed-by=Helm")
+    release = [f"meta.helm.sh/release-name={RELEASE}", f"meta.helm.sh/release-namespace={SYSTEM}"]
+    kubectl("annotate", "--overwrite", "-f", CRDS, *release)
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+
+
+def condition(obj: dict[str, Any] | None, type: str) -> dict[str, Any]:
+    """Return a condition of an object, {} while it has none of this type."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one["type"] == type), {})
+
+
+def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every: float = 0.2) -> T:
+    """Call `fn` until what it returns is true, and return that.
+
+    A CommandError or KeyError counts as "not yet". After `timeout` seconds AssertionError tells `message` and what
+    came last.
+    """
+    begun = time.monotonic()
+    while True:
+        last: Any
+        try:
+            last = fn()
+            if last:
+                return last
+        except (CommandError, KeyError) as error:
+            last = error
+        if time.monotonic() - begun > timeout:
+            raise AssertionError(f"{message or 'it did not come true'}, after {timeout:g} s; last: {last!r}")
+        time.sleep(every)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The installed operator: where it runs, what it is made of."""
+
+    namespace: str
+    release: str
+    image: str
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Return the operator's pods, the newest last."""
+        labels = f"app.kubernetes.io/instance={self.release},app.kubernetes.io/component=operator"
+        pods: list[dict[str, Any]] = get("pods", namespace=self.namespace, selector=labels)
+        return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+    def logs(self, lines: int = 40) -> str:
+        """Return the last log lines of every pod of the release."""
+        selector = f"app.kubernetes.io/instance={self.release}"
+        return kubectl("logs", f"--selector={selector}", f"--tail={lines}", "--prefix", "--all-containers",
+                       namespace=self.namespace)  # fmt: skip
+
+
+def install(image: str, *options: str) -> Operator:
+    """Install or upgrade the chart with this image and the simulator; wait until all of it is ready."""
+    repository, _, tag = image.rpartition(":")
+    status = json.loads(_helm_status() or "{}").get("info", {}).get("status", "deployed")
+    if status != "deployed":  # left by a run that was interrupted
+        command("helm", "uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
+    values = [f"image.repository={repository}", f"image.tag={tag}", "simulator.enabled=true"]
+    try:
+        command("helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
+                "--wait", "--timeout", "3m", *(word for value in values for word in ("--set", value)),
+                *options)  # fmt: skip
+    except CommandError as error:
+        raise AssertionError(f"{error}\n{describe(SYSTEM)}\n{Operator(SYSTEM, RELEASE, image).logs()}") from None
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+    return Operator(SYSTEM, RELEASE, image)
+
+
+def _helm_status() -> str:
+    try:
+        return command("helm", "status", RELEASE, "--namespace", SYSTEM, "--output=json")
+    except CommandError:
+        return ""
+
+
+def describe(namespace: str) -> str:
+    """Return what a person would look at first when something in a namespace went wrong."""
+    parts = []
+    for what in (OURS, "pods,jobs", "events"):
+        options = ["--sort-by=.lastTimestamp"] if what == "events" else ["--output=wide"]
+        try:
+            parts.append(kubectl("get", what, *options, namespace=namespace))
+        except CommandError as error:  # without our CRDs, say
+            parts.append(error.stderr)
+    return "\n".join(f"--- {namespace}: {part.rstrip()}" if not part.startswith("No res") else part for part in parts)

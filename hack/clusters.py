@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import packages
-from steps import CACHE, ROOT, Failure, say, step
+from steps import CACHE, ROOT, SetupError, say, step
 
 KIND_NAME = "claude-operator"  # the kind cluster that `cluster-up` makes
 RESOLVER = "nameserver {dns}\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
@@ -44,7 +44,7 @@ def choose() -> Cluster:
     context = os.environ.get("CLUSTER_CONTEXT", "")
     if context:
         if not context.startswith("kind-"):
-            raise Failure(
+            raise SetupError(
                 f"CLUSTER_CONTEXT={context} is not of a kind cluster: only those (kind-NAME) are ever touched"
             )
         return Kind(context.removeprefix("kind-"))
@@ -55,7 +55,7 @@ def choose() -> Cluster:
         return Node()
     if has_kind:
         return Kind(KIND_NAME)
-    raise Failure(
+    raise SetupError(
         "no way to a cluster here: run as root on Debian or Ubuntu, or install Docker, kind, kubectl and helm,"
         " or say CLUSTER_CONTEXT=kind-NAME for a kind cluster that runs"
     )
@@ -135,7 +135,7 @@ class Kind:
         _need("docker", "kind", "kubectl", "helm")
         if self.name not in _output("kind", "get", "clusters").split():
             if self.name != KIND_NAME:
-                raise Failure(f"{self} does not run: `kind create cluster --name {self.name}` makes it")
+                raise SetupError(f"{self} does not run: `kind create cluster --name {self.name}` makes it")
             shutil.rmtree(self.state, ignore_errors=True)
             step(f"Creating {self}", "kind", "create", "cluster", "--name", self.name, "--wait", "3m")
         subprocess.run(["kubectl", "--kubeconfig", self._kubeconfig(), "get", "nodes"], check=True, stdout=sys.stderr)
@@ -210,7 +210,7 @@ def _need(*tools: str) -> None:
     """Name the tools that are not there."""
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
-        raise Failure(f"{', '.join(missing)} not found: a kind cluster needs it; install it and put it in PATH")
+        raise SetupError(f"{', '.join(missing)} not found: a kind cluster needs it; install it and put it in PATH")
 
 
 def _output(*command: str | Path) -> str:
@@ -218,5 +218,5 @@ def _output(*command: str | Path) -> str:
     words = [str(word) for word in command]
     result = subprocess.run(words, check=False, capture_output=True, text=True)
     if result.returncode:
-        raise Failure(f"`{' '.join(words)}` failed: {result.stderr.strip()}")
+        raise SetupError(f"`{' '.join(words)}` failed: {result.stderr.strip()}")
     return result.stdout

@@ -17,6 +17,7 @@ import argparse
 import fcntl
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import image
 import packages
 from clusters import choose
-from steps import CACHE, ROOT, Failure, say
+from steps import CACHE, ROOT, SetupError, say
 
 
 def setup() -> None:
@@ -54,7 +55,7 @@ def build_image() -> None:
 
 
 def run(command: list[str]) -> None:
-    """Become `command`, in the cluster's network, with KUBECONFIG and CLAUDE_OPERATOR_IMAGE set."""
+    """Become COMMAND, in the cluster's network, with KUBECONFIG and CLAUDE_OPERATOR_IMAGE set."""
     cluster = choose()
     os.environ["CLAUDE_OPERATOR_CLUSTER"] = str(cluster)  # tests tell by it that KUBECONFIG is not the user's own
     loaded = cluster.loaded()
@@ -65,31 +66,31 @@ def run(command: list[str]) -> None:
     cluster.exec(command)
 
 
+VERBS: dict[str, Callable[[], None]] = {
+    "setup": setup,
+    "cluster-up": cluster_up,
+    "cluster-down": cluster_down,
+    "image": build_image,
+}
+
+
 def main() -> None:
     """Do what the first argument names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    actions = {
-        "setup": setup,
-        "cluster-up": cluster_up,
-        "cluster-down": cluster_down,
-        "image": build_image,
-        "exec": run,
-    }
-    for name, action in actions.items():
-        verb = verbs.add_parser(name, help=action.__doc__, description=action.__doc__)
-        if name == "exec":
-            verb.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
+    for name, action in VERBS.items():
+        verbs.add_parser(name, help=action.__doc__, description=action.__doc__)
+    verb = verbs.add_parser("exec", help=run.__doc__, description=run.__doc__)
+    verb.add_argument("command", nargs="+", metavar="-- COMMAND")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     try:
         if arguments.verb == "exec":
-            command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-            run(command or parser.error("exec: no command"))
+            run(arguments.command)
         else:
-            actions[arguments.verb]()
-    except Failure as failure:
-        sys.exit(f"make: {failure}")
+            VERBS[arguments.verb]()
+    except SetupError as error:
+        sys.exit(f"make: {error}")
 
 
 if __name__ == "__main__":

@@ -10,22 +10,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packages import VENV
+from packages import PIP
 from steps import CACHE, ROOT
 
 if TYPE_CHECKING:
     from clusters import Cluster
 
 NAME = "localhost/claude-operator"
-SOURCES = ("Dockerfile", ".dockerignore", "LICENSE", "README.md", "operator", "pyproject.toml")
-SOURCES += ("requirements.txt", "requirements-build.txt")
+CONTEXT = ("LICENSE", "README.md", "operator", "pyproject.toml", "requirements.txt", "requirements-build.txt")
 KEEP = 3  # archives, of 200 MB each
 
 
 def reference() -> str:
     """Return the name and tag of the image that this checkout makes."""
     digest = hashlib.sha256()
-    for source in SOURCES:
+    for source in ("Dockerfile", ".dockerignore", *CONTEXT):
         path = ROOT / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and file.suffix != ".pyc":
@@ -62,8 +61,7 @@ def build(cluster: Cluster) -> str:
 
 def _pip_settings() -> str:
     """Return the machine's pip settings about where packages come from, as a pip.conf for the build alone."""
-    command = [VENV / "bin/python", "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run([*PIP, "config", "list"], check=True, capture_output=True, text=True).stdout
     lines = ["[global]"]
     for line in listed.splitlines():
         key, _, value = line.partition("=")

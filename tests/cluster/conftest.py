@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.cluster import support
 
 HERE = Path(__file__).parent
@@ -27,9 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to a failed test's report what its namespace and the operator have to say."""
-    report: pytest.TestReport = yield
+    report = yield
     values = getattr(item, "funcargs", {})
     if report.failed and report.when != "teardown":
         if "namespace" in values:

@@ -31,7 +31,7 @@ class CommandError(AssertionError):
         self.returncode = result.returncode
 
 
-def command(*words: str | Path, input: str | None = None, timeout: float = 300) -> str:
+def command(*words: str | Path, input: str | None = None, timeout: float = 300) -> str:  # noqa: A002
     """Run a command and return what it prints; raise CommandError when it fails."""
     texts = [str(word) for word in words]
     result = subprocess.run(texts, check=False, capture_output=True, text=True, input=input, timeout=timeout, cwd=ROOT)
@@ -40,7 +40,11 @@ def command(*words: str | Path, input: str | None = None, timeout: float = 300) 
     return result.stdout
 
 
-def kubectl(*args: str | Path, input: str | dict[str, Any] | None = None, namespace: str | None = None) -> str:
+def kubectl(
+    *args: str | Path,
+    input: str | dict[str, Any] | None = None,  # noqa: A002
+    namespace: str | None = None,
+) -> str:
     """Run kubectl and return what it prints; `input` is for `-f -`, a dict goes as JSON (a List holds several)."""
     scope = ["--namespace", namespace] if namespace else []
     return command("kubectl", *scope, *args, input=json.dumps(input) if isinstance(input, dict) else input)
@@ -76,10 +80,10 @@ def apply_crds() -> None:
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
 
 
-def condition(obj: dict[str, Any] | None, type: str) -> dict[str, Any]:
-    """Return a condition of an object, {} while it has none of this type."""
+def condition(obj: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    """Return a condition of an object, {} while it has none of this name."""
     conditions = ((obj or {}).get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if one["type"] == type), {})
+    return next((one for one in conditions if one["type"] == name), {})
 
 
 def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every: float = 0.2) -> T:
@@ -90,11 +94,11 @@ def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every:
     """
     begun = time.monotonic()
     while True:
-        last: Any
+        last: object
         try:
-            last = fn()
-            if last:
-                return last
+            value = last = fn()
+            if value:
+                return value
         except (CommandError, KeyError) as error:
             last = error
         if time.monotonic() - begun > timeout:

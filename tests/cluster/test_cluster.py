@@ -6,7 +6,6 @@ import json
 import urllib.request
 
 import pytest
-
 from tests.cluster.support import CommandError, apply, find, kubectl, wait_for
 
 SERVER = {

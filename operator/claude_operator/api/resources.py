@@ -87,7 +87,9 @@ class EvalSetSpec(ApiModel):
     """A held-out set of questions with known good answers."""
 
     tests: list[EvalTest] | None = Field(
-        default=None, description="Items in place; at most 200.", json_schema_extra={"maxItems": 200}
+        default=None,
+        description="Items in place; at most 200.",
+        json_schema_extra={"maxItems": 200, **list_map("id")},
     )
     dataset: EvalDataset | None = Field(default=None, description="Items kept elsewhere, for larger sets.")
     default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)

@@ -65,7 +65,7 @@ class Node:
     """The project's own cluster: real Kubernetes components in namespaces of this machine."""
 
     def __init__(self) -> None:
-        self.script = ROOT / "tests/cluster/node/cluster"
+        self.script = (sys.executable, str(ROOT / "tests/cluster/node/cluster"))
         self.name = os.environ.get("TESTCLUSTER_NAME") or "default"
         self.home = Path(os.environ.setdefault("TESTCLUSTER_DIR", str(CACHE / "cluster"))).expanduser()
         self.image = self.home / "clusters" / self.name / "image"
@@ -86,26 +86,26 @@ class Node:
         )
         if self._run("built").returncode:
             packages.go()
-            step("Building Kubernetes, CoreDNS and helm (once, 5 to 10 minutes)", self.script, "build")
+            step("Building Kubernetes, CoreDNS and helm (once, 5 to 10 minutes)", *self.script, "build")
         if self._run("status").returncode:
-            step("Starting the cluster", self.script, "up")
+            step("Starting the cluster", *self.script, "up")
         say(f"{self} is up")
 
     def down(self) -> None:
         """End every process of the cluster and remove what it made, images and programs apart."""
-        subprocess.run([self.script, "down"], check=True)
+        subprocess.run([*self.script, "down"], check=True)
 
     def build(self, reference: str, archive: Path, *options: str) -> None:
         """Build with buildah from Debian's Python, without a registry."""
         packages.debian(buildah="buildah", debootstrap="debootstrap")
-        step("Making the base image from Debian packages, if it is not there", self.script, "base-image")
-        step(f"Building the image {reference}", self.script, "image", reference, ROOT, archive, *options)
+        step("Making the base image from Debian packages, if it is not there", *self.script, "base-image")
+        step(f"Building the image {reference}", *self.script, "image", reference, ROOT, archive, *options)
 
     def load(self, reference: str, archive: Path) -> None:
         """Import the archive into the node's containerd."""
         if self.loaded() == reference:
             return
-        step("Loading the image", self.script, "load", archive)
+        step("Loading the image", *self.script, "load", archive)
         self.image.write_text(reference)
 
     def loaded(self) -> str:
@@ -114,10 +114,10 @@ class Node:
 
     def exec(self, command: list[str]) -> NoReturn:
         """Become `command` in the node's network, where Services and their names are reached."""
-        os.execv(self.script, [str(self.script), "exec", "--", *command])
+        os.execv(sys.executable, [*self.script, "exec", "--", *command])
 
     def _run(self, verb: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([self.script, verb], check=False, capture_output=True)
+        return subprocess.run([*self.script, verb], check=False, capture_output=True)
 
 
 class Kind:

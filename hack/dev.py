@@ -81,7 +81,7 @@ def main() -> None:
     for name, action in VERBS.items():
         verbs.add_parser(name, help=action.__doc__, description=action.__doc__)
     verb = verbs.add_parser("exec", help=run.__doc__, description=run.__doc__)
-    verb.add_argument("command", nargs="+", metavar="-- COMMAND")
+    verb.add_argument("command", nargs="+", metavar="COMMAND")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     try:

@@ -16,10 +16,10 @@ setup: ## make .venv with the pinned Python packages
 	@$(DEV) setup
 
 demo: image ## run the demo: five revisions, from the first to a rollback, on the cluster
-	@$(DEV) exec -- $(BIN)/python demo/run.py $(ARGS)
+	@hack/in-cluster $(BIN)/python demo/run.py $(ARGS)
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
-	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 $(DEV) exec -- $(BIN)/python -m pytest $(ARGS)
+	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
 
 check: setup ## check style, types, layers and CRDs, and run the unit tests
 	@$(BIN)/ruff check

@@ -12,7 +12,7 @@ import pytest
 from tests.cluster import support
 
 HERE = Path(__file__).parent
-REMEDY = "run `make test`, or `make image` and then `hack/python hack/dev.py exec -- .venv/bin/python -m pytest ...`"
+REMEDY = "run `make test`, or `make image` and then `hack/in-cluster .venv/bin/python -m pytest ...`"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -137,7 +137,10 @@ class Kind:
             if self.name != KIND_NAME:
                 raise SetupError(f"{self} does not run: `kind create cluster --name {self.name}` makes it")
             shutil.rmtree(self.state, ignore_errors=True)
-            step(f"Creating {self}", "kind", "create", "cluster", "--name", self.name, "--wait", "3m")
+            self.state.mkdir(parents=True)
+            # With a kubeconfig of its own: the user's is not written to, and its current context stays.
+            mine = ["--kubeconfig", self.state / "created.kubeconfig"]
+            step(f"Creating {self}", "kind", "create", "cluster", "--name", self.name, "--wait", "3m", *mine)
         subprocess.run(["kubectl", "--kubeconfig", self._kubeconfig(), "get", "nodes"], check=True, stdout=sys.stderr)
         say(f"{self} is up")
 
@@ -146,7 +149,8 @@ class Kind:
         if self.name != KIND_NAME:
             say(f"{self} was not made by `make cluster-up`: it stays")
             return
-        step(f"Deleting {self}", "kind", "delete", "cluster", "--name", self.name)
+        mine = ["--kubeconfig", self.state / "created.kubeconfig"]
+        step(f"Deleting {self}", "kind", "delete", "cluster", "--name", self.name, *mine)
         shutil.rmtree(self.state, ignore_errors=True)
 
     def build(self, reference: str, archive: Path, *options: str) -> None:
@@ -185,8 +189,9 @@ class Kind:
         user = ["setpriv", f"--reuid={os.getuid()}", f"--regid={os.getgid()}", "--init-groups", "--"]
         inner = f'mount --make-rprivate / && mount --bind {resolver} /etc/resolv.conf && exec "$@"'
         env = [f"{name}={os.environ[name]}" for name in ("PATH", "HOME")]  # sudo sets its own
+        env += [f"KUBECONFIG={config}", f"KUBECACHEDIR={self.state / 'cache'}"]
         words = [*become, "nsenter", f"--net=/proc/{self._identity().partition('/')[0]}/ns/net", "unshare", "--mount",
-                 "sh", "-c", inner, "sh", *user, "env", *env, f"KUBECONFIG={config}", *command]  # fmt: skip
+                 "sh", "-c", inner, "sh", *user, "env", *env, *command]  # fmt: skip
         os.execvp(words[0], words)
 
     def _identity(self) -> str:

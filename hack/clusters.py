@@ -139,7 +139,7 @@ class Kind:
             shutil.rmtree(self.state, ignore_errors=True)
             self.state.mkdir(parents=True)
             # With a kubeconfig of its own: the user's is not written to, and its current context stays.
-            mine = ["--kubeconfig", self.state / "created.kubeconfig"]
+            mine = ("--kubeconfig", str(self.state / "created.kubeconfig"))
             step(f"Creating {self}", "kind", "create", "cluster", "--name", self.name, "--wait", "3m", *mine)
         subprocess.run(["kubectl", "--kubeconfig", self._kubeconfig(), "get", "nodes"], check=True, stdout=sys.stderr)
         say(f"{self} is up")
@@ -149,7 +149,7 @@ class Kind:
         if self.name != KIND_NAME:
             say(f"{self} was not made by `make cluster-up`: it stays")
             return
-        mine = ["--kubeconfig", self.state / "created.kubeconfig"]
+        mine = ("--kubeconfig", str(self.state / "created.kubeconfig"))
         step(f"Deleting {self}", "kind", "delete", "cluster", "--name", self.name, *mine)
         shutil.rmtree(self.state, ignore_errors=True)
 

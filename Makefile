@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
 ARGS ?=
+CRDS = $(BIN)/python -m claude_operator crds --output crds --chart charts/claude-operator/templates/crds --docs docs/api.md
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,11 +34,11 @@ fmt: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 
-crds: setup ## write crds/ and the chart's copy from the models
-	@$(BIN)/python -m claude_operator crds --output crds
+crds: setup ## write crds/, the chart's copy and docs/api.md from the models
+	@$(CRDS)
 
-crds-check: setup ## fail when crds/ or the chart's copy differ from the models
-	@$(BIN)/python -m claude_operator crds --output crds --check
+crds-check: setup ## fail when crds/, the chart's copy or docs/api.md differ from the models
+	@$(CRDS) --check
 
 image: cluster-up ## build the image of this checkout and load it into the cluster
 	@$(DEV) image

@@ -34,7 +34,7 @@ USED: Verbs = {
     ("", "secrets"): {"get", "create"},
     ("", "pods"): READ,
     ("batch", "jobs"): READ | {"create", "delete"},
-    ("events.k8s.io", "events"): {"create", "patch"},
+    ("events.k8s.io", "events"): {"create"},
 }
 # The same for the Roles that it makes: nobody may grant what they do not have.
 HANDED_ON: Verbs = {
@@ -84,7 +84,7 @@ def test_cluster_role_grants_what_is_needed_and_no_more(template: Callable[..., 
 def test_leases_are_written_in_its_own_namespace_alone(template: Callable[..., Objects]) -> None:
     objects = template()
     assert granted(role(objects, "Role", "claude-operator-leader")) == {
-        ("coordination.k8s.io", "leases"): {"get", "create", "update", "patch"}
+        ("coordination.k8s.io", "leases"): {"get", "create", "update"}
     }
     namespaced = [item for item in objects if item["kind"] in ("Role", "RoleBinding")]
     assert {item["metadata"]["namespace"] for item in namespaced} == {"claude-system"}

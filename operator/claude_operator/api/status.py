@@ -59,10 +59,15 @@ class Judgement(StatusModel):
     )
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
     message: str = Field(default="", description="The same as a sentence.")
+    started_at: Moment | None = Field(default=None, description="When the judge began to watch this canary.")
     last_tick: Moment | None = Field(default=None, description="When evidence was last read.")
     last_traffic: Moment | None = Field(default=None, description="When the gateways last saw a request.")
     first_bad: Moment | None = Field(default=None, description="The first tick with a bad event on the canary.")
     unreachable: list[str] = Field(default=[], description="Gateway pods that did not answer at the last tick.")
+    overloaded: bool = Field(
+        default=False,
+        description="Half or more of the requests of the last tick were answered 429 or 529; promotion holds.",
+    )
     state: list[MetricState] = Field(default=[], description="The judge's memory, one entry a metric.")
 
 

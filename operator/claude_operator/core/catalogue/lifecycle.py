@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
+from claude_operator.api.deployment import LifecyclePolicy, Policy
 from claude_operator.core.catalogue.spec import from_spec, kubernetes_name, to_spec
-from claude_operator.core.catalogue.table import Model, newest
+from claude_operator.core.catalogue.table import Model, find, newest, superseded
 
-__all__ = ["Lifecycle", "LifecycleState", "from_spec", "kubernetes_name", "state", "to_spec"]
+__all__ = [
+    "NO_MODELS",
+    "Lifecycle",
+    "LifecycleState",
+    "from_spec",
+    "kubernetes_name",
+    "lifecycle_of",
+    "model_of",
+    "models_in_use",
+    "policy_verdict",
+    "policy_warning",
+    "state",
+    "to_spec",
+]
+
+NO_MODELS: Mapping[str, Model] = MappingProxyType({})
 
 
 class Lifecycle(StrEnum):
@@ -66,8 +85,21 @@ class LifecycleState:
         return f"; not retired before {self.not_retired_before}" if self.not_retired_before else ""
 
 
-def state(model: Model | None, today: datetime.date) -> LifecycleState:
-    """The state of a model on a day.
+def model_of(model_id: str, overrides: Mapping[str, Model] = NO_MODELS) -> Model | None:
+    """The model of an id or alias: the cluster's own (see objects.models_by_name) before the shipped table's."""
+    return overrides.get(model_id) or find(model_id)
+
+
+def lifecycle_of(model_id: str, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS) -> LifecycleState:
+    """The state of an id or alias on a day. A model of `overrides` also makes older ones of its line Legacy."""
+    model = model_of(model_id, overrides)
+    if model and model.superseded is None:
+        model = replace(model, superseded=superseded(model, overrides.values()))
+    return state(model, today, overrides.values())
+
+
+def state(model: Model | None, today: datetime.date, others: Iterable[Model] = ()) -> LifecycleState:
+    """The state of a model on a day; `others` are models besides the table's that may be its successor.
 
     A stated state wins over the dates: the Models API documents that a past date on a deprecated model
     means overdue, not retired. Else the dates decide: Retired from `retires` on, Deprecated from `deprecated` on,
@@ -82,9 +114,10 @@ def state(model: Model | None, today: datetime.date) -> LifecycleState:
             overdue = left is not None and left <= 0
             return LifecycleState(lifecycle, model.retires, left, model.replacement, overdue)
         case Lifecycle.RETIRED:
-            return LifecycleState(lifecycle, model.retires, 0, model.replacement)
+            past = left is not None and left <= 0  # a stated Retired may be ahead of its date
+            return LifecycleState(lifecycle, model.retires if past else None, 0, model.replacement)
         case Lifecycle.LEGACY:
-            replacement = model.replacement or _newer(model, today)
+            replacement = model.replacement or _newer(model, today, others)
             return LifecycleState(lifecycle, None, None, replacement, not_retired_before=_ahead(model, today))
         case _:
             return LifecycleState(lifecycle, not_retired_before=_ahead(model, today))
@@ -102,9 +135,9 @@ def _lifecycle(model: Model, today: datetime.date) -> Lifecycle:
     return Lifecycle.ACTIVE
 
 
-def _newer(model: Model, today: datetime.date) -> str | None:
+def _newer(model: Model, today: datetime.date, others: Iterable[Model]) -> str | None:
     """The newest model of the same line, if that is another one."""
-    other = newest(model.line, today)
+    other = newest(model.line, today, others)
     return other.id if other and other.id != model.id else None
 
 
@@ -116,3 +149,48 @@ def _ahead(model: Model, today: datetime.date) -> datetime.date | None:
 
 def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
+
+
+def models_in_use(request: Mapping[str, Any], subagents: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    """The model ids of a revision's request and of its subagents, as in `ClaudeRevision.spec`, each once."""
+    overlays = [subagent.get("request") or {} for subagent in (subagents or {}).values()]
+    return list(dict.fromkeys(str(one["model"]) for one in (request, *overlays) if one.get("model")))
+
+
+def policy_verdict(
+    policy: LifecyclePolicy, models: Iterable[str], *, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS
+) -> str | None:
+    """Why new revisions on these models are refused, naming model, date and replacement; None where they are let in.
+
+    What already serves goes on serving. Active and Unknown models are always let in.
+    """
+    return _concerned("Reject", policy, models, today, overrides)
+
+
+def policy_warning(
+    policy: LifecyclePolicy, models: Iterable[str], *, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS
+) -> str | None:
+    """What to warn of about new revisions on these models; None where there is nothing."""
+    return _concerned("Warn", policy, models, today, overrides)
+
+
+def _concerned(
+    action: Policy,
+    policy: LifecyclePolicy,
+    models: Iterable[str],
+    today: datetime.date,
+    overrides: Mapping[str, Model],
+) -> str | None:
+    """The sentences of the models in whose state the policy says `action`, with the field that says so."""
+    fields = {
+        Lifecycle.LEGACY: ("onLegacy", policy.on_legacy),
+        Lifecycle.DEPRECATED: ("onDeprecated", policy.on_deprecated),
+        Lifecycle.RETIRED: ("onRetired", policy.on_retired),
+    }
+    sentences = []
+    for model_id in models:
+        now = lifecycle_of(model_id, today, overrides)
+        field, does = fields.get(now.lifecycle, ("", None))
+        if does == action:
+            sentences.append(f"{now.sentence(model_id)} (spec.lifecycle.{field}: {action})")
+    return "; ".join(sentences) or None

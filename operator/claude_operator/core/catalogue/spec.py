@@ -42,8 +42,8 @@ _EXTRA = {  # the same for what the schema leaves to spec.extra
 _PRICES = {
     "input": "input",
     "output": "output",
-    "cache_write_5m": "cacheWrite5m",
-    "cache_write_1h": "cacheWrite1h",
+    "cache_write_5m": "cacheWrite5M",
+    "cache_write_1h": "cacheWrite1H",
     "cache_read": "cacheRead",
 }
 _ABOVE_100K = "pricesUSDPerMTokAbove100kPromptTokens"
@@ -64,7 +64,7 @@ def to_spec(model: Model) -> dict[str, Any]:
 
 
 def from_spec(spec: Mapping[str, Any]) -> Model:
-    """The model of a `ClaudeModel.spec`; raises `ValueError` for a date or state that is none."""
+    """The model of a `ClaudeModel.spec`; raises `ValueError` for a date, state or price that is none."""
     extra = spec.get("extra") or {}
     values = {here: _typed(here, spec.get(there)) for here, there in _NAMES.items()}
     values |= {here: extra.get(there) for here, there in _EXTRA.items()}
@@ -93,13 +93,16 @@ def _typed(name: str, value: Any) -> Any:
     if value is None or value == "":
         return None
     if name in _DATES:
-        return datetime.date.fromisoformat(str(value)[:10])
+        try:
+            return datetime.date.fromisoformat(str(value)[:10])
+        except ValueError:
+            raise ValueError(f"{_NAMES[name]} is not a date: {value!r}; write it like 2026-11-30") from None
     if name in _LISTS:
         return tuple(value)
     if name == "stated":
         word = str(value).capitalize()
         if word not in {"Active", "Legacy", "Deprecated", "Retired", "Unknown"}:
-            raise ValueError(f"not a lifecycle state: {value!r}; write Active, Legacy, Deprecated or Retired")
+            raise ValueError(f"state is not one of a lifecycle: {value!r}; write Active, Legacy, Deprecated or Retired")
         return word
     return value
 
@@ -112,5 +115,7 @@ def _prices_out(prices: Prices) -> dict[str, float]:
 def _prices_in(spec: Mapping[str, Any] | None, above: Mapping[str, Any] | None) -> Prices | None:
     if not spec:
         return None
+    if spec.get("input") is None or spec.get("output") is None:
+        raise ValueError("prices lack input or output; write both in US dollars per million tokens")
     values = {here: float(spec[there]) for here, there in _PRICES.items() if spec.get(there) is not None}
     return Prices(**values, above_100k=_prices_in(above, None))

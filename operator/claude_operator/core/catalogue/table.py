@@ -53,7 +53,7 @@ class Model:
     prefill_ok: bool | None = None
     sampling_on_2023_06_01: str | None = None  # any | default_only
     inference_geo_ok: bool | None = None
-    fast_mode: str | None = None  # ga | beta | beta-until-<date>
+    fast_mode: str | None = None  # ga | beta | beta-until-<date>; None: no, where the other rules are known
     priority_tier_ok: bool | None = None
     confidence: str | None = None
     notes: str | None = None
@@ -70,7 +70,7 @@ class Model:
 def all_models() -> tuple[Model, ...]:
     """Every model of the table, retired ones last."""
     models = [_model(entry) for entry in (*_document()["models"], *_document()["retired"])]
-    return tuple(replace(model, superseded=_superseded(model, models)) for model in models)
+    return tuple(replace(model, superseded=superseded(model, models)) for model in models)
 
 
 def as_of() -> datetime.date:
@@ -83,24 +83,14 @@ def find(model_id: str) -> Model | None:
     return _index().get(model_id)
 
 
-def newest(line: str | None, today: datetime.date) -> Model | None:
-    """The newest model of a line that had been released by `today`."""
-    known = [model for model in all_models() if model.line == line and model.released and model.released <= today]
+def newest(line: str | None, today: datetime.date, others: Iterable[Model] = ()) -> Model | None:
+    """The newest model of a line, of the table and `others`, that had been released by `today`."""
+    models = {model.id: model for model in (*all_models(), *others)}.values()
+    known = [model for model in models if model.line == line and model.released and model.released <= today]
     return max(known, key=lambda model: model.released or today, default=None) if line else None
 
 
-@cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(resources.files(__package__).joinpath("models.json").read_bytes())
-    return document
-
-
-@cache
-def _index() -> dict[str, Model]:
-    return {name: model for model in all_models() for name in (model.id, *model.aliases)}
-
-
-def _superseded(model: Model, models: Iterable[Model]) -> datetime.date | None:
+def superseded(model: Model, models: Iterable[Model]) -> datetime.date | None:
     """The first release of a later generation of the same line."""
     version = model.version
     if version is None:
@@ -113,6 +103,17 @@ def _superseded(model: Model, models: Iterable[Model]) -> datetime.date | None:
         ),
         default=None,
     )
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(resources.files(__package__).joinpath("models.json").read_bytes())
+    return document
+
+
+@cache
+def _index() -> dict[str, Model]:
+    return {name: model for model in all_models() for name in (model.id, *model.aliases)}
 
 
 def _model(entry: Mapping[str, Any]) -> Model:

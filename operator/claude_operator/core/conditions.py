@@ -1,0 +1,226 @@
+"""Conditions for people, and the Events that their transitions are. Output only: no rule reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from claude_operator.api.conditions import Condition, Reason, Type
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.actions import Event
+from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
+from claude_operator.core.draft import Draft, active
+from claude_operator.core.judge import sequential
+from claude_operator.core.weights import canary_weight
+from claude_operator.core.words import count, percent
+
+__all__ = ["conditions", "model_condition", "transitions"]
+
+Answer = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A condition without its bookkeeping."""
+
+    status: Answer
+    reason: Reason
+    message: str
+
+
+def conditions(
+    draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
+) -> list[Condition]:
+    """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
+    said = {
+        Type.READY: _ready(draft),
+        Type.ACCEPTED: _accepted(draft),
+        Type.GATEWAY_READY: _gateway_ready(draft, config),
+        Type.EVAL_PASSED: _eval_passed(draft),
+        Type.CANARY_HEALTHY: _canary_healthy(draft),
+        Type.PROMOTED: _promoted(draft),
+        Type.MODEL_CURRENT: model_condition(models),
+    }
+    before = {one.type: one for one in draft.obs.status.conditions}
+    return [_condition(type_, one, before.get(type_), draft) for type_, one in said.items()]
+
+
+def _condition(type_: Type, said: Said, before: Condition | None, draft: Draft) -> Condition:
+    now = draft.obs.now.astimezone(dt.UTC).replace(microsecond=0)
+    same = before is not None and before.status == said.status
+    return Condition(
+        type=type_,
+        status=said.status,
+        reason=said.reason,
+        message=said.message,
+        observed_generation=draft.obs.generation,
+        last_transition_time=before.last_transition_time if same and before else now,
+    )
+
+
+def _ready(draft: Draft) -> Said:
+    stable, ready = draft.status.stable_revision, draft.obs.gateway.ready
+    if stable is None:
+        return Said("False", Reason.NO_REVISION, "no revision has passed its gate yet; gateways answer 503")
+    if not ready:
+        return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
+    return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
+
+
+def _accepted(draft: Draft) -> Said:
+    if draft.problem is None:
+        return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
+    keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""
+    return Said("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
+
+
+def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
+    view, live = draft.obs.gateway, draft.obs.config
+    if config is None:
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
+    refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
+    if refused is not None:
+        return Said("False", Reason.CONFIG_REFUSED, f"{refused.name} goes on with its last config: {refused.error}")
+    if not view.settled or not view.ready:
+        return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
+    lagging = [pod.name for pod in view.lagging(config.generation)]
+    if config != live or lagging:
+        who = f" by {', '.join(lagging[:3])}" if config == live else ""
+        return Said("False", Reason.CONFIG_PENDING, f"config generation {config.generation} is not served yet{who}")
+    ready = count(view.ready, "ready pod")
+    return Said("True", Reason.GATEWAYS_CURRENT, f"config generation {config.generation} is served by {ready}")
+
+
+def _eval_passed(draft: Draft) -> Said:
+    rollout, spec = draft.status.rollout, draft.obs.spec
+    if rollout is None:
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "no revision was on trial yet")
+    if rollout.eval_run is None:
+        if spec is not None and spec.evals is not None:
+            return Said(
+                "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
+            )
+        return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
+    run = draft.obs.eval_runs.get(rollout.eval_run, EvalRunStatus())
+    message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
+    if run.phase == "Passed":
+        return Said("True", Reason.EVAL_PASSED, message)
+    if spec is not None and spec.evals is not None and not spec.evals.required:
+        return Said("True", Reason.EVAL_NOT_REQUIRED, f"evals.required is false; {message}")
+    match run.phase:
+        case "Failed":
+            return Said("False", Reason.EVAL_FAILED, message)
+        case "Inconclusive":
+            return Said("Unknown", Reason.EVAL_INCONCLUSIVE, message)
+        case "Error":
+            return Said("Unknown", Reason.EVAL_ERROR, message)
+        case _:
+            done = f": {run.done} of {run.total} items done" if run.total else ""
+            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} is running{done}")
+
+
+def _canary_healthy(draft: Draft) -> Said:
+    status = draft.status
+    judgement, rollout = status.judgement, status.rollout
+    if rollout is not None and rollout.outcome == "RolledBack":
+        reason = Reason(rollout.reason) if rollout.reason in set(Reason) else Reason.ROLLED_BACK
+        return Said("False", reason, rollout.message)
+    if active(status) is None or status.canary_revision is None:
+        return Said("True", Reason.NO_CANARY, "no revision is on trial with live traffic")
+    if judgement is None or not canary_weight(status):
+        return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
+    if judgement.verdict == "Fail":
+        return Said("False", sequential.reason(judgement), judgement.message)
+    if judgement.unreachable:
+        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
+    if judgement.verdict == "NoData":
+        return Said("Unknown", Reason.NO_TRAFFIC, judgement.message)
+    if judgement.overloaded:
+        return Said("Unknown", Reason.OVERLOADED, "the upstream answers 429 or 529 to much of the traffic")
+    return Said("True", Reason.WATCHING, judgement.message)
+
+
+def _promoted(draft: Draft) -> Said:
+    status, hold = draft.status, draft.hold
+    rollout = status.rollout
+    if draft.problem is not None:
+        held = ""
+        if active(status) and status.canary_revision and status.step:
+            held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
+        return Said("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
+    if rollout is None:
+        return Said("Unknown", Reason.PROGRESSING, "the first revision is being made")
+    match rollout.outcome:
+        case "Promoted":
+            return Said("True", Reason.PROMOTED, rollout.message)
+        case "RolledBack" | "Aborted" | "EvalFailed":
+            trial = f"{rollout.revision}/{rollout.attempt}"
+            again = f"kubectl annotate --overwrite cld {draft.obs.name} claudeops.dev/retry={trial}"
+            return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
+        case "Superseded" | "Rejected":
+            return Said("Unknown", Reason.PROGRESSING, rollout.message)
+    if hold is not None:
+        return Said("Unknown", hold.reason, hold.message)
+    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
+
+
+_MODEL_REASONS = {
+    Lifecycle.RETIRED: Reason.RETIRED,
+    Lifecycle.DEPRECATED: Reason.DEPRECATED,
+    Lifecycle.LEGACY: Reason.LEGACY,
+    Lifecycle.UNKNOWN: Reason.UNKNOWN_MODEL,
+    Lifecycle.ACTIVE: Reason.ACTIVE,
+}  # the worst first
+
+
+def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> Said:
+    """The worst state of the models in use, given as (id, state)."""
+    known = list(models)
+    for lifecycle, reason in _MODEL_REASONS.items():
+        found = [(name, state) for name, state in known if state.lifecycle == lifecycle]
+        if found:
+            status: Answer = {Lifecycle.ACTIVE: "True", Lifecycle.UNKNOWN: "Unknown"}.get(lifecycle, "False")  # type: ignore[assignment]
+            return Said(status, reason, "; ".join(state.sentence(name) for name, state in found))
+    return Said("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")
+
+
+# -------------------------------------------------------------------------------------------------------- events
+
+_WORSE = {
+    Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
+    Type.CANARY_HEALTHY: {Reason.NO_TRAFFIC, Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
+    Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
+    Type.READY: {Reason.GATEWAY_UNAVAILABLE},
+    Type.GATEWAY_READY: {Reason.CONFIG_REFUSED},
+}
+_BETTER = {
+    Type.EVAL_PASSED: {Reason.EVAL_PASSED},
+    Type.READY: {Reason.SERVING},
+}
+
+
+def transitions(before: DeploymentStatus, after: DeploymentStatus) -> list[Event]:
+    """One Event for each condition that took on a reason worth telling, or left one that was told as a warning."""
+    old = {one.type: one for one in before.conditions}
+    events = []
+    for one in after.conditions:
+        type_, reason = Type(one.type), Reason(one.reason)
+        was = Reason(old[type_].reason) if type_ in old else None
+        if reason == was:
+            continue
+        bad = _is_bad(type_, reason)
+        if bad or reason in _BETTER.get(type_, ()):
+            events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
+        elif was is not None and _is_bad(type_, was) and one.status == "True":
+            events.append(Event(Reason.RECOVERED, f"{type_}: {one.message}"))
+    return events
+
+
+def _is_bad(type_: Type, reason: Reason) -> bool:
+    if type_ == Type.ACCEPTED:
+        return reason != Reason.VALID
+    return reason in _WORSE.get(type_, ())

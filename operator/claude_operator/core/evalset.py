@@ -1,0 +1,180 @@
+"""The content of a ClaudeEvalSet: its items, the hash that names it, and the checks on an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import msgspec
+from pydantic import ValidationError
+
+from claude_operator.api.resources import Assert, AssertType, EvalSetSpec, EvalTest
+
+__all__ = ["LONGEST_SEARCHED", "REFUSAL", "Check", "Item", "grade", "load_items", "set_hash"]
+
+REFUSAL = "refusal"
+LONGEST_SEARCHED = 100_000  # characters of an answer that a regular expression is tried on
+_SHOWN = 80  # characters of a check's value in a message
+_VERSION = b"v1"
+_NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
+_KINDS: tuple[str, ...] = get_args(AssertType)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold of an answer. `value` is empty for is-json."""
+
+    type: AssertType
+    value: str = ""
+
+    def __str__(self) -> str:
+        """The check as a result names it."""
+        return f"{self.type}: {self.value[:_SHOWN]}" if self.value else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question, its conversation as JSON bytes, and what must hold of the answer."""
+
+    id: str
+    messages: bytes
+    checks: tuple[Check, ...]
+    critical: bool = False
+    subagent: str | None = None
+
+
+def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
+    """The items of a set in their order, from `spec.tests` or from the dataset's text, one JSON object a line.
+
+    Raises ValueError that names the test or line and says what to write instead.
+    """
+    if (spec.tests is None) == (spec.dataset is None):
+        raise ValueError("the set has to have exactly one of tests and dataset: keep one of them")
+    if spec.dataset is not None and jsonl is None:
+        key = spec.dataset.config_map_key_ref
+        raise ValueError(f"the set's items are in the ConfigMap {key.name}, key {key.key}, which is missing: create it")
+    tests = _inline(spec.tests or ()) if spec.dataset is None else _lines(jsonl or "")
+    defaults = (spec.default_test.asserts if spec.default_test else None) or ()
+    first: dict[str, str] = {}
+    items = []
+    for place, test in tests:
+        if test.id in first:
+            raise ValueError(f"{place}: the id {test.id!r} stands at {first[test.id]} already: give each item its own")
+        first[test.id] = place
+        items.append(_item(place, test, defaults))
+    return items
+
+
+def set_hash(spec_as_stored: Mapping[str, Any], jsonl: str | None) -> str:
+    """sha256 in hex over `v1`, canonical JSON of the spec and the dataset's text; nothing is defaulted or filled in.
+
+    `execution` is left out. This never changes: another hash would make every upgrade ask all questions again.
+    """
+    content = {name: value for name, value in spec_as_stored.items() if name != _NOT_CONTENT}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    data = _VERSION + text.encode("utf-8", "surrogatepass")
+    if jsonl is not None:
+        data += b"\0" + jsonl.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest()
+
+
+def grade(item: Item, text: str, stop_reason: str | None) -> str:
+    """The first check that does not hold of an answer's text, or an empty string. A refusal holds nothing."""
+    if stop_reason == REFUSAL:
+        return REFUSAL
+    for check in item.checks:
+        if check.type == "regex" and len(text) > LONGEST_SEARCHED:
+            return f"{check} (an answer of over {LONGEST_SEARCHED:,} characters)"
+        if not _holds(check, text):
+            return str(check)
+    return ""
+
+
+def _holds(check: Check, text: str) -> bool:
+    match check.type:
+        case "equals":
+            return text.strip() == check.value.strip()
+        case "contains":
+            return check.value in text
+        case "icontains":
+            return check.value.casefold() in text.casefold()
+        case "regex":
+            return re.search(check.value, text) is not None
+        case "is-json":
+            return _is_json(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text.strip().encode())
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
+
+
+def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest]]:
+    for number, test in enumerate(tests, 1):
+        yield f"test {number} ({test.id})", test
+
+
+def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest]]:
+    """The tests of a JSONL text; empty lines are no items."""
+    for number, line in enumerate(jsonl.split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"line {number}"
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place} is not JSON ({error}): write one object a line") from None
+        if not isinstance(fields, dict):
+            raise ValueError(f'{place} is not an object: write {{"id": ..., "input": ...}}')  # noqa: TRY004
+        yield place, _parsed(place, fields)
+
+
+def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
+    asserts = fields.get("assert")
+    for one in asserts if isinstance(asserts, list) else ():
+        kind = one.get("type") if isinstance(one, dict) else None
+        if isinstance(kind, str) and kind not in _KINDS:
+            raise ValueError(f"{place}: unknown assert type {kind!r}: write one of {', '.join(_KINDS)}")
+    try:
+        return EvalTest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        known = ", ".join(field.alias or key for key, field in EvalTest.model_fields.items())
+        hint = f": the fields of an item are {known}" if first["type"] == "extra_forbidden" else ""
+        raise ValueError(f"{place}, {name}: {first['msg'][0].lower()}{first['msg'][1:]}{hint}") from None
+
+
+def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
+    """A test as it is asked, with the checks of defaultTest where it has none of its own."""
+    if (test.input is None) == (test.messages is None):
+        raise ValueError(f"{place}: exactly one of input and messages: keep one of them")
+    if test.messages is not None and not test.messages:
+        raise ValueError(f"{place}: messages is empty: write at least one message of the user, or input")
+    checks = tuple(_check(place, one) for one in test.asserts or defaults)
+    if not checks:
+        raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all")
+    conversation = test.messages or [{"role": "user", "content": test.input}]
+    try:
+        messages = msgspec.json.encode(conversation)
+    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
+    return Item(test.id, messages, checks, test.critical, test.subagent)
+
+
+def _check(place: str, one: Assert) -> Check:
+    if one.type != "is-json" and one.value is None:
+        raise ValueError(f"{place}: {one.type} has no value: write what to compare the answer with")
+    if one.type == "regex":
+        try:
+            re.compile(one.value or "")
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"{place}: {one.value!r} is not a regular expression of Python's re: {error}") from None
+    return Check(one.type, "" if one.type == "is-json" else one.value or "")

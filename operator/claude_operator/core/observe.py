@@ -1,0 +1,93 @@
+"""What one pass sees of a ClaudeDeployment and its surroundings, as plain values."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.validate import Problem
+
+__all__ = ["EvalSetView", "GatewayPod", "GatewayView", "Observation"]
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPod:
+    """A gateway pod as the kubelet and it itself tell of it; `generation` is None where it did not answer."""
+
+    name: str
+    ready: bool
+    generation: int | None = None
+    error: str = ""
+    """Why it refused the newest config."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """The gateway Deployment and its pods, terminating ones left out."""
+
+    settled: bool = False
+    """Every replica is of the newest template and available, and no other is left."""
+    ready: int = 0
+    pods: tuple[GatewayPod, ...] = ()
+
+    def lagging(self, generation: int) -> list[GatewayPod]:
+        """Ready pods that do not serve this config generation yet, or do not say."""
+        return [pod for pod in self.pods if pod.ready and pod.generation != generation]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSetView:
+    """The set that is the gate."""
+
+    name: str
+    hash: str
+    items: int
+    config_map: str | None = None
+    """Where its items are kept, if not in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything that a decision rests on. `increments` is None while no reading is due."""
+
+    now: dt.datetime
+    owner: Object
+    """The ClaudeDeployment as stored."""
+    spec: DeploymentSpec | None
+    status: DeploymentStatus
+    problems: tuple[Problem, ...] = ()
+    """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
+    prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    revisions: Mapping[str, Object] = field(default_factory=dict)
+    eval_set: EvalSetView | None = None
+    eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
+    config: GatewayConfig | None = None
+    gateway: GatewayView = GatewayView()
+    increments: Increments | None = None
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return str(self.owner["metadata"]["name"])
+
+    @property
+    def generation(self) -> int:
+        """metadata.generation."""
+        return int(self.owner["metadata"].get("generation", 0))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """metadata.annotations."""
+        return self.owner["metadata"].get("annotations") or {}

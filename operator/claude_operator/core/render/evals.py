@@ -1,0 +1,122 @@
+"""Eval runs: the account that their Jobs use, the run itself, and the Job that asks and grades."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from claude_operator.api.base import API_VERSION, GROUP
+from claude_operator.api.deployment import DeploymentSpec, EnvVar
+from claude_operator.core import names
+from claude_operator.core.render.parts import Object, Site, access, add_credentials, child, pod_spec, requirements
+
+__all__ = ["FINAL_EXIT_CODES", "eval_job", "eval_objects", "eval_run"]
+
+FINAL_EXIT_CODES = (100, 101)
+"""Exit codes of `claude-operator eval run` after which another pod would end the same way."""
+
+_DEADLINE = 3600  # seconds
+_KEEP = 86400  # seconds that a finished Job and its log stay
+_RETRIES = 2
+_RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+
+
+def eval_objects(
+    owner: Mapping[str, Any], spec: DeploymentSpec, *, dataset_config_map: str | None = None
+) -> list[Object]:
+    """ServiceAccount, Role and RoleBinding `<name>-eval`, none without `spec.evals`.
+
+    `dataset_config_map` is the ConfigMap that holds the set's items, if one does. Names of revisions and runs change
+    with the content, so these two are granted by kind.
+    """
+    if spec.evals is None:
+        return []
+    name = owner["metadata"]["name"]
+    rules = [
+        _rule(GROUP, ["claudeevalsets"], ["get"], spec.evals.set_ref.name),
+        _rule(GROUP, ["clauderevisions", "claudeevalruns"], ["get"]),
+        _rule(GROUP, ["claudeevalruns/status"], ["get", "patch"]),
+    ]
+    if dataset_config_map is not None:
+        rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
+    return access(owner, names.eval_account(name), names.labels(name, "eval"), rules)
+
+
+def _rule(group: str, resources: list[str], verbs: list[str], *only: str) -> Object:
+    rule: Object = {"apiGroups": [group], "resources": resources, "verbs": verbs}
+    return rule | {"resourceNames": list(only)} if only else rule
+
+
+def eval_run(
+    owner: Mapping[str, Any],
+    revision: str,
+    baseline: str | None,
+    set_name: str,
+    set_hash: str,
+    upstream_as_stored: Mapping[str, Any] | None,
+    attempt: int = 1,
+) -> Object:
+    """The ClaudeEvalRun of a set, with sha256 `set_hash` in hex, on a revision. Its spec never changes.
+
+    `owner` is the ClaudeDeployment that it gates; `baseline` None where nothing serves yet.
+    """
+    name = owner["metadata"]["name"]
+    spec = {
+        "deployment": name,
+        "revision": revision,
+        "baselineRevision": baseline,
+        "setRef": set_name,
+        "setHash": set_hash,
+        "upstream": dict(upstream_as_stored) if upstream_as_stored else None,
+        "attempt": attempt,
+    }
+    run = child(
+        owner, "ClaudeEvalRun", API_VERSION, names.eval_run_name(revision, set_hash), names.labels(name, "eval")
+    )
+    return run | {"spec": {field: value for field, value in spec.items() if value is not None}}
+
+
+def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, env: Sequence[EnvVar]) -> Object:
+    """The Job of a ClaudeEvalRun, `run` as the API server stores it, which owns it.
+
+    `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's.
+    """
+    metadata = run["metadata"]
+    job_labels = _labels(run["spec"].get("deployment"))
+    job = child(run, "Job", "batch/v1", names.job_name(metadata["name"], attempt), job_labels)
+    container = {
+        "name": "eval",
+        "args": [
+            "eval",
+            "run",
+            f"--run={metadata['name']}",
+            f"--namespace={metadata['namespace']}",
+            "--log-format=json",
+        ],
+        "resources": requirements(_RESOURCES),
+    }
+    pod = pod_spec(site, account, container, restartPolicy="Never")
+    add_credentials(pod, run["spec"].get("upstream", {}).get("apiKeySecretRef"), env)
+    template = {"metadata": {"labels": job_labels}, "spec": pod}
+    return job | {
+        "spec": {
+            "backoffLimit": _RETRIES,
+            "activeDeadlineSeconds": _DEADLINE,
+            "ttlSecondsAfterFinished": _KEEP,
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": template,
+        }
+    }
+
+
+def _labels(deployment: str | None) -> dict[str, str]:
+    """Labels of a run's Job; a run made by hand may belong to no deployment."""
+    labels = names.labels(deployment or "", "eval")
+    return {label: value for label, value in labels.items() if value}
+
+
+def _failure_rules() -> list[Object]:
+    """What is final is not tried again; a pod that had to leave its node counts for nothing."""
+    final = {"containerName": "eval", "operator": "In", "values": list(FINAL_EXIT_CODES)}
+    disrupted = [{"type": "DisruptionTarget", "status": "True"}]
+    return [{"action": "FailJob", "onExitCodes": final}, {"action": "Ignore", "onPodConditions": disrupted}]

@@ -1,0 +1,158 @@
+"""The gateway of a ClaudeDeployment: its pods, their Service, what they may read, and what they are told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from claude_operator.api.base import seconds
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.gateway import (
+    ADMIN_PORT,
+    CLIENT_DIR,
+    CLIENT_KEY,
+    CLIENT_URL,
+    CONFIG_DIR,
+    CONFIG_KEY,
+    SERVICE_PORT,
+    GatewayConfig,
+    dump_config,
+)
+from claude_operator.core import names
+from claude_operator.core.render.parts import (
+    Object,
+    Site,
+    access,
+    add_credentials,
+    add_volume,
+    child,
+    pod_spec,
+    requirements,
+)
+
+__all__ = ["client_secret", "config_map", "gateway_objects"]
+
+_GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
+_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
+
+
+def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> list[Object]:
+    """Everything `<name>-gateway` but the ConfigMap, in the order in which it is applied.
+
+    `owner` is the ClaudeDeployment as the API server stores it. The pods read their config from the API, so nothing
+    in their template follows the config: it changes without a restart.
+    """
+    name = owner["metadata"]["name"]
+    gateway = names.gateway_name(name)
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [gateway]}
+    return [
+        *access(owner, gateway, names.labels(name, "gateway"), [rule | {"verbs": ["get", "list", "watch"]}]),
+        _service(owner),
+        _deployment(owner, spec, site),
+        _disruption_budget(owner),
+    ]
+
+
+def config_map(owner: Mapping[str, Any], config: GatewayConfig) -> Object:
+    """The ConfigMap `<name>-gateway` that the pods watch; it holds no secret value."""
+    return _child(owner, "ConfigMap", "v1") | {"data": {CONFIG_KEY: dump_config(config)}}
+
+
+def client_secret(owner: Mapping[str, Any], key: str) -> Object:
+    """The Secret `<name>-client` for applications' `envFrom`. To be created once and never applied over."""
+    metadata = owner["metadata"]
+    name = names.client_secret(metadata["name"])
+    url = names.gateway_url(metadata["name"], metadata["namespace"])
+    secret = child(owner, "Secret", "v1", name, names.labels(metadata["name"], "gateway"))
+    return secret | {"type": "Opaque", "stringData": {CLIENT_URL: url, CLIENT_KEY: key}}
+
+
+def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
+    name = owner["metadata"]["name"]
+    return child(owner, kind, api_version, names.gateway_name(name), names.labels(name, "gateway"))
+
+
+def _selector(owner: Mapping[str, Any]) -> Object:
+    return {"matchLabels": names.selector(owner["metadata"]["name"], "gateway")}
+
+
+def _service(owner: Mapping[str, Any]) -> Object:
+    """Port 80 for clients. The admin port is not in it."""
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    selector = names.selector(owner["metadata"]["name"], "gateway")
+    return _child(owner, "Service", "v1") | {"spec": {"selector": selector, "ports": ports}}
+
+
+def _disruption_budget(owner: Mapping[str, Any]) -> Object:
+    budget = _child(owner, "PodDisruptionBudget", "policy/v1")
+    return budget | {"spec": {"maxUnavailable": 1, "selector": _selector(owner)}}
+
+
+def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
+    """One pod more for the time of a rollout, never one less."""
+    return _child(owner, "Deployment", "apps/v1") | {
+        "spec": {
+            "replicas": spec.gateway.replicas,
+            "selector": _selector(owner),
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {
+                "metadata": {"labels": names.labels(owner["metadata"]["name"], "gateway")},
+                "spec": _pod(owner, spec, site),
+            },
+        }
+    }
+
+
+def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
+    name = owner["metadata"]["name"]
+    gateway = names.gateway_name(name)
+    drain = math.ceil(seconds(spec.upstream.timeouts.total))
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": _selector(owner),
+    }
+    pod = pod_spec(
+        site,
+        gateway,
+        _container(gateway, drain, spec),
+        terminationGracePeriodSeconds=drain + _GRACE,
+        topologySpreadConstraints=[spread],
+    )
+    # Only read until the first answer of the API server, so that a pod also starts while that is away.
+    add_volume(pod, "config", CONFIG_DIR, configMap={"name": gateway, "optional": True})
+    add_credentials(pod, _upstream_key(spec), spec.env or [])
+    if spec.gateway.auth.type == "ApiKey":
+        # Not optional either: without it every client would be refused by a pod that calls itself ready.
+        add_volume(pod, "client", CLIENT_DIR, secret={"secretName": names.client_secret(name)})
+    return pod
+
+
+def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
+    """The container without what all containers have. `drain`: seconds for calls in flight."""
+    resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
+    return {
+        "name": "gateway",
+        "args": ["gateway", f"--configmap={config}", "--log-format=json", f"--drain-seconds={drain}"],
+        "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
+        # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
+        "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
+        "readinessProbe": _probe("/-/ready", period=2, timeout=2, failures=3),
+        "livenessProbe": _probe("/-/live", period=10, timeout=5, failures=3),
+        "resources": requirements(resources),
+    }
+
+
+def _probe(path: str, *, period: int, timeout: int, failures: int) -> Object:
+    get = {"path": path, "port": "admin"}
+    return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
+
+def _upstream_key(spec: DeploymentSpec) -> Object | None:
+    """Where the Claude API key is; with Passthrough the clients bring their own."""
+    reference = spec.upstream.api_key_secret_ref
+    if reference is None or spec.gateway.auth.type == "Passthrough":
+        return None
+    return {"name": reference.name, "key": reference.key}

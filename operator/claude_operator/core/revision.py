@@ -1,0 +1,81 @@
+"""A revision: an immutable snapshot of everything that shapes a request, named by a hash of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from claude_operator.api import gateway as wire
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.names import revision_name
+
+__all__ = ["arm", "content", "name", "prompt_keys", "revision_spec"]
+
+_VERSION = b"v1"
+_DIGITS = 10
+
+Prompts = Mapping[tuple[str, str], str]
+"""Texts by (name, key) of their ConfigMap."""
+
+
+def prompt_keys(spec: DeploymentSpec) -> list[tuple[str, str]]:
+    """The (name, key) of every ConfigMap key that promptFrom reads."""
+    return [(source.config_map_key_ref.name, source.config_map_key_ref.key) for source in spec.prompt_from or ()]
+
+
+def content(raw: Mapping[str, Any], prompts: Prompts) -> dict[str, Any]:
+    """What the name is hashed from: fields of `spec` as the API server stores them, promptFrom as its blocks."""
+    parts = {
+        "request": raw.get("request"),
+        "subagents": raw.get("subagents"),
+        "promptFrom": _blocks(raw.get("promptFrom") or (), prompts) or None,
+        "overrides": raw.get("overrides"),
+    }
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def name(deployment: str, parts: Mapping[str, Any]) -> str:
+    """`<deployment>-` and the first ten hex digits of sha256 over `v1` and the content's canonical JSON.
+
+    This never changes: another name would make every upgrade of the operator a rollout.
+    """
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(_VERSION + text.encode("utf-8", "surrogatepass")).hexdigest()
+    return revision_name(deployment, digest[:_DIGITS])
+
+
+def revision_spec(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """`ClaudeRevision.spec`: the content with the blocks of promptFrom put before those of request.system."""
+    request = dict(parts["request"])
+    if parts.get("promptFrom"):
+        request["system"] = [*parts["promptFrom"], *(request.get("system") or ())]
+    spec = {"request": request, "subagents": parts.get("subagents"), "overrides": parts.get("overrides")}
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def arm(revision: Mapping[str, Any], role: wire.Role, weight: int) -> wire.Arm:
+    """A stored ClaudeRevision as the gateway serves it, `weight` in basis points."""
+    spec = revision["spec"]
+    request = {key: value for key, value in spec["request"].items() if key != "betas"}
+    return wire.Arm(
+        revision=revision["metadata"]["name"],
+        role=role,
+        weight=weight,
+        request=request,
+        betas=list(spec["request"].get("betas") or ()),
+        subagents={key: dict(one["request"]) for key, one in (spec.get("subagents") or {}).items()},
+        overrides=wire.Overrides(**(spec.get("overrides") or {})),
+    )
+
+
+def _blocks(sources: Sequence[Mapping[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:
+    blocks = []
+    for source in sources:
+        reference = source["configMapKeyRef"]
+        block: dict[str, Any] = {"type": "text", "text": prompts[reference["name"], reference["key"]]}
+        if source.get("cache_control") is not None:
+            block["cache_control"] = source["cache_control"]
+        blocks.append(block)
+    return blocks

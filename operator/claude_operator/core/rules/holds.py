@@ -1,0 +1,153 @@
+"""What holds a rollout. Each hold is one function; the first that has something to say is heard."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Step
+from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.draft import Draft, Hold
+from claude_operator.core.weights import canary_weight, desired_config
+from claude_operator.core.words import count, duration, percent
+
+__all__ = ["SOON", "frozen", "gateways", "hold_step"]
+
+SOON = 0.3  # seconds between two looks while gateways take over a config
+
+
+def gateways(draft: Draft) -> Draft:
+    """No step moves until every ready gateway pod serves the weights of before."""
+    view, live = draft.obs.gateway, draft.obs.config
+    if live is None or desired_config(draft.obs, draft.status, accepted=True) != live:
+        return draft.waits(Reason.WAITING_FOR_GATEWAY, "the gateways' config is being written").within(SOON)
+    if not view.settled or not view.ready:
+        return draft.waits(Reason.WAITING_FOR_GATEWAY, "gateway pods are starting or being replaced").within(1.0)
+    lagging = view.lagging(live.generation)
+    silent = [pod.name for pod in lagging if pod.generation is None]
+    if silent:
+        message = f"gateway pods do not answer on their admin port: {', '.join(silent[:3])}"
+        return draft.waits(Reason.METRICS_UNREACHABLE, message).within(1.0)
+    if lagging:
+        who = ", ".join(pod.name for pod in lagging[:3])
+        message = (
+            f"config generation {live.generation} is not served yet by {count(len(lagging), 'gateway pod')}: {who}"
+        )
+        return draft.waits(Reason.WAITING_FOR_GATEWAY, message).within(SOON)
+    return draft
+
+
+def frozen(draft: Draft) -> Draft:
+    """`spec.paused` holds any step."""
+    if draft.obs.spec is None or not draft.obs.spec.paused:
+        return draft
+    where = f"at {percent(draft.status.step.weight)}" if draft.status.step else "before its first weight"
+    return draft.waits(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
+
+
+def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
+    """Hold the present step while something that it needs is missing."""
+    step = rollout.plan.steps[present.index]
+    if step.action == "setWeight":
+        return draft
+    for hold in _HOLDS:
+        found = hold(draft, step, present)
+        if found is not None:
+            at = f"step {present.index} at {percent(present.weight)}"
+            held = draft.waits(found.reason, f"{at} {found.message}")
+            return _wake(_overdue(held, rollout, step, present), step, present)
+    return draft
+
+
+# --------------------------------------------------------------------------------------------------------- holds
+
+
+def _no_traffic(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    judgement = draft.status.judgement
+    if judgement is None or judgement.verdict != "NoData" or not canary_weight(draft.status):
+        return None
+    return Hold(Reason.NO_TRAFFIC, "holds: the gateways have had no requests of late, so there is nothing to judge by")
+
+
+def _overloaded(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    judgement = draft.status.judgement
+    if judgement is None or not judgement.overloaded:
+        return None
+    return Hold(Reason.OVERLOADED, "holds: the upstream answers 429 or 529, so the arms cannot be compared")
+
+
+def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    if step.pause is None or step.pause.duration is not None:
+        return None
+    go = f"{draft.status.canary_revision}/{present.index}"
+    command = f"kubectl annotate --overwrite cld {draft.obs.name} claudeops.dev/promote={go}"
+    return Hold(Reason.PAUSED, f"waits for a person: {command}")
+
+
+def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    left = (_end(step, present) - draft.obs.now).total_seconds()
+    if left <= 0:
+        return None
+    if step.bake is None:
+        return Hold(Reason.PAUSED, f"goes on in {duration(left)}")
+    have = f"{present.requests:,} of {step.bake.min_requests:,} requests"
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"bakes for {duration(left)} more; {have}")
+
+
+def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A bake rests on evidence up to its end, a pause on some evidence of its own."""
+    if not canary_weight(draft.status):
+        return None
+    judgement = draft.status.judgement
+    needed = _end(step, present) if step.bake else present.started_at
+    if judgement is not None and judgement.last_tick is not None and judgement.last_tick >= needed:
+        return None
+    return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
+
+
+def _requests(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    if step.bake is None or not canary_weight(draft.status) or present.requests >= step.bake.min_requests:
+        return None
+    missing = step.bake.min_requests - present.requests
+    have = f"{present.requests:,} of {step.bake.min_requests:,} requests"
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"has seen {have}; {missing:,} more are needed")
+
+
+_HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
+    _no_traffic,
+    _overloaded,
+    _person,
+    _time,
+    _reading,
+    _requests,
+)
+
+
+def _end(step: Step, present: StepStatus) -> dt.datetime:
+    """When the step's own time is over."""
+    if step.bake is not None:
+        length = seconds(step.bake.min_duration)
+    else:
+        length = seconds(step.pause.duration) if step.pause and step.pause.duration else 0.0
+    return present.started_at + dt.timedelta(seconds=length)
+
+
+def _wake(draft: Draft, step: Step, present: StepStatus) -> Draft:
+    left = (_end(step, present) - draft.obs.now).total_seconds()
+    return draft.within(left) if left > 0 else draft
+
+
+def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) -> Draft:
+    """Say once that a bake is past its longest time; it goes on holding."""
+    if step.bake is None or step.bake.max_duration is None or draft.hold is None:
+        return draft
+    left = seconds(step.bake.max_duration) - (draft.obs.now - present.started_at).total_seconds()
+    mark = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
+    if left > 0:
+        return draft.within(left)
+    if mark in draft.status.handled:
+        return draft
+    note = f"past maxDuration {step.bake.max_duration}: {draft.hold.message}"
+    return draft.handle(mark).tell(Reason.STEP_HELD, note, warning=True)

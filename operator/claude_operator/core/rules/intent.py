@@ -1,0 +1,81 @@
+"""What a person asks for by annotation, each bound to what it meant: a stale one does nothing and is told once."""
+
+from __future__ import annotations
+
+from claude_operator.api.base import GROUP
+from claude_operator.api.conditions import Reason
+from claude_operator.core.draft import Draft, active
+
+__all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "retry_asked"]
+
+ABORT = f"{GROUP}/abort"
+PROMOTE = f"{GROUP}/promote"
+RETRY = f"{GROUP}/retry"
+
+
+def ask(draft: Draft, annotation: str) -> str | None:
+    """The value of an annotation that nothing has come of yet."""
+    value = draft.obs.annotations.get(annotation)
+    return value if value and mark(annotation, value) not in draft.status.handled else None
+
+
+def mark(annotation: str, value: str) -> str:
+    """How status remembers it."""
+    return f"{annotation.partition('/')[2]}={value}"
+
+
+def ignore(draft: Draft, annotation: str, value: str, present: str) -> Draft:
+    """Say once that an annotation names something else than what there is."""
+    note = f"{annotation}: {value} does nothing: {present}"
+    return draft.handle(mark(annotation, value)).tell(Reason.ANNOTATION_IGNORED, note, warning=True)
+
+
+def abort(draft: Draft) -> Draft:
+    """`<revision>/<attempt>`: a person takes the canary's traffic back."""
+    value = ask(draft, ABORT)
+    if value is None:
+        return draft
+    rollout = active(draft.status)
+    if rollout is None:
+        return ignore(draft, ABORT, value, "no rollout is under way")
+    if value != f"{rollout.revision}/{rollout.attempt}":
+        return ignore(draft, ABORT, value, f"the rollout under way is {rollout.revision}/{rollout.attempt}")
+    at = f" at {draft.status.step.weight:g} %" if draft.status.step else " before its first request"
+    message = f"Aborted {rollout.revision}{at}, as annotated"
+    return (
+        draft.handle(mark(ABORT, value))
+        .end("Aborted", Reason.ABORTED, message)
+        .tell(Reason.ABORTED, message, warning=True)
+    )
+
+
+def retry_asked(draft: Draft) -> tuple[Draft, bool]:
+    """`<revision>/<attempt>` of the trial that ended: whether a new one is to begin."""
+    value = ask(draft, RETRY)
+    if value is None:
+        return draft, False
+    last = draft.status.rollout
+    if last is None or last.outcome in (None, "Promoted"):
+        return ignore(draft, RETRY, value, "no revision has failed"), False
+    if value != f"{last.revision}/{last.attempt}":
+        return ignore(draft, RETRY, value, f"the last trial is {last.revision}/{last.attempt}"), False
+    if last.revision != draft.wanted:
+        return ignore(draft, RETRY, value, f"the spec asks for {draft.wanted} now"), False
+    return draft.handle(mark(RETRY, value)), True
+
+
+def ignore_promote(draft: Draft) -> Draft:
+    """Answer a promote that names neither this rollout nor its present step."""
+    value = ask(draft, PROMOTE)
+    if value is None:
+        return draft
+    rollout, step = active(draft.status), draft.status.step
+    if rollout is None:
+        return ignore(draft, PROMOTE, value, "no rollout is under way")
+    if value == f"{rollout.revision}/full":
+        return draft
+    if step is None:
+        return ignore(draft, PROMOTE, value, f"{rollout.revision} has not begun its steps")
+    if value != f"{rollout.revision}/{step.index}":
+        return ignore(draft, PROMOTE, value, f"the present step is {rollout.revision}/{step.index}")
+    return draft

@@ -1,0 +1,83 @@
+"""When a rollout begins, and when it gives way to a newer revision."""
+
+from __future__ import annotations
+
+import hashlib
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec, Step
+from claude_operator.api.status import Plan, Rollout
+from claude_operator.core.draft import Draft, active, attempts_of
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.rules.intent import retry_asked
+
+__all__ = ["begin", "note_plan", "supersede"]
+
+
+def supersede(draft: Draft) -> Draft:
+    """The spec asks for another revision: the canary goes to 0 first, the next pass begins anew."""
+    rollout = active(draft.status)
+    if rollout is None or rollout.revision == draft.wanted:
+        return draft
+    message = f"{rollout.revision} was superseded by {draft.wanted}"
+    return draft.end("Superseded", Reason.SUPERSEDED, message).tell(Reason.SUPERSEDED, message).within(0.0).stop()
+
+
+def begin(draft: Draft) -> Draft:
+    """Put the wanted revision on trial, unless it serves, is on trial or has failed and nobody asked for a retry."""
+    wanted, spec, last = draft.wanted, draft.obs.spec, draft.status.rollout
+    if wanted is None or spec is None:
+        return draft
+    draft, again = retry_asked(draft)
+    if again:
+        attempt = attempts_of(draft.status, wanted) + 1
+        return _start(draft.tell(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
+    if last is not None and last.revision == wanted:
+        return draft
+    if wanted == draft.status.stable_revision:
+        # What failed before may be tried again when it is wanted next.
+        message = f"{wanted} serves 100 %"
+        attempt = max(attempts_of(draft.status, wanted), 1)
+        known = Rollout(revision=wanted, attempt=attempt, outcome="Promoted", reason=Reason.PROMOTED, message=message)
+        return draft.set(rollout=known, judgement=None)
+    return _start(draft, wanted, spec)
+
+
+def note_plan(draft: Draft) -> Draft:
+    """Say once that an edit of the strategy in mid-rollout concerns the next one."""
+    rollout, spec = active(draft.status), draft.obs.spec
+    if rollout is None or spec is None:
+        return draft
+    plan = plan_of(spec)
+    if plan == rollout.plan:
+        return draft
+    digest = hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:8]
+    mark = f"plan:{rollout.revision}/{rollout.attempt}:{digest}"
+    if mark in draft.status.handled:
+        return draft
+    note = f"{rollout.revision} follows the strategy that it began with; the edit concerns the next rollout"
+    return draft.handle(mark).tell(Reason.PLAN_FIXED, note)
+
+
+def plan_of(spec: DeploymentSpec) -> Plan:
+    """Steps and analysis to be fixed; a last setWeight: 100 is implied, so it is left out."""
+    canary = spec.strategy.canary
+    steps: list[Step] = list(canary.steps)
+    if steps and steps[-1].set_weight == 100:
+        steps.pop()
+    return Plan(steps=steps, analysis=canary.analysis)
+
+
+def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
+    chosen = draft.obs.eval_set
+    attempt = attempts_of(draft.status, wanted) + 1
+    rollout = Rollout(
+        revision=wanted,
+        attempt=attempt,
+        plan=plan_of(spec),
+        started_at=draft.obs.now,
+        eval_run=eval_run_name(wanted, chosen.hash) if chosen and spec.evals else None,
+    )
+    draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
+    against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
+    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}").within(0.0)

@@ -1,0 +1,101 @@
+"""The gateway's config as a function of status and spec: who serves, with how much, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from claude_operator.api import gateway as wire
+from claude_operator.api.base import seconds
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.observe import Observation
+from claude_operator.core.revision import arm
+
+__all__ = ["LIMIT", "basis_points", "canary_weight", "desired_config", "rendered_size"]
+
+LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it once more
+
+
+def basis_points(percent: float) -> int:
+    """Hundredths of a percent, rounded."""
+    return round(percent * 100)
+
+
+def canary_weight(status: DeploymentStatus) -> int:
+    """The canary's share in basis points, 0 where none has traffic."""
+    return basis_points(status.step.weight) if status.canary_revision and status.step else 0
+
+
+def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:
+    """The document that should be live, generation included; None while there is none and the spec is not accepted.
+
+    While the spec is not accepted, everything but the arms stays as it is live.
+    """
+    live = obs.config
+    if accepted and obs.spec is not None:
+        base = _from_spec(obs, obs.spec)
+    elif live is not None:
+        base = live
+    else:
+        return None
+    wanted = msgspec.structs.replace(
+        base, arms=_arms(obs, status), settled=_settled(status), generation=live.generation if live else 1
+    )
+    if live is None or wanted == live:
+        return wanted
+    return msgspec.structs.replace(wanted, generation=live.generation + 1)
+
+
+def rendered_size(obs: Observation, candidate: Mapping[str, Any], stable: str | None) -> tuple[int, int]:
+    """Bytes of the arms as JSON: (candidate, stable)."""
+
+    def size(revision: Mapping[str, Any] | None) -> int:
+        return len(msgspec.json.encode(arm(revision, "stable", 0))) if revision else 0
+
+    return size(candidate), size(obs.revisions.get(stable) if stable else None)
+
+
+def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
+    weight = canary_weight(status)
+    wanted: list[tuple[str | None, wire.Role, int]] = [
+        (status.stable_revision, "stable", wire.BASIS_POINTS - weight),
+        (status.canary_revision, "canary", weight),
+    ]
+    live = {one.revision: one for one in obs.config.arms} if obs.config else {}
+    arms = []
+    for name, role, share in wanted:
+        if name is None:
+            continue
+        if name in obs.revisions:
+            arms.append(arm(obs.revisions[name], role, share))
+        elif name in live:  # its object was deleted by hand: what serves goes on serving
+            arms.append(msgspec.structs.replace(live[name], role=role, weight=share))
+    return arms if sum(one.weight for one in arms) == wire.BASIS_POINTS else []
+
+
+def _settled(status: DeploymentStatus) -> wire.Settled | None:
+    ended = status.rollouts[-1] if status.rollouts else None
+    return (
+        wire.Settled(ended.revision, ended.attempt, ended.outcome, ended.reason, ended.message)
+        if ended is not None
+        else None
+    )
+
+
+def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:
+    metadata = obs.owner["metadata"]
+    timeouts = spec.upstream.timeouts
+    return wire.GatewayConfig(
+        generation=0,
+        deployment=wire.Deployment(metadata["name"], metadata["namespace"], metadata["uid"]),
+        auth=wire.Auth(spec.gateway.auth.type),
+        upstream=wire.Upstream(
+            base_url=spec.upstream.base_url,
+            timeouts=wire.Timeouts(seconds(timeouts.connect), seconds(timeouts.idle), seconds(timeouts.total)),
+        ),
+        env=[variable.name for variable in spec.env or ()],
+        surfaces=list(dict.fromkeys(budget.surface for budget in spec.budgets or ())),
+    )

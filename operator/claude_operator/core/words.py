@@ -1,0 +1,30 @@
+"""How numbers are written in sentences for people."""
+
+from __future__ import annotations
+
+__all__ = ["count", "duration", "percent"]
+
+
+def percent(value: float) -> str:
+    """A percentage, `10 %` or `0.5 %`."""
+    return f"{value:g} %"
+
+
+def duration(seconds: float) -> str:
+    """A time span, `2.1 s`, `3 min 20 s` or `1 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return _pair(whole // 60, "min", whole % 60, "s")
+    minutes = round(seconds / 60)
+    return _pair(minutes // 60, "h", minutes % 60, "min")
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 request`, `58 requests`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _pair(large: int, unit: str, small: int, subunit: str) -> str:
+    return f"{large} {unit} {small} {subunit}" if small else f"{large} {unit}"

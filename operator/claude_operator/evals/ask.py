@@ -1,0 +1,181 @@
+"""One question to the Claude API: composed as the gateway composes it, sent and read through the Anthropic SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, cast
+
+import anthropic
+import httpx2
+import msgspec
+from anthropic import AsyncAnthropic, AsyncStream
+
+from claude_operator.core.compose import PreparedArm, compose
+from claude_operator.core.evalset import Item
+
+__all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
+
+_SDK_RETRIES = 4
+_BROKEN_STREAM_RETRIES = 2  # the SDK retries what fails before an answer begins, not an answer that breaks off
+_CONNECT = 5.0  # seconds
+_REJECTIONS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large"}
+# The API answers 400 to these as well, and they say nothing of the request.
+_ACCOUNT = ("your specified api usage limits", "credit balance is too low")
+_LONGEST_MESSAGE = 500
+_TRUE = msgspec.Raw(b"true")
+
+
+class Rejected(Exception):  # noqa: N818  (what the API did)
+    """The API refuses the request itself: it would be refused again."""
+
+
+class Infrastructure(Exception):  # noqa: N818  (where it lies)
+    """The question could not be asked, or the answer did not come whole. Says nothing of the request."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: its text blocks joined, and what it tells of itself."""
+
+    text: str
+    stop_reason: str
+    model: str
+    usage: dict[str, Any]
+
+
+class Asker:
+    """Asks at one upstream, with one key. `timeout` and `pause`, the first wait after a broken answer, in seconds."""
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        timeout: float,
+        open_calls: int,
+        retries: int = _SDK_RETRIES,
+        pause: float = 1.0,
+    ) -> None:
+        self._timeout, self._pause = timeout, pause
+        limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
+        self._client = AsyncAnthropic(
+            api_key=key,
+            base_url=base_url,
+            max_retries=retries,
+            timeout=anthropic.Timeout(timeout, connect=min(_CONNECT, timeout)),
+            open_telemetry=False,
+            http_client=anthropic.DefaultAsyncHttpxClient(limits=limits),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+
+    async def ask(self, arm: PreparedArm, item: Item) -> Reply:
+        """The arm's answer to an item; raises Rejected or Infrastructure."""
+        body = {"messages": msgspec.Raw(item.messages), "stream": _TRUE}
+        composed = compose(arm, body, subagent=item.subagent)
+        headers = {"anthropic-beta": ",".join(composed.betas)} if composed.betas else {}
+        for attempt in range(_BROKEN_STREAM_RETRIES + 1):
+            try:
+                return await self._once(composed.body, headers)
+            except _Broken as error:
+                if attempt == _BROKEN_STREAM_RETRIES:
+                    raise Infrastructure(f"no whole answer in {attempt + 1} attempts: {error}") from error
+                await asyncio.sleep(self._pause * 2.0**attempt)
+        raise AssertionError("unreachable")
+
+    async def _once(self, body: bytes, headers: dict[str, str]) -> Reply:
+        try:
+            stream = await self._client.post(
+                "/v1/messages",
+                cast_to=cast("type[Any]", object),  # the events as plain JSON
+                content=body,
+                options={"headers": {"content-type": "application/json", **headers}},
+                stream=True,
+                stream_cls=AsyncStream[Any],
+            )
+        except anthropic.APIStatusError as error:
+            raise _of_status(error) from error
+        except anthropic.AnthropicError as error:
+            raise Infrastructure(f"the Claude API cannot be reached: {_told(error)}") from error
+        try:
+            async with asyncio.timeout(self._timeout), stream:
+                return await _read(stream)
+        except anthropic.APIStatusError as error:  # an event error within the answer
+            raise _of_event(error) from error
+        except TimeoutError as error:
+            raise Infrastructure(
+                f"no whole answer within {self._timeout:g} s: raise execution.timeout of the set, or lower max_tokens"
+            ) from error
+        except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
+            raise _Broken(f"the answer broke off: {type(error).__name__}") from error
+
+
+class _Broken(Exception):  # noqa: N818  (as Infrastructure)
+    """An answer began and did not end: it is worth another question."""
+
+
+async def _read(stream: AsyncStream[Any]) -> Reply:
+    """Put an answer together; usage is cumulative, so for each field the last value that is not null."""
+    reply, text = Reply("", "", "", {}), []
+    async for event in stream:
+        match event.get("type"):
+            case "message_start":
+                message = event["message"]
+                reply.model = str(message.get("model") or "")
+                _add(reply.usage, message.get("usage"))
+            case "content_block_start" if event["content_block"].get("type") == "text":
+                text.append(event["content_block"].get("text") or "")
+            case "content_block_delta" if event["delta"].get("type") == "text_delta":
+                text.append(event["delta"]["text"])
+            case "message_delta":
+                reply.stop_reason = event["delta"].get("stop_reason") or reply.stop_reason
+                _add(reply.usage, event.get("usage"))
+            case "message_stop":
+                reply.text = "".join(text)
+                return reply
+            case _:
+                pass
+    raise _Broken("the answer ended without message_stop")
+
+
+def _add(usage: dict[str, Any], part: dict[str, Any] | None) -> None:
+    usage.update((name, value) for name, value in (part or {}).items() if value is not None)
+
+
+def _of_status(error: anthropic.APIStatusError) -> Exception:
+    """What a refused call means. Only the API's own envelope speaks of the request: a proxy's 404 does not."""
+    told = _told(error)
+    known = _REJECTIONS.get(error.status_code)
+    if known and _kind(error) and not any(words in told.lower() for words in _ACCOUNT):
+        return Rejected(f"{told} ({error.status_code} {_kind(error)})")
+    return Infrastructure(f"the Claude API answers {error.status_code}: {told}")
+
+
+def _of_event(error: anthropic.APIStatusError) -> Exception:
+    if _kind(error) in _REJECTIONS.values():
+        return Rejected(f"{_told(error)} ({_kind(error)})")
+    return _Broken(f"the answer broke off: {_told(error)}")
+
+
+def _kind(error: anthropic.APIStatusError) -> str:
+    """`error.type` of the API's envelope, empty where there is none."""
+    inner = error.body.get("error") if isinstance(error.body, dict) else None
+    return str(inner.get("type") or "") if isinstance(inner, dict) else ""
+
+
+def _told(error: Exception) -> str:
+    """The API's own message, else the error's, on one line."""
+    body = getattr(error, "body", None)
+    inner = body.get("error") if isinstance(body, dict) else None
+    said = inner.get("message") if isinstance(inner, dict) else None
+    if not said and isinstance(error, anthropic.APIStatusError):
+        return "without the error envelope of the Claude API"
+    return " ".join(str(said or error).split())[:_LONGEST_MESSAGE]

@@ -1,0 +1,123 @@
+"""claude-operator eval: the options, and the way through the Job or the laptop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TypeVar
+
+from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
+from claude_operator.core.evalrun import EXIT_CODES, INFRASTRUCTURE_EXIT
+from claude_operator.evals.ask import Infrastructure
+from claude_operator.evals.job import Places, run_job
+from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
+from claude_operator.evals.log import Log
+from claude_operator.kube.client import Kube
+
+__all__ = ["add_arguments", "run"]
+
+_CODES = "exit codes: 0 passed, 100 failed, 101 inconclusive, 1 could not be run to its end, 2 wrong options"
+_T = TypeVar("_T")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    commands = parser.add_subparsers(dest="eval_command", required=True, metavar="COMMAND")
+    one = commands.add_parser(
+        "run", help="ask, grade and judge", description="Ask an eval set, grade the answers, judge.", epilog=_CODES
+    )
+    way = one.add_mutually_exclusive_group(required=True)
+    way.add_argument("-f", "--file", type=Path, metavar="SET", help="a ClaudeEvalSet or its spec, in YAML (laptop)")
+    way.add_argument(
+        "--run", metavar="NAME", dest="run_name", help="a ClaudeEvalRun, whose status is written (in a pod)"
+    )
+    laptop = one.add_argument_group("laptop")
+    laptop.add_argument(
+        "--request",
+        type=Path,
+        metavar="FILE",
+        help="what is on trial: a ClaudeDeployment, a ClaudeRevision or a request",
+    )
+    laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what it is compared with, as --request")
+    laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set that has them in a dataset")
+    laptop.add_argument(
+        "--base-url",
+        help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
+    )
+    laptop.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    pod = one.add_argument_group("in a pod")
+    pod.add_argument("--namespace", help="of the ClaudeEvalRun; needed with --run")
+    pod.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
+    keys = one.add_argument_group("credentials", "files")
+    keys.add_argument(
+        "--upstream-key-file",
+        type=Path,
+        default=Path(UPSTREAM_KEY_FILE),
+        help="the Claude API key (default: %(default)s; with -f also the variable ANTHROPIC_API_KEY)",
+    )
+    keys.add_argument(
+        "--env-dir",
+        type=Path,
+        default=Path(ENV_DIR),
+        help="a file for each $(NAME) (default: %(default)s; with -f also variables of that name)",
+    )
+    one.set_defaults(parser=one)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the evals; the exit code tells the verdict."""
+    logging.getLogger().setLevel(logging.WARNING)  # libraries tell of each request on lower levels
+    if args.run_name:
+        if not args.namespace:
+            args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")
+        return _in_pod(args)
+    if not args.request:
+        args.parser.error("-f needs --request: the file with what is on trial")
+    return _on_laptop(args)
+
+
+def _in_pod(args: argparse.Namespace) -> int:
+    log = Log(sys.stdout, args.log_format)
+    places = Places(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
+
+    async def job() -> int:
+        async with await Kube.from_environment() as kube:
+            return await run_job(kube, places, log)
+
+    try:
+        return asyncio.run(_stoppable(job()))
+    except asyncio.CancelledError:  # before there was anything to stop
+        return INFRASTRUCTURE_EXIT
+    except Exception as error:
+        log.event("cannot run", "error", reason=type(error).__name__)
+        return INFRASTRUCTURE_EXIT
+
+
+def _on_laptop(args: argparse.Namespace) -> int:
+    options = Options(
+        args.file, args.request, args.baseline, args.jsonl, args.base_url, args.upstream_key_file, args.env_dir
+    )
+    try:
+        work = load(options)
+        result = asyncio.run(_stoppable(run_work(work, sys.stderr if sys.stderr.isatty() else None)))
+    except (ValueError, Infrastructure) as error:
+        sys.stderr.write(f"claude-operator eval: {error}\n")
+        return INFRASTRUCTURE_EXIT
+    except asyncio.CancelledError:
+        sys.stderr.write("claude-operator eval: stopped\n")
+        return INFRASTRUCTURE_EXIT
+    sys.stdout.write(as_json(result) + "\n" if args.output == "json" else as_text(result))
+    return EXIT_CODES[result.phase]
+
+
+async def _stoppable(work: Coroutine[object, object, _T]) -> _T:
+    """Run until the end, or until SIGTERM or SIGINT cancels it."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task

@@ -1,0 +1,159 @@
+"""What an eval run on a laptop reads from files: manifests or bare fields, a key, the values of `$(NAME)`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from claude_operator.api import gateway as wire
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.request import Request
+from claude_operator.api.resources import EvalSetSpec, RevisionSpec
+from claude_operator.core import revision
+
+__all__ = ["RequestFile", "api_key", "directory", "first_error", "read_request", "read_set"]
+
+_SET = "write a ClaudeEvalSet, or its spec: tests: [{id: ..., input: ..., assert: [...]}]"
+_REQUEST = "write a ClaudeDeployment, a ClaudeRevision, or a bare request: {model: ..., max_tokens: ...}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFile:
+    """An arm from a file. `base_url` is what its ClaudeDeployment says, if it says so."""
+
+    arm: wire.Arm
+    base_url: str | None = None
+
+
+def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
+    """A set and the text of its dataset, from `jsonl` or from a ConfigMap in the same file. Raises ValueError."""
+    documents = _documents(path)
+    spec = _spec(documents, "ClaudeEvalSet", ("tests", "dataset"))
+    if spec is None:
+        raise ValueError(f"{path}: no eval set in it; {_SET}")
+    try:
+        parsed = EvalSetSpec.model_validate(spec)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_error(error)}") from error
+    if jsonl is not None and parsed.dataset is None:
+        raise ValueError(f"{path} has tests of its own: leave out --jsonl, or write dataset in place of tests")
+    if parsed.dataset is None:
+        return parsed, None
+    reference = parsed.dataset.config_map_key_ref
+    text = _text(jsonl) if jsonl else _config_maps(documents).get((reference.name, reference.key))
+    if text is None:
+        raise ValueError(
+            f"{path}: the items are in the ConfigMap {reference.name}: put it into this file or give --jsonl"
+        )
+    return parsed, text
+
+
+def read_request(path: Path) -> RequestFile:
+    """An arm and its upstream. Raises ValueError that says what to write instead."""
+    documents = _documents(path)
+    name = next((one["metadata"].get("name") for one in documents if _kind(one) in _ARMS), None) or path.stem
+    try:
+        if (spec := _spec(documents, "ClaudeDeployment", ())) is not None:
+            parsed = DeploymentSpec.model_validate(spec)
+            prompts = _config_maps(documents)
+            for missing in (one for one in revision.prompt_keys(parsed) if one not in prompts):
+                raise ValueError(
+                    f"{path}: promptFrom reads the ConfigMap {missing[0]}, key {missing[1]}: add it to the file"
+                )
+            content = revision.revision_spec(revision.content(spec, prompts))
+            base_url = parsed.upstream.base_url if "baseURL" in (spec.get("upstream") or {}) else None
+            return RequestFile(_arm(name, content), base_url)
+        if (spec := _spec(documents, "ClaudeRevision", ("request",))) is not None:
+            RevisionSpec.model_validate(spec)
+            return RequestFile(_arm(name, spec))
+        bare = next((one for one in documents if "model" in one and "kind" not in one), None)
+        if bare is not None:
+            Request.model_validate(bare)
+            return RequestFile(_arm(name, {"request": bare}))
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_error(error)}") from error
+    raise ValueError(f"{path}: no request in it; {_REQUEST}")
+
+
+def api_key(path: Path) -> str | None:
+    """The key in a mounted file, None where there is none."""
+    try:
+        return path.read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def directory(path: Path) -> dict[str, str]:
+    """Values by file name; empty where there is no such folder. The kubelet's own entries begin with a dot."""
+    values = {}
+    try:
+        files = sorted(path.iterdir())
+    except OSError:
+        return {}
+    for file in files:
+        if not file.name.startswith(".") and file.is_file():
+            try:
+                values[file.name] = file.read_text().rstrip("\r\n")
+            except (OSError, UnicodeDecodeError):
+                continue
+    return values
+
+
+def first_error(error: ValidationError) -> str:
+    """The first finding of a model, with its place and without the value."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(map(str, found["loc"]))
+    return f"{place}: {found['msg'][0].lower()}{found['msg'][1:]}"
+
+
+_ARMS = ("ClaudeDeployment", "ClaudeRevision")
+
+
+def _arm(name: str, spec: Mapping[str, Any]) -> wire.Arm:
+    return revision.arm({"metadata": {"name": name}, "spec": spec}, "canary", 0)
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    """The YAML or JSON objects in a file."""
+    try:
+        documents = list(yaml.safe_load_all(_text(path)))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    return [one for one in documents if isinstance(one, dict)]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _kind(document: Mapping[str, Any]) -> str:
+    return str(document.get("kind") or "")
+
+
+def _spec(documents: list[dict[str, Any]], kind: str, bare: tuple[str, ...]) -> dict[str, Any] | None:
+    """The spec of the only object of a kind, or the first document that is such a spec itself."""
+    found = [one for one in documents if _kind(one) == kind]
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} objects of kind {kind} in one file: give each a file of its own")
+    if found:
+        return dict(found[0].get("spec") or {})
+    return next((one for one in documents if "kind" not in one and any(name in one for name in bare)), None)
+
+
+def _config_maps(documents: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    return dict(_entries(documents))
+
+
+def _entries(documents: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
+    for one in documents:
+        if _kind(one) == "ConfigMap":
+            for key, text in (one.get("data") or {}).items():
+                yield (one["metadata"]["name"], key), text

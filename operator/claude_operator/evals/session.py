@@ -1,0 +1,169 @@
+"""A run of a set: both arms are asked the same items, so many at a time, and each answer is graded at once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from claude_operator.api.resources import EvalGate
+from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.compose import PreparedArm
+from claude_operator.core.evalgate import Answer, Result, judge_run, rejected
+from claude_operator.core.evalset import Item, grade
+from claude_operator.evals.ask import Rejected, Reply
+
+__all__ = ["Arms", "Ask", "evaluate"]
+
+_GRADING_SECONDS = 2.0
+_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+class Ask(Protocol):
+    """Asks one question; raises Rejected or Infrastructure."""
+
+    async def __call__(self, arm: PreparedArm, item: Item) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What is on trial and what it is compared with."""
+
+    candidate: PreparedArm
+    baseline: PreparedArm | None = None
+
+    @property
+    def all(self) -> tuple[PreparedArm, ...]:
+        """The candidate first."""
+        return (self.candidate,) if self.baseline is None else (self.candidate, self.baseline)
+
+
+async def evaluate(
+    items: Sequence[Item],
+    arms: Arms,
+    ask: Ask,
+    gate: EvalGate,
+    *,
+    concurrency: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Result:
+    """Ask, grade and judge. `progress` hears how many items are finished on all arms. Raises Infrastructure."""
+    run = _Run(items, arms, ask, progress)
+    try:
+        await run.ask_all(concurrency)
+    except ExceptionGroup as group:
+        refused = [error for error in _leaves(group) if isinstance(error, _Refused)]
+        if not refused:
+            raise next(_leaves(group)) from group
+        return rejected(refused[0].item, refused[0].said)
+    baseline = run.answers[1] if arms.baseline else None
+    name = arms.baseline.arm.revision if arms.baseline else ""
+    return judge_run(items, run.answers[0], baseline, gate, baseline_name=name)
+
+
+class _Refused(Exception):  # noqa: N818  (what became of the candidate)
+    def __init__(self, item: Item, said: str) -> None:
+        super().__init__(said)
+        self.item, self.said = item, said
+
+
+class _Run:
+    """Answers so far, by arm and item id."""
+
+    def __init__(self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None]) -> None:
+        self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
+        self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
+        self._left = dict.fromkeys((item.id for item in items), len(self._arms))
+        self._done = 0
+
+    async def ask_all(self, concurrency: int) -> None:
+        """Ask everything. The first item goes ahead: it writes the prompt cache that the others read."""
+        questions = iter([(index, item) for item in self._items for index in range(len(self._arms))])
+        await self._work(iter([next(questions) for _ in self._arms] if self._items else []), concurrency)
+        await self._work(questions, concurrency)
+
+    async def _work(self, questions: Iterator[tuple[int, Item]], concurrency: int) -> None:
+        """Workers that share one iterator; the first failure ends them all."""
+
+        async def worker() -> None:
+            for index, item in questions:
+                await self._one(index, item)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(worker())
+
+    async def _one(self, index: int, item: Item) -> None:
+        arm = self._arms[index]
+        try:
+            reply = await self._ask(arm, item)
+        except Rejected as error:
+            if index == 0:
+                raise _Refused(item, str(error)) from error
+        else:
+            self.answers[index][item.id] = _graded(item, reply)
+        self._left[item.id] -= 1
+        if not self._left[item.id]:
+            self._done += 1
+            self._progress(self._done)
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _graded(item: Item, reply: Reply) -> Answer:
+    """The answer's grade and cost; its text is not kept."""
+    try:
+        with _time_limit(_GRADING_SECONDS):
+            failed = grade(item, reply.text, reply.stop_reason)
+    except _TooLong:
+        failed = f"regex: took longer than {_GRADING_SECONDS:g} s"
+    return Answer(
+        failed, sum(_count(reply.usage, name) for name in _INPUT), _count(reply.usage, "output_tokens"), _cost(reply)
+    )
+
+
+def _count(usage: Mapping[str, object], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _cost(reply: Reply) -> float | None:
+    """US dollars at list price, None where the catalogue has none or the usage makes no sense."""
+    try:
+        return cost_usd(reply.model, reply.usage)
+    except (TypeError, ValueError, AttributeError):
+        return None
+
+
+class _TooLong(Exception):  # noqa: N818  (what happened)
+    pass
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Break off what holds the CPU, as a regular expression may for years; nothing where there is no SIGALRM."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def expire(_: int, __: FrameType | None) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, expire)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)

@@ -1,0 +1,69 @@
+"""What goes wrong between us and the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+__all__ = ["KubeError", "unreachable"]
+
+_LONGEST = 1024  # characters of the server's message, which may quote what was sent
+
+
+class KubeError(Exception):
+    """The API server said no (`status` 4xx or 5xx), gave no JSON, or could not be reached (`status` 0)."""
+
+    def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"{message} ({status} {reason})" if status else message)
+        self.status, self.reason, self.message, self.retry_after = status, reason, message, retry_after
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else wrote first, or the name is taken (409)."""
+        return self.status == 409
+
+    @property
+    def not_found(self) -> bool:
+        """No such object, or no such resource type (404)."""
+        return self.status == 404
+
+    @property
+    def gone(self) -> bool:
+        """A continue token or resourceVersion too old to go on from (410)."""
+        return self.status == 410
+
+
+def unreachable(host: str, error: BaseException) -> KubeError:
+    """No answer came."""
+    said = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    return KubeError(0, "Unreachable", f"the Kubernetes API at {host} cannot be reached: {said}")
+
+
+def parse(data: bytes, *, call: str, host: str, status: int, phrase: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """An answer's object; raises `KubeError` for status 400 and up and for what is not a JSON object, never quoted."""
+    answer = _object(data)
+    if status >= 400:
+        known = answer or {}
+        message = str(known.get("message") or f"{call} failed")[:_LONGEST]
+        raise KubeError(status, str(known.get("reason") or phrase), message, retry_after=_seconds(headers))
+    if answer is None:
+        message = f"{call} was not answered with a JSON object: is {host} the address of a Kubernetes API server?"
+        raise KubeError(status, "NotJSON", message)
+    return answer
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        answer = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    try:
+        return max(float(headers.get("Retry-After", "")), 0.0)
+    except ValueError:  # a date, or nothing
+        return None

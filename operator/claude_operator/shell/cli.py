@@ -1,0 +1,78 @@
+"""claude-operator operator: the options, and the loop it runs on."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+
+from claude_operator.core.render import Site
+from claude_operator.kube.client import KubeError
+from claude_operator.shell.app import App, Settings
+from claude_operator.shell.lease import LeaseLost
+from claude_operator.shell.log import FORMATS, configure
+from claude_operator.shell.server import HEALTH_PORT
+
+__all__ = ["add_arguments", "run"]
+
+_log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; in a pod the variables of the chart stand in for most."""
+    variables = os.environ
+    parser.add_argument(
+        "--image",
+        default=variables.get("OPERATOR_IMAGE"),
+        help="image of gateways and eval Jobs (default: the variable OPERATOR_IMAGE)",
+    )
+    parser.add_argument(
+        "--image-pull-policy", default=variables.get("IMAGE_PULL_POLICY", "IfNotPresent"), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--namespace",
+        default=variables.get("POD_NAMESPACE", "default"),
+        help="of the Lease (default: the variable POD_NAMESPACE, else default)",
+    )
+    parser.add_argument("--lease", default="claude-operator", metavar="NAME", help="default: %(default)s")
+    parser.add_argument(
+        "--health-port", type=int, default=HEALTH_PORT, help="for probes and metrics (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=16, help="passes at a time (default: %(default)s)")
+    parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
+    parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work until SIGTERM or SIGINT. 0 after that, 1 where the Lease was lost or it cannot start."""
+    try:
+        configure(args.log_format, level=args.log_level)
+    except ValueError as error:
+        raise SystemExit(f"claude-operator operator: {error}") from None
+    if not args.image:
+        raise SystemExit("claude-operator operator: which image do gateways run? Write --image, or set OPERATOR_IMAGE")
+    settings = Settings(
+        site=Site(args.image, args.image_pull_policy),
+        namespace=args.namespace,
+        identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
+        lease_name=args.lease,
+        health_port=args.health_port,
+        workers=args.workers,
+    )
+    try:
+        asyncio.run(_serve(settings))
+    except (LeaseLost, KubeError, OSError) as error:
+        _log.error("the operator ends: %s", error)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    app = App(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, app.stop)
+    await app.run()

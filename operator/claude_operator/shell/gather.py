@@ -1,0 +1,187 @@
+"""Everything that one pass over a ClaudeDeployment has to know, read from the API server and the gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core import names
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.decide import reading_due
+from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
+from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.validate import Problem
+from claude_operator.kube.client import Kube, Object
+from claude_operator.kube.resources import (
+    CLAUDE_DEPLOYMENTS,
+    CLAUDE_EVAL_RUNS,
+    CLAUDE_REVISIONS,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    PODS,
+)
+from claude_operator.shell.children import Children
+from claude_operator.shell.keys import Key
+from claude_operator.shell.log import fields
+from claude_operator.shell.references import References, read_references
+from claude_operator.shell.scrape import Scraper, is_ready
+
+__all__ = ["Gatherer", "Seen"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An observation, what its writes are fenced by, and the memory of evidence once they have been done."""
+
+    observation: Observation
+    config_version: str | None
+    """resourceVersion of the live ConfigMap."""
+    memory: Memory
+
+
+class Gatherer:
+    """Reads; keeps the memory of what each gateway pod has reported, which `remember` moves on."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        scraper: Scraper,
+        children: Children,
+        models: Callable[[], Mapping[str, Model]],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._kube, self._scraper, self._children = kube, scraper, children
+        self._models, self._now = models, now
+        self._memories: dict[str, Memory] = {}
+
+    async def gather(self, key: Key) -> Seen | None:
+        """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted."""
+        owner = await self._kube.get(CLAUDE_DEPLOYMENTS, key.name, key.namespace)
+        if owner is None or owner["metadata"].get("deletionTimestamp"):
+            return None
+        uid = owner["metadata"]["uid"]
+        status = DeploymentStatus.model_validate(owner.get("status") or {})
+        spec, invalid = _parse(owner)
+        selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
+        references, revisions, runs, config_map, (view, readings), taken = await asyncio.gather(
+            read_references(self._kube, key.namespace, spec) if spec else _nothing(),
+            self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
+            self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
+            self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
+            self._gateways(key, uid),
+            self._children.taken(owner),
+        )
+        ours = config_map is not None and names.is_controlled_by(config_map, uid)
+        now = self._now()
+        increments, memory = self._evidence(uid, status, readings, now)
+        problems = [*taken, *invalid, *references.problems]
+        observation = Observation(
+            now=now,
+            owner=owner,
+            spec=spec,
+            status=status,
+            problems=tuple(problems),
+            prompts=references.prompts,
+            revisions=_by_name(revisions, uid),
+            eval_set=references.eval_set,
+            eval_runs={
+                name: EvalRunStatus.model_validate(run.get("status") or {}) for name, run in _by_name(runs, uid).items()
+            },
+            config=_config(config_map) if config_map and ours else None,
+            gateway=view,
+            increments=increments,
+            models=self._models(),
+        )
+        version = config_map["metadata"]["resourceVersion"] if config_map and ours else None
+        return Seen(observation, version, memory)
+
+    def remember(self, seen: Seen) -> None:
+        """The writes of this pass are done: its increments count as told."""
+        self._memories[seen.observation.owner["metadata"]["uid"]] = seen.memory
+
+    def forget(self, live: set[str]) -> None:
+        """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
+        self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
+
+    def _evidence(
+        self, uid: str, status: DeploymentStatus, readings: list[PodReading], now: dt.datetime
+    ) -> tuple[Increments | None, Memory]:
+        """Increments where a tick is due. Between ticks of a canary the memory stays, so that none is lost."""
+        before = self._memories.get(uid)
+        due = reading_due(status, now)
+        increments, memory = advance(before, readings)
+        if due is None:
+            return None, memory
+        if due > 0:
+            return None, before or memory
+        return increments, memory
+
+    async def _gateways(self, key: Key, uid: str) -> tuple[GatewayView, list[PodReading]]:
+        name = names.gateway_name(key.name)
+        chosen = names.selector(key.name, "gateway")
+        selector = ",".join(f"{label}={value}" for label, value in chosen.items())
+        deployment, pods = await asyncio.gather(
+            self._kube.get(DEPLOYMENTS, name, key.namespace),
+            self._kube.list(PODS, key.namespace, label_selector=selector),
+        )
+        if deployment is None or not names.is_controlled_by(deployment, uid):
+            return GatewayView(), []
+        readings = await self._scraper.read(pods)
+        living = [
+            GatewayPod(
+                name=reading.pod,
+                ready=is_ready(pod),
+                generation=reading.evidence.config_generation if reading.evidence else None,
+                error=reading.evidence.config_error if reading.evidence else "",
+            )
+            for pod, reading in zip(pods, readings, strict=True)
+            if not pod["metadata"].get("deletionTimestamp")
+        ]
+        return GatewayView(_settled(deployment), sum(pod.ready for pod in living), tuple(living)), readings
+
+
+async def _nothing() -> References:
+    return References()
+
+
+def _parse(owner: Object) -> tuple[DeploymentSpec | None, list[Problem]]:
+    """The spec, or the first thing in it that cannot be read."""
+    try:
+        return DeploymentSpec.model_validate(owner["spec"]), []
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(["spec", *map(str, first["loc"])])
+        return None, [Problem(Reason.INVALID_SPEC, f"{place}: {first['msg']}")]
+
+
+def _by_name(objects: list[Object], uid: str) -> dict[str, Object]:
+    return {one["metadata"]["name"]: one for one in objects if names.is_controlled_by(one, uid)}
+
+
+def _config(config_map: Object) -> GatewayConfig | None:
+    try:
+        return parse_config((config_map.get("data") or {}).get(CONFIG_KEY, ""))
+    except ValueError as error:
+        _log.warning("config.json cannot be read and is written anew", extra=fields(reason=str(error)))
+        return None
+
+
+def _settled(deployment: Object) -> bool:
+    """Every replica is of the newest template and available, and none of another is left."""
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    wanted = spec.get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    counts = [status.get(name, 0) for name in ("updatedReplicas", "availableReplicas", "replicas")]
+    return bool(seen and all(number == wanted for number in counts))

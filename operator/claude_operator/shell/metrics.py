@@ -1,0 +1,47 @@
+"""What the operator's `GET /metrics` shows."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_PASS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_ROLLBACK = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """The operator's instruments, in a registry of their own. No label names an object: series stay few."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.reconcile_duration = Histogram(
+            "claude_operator_reconcile_duration_seconds",
+            "Seconds of a pass over one object, by its kind and how the pass ended.",
+            ("kind", "result"),
+            buckets=_PASS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "claude_operator_queue_depth", "Keys that are due and wait for a worker.", registry=registry
+        )
+        self.rollouts = Counter(
+            "claude_operator_rollouts", "Ended rollouts by outcome.", ("outcome",), registry=registry
+        )
+        self.rollback_latency = Histogram(
+            "claude_operator_rollback_latency_seconds",
+            "Seconds from the first tick that failed to weight 0 written.",
+            buckets=_ROLLBACK,
+            registry=registry,
+        )
+        self.leader = Gauge("claude_operator_leader", "1 while this replica holds the Lease.", registry=registry)
+        self.gateway_read_failures = Counter(
+            "claude_operator_gateway_read_failures", "Gateway pods that gave no evidence when asked.", registry=registry
+        )
+        self.events = Counter("claude_operator_events", "Events written by reason.", ("reason",), registry=registry)
+
+    def page(self) -> bytes:
+        """All series as `CONTENT_TYPE`."""
+        return generate_latest(self.registry)

@@ -1,0 +1,167 @@
+"""A work queue on asyncio: each key at most once at a time, with due times and a back-off of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Hashable
+from pathlib import PurePath
+from typing import Generic, TypeVar
+
+from claude_operator.shell.log import fields
+
+__all__ = ["WorkQueue"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+_log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 60.0  # seconds
+_BEAT = 1.0  # seconds between two looks at an idle queue
+_SAID = 300  # characters of an exception's first line
+
+
+class WorkQueue(Generic[Key]):
+    """Runs `work(key)`, which returns the seconds until the key's next pass, or None for no next pass.
+
+    `longest`: seconds after which a pass is cut and counts as failed. `clock`: seconds, monotonic.
+    `jitter`: a number in [0, 1). `on_depth` gets the number of keys that are due and wait for a worker.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Key], Awaitable[float | None]],
+        *,
+        workers: int = 8,
+        longest: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+        on_depth: Callable[[int], None] = lambda depth: None,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"{workers} workers do nothing: write 1 or more")
+        self._work, self._workers, self._longest = work, workers, longest
+        self._clock, self._jitter, self._on_depth = clock, jitter, on_depth
+        self._due: dict[Key, float] = {}  # every key that waits, for its time or for a worker
+        self._timetable: list[tuple[float, int, Key]] = []  # a heap; what differs from _due is stale
+        self._order = itertools.count()
+        self._ready: dict[Key, None] = {}  # due, first come first served
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._forgotten: set[Key] = set()  # running still
+        self._failures: dict[Key, int] = {}
+        self._wake = asyncio.Event()
+        self._moved = clock()
+
+    def add(self, key: Key, after: float = 0.0) -> None:
+        """Have a pass `after` seconds from now at the latest; right after the present one if the key is running."""
+        due = self._clock() + max(after, 0.0)
+        if due < self._due.get(key, float("inf")):
+            self._due[key] = due
+            if key not in self._running:
+                self._schedule(key)
+
+    def forget(self, key: Key) -> None:
+        """No further pass, unless it is added again; the present one ends by itself."""
+        self._due.pop(key, None)
+        self._ready.pop(key, None)
+        self._failures.pop(key, None)
+        if key in self._running:
+            self._forgotten.add(key)
+
+    def heartbeat(self) -> float:
+        """Seconds since the queue last moved. Grows while every worker is busy, up to `longest` if all is well."""
+        return self._clock() - self._moved
+
+    async def run(self) -> None:
+        """Work until cancelled; the present passes are cancelled too, and waited for."""
+        try:
+            while True:
+                self._wake.clear()
+                self._start_due()
+                pause = min(max(self._timetable[0][0] - self._clock(), 0.0), _BEAT) if self._timetable else _BEAT
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            tasks = list(self._running.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _schedule(self, key: Key) -> None:
+        heapq.heappush(self._timetable, (self._due[key], next(self._order), key))
+        self._wake.set()
+
+    def _start_due(self) -> None:
+        now = self._clock()
+        while self._timetable and self._timetable[0][0] <= now:
+            due, _, key = heapq.heappop(self._timetable)
+            if self._due.get(key) == due and key not in self._running:
+                self._ready[key] = None
+        while self._ready and len(self._running) < self._workers:
+            key = next(iter(self._ready))
+            del self._ready[key], self._due[key]
+            self._running[key] = asyncio.get_running_loop().create_task(self._pass(key))
+            self._moved = now
+        if len(self._running) < self._workers:
+            self._moved = now
+        self._on_depth(len(self._ready))
+
+    async def _pass(self, key: Key) -> None:
+        after: float | None
+        try:
+            async with asyncio.timeout(self._longest):
+                after = await self._work(key)
+            self._failures.pop(key, None)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            after = self._failed(key, error)  # something inside the pass was cancelled, not the queue
+        except Exception as error:
+            after = self._failed(key, error)
+        finally:
+            self._running.pop(key, None)
+            self._moved = self._clock()
+        self._end(key, after)
+
+    def _end(self, key: Key, after: float | None) -> None:
+        if key in self._forgotten:
+            self._forgotten.discard(key)
+            self._failures.pop(key, None)
+            after = None
+        if after is not None:
+            self._due[key] = min(self._clock() + max(after, 0.0), self._due.get(key, float("inf")))
+        if key in self._due:
+            self._schedule(key)
+        self._wake.set()
+
+    def _failed(self, key: Key, error: BaseException) -> float:
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = _LONGEST_BACKOFF if count > 7 else min(_FIRST_BACKOFF * 2 ** (count - 1), _LONGEST_BACKOFF)
+        delay *= 1 - self._jitter() / 4
+        if key in self._due:
+            # Wanted again meanwhile: soon, but a pass that fails and wakes itself must not spin.
+            self._due[key] = max(self._due[key], self._clock() + min(delay, _FIRST_BACKOFF))
+        said = str(error).partition("\n")[0][:_SAID]  # further lines may quote what was read
+        _log.error(
+            "pass failed",
+            extra=fields(
+                key=str(key), exception=type(error).__name__, error=said, where=_where(error), failures=count,
+                next_seconds=round(delay, 1),
+            ),
+        )  # fmt: skip
+        return delay
+
+
+def _where(error: BaseException) -> str:
+    """File and line that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

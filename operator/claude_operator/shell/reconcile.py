@@ -1,0 +1,116 @@
+"""One pass: gather, decide, act. A conflict means that the world moved on, so it is looked at anew."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Awaitable, Callable
+
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.core import names, render
+from claude_operator.core.decide import decide
+from claude_operator.core.evalrun import decide_run, run_status, watched_job
+from claude_operator.kube.client import Kube, KubeError, Object
+from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
+from claude_operator.shell.act import Actor
+from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.keys import DEPLOYMENT, Key
+from claude_operator.shell.metrics import Metrics
+
+__all__ = ["DeploymentLoop", "Reconciler", "RunLoop"]
+
+_CONFLICT = 0.05  # seconds until a pass that was overtaken is done again
+
+
+class DeploymentLoop:
+    """The loop of a ClaudeDeployment."""
+
+    def __init__(self, gatherer: Gatherer, actor: Actor, site: render.Site) -> None:
+        self._gatherer, self._actor, self._site = gatherer, actor, site
+
+    async def __call__(self, key: Key) -> float | None:
+        """One pass; returns the seconds until the next."""
+        seen = await self._gatherer.gather(key)
+        if seen is None:
+            return None
+        decision = decide(seen.observation, self._site)
+        after = await self._actor.act(seen, decision)
+        self._gatherer.remember(seen)
+        return after
+
+
+class RunLoop:
+    """The loop of a ClaudeEvalRun: it owns its Job."""
+
+    def __init__(self, kube: Kube, site: render.Site, now: Callable[[], dt.datetime]) -> None:
+        self._kube, self._site, self._now = kube, site, now
+
+    async def __call__(self, key: Key) -> float | None:
+        """One pass; returns the seconds until the next."""
+        run = await self._kube.get(CLAUDE_EVAL_RUNS, key.name, key.namespace)
+        if run is None:
+            return None
+        job = await self._kube.get(JOBS, watched_job(run), key.namespace)
+        decision = decide_run(run, job, now=self._now())
+        if decision.create_job_attempt is not None:
+            await self._create_job(run, decision.create_job_attempt)
+        await self._status(run, decision.status)
+        if decision.delete_job is not None:
+            await self._kube.delete(JOBS, decision.delete_job, key.namespace)
+        return decision.requeue
+
+    async def _create_job(self, run: Object, attempt: int) -> None:
+        deployment = run["spec"].get("deployment")
+        owner = (
+            await self._kube.get(CLAUDE_DEPLOYMENTS, deployment, run["metadata"]["namespace"]) if deployment else None
+        )
+        env = DeploymentSpec.model_validate(owner["spec"]).env or () if owner else ()
+        account = names.eval_account(deployment) if deployment else "default"
+        try:
+            await self._kube.create(
+                JOBS, render.eval_job(run, attempt=attempt, site=self._site, account=account, env=env)
+            )
+        except KubeError as error:
+            if not error.conflict:
+                raise
+
+    async def _status(self, run: Object, after: EvalRunStatus) -> None:
+        if after == run_status(run):
+            return
+        metadata = {key: run["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+        body = {
+            "apiVersion": CLAUDE_EVAL_RUNS.api_version,
+            "kind": CLAUDE_EVAL_RUNS.kind,
+            "metadata": metadata,
+            "status": after.model_dump(by_alias=True, exclude_none=True, mode="json"),
+        }
+        await self._kube.apply(CLAUDE_EVAL_RUNS, body, field_manager=names.FIELD_MANAGER, subresource="status")
+
+
+class Reconciler:
+    """Gives each key to its loop, and counts."""
+
+    def __init__(
+        self,
+        deployments: Callable[[Key], Awaitable[float | None]],
+        runs: Callable[[Key], Awaitable[float | None]],
+        metrics: Metrics,
+    ) -> None:
+        self._deployments, self._runs, self._metrics = deployments, runs, metrics
+
+    async def __call__(self, key: Key) -> float | None:
+        """One pass over `key`."""
+        begun = time.perf_counter()
+        result = "error"
+        try:
+            loop = self._deployments if key.kind == DEPLOYMENT else self._runs
+            after = await loop(key)
+            result = "ok"
+        except KubeError as error:
+            if not error.conflict:
+                raise
+            result, after = "conflict", _CONFLICT
+        finally:
+            self._metrics.reconcile_duration.labels(key.kind, result).observe(time.perf_counter() - begun)
+        return after

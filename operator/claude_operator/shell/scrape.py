@@ -1,0 +1,71 @@
+"""The gateways' own word: one look at the evidence of each pod, over its admin port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from claude_operator.api.gateway import ADMIN_PORT, Evidence, parse_evidence
+from claude_operator.core.judge.evidence import PodReading
+from claude_operator.shell.metrics import Metrics
+
+__all__ = ["Scraper", "is_ready"]
+
+_PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
+_LARGEST = 16 * 1024 * 1024  # bytes of a document
+
+
+class Scraper:
+    """Reads evidence while entered. A pod that does not answer is a reading without evidence, never an error."""
+
+    def __init__(self, metrics: Metrics, *, patience: float = _PATIENCE) -> None:
+        self._metrics = metrics
+        self._timeout = aiohttp.ClientTimeout(total=patience)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # A pod that went away must not hold a connection that the next one of its address gets.
+        connector = aiohttp.TCPConnector(limit=100, force_close=True)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def read(self, pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
+        """One reading for each pod, as the API server lists them, in order."""
+        return await asyncio.gather(*map(self._pod, pods))
+
+    async def _pod(self, pod: Mapping[str, Any]) -> PodReading:
+        address = (pod.get("status") or {}).get("podIP")
+        ready = is_ready(pod)
+        evidence = await self._evidence(address) if address else None
+        if evidence is None and ready:
+            self._metrics.gateway_read_failures.inc()
+        return PodReading(pod["metadata"]["name"], ready, evidence)
+
+    async def _evidence(self, address: str) -> Evidence | None:
+        if self._session is None:
+            raise RuntimeError("the scraper is not entered")
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with self._session.get(f"http://{host}:{ADMIN_PORT}/-/evidence") as response:
+                if response.status != 200:
+                    return None
+                return parse_evidence(await response.content.read(_LARGEST))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod gets traffic: ready, and not on its way out."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    ready = any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
+    return ready and not pod["metadata"].get("deletionTimestamp")

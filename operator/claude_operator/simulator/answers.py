@@ -1,0 +1,116 @@
+"""What an answer says: a known answer, a classifier's word, a tool's input, or a canned text."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.classifier import classify, options
+from claude_operator.simulator.draws import share
+from claude_operator.simulator.request import Request
+from claude_operator.simulator.scenario import Compiled, Profile
+from claude_operator.simulator.tokens import characters_per_token, text_tokens
+
+__all__ = ["Reply", "reply_to"]
+
+CANNED = "This is the simulator: it has no answer of its own to that. "
+_UNSURE = "I am not sure."
+_DEEP = 6  # levels of a schema that are filled in
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer's one block (none where the request warms the cache), why it ends, and how long it is.
+
+    `right` says whether a question with a known answer got it; None for any other.
+    """
+
+    text: str
+    stop_reason: str
+    output_tokens: int
+    tool: str | None = None
+    stop_sequence: str | None = None
+    right: bool | None = None
+
+
+def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profile) -> Reply:
+    """The answer that this request gets as long as the scenario stays."""
+    tool = _forced_tool(request)
+    if tool is not None:
+        text = orjson.dumps(sample(tool.get("input_schema"))).decode()
+        return _cut(Reply(text, "tool_use", 0, tool=tool["name"]), request, model)
+    schema = _format(request)
+    if schema is not None and request.question not in scenario.answers:
+        return _cut(Reply(orjson.dumps(sample(schema)).decode(), "end_turn", 0), request, model)
+    text, right = _answer(request, model, scenario, profile)
+    return _cut(Reply(text, "end_turn", 0, right=right), request, model)
+
+
+def sample(schema: Any, depth: int = _DEEP) -> Any:
+    """A value of a JSON schema: its first enum value, its const, or the simplest of its type."""
+    if not isinstance(schema, dict):
+        return {}
+    if "const" in schema:
+        return schema["const"]
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return schema["enum"][0]
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) and kind else kind
+    if kind in ("string", "integer", "number", "boolean", "null", "array"):
+        simple: dict[str, Any] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "array": []}
+        return simple.get(kind)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not depth:
+        return {}
+    return {name: sample(part, depth - 1) for name, part in properties.items()}
+
+
+def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile) -> tuple[str, bool | None]:
+    """The text, and whether it is right. Right or wrong is a property of the prompt: it stays the same."""
+    question, system = request.question, request.system
+    if question in scenario.answers:
+        best, others = scenario.answers[question], scenario.distinct
+    elif choices := options(system):
+        best, others = classify(choices, question), choices
+    else:
+        size = profile.output_tokens * characters_per_token(model)
+        return "".join(itertools.islice(itertools.cycle(CANNED), size)).strip(), None
+    parts = (scenario.seed, model.id, system, question)
+    if share("right", *parts) < profile.accuracy:
+        return best, True
+    wrong = [other for other in others if other != best] or [_UNSURE]
+    return wrong[int(share("which", *parts) * len(wrong))], False
+
+
+def _forced_tool(request: Request) -> dict[str, Any] | None:
+    choice = request.body.get("tool_choice", {})
+    tools = [tool for tool in request.body.get("tools", []) if "input_schema" in tool]
+    if choice.get("type") == "any":
+        return tools[0] if tools else None
+    if choice.get("type") == "tool":
+        return next((tool for tool in tools if tool["name"] == choice.get("name")), None)
+    return None
+
+
+def _format(request: Request) -> Any:
+    form = request.body.get("output_config", {}).get("format")
+    return form.get("schema", {}) if isinstance(form, dict) else None
+
+
+def _cut(reply: Reply, request: Request, model: Model) -> Reply:
+    """End at the first stop sequence and at max_tokens, and count."""
+    text, reason, sequence = reply.text, reply.stop_reason, None
+    if reply.tool is None:
+        for candidate in request.body.get("stop_sequences", []):
+            if candidate in text:
+                text, reason, sequence = text[: text.index(candidate)], "stop_sequence", candidate
+    limit = request.body["max_tokens"]
+    if text_tokens(text, model) > limit:
+        text, reason, sequence = text[: limit * characters_per_token(model)], "max_tokens", None
+    if limit == 0:
+        reason = "max_tokens"
+    return Reply(text, reason, text_tokens(text, model), reply.tool, sequence, reply.right)

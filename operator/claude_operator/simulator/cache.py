@@ -1,0 +1,145 @@
+"""The prompt cache: exact prefixes over tools, system and messages, kept for five minutes or an hour after use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from claude_operator.core.breakpoints import breakpoint_ttl
+from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.request import Request, blocks_of
+from claude_operator.simulator.tokens import block_tokens
+
+__all__ = ["PromptCache", "Reading"]
+
+_SECONDS = {"5m": 300.0, "1h": 3600.0}
+_LOOKBACK = 20  # blocks before a breakpoint at which an entry is looked for
+_MOST = 10_000  # entries; the ones unused for longest go first
+_UNCACHED = frozenset(("thinking", "redacted_thinking"))
+
+
+class _Point(NamedTuple):
+    """The prompt up to and with one block: its hash, its tokens, and the ttl of a breakpoint there."""
+
+    key: bytes
+    tokens: int
+    ttl: str | None
+
+
+class _Entry(NamedTuple):
+    expires: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Reading:
+    """A prompt's tokens by what the cache did, and the entries to write once the answer begins."""
+
+    fresh: int = 0
+    read: int = 0
+    written: dict[str, int] = field(default_factory=lambda: {"5m": 0, "1h": 0})
+    entries: list[tuple[bytes, str]] = field(default_factory=list)
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """The input fields of the API's `usage`."""
+        return {
+            "input_tokens": self.fresh,
+            "cache_creation_input_tokens": sum(self.written.values()),
+            "cache_read_input_tokens": self.read,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": self.written["5m"],
+                "ephemeral_1h_input_tokens": self.written["1h"],
+            },
+        }
+
+
+class PromptCache:
+    """Entries by prefix hash, all keys in one workspace. `now` is in seconds of any clock that does not go back."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._most = most
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def read(self, request: Request, model: Model, now: float) -> Reading:
+        """What of the prompt is there, what would be written; an entry that is used lives on for its ttl from now."""
+        points = list(_points(request, model))
+        total = points[-1].tokens if points else 0
+        least = model.cache_min_tokens or 0
+        marked = [number for number, point in enumerate(points) if point.ttl and point.tokens >= least]
+        if not marked:
+            return Reading(fresh=total)
+        hit = self._hit(points, marked, now)
+        read = points[hit].tokens if hit >= 0 else 0
+        reading = Reading(fresh=total - max(points[marked[-1]].tokens, read), read=read)
+        done = read
+        for number in marked:
+            point = points[number]
+            if point.ttl and number > hit:
+                reading.written[point.ttl] += point.tokens - done
+                reading.entries.append((point.key, point.ttl))
+                done = point.tokens
+        return reading
+
+    def write(self, reading: Reading, began: float) -> None:
+        """Keep what a request wrote; its life counts from the request's start."""
+        for key, ttl in reading.entries:
+            self._entries[key] = _Entry(began + _SECONDS[ttl], _SECONDS[ttl])
+            self._entries.move_to_end(key)
+        while len(self._entries) > self._most:
+            self._entries.popitem(last=False)
+
+    def _hit(self, points: list[_Point], marked: list[int], now: float) -> int:
+        """The last point that a breakpoint finds an entry for, -1 without one."""
+        for number in reversed(marked):
+            for place in range(number, max(number - _LOOKBACK, -1), -1):
+                if self._use(points[place].key, now):
+                    for earlier in marked:
+                        if earlier < place:
+                            self._use(points[earlier].key, now)
+                    return place
+        return -1
+
+    def _use(self, key: bytes, now: float) -> bool:
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        if entry.expires <= now:
+            del self._entries[key]
+            return False
+        self._entries[key] = _Entry(now + entry.seconds, entry.seconds)
+        self._entries.move_to_end(key)
+        return True
+
+
+def _points(request: Request, model: Model) -> Iterator[_Point]:
+    """Every block's point in cache order. What changes an answer otherwise begins the part that it invalidates."""
+    body = request.body
+    automatic = breakpoint_ttl(body.get("cache_control"))
+    messages = [(message["role"], block) for message in body["messages"] for block in blocks_of(message["content"])]
+    parts: list[tuple[object, list[tuple[str, dict[str, Any]]]]] = [
+        (model.id, [("tool", tool) for tool in body.get("tools", [])]),
+        (body.get("speed"), [("system", block) for block in blocks_of(body.get("system"))]),
+        ([body.get(name) for name in ("speed", "tool_choice", "thinking", "output_config")], messages),
+    ]
+    blocks = [(salt if not number else None, *pair) for salt, pairs in parts for number, pair in enumerate(pairs)]
+    hashed = hashlib.blake2b(model.id.encode(), digest_size=16)
+    tokens = 0
+    for number, (salt, role, block) in enumerate(blocks):
+        if salt is not None:
+            hashed.update(orjson.dumps(salt))
+        plain = {key: value for key, value in block.items() if key != "cache_control"}
+        hashed.update(orjson.dumps([role, plain], option=orjson.OPT_SORT_KEYS))
+        tokens += block_tokens(block, model)
+        ttl = breakpoint_ttl(block.get("cache_control"))
+        if automatic and not ttl and number == len(blocks) - 1:
+            ttl = automatic
+        yield _Point(hashed.digest(), tokens, None if block.get("type") in _UNCACHED else ttl)

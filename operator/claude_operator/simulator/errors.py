@@ -1,0 +1,49 @@
+"""Errors in the API's envelope."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+
+import orjson
+
+__all__ = ["RETRY_AFTER_SECONDS", "ApiError", "new_id", "of_status"]
+
+RETRY_AFTER_SECONDS = 5
+_KINDS = {
+    400: ("invalid_request_error", "Invalid request"),
+    401: ("authentication_error", "invalid x-api-key"),
+    404: ("not_found_error", "Not found"),
+    405: ("invalid_request_error", "Method Not Allowed"),
+    413: ("request_too_large", "Request exceeds the maximum size"),
+    429: ("rate_limit_error", "This request would exceed your organization's rate limit. Please try again later."),
+    500: ("api_error", "Internal server error"),
+    529: ("overloaded_error", "Overloaded"),
+}
+
+
+@dataclass(eq=False)
+class ApiError(Exception):
+    """An answer with a status of 4xx or 5xx."""
+
+    status: int
+    kind: str
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self, request_id: str) -> bytes:
+        """The envelope as JSON."""
+        error = {"type": self.kind, "message": self.message}
+        return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+
+def of_status(status: int, message: str = "") -> ApiError:
+    """The API's error for a status; a 429 says when to come again."""
+    kind, usual = _KINDS.get(status, _KINDS[400 if status < 500 else 500])
+    headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 429 else {}
+    return ApiError(status, kind, message or usual, headers)
+
+
+def new_id(prefix: str) -> str:
+    """An id as the API makes them, `req_…` or `msg_…`."""
+    return f"{prefix}_01{secrets.token_hex(11)}"

@@ -1,0 +1,93 @@
+"""A request as the rules see it, and the texts in it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from claude_operator.simulator.errors import of_status
+
+__all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "read", "system_text"]
+
+VERSION = "2026-10-21"
+OLD_VERSION = "2023-06-01"
+_BETA = re.compile(r"[a-z0-9-]+-\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A decoded body, the API version and the betas; `counting` is POST /v1/messages/count_tokens."""
+
+    body: dict[str, Any]
+    version: str = VERSION
+    betas: tuple[str, ...] = ()
+    counting: bool = False
+
+    def has_beta(self, *beginnings: str) -> bool:
+        """Whether one of the betas begins so; `""` is any."""
+        return any(beta.startswith(beginnings) for beta in self.betas)
+
+    @property
+    def system(self) -> str:
+        """The text of the system prompt: its blocks, a line break between them."""
+        return system_text(self.body.get("system"))
+
+    @property
+    def system_hash(self) -> str:
+        """SHA-256 of that text in hex, what a scenario's `systemHash` begins."""
+        return hashlib.sha256(self.system.encode("utf-8", "replace")).hexdigest()
+
+    @property
+    def question(self) -> str:
+        """The text of the last user message, stripped."""
+        users = (message for message in reversed(self.body["messages"]) if message["role"] == "user")
+        blocks = blocks_of(next(users, {"content": ""})["content"])
+        return "\n".join(block["text"] for block in blocks if block.get("type") == "text").strip()
+
+
+def read(body: bytes, version: str | None, betas: list[str], *, counting: bool = False) -> Request:
+    """Decode; raises ApiError 400 for what is no JSON object, and for a version or beta that does not exist."""
+    if version is None:
+        raise of_status(400, "anthropic-version: header is required")
+    if version not in (VERSION, OLD_VERSION):
+        raise of_status(400, f"anthropic-version: not a valid version; write {VERSION} or {OLD_VERSION}")
+    named = tuple(beta.strip() for value in betas for beta in value.split(",") if beta.strip())
+    wrong = [beta for beta in named if not _BETA.fullmatch(beta)]
+    if wrong:
+        raise of_status(400, f"Unexpected value(s) `{wrong[0][:100]}` for the `anthropic-beta` header.")
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise of_status(400, "The request body is not valid JSON") from error
+    if not isinstance(document, dict):
+        raise of_status(400, "The request body has to be a JSON object")
+    # The API takes null for an optional field as if it were left out.
+    return Request({key: value for key, value in document.items() if value is not None}, version, named, counting)
+
+
+def system_text(system: Any) -> str:
+    """The text of a `system` value in either form."""
+    return "\n".join(block["text"] for block in blocks_of(system))
+
+
+def blocks_of(content: Any) -> list[dict[str, Any]]:
+    """A string-or-blocks value as blocks."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content or []
+
+
+def places(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every block that can carry `cache_control`, in cache order, with its place as error messages name it."""
+    for number, tool in enumerate(request.body.get("tools", [])):
+        yield f"tools.{number}", tool
+    for number, block in enumerate(blocks_of(request.body.get("system"))):
+        yield f"system.{number}", block
+    for number, message in enumerate(request.body["messages"]):
+        for place, block in enumerate(blocks_of(message["content"])):
+            yield f"messages.{number}.content.{place}", block

@@ -1,0 +1,118 @@
+"""The simulated API without HTTP: what it remembers, and what becomes of a request."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.answers import Reply, reply_to
+from claude_operator.simulator.cache import PromptCache, Reading
+from claude_operator.simulator.draws import Draw, draw
+from claude_operator.simulator.errors import new_id, of_status
+from claude_operator.simulator.limits import RateLimits
+from claude_operator.simulator.models import served
+from claude_operator.simulator.request import Request
+from claude_operator.simulator.rules import first_violation
+from claude_operator.simulator.scenario import Compiled, Profile
+from claude_operator.simulator.stats import Stats
+from claude_operator.simulator.stream import Message
+
+__all__ = ["Simulator", "Turn"]
+
+_REFUSAL = Reply("", "refusal", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A request that keeps the rules, the profile that it met, and what chance has in store for it."""
+
+    request: Request
+    model: Model
+    profile: Profile
+    fate: Draw
+    began: float
+    scenario: Compiled
+
+
+@dataclass(slots=True)
+class Simulator:
+    """The API's state. `clock` gives seconds since the epoch; it dates requests, cache entries and models."""
+
+    scenario: Compiled
+    clock: Callable[[], float] = time.time
+    cache: PromptCache = field(default_factory=PromptCache)
+    stats: Stats = field(default_factory=Stats)
+    limits: RateLimits = field(default_factory=RateLimits)
+    _numbers: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def today(self) -> datetime.date:
+        """The scenario's day, else the clock's."""
+        return self.scenario.today or datetime.datetime.fromtimestamp(self.clock(), datetime.UTC).date()
+
+    def apply(self, scenario: Compiled) -> None:
+        """Behave by another scenario from the next request on; its draws begin anew, cache and stats stay."""
+        self.scenario = scenario
+        self._numbers.clear()
+
+    def check(self, request: Request) -> Model:
+        """The model that answers; raises ApiError 400 or 404 for what breaks a rule."""
+        wrong = first_violation(request, None)
+        if wrong:
+            raise of_status(400, wrong)
+        model = served(request.body["model"], self.today)
+        wrong = first_violation(request, model)
+        if wrong:
+            raise of_status(400, wrong)
+        return model
+
+    def begin(self, request: Request) -> Turn:
+        """Take a request on; raises ApiError where it breaks a rule."""
+        began = self.clock()
+        model = self.check(request)
+        scenario = self.scenario
+        profile = scenario.profile(model.id, request.system, request.system_hash)
+        number = self._numbers[profile.label]
+        self._numbers[profile.label] += 1
+        self.stats.request(profile.label, model.id)
+        self.limits.add(began, requests=1)
+        return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario)
+
+    def read_prompt(self, request: Request, model: Model, now: float) -> Reading:
+        """The prompt's tokens and what the cache has of them; raises ApiError 400 for absurd nesting."""
+        try:
+            return self.cache.read(request, model, now)
+        except (orjson.JSONEncodeError, RecursionError) as error:
+            raise of_status(400, "The request body is nested too deeply") from error
+
+    def answer(self, turn: Turn, reading: Reading) -> Message:
+        """The answer, once its first token has come; counts it and keeps what it wrote to the cache."""
+        label, model = turn.profile.label, turn.model
+        self.cache.write(reading, turn.began)
+        reply = _REFUSAL if turn.fate.refused else reply_to(turn.request, model, turn.scenario, turn.profile)
+        geo = turn.request.body.get("inference_geo", "global") if model.inference_geo_ok else "not_available"
+        usage = reading.usage | {"service_tier": "standard", "inference_geo": geo}
+        if "speed" in turn.request.body:
+            usage["speed"] = turn.request.body["speed"]
+        message = Message(new_id("msg"), model, reply, usage)
+        if turn.fate.refused:
+            self.stats.answer(label, model.id, "refusals")
+        elif reply.right is not None:
+            self.stats.answer(label, model.id, "right" if reply.right else "wrong")
+        self.stats.usage(label, model.id, message.usage)
+        tokens = reading.fresh + sum(reading.written.values())
+        self.limits.add(turn.began, input_tokens=tokens, output_tokens=reply.output_tokens)
+        return message
+
+    def count(self, request: Request) -> int:
+        """The prompt's tokens, without the cache; raises ApiError where the request breaks a rule."""
+        model = self.check(request)
+        everything = replace(request, body={**request.body, "max_tokens": 1})
+        reading = PromptCache().read(everything, model, 0.0)
+        return reading.fresh + sum(reading.written.values())

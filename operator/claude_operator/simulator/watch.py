@@ -1,0 +1,72 @@
+"""Follow a scenario file: by what it says, so that edits, renames and a ConfigMap's symlink swaps all count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from claude_operator.simulator.log import Log
+from claude_operator.simulator.scenario import AnswerFile, Compiled, Scenario, ScenarioError
+
+__all__ = ["ScenarioFile"]
+
+_PERIOD = 0.5  # seconds
+
+_Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class ScenarioFile:
+    """The file and the answers that it names; `read` raises ScenarioError."""
+
+    def __init__(self, path: Path, load: Callable[[Path], Compiled], log: Log) -> None:
+        self._path = path
+        self._load = load
+        self._log = log
+        self._said: tuple[Scenario, dict[str, str]] | None = None
+        self._files: tuple[Path, ...] = (path,)
+        self._seen: _Signature = ()
+
+    def read(self) -> Compiled:
+        """The scenario as it stands."""
+        self._seen = self._signature()
+        scenario = self._load(self._path)
+        answers = scenario.source.answers
+        named = (self._path.parent / answers.file,) if isinstance(answers, AnswerFile) else ()
+        self._files = (self._path, *named)
+        self._seen = self._signature()
+        self._said = (scenario.source, scenario.answers)
+        return scenario
+
+    def changed(self) -> Compiled | None:
+        """The scenario if it says something else than before; one that does not parse is logged once and ignored."""
+        if self._signature() == self._seen:
+            return None
+        before = self._said
+        try:
+            scenario = self.read()
+        except ScenarioError as error:
+            self._log.event("scenario refused, the old one stays", "error", reason=str(error))
+            return None
+        return scenario if self._said != before else None
+
+    async def follow(self, apply: Callable[[Compiled], None]) -> None:
+        """Look every half second, for ever."""
+        while True:
+            await asyncio.sleep(_PERIOD)
+            scenario = self.changed()
+            if scenario:
+                apply(scenario)
+                self._log.event("scenario applied", rules=len(scenario.profiles) - 1, answers=len(scenario.answers))
+
+    def _signature(self) -> _Signature:
+        return tuple(_stat(path) for path in self._files)
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    """Inode, time and size of what a path leads to in the end; None for nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,256 @@
+"""Increments: what the gateways count is counted once, and nothing else is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.core.judge.evidence import Counts, Increments, Memory, PodReading, advance
+
+STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
+OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
+FEW = settings(max_examples=50)
+Key = tuple[int, str, str, str]  # generation, revision, surface, cache
+
+
+def evidence(cells: Mapping[Key, Mapping[str, int]], boot: str = "b1", uptime: float = 10.0) -> Evidence:
+    """A gateway's report; `refusal` and `max_tokens` are stop reasons, the rest outcomes."""
+    generations: dict[int, list[Stratum]] = {}
+    for (generation, revision, surface, cache), counted in cells.items():
+        outcomes = {name: number for name, number in counted.items() if name in OUTCOMES}
+        stops = {name: number for name, number in counted.items() if name not in OUTCOMES}
+        counters = Counters(requests=sum(outcomes.values()), outcomes=outcomes, stop_reasons=stops)
+        role = "stable" if revision == STABLE else "canary"
+        generations.setdefault(generation, []).append(Stratum(revision, role, surface, cache, counters))
+    listed = [GenerationEvidence(number, strata) for number, strata in sorted(generations.items())]
+    return Evidence(boot, max(generations, default=1), uptime, listed)
+
+
+def one(requests: int, boot: str = "b1", uptime: float = 10.0, generation: int = 1) -> Evidence:
+    return evidence({(generation, STABLE, "other", "none"): {"ok": requests}}, boot, uptime)
+
+
+def look(memory: Memory | None, **pods: Evidence | None) -> tuple[Increments, Memory]:
+    return advance(memory, [PodReading(pod, True, report) for pod, report in pods.items()])
+
+
+def started(**pods: Evidence | None) -> Memory:
+    return look(None, **pods)[1]
+
+
+def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
+    increments, memory = look(None, a=one(100), b=None)
+    assert increments == Increments({}, 0, ("b",))
+    increments, memory = look(memory, a=one(103), b=None)
+    assert (increments.traffic, increments.unreachable) == (3, ("b",))
+    increments, memory = look(memory, a=one(103), b=one(50))
+    assert increments == Increments({}, 0, ())
+    increments, _ = look(memory, a=one(104), b=one(52))
+    assert increments.cells == {(1, "other", STABLE): Counts(3, 3)}
+
+
+def test_a_pod_that_appears_later_counts_from_zero_even_if_slow_to_answer() -> None:
+    increments, memory = look(started(a=one(5)), a=one(5), b=None)
+    assert increments.traffic == 0
+    increments, memory = look(memory, a=one(5), b=one(7), c=one(2))
+    assert increments.traffic == 9
+    assert look(memory, a=one(5), b=one(8), c=one(2))[0].traffic == 1
+
+
+def test_a_restarted_container_counts_from_zero() -> None:
+    memory = started(a=one(100))
+    increments, memory = look(memory, a=one(4, boot="b2", uptime=1.0))
+    assert increments.traffic == 4
+    assert look(memory, a=one(6, boot="b2", uptime=2.0))[0].traffic == 2
+
+
+def test_a_pod_without_an_answer_goes_on_where_it_stood() -> None:
+    increments, memory = look(started(a=one(10)), a=None)
+    assert increments == Increments({}, 0, ("a",))
+    assert look(memory, a=one(13))[0].traffic == 3
+
+
+def test_only_ready_pods_are_missed() -> None:
+    increments, _ = advance(None, [PodReading("a", False, None), PodReading("b", True, None)])
+    assert increments.unreachable == ("b",)
+
+
+def test_a_pod_that_is_listed_again_does_not_count_twice() -> None:
+    _, memory = look(started(a=one(10), b=one(1)), b=one(1))
+    assert look(memory, a=one(12), b=one(1))[0].traffic == 2
+
+
+def test_departed_pods_are_forgotten_in_the_end() -> None:
+    memory = started()
+    for number in range(200):
+        _, memory = look(memory, **{f"p{number}": one(1)})
+    assert len(memory.pods) < 100
+
+
+def test_a_number_that_fell_adds_nothing() -> None:
+    increments, memory = look(started(a=one(10)), a=one(7))
+    assert increments == Increments({}, 0, ())
+    assert look(memory, a=one(11))[0].traffic == 1
+
+
+def test_an_older_answer_of_the_same_process_is_ignored() -> None:
+    memory = started(a=evidence({}, uptime=5.0))
+    _, memory = look(memory, a=one(10, uptime=9.0, generation=2))
+    increments, memory = look(memory, a=one(4, uptime=8.0, generation=1))
+    assert increments.traffic == 0
+    assert look(memory, a=one(10, uptime=9.5, generation=2))[0].traffic == 0
+
+
+def test_a_generation_that_dropped_out_starts_from_zero_when_it_comes_back() -> None:
+    memory = started(a=one(10, generation=1))
+    _, memory = look(memory, a=one(3, generation=5))
+    increments, _ = look(memory, a=one(2, generation=1))
+    assert increments.cells == {(1, "other", STABLE): Counts(2, 2)}
+
+
+def test_what_each_outcome_is() -> None:
+    counted = {"ok": 10, "error": 3, "overload": 4, "refused": 1, "canceled": 2, "refusal": 5, "max_tokens": 1}
+    increments, _ = look(started(), a=evidence({(1, CANARY, "chat", "none"): counted}))
+    (counts,) = increments.cells.values()
+    assert counts == Counts(20, ok=10, errors=3, overloads=4, refusals=5, max_tokens=1)
+    assert counts.judged == 13
+
+
+def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
+    cells: dict[Key, dict[str, int]] = {
+        (3, CANARY, "chat", "read"): {"ok": 5},
+        (3, CANARY, "chat", "none"): {"error": 2},
+        (3, STABLE, "chat", "write"): {"ok": 1},
+        (4, CANARY, "chat", "read"): {"ok": 1},
+        (3, CANARY, "pinned", "read"): {"ok": 100},
+    }
+    increments, _ = look(started(), a=evidence(cells), b=evidence(cells))
+    assert increments.traffic == 218
+    assert increments.cells == {
+        (3, "chat", CANARY): Counts(14, ok=10, errors=4),
+        (3, "chat", STABLE): Counts(2, ok=2),
+        (4, "chat", CANARY): Counts(2, ok=2),
+    }
+
+
+# ---------------------------------------------------------------------- properties of arbitrary histories
+
+
+@dataclass
+class Pod:
+    """A gateway as it really counts."""
+
+    boots: int = 1
+    uptime: float = 0.0
+    cells: dict[Key, Counter[str]] = field(default_factory=dict)
+
+    def report(self) -> Evidence:
+        return evidence(self.cells, f"boot-{self.boots}", self.uptime)
+
+
+KEYS = st.tuples(
+    st.integers(1, 3),
+    st.sampled_from([STABLE, CANARY]),
+    st.sampled_from(["chat", "other", "pinned"]),
+    st.sampled_from(["read", "none"]),
+)
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.tuples(st.just("count"), st.sampled_from("abc"), KEYS, st.sampled_from(OUTCOMES), st.integers(1, 9)),
+        st.tuples(st.just("restart"), st.sampled_from("abc")),
+        st.tuples(st.just("silence"), st.sampled_from("abc")),
+        st.tuples(st.just("look"), st.integers(1, 2), st.permutations("abc")),
+    ),
+    max_size=30,
+)
+
+
+def total(increments: Iterable[Increments]) -> tuple[int, Counter[tuple[int, str, str]]]:
+    found: Counter[tuple[int, str, str]] = Counter()
+    traffic = 0
+    for each in increments:
+        traffic += each.traffic
+        found.update({cell: counts.requests for cell, counts in each.cells.items()})
+    return traffic, found
+
+
+def live(happenings: list[tuple], *, eager: bool) -> tuple[list[Increments], int]:
+    """Run a history of pods that appear after the operator's start. `eager`: look after every happening, too."""
+    pods = {name: Pod() for name in "abc"}
+    seen: list[Increments] = []
+    memory = started()
+    silent: set[str] = set()
+    counted = 0
+
+    def watch(times: int, order: Iterable[str]) -> None:
+        nonlocal memory
+        readings = [PodReading(name, True, None if name in silent else pods[name].report()) for name in order]
+        increments, memory = advance(memory, readings * times)
+        seen.append(increments)
+        silent.clear()
+
+    for happening in happenings:
+        match happening:
+            case ("count", name, key, outcome, number):
+                pods[name].cells.setdefault(key, Counter())[outcome] += number
+                pods[name].uptime += 1
+                counted += number
+            case ("restart", name):
+                pods[name] = Pod(pods[name].boots + 1)
+            case ("silence", name):
+                silent.add(name)
+            case ("look", times, order):
+                watch(times, order)
+        if eager:
+            silent.clear()
+            watch(1, "cab")
+    silent.clear()
+    watch(1, "abc")
+    return seen, counted
+
+
+@given(HAPPENINGS)
+@FEW
+def test_everything_is_counted_once_where_every_count_is_seen(happenings: list[tuple]) -> None:
+    seen, counted = live(happenings, eager=True)
+    assert total(seen)[0] == counted
+
+
+@given(HAPPENINGS)
+@FEW
+def test_never_more_than_the_gateways_counted_and_none_lost_without_restarts(happenings: list[tuple]) -> None:
+    seen, counted = live(happenings, eager=False)
+    assert total(seen)[0] <= counted
+    quiet = [happening for happening in happenings if happening[0] != "restart"]
+    often, all_of_it = live(quiet, eager=True)
+    seldom, _ = live(quiet, eager=False)
+    assert total(often) == total(seldom)
+    assert total(seldom)[0] == all_of_it
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 50)), max_size=6), st.randoms())
+@FEW
+def test_the_order_of_pods_changes_nothing(looks: list[tuple[str, int | None]], shuffle) -> None:
+    """A pod may stand there twice; each second of its life counts one request."""
+    readings = [PodReading(pod, True, None if age is None else one(age, uptime=age)) for pod, age in looks]
+    mixed = list(readings)
+    shuffle.shuffle(mixed)
+    for memory in (None, started(a=one(3, uptime=3.0))):
+        left, right = advance(memory, readings), advance(memory, mixed)
+        assert left[0] == right[0]
+        assert left[1] == right[1]
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 10**12), max_size=8))
+def test_no_sequence_of_numbers_adds_more_than_its_largest(first: int, numbers: list[int]) -> None:
+    memory = started(a=one(first))
+    seen = 0
+    for number in numbers:
+        increments, memory = look(memory, a=one(number))
+        seen += increments.traffic
+    assert seen == max([first, *numbers]) - first

@@ -1,0 +1,356 @@
+"""The judge from tick to tick: verdicts, what they say, and what they remember."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import random
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import Judgement
+from claude_operator.core.judge.evidence import Counts, Increments
+from claude_operator.core.judge.sequential import assess, evidence_sentence, new_judgement, reason, unsupported
+
+STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
+START = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
+ANALYSIS = Analysis()
+FEW = settings(max_examples=40)
+
+
+def analysis(*metrics: dict[str, Any], **fields: Any) -> Analysis:
+    return Analysis.model_validate({"metrics": list(metrics) or None, **fields})
+
+
+def counts(ok: int = 0, errors: int = 0, overloads: int = 0, refusals: int = 0) -> Counts:
+    return Counts(ok + errors + overloads, ok, errors, overloads, refusals)
+
+
+def tick(canary: Counts | None = None, stable: Counts | None = None, **more: Any) -> Increments:
+    cells = {(7, "chat", CANARY): canary, (7, "chat", STABLE): stable}
+    seen = {cell: each for cell, each in cells.items() if each is not None}
+    return Increments(seen, **{"traffic": sum(each.requests for each in seen.values()), **more})
+
+
+def judge(*ticks: Increments, plan: Analysis = ANALYSIS, every: float = 5.0) -> Judgement:
+    judgement = new_judgement(plan, START)
+    for number, increments in enumerate(ticks, 1):
+        now = START + dt.timedelta(seconds=every * number)
+        judgement = assess(judgement, plan, increments, stable=STABLE, canary=CANARY, now=now)
+    return judgement
+
+
+def states(judgement: Judgement) -> dict[str, tuple[float, list[int], list[int]]]:
+    return {metric.name: (metric.evidence, metric.canary, metric.stable) for metric in judgement.state}
+
+
+# ------------------------------------------------------------------------------------------- verdicts
+
+
+def test_the_start() -> None:
+    start = new_judgement(ANALYSIS, START)
+    assert (start.verdict, start.evidence, start.threshold, start.leading) == ("Inconclusive", 1.0, 100.0, None)
+    assert start.message == "0 canary requests, no evidence of harm (1 of 100)"
+    assert [metric.name for metric in start.state] == ["errors", "refusals"]
+    assert reason(start) == Reason.WATCHING
+    assert assess(None, ANALYSIS, tick(), stable=STABLE, canary=CANARY, now=START).started_at == start.started_at
+
+
+def test_harm_is_found_and_said() -> None:
+    judgement = judge(tick(counts(30, 1), counts(250, 1)), tick(counts(4, 23), counts(257, 4)))
+    assert judgement.verdict == "Fail"
+    assert judgement.leading == "errors"
+    assert judgement.message == "errors 24 of 58 against 5 of 512, evidence 1.3e+18 ≥ 100"
+    assert judgement.message == evidence_sentence(judgement)
+    assert judgement.requests == 58
+    assert reason(judgement) == Reason.ERRORS_INCREASED
+    assert judgement.first_bad == START.replace(microsecond=123000) + dt.timedelta(seconds=5)
+    refused = judge(tick(counts(30, refusals=20), counts(250, refusals=3)))
+    assert (refused.verdict, reason(refused)) == ("Fail", Reason.REFUSALS_INCREASED)
+    assert refused.message.startswith("refusals 20 of 30 against 3 of 250, evidence ")
+
+
+def test_a_broken_canary_needs_two_requests_at_one_percent() -> None:
+    assert judge(tick(counts(0, 1), counts(99))).verdict == "Inconclusive"
+    assert judge(tick(counts(0, 1), counts(99)), tick(counts(0, 1), counts(99))).verdict == "Fail"
+
+
+def test_fail_is_final() -> None:
+    failed = judge(tick(counts(0, 20), counts(100)))
+    later = assess(
+        failed, ANALYSIS, tick(counts(1000), counts(900, 100)), stable=STABLE, canary=CANARY, now=START.replace(hour=13)
+    )
+    assert (later.verdict, later.message, later.evidence) == ("Fail", failed.message, failed.evidence)
+    assert later.state == failed.state
+    assert later.last_tick == START.replace(hour=13, microsecond=123000)
+
+
+def test_watching_says_what_was_seen() -> None:
+    judgement = judge(tick(counts(58), counts(500, 5)))
+    assert judgement.verdict == "Inconclusive"
+    assert judgement.message.startswith("58 canary requests, no evidence of harm (0.")
+    some = judge(tick(counts(9, 1), counts(100)))
+    assert some.leading == "errors"
+    assert some.message == "errors 1 of 10 against 0 of 100, evidence 4.6 of 100"
+
+
+def test_the_evidence_is_the_weighted_mean() -> None:
+    judgement = judge(tick(counts(40, 2, refusals=3), counts(400, 9, refusals=8)))
+    errors = sum(
+        math.exp(2 * math.log(g) - 11 * math.log((42 * g + 409) / 451))
+        for g in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
+    )
+    refusals = sum(
+        math.exp(3 * math.log(g) - 11 * math.log((40 * g + 400) / 440))
+        for g in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
+    )
+    assert states(judgement) == {
+        "errors": (pytest.approx(errors / 10), [42, 2], [409, 9]),
+        "refusals": (pytest.approx(refusals / 10), [40, 3], [400, 8]),
+    }
+    assert judgement.evidence == pytest.approx(5 / 6 * errors / 10 + 1 / 6 * refusals / 10)
+
+
+def test_a_dry_run_reports_and_does_not_act() -> None:
+    plan = analysis({"name": "errors", "mode": "DryRun"}, {"name": "refusals"})
+    judgement = judge(tick(counts(50, 50), counts(1000)), plan=plan)
+    evidence, canary, _ = states(judgement)["errors"]
+    assert evidence > 1e6
+    assert canary == [100, 50]
+    assert (judgement.verdict, judgement.evidence, judgement.leading) == ("Inconclusive", 1.0, None)
+    assert judgement.first_bad is None
+    alone = judge(tick(counts(50, 50), counts(1000)), plan=analysis({"name": "errors", "mode": "DryRun"}))
+    assert (alone.verdict, alone.evidence) == ("Inconclusive", 1.0)
+
+
+def test_one_metric_alone_has_the_whole_rate() -> None:
+    judgement = judge(tick(counts(9, 1), counts(100)), plan=analysis({"name": "errors"}, falseRollbackRate=0.25))
+    assert judgement.threshold == 4.0
+    assert judgement.evidence == states(judgement)["errors"][0]
+    assert judgement.verdict == "Fail"
+
+
+@pytest.mark.parametrize(("interval", "silence"), [("1s", 10), ("5s", 15), ("1m", 180)])
+def test_no_traffic_is_no_data_after_a_while(interval: str, silence: float) -> None:
+    plan = analysis(interval=interval)
+    assert judge(tick(), plan=plan, every=silence - 0.1).verdict == "Inconclusive"
+    judgement = judge(tick(), plan=plan, every=silence)
+    assert (judgement.verdict, reason(judgement)) == ("NoData", Reason.NO_TRAFFIC)
+    assert judgement.message == "no request seen on any arm since 2026-03-01T12:00:00Z"
+    busy = judge(tick(traffic=1), tick(), plan=plan, every=silence - 0.1)
+    assert busy.verdict == "Inconclusive"
+    assert busy.last_traffic == START.replace(microsecond=123000) + dt.timedelta(seconds=silence - 0.1)
+    assert judge(tick(traffic=1), tick(), plan=plan, every=silence).verdict == "NoData"
+
+
+def test_silent_pods_are_an_error_only_where_nothing_else_is_new() -> None:
+    nothing = judge(tick(unreachable=("pod-a", "pod-b")))
+    assert (nothing.verdict, reason(nothing)) == ("Error", Reason.METRICS_UNREACHABLE)
+    assert nothing.message.endswith("; no answer from ready gateway pods pod-a, pod-b")
+    some = judge(tick(counts(10), counts(100), unreachable=("pod-a",)))
+    assert (some.verdict, some.unreachable) == ("Inconclusive", ["pod-a"])
+    assert "pod-a" in some.message
+    harm = judge(tick(counts(0, 10), counts(100), unreachable=("pod-a",)))
+    assert harm.verdict == "Fail"
+    many = judge(tick(unreachable=tuple(f"pod-{number}" for number in range(9))))
+    assert many.message.endswith("pod-0, pod-1, pod-2 and 6 more")
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "overloaded"),
+    [
+        (counts(2, overloads=3), counts(100), True),
+        (counts(3, overloads=2), counts(100), False),
+        (counts(0, overloads=4), counts(100), False),
+        (counts(0, overloads=4), counts(50, overloads=60), True),
+        (None, counts(5, overloads=5), True),
+        (None, counts(2, overloads=2), False),
+    ],
+)
+def test_overloads_hold_and_are_no_evidence(canary: Counts | None, stable: Counts, overloaded: bool) -> None:
+    judgement = judge(tick(canary, stable))
+    assert judgement.overloaded is overloaded
+    assert judgement.evidence == 1.0
+    assert judgement.requests == (canary.ok if canary else 0)
+    assert reason(judgement) == (Reason.OVERLOADED if overloaded else Reason.WATCHING)
+    assert ("429" in judgement.message) is overloaded
+    assert not judge(tick(canary, stable), tick(counts(1), counts(10))).overloaded
+
+
+# -------------------------------------------------------------------------------------------- strata
+
+
+def test_strata_are_compared_within_themselves() -> None:
+    """Two surfaces of which the worse one has more of the canary: pooled that is harm, within each it is none."""
+    cells = {
+        (7, "chat", CANARY): counts(99, 1),
+        (7, "chat", STABLE): counts(990, 10),
+        (7, "batch", CANARY): counts(50, 50),
+        (7, "batch", STABLE): counts(25, 25),
+    }
+    apart = judge(Increments(cells, 1250))
+    assert apart.evidence <= 1.0
+    assert states(apart)["errors"][1:] == ([200, 51], [1050, 35])
+    assert judge(tick(counts(149, 51), counts(1015, 35))).verdict == "Fail"
+
+
+def test_generations_without_a_canary_and_other_revisions_say_nothing() -> None:
+    cells = {
+        (6, "chat", STABLE): counts(100, 50),
+        (6, "chat", "support-0000000000"): counts(0, 50),
+        (7, "chat", CANARY): counts(9, 1),
+        (7, "chat", STABLE): counts(100),
+    }
+    assert judge(Increments(cells, 310)).state == judge(tick(counts(9, 1), counts(100))).state
+
+
+def test_a_canary_that_is_alone_in_a_tick_is_counted_and_not_judged() -> None:
+    judgement = judge(tick(counts(0, 5)))
+    assert (judgement.requests, judgement.evidence, judgement.first_bad) == (5, 1.0, judgement.last_tick)
+
+
+# ---------------------------------------------------------------------------------------- properties
+
+
+@st.composite
+def arm(draw: st.DrawFn, most: int = 10**9) -> Counts:
+    ok, errors, overloads = (draw(st.integers(0, most)) for _ in range(3))
+    return counts(ok, errors, overloads, draw(st.integers(0, ok)))
+
+
+TICKS = st.lists(st.builds(tick, st.none() | arm(60), st.none() | arm(200)), max_size=5)
+
+
+@given(st.lists(st.builds(tick, arm(), arm()), min_size=1, max_size=3))
+@FEW
+def test_every_number_is_finite(ticks: list[Increments]) -> None:
+    judgement = judge(*ticks)
+    assert math.isfinite(judgement.evidence)
+    assert all(math.isfinite(number) for metric in judgement.state for number in [metric.evidence, *metric.logs])
+    assert "nan" not in judgement.message
+    json.dumps(judgement.model_dump(mode="json"), allow_nan=False)
+
+
+@given(TICKS)
+@FEW
+def test_a_restart_changes_nothing(ticks: list[Increments]) -> None:
+    """The judgement goes through JSON after every tick, with whole floats as `1` instead of `1.0` as Go writes them."""
+    stored = new_judgement(ANALYSIS, START)
+    for number, increments in enumerate(ticks, 1):
+        text = json.dumps(stored.model_dump(by_alias=True, mode="json", exclude_none=True)).replace(".0,", ",")
+        read = Judgement.model_validate_json(text)
+        now = START + dt.timedelta(seconds=5 * number)
+        stored = assess(read, ANALYSIS, increments, stable=STABLE, canary=CANARY, now=now)
+    assert stored == judge(*ticks)
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 500), st.booleans(), st.integers(1, 50)), max_size=8))
+@FEW
+def test_equal_arms_never_fail(ticks: list[tuple[int, int, bool, int]]) -> None:
+    same = [
+        tick(
+            counts(ok, errors, refusals=ok * refuse),
+            counts(ok * times, errors * times, refusals=ok * times * refuse),
+        )
+        for ok, errors, refuse, times in ticks
+    ]
+    judgement = judge(*same)
+    assert judgement.verdict == "Inconclusive"
+    assert judgement.evidence <= 1 + 1e-9
+
+
+@given(st.integers(1, 300), st.integers(0, 300), arm(2000))
+@FEW
+def test_a_worse_canary_is_never_judged_better(requests: int, bad: int, stable: Counts) -> None:
+    bad = min(bad, requests - 1)
+    fewer = judge(tick(counts(requests - bad, bad), stable))
+    more = judge(tick(counts(requests - bad - 1, bad + 1), stable))
+    assert states(more)["errors"][0] >= states(fewer)["errors"][0] * (1 - 1e-9)
+
+
+@given(TICKS)
+@FEW
+def test_the_previous_judgement_is_left_alone(ticks: list[Increments]) -> None:
+    before = judge(*ticks)
+    kept = before.model_copy(deep=True)
+    assess(before, ANALYSIS, tick(counts(0, 9), counts(100, 3)), stable=STABLE, canary=CANARY, now=START)
+    assert before == kept
+
+
+def test_rollouts_of_equal_arms_are_left_in_peace() -> None:
+    """The whole judge over 1, 10 and 50 percent, ten ticks each."""
+    draw = random.Random(11)
+    failed = 0
+    for _ in range(40):
+        plan = []
+        for share in (0.01, 0.1, 0.5):
+            for _ in range(10):
+                arms = {True: [0, 0, 0], False: [0, 0, 0]}  # ok, errors, refusals
+                for _ in range(40):
+                    into, fate = arms[draw.random() < share], draw.random()
+                    into[fate < 0.03] += 1
+                    into[2] += fate > 0.98
+                plan.append(
+                    tick(*(counts(ok, errors, refusals=refusals) for ok, errors, refusals in (arms[True], arms[False])))
+                )
+        failed += judge(*plan).verdict == "Fail"
+    assert failed <= 1
+
+
+def test_a_tick_is_cheap() -> None:
+    cells = {
+        (generation, surface, name): counts(90, 3, 1, 2)
+        for generation in (6, 7)
+        for surface in ("chat", "other")
+        for name in (STABLE, CANARY)
+    }
+    before, increments = judge(), Increments(cells, 800)
+    best = math.inf
+    for _ in range(30):
+        began = time.perf_counter()
+        assess(before, ANALYSIS, increments, stable=STABLE, canary=CANARY, now=START)
+        best = min(best, time.perf_counter() - began)
+    assert best < 300e-6
+
+
+# ------------------------------------------------------------------------------------- what is not built
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (analysis(judge="Threshold"), "Threshold is not supported yet; write Sequential"),
+        (analysis({"name": "cost"}), "'cost' is not supported yet; write errors or refusals"),
+        (analysis({"name": "errors", "maxIncrease": "10%"}), "maxIncrease of errors"),
+        (analysis({"name": "errors", "prometheus": {"query": "x"}}), "prometheus of errors"),
+        (analysis({"name": "errors"}, {"name": "refusals", "threshold": {"max": 1}}), "threshold of refusals"),
+        (analysis({"name": "errors", "failureLimit": 0}), "failureLimit of errors"),
+    ],
+)
+def test_what_does_not_exist_is_named_and_never_ignored(plan: Analysis, words: str) -> None:
+    sentence = unsupported(plan)
+    assert sentence is not None
+    assert words in sentence
+    judgement = judge(tick(counts(10), counts(100)), plan=plan)
+    assert judgement.verdict == "Error"
+    assert judgement.message.startswith(sentence)
+
+
+def test_harm_in_what_exists_is_still_found() -> None:
+    plan = analysis({"name": "errors"}, {"name": "cost"})
+    assert judge(tick(counts(0, 10), counts(100)), plan=plan).verdict == "Fail"
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [ANALYSIS, analysis({"name": "errors"}), analysis({"name": "refusals", "mode": "DryRun"}), Analysis(metrics=[])],
+)
+def test_what_exists_is_supported(plan: Analysis) -> None:
+    assert unsupported(plan) is None

@@ -1,0 +1,271 @@
+"""What is rendered: as the goldens have it, owned, restricted, and granting no more than may be handed on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.test_rbac import HANDED_ON, granted
+from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
+
+from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, UPSTREAM_KEY_FILE, parse_config
+from claude_operator.api.resources import EvalRunSpec, RevisionSpec
+from claude_operator.core import names, render
+from claude_operator.gateway.cli import add_arguments
+
+HERE = Path(__file__).parent
+OWNERS = {"minimal": MINIMAL, "full": FULL}
+both = pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
+
+
+@pytest.mark.parametrize("case", OWNERS)
+def test_golden(case: str) -> None:
+    """UPDATE_GOLDENS=1 writes the files anew; a changed pod template restarts every gateway on the next upgrade."""
+    golden, objects = HERE / f"{case}.yaml", everything(OWNERS[case])
+    if os.environ.get("UPDATE_GOLDENS"):
+        golden.write_text(yaml.safe_dump_all(objects, sort_keys=False, width=120))
+    assert list(yaml.safe_load_all(golden.read_text())) == objects
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """All values that hold no others."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
+@both
+def test_every_object_is_owned_labelled_and_whole(owner: Object) -> None:
+    for item in everything(owner):
+        metadata = item["metadata"]
+        assert metadata["namespace"] == "demo"
+        assert metadata["labels"][names.LABEL_DEPLOYMENT] == owner["metadata"]["name"]
+        assert metadata["labels"][names.LABEL_MANAGED_BY] == "claude-operator"
+        if item["kind"] != "Job":
+            assert names.is_controlled_by(item, owner["metadata"]["uid"]), item["kind"]
+        assert "status" not in item
+        assert None not in leaves(item)
+
+
+def test_a_run_owns_its_job() -> None:
+    (made,) = (item for item in everything(FULL) if item["kind"] == "Job")
+    (reference,) = made["metadata"]["ownerReferences"]
+    assert (reference["kind"], reference["name"]) == ("ClaudeEvalRun", "shop-5f6d8c1a2b-01234567")
+    assert made["metadata"]["name"] == "shop-5f6d8c1a2b-01234567-1"
+    assert names.is_controlled_by(made, "5d4c0a54-0000-4000-8000-00000000000f")
+
+
+@both
+def test_pods_pass_the_restricted_standard(owner: Object) -> None:
+    workloads = [item for item in everything(owner) if item["kind"] in ("Deployment", "Job")]
+    assert workloads
+    for pod in map(pod_of, workloads):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 65532
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & pod.keys()
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert "env" not in container, "secrets travel as files"
+            assert "envFrom" not in container
+            assert container["image"] == SITE.image
+            assert container["imagePullPolicy"] == SITE.pull_policy
+        kinds = {kind for volume in pod["volumes"] for kind in volume} - {"name"}
+        assert kinds <= {"configMap", "emptyDir", "projected", "secret"}
+        mounted = [mount["name"] for mount in pod["containers"][0]["volumeMounts"]]
+        assert mounted == [volume["name"] for volume in pod["volumes"]]
+        assert all(source["defaultMode"] == 0o440 for source in files(pod))
+
+
+def files(pod: Object) -> list[Object]:
+    """The sources of all volumes that hold files from the API."""
+    sources = ("configMap", "projected", "secret")
+    return [volume[kind] for volume in pod["volumes"] for kind in sources if kind in volume]
+
+
+@both
+def test_roles_grant_what_may_be_handed_on(owner: Object) -> None:
+    for role in (item for item in everything(owner) if item["kind"] == "Role"):
+        for resource, verbs in granted(role["rules"]).items():
+            assert verbs <= HANDED_ON.get(resource, set()), resource
+
+
+def test_what_is_handed_on_is_used() -> None:
+    rules = [rule for item in everything(FULL) if item["kind"] == "Role" for rule in item["rules"]]
+    assert granted(rules) == HANDED_ON
+
+
+def test_roles_name_the_objects_whose_names_stay() -> None:
+    rules = [rule for item in everything(FULL) if item["kind"] == "Role" for rule in item["rules"]]
+    named = {tuple(rule["resources"]): rule["resourceNames"] for rule in rules if "resourceNames" in rule}
+    assert named[("claudeevalsets",)] == ["shop-evals"]
+    configmaps = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["configmaps"]]
+    assert configmaps == [["shop-gateway"], ["shop-questions"]]
+
+
+def test_bindings_join_role_and_account() -> None:
+    objects = everything(FULL)
+    accounts = {item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"}
+    assert accounts == {"shop-gateway", "shop-eval"}
+    assert {item["metadata"]["name"] for item in objects if item["kind"] == "Role"} == accounts
+    for binding in (item for item in objects if item["kind"] == "RoleBinding"):
+        name = binding["metadata"]["name"]
+        assert binding["roleRef"]["name"] == name
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name, "namespace": "demo"}]
+    assert {pod_of(item)["serviceAccountName"] for item in objects if item["kind"] in ("Deployment", "Job")} == accounts
+
+
+@both
+def test_the_gateway_command_takes_its_args(owner: Object) -> None:
+    container = pod_of(gateway(owner)["Deployment"])["containers"][0]
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    command, *words = container["args"]
+    args = parser.parse_args(words)
+    assert (command, args.configmap) == ("gateway", names.gateway_name(owner["metadata"]["name"]))
+    assert (args.log_format, args.drain_seconds) == ("json", 600 if owner is MINIMAL else 91)
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http": args.port,
+        "admin": args.admin_port,
+    }
+    assert pod_of(gateway(owner)["Deployment"])["terminationGracePeriodSeconds"] == args.drain_seconds + 30
+
+
+def test_the_service_has_no_admin_port_and_finds_the_pods() -> None:
+    objects = gateway(FULL)
+    service = objects["Service"]["spec"]
+    assert service["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
+    template = objects["Deployment"]["spec"]["template"]
+    for selector in (
+        service["selector"],
+        objects["Deployment"]["spec"]["selector"]["matchLabels"],
+        objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        pod_of(objects["Deployment"])["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= template["metadata"]["labels"].items()
+        assert selector[names.LABEL_INSTANCE] == "shop"
+
+
+def paths(pod: Object) -> dict[str, str]:
+    """Where each of a pod's volumes is mounted."""
+    return {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+
+
+def test_secrets_are_files_where_the_gateway_looks() -> None:
+    pod = pod_of(gateway(FULL)["Deployment"])
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    (item,) = volumes["upstream"]["secret"]["items"]
+    assert f"{paths(pod)['upstream']}/{item['path']}" == UPSTREAM_KEY_FILE
+    assert (paths(pod)["env"], paths(pod)["client"]) == (ENV_DIR, CLIENT_DIR)
+    assert [source["secret"]["items"][0]["path"] for source in volumes["env"]["projected"]["sources"]] == [
+        "DOCS_TOKEN",
+        "CRM_TOKEN",
+    ]
+    assert not any("subPath" in mount for mount in pod["containers"][0]["volumeMounts"])
+
+
+@pytest.mark.parametrize(
+    ("auth", "mounted"),
+    [("ApiKey", {"upstream", "client"}), ("None", {"upstream"}), ("Passthrough", set())],
+)
+def test_auth_decides_which_keys_a_pod_gets(auth: str, mounted: set[str]) -> None:
+    pod = pod_of(gateway(with_spec(MINIMAL, gateway={"auth": {"type": auth}}))["Deployment"])
+    assert set(paths(pod)) == mounted | {"tmp", "config"}
+
+
+def test_only_the_configs_mount_is_optional() -> None:
+    pod = pod_of(gateway(FULL)["Deployment"])
+    assert [source.get("optional", False) for source in files(pod)] == [True, False, False, False]
+
+
+def test_a_change_of_the_request_leaves_the_pods_alone() -> None:
+    changed = with_spec(FULL, request={"model": "claude-haiku-5-5", "max_tokens": 1}, paused=True)
+    assert gateway(changed) == gateway(FULL)
+
+
+@pytest.mark.parametrize("resources", [{}, {"requests": {}}, {"limits": None}])
+def test_empty_resources_are_rendered_as_none(resources: Object) -> None:
+    pod = pod_of(gateway(with_spec(MINIMAL, gateway={"resources": resources}))["Deployment"])
+    assert pod["containers"][0]["resources"] == {}
+
+
+def test_config_map_holds_the_config_and_no_secret() -> None:
+    (made,) = (item for item in everything(FULL) if item["kind"] == "ConfigMap")
+    assert made["metadata"]["name"] == "shop-gateway"
+    assert parse_config(made["data"]["config.json"]).arms[0].revision == "shop-5f6d8c1a2b"
+
+
+def test_client_secret_is_enough_for_an_sdk() -> None:
+    secret = render.client_secret(MINIMAL, "key-of-clients")
+    assert secret["metadata"]["name"] == "support-client"
+    assert secret["stringData"] == {
+        "ANTHROPIC_BASE_URL": "http://support-gateway.demo.svc",
+        CLIENT_KEY: "key-of-clients",
+    }
+
+
+def test_no_evals_no_account() -> None:
+    assert render.eval_objects(MINIMAL, spec_of(MINIMAL)) == []
+    configmaps = [
+        rule
+        for item in render.eval_objects(FULL, spec_of(FULL))
+        for rule in item.get("rules", [])
+        if "configmaps" in rule["resources"]
+    ]
+    assert configmaps == []
+
+
+def test_revision_and_run_are_of_their_kinds() -> None:
+    made = {item["kind"]: item for item in everything(FULL)}
+    assert RevisionSpec.model_validate(made["ClaudeRevision"]["spec"]).subagents is None
+    run = EvalRunSpec.model_validate(made["ClaudeEvalRun"]["spec"])
+    assert (run.revision, run.baseline_revision) == ("shop-5f6d8c1a2b", "shop-7b9e21c3d4")
+    assert (run.upstream.base_url, run.attempt) == ("https://claude.example.com", 1)
+
+
+def test_a_first_run_has_no_baseline() -> None:
+    run = render.eval_run(MINIMAL, "support-5f6d8c1a2b", None, "questions", "f" * 64, None)
+    assert run["spec"] == {
+        "deployment": "support",
+        "revision": "support-5f6d8c1a2b",
+        "setRef": "questions",
+        "setHash": "f" * 64,
+        "attempt": 1,
+    }
+    assert paths(pod_of(job(run, spec_of(MINIMAL)))) == {"tmp": "/tmp"}
+
+
+def test_a_run_made_by_hand_needs_no_deployment() -> None:
+    run = {
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "kind": "ClaudeEvalRun",
+        "metadata": {"name": "nightly." + "x" * 80, "namespace": "demo", "uid": "u1"},
+        "spec": {"revision": "shop-5f6d8c1a2b", "setRef": "shop-evals"},
+    }
+    made = render.eval_job(run, attempt=3, site=SITE, account="default", env=[])
+    assert len(made["metadata"]["name"]) <= 63
+    assert names.LABEL_DEPLOYMENT not in made["metadata"]["labels"]
+    assert f"--run={run['metadata']['name']}" in pod_of(made)["containers"][0]["args"]
+
+
+def test_final_exit_codes_end_the_job_and_disruptions_do_not_count() -> None:
+    (made,) = (item for item in everything(FULL) if item["kind"] == "Job")
+    final, disrupted = made["spec"]["podFailurePolicy"]["rules"]
+    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [100, 101])
+    assert final["onExitCodes"]["containerName"] == pod_of(made)["containers"][0]["name"]
+    assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    assert pod_of(made)["restartPolicy"] == "Never"

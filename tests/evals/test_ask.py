@@ -1,0 +1,112 @@
+"""One question: what goes out, what is read of the answer, and what each failure means."""
+
+from __future__ import annotations
+
+import pytest
+from tests.evals.servers import Body, Refusal, Text, upstream
+
+from claude_operator.api.gateway import Arm
+from claude_operator.core.compose import PreparedArm, compose, prepare, raw_body
+from claude_operator.core.evalset import Check, Item
+from claude_operator.evals.ask import Asker, Infrastructure, Rejected
+
+ITEM = Item("a", b'[{"role":"user","content":"Hi"}]', (Check("contains", ""),), subagent="researcher")
+
+
+def arm(**request: object) -> PreparedArm:
+    fields = {"model": "claude-haiku-5-5", "max_tokens": 16, "system": [{"type": "text", "text": "S"}], **request}
+    subagents = {"researcher": {"max_tokens": 99, "betas": ["own-beta"]}}
+    return prepare(Arm("support-1", "canary", 0, fields, ["one-beta"], subagents), {})
+
+
+def asker(url: str, **options: float) -> Asker:
+    return Asker(url, "sk-test", open_calls=2, **{"timeout": 5.0, "pause": 0.001, **options})  # type: ignore[arg-type]
+
+
+async def test_the_body_is_the_gateways() -> None:
+    async with upstream(lambda _: Text()) as api, asker(api.url) as one:
+        await one.ask(arm(), ITEM)
+        await one.ask(arm(), Item("b", ITEM.messages, ()))
+    researcher, plain = api.calls
+    body = raw_body({"messages": [{"role": "user", "content": "Hi"}], "stream": True})
+    assert researcher.raw == compose(arm(), body, subagent="researcher").body
+    assert plain.raw == compose(arm(), body).body
+    assert researcher.body["max_tokens"] == 99
+    assert researcher.headers["anthropic-beta"] == "own-beta"
+    assert plain.headers["anthropic-beta"] == "one-beta"
+    assert researcher.headers["authorization"] == "Bearer sk-test"
+    assert researcher.headers["content-type"] == "application/json"
+
+
+async def test_an_answer_is_its_text_its_end_and_its_usage() -> None:
+    async with upstream(lambda _: Text("It is über.", "max_tokens")) as api, asker(api.url) as one:
+        reply = await one.ask(arm(), ITEM)
+    assert (reply.text, reply.stop_reason, reply.model) == ("It is über.", "max_tokens", "claude-haiku-5-5")
+    assert reply.usage == {
+        "input_tokens": 10,
+        "cache_read_input_tokens": 100,
+        "cache_creation_input_tokens": 5,
+        "output_tokens": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Refusal(400, message="max_tokens: too\nlarge"), r"^max_tokens: too large \(400 invalid_request_error\)$"),
+        (Refusal(404, "not_found_error", "model: claude-x"), r"model: claude-x \(404 not_found_error\)"),
+        (Refusal(413, "request_too_large"), r"\(413 request_too_large\)"),
+        (Text(error={"type": "invalid_request_error", "message": "late"}), r"^late \(invalid_request_error\)$"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refusal, message: str) -> None:
+    async with upstream(lambda _: answer) as api, asker(api.url) as one:
+        with pytest.raises(Rejected, match=message):
+            await one.ask(arm(), ITEM)
+    assert len(api.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "calls", "message"),
+    [
+        (Refusal(401, "authentication_error", "invalid key"), 1, "answers 401: invalid key"),
+        (Refusal(403, "permission_error"), 1, "answers 403"),
+        (Refusal(429, "rate_limit_error"), 5, "answers 429"),
+        (Refusal(500, "api_error"), 5, "answers 500"),
+        (Refusal(529, "overloaded_error"), 5, "answers 529"),
+        (Refusal(404, body="<html>"), 1, "404: without the error envelope"),
+        (Refusal(400, message="You have reached your specified API usage limits."), 1, "answers 400: You have reached"),
+        (Refusal(400, message="Your credit balance is too low to access"), 1, "answers 400: Your credit balance"),
+        (Text(cut=True), 3, "no whole answer in 3 attempts: the answer ended without message_stop"),
+        (Text(error={"type": "overloaded_error", "message": "busy"}), 3, "3 attempts: the answer broke off: busy"),
+        (Text(stall=2.0), 1, "no whole answer within 0.3 s: raise execution.timeout"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_says_nothing_of_the_request(answer: Text | Refusal, calls: int, message: str) -> None:
+    async with upstream(lambda _: answer) as api, asker(api.url, timeout=0.3) as one:
+        with pytest.raises(Infrastructure, match=message):
+            await one.ask(arm(), ITEM)
+    assert len(api.calls) == calls
+
+
+async def test_no_upstream_at_all() -> None:
+    async with upstream(lambda _: Text()) as api:
+        url = api.url
+    async with asker(url, retries=0) as one:
+        with pytest.raises(Infrastructure, match="the Claude API cannot be reached"):
+            await one.ask(arm(), ITEM)
+
+
+@pytest.mark.parametrize("first", [Refusal(529, "overloaded_error"), Text(cut=True)], ids=["overloaded", "cut"])
+async def test_a_passing_failure_is_asked_again(first: Text | Refusal) -> None:
+    answers = iter([first, Text("fine")])
+
+    def script(_: Body) -> Text | Refusal:
+        return next(answers)
+
+    async with upstream(script) as api, asker(api.url) as one:
+        assert (await one.ask(arm(), ITEM)).text == "fine"
+    assert len(api.calls) == 2
+    assert api.calls[0].raw == api.calls[1].raw

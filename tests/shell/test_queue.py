@@ -1,0 +1,320 @@
+"""The work queue: one pass at a time for a key, in time, with a back-off."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.shell.fakes import now, run
+
+from claude_operator.shell.queue import WorkQueue
+
+Work = Callable[[str], Awaitable[float | None]]
+
+
+def make(work: Work, **options: object) -> WorkQueue[str]:
+    """A queue on the running loop's time, without jitter."""
+    clock = asyncio.get_running_loop().time
+    return WorkQueue(work, clock=clock, jitter=lambda: 0.0, **options)  # type: ignore[arg-type]
+
+
+class Log:
+    """Work that notes when it began, and takes `seconds`."""
+
+    def __init__(self, seconds: float = 0.0, after: float | None = None) -> None:
+        self.began: list[tuple[float, str]] = []
+        self.seconds, self.after = seconds, after
+        self.start = now()
+
+    async def __call__(self, key: str) -> float | None:
+        self.began.append((round(now() - self.start, 3), key))
+        await asyncio.sleep(self.seconds)
+        return self.after
+
+
+def test_due_times_and_one_entry_a_key() -> None:
+    async def main() -> None:
+        work = Log()
+        queue = make(work)
+        queue.add("late", 5)
+        queue.add("a", 3)
+        queue.add("a", 1)  # the earlier one wins
+        queue.add("a", 2)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(0.5)
+        queue.add("now")
+        await asyncio.sleep(10)
+        assert work.began == [(0.5, "now"), (1.0, "a"), (5.0, "late")]
+        running.cancel()
+
+    run(main())
+
+
+def test_the_next_pass_is_as_long_after_the_last_as_work_says() -> None:
+    async def main() -> None:
+        work = Log(seconds=1, after=2)
+        queue = make(work)
+        queue.add("a")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(4.5)
+        queue.add("a")  # sooner than the pass at 6, which is then none
+        await asyncio.sleep(4)
+        assert [at for at, _ in work.began] == [0, 3, 4.5, 7.5]
+        running.cancel()
+
+    run(main())
+
+
+def test_a_key_added_while_it_runs_runs_again_right_after() -> None:
+    async def main() -> None:
+        work = Log(seconds=2)
+        queue = make(work)
+        queue.add("a")
+        running = asyncio.create_task(queue.run())
+        for _ in range(3):
+            await asyncio.sleep(0.5)
+            queue.add("a")
+        await asyncio.sleep(10)
+        assert work.began == [(0, "a"), (2, "a")]
+        running.cancel()
+
+    run(main())
+
+
+def test_at_most_so_many_workers_first_come_first_served() -> None:
+    async def main() -> None:
+        work, depths = Log(seconds=1), []
+        queue = make(work, workers=2, on_depth=depths.append)
+        for key in "abcde":
+            queue.add(key)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(5)
+        assert work.began == [(0, "a"), (0, "b"), (1, "c"), (1, "d"), (2, "e")]
+        assert max(depths) == 3
+        assert depths[-1] == 0
+        running.cancel()
+
+    run(main())
+
+
+def test_failures_back_off_and_success_resets() -> None:
+    async def main() -> None:
+        began: list[float] = []
+        start = now()
+        broken = True
+
+        async def work(key: str) -> float | None:
+            began.append(round(now() - start, 3))
+            if broken:
+                raise ValueError("no")
+            return None
+
+        queue = make(work)
+        queue.add("a")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(300)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(began)]
+        assert [round(gap, 2) for gap in gaps] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+        broken = False
+        queue.add("a")  # an event does not wait for the back-off
+        await asyncio.sleep(1)
+        broken = True
+        queue.add("a")
+        count = len(began)
+        await asyncio.sleep(0.6)
+        assert len(began) == count + 2  # begins anew at 0.5 s
+        running.cancel()
+
+    run(main())
+
+
+def test_a_failing_pass_that_wakes_itself_does_not_spin() -> None:
+    async def main() -> None:
+        count = 0
+
+        async def work(key: str) -> float | None:
+            nonlocal count
+            count += 1
+            queue.add(key)
+            raise ValueError("no")
+
+        queue = make(work)
+        queue.add("a")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(10.1)
+        assert count == 21
+        running.cancel()
+
+    run(main())
+
+
+def test_a_failure_is_logged_without_what_it_quotes(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async def work(key: str) -> float | None:
+            raise ValueError("1 validation error\nsystem: 'you are a secret prompt'")
+
+        queue = make(work)
+        queue.add("team/support")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(0.1)
+        running.cancel()
+
+    with caplog.at_level(logging.ERROR):
+        run(main())
+    (record,) = caplog.records
+    said = record.__dict__["fields"]
+    assert (said["key"], said["exception"], said["error"]) == ("team/support", "ValueError", "1 validation error")
+    assert (said["failures"], said["next_seconds"]) == (1, 0.5)
+    assert said["where"].startswith("test_queue.py:")
+    assert "secret" not in str(record.__dict__)
+
+
+def test_one_broken_key_does_not_hold_up_the_others() -> None:
+    async def main() -> None:
+        passes: Counter[str] = Counter()
+
+        async def work(key: str) -> float | None:
+            passes[key] += 1
+            if key == "bad":
+                raise asyncio.CancelledError  # something inside was cancelled
+            return 1.0
+
+        queue = make(work, workers=1)
+        queue.add("bad")
+        queue.add("good")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(9.5)
+        assert passes == {"good": 10, "bad": 5}
+        assert not running.done()
+        running.cancel()
+
+    run(main())
+
+
+def test_a_pass_that_takes_too_long_is_cut_and_counts_as_failed() -> None:
+    async def main() -> None:
+        work = Log(seconds=1e6)
+        queue = make(work, longest=10.0)
+        queue.add("a")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(15)
+        assert [at for at, _ in work.began] == [0, 10.5]
+        running.cancel()
+
+    run(main())
+
+
+def test_cancelling_cancels_the_passes_and_waits_for_them() -> None:
+    async def main() -> None:
+        ended: list[str] = []
+
+        async def work(key: str) -> float | None:
+            try:
+                await asyncio.sleep(1e6)
+            finally:
+                await asyncio.sleep(0.1)
+                ended.append(key)
+            return None
+
+        queue = make(work, longest=1e7)
+        queue.add("a")
+        queue.add("b")
+        queue.add("c", 50)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(1)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert sorted(ended) == ["a", "b"]
+        assert len(asyncio.all_tasks()) == 1
+
+    run(main())
+
+
+def test_forget() -> None:
+    async def main() -> None:
+        work = Log(seconds=1, after=1)
+        queue = make(work, workers=2)
+        for key in ("runs", "again", "waits"):
+            queue.add(key)
+        queue.add("later", 3)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(0.5)
+        for key in ("runs", "again", "waits", "later", "unknown"):
+            queue.forget(key)
+        queue.add("again", 4)  # added after it was forgotten: this one counts
+        await asyncio.sleep(4.2)
+        assert work.began == [(0, "runs"), (0, "again"), (4.5, "again")]
+        running.cancel()
+
+    run(main())
+
+
+def test_heartbeat_shows_an_idle_queue_alive_and_a_stuck_one_not() -> None:
+    async def main() -> None:
+        work = Log(seconds=1e6)
+        queue = make(work, workers=2, longest=1e7)
+        await asyncio.sleep(30)
+        assert queue.heartbeat() == 30  # nobody runs it
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(100)
+        assert queue.heartbeat() <= 1
+        queue.add("a")
+        await asyncio.sleep(100)
+        assert queue.heartbeat() <= 1  # the other worker is free
+        queue.add("b")
+        await asyncio.sleep(100)
+        assert queue.heartbeat() == 100
+        running.cancel()
+
+    run(main())
+
+
+def test_no_workers_is_an_error() -> None:
+    async def main() -> None:
+        with pytest.raises(ValueError, match="write 1 or more"):
+            make(Log(), workers=0)
+
+    run(main())
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 3), st.floats(0, 2)), max_size=30)
+
+
+@given(steps=STEPS, workers=st.integers(1, 3), seconds=st.floats(0, 2))
+def test_never_twice_at_once_and_nothing_is_lost(
+    steps: list[tuple[str, float, float]], workers: int, seconds: float
+) -> None:
+    async def main() -> None:
+        busy: set[str] = set()
+        begun: dict[str, float] = {}
+
+        async def work(key: str) -> float | None:
+            assert key not in busy
+            assert len(busy) < workers
+            busy.add(key)
+            begun[key] = now()
+            await asyncio.sleep(seconds)
+            busy.discard(key)
+            return None
+
+        queue = make(work, workers=workers)
+        running = asyncio.create_task(queue.run())
+        wanted: dict[str, float] = {}
+        for key, after, pause in steps:
+            queue.add(key, after)
+            wanted[key] = now()
+            await asyncio.sleep(pause)
+        await asyncio.sleep(100)
+        assert all(begun[key] >= at for key, at in wanted.items())  # a pass began after each wish
+        assert not running.done()
+        assert queue.heartbeat() <= 1
+        running.cancel()
+
+    run(main())

@@ -1,0 +1,230 @@
+"""Each rule of a request, with what breaks it and what keeps it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any
+
+import pytest
+from tests.simulator.harness import message
+
+from claude_operator.core.catalogue.table import find
+from claude_operator.simulator import rules, shape
+from claude_operator.simulator.errors import ApiError
+from claude_operator.simulator.models import served
+from claude_operator.simulator.request import OLD_VERSION, VERSION, Request, read
+
+TODAY = datetime.date(2026, 11, 24)
+MCP = ("mcp-client-2025-11-20",)
+SERVER = {"type": "url", "name": "shop", "url": "https://shop.example/mcp"}
+TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "shop"}
+TOOL = {"name": "look", "input_schema": {"type": "object"}}
+SHORT = {"type": "ephemeral"}
+LONG = {"type": "ephemeral", "ttl": "1h"}
+OLD = {"model": "claude-haiku-4-5"}
+PREFILLED = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He"}]
+
+
+def text(control: Any = None, words: str = "x") -> dict[str, Any]:
+    return {"type": "text", "text": words} | ({"cache_control": control} if control else {})
+
+
+def violation(body: dict[str, Any], version: str, betas: tuple[str, ...], *, counting: bool = False) -> str | None:
+    request = Request(body, version, betas, counting)
+    return rules.first_violation(request, None) or rules.first_violation(request, served(body["model"], TODAY))
+
+
+# rule, fields over a plain request, what the message says, and then: version, betas
+REFUSED: list[tuple[Any, ...]] = [
+    ("no_extra_field", {"foo": 1}, "foo: Extra inputs are not permitted"),
+    ("no_extra_field", {"temperature": 1}, "temperature: Extra inputs are not permitted"),
+    ("no_extra_field", {"top_k": 5, **OLD}, "top_k: Extra inputs are not permitted"),
+    ("no_extra_field", {"mcp_servers": [SERVER], "tools": [TOOLSET]}, "mcp_servers: Extra inputs are not permitted"),
+    ("no_extra_field", {"context_management": {}}, "context_management: Extra inputs", VERSION, MCP),
+    ("has_required_fields", {"max_tokens": None}, "max_tokens: Field required"),
+    ("has_required_fields", {"messages": None}, "messages: Field required"),
+    ("has_required_fields", {"model": None}, "model: Field required"),
+    ("fields_have_their_types", {"max_tokens": "9"}, "max_tokens: Input should be a valid integer"),
+    ("fields_have_their_types", {"max_tokens": True}, "max_tokens: Input should be a valid integer"),
+    ("fields_have_their_types", {"stream": 1}, "stream: Input should be a valid boolean"),
+    ("messages_are_messages", {"messages": []}, "messages: at least one message is required"),
+    ("messages_are_messages", {"messages": ["x"]}, "messages.0: Input should be a valid dictionary"),
+    ("messages_are_messages", {"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role: Input should be"),
+    ("messages_are_messages", {"messages": [{"role": "user", "content": ""}]}, "must have non-empty content"),
+    ("messages_are_messages", {"messages": [{"role": "user", "content": [text(words="")]}]}, "must be non-empty"),
+    ("messages_are_messages", {"messages": [{"role": "user", "content": [{}]}]}, "messages.0.content.0.type: Field"),
+    ("messages_are_messages", {"messages": [{"role": "system", "content": "x"}]}, 'must use the "user" role'),
+    ("system_is_text", {"system": [{"type": "image"}]}, "system.0: Input should be a text block"),
+    ("tools_are_tools", {"tools": [{"name": "a"}]}, "tools.0.input_schema: Field required"),
+    ("tools_are_tools", {"tools": [{"name": "a", "input_schema": {}}]}, "input_schema.type: Input should be 'object'"),
+    ("tools_are_tools", {"tools": [{"input_schema": {"type": "object"}}]}, "tools.0.name: Field required"),
+    ("mcp_servers_are_objects", {"mcp_servers": [{"name": "a"}]}, "mcp_servers.0.url: Field required", VERSION, MCP),
+    ("stop_sequences_are_texts", {"stop_sequences": [" "]}, "stop_sequences.0: each stop sequence"),
+    ("max_tokens_in_range", {"max_tokens": 128_001}, "max_tokens: 128001 > 128000, which is the maximum"),
+    ("max_tokens_in_range", {"max_tokens": 64_001, **OLD}, "max_tokens: 64001 > 64000"),
+    ("max_tokens_in_range", {"max_tokens": -1}, "greater than or equal to 0"),
+    ("warming_has_nothing_to_answer", {"max_tokens": 0, "stream": True}, "stream: not supported with max_tokens: 0"),
+    ("sampling_is_allowed", {"temperature": 0.5}, "`temperature` is not supported for this model", OLD_VERSION),
+    ("sampling_is_allowed", {"top_p": 0.9}, "`top_p` is not supported for this model", OLD_VERSION),
+    ("sampling_is_allowed", {"temperature": 1.5, **OLD}, "temperature: Input should be between", OLD_VERSION),
+    ("cache_breakpoints_are_few", {"system": [text(SHORT)] * 5}, "A maximum of 4 blocks .* Found 5"),
+    ("cache_breakpoints_are_few", {"system": [text(SHORT)] * 4, "cache_control": SHORT}, "Found 5"),
+    ("cache_breakpoints_are_ephemeral", {"system": [text({"type": "x"})]}, "system.0.cache_control.type: Input"),
+    ("cache_breakpoints_are_ephemeral", {"cache_control": {"type": "ephemeral", "ttl": "2h"}}, "^cache_control.ttl"),
+    ("cached_hours_come_first", {"system": [text(SHORT), text(LONG)]}, "system.1.cache_control.ttl: a ttl='1h'"),
+    ("cached_hours_come_first", {"tools": [{**TOOL, "cache_control": SHORT}], "cache_control": LONG}, "must not come"),
+    (
+        "automatic_breakpoint_agrees",
+        {"messages": [{"role": "user", "content": [text(LONG)]}], "cache_control": SHORT},
+        "another ttl",
+    ),
+    ("tool_names_are_names", {"tools": [TOOL, TOOL]}, "Tool names must be unique"),
+    ("tool_names_are_names", {"tools": [{**TOOL, "name": "a b"}]}, "tool names have to match"),
+    ("some_tool_is_loaded", {"tools": [{**TOOL, "defer_loading": True}]}, "All tools have defer_loading set"),
+    ("mcp_servers_have_a_toolset", {"mcp_servers": [SERVER]}, "exactly one mcp_toolset", VERSION, MCP),
+    ("mcp_servers_have_a_toolset", {"tools": [TOOLSET]}, "which is not in mcp_servers"),
+    (
+        "mcp_servers_have_a_toolset",
+        {"mcp_servers": [SERVER, SERVER], "tools": [TOOLSET]},
+        "names must be unique",
+        VERSION,
+        MCP,
+    ),
+    (
+        "mcp_servers_have_a_toolset",
+        {"mcp_servers": [{**SERVER, "url": "http://shop.example"}], "tools": [TOOLSET]},
+        "must start with https",
+        VERSION,
+        MCP,
+    ),
+    ("thinking_is_known", {"thinking": {"type": "enabled", "budget_tokens": 2000}}, "thinking.type.enabled.* not supp"),
+    (
+        "thinking_is_known",
+        {"thinking": {"type": "disabled"}, "output_config": {"effort": "max"}},
+        "not supported with effort max",
+    ),
+    (
+        "thinking_is_known",
+        {"model": "claude-sonnet-5-5", "thinking": {"type": "between_tools", "budget_tokens": 1}},
+        "thinking.between_tools: Extra",
+    ),
+    (
+        "thinking_is_known",
+        {"thinking": {"type": "enabled", "budget_tokens": 9}, **OLD},
+        "greater than or equal to 1024",
+    ),
+    ("thinking_is_known", {"thinking": {"type": "enabled", "budget_tokens": 2048}, **OLD}, "must be greater than"),
+    ("effort_is_known", {"output_config": {"effort": "low"}, **OLD}, "does not support the effort parameter"),
+    ("effort_is_known", {"output_config": {"effort": "huge"}}, "output_config.effort: Input should be 'low'"),
+    ("effort_is_known", {"output_config": {"effort": "xhigh"}, "model": "claude-opus-4-6"}, "effort level 'xhigh'"),
+    (
+        "tool_choice_is_possible",
+        {"model": "claude-opus-5-5", "tools": [TOOL], "tool_choice": {"type": "any"}},
+        'type "tool" and "any" are not supported for this model',
+    ),
+    ("tool_choice_is_possible", {"tool_choice": {"type": "any"}}, "only be specified while providing tools"),
+    ("tool_choice_is_possible", {"tool_choice": {"type": "must"}}, "tool_choice.type: Input should be"),
+    ("tool_choice_is_possible", {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "b"}}, "not in `tools`"),
+    ("ends_with_the_user", {"messages": PREFILLED}, "does not support assistant message prefill"),
+    (
+        "documents_are_the_users",
+        {"messages": [{"role": "user", "content": [text() | {"citations": [1]}]}]},
+        "messages.0.content.0.citations: Extra",
+    ),
+    (
+        "documents_are_the_users",
+        {"messages": [*PREFILLED[:1], {"role": "assistant", "content": [{"type": "document"}]}], **OLD},
+        "document blocks are not permitted",
+    ),
+    ("place_and_tier_are_known", {"inference_geo": "us", **OLD}, "inference_geo: not supported"),
+    ("place_and_tier_are_known", {"inference_geo": "moon"}, "inference_geo: Input should be 'us' or 'global'"),
+    ("place_and_tier_are_known", {"service_tier": "gold"}, "service_tier: Input should be"),
+    ("place_and_tier_are_known", {"speed": "fast"}, "fast mode is not supported"),
+    ("place_and_tier_are_known", {"speed": "fast", "model": "claude-opus-5"}, "speed: Extra inputs"),
+]
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: f"{row[0]}-{json.dumps(row[1])[:40]}")
+def test_refused(row: tuple[Any, ...]) -> None:
+    name, fields, expected, version, betas, *_ = *row, *(VERSION, ())[len(row) - 3 :]
+    body = message(**fields)
+    request = Request(body, version, betas)
+    module = shape if hasattr(shape, name) else rules
+    rule = getattr(module, name)
+    said = rule(request) if module is shape else rule(request, find(body["model"]))
+    assert said is not None
+    assert said == violation(body, version, betas)
+    assert re.search(expected, said), said
+
+
+def test_every_rule_has_a_row() -> None:
+    every = {rule.__name__ for rule in (*shape.SHAPE_RULES, *rules.MODEL_RULES)}
+    assert {row[0] for row in REFUSED} == every
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ({},),
+        ({"temperature": 1}, OLD_VERSION),
+        ({"temperature": 0.2, "top_p": 0.5, **OLD}, OLD_VERSION),
+        ({"messages": PREFILLED, **OLD},),
+        ({"max_tokens": 0},),
+        ({"max_tokens": 128_000},),
+        ({"system": [text(LONG), text(SHORT)], "cache_control": SHORT},),
+        ({"tools": [TOOL], "tool_choice": {"type": "any"}},),
+        ({"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}},),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}},),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000, "model": "claude-opus-4-6"},),
+        ({"mcp_servers": [SERVER], "tools": [TOOLSET, TOOL]}, VERSION, MCP),
+        ({"tools": [{"type": "web_search_20260318", "name": "web_search"}]},),
+        ({"speed": "fast", "model": "claude-opus-5-5"},),
+        ({"speed": "fast", "model": "claude-opus-5"}, VERSION, ("fast-mode-2026-02-01",)),
+        ({"inference_geo": "us", "service_tier": "standard_only", "metadata": {"user_id": "u"}},),
+    ],
+    ids=str,
+)
+def test_taken(row: tuple[Any, ...]) -> None:
+    fields, version, betas = *row, *(VERSION, ())[len(row) - 1 :]
+    assert violation(message(**fields), version, betas) is None
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "stream", "metadata", "stop_sequences"])
+def test_counting_takes_no_field_of_the_answer(field: str) -> None:
+    body = message(max_tokens=None) | {field: 1}
+    assert violation(body, VERSION, (), counting=True) == f"{field}: Extra inputs are not permitted"
+    assert violation(message(max_tokens=None), VERSION, (), counting=True) is None
+
+
+@pytest.mark.parametrize("model", ["gpt-9", "claude-3-haiku-20240307", "claude-opus-4-1", ""])
+def test_an_unknown_or_retired_model_is_not_found(model: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        served(model, TODAY)
+    assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
+    assert caught.value.message == f"model: {model}"
+
+
+def test_a_model_retires_on_its_day() -> None:
+    assert served("claude-sonnet-4-5", datetime.date(2026, 11, 29)).id == "claude-sonnet-4-5-20250929"
+    with pytest.raises(ApiError):
+        served("claude-sonnet-4-5", datetime.date(2026, 11, 30))
+
+
+@pytest.mark.parametrize(
+    ("body", "version", "betas", "said"),
+    [
+        (b"{", VERSION, [], "not valid JSON"),
+        (b"[1]", VERSION, [], "JSON object"),
+        (b"[" * 100_000, VERSION, [], "not valid JSON"),
+        (b"{}", None, [], "anthropic-version: header is required"),
+        (b"{}", "2020-01-01", [], "not a valid version"),
+        (b"{}", VERSION, ["nope"], "Unexpected value(s) `nope` for the `anthropic-beta` header."),
+    ],
+)
+def test_unreadable(body: bytes, version: str | None, betas: list[str], said: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        read(body, version, betas)
+    assert caught.value.status == 400
+    assert said in caught.value.message

@@ -80,6 +80,7 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
         (Refusal(400, message="Your credit balance is too low to access"), 1, "answers 400: Your credit balance"),
         (Text(cut=True), 3, "no whole answer in 3 attempts: the answer ended without message_stop"),
         (Text(error={"type": "overloaded_error", "message": "busy"}), 3, "3 attempts: the answer broke off: busy"),
+        (Refusal(429, "rate_limit_error", headers={"retry-after": "60"}), 1, "gives no answer within 1.5 s, retries"),
         (Text(stall=2.0), 1, "no whole answer within 0.3 s: raise execution.timeout"),
     ],
     ids=lambda value: str(value)[:40],
@@ -95,7 +96,7 @@ async def test_no_upstream_at_all() -> None:
     async with upstream(lambda _: Text()) as api:
         url = api.url
     async with asker(url, retries=0) as one:
-        with pytest.raises(Infrastructure, match="the Claude API cannot be reached"):
+        with pytest.raises(Infrastructure, match=f"{url} cannot be reached: Connection error"):
             await one.ask(arm(), ITEM)
 
 

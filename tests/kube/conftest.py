@@ -19,5 +19,6 @@ async def server() -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def kube(server: ApiServer) -> AsyncIterator[Kube]:
-    async with Kube(aio.Configuration(host=server.url, api_key={"BearerToken": "Bearer t"}), timeout=2.0) as connected:
+    configuration = aio.Configuration(host=f"{server.url}/", api_key={"BearerToken": "Bearer t"})
+    async with Kube(configuration, timeout=2.0) as connected:
         yield connected

@@ -209,6 +209,29 @@ def test_an_answer_that_comes_late_does_not_make_a_leader() -> None:
     run(main())
 
 
+def test_a_process_that_stood_still_does_not_lead() -> None:
+    async def main() -> None:
+        client, jump = Client(Store()), 0.0
+
+        def stand_still() -> float:
+            nonlocal jump
+            jump += 1.6 if jump < 6 else 0.0  # on each way of a call
+            return 0.0
+
+        client.delay = stand_still
+        clock = asyncio.get_running_loop().time
+        lease = Lease(client, name=NAME, namespace=NAMESPACE, identity="a", clock=lambda: clock() + jump)
+        await lease.acquire()
+        assert lease.leading
+        assert client.calls == ["get", "create", "replace"]  # the first write was answered too late to count
+        jump += 3.0
+        assert not lease.leading
+        with pytest.raises(LeaseLost, match="no renewal in the last 3 s"):
+            await lease.hold()
+
+    run(main())
+
+
 def test_hold_needs_acquire_first_and_an_outage_at_release_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         client = Client(Store())

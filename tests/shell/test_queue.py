@@ -210,7 +210,7 @@ def test_a_pass_that_takes_too_long_is_cut_and_counts_as_failed() -> None:
     run(main())
 
 
-def test_cancelling_cancels_the_passes_and_waits_for_them() -> None:
+def test_cancelling_cancels_the_passes_and_waits_for_them(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         ended: list[str] = []
 
@@ -235,6 +235,7 @@ def test_cancelling_cancels_the_passes_and_waits_for_them() -> None:
         assert len(asyncio.all_tasks()) == 1
 
     run(main())
+    assert not caplog.records  # the end is no failure
 
 
 def test_forget() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -179,11 +181,18 @@ async def test_a_format_is_kept(api: Running) -> None:
     assert json.loads(answer["content"][0]["text"]) == {"label": "yes"}
 
 
-async def test_too_large_is_413(api: Running) -> None:
-    body = b'{"model": "' + b"x" * (32 << 20) + b'"}'
+@pytest.mark.parametrize("declared", [True, False])
+async def test_too_large_is_413(api: Running, declared: bool) -> None:
+    data = io.BytesIO(b"x" * ((32 << 20) + 1))
+    body = data if declared else aiohttp.AsyncIterablePayload(_pieces(data))
     async with api.http.post(api.url + "/v1/messages", data=body, headers=HEADERS) as response:
         assert response.status == 413
         assert (await response.json())["error"]["type"] == "request_too_large"
+
+
+async def _pieces(data: io.BytesIO) -> AsyncIterator[bytes]:
+    while piece := data.read(1 << 20):
+        yield piece
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v1/nothing"), ("GET", "/"), ("POST", "/v1/models")])

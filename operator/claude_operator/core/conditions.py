@@ -199,7 +199,6 @@ _WORSE = {
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
-    Type.READY: {Reason.SERVING},
 }
 
 
@@ -213,6 +212,8 @@ def transitions(before: DeploymentStatus, after: DeploymentStatus) -> list[Event
         if reason == was:
             continue
         bad = _is_bad(type_, reason)
+        if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:
+            continue  # pods that start for the first time are no incident
         if bad or reason in _BETTER.get(type_, ()):
             events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
         elif was is not None and _is_bad(type_, was) and one.status == "True":

@@ -36,6 +36,7 @@ class RunReason(StrEnum):
     BASELINE_INCOMPLETE = "BaselineIncomplete"  # the API refused items on the baseline, and they would decide
     # Error: it is tried again
     SET_CHANGED = "SetChanged"  # the set is not the one that the run was made for
+    INVALID_RUN = "InvalidRun"  # the run's spec cannot be read
     INVALID_SET = "InvalidSet"  # the set cannot be read
     NOT_FOUND = "NotFound"  # a revision, the set or its data does not exist
     INFRASTRUCTURE = "Infrastructure"  # the questions could not all be asked

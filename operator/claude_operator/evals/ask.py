@@ -58,7 +58,8 @@ class Asker:
         retries: int = _SDK_RETRIES,
         pause: float = 1.0,
     ) -> None:
-        self._timeout, self._pause = timeout, pause
+        self._timeout, self._pause, self._url = timeout, pause, base_url
+        self._patience = timeout * (retries + 1)  # the SDK waits as long as retry-after says, be it hours
         limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
         self._client = AsyncAnthropic(
             api_key=key,
@@ -93,18 +94,23 @@ class Asker:
 
     async def _once(self, body: bytes, headers: dict[str, str]) -> Reply:
         try:
-            stream = await self._client.post(
-                "/v1/messages",
-                cast_to=cast("type[Any]", object),  # the events as plain JSON
-                content=body,
-                options={"headers": {"content-type": "application/json", **headers}},
-                stream=True,
-                stream_cls=AsyncStream[Any],
-            )
+            async with asyncio.timeout(self._patience):
+                stream = await self._client.post(
+                    "/v1/messages",
+                    cast_to=cast("type[Any]", object),  # the events as plain JSON
+                    content=body,
+                    options={"headers": {"content-type": "application/json", **headers}},
+                    stream=True,
+                    stream_cls=AsyncStream[Any],
+                )
+        except TimeoutError as error:
+            raise Infrastructure(
+                f"{self._url} gives no answer within {self._patience:g} s, retries included"
+            ) from error
         except anthropic.APIStatusError as error:
             raise _of_status(error) from error
         except anthropic.AnthropicError as error:
-            raise Infrastructure(f"the Claude API cannot be reached: {_told(error)}") from error
+            raise Infrastructure(f"{self._url} cannot be reached: {_told(error)}") from error
         try:
             async with asyncio.timeout(self._timeout), stream:
                 return await _read(stream)

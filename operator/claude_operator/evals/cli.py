@@ -14,10 +14,8 @@ from typing import TypeVar
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core.evalrun import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.evals.ask import Infrastructure
-from claude_operator.evals.job import Places, run_job
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.evals.log import Log
-from claude_operator.kube.client import Kube
 
 __all__ = ["add_arguments", "run"]
 
@@ -32,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run", help="ask, grade and judge", description="Ask an eval set, grade the answers, judge.", epilog=_CODES
     )
     way = one.add_mutually_exclusive_group(required=True)
-    way.add_argument("-f", "--file", type=Path, metavar="SET", help="a ClaudeEvalSet or its spec, in YAML (laptop)")
+    way.add_argument(
+        "-f", "--file", type=Path, metavar="SET", help="a ClaudeEvalSet or its spec: a YAML file or a folder (laptop)"
+    )
     way.add_argument(
         "--run", metavar="NAME", dest="run_name", help="a ClaudeEvalRun, whose status is written (in a pod)"
     )
@@ -82,6 +82,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _in_pod(args: argparse.Namespace) -> int:
+    # The Kubernetes client takes long to import, and a laptop has no use for it.
+    from claude_operator.evals.inputs import Places
+    from claude_operator.evals.job import run_job
+    from claude_operator.kube.client import Kube
+
     log = Log(sys.stdout, args.log_format)
     places = Places(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
 

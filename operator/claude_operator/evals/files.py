@@ -19,6 +19,9 @@ from claude_operator.core import revision
 __all__ = ["RequestFile", "api_key", "directory", "first_error", "read_request", "read_set"]
 
 _SET = "write a ClaudeEvalSet, or its spec: tests: [{id: ..., input: ..., assert: [...]}]"
+_BESIDE = "put it into the same file or folder"
+_ARMS = ("ClaudeDeployment", "ClaudeRevision")
+_SUFFIXES = (".yaml", ".yml", ".json")
 _REQUEST = "write a ClaudeDeployment, a ClaudeRevision, or a bare request: {model: ..., max_tokens: ...}"
 
 
@@ -47,9 +50,7 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
     reference = parsed.dataset.config_map_key_ref
     text = _text(jsonl) if jsonl else _config_maps(documents).get((reference.name, reference.key))
     if text is None:
-        raise ValueError(
-            f"{path}: the items are in the ConfigMap {reference.name}: put it into this file or give --jsonl"
-        )
+        raise ValueError(f"{path}: the items are in the ConfigMap {reference.name}: {_BESIDE}, or give --jsonl")
     return parsed, text
 
 
@@ -62,9 +63,7 @@ def read_request(path: Path) -> RequestFile:
             parsed = DeploymentSpec.model_validate(spec)
             prompts = _config_maps(documents)
             for missing in (one for one in revision.prompt_keys(parsed) if one not in prompts):
-                raise ValueError(
-                    f"{path}: promptFrom reads the ConfigMap {missing[0]}, key {missing[1]}: add it to the file"
-                )
+                raise ValueError(f"{path}: promptFrom reads key {missing[1]} of the ConfigMap {missing[0]}: {_BESIDE}")
             content = revision.revision_spec(revision.content(spec, prompts))
             base_url = parsed.upstream.base_url if "baseURL" in (spec.get("upstream") or {}) else None
             return RequestFile(_arm(name, content), base_url)
@@ -111,15 +110,15 @@ def first_error(error: ValidationError) -> str:
     return f"{place}: {found['msg'][0].lower()}{found['msg'][1:]}"
 
 
-_ARMS = ("ClaudeDeployment", "ClaudeRevision")
-
-
 def _arm(name: str, spec: Mapping[str, Any]) -> wire.Arm:
     return revision.arm({"metadata": {"name": name}, "spec": spec}, "canary", 0)
 
 
 def _documents(path: Path) -> list[dict[str, Any]]:
-    """The YAML or JSON objects in a file."""
+    """The YAML or JSON objects in a file, or in the files of a folder as `kubectl apply -f` reads it."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
+        return [one for file in files for one in _documents(file)]
     try:
         documents = list(yaml.safe_load_all(_text(path)))
     except yaml.YAMLError as error:
@@ -142,7 +141,7 @@ def _spec(documents: list[dict[str, Any]], kind: str, bare: tuple[str, ...]) -> 
     """The spec of the only object of a kind, or the first document that is such a spec itself."""
     found = [one for one in documents if _kind(one) == kind]
     if len(found) > 1:
-        raise ValueError(f"{len(found)} objects of kind {kind} in one file: give each a file of its own")
+        raise ValueError(f"{len(found)} objects of kind {kind} in one place: give each a file of its own")
     if found:
         return dict(found[0].get("spec") or {})
     return next((one for one in documents if "kind" not in one and any(name in one for name in bare)), None)

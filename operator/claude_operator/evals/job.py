@@ -5,59 +5,24 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from claude_operator.api.base import seconds
-from claude_operator.api.resources import EvalRunSpec, EvalRunStatus, EvalSetSpec
-from claude_operator.core import revision
-from claude_operator.core.compose import PreparedArm, prepare
+from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core.evalgate import Result, RunReason
 from claude_operator.core.evalrun import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
-from claude_operator.core.evalset import Item, load_items, set_hash
 from claude_operator.evals.ask import Asker, Infrastructure
-from claude_operator.evals.files import api_key, directory, first_error
+from claude_operator.evals.inputs import Inputs, NotReady, Places, read_inputs
 from claude_operator.evals.log import Log
-from claude_operator.evals.session import Arms, evaluate
+from claude_operator.evals.session import evaluate
 from claude_operator.kube.client import Kube, KubeError
-from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS, Resource
+from claude_operator.kube.resources import CLAUDE_EVAL_RUNS
 
-__all__ = ["Places", "run_job"]
+__all__ = ["run_job"]
 
 _PROGRESS_SECONDS = 2.0
 _WRITE_ATTEMPTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The run, and where its Job finds the key and the values of `$(NAME)`."""
-
-    name: str
-    namespace: str
-    upstream_key: Path
-    env: Path
-
-
-class _NotReady(Exception):  # noqa: N818  (what the run is)
-    """The run cannot begin: phase Error, and another attempt later."""
-
-    def __init__(self, reason: RunReason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """Everything that a run needs, read once."""
-
-    spec: EvalRunSpec
-    set: EvalSetSpec
-    items: list[Item]
-    arms: Arms
-    key: str
+_WRITE_PAUSE = 1.0  # seconds, doubled each time
 
 
 async def run_job(kube: Kube, places: Places, log: Log) -> int:
@@ -84,8 +49,8 @@ class _Job:
     async def run(self) -> int:
         """Read, ask, judge, write."""
         try:
-            inputs = await self._inputs()
-        except _NotReady as error:
+            inputs = await read_inputs(self._kube, self._places, self._run)
+        except NotReady as error:
             await self._tell("Error", error.reason, str(error))
             return INFRASTRUCTURE_EXIT
         await self._begin(len(inputs.items))
@@ -103,7 +68,7 @@ class _Job:
             await asyncio.wait([reporter])
         return await self._finish(result)
 
-    async def _evaluate(self, inputs: _Inputs) -> Result:
+    async def _evaluate(self, inputs: Inputs) -> Result:
         execution = inputs.set.execution
         async with Asker(
             inputs.spec.upstream.base_url,
@@ -119,61 +84,6 @@ class _Job:
                 concurrency=execution.max_concurrency,
                 progress=self._progressed,
             )
-
-    async def _inputs(self) -> _Inputs:
-        try:
-            spec = EvalRunSpec.model_validate(self._run["spec"])
-        except ValidationError as error:
-            raise _NotReady(RunReason.NOT_FOUND, f"the run's spec cannot be read: {first_error(error)}") from error
-        stored = await self._read(CLAUDE_EVAL_SETS, spec.set_ref)
-        set_spec, items = await self._items(spec, stored["spec"])
-        env = directory(self._places.env)
-        candidate = self._arm(await self._read(CLAUDE_REVISIONS, spec.revision), env)
-        baseline = None
-        if spec.baseline_revision:
-            baseline = self._arm(await self._read(CLAUDE_REVISIONS, spec.baseline_revision), env)
-        key = api_key(self._places.upstream_key)
-        if not key:
-            raise _NotReady(RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef holds no key")
-        return _Inputs(spec, set_spec, items, Arms(candidate, baseline), key)
-
-    async def _items(self, spec: EvalRunSpec, stored: Mapping[str, Any]) -> tuple[EvalSetSpec, list[Item]]:
-        try:
-            set_spec = EvalSetSpec.model_validate(stored)
-        except ValidationError as error:
-            said = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_error(error)}"
-            raise _NotReady(RunReason.INVALID_SET, said) from error
-        jsonl = None
-        if set_spec.dataset is not None:
-            reference = set_spec.dataset.config_map_key_ref
-            config_map = await self._read(CONFIG_MAPS, reference.name)
-            jsonl = (config_map.get("data") or {}).get(reference.key)
-        try:
-            items = load_items(set_spec, jsonl)
-        except ValueError as error:
-            raise _NotReady(RunReason.INVALID_SET, f"ClaudeEvalSet {spec.set_ref}: {error}") from error
-        if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
-            said = (
-                f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"
-                f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or put the earlier content back"
-            )
-            raise _NotReady(RunReason.SET_CHANGED, said)
-        return set_spec, items
-
-    async def _read(self, resource: Resource, name: str) -> dict[str, Any]:
-        found = await self._kube.get(resource, name, self._places.namespace)
-        if found is None:
-            raise _NotReady(RunReason.NOT_FOUND, f"the {resource.kind} {name} does not exist: create it")
-        return found
-
-    def _arm(self, stored: Mapping[str, Any], env: Mapping[str, str]) -> PreparedArm:
-        """A revision exactly as the gateway would serve it."""
-        try:
-            return prepare(revision.arm(stored, "canary", 0), env)
-        except ValueError as error:  # MissingName as well
-            raise _NotReady(RunReason.INFRASTRUCTURE, str(error)) from error
-
-    # ----------------------------------------------------------------------------------------------- status
 
     def _progressed(self, done: int) -> None:
         self._done = done
@@ -207,7 +117,7 @@ class _Job:
 
     async def _tell(self, phase: str, reason: RunReason, message: str) -> None:
         """Write why there is no result; this may fail, the exit code says the same."""
-        self._log.event("no result", "error", reason=str(reason), phase=phase)
+        self._log.event("no result", "error", reason=str(reason), why=message, phase=phase)
         status = run_status(self._run).model_copy(update={"phase": phase, "reason": str(reason), "message": message})
         conditions = complete(self._run, status, dt.datetime.now(dt.UTC))
         try:
@@ -216,6 +126,7 @@ class _Job:
                     "phase": phase,
                     "reason": str(reason),
                     "message": message,
+                    "retryAt": None,
                     "conditions": [one.model_dump(by_alias=True, mode="json") for one in conditions],
                 }
             )
@@ -242,7 +153,7 @@ class _Job:
                 self._log.event("the result was not written", "warning", reason=str(error))
                 if attempt == _WRITE_ATTEMPTS - 1:
                     return INFRASTRUCTURE_EXIT
-                await asyncio.sleep(2.0**attempt)
+                await asyncio.sleep(_WRITE_PAUSE * 2.0**attempt)
         self._log.event("ended", phase=result.phase, reason=str(result.reason))
         return EXIT_CODES[result.phase]
 

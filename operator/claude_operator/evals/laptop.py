@@ -137,7 +137,7 @@ def _dump(scores: Scores | None) -> dict[str, Any] | None:
 
 
 def _cells(scores: Scores) -> list[str]:
-    cost = "unknown" if scores.cost_usd is None else f"${scores.cost_usd:.4f}"
+    cost = "unknown" if scores.cost_usd is None else f"${scores.cost_usd:.{4 if scores.cost_usd >= 0.01 else 6}f}"
     return [
         f"{scores.passed}/{scores.items}",
         f"{scores.pass_rate:.1%}",

@@ -62,8 +62,7 @@ class WorkQueue(Generic[Key]):
         due = self._clock() + max(after, 0.0)
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
-            if key not in self._running:
-                self._schedule(key)
+            self._schedule(key)
 
     def forget(self, key: Key) -> None:
         """No further pass, unless it is added again; the present one ends by itself."""

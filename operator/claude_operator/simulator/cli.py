@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. 0 after a drain, 1 where it cannot listen, 2 for a bad scenario."""
     log = Log(sys.stdout, args.log_format)
-    log.adopt(logging.getLogger())
     given = partial(load, seed=args.seed, rate=args.tokens_per_second)
     file = ScenarioFile(args.scenario, given, log) if args.scenario else None
     try:
@@ -51,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     except ScenarioError as error:
         print(f"claude-operator simulator: {args.scenario}: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    log.adopt(logging.getLogger())
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(args, scenario, file, log))

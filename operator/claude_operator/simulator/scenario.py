@@ -16,7 +16,7 @@ from claude_operator.api.base import ApiModel, Duration, seconds
 
 __all__ = ["Behaviour", "Profile", "Rule", "Scenario", "ScenarioError", "compile_scenario", "load", "parse"]
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,7 +41,7 @@ class Behaviour(ApiModel):
     """What requests meet; a rule gives what differs from `defaults`."""
 
     latency: Latency | None = None
-    tokens_per_second: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     output_tokens: Annotated[int, Field(ge=1, le=128_000)] | None = None
     error_rate: Share | None = None
     overload_rate: Share | None = None

@@ -33,8 +33,9 @@ class ScenarioFile:
         scenario = self._load(self._path)
         answers = scenario.source.answers
         named = (self._path.parent / answers.file,) if isinstance(answers, AnswerFile) else ()
-        self._files = (self._path, *named)
-        self._seen = self._signature()
+        if (self._path, *named) != self._files:
+            # What is followed from now on may have changed since it was read: look once more.
+            self._files, self._seen = (self._path, *named), ()
         self._said = (scenario.source, scenario.answers)
         return scenario
 

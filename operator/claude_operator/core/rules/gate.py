@@ -9,6 +9,7 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.names import eval_run_name
+from claude_operator.core.rules.holds import gateways
 
 __all__ = ["gate"]
 
@@ -31,6 +32,9 @@ def gate(draft: Draft) -> Draft:
     if spec.paused:
         return draft.waits(Reason.PAUSED, f"{rollout.revision} has passed its gate; spec.paused holds it").stop()
     if draft.status.stable_revision is None:
+        draft = gateways(draft)
+        if draft.hold:
+            return draft.stop()
         message = f"{rollout.revision} is the first revision and serves 100 %"
         first = draft.set(stable_revision=rollout.revision).end("Promoted", Reason.PROMOTED, message)
         return first.tell(Reason.PROMOTED, message).stop()

@@ -1,0 +1,109 @@
+"""What the Job of a ClaudeEvalRun reads: the set, the revisions, the dataset, the key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
+from claude_operator.core import revision
+from claude_operator.core.compose import PreparedArm, prepare
+from claude_operator.core.evalgate import RunReason
+from claude_operator.core.evalset import Item, load_items, set_hash
+from claude_operator.evals.files import api_key, directory, first_error
+from claude_operator.evals.session import Arms
+from claude_operator.kube.client import Kube
+from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS, Resource
+
+__all__ = ["Inputs", "NotReady", "Places", "read_inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The run, and where its Job finds the key and the values of `$(NAME)`."""
+
+    name: str
+    namespace: str
+    upstream_key: Path
+    env: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that a run needs, read once."""
+
+    spec: EvalRunSpec
+    set: EvalSetSpec
+    items: list[Item]
+    arms: Arms
+    key: str = field(repr=False)
+
+
+class NotReady(Exception):  # noqa: N818  (what the run is)
+    """The run cannot begin: phase Error, and another attempt later."""
+
+    def __init__(self, reason: RunReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+async def read_inputs(kube: Kube, places: Places, run: Mapping[str, Any]) -> Inputs:
+    """Read and check everything; raises NotReady, KubeError."""
+    try:
+        spec = EvalRunSpec.model_validate(run["spec"])
+    except ValidationError as error:
+        raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_error(error)}") from error
+    set_spec, items = await _items(kube, places.namespace, spec)
+    env = directory(places.env)
+    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, places.namespace), env)
+    baseline = None
+    if spec.baseline_revision:
+        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, places.namespace), env)
+    key = api_key(places.upstream_key)
+    if not key:
+        raise NotReady(RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef holds no key")
+    return Inputs(spec, set_spec, items, Arms(candidate, baseline), key)
+
+
+async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, list[Item]]:
+    """The set and its items, where they are those that the run was made for."""
+    stored = (await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace))["spec"]
+    try:
+        set_spec = EvalSetSpec.model_validate(stored)
+    except ValidationError as error:
+        said = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_error(error)}"
+        raise NotReady(RunReason.INVALID_SET, said) from error
+    jsonl = None
+    if set_spec.dataset is not None:
+        reference = set_spec.dataset.config_map_key_ref
+        config_map = await _read(kube, CONFIG_MAPS, reference.name, namespace)
+        jsonl = (config_map.get("data") or {}).get(reference.key)
+    if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
+        said = (
+            f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"
+            f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or put the earlier content back"
+        )
+        raise NotReady(RunReason.SET_CHANGED, said)
+    try:
+        return set_spec, load_items(set_spec, jsonl)
+    except ValueError as error:
+        raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
+
+
+async def _read(kube: Kube, resource: Resource, name: str, namespace: str) -> dict[str, Any]:
+    found = await kube.get(resource, name, namespace)
+    if found is None:
+        raise NotReady(RunReason.NOT_FOUND, f"the {resource.kind} {name} does not exist: create it")
+    return found
+
+
+def _arm(stored: Mapping[str, Any], env: Mapping[str, str]) -> PreparedArm:
+    """A revision exactly as the gateway would serve it."""
+    try:
+        return prepare(revision.arm(stored, "canary", 0), env)
+    except ValueError as error:  # MissingName as well
+        raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error

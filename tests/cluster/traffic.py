@@ -1,0 +1,132 @@
+"""Steady live traffic through a gateway with the real anthropic SDK, and what became of every request."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import anthropic
+from tests.cluster import support
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One ended request. `error` is empty for a whole, well-formed answer."""
+
+    at: float
+    session: str
+    stream: bool
+    revision: str
+    arm: str
+    error: str = ""
+    text: str = ""
+
+
+@dataclass
+class Traffic:
+    """Sends while entered: `rate` requests a second, each in a conversation of its own, every other one streamed.
+
+    `total` bounds it. No retry of the SDK hides a failure.
+    """
+
+    name: str
+    namespace: str
+    rate: float = 20.0
+    total: int = 20_000
+    questions: tuple[str, ...] = ("How are you?",)
+    answers: list[Answer] = field(default_factory=list)
+    in_flight: int = 0
+
+    def __enter__(self) -> Self:
+        secret = support.get("secret", f"{self.name}-client", namespace=self.namespace)
+        self._env = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Send no more, and wait for what is in flight."""
+        self._stop.set()
+        self._thread.join(90)
+        assert not self._thread.is_alive(), "requests in flight never ended"
+
+    async def _run(self) -> None:
+        client = anthropic.AsyncAnthropic(
+            base_url=self._env["ANTHROPIC_BASE_URL"], api_key=self._env["ANTHROPIC_API_KEY"], max_retries=0, timeout=60
+        )
+        async with client:
+            begun, number, tasks = time.monotonic(), 0, set()
+            while not self._stop.is_set() and number < self.total:
+                task = asyncio.create_task(self._ask(client, number))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                number += 1
+                await asyncio.sleep(max(begun + number / self.rate - time.monotonic(), 0))
+            await asyncio.gather(*tasks)
+
+    async def _ask(self, client: anthropic.AsyncAnthropic, number: int) -> None:
+        session, stream = uuid.uuid4().hex, bool(number % 2)
+        body: dict[str, Any] = {
+            "model": "claude-haiku-5-5",  # the revision's wins
+            "max_tokens": 64,
+            "messages": [{"role": "user", "content": self.questions[number % len(self.questions)]}],
+            "extra_headers": {"x-claude-session-id": session},
+        }
+        self.in_flight += 1
+        headers: Any = {}
+        text = error = ""
+        try:
+            if stream:
+                async with client.messages.with_streaming_response.create(**body, stream=True) as response:
+                    headers = response.headers
+                    events = await response.parse()
+                    kinds = [event.type async for event in events]
+                error = "" if kinds[-1:] == ["message_stop"] else f"stream ended with {kinds[-1:]}"
+            else:
+                raw = await client.messages.with_raw_response.create(**body)
+                headers = raw.headers
+                text = "".join(block.text for block in (await _parsed(raw)).content if block.type == "text")
+        except anthropic.APIStatusError as failure:
+            headers, error = failure.response.headers, f"{failure.status_code} {failure.body!r}"[:200]
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"[:200]
+        finally:
+            self.in_flight -= 1
+        self.answers.append(
+            Answer(
+                time.time(), session, stream, headers.get("x-claude-revision", ""), headers.get("x-claude-arm", ""),
+                error, text,
+            )
+        )  # fmt: skip
+
+    def since(self, moment: float) -> list[Answer]:
+        """What ended after a time (as of time.time())."""
+        return [answer for answer in self.answers if answer.at >= moment]
+
+    def failed(self, *, besides: Iterable[str] = ()) -> list[Answer]:
+        """Failures, those of some revisions left out."""
+        known = set(besides)
+        return [answer for answer in self.answers if answer.error and answer.revision not in known]
+
+    def by_revision(self) -> Counter[str]:
+        """Requests by revision."""
+        return Counter(answer.revision for answer in self.answers)
+
+
+async def _parsed(raw: Any) -> Any:
+    parsed = raw.parse()
+    return await parsed if asyncio.iscoroutine(parsed) else parsed

@@ -1,0 +1,132 @@
+"""`claude-operator eval run` as a process, both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.evals.servers import Body, Text, cluster, question, upstream
+
+from claude_operator.__main__ import main
+
+SET = """
+kind: ClaudeEvalSet
+spec:
+  tests:
+  - {id: charged-twice, input: twice, critical: true, assert: [{type: equals, value: billing}]}
+  - {id: parcel, input: parcel, assert: [{type: equals, value: delivery}]}
+  gate: {passRate: 0.5, margin: 0.6}
+"""
+REQUEST = "{model: claude-haiku-5-5, max_tokens: 16, system: [{type: text, text: %s}]}"
+
+
+@asynccontextmanager
+async def process(*words: str | Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "KUBE"))}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "claude_operator", "eval", "run", *map(str, words),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**kept, **environment},
+    )  # fmt: skip
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.communicate()
+
+
+async def result(*words: str | Path, **environment: str) -> tuple[int | None, str, str]:
+    async with process(*words, **environment) as started:
+        out, err = await started.communicate()
+        return started.returncode, out.decode(), err.decode()
+
+
+def files(tmp_path: Path) -> list[str | Path]:
+    (tmp_path / "set.yaml").write_text(SET)
+    (tmp_path / "new.yaml").write_text(REQUEST % "NEW")
+    (tmp_path / "old.yaml").write_text(REQUEST % "OLD")
+    return ["-f", tmp_path / "set.yaml", "--request", tmp_path / "new.yaml", "--baseline", tmp_path / "old.yaml"]
+
+
+def script(body: Body) -> Text:
+    right = {"twice": "billing", "parcel": "delivery"}[question(body)]
+    return Text("no" if (body["system"][0]["text"], right) == ("OLD", "delivery") else right)
+
+
+async def test_on_a_laptop(tmp_path: Path) -> None:
+    async with upstream(script) as api:
+        code, out, err = await result(*files(tmp_path), "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+
+
+def kubeconfig(tmp_path: Path, url: str) -> str:
+    path = tmp_path / "kubeconfig"
+    document = {
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "c", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    async def slow(_: Body) -> Text:
+        await asyncio.sleep(30)
+        return Text()
+
+    (tmp_path / "key").write_text("sk-test")
+    async with upstream(slow) as api, cluster() as objects:
+        run = objects.add(
+            "claudeevalruns",
+            "new-1",
+            spec={"revision": "new", "setRef": "support", "upstream": {"baseURL": api.url}},
+        )
+        objects.add("claudeevalsets", "support", spec=yaml.safe_load(SET)["spec"])
+        objects.add("clauderevisions", "new", spec={"request": yaml.safe_load(REQUEST % "NEW")})
+        words = ["--run", "new-1", "--namespace", "demo", "--log-format", "json"]
+        words += ["--upstream-key-file", str(tmp_path / "key")]
+        environment = {"KUBECONFIG": kubeconfig(tmp_path, objects.url)}
+        async with process(*words, **environment) as started:
+            await asyncio.wait_for(api.arrived.wait(), 20)
+            started.send_signal(signal.SIGTERM)
+            out, err = await asyncio.wait_for(started.communicate(), 20)
+            assert (started.returncode, err) == (1, b"")
+        assert [json.loads(line)["message"] for line in out.splitlines()] == ["asking", "no result"]
+        assert (run["status"]["phase"], run["status"]["message"]) == ("Running", "the Job was told to stop")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-f", "x"], "-f needs --request: the file with what is on trial"),
+        (["--run", "x"], "--run needs --namespace"),
+        ([], "one of the arguments -f/--file --run is required"),
+    ],
+)
+def test_options_that_do_not_fit(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["eval", "run", *words])
+    assert message in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "run", "-f", str(tmp_path / "none"), "--request", "x"]) == 1
+    assert capsys.readouterr().err.startswith("claude-operator eval: ")
+
+
+def test_help_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["eval", "run", "--help"])
+    shown = capsys.readouterr().out
+    assert "exit codes: 0 passed, 100 failed, 101 inconclusive" in " ".join(shown.split())

@@ -1,0 +1,296 @@
+"""The Job of a ClaudeEvalRun: what it reads, what it writes, and with which code it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.aio import client as aio
+from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
+
+from claude_operator.core.evalset import set_hash
+from claude_operator.evals.inputs import Places
+from claude_operator.evals.job import run_job
+from claude_operator.evals.log import Log
+from claude_operator.kube.client import Kube
+
+SET = {
+    "defaultTest": {"assert": [{"type": "equals", "value": "billing"}]},
+    "tests": [{"id": "a", "input": "SECRET QUESTION a", "critical": True}, {"id": "b", "input": "SECRET QUESTION b"}],
+    "gate": {"passRate": 0.5, "margin": 0.1},
+}
+DATASET = {
+    "defaultTest": SET["defaultTest"],
+    "dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}},
+}
+TOKEN = {
+    "mcp_servers": [{"type": "url", "name": "d", "url": "https://d.example.com", "authorization_token": "$(DOCS)"}]
+}
+
+
+@dataclass
+class Scene:
+    """A namespace with one run in it, and an upstream."""
+
+    cluster: Cluster
+    upstream: Upstream
+    run: dict[str, Any]
+    places: Places
+    output: io.StringIO = field(default_factory=io.StringIO)
+
+    def add(self, plural: str, name: str, **fields: Any) -> None:
+        self.cluster.add(plural, name, **fields)
+
+    def revision(self, name: str, system: str, **request: Any) -> None:
+        fields = {"model": "claude-haiku-5-5", "max_tokens": 16, "system": [{"type": "text", "text": system}]}
+        self.add("clauderevisions", name, spec={"request": fields | request})
+
+    async def go(self) -> int:
+        configuration = aio.Configuration()
+        configuration.host = self.cluster.url
+        async with Kube(configuration) as kube:
+            return await run_job(kube, self.places, Log(self.output, "json"))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return dict(self.run.get("status") or {})
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.output.getvalue().splitlines()]
+
+
+@asynccontextmanager
+async def scene(tmp_path: Path, script: Any = lambda _: Text(), **spec: Any) -> AsyncIterator[Scene]:
+    key, env = tmp_path / "api-key", tmp_path / "env"
+    key.write_text("sk-SECRET\n")
+    env.mkdir()
+    async with upstream(script) as api, cluster() as objects:
+        fields = {"revision": "new", "setRef": "support", "upstream": {"baseURL": api.url}, **spec}
+        run = objects.add("claudeevalruns", "new-12345678", spec=fields)
+        made = Scene(objects, api, run, Places("new-12345678", "demo", key, env))
+        made.add("claudeevalsets", "support", spec=SET)
+        made.revision("new", "NEW")
+        made.revision("old", "OLD")
+        yield made
+
+
+def system(body: Body) -> str:
+    return str(body["system"][0]["text"])
+
+
+async def test_a_run_that_passes(tmp_path: Path) -> None:
+    def script(body: Body) -> Text:
+        return Text("other") if (system(body), question(body)) == ("OLD", "SECRET QUESTION b") else Text()
+
+    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET, None)) as it:
+        it.run["status"] = {"phase": "Running", "attempts": 2, "message": "429", "retryAt": "2026-11-20T12:00:00Z"}
+        assert await it.go() == 0
+    status = it.status
+    assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "Passed", 2)
+    assert status["message"].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+    assert (status["done"], status["total"], status["better"], status["worse"]) == (2, 2, 1, 0)
+    assert status["candidate"]["costUSD"] > 0
+    assert status["candidate"]["inputTokens"] == 230
+    assert status["startedAt"] <= status["finishedAt"]
+    assert "retryAt" not in status
+    [condition] = status["conditions"]
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Complete", "True", "Passed")
+    first, *_ = it.cluster.writes
+    assert (first["phase"], first["total"], first["message"]) == ("Running", 2, "")
+    assert all("attempts" not in write for write in it.cluster.writes)
+    assert len(it.upstream.calls) == 4
+    assert it.upstream.calls[0].headers["authorization"] == "Bearer sk-SECRET"
+
+
+async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tmp_path: Path) -> None:
+    async with scene(tmp_path, lambda _: Text("SECRET ANSWER")) as it:
+        assert await it.go() == 100
+    assert (it.status["phase"], it.status["reason"]) == ("Failed", "CriticalItemFailed")
+    assert it.status["failedItems"] == [
+        {"id": "a", "critical": True, "assertion": "equals: billing"},
+        {"id": "b", "critical": False, "assertion": "equals: billing"},
+    ]
+    assert "SECRET" not in it.output.getvalue() + json.dumps(it.cluster.writes)
+    assert [event["message"] for event in it.events] == ["asking", "ended"]
+
+
+async def test_a_dataset(tmp_path: Path) -> None:
+    text = '{"id": "x", "input": "1"}\n{"id": "y", "input": "2"}\n{"id": "z", "input": "3"}\n'
+    async with scene(tmp_path, setHash=set_hash(DATASET, text)) as it:
+        it.add("claudeevalsets", "support", spec=DATASET)
+        it.add("configmaps", "questions", data={"items.jsonl": text})
+        assert await it.go() == 0
+    assert it.status["candidate"]["items"] == 3
+
+
+async def test_an_empty_set_is_inconclusive(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.add("claudeevalsets", "support", spec={"tests": []})
+        assert await it.go() == 101
+    assert (it.status["phase"], it.status["reason"]) == ("Inconclusive", "EmptySet")
+    assert not it.upstream.calls
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Passed", 0), ("Failed", 100), ("Inconclusive", 101)])
+async def test_a_finished_run_is_never_made_again(tmp_path: Path, phase: str, code: int) -> None:
+    async with scene(tmp_path) as it:
+        it.run["status"] = {"phase": phase}
+        assert await it.go() == code
+    assert not it.upstream.calls
+    assert not it.cluster.writes
+
+
+async def test_a_result_of_another_job_stands(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+
+        def script(_: Body) -> Text:
+            it.run["status"] = {"phase": "Failed", "message": "theirs"}
+            return Text()
+
+        it.upstream.script = script
+        assert await it.go() == 100
+    assert it.status == {"phase": "Failed", "message": "theirs"}
+
+
+async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        (it.places.env / "DOCS").write_text("tok\n")
+        it.revision("new", "NEW", betas=["one-beta"], **TOKEN)
+        assert await it.go() == 0
+    call = it.upstream.calls[0]
+    assert call.body["mcp_servers"][0]["authorization_token"] == "tok"
+    assert call.headers["anthropic-beta"] == "one-beta,mcp-client-2025-11-20"
+    assert call.body["stream"] is True
+    assert "betas" not in call.body
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "message"),
+    [
+        ({"setRef": ""}, "InvalidRun", "the run's spec cannot be read: setRef: "),
+        ({"setHash": "0" * 64}, "SetChanged", "has changed since this run was made"),
+        ({"revision": "none"}, "NotFound", "the ClaudeRevision none does not exist"),
+        ({"baselineRevision": "none"}, "NotFound", "the ClaudeRevision none does not exist"),
+        ({"setRef": "none"}, "NotFound", "the ClaudeEvalSet none does not exist"),
+        ({"setRef": "dataset"}, "NotFound", "the ConfigMap questions does not exist"),
+        ({"setRef": "unreadable"}, "InvalidSet", "cannot be read: tests.0.assert.0.type"),
+        ({"setRef": "unchecked"}, "InvalidSet", "ClaudeEvalSet unchecked, test 1 (a): nothing is checked"),
+        ({"revision": "token"}, "Infrastructure", "refers to $(DOCS), which has no value yet"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_run_that_cannot_begin_is_an_error(
+    tmp_path: Path, change: dict[str, Any], reason: str, message: str
+) -> None:
+    async with scene(tmp_path, **change) as it:
+        it.add("claudeevalsets", "dataset", spec=DATASET)
+        unreadable = {"tests": [{"id": "a", "input": "x", "assert": [{"type": "vibes", "value": "SECRET"}]}]}
+        it.add("claudeevalsets", "unreadable", spec=unreadable)
+        it.add("claudeevalsets", "unchecked", spec={"tests": [{"id": "a", "input": "x"}]})
+        it.revision("token", "T", **TOKEN)
+        it.run["status"] = {"phase": "Pending", "retryAt": "2026-11-20T12:00:00Z"}
+        assert await it.go() == 1
+    assert (it.status["phase"], it.status["reason"]) == ("Error", reason)
+    assert "retryAt" not in it.status, "an old one would have it tried again at once"
+    assert message in it.status["message"]
+    assert "SECRET" not in it.status["message"]
+    assert it.status["conditions"][0]["status"] == "False"
+    assert not it.upstream.calls
+
+
+async def test_without_a_key(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.places.upstream_key.unlink()
+        assert await it.go() == 1
+    assert it.status["phase"] == "Error"
+    assert "apiKeySecretRef holds no key" in it.status["message"]
+
+
+async def test_infrastructure_leaves_the_phase_open(tmp_path: Path) -> None:
+    async with scene(tmp_path, lambda _: Refusal(401, "authentication_error", "invalid x-api-key")) as it:
+        assert await it.go() == 1
+    assert (it.status["phase"], it.status["reason"]) == ("Running", "Infrastructure")
+    assert it.status["message"] == "the Claude API answers 401: invalid x-api-key"
+    assert "candidate" not in it.status
+
+
+async def test_a_refused_candidate(tmp_path: Path) -> None:
+    def script(body: Body) -> Text | Refusal:
+        return Refusal(404, "not_found_error", "model: claude-x") if system(body) == "NEW" else Text()
+
+    async with scene(tmp_path, script, baselineRevision="old") as it:
+        assert await it.go() == 100
+    assert (it.status["phase"], it.status["reason"]) == ("Failed", "RequestRejected")
+    assert "model: claude-x (404 not_found_error)" in it.status["message"]
+
+
+async def test_progress_is_written_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude_operator.evals.job._PROGRESS_SECONDS", 0.02)
+
+    async def script(body: Body) -> Text:
+        if question(body).endswith("b"):
+            for _ in range(200):
+                if it.status.get("done") == 1:
+                    break
+                await asyncio.sleep(0.01)
+        return Text()
+
+    async with scene(tmp_path, script) as it:
+        assert await it.go() == 0
+    assert {"done": 1} in it.cluster.writes
+
+
+async def test_being_stopped(tmp_path: Path) -> None:
+    async def script(_: Body) -> Text:
+        await asyncio.sleep(30)
+        return Text()
+
+    async with scene(tmp_path, script) as it:
+        job = asyncio.create_task(it.go())
+        await it.upstream.arrived.wait()
+        job.cancel()
+        assert await job == 1
+    assert (it.status["phase"], it.status["message"]) == ("Running", "the Job was told to stop")
+
+
+async def test_a_result_is_written_again_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude_operator.evals.job._WRITE_PAUSE", 0.001)
+    async with scene(tmp_path) as it:
+
+        def script(_: Body) -> Text:
+            it.cluster.failures = [500, 503]
+            return Text()
+
+        it.upstream.script = script
+        assert await it.go() == 0
+    assert it.status["phase"] == "Passed"
+
+
+async def test_a_result_that_cannot_be_written_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude_operator.evals.job._WRITE_PAUSE", 0.001)
+    async with scene(tmp_path) as it:
+
+        def script(_: Body) -> Text:
+            it.cluster.failures = [500] * 9
+            return Text()
+
+        it.upstream.script = script
+        assert await it.go() == 1
+    assert it.status["phase"] == "Running"
+
+
+async def test_no_such_run_and_no_rights(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.cluster.failures = [403]
+        assert await it.go() == 1
+        assert not it.upstream.calls
+        it.cluster.objects.clear()
+        assert await it.go() == 1

@@ -1,0 +1,117 @@
+"""What chance decides is within its bounds, and the same again."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+
+import pytest
+from tests.simulator.harness import Running, message
+
+from claude_operator.core.catalogue.table import find
+from claude_operator.simulator.answers import reply_to
+from claude_operator.simulator.draws import draw
+from claude_operator.simulator.request import Request
+from claude_operator.simulator.scenario import Profile, compile_scenario, parse
+
+MANY = 4000
+RATES = Profile(error_rate=0.1, overload_rate=0.05, rate_limit_rate=0.02, refusal_rate=0.2, break_stream_rate=0.3)
+QUESTIONS = [f"Question {number}?" for number in range(1000)]
+ANSWERS = str([{"question": question, "answer": f"a{number % 4}"} for number, question in enumerate(QUESTIONS)])
+
+
+def within(count: int, rate: float, of: int = MANY) -> bool:
+    """Whether a count is within four standard deviations of a binomial's mean."""
+    return abs(count - of * rate) < 4 * math.sqrt(of * rate * (1 - rate))
+
+
+def right(accuracy: float, system: str, seed: int = 1, model: str = "claude-haiku-5-5") -> list[bool | None]:
+    scenario = compile_scenario(
+        parse(f"{{seed: {seed}, answers: {ANSWERS}, defaults: {{accuracy: {accuracy}}}}}"), None
+    )
+    found = find(model)
+    assert found is not None
+    return [
+        reply_to(Request(message(question, system=system)), found, scenario, scenario.profiles[-1]).right
+        for question in QUESTIONS
+    ]
+
+
+def test_rates_are_kept() -> None:
+    fates = [draw(RATES, 1, number) for number in range(MANY)]
+    statuses = Counter(fate.status for fate in fates)
+    assert set(statuses) == {200, 429, 500, 529}
+    assert all(within(statuses[status], rate) for status, rate in ((500, 0.1), (529, 0.05), (429, 0.02)))
+    assert within(sum(fate.refused for fate in fates), 0.2)
+    assert within(sum(fate.broken for fate in fates), 0.3)
+
+
+def test_latency_has_its_median_and_p95() -> None:
+    found = sorted(draw(Profile(median=0.3, p95=0.9), 1, number).latency for number in range(MANY))
+    assert statistics.median(found) == pytest.approx(0.3, rel=0.08)
+    assert found[int(MANY * 0.95)] == pytest.approx(0.9, rel=0.12)
+    assert {draw(Profile(median=0.2, p95=None), 1, number).latency for number in range(9)} == {0.2}
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    first = [draw(RATES, 7, number) for number in range(200)]
+    assert first == [draw(RATES, 7, number) for number in range(200)]
+    assert first != [draw(RATES, 8, number) for number in range(200)]
+
+
+def test_a_higher_rate_only_adds_failures() -> None:
+    low, high = Profile(error_rate=0.1), Profile(error_rate=0.2)
+    failed = [{n for n in range(MANY) if draw(profile, 1, n).status == 500} for profile in (low, high)]
+    assert failed[0] < failed[1]
+
+
+@pytest.mark.parametrize("accuracy", [0, 0.6, 0.9, 1])
+def test_accuracy_is_kept(accuracy: float) -> None:
+    count = right(accuracy, "prompt").count(True)
+    assert within(count, accuracy, 1000) if 0 < accuracy < 1 else count == 1000 * accuracy
+
+
+def test_right_and_wrong_are_properties_of_the_prompt() -> None:
+    first = right(0.6, "prompt v1")
+    assert first == right(0.6, "prompt v1")
+    for other in (
+        right(0.6, "prompt v2"),
+        right(0.6, "prompt v1", seed=2),
+        right(0.6, "prompt v1", model="claude-opus-5"),
+    ):
+        assert 300 < sum(a == b for a, b in zip(first, other, strict=True)) < 700
+
+
+def test_better_accuracy_keeps_what_was_right() -> None:
+    pairs = zip(right(0.6, "prompt"), right(0.8, "prompt"), strict=True)
+    assert not [1 for before, after in pairs if before and not after]
+
+
+async def test_a_wrong_answer_is_another_of_the_set(api: Running) -> None:
+    await api.steer(f"{{answers: {ANSWERS}, defaults: {{accuracy: 0, latency: {{median: 0s}}, tokensPerSecond: 1e6}}}}")
+    said = set()
+    for question in QUESTIONS[0:40:4]:  # the right answer of each is a0
+        _, answer = await api.ask(message(f"  {question}\n"))
+        said.add(answer["content"][0]["text"])
+    assert said == {"a1", "a2", "a3"}
+    assert (await api.stats())["total"]["wrong"] == 10
+
+
+async def test_a_scenario_begins_its_draws_anew_and_profiles_do_not_disturb_each_other(api: Running) -> None:
+    scenario = """{seed: 3, defaults: {latency: {median: 0s}, tokensPerSecond: 1e6}, rules: [
+      {match: {model: claude-opus-5}, errorRate: 0.5}, {match: {model: claude-haiku-*}, errorRate: 0.5}]}"""
+
+    async def statuses(*others: str) -> list[int]:
+        await api.steer(scenario)
+        found = []
+        for _ in range(20):
+            for other in others:
+                await api.ask(message(model=other))
+            found.append((await api.ask())[0])
+        return found
+
+    alone = await statuses()
+    assert set(alone) == {200, 500}
+    assert alone == await statuses()
+    assert alone == await statuses("claude-opus-5", "claude-sonnet-5-5")

@@ -181,6 +181,7 @@ async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
         ({"baselineRevision": "none"}, "NotFound", "the ClaudeRevision none does not exist"),
         ({"setRef": "none"}, "NotFound", "the ClaudeEvalSet none does not exist"),
         ({"setRef": "dataset"}, "NotFound", "the ConfigMap questions does not exist"),
+        ({"setRef": "keyless"}, "NotFound", "the ConfigMap empty has no key k: put the items there"),
         ({"setRef": "unreadable"}, "InvalidSet", "cannot be read: tests.0.assert.0.type"),
         ({"setRef": "unchecked"}, "InvalidSet", "ClaudeEvalSet unchecked, test 1 (a): nothing is checked"),
         ({"revision": "token"}, "Infrastructure", "refers to $(DOCS), which has no value yet"),
@@ -192,6 +193,8 @@ async def test_a_run_that_cannot_begin_is_an_error(
 ) -> None:
     async with scene(tmp_path, **change) as it:
         it.add("claudeevalsets", "dataset", spec=DATASET)
+        it.add("claudeevalsets", "keyless", spec={"dataset": {"configMapKeyRef": {"name": "empty", "key": "k"}}})
+        it.add("configmaps", "empty")
         unreadable = {"tests": [{"id": "a", "input": "x", "assert": [{"type": "vibes", "value": "SECRET"}]}]}
         it.add("claudeevalsets", "unreadable", spec=unreadable)
         it.add("claudeevalsets", "unchecked", spec={"tests": [{"id": "a", "input": "x"}]})

@@ -13,8 +13,9 @@ import aiohttp
 from aiohttp import web
 
 from claude_operator.simulator.log import Log
-from claude_operator.simulator.scenario import compile_scenario, parse
-from claude_operator.simulator.server import make_app
+from claude_operator.simulator.profile import compile_scenario
+from claude_operator.simulator.scenario import parse
+from claude_operator.simulator.server import make_app, make_runner
 from claude_operator.simulator.service import Simulator
 
 HEADERS = {"x-api-key": "sk-test", "anthropic-version": "2026-10-21"}
@@ -69,7 +70,7 @@ async def running_simulator(scenario: str = FAST) -> AsyncIterator[Running]:
     clock, output = Clock(), io.StringIO()
     simulator = Simulator(compile_scenario(parse(scenario), None), clock=clock)
     app = make_app(simulator, Log(output, "json"), lambda text: compile_scenario(parse(text), None))
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1)
+    runner = make_runner(app, 1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from claude_operator.simulator.cli import add_arguments
-from claude_operator.simulator.scenario import Behaviour, Match, Profile, Scenario, compile_scenario, parse
+from claude_operator.simulator.profile import Profile, compile_scenario
+from claude_operator.simulator.scenario import Behaviour, Match, Scenario, parse
 
 PAGE = (Path(__file__).parents[2] / "docs/simulator.md").read_text()
 (EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)

@@ -12,8 +12,9 @@ from tests.simulator.harness import Running, message
 from claude_operator.core.catalogue.table import find
 from claude_operator.simulator.answers import reply_to
 from claude_operator.simulator.draws import draw
+from claude_operator.simulator.profile import Profile, compile_scenario
 from claude_operator.simulator.request import Request
-from claude_operator.simulator.scenario import Profile, compile_scenario, parse
+from claude_operator.simulator.scenario import parse
 
 MANY = 4000
 RATES = Profile(error_rate=0.1, overload_rate=0.05, rate_limit_rate=0.02, refusal_rate=0.2, break_stream_rate=0.3)

@@ -11,7 +11,7 @@ import pytest
 from tests.simulator.harness import message
 
 from claude_operator.core.catalogue.table import find
-from claude_operator.simulator import rules, shape
+from claude_operator.simulator import prompt, rules, shape
 from claude_operator.simulator.errors import ApiError
 from claude_operator.simulator.models import served
 from claude_operator.simulator.request import OLD_VERSION, VERSION, Request, read
@@ -25,6 +25,9 @@ SHORT = {"type": "ephemeral"}
 LONG = {"type": "ephemeral", "ttl": "1h"}
 OLD = {"model": "claude-haiku-4-5"}
 PREFILLED = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He"}]
+
+PLAIN = {rule.__name__: rule for rule in (*shape.SHAPE_RULES, *prompt.PROMPT_RULES)}
+MODEL = {rule.__name__: rule for rule in rules.MODEL_RULES}
 
 
 def text(control: Any = None, words: str = "x") -> dict[str, Any]:
@@ -151,17 +154,14 @@ def test_refused(row: tuple[Any, ...]) -> None:
     name, fields, expected, version, betas, *_ = *row, *(VERSION, ())[len(row) - 3 :]
     body = message(**fields)
     request = Request(body, version, betas)
-    module = shape if hasattr(shape, name) else rules
-    rule = getattr(module, name)
-    said = rule(request) if module is shape else rule(request, find(body["model"]))
+    said = MODEL[name](request, find(body["model"])) if name in MODEL else PLAIN[name](request)
     assert said is not None
     assert said == violation(body, version, betas)
     assert re.search(expected, said), said
 
 
 def test_every_rule_has_a_row() -> None:
-    every = {rule.__name__ for rule in (*shape.SHAPE_RULES, *rules.MODEL_RULES)}
-    assert {row[0] for row in REFUSED} == every
+    assert {row[0] for row in REFUSED} == {*PLAIN, *MODEL}
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,9 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
         reference = set_spec.dataset.config_map_key_ref
         config_map = await _read(kube, CONFIG_MAPS, reference.name, namespace)
         jsonl = (config_map.get("data") or {}).get(reference.key)
+        if jsonl is None:
+            said = f"the ConfigMap {reference.name} has no key {reference.key}: put the items there, one a line"
+            raise NotReady(RunReason.NOT_FOUND, said)
     if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
         said = (
             f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"

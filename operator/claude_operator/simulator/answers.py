@@ -11,8 +11,8 @@ import orjson
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import share
+from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request
-from claude_operator.simulator.scenario import Compiled, Profile
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
 
 __all__ = ["Reply", "reply_to"]

@@ -13,8 +13,9 @@ from pathlib import Path
 from aiohttp import web
 
 from claude_operator.simulator.log import Log
-from claude_operator.simulator.scenario import Compiled, ScenarioError, compile_scenario, load, parse
-from claude_operator.simulator.server import make_app
+from claude_operator.simulator.profile import Compiled, compile_scenario, load
+from claude_operator.simulator.scenario import ScenarioError, parse
+from claude_operator.simulator.server import make_app, make_runner
 from claude_operator.simulator.service import Simulator
 from claude_operator.simulator.watch import ScenarioFile
 
@@ -66,7 +67,7 @@ async def _serve(args: argparse.Namespace, scenario: Compiled, file: ScenarioFil
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     simulator = Simulator(scenario)
     app = make_app(simulator, log, partial(_compile, args))
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_SECONDS)
+    runner = make_runner(app, _DRAIN_SECONDS)
     await runner.setup()
     follower = asyncio.create_task(file.follow(simulator.apply)) if file else None
     try:

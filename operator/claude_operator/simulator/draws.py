@@ -7,7 +7,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from claude_operator.simulator.scenario import Profile
+from claude_operator.simulator.profile import Profile
 
 __all__ = ["Draw", "draw", "share"]
 

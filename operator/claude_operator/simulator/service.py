@@ -17,9 +17,9 @@ from claude_operator.simulator.draws import Draw, draw
 from claude_operator.simulator.errors import new_id, of_status
 from claude_operator.simulator.limits import RateLimits
 from claude_operator.simulator.models import served
+from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.rules import first_violation
-from claude_operator.simulator.scenario import Compiled, Profile
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
 
@@ -38,6 +38,7 @@ class Turn:
     fate: Draw
     began: float
     scenario: Compiled
+    system_hash: str
 
 
 @dataclass(slots=True)
@@ -77,12 +78,13 @@ class Simulator:
         began = self.clock()
         model = self.check(request)
         scenario = self.scenario
-        profile = scenario.profile(model.id, request.system, request.system_hash)
+        system_hash = request.system_hash
+        profile = scenario.profile(model.id, request.system, system_hash)
         number = self._numbers[profile.label]
         self._numbers[profile.label] += 1
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
-        return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario)
+        return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario, system_hash)
 
     def read_prompt(self, request: Request, model: Model, now: float) -> Reading:
         """The prompt's tokens and what the cache has of them; raises ApiError 400 for absurd nesting."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from claude_operator.simulator.log import Log
-from claude_operator.simulator.scenario import AnswerFile, Compiled, Scenario, ScenarioError
+from claude_operator.simulator.profile import Compiled
+from claude_operator.simulator.scenario import AnswerFile, Scenario, ScenarioError
 
 __all__ = ["ScenarioFile"]
 

@@ -32,13 +32,21 @@ def begin(draft: Draft) -> Draft:
     if again:
         attempt = attempts_of(draft.status, wanted) + 1
         return _start(draft.tell(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
-    if last is not None and last.revision == wanted:
+    # One that gave way and is wanted again before another has begun has not failed.
+    if last is not None and last.revision == wanted and last.outcome != "Superseded":
         return draft
     if wanted == draft.status.stable_revision:
         # What failed before may be tried again when it is wanted next.
         message = f"{wanted} serves 100 %"
         attempt = max(attempts_of(draft.status, wanted), 1)
-        known = Rollout(revision=wanted, attempt=attempt, outcome="Promoted", reason=Reason.PROMOTED, message=message)
+        known = Rollout(
+            revision=wanted,
+            attempt=attempt,
+            eval_run=run if (run := _eval_run(draft, wanted)) in draft.obs.eval_runs else None,
+            outcome="Promoted",
+            reason=Reason.PROMOTED,
+            message=message,
+        )
         return draft.set(rollout=known, judgement=None)
     return _start(draft, wanted, spec)
 
@@ -69,15 +77,20 @@ def plan_of(spec: DeploymentSpec) -> Plan:
 
 
 def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
-    chosen = draft.obs.eval_set
     attempt = attempts_of(draft.status, wanted) + 1
     rollout = Rollout(
         revision=wanted,
         attempt=attempt,
         plan=plan_of(spec),
         started_at=draft.obs.now,
-        eval_run=eval_run_name(wanted, chosen.hash) if chosen and spec.evals else None,
+        eval_run=_eval_run(draft, wanted),
     )
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
     return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}").within(0.0)
+
+
+def _eval_run(draft: Draft, wanted: str) -> str | None:
+    """The run that is its gate, None where no evals are declared."""
+    chosen, spec = draft.obs.eval_set, draft.obs.spec
+    return eval_run_name(wanted, chosen.hash) if chosen and spec and spec.evals else None

@@ -1,0 +1,76 @@
+"""What the handlers share of HTTP: keys, bodies, plain answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from claude_operator.simulator.errors import of_status
+
+__all__ = ["PLAIN_HEADERS", "Exchange", "Handler", "authenticate", "betas", "body", "hang_up", "json_response"]
+
+PLAIN_HEADERS = {
+    "content-type": "application/json",
+    "anthropic-organization-id": "00000000-0000-4000-8000-000000000000",
+}
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the log tells of one request."""
+
+    request_id: str
+    status: int = 200
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Handler = Callable[[web.Request, Exchange], Awaitable[web.StreamResponse]]
+
+
+def json_response(exchange: Exchange, document: object) -> web.Response:
+    """A document with the headers of every answer."""
+    return web.Response(body=orjson.dumps(document), headers={**PLAIN_HEADERS, "request-id": exchange.request_id})
+
+
+def authenticate(http: web.Request) -> None:
+    """Any key but `invalid`, as x-api-key or Bearer."""
+    scheme, _, token = http.headers.get("authorization", "").partition(" ")
+    key = http.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+    if not key.strip():
+        raise of_status(401, "x-api-key header is required")
+    if key == "invalid":
+        raise of_status(401)
+
+
+def betas(http: web.Request) -> list[str]:
+    return http.headers.getall("anthropic-beta", [])
+
+
+async def body(http: web.Request, limit: int) -> bytes:
+    """The whole body; raises ApiError 413 for more than `limit` bytes, 400 for one that cannot be read."""
+    if http.headers.get("content-encoding", "identity").lower() != "identity":
+        raise of_status(400, "The request body is compressed; send it as it is")
+    if (http.content_length or 0) > limit:
+        raise of_status(413)
+    pieces, size = [], 0
+    try:
+        while piece := await http.content.readany():
+            size += len(piece)
+            if size > limit:
+                raise of_status(413)
+            pieces.append(piece)
+    except web.RequestPayloadError as error:
+        raise of_status(400, "The request body cannot be read") from error
+    return b"".join(pieces)
+
+
+async def hang_up(http: web.Request) -> None:
+    """Drop the connection once what was written is out."""
+    await asyncio.sleep(0)
+    if http.transport is not None:
+        http.transport.close()

@@ -1,0 +1,369 @@
+"""Whole rollouts as they read: what happened when, and what a person sees at the end.
+
+`UPDATE_GOLDENS=1 pytest tests/scenarios` writes them anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_operator.api.conditions import Reason
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.observe import EvalSetView
+from claude_operator.core.validate import Problem
+from tests.scenarios.world import QUICK, SET_HASH, STEPS, Rates, World
+
+GOLDEN = Path(__file__).parent / "golden"
+SCENARIOS: dict[str, Callable[[], World]] = {}
+SET = EvalSetView("support-evals", SET_HASH, 20)
+
+
+def scenario(build: Callable[[], World]) -> Callable[[], World]:
+    SCENARIOS[build.__name__] = build
+    return build
+
+
+@cache
+def _served(plan: str) -> World:
+    world = World(World.spec(strategy={"canary": {"steps": STEPS if plan == "STEPS" else QUICK}}))
+    world.settle()
+    return world
+
+
+def served(plan: str = "QUICK") -> World:
+    """A deployment whose first revision serves, and its log empty."""
+    return _served(plan).fork().begin()
+
+
+def strategy(*steps: Any, **canary: Any) -> dict[str, Any]:
+    return {"canary": {"steps": list(steps), **canary}}
+
+
+def wanted(world: World) -> str:
+    return world.parsed.rollout.revision  # type: ignore[union-attr]
+
+
+def on_trial(plan: str = "QUICK", weight: int = 1000, **spec: Any) -> World:
+    """A canary that has just got `weight` basis points, served by every pod."""
+    world = served(plan)
+    if spec:
+        world.edit(**spec)
+    world.say("Be brief.")
+    world.until(lambda w: w.weight == weight)
+    world.run(1)
+    return world
+
+
+@scenario
+def first_deployment() -> World:
+    world = World()
+    world.user("creates the ClaudeDeployment")
+    world.settle()
+    return world
+
+
+@scenario
+def first_deployment_with_a_gate() -> World:
+    world = World(World.spec(evals={"setRef": {"name": "support-evals"}}))
+    world.eval_set = SET
+    world.user("creates the ClaudeDeployment")
+    world.run(60)
+    world.finish_eval("Passed", "20 of 20 items passed")
+    world.settle()
+    return world
+
+
+@scenario
+def promotion() -> World:
+    world = served("STEPS")
+    world.say("Be brief.")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def rollback_at_10_percent() -> World:
+    world = on_trial("STEPS")
+    world.run(20)
+    world.rates[wanted(world)] = Rates(error=0.6)
+    world.user("the canary begins to fail 60 % of its requests")
+    world.settle()
+    world.run(60)
+    return world
+
+
+@scenario
+def rollback_with_a_sick_stable() -> World:
+    world = served("STEPS")
+    world.rates[world.parsed.stable_revision or ""] = Rates(error=0.3)
+    world.say("Be brief.")
+    world.run(1)
+    world.rates[wanted(world)] = Rates(error=1.0)
+    world.settle()
+    return world
+
+
+@scenario
+def refusals_rise() -> World:
+    world = on_trial("STEPS")
+    world.rates[wanted(world)] = Rates(refusal=0.5)
+    world.user("the canary begins to refuse half of its requests")
+    world.settle()
+    return world
+
+
+@scenario
+def eval_gate_fails() -> World:
+    world = served()
+    world.eval_set = SET
+    world.edit(evals={"setRef": {"name": "support-evals"}})
+    world.say("Be brief.")
+    world.run(30)
+    world.finish_eval("Failed", "12 of 20 items passed, 19 on the baseline", "TooManyFailures")
+    world.settle()
+    world.edit("raises the replicas, which is no new revision", gateway={"replicas": 3})
+    world.run(30)
+    return world
+
+
+@scenario
+def evals_that_only_report() -> World:
+    world = served()
+    world.eval_set = SET
+    world.edit(evals={"setRef": {"name": "support-evals"}, "required": False})
+    world.say("Be brief.")
+    world.run(5)
+    world.finish_eval("Failed", "12 of 20 items passed, 19 on the baseline", "TooManyFailures")
+    world.settle()
+    return world
+
+
+@scenario
+def supersede() -> World:
+    world = on_trial()
+    world.say("Be polite.")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def revert_to_stable() -> World:
+    world = on_trial()
+    world.say("Be kind.")
+    world.run(1)
+    world.settle()
+    world.run(10)
+    world.say("Be brief.")
+    world.run(2)
+    world.settle()
+    return world
+
+
+@scenario
+def there_and_back_at_once() -> World:
+    """Superseded, and wanted again before the next revision has begun."""
+    world = on_trial()
+    world.say("Be polite.")
+    world.one_pass()
+    world.say("Be brief.")
+    world.run(5)
+    world.settle()
+    return world
+
+
+@scenario
+def a_person_promotes() -> World:
+    world = served()
+    world.edit(strategy=strategy({"setWeight": 10}, {"pause": {}}))
+    world.say("Be brief.")
+    world.run(120)
+    world.annotate("promote", f"{wanted(world)}/1")
+    world.settle()
+    return world
+
+
+@scenario
+def promote_full() -> World:
+    world = on_trial()
+    world.annotate("promote", f"{wanted(world)}/full")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def abort_and_retry() -> World:
+    world = on_trial()
+    world.annotate("abort", f"{wanted(world)}/1")
+    world.run(30)
+    world.annotate("retry", f"{wanted(world)}/1")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def paused_freezes_but_a_rollback_happens() -> World:
+    world = on_trial()
+    world.edit("pauses", paused=True)
+    world.run(120)
+    world.rates[wanted(world)] = Rates(error=0.6)
+    world.user("the canary begins to fail 60 % of its requests")
+    world.run(20)
+    world.edit("goes on", paused=False)
+    world.run(20)
+    return world
+
+
+@scenario
+def no_traffic_for_a_minute() -> World:
+    world = on_trial()
+    world.traffic = 0
+    world.user("clients go away")
+    world.run(60)
+    world.traffic = 40
+    world.user("clients come back")
+    world.settle()
+    return world
+
+
+@scenario
+def admin_ports_unreachable_for_a_minute() -> World:
+    world = on_trial()
+    for pod in world.pods:
+        pod.silent = True
+    world.user("the admin ports do not answer")
+    world.run(60)
+    for pod in world.pods:
+        pod.silent = False
+    world.user("the admin ports answer")
+    world.settle()
+    return world
+
+
+@scenario
+def overload_on_both_arms() -> World:
+    world = on_trial()
+    world.rates = dict.fromkeys(world.revisions, Rates(overload=0.9))
+    world.user("the upstream answers 529 to 90 %")
+    world.run(60)
+    world.rates = {}
+    world.user("the upstream is well again")
+    world.settle()
+    return world
+
+
+@scenario
+def a_model_is_deprecated_and_another_rejected() -> World:
+    world = served()
+    day = dt.date(2026, 11, 20)
+    world.models = {
+        "claude-opus-5-5": Model("claude-opus-5-5", line="opus", deprecated=day, retires=dt.date(2027, 1, 15)),
+        "claude-old": Model("claude-old", line="opus", retires=day, replacement="claude-opus-5-5"),
+    }
+    world.user("the catalogue says that claude-opus-5-5 is deprecated and claude-old retired")
+    world.run(5)
+    request = world.owner["spec"]["request"]
+    world.edit("asks for claude-old", request=request | {"model": "claude-old"})
+    world.run(5)
+    world.edit("goes back", request=request)
+    world.settle()
+    return world
+
+
+@scenario
+def a_missing_secret_appears() -> World:
+    world = World()
+    said = "spec.upstream.apiKeySecretRef: there is no Secret anthropic; create it: kubectl create secret generic anthropic"
+    world.problems["secret"] = Problem(Reason.SECRET_NOT_FOUND, said)
+    world.user("creates the ClaudeDeployment")
+    world.run(40)
+    world.problems.clear()
+    world.tell("·", "creates the Secret")
+    world.settle()
+    return world
+
+
+@scenario
+def an_invalid_spec_holds() -> World:
+    world = on_trial()
+    upstream = world.owner["spec"]["upstream"]
+    world.edit("writes a base URL with /v1", upstream=upstream | {"baseURL": "https://api.anthropic.com/v1"})
+    world.run(60)
+    world.edit("mends it", upstream=upstream)
+    world.settle()
+    return world
+
+
+@scenario
+def an_invalid_spec_and_a_rollback() -> World:
+    world = on_trial()
+    upstream = world.owner["spec"]["upstream"]
+    world.edit("writes a base URL with /v1", upstream=upstream | {"baseURL": "https://api.anthropic.com/v1"})
+    world.run(20)
+    world.rates[wanted(world)] = Rates(error=0.6)
+    world.user("the canary begins to fail 60 % of its requests")
+    world.until(lambda w: not w.weight)
+    world.run(5)
+    return world
+
+
+@scenario
+def the_strategy_is_edited() -> World:
+    world = on_trial()
+    world.edit("wants 10 steps more", strategy=strategy(*({"setWeight": n} for n in range(1, 11))))
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def stale_annotations_are_told_once() -> World:
+    world = on_trial()
+    revision = wanted(world)
+    world.annotate("promote", f"{revision}/7")
+    world.run(1)
+    world.annotate("abort", f"{revision}/2")
+    world.run(1)
+    world.annotate("retry", f"{revision}/1")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def the_history_has_a_limit() -> World:
+    world = served()
+    world.edit(strategy=strategy(), revisionHistoryLimit=2)
+    for number in range(5):
+        world.say(f"Be kind {number} times.")
+        world.run(1)
+        world.settle()
+        world.run(60)
+    world.tell("·", f"kept: {', '.join(sorted(world.revisions))}")
+    assert len(world.revisions) == 3
+    return world
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_transcript(name: str) -> None:
+    world = SCENARIOS[name]()
+    world.check_quiet()
+    path = GOLDEN / f"{name}.txt"
+    text = world.transcript()
+    if os.environ.get("UPDATE_GOLDENS"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_there_is_no_golden_without_a_scenario() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(SCENARIOS)

@@ -1,0 +1,92 @@
+"""Whatever a client sends, the answer is one of the API's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.simulator.harness import HEADERS, Running, message
+
+from claude_operator.simulator.errors import ApiError
+from claude_operator.simulator.profile import compile_scenario
+from claude_operator.simulator.request import OLD_VERSION, VERSION, read
+from claude_operator.simulator.scenario import ScenarioError, parse
+from claude_operator.simulator.service import Simulator
+from claude_operator.simulator.shape import _TYPES
+
+WORDS = st.sampled_from(
+    ["type", "text", "role", "user", "assistant", "content", "name", "tool", "any", "enabled", "effort", "format",
+     "schema", "ephemeral", "ttl", "1h", "cache_control", "input_schema", "object", "mcp_toolset", "mcp_server_name",
+     "url", "https://a", "source", "base64", "image", "document", "budget_tokens", "properties", "json_schema", ""]
+)  # fmt: skip
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), WORDS)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
+    max_leaves=12,
+)
+BLOCKS = st.fixed_dictionaries({"type": WORDS}, optional={"text": WORDS, "cache_control": VALUES, "source": VALUES})
+LIKELY = {
+    "system": st.one_of(VALUES, st.lists(BLOCKS, max_size=3)),
+    "messages": st.lists(
+        st.fixed_dictionaries({"role": WORDS, "content": st.one_of(WORDS, st.lists(BLOCKS, max_size=3), VALUES)}),
+        max_size=3,
+    ),
+    "tools": st.lists(st.fixed_dictionaries({"name": WORDS}, optional={"type": WORDS, "input_schema": VALUES})),
+}
+FIELDS = st.fixed_dictionaries({}, optional={name: LIKELY.get(name, VALUES) for name in _TYPES if name != "model"})
+
+
+@settings(max_examples=150)
+@given(FIELDS, st.sampled_from([VERSION, OLD_VERSION]), st.sampled_from(["claude-haiku-5-5", "claude-haiku-4-5"]))
+def test_any_body_is_answered_or_refused(fields: dict[str, Any], version: str, model: str) -> None:
+    simulator = Simulator(compile_scenario(parse("{}"), None), clock=lambda: 1_795_500_000.0)
+    body = json.dumps(message(model=model) | fields).encode()
+    betas = ["mcp-client-2025-11-20", "context-management-2025-06-27", "compact-2026-01-12"]
+    try:
+        turn = simulator.begin(read(body, version, betas))
+        answer = simulator.answer(turn, simulator.read_prompt(turn.request, turn.model, 0.0))
+    except ApiError as error:
+        assert error.status in (400, 404)
+        assert "\n" not in error.message
+    else:
+        assert json.loads(answer.json())["usage"]["output_tokens"] <= turn.request.body["max_tokens"]
+        assert answer.head().count(b"event: ") <= 3
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=9), inner), max_leaves=9))
+def test_any_scenario_is_taken_or_refused(value: Any) -> None:
+    for document in (value, {"rules": value}, {"defaults": value}, {"answers": value}, {"today": value}):
+        try:
+            compile_scenario(parse(json.dumps(document)), None)
+        except ScenarioError as error:
+            assert str(error)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_goes_away_is_logged_and_no_trouble(api: Running, stream: bool) -> None:
+    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 20}}")
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                async with http.post(api.url + "/v1/messages", json=message(stream=stream), headers=HEADERS) as answer:
+                    await answer.read()
+    for _ in range(50):
+        await asyncio.sleep(0.02)
+        if [line for line in api.lines() if line["status"] == 499]:
+            break
+    assert [line["status"] for line in api.lines()] == [200, 499]
+    await api.steer("{defaults: {latency: {median: 0s}, tokensPerSecond: 1e6}}")
+    assert (await api.ask())[0] == 200
+
+
+async def test_a_body_that_is_no_gzip_is_refused(api: Running) -> None:
+    headers = HEADERS | {"content-encoding": "gzip"}
+    async with api.http.post(api.url + "/v1/messages", data=b"no gzip", headers=headers) as response:
+        assert response.status == 400
+        assert (await response.json())["error"]["type"] == "invalid_request_error"

@@ -15,11 +15,13 @@ from tests.chart.conftest import CHART, Objects
 from claude_operator import __version__
 from claude_operator.api import crds
 from claude_operator.api.kinds import KINDS
+from claude_operator.simulator.scenario import parse
 
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Template = Callable[..., Objects]
 WHERE = ["claude-operator", str(CHART), "--kube-version", "1.34.0"]
-SIMULATOR = "simulator: {enabled: true, scenario: {models: {claude-haiku-5-5: {errorRate: 0.3}}}}"
+SCENARIO = "rules: [{match: {model: claude-haiku-5-5}, errorRate: 0.3}]"
+SIMULATOR = f"simulator: {{enabled: true, scenario: {{{SCENARIO}}}}}"
 
 
 def one(objects: Objects, kind: str, name: str = "claude-operator") -> dict[str, Any]:
@@ -152,13 +154,12 @@ def test_what_is_optional_is_off(template: Template) -> None:
     assert not [item for item in template("rbac: {create: false, aggregate: false}") if "Role" in item["kind"]]
 
 
-@pytest.mark.parametrize(
-    "values", [SIMULATOR, "simulator: {enabled: true, scenario: 'models: {claude-haiku-5-5: {errorRate: 0.3}}'}"]
-)
+@pytest.mark.parametrize("values", [SIMULATOR, f"simulator: {{enabled: true, scenario: '{SCENARIO}'}}"])
 def test_scenario_reaches_the_simulator(template: Template, values: str) -> None:
     objects = template(values)
     scenario = one(objects, "ConfigMap", "claude-simulator")["data"]["scenario.yaml"]
-    assert yaml.safe_load(scenario) == {"models": {"claude-haiku-5-5": {"errorRate": 0.3}}}
+    assert yaml.safe_load(scenario) == yaml.safe_load(SCENARIO)
+    assert parse(scenario).rules  # the simulator takes it
     pod = one(objects, "Deployment", "claude-simulator")["spec"]["template"]["spec"]
     assert "--scenario=/etc/simulator/scenario.yaml" in pod["containers"][0]["args"]
     assert {"name": "scenario", "mountPath": "/etc/simulator", "readOnly": True} in pod["containers"][0]["volumeMounts"]

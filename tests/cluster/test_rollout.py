@@ -2,96 +2,215 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
+import math
 from typing import Any
 
 import pytest
 from tests.cluster import support
-from tests.cluster.support import SYSTEM, condition, get, kubectl, wait_for
+from tests.cluster.record import Record, moment
+from tests.cluster.rollouts import (
+    INTERVAL,
+    annotate,
+    bake,
+    begun,
+    deployment,
+    errs,
+    restarts,
+    scenario,
+    start,
+)
+from tests.cluster.support import get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-SIMULATOR = f"http://claude-simulator.{SYSTEM}.svc:8081"
-SECRET = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "anthropic"},
-    "stringData": {"api-key": "any"},
-}
+LEVEL = 0.999
+_MARGIN = 0.3  # seconds before a change that do not count: a request chooses its arm a little after it begins
 
 
-def deployment(prompt: str, **spec: Any) -> dict[str, Any]:
-    """A ClaudeDeployment `app` with quick steps."""
-    return {
-        "apiVersion": "claudeops.dev/v1alpha1",
-        "kind": "ClaudeDeployment",
-        "metadata": {"name": "app"},
-        "spec": {
-            "request": {
-                "model": "claude-haiku-5-5",
-                "max_tokens": 64,
-                "system": [{"type": "text", "text": prompt}],
-            },
-            "upstream": {"baseURL": SIMULATOR, "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}},
-            "strategy": {
-                "canary": {
-                    "steps": [
-                        {"setWeight": 10},
-                        {"bake": {"minDuration": "5s", "minRequests": 10}},
-                        {"setWeight": 50},
-                        {"bake": {"minDuration": "5s", "minRequests": 10}},
-                    ],
-                    "analysis": {"interval": "1s"},
-                }
-            },
-            **spec,
-        },
-    }
+def binomial_interval(trials: int, chance: float, level: float = LEVEL) -> tuple[int, int]:
+    """The smallest and the largest count of successes that cut off no more than (1 - level) / 2 on either side."""
+    tail = (1 - level) / 2
+    masses = [math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(trials + 1)]
+    low = 0
+    total = 0.0
+    for below in range(trials + 1):
+        total += masses[below]
+        if total > tail:
+            low = below
+            break
+    total, high = 0.0, trials
+    for above in range(trials, -1, -1):
+        total += masses[above]
+        if total > tail:
+            high = above
+            break
+    return low, high
 
 
-def scenario(*rules: dict[str, Any]) -> None:
-    """Have the simulator answer by these rules."""
-    body = json.dumps({"defaults": {"latency": {"median": "20ms", "p95": "60ms"}}, "rules": list(rules)}).encode()
-    request = urllib.request.Request(f"{SIMULATOR}/-/scenario", data=body, method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.status < 300
+def assert_split(record: Record, traffic: Traffic, canary: str, weights: list[int]) -> None:
+    """At each weight, in percent and above 0, the canary's share of distinct conversations is what chance allows.
 
-
-def start(namespace: str, prompt: str = "v1") -> str:
-    """Have a first revision serve; returns its name."""
-    support.apply(SECRET, namespace)
-    support.apply(deployment(prompt), namespace)
-    kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=60s", namespace=namespace)
-    return str(get("cld", "app", namespace=namespace)["status"]["stableRevision"])
+    Those count that began after every gateway had taken the weight over and before any took over the next.
+    """
+    configs = {config["generation"]: config for _, config in record.configs()}
+    pods = set(record.pods.alive)
+    seen = []
+    for generation, config in sorted(configs.items()):
+        shares = {arm["revision"]: arm["weight"] for arm in config["arms"]}
+        weight = shares.get(canary, 0) / 10_000
+        if not weight:
+            continue
+        since, until = record.gateways.span(generation, pods)
+        answers = traffic.between(since, until - _MARGIN)
+        trials, hits = len({answer.session for answer in answers}), sum(one.revision == canary for one in answers)
+        low, high = binomial_interval(trials, weight)
+        print(f"at {weight:.0%}: {hits} of {trials} conversations on the canary, {low} to {high} expected")
+        assert trials >= 50, f"too little traffic to tell at {weight:.0%}"
+        assert low <= hits <= high
+        seen.append(round(100 * weight))
+    assert seen == weights
 
 
 def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> None:
     scenario()
     first = start(namespace)
-    with Traffic("app", namespace) as traffic:
+    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         wait_for(lambda: len(traffic.answers) > 20, 30)
+        before = restarts(record)
         support.apply(deployment("v2"), namespace)
-        kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=120s", namespace=namespace)
-        second = get("cld", "app", namespace=namespace)["status"]["stableRevision"]
-        wait_for(lambda: traffic.answers[-1].revision == second, 10)
-    assert second != first
+        second = begun(record, first)
+        wait_for(lambda: record.rollout.get("outcome"), 120, "not promoted", every=0.05)
+        taken = wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
+        enough = len(traffic.answers) + 100
+        wait_for(lambda: taken and len(traffic.answers) > enough, 30)
+        traffic.stop()
+        assert record.status["stableRevision"] == second
+        assert record.condition("Promoted")["status"] == "True"
+        assert restarts(record) == before
     assert not traffic.failed()
-    assert set(traffic.by_revision()) == {first, second}
+    assert {(answer.stream, answer.revision) for answer in traffic.answers} == {
+        (stream, revision) for stream in (False, True) for revision in (first, second)
+    }
+    first_weight = min(at for at, _, weight in record.weights(second) if weight)
+    assert not [one for one in traffic.answers if one.revision == second and one.at < first_weight - _MARGIN]
+    assert_split(record, traffic, second, [10, 50, 100])
+    assert [step["index"] for step in record.steps(second)] == [0, 1, 2, 3]
+    assert len(record.events("Promoted")) == 1
 
 
-def test_rolls_back_a_revision_that_errs(namespace: str) -> None:
-    scenario({"match": {"systemContains": "v2-bad"}, "errorRate": 0.3})
+def test_takes_the_traffic_back_from_a_revision_that_errs(namespace: str) -> None:
+    """30 % of the canary's requests fail. Weight 0 is at every gateway an interval and 1 s after the telling tick."""
+    scenario(errs("v2-bad"))
     first = start(namespace)
-    with Traffic("app", namespace) as traffic:
-        support.apply(deployment("v2-bad"), namespace)
-        ended = wait_for(
-            lambda: get("cld", "app", namespace=namespace)["status"].get("rollouts", [])[1:], 120, "no rollback"
-        )[0]
-    assert ended["outcome"] == "RolledBack"
-    assert ended["reason"] == "ErrorsIncreased"
-    item = get("cld", "app", namespace=namespace)
-    assert item["status"]["stableRevision"] == first
-    assert condition(item, "Promoted")["reason"] == "RolledBack"
-    assert not traffic.failed(besides=[ended["revision"]])
+    untouched = get("clr", first, namespace=namespace)
+    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
+        wait_for(lambda: len(traffic.answers) > 20, 30)
+        before = restarts(record)
+        support.apply(deployment("v2-bad", [{"setWeight": 10}, bake(120, 1000)]), namespace)
+        second = begun(record, first)
+        wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
+        settled = record.config["generation"]
+        wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10, "gateways did not take weight 0 over")
+        enough = len(traffic.answers) + 60
+        wait_for(lambda: len(traffic.answers) > enough, 30)
+        traffic.stop()
+        assert restarts(record) == before
+        status = record.status
+        tick = moment(status["judgement"]["lastTick"]).timestamp()
+        zero = max(record.gateways.taken(settled).values())
+        after = restarts(record)
+    bad = sorted(answer.at for answer in traffic.answers if answer.error)
+    served = [answer for answer in traffic.answers if answer.revision == second]
+    print(
+        f"weight 0 at every gateway {zero - tick:.2f} s after the telling tick, {zero - bad[0]:.2f} s after the first"
+        f" bad answer; {len(bad)} of {len(served)} canary requests failed, of {len(traffic.answers)} in all"
+    )
+    assert zero - tick <= INTERVAL + 1.0
+    ended = status["rollouts"][-1]
+    assert (ended["revision"], ended["outcome"], ended["reason"]) == (second, "RolledBack", "ErrorsIncreased")
+    assert moment(ended["finishedAt"]).timestamp() == pytest.approx(tick, abs=0.01)
+    assert [weight for _, generation, weight in record.weights(second) if generation >= settled] == [0]
+    assert not [answer for answer in traffic.between(zero, math.inf) if answer.revision != first]
+    # Stable is as it was.
+    assert status["stableRevision"] == first
+    assert not traffic.failed(besides=[second])
+    same = get("clr", first, namespace=namespace)
+    assert (same["metadata"]["uid"], same["metadata"]["generation"], same["spec"], same["status"]) == (
+        untouched["metadata"]["uid"], untouched["metadata"]["generation"], untouched["spec"], untouched["status"]
+    )  # fmt: skip
+    assert after == before
+    assert support.condition(record.item, "Promoted")["reason"] == "RolledBack"
+    assert support.condition(record.item, "CanaryHealthy")["reason"] == "ErrorsIncreased"
+    assert len(record.events("RolledBack")) == 1
+
+
+def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
+    """Supersede, abort, retry, paused, promote and new gateway pods in mid-rollout, all under traffic."""
+    scenario()
+    steps: list[dict[str, Any]] = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, bake(2)]
+    first = start(namespace, steps=steps)
+    with Record(namespace) as record, Traffic("app", namespace, rate=20) as traffic:
+        support.apply(deployment("v2", steps), namespace)
+        second = begun(record, first)
+        wait_for(lambda: record.at(1, second), 60, "v2 did not come to its pause")
+        assert record.condition("Promoted")["reason"] == "Paused"
+        assert f"claudeops.dev/promote={second}/1" in record.condition("Promoted")["message"]
+
+        # A newer one supersedes: the canary goes to 0 before the new one gets anything.
+        support.apply(deployment("v3", steps), namespace)
+        third = wait_for(lambda: begun(record, second), 60)
+        wait_for(lambda: record.at(1, third), 60, "v3 did not come to its pause")
+        ended = record.status["rollouts"][-1]
+        assert (ended["revision"], ended["outcome"]) == (second, "Superseded")
+        gone = min(
+            at for at, generation, weight in record.weights(second)[1:] if not weight and _later(record, at, second)
+        )
+        assert gone < min(at for at, _, weight in record.weights(third) if weight)
+
+        # Abort, twice the same: the second one does nothing.
+        annotate(namespace, "abort", f"{third}/1")
+        wait_for(lambda: record.rollout.get("outcome") == "Aborted", 30, "not aborted")
+        wait_for(lambda: record.weights(third)[-1][2] == 0, 30)
+        assert record.condition("Promoted")["reason"] == "Aborted"
+        assert record.status["stableRevision"] == first
+
+        # Retry begins a new attempt; paused holds it, promote or not.
+        annotate(namespace, "retry", f"{third}/1")
+        wait_for(lambda: record.at(1, third) and record.rollout["attempt"] == 2, 60, "no second attempt")
+        kubectl("patch", "cld", "app", "--type=merge", "-p", '{"spec":{"paused":true}}', namespace=namespace)
+        wait_for(lambda: "spec.paused" in record.condition("Promoted")["message"], 30, "paused is not told")
+        annotate(namespace, "promote", f"{third}/1")
+
+        # New gateway pods meanwhile: one more, and then all of a new template.
+        before = set(restarts(record))
+        gateway = '{"spec":{"gateway":{"replicas":3,"resources":{"requests":{"cpu":"60m","memory":"96Mi"}}}}}'
+        kubectl("patch", "cld", "app", "--type=merge", "-p", gateway, namespace=namespace)
+        wait_for(lambda: record.condition("GatewayReady")["status"] == "False", 30, "no new pods")
+        wait_for(
+            lambda: record.condition("GatewayReady")["status"] == "True" and record.status["gateway"]["ready"] == 3,
+            120,
+            "the new pods do not serve",
+        )
+        assert not before & {
+            pod["metadata"]["uid"] for pod in record.pods.alive.values() if "deletionTimestamp" not in pod["metadata"]
+        }
+        assert record.status["step"]["index"] == 1, "spec.paused did not hold"
+        assert record.weights(third)[-1][2] == 2000
+
+        # The promote of before stands: it was never handled.
+        kubectl("patch", "cld", "app", "--type=merge", "-p", '{"spec":{"paused":false}}', namespace=namespace)
+        wait_for(lambda: record.rollout.get("outcome") == "Promoted", 60, "not promoted")
+        wait_for(lambda: traffic.answers[-1].revision == third, 30)
+        traffic.stop()
+        assert record.status["stableRevision"] == third
+        assert [step["index"] for step in record.steps(third, 2)] == [0, 1, 2, 3]
+        told = [reason for reason, _ in record.events("Superseded", "Aborted", "Retried", "Promoted", "RolledBack")]
+    assert told == ["Superseded", "Aborted", "Retried", "Promoted"]
+    assert not traffic.failed()
+    assert {first, second, third} <= set(traffic.by_revision())
+
+
+def _later(record: Record, at: float, revision: str) -> bool:
+    """Whether a time is after this revision's first weight."""
+    return at > min(when for when, _, weight in record.weights(revision) if weight)

@@ -19,9 +19,13 @@ from tests.cluster import support
 
 @dataclass(frozen=True)
 class Answer:
-    """One ended request. `error` is empty for a whole, well-formed answer."""
+    """One ended request; times as of time.time(). `error` is empty for a whole, well-formed answer."""
 
+    began: float
+    answered: float | None
+    """When its status line was there, None where none came."""
     at: float
+    """When it ended."""
     session: str
     stream: bool
     revision: str
@@ -34,7 +38,7 @@ class Answer:
 class Traffic:
     """Sends while entered: `rate` requests a second, each in a conversation of its own, every other one streamed.
 
-    `total` bounds it. No retry of the SDK hides a failure.
+    `total` bounds it. `retries` are the SDK's: without them nothing hides a failure.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Traffic:
     rate: float = 20.0
     total: int = 20_000
     questions: tuple[str, ...] = ("How are you?",)
+    retries: int = 0
     answers: list[Answer] = field(default_factory=list)
     in_flight: int = 0
 
@@ -66,7 +71,10 @@ class Traffic:
 
     async def _run(self) -> None:
         client = anthropic.AsyncAnthropic(
-            base_url=self._env["ANTHROPIC_BASE_URL"], api_key=self._env["ANTHROPIC_API_KEY"], max_retries=0, timeout=60
+            base_url=self._env["ANTHROPIC_BASE_URL"],
+            api_key=self._env["ANTHROPIC_API_KEY"],
+            max_retries=self.retries,
+            timeout=60,
         )
         async with client:
             begun, number, tasks = time.monotonic(), 0, set()
@@ -79,7 +87,7 @@ class Traffic:
             await asyncio.gather(*tasks)
 
     async def _ask(self, client: anthropic.AsyncAnthropic, number: int) -> None:
-        session, stream = uuid.uuid4().hex, bool(number % 2)
+        session, stream, began = uuid.uuid4().hex, bool(number % 2), time.time()
         body: dict[str, Any] = {
             "model": "claude-haiku-5-5",  # the revision's wins
             "max_tokens": 64,
@@ -87,18 +95,19 @@ class Traffic:
             "extra_headers": {"x-claude-session-id": session},
         }
         self.in_flight += 1
+        answered: float | None = None
         headers: Any = {}
         text = error = ""
         try:
             if stream:
                 async with client.messages.with_streaming_response.create(**body, stream=True) as response:
-                    headers = response.headers
+                    headers, answered = response.headers, time.time()
                     events = await response.parse()
                     kinds = [event.type async for event in events]
                 error = "" if kinds[-1:] == ["message_stop"] else f"stream ended with {kinds[-1:]}"
             else:
                 raw = await client.messages.with_raw_response.create(**body)
-                headers = raw.headers
+                headers, answered = raw.headers, time.time()
                 text = "".join(block.text for block in (await _parsed(raw)).content if block.type == "text")
         except anthropic.APIStatusError as failure:
             headers, error = failure.response.headers, f"{failure.status_code} {failure.body!r}"[:200]
@@ -108,14 +117,18 @@ class Traffic:
             self.in_flight -= 1
         self.answers.append(
             Answer(
-                time.time(), session, stream, headers.get("x-claude-revision", ""), headers.get("x-claude-arm", ""),
-                error, text,
+                began, answered, time.time(), session, stream, headers.get("x-claude-revision", ""),
+                headers.get("x-claude-arm", ""), error, text,
             )
         )  # fmt: skip
 
     def since(self, moment: float) -> list[Answer]:
         """What ended after a time (as of time.time())."""
         return [answer for answer in self.answers if answer.at >= moment]
+
+    def between(self, start: float, end: float) -> list[Answer]:
+        """What began between two times."""
+        return [answer for answer in self.answers if start <= answer.began <= end]
 
     def failed(self, *, besides: Iterable[str] = ()) -> list[Answer]:
         """Failures, those of some revisions left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_operator.api.resources import EvalGate
@@ -127,6 +127,7 @@ def test_a_rejected_request() -> None:
 MARKS = st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from("+-?")), min_size=1, max_size=30)
 
 
+@settings(max_examples=50)
 @given(MARKS, st.floats(0, 1), st.floats(0, 1))
 def test_knowing_what_was_refused_never_turns_a_verdict_round(
     marks: list[tuple[str, str]], floor: float, margin: float
@@ -140,6 +141,7 @@ def test_knowing_what_was_refused_never_turns_a_verdict_round(
             assert judge(ours, theirs.replace("?", known), gate).phase == phase
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("+-"), st.sampled_from("+-")), min_size=1, max_size=30), st.data())
 def test_one_more_good_answer_never_harms(marks: list[tuple[str, str]], data: st.DataObject) -> None:
     ours, theirs = ("".join(side) for side in zip(*marks, strict=True))
@@ -149,6 +151,7 @@ def test_one_more_good_answer_never_harms(marks: list[tuple[str, str]], data: st
         assert judge(better, theirs).phase == "Passed"
 
 
+@settings(max_examples=30)
 @given(st.text("+-", min_size=1, max_size=40))
 def test_the_same_answers_are_never_worse(marks: str) -> None:
     assert judge(marks, marks, EvalGate(passRate=0, margin=0)).phase == "Passed"

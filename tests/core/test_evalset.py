@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_operator.api.resources import EvalSetSpec
@@ -153,6 +153,7 @@ def test_a_regular_expression_is_not_tried_on_an_endless_answer() -> None:
     assert grade(item, "a" * (LONGEST_SEARCHED + 1), None).startswith("regex: a (an answer of over 100,000")
 
 
+@settings(max_examples=50)
 @given(st.text(), st.text())
 def test_checks_imply_each_other(value: str, text: str) -> None:
     def holds(kind: Any) -> bool:

@@ -24,29 +24,45 @@ WORDS = st.sampled_from(
      "schema", "ephemeral", "ttl", "1h", "cache_control", "input_schema", "object", "mcp_toolset", "mcp_server_name",
      "url", "https://a", "source", "base64", "image", "document", "budget_tokens", "properties", "json_schema", ""]
 )  # fmt: skip
-LEAVES = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False), WORDS)
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False), WORDS
+)
 VALUES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=4)),
     max_leaves=12,
 )
 BLOCKS = st.fixed_dictionaries({"type": WORDS}, optional={"text": WORDS, "cache_control": VALUES, "source": VALUES})
-LIKELY = {
-    "system": st.one_of(VALUES, st.lists(BLOCKS, max_size=3)),
-    "messages": st.lists(
-        st.fixed_dictionaries({"role": WORDS, "content": st.one_of(WORDS, st.lists(BLOCKS, max_size=3), VALUES)}),
-        max_size=3,
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "user", "assistant", "system"]), "content": WORDS | st.lists(BLOCKS) | VALUES}
     ),
-    "tools": st.lists(st.fixed_dictionaries({"name": WORDS}, optional={"type": WORDS, "input_schema": VALUES})),
+    min_size=1,
+    max_size=3,
+)
+TOOLS = st.lists(st.fixed_dictionaries({"name": WORDS, "input_schema": st.just({"type": "object"}) | VALUES}))
+OF_TYPE = {
+    str: WORDS,
+    int: st.integers(0, 2000),
+    bool: st.booleans(),
+    float: st.floats(0, 1),
+    list: st.lists(VALUES, max_size=3),
+    dict: st.dictionaries(WORDS, VALUES, max_size=4),
 }
-FIELDS = st.fixed_dictionaries({}, optional={name: LIKELY.get(name, VALUES) for name in _TYPES if name != "model"})
+LIKELY = {
+    name: st.one_of(*(OF_TYPE[kind] for kind in kinds)) if name != "model" else st.just("claude-haiku-4-5")
+    for name, (kinds, _) in _TYPES.items()
+} | {"messages": MESSAGES, "tools": TOOLS, "system": st.lists(BLOCKS, max_size=3) | WORDS}
+FIELDS = st.lists(
+    st.sampled_from(sorted(LIKELY)).flatmap(lambda name: st.tuples(st.just(name), LIKELY[name] | VALUES)), max_size=3
+).map(dict)
 
 
 @settings(max_examples=150)
-@given(FIELDS, st.sampled_from([VERSION, OLD_VERSION]), st.sampled_from(["claude-haiku-5-5", "claude-haiku-4-5"]))
-def test_any_body_is_answered_or_refused(fields: dict[str, Any], version: str, model: str) -> None:
+@given(FIELDS, st.sampled_from([VERSION, OLD_VERSION]))
+def test_any_body_is_answered_or_refused(fields: dict[str, Any], version: str) -> None:
     simulator = Simulator(compile_scenario(parse("{}"), None), clock=lambda: 1_795_500_000.0)
-    body = json.dumps(message(model=model) | fields).encode()
+    body = json.dumps(message() | fields).encode()
     betas = ["mcp-client-2025-11-20", "context-management-2025-06-27", "compact-2026-01-12"]
     try:
         turn = simulator.begin(read(body, version, betas))

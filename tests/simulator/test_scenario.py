@@ -51,24 +51,27 @@ def test_a_rule_gives_what_differs_from_the_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "system", "label"),
+    ("model", "system", "question", "label"),
     [
-        ("claude-opus-5-5", SYSTEM, "both"),
-        ("claude-opus-5-5", "v3", "opus"),
-        ("claude-haiku-5-5", SYSTEM, "hash"),
-        ("claude-haiku-5-5", SYSTEM + " ", "defaults"),
+        ("claude-opus-5-5", SYSTEM, "Where?", "both"),
+        ("claude-opus-5-5", "v3", "Where?", "opus"),
+        ("claude-haiku-5-5", SYSTEM, "Where?", "hash"),
+        ("claude-haiku-5-5", SYSTEM + " ", "Where?", "defaults"),
+        ("claude-haiku-5-5", SYSTEM, "Where is my card?", "card"),
     ],
 )
-def test_the_first_rule_that_matches_counts(model: str, system: str, label: str) -> None:
+def test_the_first_rule_that_matches_counts(model: str, system: str, question: str, label: str) -> None:
     scenario = compiled(
         f"""
         rules:
         - {{name: both, match: {{model: claude-opus-5-5, systemContains: v4}}}}
         - {{name: opus, match: {{model: claude-opus-*}}}}
+        - {{name: card, match: {{systemContains: v4, questionContains: card}}}}
         - {{name: hash, match: {{systemHash: {HASH[:8]!r}}}}}
         """
     )
-    assert scenario.profile(model, system, hashlib.sha256(system.encode()).hexdigest()).label == label
+    digest = hashlib.sha256(system.encode()).hexdigest()
+    assert scenario.profile(model, system, digest, question).label == label
 
 
 def test_nothing_is_a_scenario() -> None:

@@ -99,7 +99,7 @@ def _eval_passed(draft: Draft) -> Said:
     rollout, spec = draft.status.rollout, draft.obs.spec
     if rollout is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "no revision was on trial yet")
-    if rollout.eval_run is None:
+    if rollout.eval_run is None or (spec is not None and spec.evals is None):
         if spec is not None and spec.evals is not None:
             return Said(
                 "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
@@ -159,7 +159,8 @@ def _promoted(draft: Draft) -> Said:
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = f"{rollout.revision}/{rollout.attempt}"
-            again = f"kubectl annotate --overwrite cld {draft.obs.name} claudeops.dev/retry={trial}"
+            where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
+            again = f"{where} claudeops.dev/retry={trial}"
             return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
         case "Superseded" | "Rejected":
             return Said("Unknown", Reason.PROGRESSING, rollout.message)

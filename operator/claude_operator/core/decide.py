@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 from claude_operator.api.base import seconds
-from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
 from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
 from claude_operator.core import names, render
 from claude_operator.core.actions import Decision, RevisionState
@@ -76,7 +76,7 @@ def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
     if rollout is None or not canary_weight(status):
         return None
     last = status.judgement.last_tick if status.judgement else None
-    if last is None:
+    if last is None or last > now:  # the clock of an operator that ran before may have been ahead
         return 0.0
     return max(seconds(rollout.plan.analysis.interval) - (now - last).total_seconds(), 0.0)
 
@@ -95,8 +95,8 @@ def _finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     """The status with all that only tells: conditions, traffic, model, gateway."""
     obs, status = draft.obs, draft.status
     models = _models(draft)
-    weight = canary_weight(status) / 100
-    shares = [(status.stable_revision, 100 - weight), (status.canary_revision, weight)]
+    weight = canary_weight(status)
+    shares = [(status.stable_revision, (BASIS_POINTS - weight) / 100), (status.canary_revision, weight / 100)]
     main = next(iter(models), None)
     fields = {
         "observed_generation": obs.generation,

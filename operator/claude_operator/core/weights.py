@@ -42,7 +42,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     else:
         return None
     wanted = msgspec.structs.replace(
-        base, arms=_arms(obs, status), settled=_settled(status), generation=live.generation if live else 1
+        base, arms=_arms(obs, status), settled=_settled(status), generation=live.generation if live else _first(obs)
     )
     if live is None or wanted == live:
         return wanted
@@ -56,6 +56,14 @@ def rendered_size(obs: Observation, candidate: Mapping[str, Any], stable: str | 
         return len(msgspec.json.encode(arm(revision, "stable", 0))) if revision else 0
 
     return size(candidate), size(obs.revisions.get(stable) if stable else None)
+
+
+def _first(obs: Observation) -> int:
+    """The generation of a document where none is live: 1, or above that of one that was deleted and is still served."""
+    known = [pod.generation or 0 for pod in obs.gateway.pods]
+    if obs.status.gateway is not None:
+        known.append(obs.status.gateway.config_generation)
+    return max(known, default=0) + 1
 
 
 def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
@@ -73,6 +81,8 @@ def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
             arms.append(arm(obs.revisions[name], role, share))
         elif name in live:  # its object was deleted by hand: what serves goes on serving
             arms.append(msgspec.structs.replace(live[name], role=role, weight=share))
+    if len(arms) == 1 and arms[0].role == "stable":  # nothing is known of the canary: stable answers all
+        arms = [msgspec.structs.replace(arms[0], weight=wire.BASIS_POINTS)]
     return arms if sum(one.weight for one in arms) == wire.BASIS_POINTS else []
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names, render
 from claude_operator.core.actions import Decision
@@ -38,12 +39,12 @@ class Actor:
         meanwhile, and the pass is void. What fails besides is logged and tried again.
         """
         owner = seen.observation.owner
-        for body in decision.creations:
-            await self._create(body)
         if decision.backward:
             await self._config(seen, decision)
             await self._status(owner, seen.observation.status, decision.status)
         else:
+            for body in decision.creations:
+                await self._create(owner, body)
             await self._status(owner, seen.observation.status, decision.status)
             await self._config(seen, decision)
         self._told(owner, decision)
@@ -52,13 +53,21 @@ class Actor:
         known = [delay for delay in (again, decision.requeue) if delay is not None]
         return min(known) if known else None
 
-    async def _create(self, body: Mapping[str, Any]) -> None:
-        """Create what never changes; where it is there, it is as wanted."""
+    async def _create(self, owner: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+        """Create what never changes; where it is there and ours, it is as wanted."""
+        resource, metadata = BY_KIND[body["kind"]], body["metadata"]
         try:
-            await self._kube.create(BY_KIND[body["kind"]], dict(body))
+            await self._kube.create(resource, dict(body))
+            return
         except KubeError as error:
             if not error.conflict:
                 raise
+        live = await self._kube.get(resource, metadata["name"], metadata["namespace"])
+        if live is not None and not names.is_controlled_by(live, owner["metadata"]["uid"]):
+            # No conflict that another look would end: what an owner of the same name left, or a person made.
+            said = f"{resource.kind} {metadata['name']} exists and belongs to something else: remove that object"
+            await self._recorder.emit(owner, type="Warning", reason=Reason.NAME_TAKEN, note=said, action="Create")
+            raise KubeError(0, Reason.NAME_TAKEN, said)
 
     async def _status(self, owner: Mapping[str, Any], before: DeploymentStatus, after: DeploymentStatus) -> None:
         """Apply the status where it differs, fenced by the resourceVersion that was read."""
@@ -94,7 +103,8 @@ class Actor:
     async def _besides(self, owner: Mapping[str, Any], decision: Decision) -> float | None:
         """Children, the history and the revisions' own status: none of it may keep traffic from being taken back."""
         namespace = owner["metadata"]["namespace"]
-        jobs = [self._children.ensure(owner, decision.children)] if decision.children else []
+        jobs = [self._create(owner, body) for body in decision.creations if decision.backward]
+        jobs += [self._children.ensure(owner, decision.children)] if decision.children else []
         jobs += [self._revision_status(namespace, one.name, one.state, one.eval) for one in decision.revision_states]
         jobs += [self._delete(body) for body in decision.deletions]
         results = await asyncio.gather(*jobs, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 import random
@@ -12,12 +13,18 @@ from typing import Any
 
 from claude_operator.core import render
 from claude_operator.kube.client import Kube, KubeError
-from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
+from claude_operator.kube.resources import (
+    CLAUDE_DEPLOYMENTS,
+    CLAUDE_EVAL_RUNS,
+    CLAUDE_EVAL_SETS,
+    CLAUDE_MODELS,
+    CLAUDE_REVISIONS,
+)
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
-from claude_operator.shell.handlers import Changes, Watches, make_registry
+from claude_operator.shell.handlers import Changes, Watches, WatchesEnded, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.lease import Lease
 from claude_operator.shell.log import fields
@@ -32,6 +39,8 @@ __all__ = ["App", "Settings"]
 
 _log = logging.getLogger(__name__)
 
+_KINDS = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS)
+_NONE = "claudeops.dev/deployment,!claudeops.dev/deployment"  # a selector that no object meets
 _RELIST = 300.0  # seconds between two passes over everything, whatever the watches say
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _STUCK = 90.0  # seconds without a move of the queue after which the probe fails; longer than the longest pass
@@ -64,7 +73,7 @@ class App:
         self._known: set[Key] = set()
 
     def stop(self) -> None:
-        """End as soon as the writes under way are done."""
+        """End now; passes are cut wherever they are, which their order of writes allows."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -81,40 +90,42 @@ class App:
             )
             await self._until_served(kube)
             self._started = True
-            if await self._unless_stopped(lease.acquire()):
-                self._metrics.leader.set(1)
-                try:
+            try:
+                if await self._unless_stopped(lease.acquire()):
+                    self._metrics.leader.set(1)
                     await self._lead(kube, lease)
-                finally:
-                    self._metrics.leader.set(0)
-                    await lease.release()
+            finally:
+                self._metrics.leader.set(0)
+                await lease.release()  # even where we never led: a write that was cut short may have taken it
 
     async def _until_served(self, kube: Kube) -> None:
-        """Wait until the API server serves our kinds: kopf would wait for them without a word."""
-        told = False
-        while not self._stopping.is_set():
-            try:
-                await kube.list(CLAUDE_DEPLOYMENTS)
-            except KubeError as error:
-                if not told:
-                    _log.warning("the kinds of claudeops.dev are not served yet", extra=fields(error=str(error)))
-                told = True
-                await self._unless_stopped(asyncio.sleep(_RETRY))
-            else:
-                return
+        """Wait until the API server serves all our kinds: kopf would go without one for ever, and not say a word."""
+        told = ""
+        for resource in _KINDS:
+            while not self._stopping.is_set():
+                try:
+                    await kube.list(resource, label_selector=_NONE)
+                    break
+                except KubeError as error:
+                    said = f"{resource.kind}: {error}"
+                    if said != told:
+                        _log.warning("the kinds of claudeops.dev cannot be listed yet", extra=fields(error=said))
+                    told = said
+                    await self._unless_stopped(asyncio.sleep(_RETRY))
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Await `work`; False where the process was told to end first."""
         task = asyncio.create_task(work)
         stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if task.done():
+        try:
+            done, _ = await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            stop.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+        if task in done:
             task.result()
-            return True
-        task.cancel()
-        await asyncio.wait({task})
-        return False
+        return task in done
 
     async def _lead(self, kube: Kube, lease: Lease) -> None:
         models = ModelBook(kube, self._now)
@@ -166,7 +177,7 @@ class App:
         loop = asyncio.get_running_loop()
 
         def safely(function: Callable[..., object], *arguments: object) -> None:
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
                 loop.call_soon_threadsafe(function, *arguments)
 
         def child_changed(key: Key) -> None:
@@ -214,14 +225,15 @@ class App:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
         while True:
             self._models_changed.clear()
-            pause = _MODELS
+            pause, before = _MODELS, models.models()
             try:
-                if await models.refresh():
-                    for key in self._known:
-                        queue.add(key)
+                await models.refresh()
             except KubeError as error:
                 _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
                 pause = _RETRY
+            if models.models() != before:
+                for key in self._known:
+                    queue.add(key)
             try:
                 async with asyncio.timeout(pause):
                     await self._models_changed.wait()
@@ -232,7 +244,7 @@ class App:
     async def _watch_the_watches(self, watches: Watches) -> None:
         while watches.alive:  # noqa: ASYNC110  # a thread has no event to wait for
             await asyncio.sleep(1.0)
-        raise RuntimeError(f"kopf has ended: {watches.error!r}")
+        raise WatchesEnded(f"kopf has ended: {watches.error!r}")
 
     def _stuck(self) -> str | None:
         """What the liveness probe says where nothing moves."""

@@ -62,6 +62,10 @@ class Children:
             self._free.add(uid)
         return problems
 
+    def doubt(self, owner: Mapping[str, Any]) -> None:
+        """An object of a child's name was seen that this owner does not control: `taken` looks again."""
+        self._free.discard(owner["metadata"]["uid"])
+
     async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object]) -> None:
         """Make the children as wanted; raises `KubeError` for the first that cannot be."""
         uid, name, namespace = (owner["metadata"][key] for key in ("uid", "name", "namespace"))

@@ -13,6 +13,7 @@ import uuid
 from claude_operator.core.render import Site
 from claude_operator.kube.client import KubeError
 from claude_operator.shell.app import App, Settings
+from claude_operator.shell.handlers import WatchesEnded
 from claude_operator.shell.lease import LeaseLost
 from claude_operator.shell.log import FORMATS, configure
 from claude_operator.shell.server import HEALTH_PORT
@@ -48,13 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work until SIGTERM or SIGINT. 0 after that, 1 where the Lease was lost or it cannot start."""
+    """Work until SIGTERM or SIGINT. 0 after that, 1 where the Lease was lost, the watches ended, or it cannot start."""
     try:
         configure(args.log_format, level=args.log_level)
     except ValueError as error:
         raise SystemExit(f"claude-operator operator: {error}") from None
     if not args.image:
         raise SystemExit("claude-operator operator: which image do gateways run? Write --image, or set OPERATOR_IMAGE")
+    if args.workers < 1:
+        raise SystemExit(f"claude-operator operator: {args.workers} workers do nothing: write --workers 1 or more")
     settings = Settings(
         site=Site(args.image, args.image_pull_policy),
         namespace=args.namespace,
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         asyncio.run(_serve(settings))
-    except (LeaseLost, KubeError, OSError) as error:
+    except (LeaseLost, WatchesEnded, KubeError, OSError) as error:
         _log.error("the operator ends: %s", error)
         return 1
     return 0

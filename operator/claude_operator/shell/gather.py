@@ -40,6 +40,8 @@ __all__ = ["Gatherer", "Seen"]
 
 _log = logging.getLogger(__name__)
 
+_ANNOUNCED = 8  # ticks whose status may still turn out to have been stored
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -65,6 +67,8 @@ class Gatherer:
         self._kube, self._scraper, self._children = kube, scraper, children
         self._models, self._now = models, now
         self._memories: dict[str, Memory] = {}
+        self._announced: dict[str, dict[str, Memory]] = {}
+        """By UID and tick: the memory that holds once a status with this `lastTick` is seen to be stored."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted."""
@@ -72,7 +76,8 @@ class Gatherer:
         if owner is None or owner["metadata"].get("deletionTimestamp"):
             return None
         uid = owner["metadata"]["uid"]
-        status = DeploymentStatus.model_validate(owner.get("status") or {})
+        status = _status(owner)
+        self._catch_up(uid, status)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         references, revisions, runs, config_map, (view, readings), taken = await asyncio.gather(
@@ -84,6 +89,9 @@ class Gatherer:
             self._children.taken(owner),
         )
         ours = config_map is not None and names.is_controlled_by(config_map, uid)
+        if config_map is not None and not ours and not taken:
+            self._children.doubt(owner)
+            taken = await self._children.taken(owner)
         now = self._now()
         increments, memory = self._evidence(uid, status, readings, now)
         problems = [*taken, *invalid, *references.problems]
@@ -96,9 +104,7 @@ class Gatherer:
             prompts=references.prompts,
             revisions=_by_name(revisions, uid),
             eval_set=references.eval_set,
-            eval_runs={
-                name: EvalRunStatus.model_validate(run.get("status") or {}) for name, run in _by_name(runs, uid).items()
-            },
+            eval_runs={name: _run_status(run) for name, run in _by_name(runs, uid).items()},
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
             increments=increments,
@@ -107,13 +113,31 @@ class Gatherer:
         version = config_map["metadata"]["resourceVersion"] if config_map and ours else None
         return Seen(observation, version, memory)
 
+    def announce(self, seen: Seen, status: DeploymentStatus) -> None:
+        """Before the writes: `status` tells the increments of this pass, should it be stored whatever else fails."""
+        tick = _tick(status)
+        if seen.observation.increments is not None and tick is not None:
+            uid = seen.observation.owner["metadata"]["uid"]
+            announced = {**self._announced.get(uid, {}), tick: seen.memory}
+            self._announced[uid] = dict(list(announced.items())[-_ANNOUNCED:])
+
     def remember(self, seen: Seen) -> None:
         """The writes of this pass are done: its increments count as told."""
-        self._memories[seen.observation.owner["metadata"]["uid"]] = seen.memory
+        uid = seen.observation.owner["metadata"]["uid"]
+        self._memories[uid] = seen.memory
+        self._announced.pop(uid, None)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
+        self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
+
+    def _catch_up(self, uid: str, status: DeploymentStatus) -> None:
+        """A pass that failed, or whose answer was lost, may have stored its status: then its increments are told."""
+        memory = self._announced.get(uid, {}).get(_tick(status) or "")
+        if memory is not None:
+            self._memories[uid] = memory
+            self._announced.pop(uid)
 
     def _evidence(
         self, uid: str, status: DeploymentStatus, readings: list[PodReading], now: dt.datetime
@@ -164,6 +188,37 @@ def _parse(owner: Object) -> tuple[DeploymentSpec | None, list[Problem]]:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(["spec", *map(str, first["loc"])])
         return None, [Problem(Reason.INVALID_SPEC, f"{place}: {first['msg']}")]
+
+
+def _status(owner: Object) -> DeploymentStatus:
+    """The status as stored. One that cannot be read counts as lost, whole: half of it could give traffic unwatched."""
+    try:
+        return DeploymentStatus.model_validate(owner.get("status") or {})
+    except ValidationError as error:
+        _unreadable(owner, error)
+        return DeploymentStatus()
+
+
+def _run_status(run: Object) -> EvalRunStatus:
+    """The status of a run; one that cannot be read gates as one that has not ended."""
+    try:
+        return EvalRunStatus.model_validate(run.get("status") or {})
+    except ValidationError as error:
+        _unreadable(run, error)
+        return EvalRunStatus()
+
+
+def _unreadable(one: Object, error: ValidationError) -> None:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(["status", *map(str, first["loc"])])
+    metadata = {key: one["metadata"][key] for key in ("namespace", "name")}
+    _log.error("a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=f"{place}: {first['msg']}"))
+
+
+def _tick(status: DeploymentStatus) -> str | None:
+    """When evidence was last told, as it is stored."""
+    told = status.judgement.model_dump(include={"last_tick"}, mode="json") if status.judgement else {}
+    return told.get("last_tick")
 
 
 def _by_name(objects: list[Object], uid: str) -> dict[str, Object]:

@@ -25,7 +25,7 @@ from claude_operator.kube.resources import (
 )
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
 
-__all__ = ["Changes", "Watches", "make_registry"]
+__all__ = ["Changes", "Watches", "WatchesEnded", "make_registry"]
 
 _OURS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
 _SILENCE = 70.0  # seconds without a line after which a watch is begun anew; bookmarks come every minute
@@ -123,6 +123,10 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     on(DEPLOYMENTS, unlisted(changes.child), labels=_OURS)
     on(JOBS, unlisted(changes.owned), labels=_OURS)
     return registry
+
+
+class WatchesEnded(Exception):  # noqa: N818
+    """kopf has stopped watching though nobody told it to."""
 
 
 class Watches:

@@ -35,6 +35,7 @@ class DeploymentLoop:
         if seen is None:
             return None
         decision = decide(seen.observation, self._site)
+        self._gatherer.announce(seen, decision.status)
         after = await self._actor.act(seen, decision)
         self._gatherer.remember(seen)
         return after

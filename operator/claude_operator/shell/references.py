@@ -48,10 +48,13 @@ async def _secrets(kube: Kube, namespace: str, spec: DeploymentSpec) -> list[Pro
     found = await _all(kube, SECRETS, namespace, {reference.name for _, reference in wanted})
     problems = []
     for where, reference in wanted:
-        remedy = f"kubectl -n {namespace} create secret generic {reference.name} --from-literal={reference.key}=..."
-        lack = _lack(found[reference.name], "Secret", reference)
+        name, key = reference.name, reference.key
+        remedy = f"create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=..."
+        if found[name] is not None:
+            remedy = f"""add it: kubectl -n {namespace} patch secret {name} -p '{{"stringData": {{"{key}": "..."}}}}'"""
+        lack = _lack(found[name], "Secret", reference)
         if lack:
-            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{where}: {lack}; create it: {remedy}"))
+            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{where}: {lack}; {remedy}"))
     return problems
 
 
@@ -65,9 +68,11 @@ async def _prompts(
         data = (found[name] or {}).get("data") or {}
         if not data.get(key):
             lack = _lack(found[name], "ConfigMap", KeyRef(name=name, key=key))
-            remedy = f"kubectl -n {namespace} create configmap {name} --from-file={key}"
+            remedy = f"create it: kubectl -n {namespace} create configmap {name} --from-file={key}"
+            if found[name] is not None:
+                remedy = f"write it: kubectl -n {namespace} edit configmap {name}"
             said = lack or f"key {key} of ConfigMap {name} is empty"
-            problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {said}; create it: {remedy}"))
+            problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {said}; {remedy}"))
         else:
             texts[name, key] = data[key]
     return texts, problems

@@ -44,7 +44,9 @@ class Scraper:
         return await asyncio.gather(*map(self._pod, pods))
 
     async def _pod(self, pod: Mapping[str, Any]) -> PodReading:
-        address = (pod.get("status") or {}).get("podIP")
+        status = pod.get("status") or {}
+        ended = status.get("phase") in ("Succeeded", "Failed")  # its address may be another pod's by now
+        address = None if ended else status.get("podIP")
         ready = is_ready(pod)
         evidence = await self._evidence(address) if address else None
         if evidence is None and ready:
@@ -56,12 +58,23 @@ class Scraper:
             raise RuntimeError("the scraper is not entered")
         host = f"[{address}]" if ":" in address else address
         try:
-            async with self._session.get(f"http://{host}:{ADMIN_PORT}/-/evidence") as response:
+            url = f"http://{host}:{ADMIN_PORT}/-/evidence"
+            async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:
                     return None
-                return parse_evidence(await response.content.read(_LARGEST))
+                return parse_evidence(await _whole(response.content))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """A document to its end, however it is cut into packets; raises `ValueError` for one that is too large."""
+    data = bytearray()
+    async for part in content.iter_any():
+        data += part
+        if len(data) > _LARGEST:
+            raise ValueError(f"evidence: more than {_LARGEST} bytes")
+    return bytes(data)
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

@@ -31,13 +31,14 @@ class Profile:
     break_stream_rate: float = 0.0
     accuracy: float = 1.0
 
-    def matches(self, model: str, system: str, system_hash: str) -> bool:
-        """Whether a request with this model id, system prompt and its SHA-256 is meant."""
+    def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
+        """Whether a request with this model id, system prompt, its SHA-256, and question is meant."""
         match = self.match
         return (
             (match.model is None or fnmatch.fnmatchcase(model, match.model))
             and (match.system_contains is None or match.system_contains in system)
             and (match.system_hash is None or system_hash.startswith(match.system_hash))
+            and (match.question_contains is None or match.question_contains in question)
         )
 
 
@@ -52,9 +53,9 @@ class Compiled:
     distinct: tuple[str, ...]
     profiles: tuple[Profile, ...]
 
-    def profile(self, model: str, system: str, system_hash: str) -> Profile:
+    def profile(self, model: str, system: str, system_hash: str, question: str) -> Profile:
         """The first profile that matches."""
-        return next(profile for profile in self.profiles if profile.matches(model, system, system_hash))
+        return next(profile for profile in self.profiles if profile.matches(model, system, system_hash, question))
 
 
 def compile_scenario(

@@ -53,6 +53,7 @@ class Match(ApiModel):
     model: Annotated[str, Field(min_length=1)] | None = None
     system_contains: Annotated[str, Field(min_length=1)] | None = None
     system_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    question_contains: Annotated[str, Field(min_length=1)] | None = None
 
 
 ALL = Match()

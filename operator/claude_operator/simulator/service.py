@@ -79,7 +79,7 @@ class Simulator:
         model = self.check(request)
         scenario = self.scenario
         system_hash = request.system_hash
-        profile = scenario.profile(model.id, request.system, system_hash)
+        profile = scenario.profile(model.id, request.system, system_hash, request.question)
         number = self._numbers[profile.label]
         self._numbers[profile.label] += 1
         self.stats.request(profile.label, model.id)

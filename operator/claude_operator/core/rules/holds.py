@@ -71,6 +71,19 @@ def _no_traffic(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.NO_TRAFFIC, "holds: the gateways have had no requests of late, so there is nothing to judge by")
 
 
+def _silent(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A pod that answers again may still have something to tell, which the next reading brings."""
+    judgement = draft.status.judgement
+    if judgement is None or not canary_weight(draft.status):
+        return None
+    if judgement.unreachable:
+        who = ", ".join(judgement.unreachable[:3])
+        return Hold(Reason.METRICS_UNREACHABLE, f"holds: at the last reading there was no answer from {who}")
+    if judgement.verdict == "Error":
+        return Hold(Reason.METRICS_UNREACHABLE, f"holds: {judgement.message}")
+    return None
+
+
 def _overloaded(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     judgement = draft.status.judgement
     if judgement is None or not judgement.overloaded:
@@ -82,8 +95,8 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if step.pause is None or step.pause.duration is not None:
         return None
     go = f"{draft.status.canary_revision}/{present.index}"
-    command = f"kubectl annotate --overwrite cld {draft.obs.name} claudeops.dev/promote={go}"
-    return Hold(Reason.PAUSED, f"waits for a person: {command}")
+    where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
+    return Hold(Reason.PAUSED, f"waits for a person: {where} claudeops.dev/promote={go}")
 
 
 def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
@@ -116,6 +129,7 @@ def _requests(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
+    _silent,
     _no_traffic,
     _overloaded,
     _person,

@@ -36,6 +36,9 @@ def abort(draft: Draft) -> Draft:
     if value is None:
         return draft
     rollout = active(draft.status)
+    ended = draft.status.rollout
+    if ended and ended.outcome == "Aborted" and value == f"{ended.revision}/{ended.attempt}":
+        return draft.handle(mark(ABORT, value))  # done, but a status write that told so was lost
     if rollout is None:
         return ignore(draft, ABORT, value, "no rollout is under way")
     if value != f"{rollout.revision}/{rollout.attempt}":

@@ -18,7 +18,9 @@ def recover(draft: Draft) -> Draft:
     settled = config.settled
     stable = config.arm("stable")
     if draft.status.stable_revision is None and stable is not None:
-        draft = _status_was_lost(draft, stable.revision, settled)
+        draft = draft.set(stable_revision=stable.revision)
+    if settled is not None and draft.status.rollout is None and not draft.status.rollouts:
+        draft = _status_was_lost(draft, settled)
     rollout = active(draft.status)
     if settled is None or rollout is None or (settled.revision, settled.attempt) != (rollout.revision, rollout.attempt):
         return draft
@@ -26,10 +28,7 @@ def recover(draft: Draft) -> Draft:
     return ended.tell(Reason(settled.outcome), settled.message, warning=settled.outcome != "Promoted")
 
 
-def _status_was_lost(draft: Draft, stable: str, settled: Settled | None) -> Draft:
-    draft = draft.set(stable_revision=stable)
-    if settled is None or draft.status.rollouts:
-        return draft
+def _status_was_lost(draft: Draft, settled: Settled) -> Draft:
     outcome = _outcome(settled)
     known = {"revision": settled.revision, "attempt": settled.attempt, "outcome": outcome}
     said = {"reason": settled.reason, "message": settled.message}

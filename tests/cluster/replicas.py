@@ -1,0 +1,73 @@
+"""The operator's two replicas: which of them leads, and how to kill a container without a chance to say goodbye."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.support import SYSTEM, Operator, get, kubectl, wait_for
+
+LEASE = "claude-operator"
+
+
+def both_ready(operator: Operator) -> str:
+    """Wait for two fresh replicas of which one leads; returns the leader's pod.
+
+    One whose container was killed before is replaced: the kubelet would wait ever longer before it starts it again.
+    """
+    for pod in operator.pods():
+        if any(one["restartCount"] for one in pod["status"].get("containerStatuses", [])):
+            kubectl("delete", "pod", pod["metadata"]["name"], "--wait=true", "--timeout=60s", namespace=SYSTEM)
+    return wait_for(lambda: _leader_of_two(operator), 90, "there are no two operator replicas")
+
+
+def _leader_of_two(operator: Operator) -> str:
+    pods = [pod for pod in operator.pods() if "deletionTimestamp" not in pod["metadata"]]
+    ready = {pod["metadata"]["name"] for pod in pods if all(s["ready"] for s in pod["status"]["containerStatuses"])}
+    holder = leader()
+    return holder if len(pods) == len(ready) == 2 and holder in ready else ""
+
+
+def leader() -> str:
+    """The pod that holds the Lease, empty where none does."""
+    holder: str = get("lease", LEASE, namespace=SYSTEM)["spec"].get("holderIdentity") or ""
+    return holder.rpartition("_")[0]
+
+
+def holder() -> str:
+    """The identity that holds the Lease: the pod and the process."""
+    return str(get("lease", LEASE, namespace=SYSTEM)["spec"].get("holderIdentity") or "")
+
+
+def kill(pod: dict[str, Any]) -> float:
+    """SIGKILL to every process of a pod's only container; returns when, as of time.time().
+
+    They are found by the container's id, which names their cgroup.
+    """
+    [status] = pod["status"]["containerStatuses"]
+    container = status["containerID"].rpartition("/")[2]
+    assert len(container) == 64
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*") if container in _cgroup(path)]
+    assert pids, f"no process of container {container} is on this machine"
+    at = time.time()
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it went with the first one
+            os.kill(pid, signal.SIGKILL)
+    return at
+
+
+def kill_leader(operator: Operator) -> float:
+    """`kill -9` of the replica that leads."""
+    name = leader()
+    return kill(next(pod for pod in operator.pods() if pod["metadata"]["name"] == name))
+
+
+def _cgroup(process: Path) -> str:
+    try:
+        return (process / "cgroup").read_text()
+    except OSError:  # it has ended
+        return ""

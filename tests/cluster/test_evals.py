@@ -1,0 +1,215 @@
+"""The gate: what passes serves, what fails never gets a request, and what cannot be asked is no failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.cluster import apps
+from tests.cluster.apps import Object, deployment, secret
+from tests.cluster.support import condition, find, get, kubectl, wait_for
+from tests.cluster.traffic import Traffic
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+# The simulator answers with the fitting word of those that the prompt lists.
+GOOD = "Answer with one word: billing, delivery, returns or other."
+SAME = f"Be brief. {GOOD}"
+WORSE = "Answer with one word: good, bad or neutral."
+ITEMS = {
+    "charged-twice": ("I was charged twice for the same order.", "billing"),
+    "where-is-it": ("Where is my parcel? It should have come on Monday.", "delivery"),
+    "too-small": ("The jacket is too small, how do I send it back?", "returns"),
+}
+
+
+def eval_set(**gate: Any) -> Object:
+    tests = [
+        {"id": name, "input": question, "assert": [{"type": "equals", "value": answer}]}
+        for name, (question, answer) in ITEMS.items()
+    ]
+    return {
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "kind": "ClaudeEvalSet",
+        "metadata": {"name": "questions"},
+        "spec": {"tests": tests, "gate": gate or {"passRate": 0.9}},
+    }
+
+
+def gated(prompt: str, *, required: bool = True, **spec: Any) -> Object:
+    return deployment(prompt, evals={"setRef": {"name": "questions"}, "required": required}, **spec)
+
+
+def runs(namespace: str) -> dict[str, Object]:
+    return {one["metadata"]["name"]: one for one in get("cer", namespace=namespace)}
+
+
+def phases(namespace: str) -> list[str]:
+    return sorted(one.get("status", {}).get("phase", "") for one in runs(namespace).values())
+
+
+def jobs(namespace: str) -> set[str]:
+    return {one["metadata"]["uid"] for one in get("jobs", namespace=namespace)}
+
+
+@pytest.fixture(scope="module")
+def serving(operator: object) -> Iterator[tuple[str, str]]:
+    """(namespace, revision) of a ClaudeDeployment `app` whose first revision has passed its gate."""
+    with apps.space("evals") as namespace:
+        apps.apply(secret(), namespace)
+        apps.apply(eval_set(), namespace)
+        apps.apply(gated(GOOD), namespace)
+        yield namespace, apps.promoted(namespace)
+
+
+@pytest.fixture
+def application(serving: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """The same, with what it began with when the test is over."""
+    yield serving
+    namespace, revision = serving
+    apps.apply(eval_set(), namespace)
+    apps.apply(gated(GOOD), namespace)
+    assert apps.promoted(namespace) == revision
+
+
+def test_the_first_revision_has_passed(application: tuple[str, str]) -> None:
+    namespace, revision = application
+    [(name, run)] = runs(namespace).items()
+    assert name.startswith(f"{revision}-")
+    assert run["status"]["phase"] == "Passed"
+    assert run["status"]["candidate"]["passed"] == run["status"]["candidate"]["items"] == 3
+    passed = condition(get("cld", "app", namespace=namespace), "EvalPassed")
+    print(passed["message"])
+    assert (passed["status"], passed["reason"]) == ("True", "EvalPassed")
+    assert passed["message"] == f"{name}: {run['status']['message']}"
+    assert "3 of 3 (100 %)" in passed["message"]
+
+
+def test_what_fails_never_gets_a_request(application: tuple[str, str]) -> None:
+    """It is not asked again either: not when its Job is deleted, and not when the spec goes back and forth."""
+    namespace, first = application
+    with Traffic("app", namespace) as traffic:
+        wait_for(lambda: len(traffic.answers) > 5, 30)
+        apps.apply(gated(WORSE), namespace)
+        message = apps.told(namespace, "Promoted", "False", "EvalFailed", timeout=60)
+        print(message)
+        seen = len(traffic.answers)
+        wait_for(lambda: len(traffic.answers) > seen + 10, 10)
+    assert set(traffic.by_revision()) == {first}
+    assert not traffic.failed()
+    item = get("cld", "app", namespace=namespace)
+    failed = item["status"]["rollout"]["revision"]
+    [name] = [one for one in runs(namespace) if one.startswith(failed)]
+    status = get("cer", name, namespace=namespace)["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "PassRateTooLow")
+    assert {one["id"] for one in status["failedItems"]} == set(ITEMS)
+    assert message.startswith(f"{name}: ")
+    assert "0 of 3 (0 %)" in message
+    passed = condition(item, "EvalPassed")
+    assert (passed["status"], passed["reason"]) == ("False", "EvalFailed")
+    assert condition(item, "Ready")["status"] == "True"
+    assert get("clr", failed, namespace=namespace)["status"] == {"state": "Failed", "eval": "Failed"}
+    warnings = [one["reason"] for one in apps.events(namespace) if one["type"] == "Warning"]
+    assert warnings == ["EvalFailed"]
+
+    # A finished run has no use for its Job.
+    before = jobs(namespace)
+    kubectl("delete", "jobs", "--all", namespace=namespace)
+    again = (gated(GOOD), gated(WORSE))
+    apps.apply(again[0], namespace)
+    assert apps.promoted(namespace, timeout=10) == first
+    apps.apply(again[1], namespace)
+    assert apps.told(namespace, "Promoted", "False", "EvalFailed", timeout=10).startswith(f"{name}: ")
+    assert get("cld", "app", namespace=namespace)["status"]["rollout"]["attempt"] == 2
+    assert set(runs(namespace)) == {name, *(one for one in runs(namespace) if one.startswith(first))}
+    assert len(before) == 2
+    assert not jobs(namespace)
+
+
+def test_other_questions_are_another_run(application: tuple[str, str]) -> None:
+    namespace, first = application
+    apps.apply(eval_set(passRate=0.8), namespace)
+    apps.apply(gated(SAME), namespace)
+    second = apps.promoted(namespace)
+    mine = [run for name, run in runs(namespace).items() if name.startswith(second)]
+    [run] = mine
+    assert run["spec"]["baselineRevision"] == first
+    old = next(one for name, one in runs(namespace).items() if name.startswith(first))
+    assert run["spec"]["setHash"] != old["spec"]["setHash"]
+    assert run["status"]["baseline"]["passed"] == 3
+
+    # How questions are asked is no other question.
+    known = set(runs(namespace))
+    changed = eval_set(passRate=0.8)
+    changed["spec"]["execution"] = {"maxConcurrency": 1}
+    apps.apply(changed, namespace)
+    apps.apply(gated(GOOD), namespace)
+    assert apps.promoted(namespace) == first
+    apps.apply(gated(SAME), namespace)
+    assert apps.promoted(namespace) == second
+    again = set(runs(namespace))
+    assert len([name for name in again if name.startswith(second)]) == 1
+    assert known <= again
+
+
+def test_a_run_by_hand(application: tuple[str, str]) -> None:
+    namespace, revision = application
+    run = {
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "kind": "ClaudeEvalRun",
+        "metadata": {"name": "by-hand"},
+        "spec": {
+            "revision": revision,
+            "setRef": "questions",
+            "deployment": "app",
+            "upstream": gated(GOOD)["spec"]["upstream"],
+        },
+    }
+    apps.apply(run, namespace)
+    kubectl("wait", "cer/by-hand", "--for=condition=Complete", "--timeout=60s", namespace=namespace)
+    assert get("cer", "by-hand", namespace=namespace)["status"]["phase"] == "Passed"
+    kubectl("delete", "cer", "by-hand", namespace=namespace)
+    wait_for(lambda: not [one for one in get("jobs", namespace=namespace) if "by-hand" in one["metadata"]["name"]], 30)
+
+
+def test_an_eval_that_is_not_required_reports_and_does_not_block(namespace: str) -> None:
+    apps.apply(secret(), namespace)
+    apps.apply(eval_set(), namespace)
+    apps.apply(gated(WORSE, required=False), namespace)
+    apps.promoted(namespace)
+    wait_for(lambda: phases(namespace) == ["Failed"], 60)
+    name = next(iter(runs(namespace)))
+
+    def said() -> str:
+        passed = condition(get("cld", "app", namespace=namespace), "EvalPassed")
+        return passed["message"] if "0 of 3" in passed["message"] else ""
+
+    message = wait_for(said, 20, "the scores were not told")
+    print(message)
+    assert message.startswith(f"evals.required is false; {name}: ")
+    item = get("cld", "app", namespace=namespace)
+    assert condition(item, "EvalPassed")["reason"] == "EvalNotRequired"
+    assert condition(item, "Promoted")["status"] == "True"
+
+
+def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -> None:
+    apps.apply(secret(value="invalid"), namespace)  # the simulator answers 401
+    apps.apply(eval_set(), namespace)
+    apps.apply(gated(GOOD), namespace)
+
+    def said() -> str:
+        [run] = runs(namespace).values()
+        assert run["status"]["phase"] in ("Pending", "Running", "Error")
+        return str(run["status"]["message"]) if "401" in run["status"].get("message", "") else ""
+
+    print(wait_for(said, 60, "the cause was not told"))
+    item = get("cld", "app", namespace=namespace)
+    assert condition(item, "EvalPassed")["status"] == "Unknown"
+    assert condition(item, "Promoted")["status"] == "Unknown"
+    assert condition(item, "Ready")["reason"] == "NoRevision"
+    print(kubectl("get", "cld,cer", namespace=namespace))
+    apps.apply(secret(), namespace)
+    apps.promoted(namespace, timeout=150)
+    assert phases(namespace) == ["Passed"]
+    assert find("cer", next(iter(runs(namespace))), namespace=namespace)["status"]["candidate"]["passed"] == 3

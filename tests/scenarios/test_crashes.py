@@ -1,0 +1,225 @@
+"""A crash before any write, a conflict at any status write, a wiped status: the outcome is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from claude_operator.core.observe import EvalSetView
+from tests.scenarios.world import SET_HASH, Rates, World
+
+STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "5s", "minRequests": 5}}]
+SPEC = World.spec(strategy={"canary": {"steps": STEPS}}, gateway={"replicas": 2})
+
+
+def outcome(world: World) -> dict[str, Any]:
+    """What must not depend on when the operator died."""
+    status = world.parsed
+    assert status.rollout is not None
+    assert world.config is not None
+    return {
+        "arms": [(arm.revision, arm.weight) for arm in world.config.arms],
+        "stable": status.stable_revision,
+        "outcome": (status.rollout.revision, status.rollout.attempt, status.rollout.outcome),
+        "ended": [(one.revision, one.attempt, one.outcome) for one in status.rollouts],
+        "promoted": [world.condition("Promoted")[key] for key in ("status", "reason")],
+        "revisions": sorted(world.revisions),
+        "states": sorted(one["status"]["state"] for one in world.revisions.values()),
+        "runs": sorted(world.runs),
+        "settled": world.config.settled and (world.config.settled.revision, world.config.settled.outcome),
+    }
+
+
+def served() -> World:
+    world = World(SPEC)
+    world.settle()
+    return world
+
+
+def promotes() -> World:
+    world = served()
+    world.say("Be brief.")
+    return world
+
+
+def rolls_back() -> World:
+    world = served()
+    world.say("Be brief.")
+    world.rates[new_revision(world)] = Rates(error=0.8)
+    return world
+
+
+def new_revision(world: World) -> str:
+    """The name of the revision that the spec asks for."""
+    copy = world.fork()
+    copy.one_pass()
+    (name,) = set(copy.revisions) - set(world.revisions)
+    return name
+
+
+def is_aborted() -> World:
+    world = served()
+    world.say("Be brief.")
+    world.until(lambda w: w.weight == 1000)
+    status = world.parsed
+    assert status.rollout is not None
+    world.annotate("abort", f"{status.rollout.revision}/1")
+    return world
+
+
+def fails_its_gate() -> World:
+    world = served()
+    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.edit(evals={"setRef": {"name": "support-evals"}})
+    world.say("Be brief.")
+    world.run(5)
+    world.finish_eval("Failed", "12 of 20 items passed")
+    return world
+
+
+def is_superseded() -> World:
+    world = served()
+    world.say("Be brief.")
+    world.until(lambda w: w.weight == 1000)
+    world.say("Be polite.")
+    return world
+
+
+def first() -> World:
+    return World(SPEC)
+
+
+def done(world: World) -> bool:
+    told = {one.get("status", {}).get("state") for one in world.revisions.values()}
+    return world.settled and bool(world.pods) and None not in told and "Candidate" not in told
+
+
+@pytest.mark.parametrize("fault", ["crash", "conflict"])
+@pytest.mark.parametrize("build", [promotes, rolls_back, is_aborted, fails_its_gate, is_superseded, first])
+def test_every_write(build: Callable[[], World], fault: str) -> None:
+    """One fault before each write of the way, one after the other."""
+    world = build()
+    straight = world.fork()
+    straight.until(done)
+    straight.run(2)
+    wanted = outcome(straight)
+    tried = 0
+    while not done(world):
+        before = world.fork()
+        world.until(lambda w, passes=world.passes: w.passes > passes)
+        for index in range(before.writes, world.writes):
+            other, hits = before.fork(), []
+
+            def strike(number: int, what: str, index: int = index, hits: list[str] = hits) -> str | None:
+                if number == index and (fault == "crash" or what == "status"):
+                    hits.append(what)
+                    return fault
+                return None
+
+            other.fault = strike
+            other.until(lambda w, hits=hits, index=index: bool(hits) or w.writes > index)
+            if not hits:
+                continue
+            tried += 1
+            other.until(done)
+            other.run(2)
+            assert outcome(other) == wanted, f"{fault} before write {index} ({hits}):\n{other.transcript()}"
+    assert tried >= 2
+
+
+def test_a_wiped_status_of_a_deployment_at_rest() -> None:
+    world = promotes()
+    world.until(done)
+    before = outcome(world)
+    generation = world.config.generation if world.config else 0
+    world.lose_status()
+    world.run(5)
+    after = outcome(world)
+    assert world.config
+    assert world.config.generation == generation
+    assert after["arms"] == before["arms"]
+    assert after["stable"] == before["stable"]
+    assert after["outcome"] == before["outcome"]
+    world.check_quiet()
+
+
+@pytest.mark.parametrize("build", [rolls_back, is_aborted])
+def test_a_wiped_status_after_a_rollback_does_not_try_again(build: Callable[[], World]) -> None:
+    world = build()
+    world.until(done)
+    before = outcome(world)
+    assert before["outcome"][2] in ("RolledBack", "Aborted")
+    world.lose_status()
+    world.run(120)
+    assert outcome(world) == before | {"ended": before["ended"][-1:]}
+    assert not world.weight
+    revision, attempt, _ = before["outcome"]
+    world.rates = {}
+    world.annotate("retry", f"{revision}/{attempt}")
+    world.run(1)
+    world.settle()
+    assert outcome(world)["outcome"] == (revision, 2, "Promoted")
+
+
+def test_a_wiped_status_in_mid_rollout_gives_the_traffic_back_first() -> None:
+    world = promotes()
+    world.until(lambda w: w.weight == 1000)
+    stable = world.parsed.stable_revision
+    world.lose_status()
+    world.one_pass()
+    assert world.parsed.stable_revision == stable
+    assert world.weight == 0
+    world.settle()
+    assert world.parsed.rollout
+    assert world.parsed.stable_revision == world.parsed.rollout.revision
+
+
+def test_a_wiped_status_of_a_first_revision_that_was_aborted() -> None:
+    world = World(SPEC | {"evals": {"setRef": {"name": "support-evals"}}})
+    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.run(5)
+    rollout = world.parsed.rollout
+    assert rollout is not None
+    world.annotate("abort", f"{rollout.revision}/1")
+    world.run(2)
+    world.annotate("abort", None)
+    world.run(2)
+    world.lose_status()
+    world.run(20)
+    assert world.parsed.rollout
+    assert world.parsed.rollout.outcome == "Aborted"
+
+
+def test_a_deleted_config_comes_back_with_a_later_generation() -> None:
+    """Pods still serve the document that was deleted: another one of its number would not be told from it."""
+    world = promotes()
+    world.until(done)
+    before = world.config
+    assert before
+    world.config = None
+    world._next = world.now
+    world.run(2)
+    assert world.config
+    assert world.config.generation > before.generation
+    assert world.config.arms == before.arms
+
+
+def test_an_old_leader_cannot_write_over_a_newer_status() -> None:
+    """All of its writes that give traffic come after the fenced one."""
+    world = promotes()
+    world.until(lambda w: w.weight == 1000)
+    writes: list[str] = []
+
+    def stale(_: int, what: str) -> str | None:
+        writes.append(what)
+        return "conflict" if what == "status" else None
+
+    world.fault = stale
+    before = world.config
+    for _ in range(5):
+        world._flow(world._next)
+        world.one_pass()
+    assert world.config == before
+    assert "config" not in writes

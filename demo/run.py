@@ -31,7 +31,7 @@ from demo.traffic import Traffic  # noqa: E402
 from claude_operator.core import revision  # noqa: E402
 from demo import cluster, story  # noqa: E402
 
-_PATIENCE = 120.0  # seconds for one chapter
+_PATIENCE = 180.0  # seconds for one chapter
 _WINDOW = 3.0  # seconds of traffic that the living line speaks of
 _BREATH = 3.0  # seconds between two chapters, for the eye
 
@@ -96,15 +96,19 @@ class Demo:
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": name, "data": {"items.jsonl": items}},
             (HERE / "app.yaml").read_text(),
         )
-        await self._learn_name(chapter)
+        self._learn_name(chapter, await cluster.kubectl("get", "cld", APP, "--output=json"))
         self._start(self._follow())
         self._start(self._follow_weights())
         await self._until(chapter)
+        if self.facts.outcomes[chapter.label] != chapter.outcome:
+            raise DemoError(f"the first revision does not serve: {self.facts.outcomes[chapter.label]}")
         base_url, key = await cluster.client_environment()
         self.traffic = traffic = Traffic(base_url, key, lines_of("live.jsonl"), self.rate, self.seed)
         self._start(traffic.run())
-        self.screen.state = self._living
-        self.screen.say(f"{'':7}live traffic begins: {self.rate:g} requests a second in conversations, half streamed")
+        self.screen.show(self._living)
+        self.screen.say(
+            f"{'':7}live traffic begins: {self.rate:g} requests a second with the anthropic SDK, half of them streamed"
+        )
         await self._wait(lambda: len(traffic.answers) > 50, 30, "the first answers through the gateway")
 
     async def _change(self, chapter: Chapter) -> None:
@@ -118,15 +122,15 @@ class Demo:
         title = chapter.title.format(model=request["model"], lifecycle=lifecycle)
         patching = f"patch cld {APP} --type=merge --patch-file demo/{chapter.file}"
         self.screen.heading(chapter.label, title, f"kubectl -n {NAMESPACE} {patching}")
-        await cluster.kubectl("patch", "cld", APP, "--type=merge", "--patch", json.dumps(patch))
-        await self._learn_name(chapter)
+        words = ("patch", "cld", APP, "--type=merge", "--patch", json.dumps(patch))
+        self._learn_name(chapter, await cluster.kubectl(*words, "--dry-run=server", "--output=json"))
+        await cluster.kubectl(*words)
         await self._until(chapter)
         await asyncio.sleep(_BREATH)
 
-    async def _learn_name(self, chapter: Chapter) -> None:
-        """The revision's name follows from the spec as the API server has stored it."""
-        found = json.loads(await cluster.kubectl("get", "cld", APP, "--output=json"))
-        self.labels[revision.name(APP, revision.content(found["spec"], {}))] = chapter.label
+    def _learn_name(self, chapter: Chapter, stored: str) -> None:
+        """The revision's name follows from the ClaudeDeployment as the API server stores it, given as JSON."""
+        self.labels[revision.name(APP, revision.content(json.loads(stored)["spec"], {}))] = chapter.label
 
     async def _until(self, chapter: Chapter) -> None:
         """Wait until the chapter's rollout has ended."""
@@ -159,8 +163,9 @@ class Demo:
             status = found.get("status") or {}
             for row in story.rows(self.status, status):
                 label = self.labels.get(row.revision, row.revision)
-                if row.weight:
-                    self.facts.weights.setdefault(label, []).append(row.weight)
+                weights = self.facts.weights.setdefault(label, [])
+                if row.weight and row.weight not in weights[-1:]:
+                    weights.append(row.weight)
                 digits = row.revision.rpartition("-")[2][:5]
                 text = story.tidy(row.text, self.labels)
                 self.screen.row(row, f"{label} {digits}", text)
@@ -204,7 +209,7 @@ class Demo:
         bad = [answer.at for answer in answers if answer.error and answer.revision == fourth]
         if bad and fourth in self.gone_at:
             facts.taken_back_after = max(self.gone_at[fourth] - min(bad), 0.0)
-        self.screen.state = str
+        self.screen.show(str)
         self.screen.say()
         lines = []
         for label, tally in facts.tallies.items():
@@ -242,7 +247,7 @@ async def tell(rate: float, seed: int) -> int:
         try:
             good = await Demo(screen, rate, seed).run()
         except DemoError as error:
-            screen.state = str
+            screen.show(str)
             screen.say(f"\nThe demo cannot go on: {error}\n", "bold red")
             screen.say(await cluster.describe())
             screen.say(LOOK_AROUND)
@@ -263,7 +268,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog="With make: make demo ARGS='--rate 40'. Exit codes: 0 all came out as told, 1 it did not, 130 stopped.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rate", type=_rate, default=25.0, help="live requests a second, 10 to 100 (default: 25)")
+    parser.add_argument("--rate", type=_rate, default=30.0, help="live requests a second, 10 to 100 (default: 30)")
     parser.add_argument("--seed", type=int, default=1, help="of the questions that are asked (default: 1)")
     return parser.parse_args(arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from demo.story import Row
 from rich.console import Console
@@ -19,11 +19,11 @@ _WIDTHS = (7, 8, 7)  # time, revision, weight
 
 
 class Screen:
-    """Use as a context; `state` tells what the living line says."""
+    """Use as a context; `show` says what the living line tells."""
 
     def __init__(self) -> None:
         self.begun = time.monotonic()
-        self.state: Callable[[], str] = str
+        self._state: Callable[[], str] = str
         self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._live = Live(
             console=self._console, refresh_per_second=4, get_renderable=self._bottom, transient=True, auto_refresh=True
@@ -43,6 +43,12 @@ class Screen:
     def __exit__(self, *_: object) -> None:
         if self.live:
             self._live.stop()
+
+    def show(self, state: Callable[[], str]) -> None:
+        """Have the living line tell this from now on; `str` leaves it empty."""
+        self._state = state
+        if self.live:
+            self._live.refresh()
 
     def say(self, text: str = "", style: str = "") -> None:
         """A line."""
@@ -78,17 +84,17 @@ class Screen:
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
         """Something long: on a terminal a spinner with the seconds, then a line with how long it took."""
-        begun, before = time.monotonic(), self.state
-        self.state = lambda: f"{title} … {time.monotonic() - begun:.0f} s"
+        begun, before = time.monotonic(), self._state
+        self.show(lambda: f"{title} … {time.monotonic() - begun:.0f} s")
         if not self.live:
             self.say(f"{self._clock()}{title} …")
         try:
             yield
         finally:
-            self.state = before
+            self.show(before)
         self.say(f"{self._clock()}{title}: {time.monotonic() - begun:.1f} s")
 
-    def table(self, names: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+    def table(self, names: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> None:
         """A small table; all columns but the first two are numbers."""
         widths = [max(len(line[number]) for line in [names, *lines]) for number in range(len(names))]
         for number, line in enumerate([names, *lines]):
@@ -99,7 +105,7 @@ class Screen:
             self.say("  ".join(cells).rstrip(), "" if number else "bold")
 
     def _bottom(self) -> Text | Spinner:
-        text = self.state()
+        text = self._state()
         if not text:
             return Text("")
         self._spinner.update(text=Text(text, style="cyan", no_wrap=True, overflow="ellipsis"))

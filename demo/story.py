@@ -123,9 +123,9 @@ def _moved(before: Status, after: Status) -> list[Row]:
     was = (before.get("step") or {}).get("weight", 0) if before.get("canaryRevision") == canary else 0
     if not canary or not step or step["weight"] == was:
         return []
-    seen = (before.get("judgement") or {}).get("requests", 0) if was else 0
-    held = f"; no evidence of harm in {seen:,} canary requests so far" if seen else ""
-    return [Row(canary, step["weight"], f"takes {step['weight']:g} % of conversations{held}")]
+    judgement = after.get("judgement") or {}
+    seen = f"; so far {judgement['message']}" if was and judgement.get("requests") else ""
+    return [Row(canary, step["weight"], f"takes {step['weight']:g} % of conversations{seen}")]
 
 
 def _over(before: Status, after: Status) -> list[Row]:
@@ -182,21 +182,21 @@ def verdicts(facts: Facts) -> list[tuple[bool, str]]:
     third, fourth = facts.tallies.get("v3", none), facts.tallies.get("v4", none)
     others = failed - fourth.failed
     taken = f"{facts.taken_back_after:.1f} s" if facts.taken_back_after is not None else "never"
-    expected = "promoted, failed its evals, rolled back and promoted"
-    told = ", ".join(f"{chapter.label} {facts.outcomes.get(chapter.label, 'missing')}" for chapter in CHAPTERS)
+    ends = [(chapter.label, chapter.outcome, facts.outcomes.get(chapter.label, "no end")) for chapter in CHAPTERS]
+    told = ", ".join(f"{label} {end}" + ("" if end == due else f" (not {due})") for label, due, end in ends)
     steps = {label: facts.weights.get(label, []) for label in ("v2", "v5")}
     climbed = all(seen == [1, 10, 50, 100] for seen in steps.values())
     return [
         (
-            all(facts.outcomes.get(chapter.label) == chapter.outcome for chapter in CHAPTERS),
-            f"v1 serves, v2 to v5 were {expected} ({told})",
+            all(end == due for _, due, end in ends),
+            f"the five ended as they should: {told}",
         ),
         (climbed, f"v2 and v5 went by 1, 10, 50 and 100 % (v2 {steps['v2']}, v5 {steps['v5']})"),
         (third.requests == 0, f"v3 got {third.requests} live requests"),
         (
             facts.taken_back_after is not None and 0 < fourth.failed < 100,
-            f"v4 was taken back {taken} after its first bad response; it cost {_requests(fourth.failed)}"
-            f" of users, of {fourth.requests:,} that it answered",
+            f"v4 was taken back {taken} after its first bad response; it cost users"
+            f" {_requests(fourth.failed)}, of {fourth.requests:,} that it answered",
         ),
         (facts.model_reason == facts.lifecycle, f"v5 is flagged: ModelCurrent=False, reason {facts.model_reason}"),
         (
@@ -207,7 +207,7 @@ def verdicts(facts: Facts) -> list[tuple[bool, str]]:
 
 
 def _requests(number: int) -> str:
-    return "1 request" if number == 1 else f"{number:,} requests"
+    return "1 failed request" if number == 1 else f"{number:,} failed requests"
 
 
 def shares(revisions: Sequence[str], labels: Mapping[str, str]) -> str:

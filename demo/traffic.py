@@ -12,7 +12,7 @@ from typing import Any
 
 import anthropic
 
-_LONGEST = 4  # questions in a conversation
+_LONGEST = 3  # questions in a conversation
 _IDLE = 200  # conversations that may go on
 
 
@@ -33,7 +33,7 @@ class Traffic:
     base_url: str
     api_key: str
     questions: Sequence[Mapping[str, str]]
-    rate: float = 25.0
+    rate: float = 30.0
     seed: int = 1
     answers: list[Answer] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,7 +50,7 @@ class Traffic:
         client = anthropic.AsyncAnthropic(base_url=self.base_url, api_key=self.api_key, max_retries=0, timeout=60)
         async with client:
             while not self._stop.is_set():
-                if idle and rng.random() < 0.6:
+                if idle and rng.random() < 0.5:
                     session, left = idle.pop(rng.randrange(len(idle)))
                 else:
                     session, left = uuid.UUID(int=rng.getrandbits(128)).hex, rng.randint(1, _LONGEST)

@@ -117,7 +117,7 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert container["image"] == env["OPERATOR_IMAGE"] == image
         assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
-        assert container["args"] == ["operator"]
+        assert container["args"] == ["operator", "--lease=claude-operator"]
 
 
 def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:

@@ -46,7 +46,7 @@ HANDED_ON: Verbs = {
 }
 # Owners whose children block their deletion.
 OWNERS: Verbs = {
-    (GROUP, f"{plural}/finalizers"): {"update"} for plural in ("claudedeployments", "clauderevisions", "claudeevalruns")
+    (GROUP, f"{plural}/finalizers"): {"update"} for plural in ("claudedeployments", "claudeevalruns")
 }
 
 

@@ -18,6 +18,14 @@ KINDS = (
 )
 
 
+CHILDREN = {
+    "gateway": (
+        *("Deployment", "Service", "ConfigMap", "PodDisruptionBudget"),
+        *("ServiceAccount", "Role", "RoleBinding"),
+    ),
+    "client": ("Secret",),
+    "eval": ("ServiceAccount", "Role", "RoleBinding"),
+}
 RIGHTS = {
     "triage-gateway": {
         ("get", "configmaps/triage-gateway"): True,
@@ -100,11 +108,7 @@ def assert_all_goes(namespace: str, name: str, mine: set[str]) -> None:
 def test_everything_that_it_owned_goes(operator: Operator, namespace: str) -> None:
     serve_with_a_gate(namespace)
     here = objects(namespace)
-    own = {f"{kind}/triage-{part}" for part, kinds in {
-        "gateway": ("Deployment", "Service", "ConfigMap", "ServiceAccount", "Role", "RoleBinding", "PodDisruptionBudget"),
-        "client": ("Secret",),
-        "eval": ("ServiceAccount", "Role", "RoleBinding"),
-    }.items() for kind in kinds}  # fmt: skip
+    own = {f"{kind}/triage-{part}" for part, kinds in CHILDREN.items() for kind in kinds}
     assert own <= set(here)
     assert {name.partition("/")[0] for name in here} >= {"ClaudeRevision", "ClaudeEvalRun", "Job"}
     for name, one in here.items():

@@ -108,6 +108,8 @@ def test_a_rollout_reads_well(namespace: str) -> None:
         *("RevisionCreated", "RolloutStarted", "Promoted"),
         *("RevisionCreated", "RolloutStarted", "WeightChanged", "WeightChanged", "Promoted"),
     ]
+    lines = described.partition("Events:")[2].splitlines()
+    assert [line.split()[1] for line in lines if line.split()[:1] in (["Normal"], ["Warning"])] == told
 
 
 def assert_told_once(namespace: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -22,30 +23,27 @@ from tests.cluster.rollouts import (
 from tests.cluster.support import get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
+from claude_operator.api.gateway import BASIS_POINTS
+
 pytestmark = pytest.mark.usefixtures("operator")
 
-LEVEL = 0.999
 _MARGIN = 0.3  # seconds before a change that do not count: a request chooses its arm a little after it begins
 
 
-def binomial_interval(trials: int, chance: float, level: float = LEVEL) -> tuple[int, int]:
-    """The smallest and the largest count of successes that cut off no more than (1 - level) / 2 on either side."""
-    tail = (1 - level) / 2
-    masses = [math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(trials + 1)]
-    low = 0
-    total = 0.0
-    for below in range(trials + 1):
-        total += masses[below]
-        if total > tail:
-            low = below
-            break
-    total, high = 0.0, trials
-    for above in range(trials, -1, -1):
-        total += masses[above]
-        if total > tail:
-            high = above
-            break
-    return low, high
+def binomial_interval(trials: int, weight: int) -> tuple[int, int]:
+    """The 99.9 % interval of the successes in `trials` at a chance of `weight` basis points, in whole numbers.
+
+    The counts below it are less than 0.05 % likely together, and so are those above.
+    """
+    terms = [math.comb(trials, k) * weight**k * (BASIS_POINTS - weight) ** (trials - k) for k in range(trials + 1)]
+    whole = BASIS_POINTS**trials
+
+    def beyond(masses: list[int]) -> int:
+        """How many of the outermost counts may be cut off."""
+        sums = itertools.accumulate(masses)
+        return sum(1 for _ in itertools.takewhile(lambda total: 2000 * total <= whole, sums))
+
+    return beyond(terms), trials - beyond(terms[::-1])
 
 
 def assert_split(record: Record, traffic: Traffic, canary: str, weights: list[int]) -> None:
@@ -58,17 +56,17 @@ def assert_split(record: Record, traffic: Traffic, canary: str, weights: list[in
     seen = []
     for generation, config in sorted(configs.items()):
         shares = {arm["revision"]: arm["weight"] for arm in config["arms"]}
-        weight = shares.get(canary, 0) / 10_000
+        weight = shares.get(canary, 0)
         if not weight:
             continue
         since, until = record.gateways.span(generation, pods)
         answers = traffic.between(since, until - _MARGIN)
         trials, hits = len({answer.session for answer in answers}), sum(one.revision == canary for one in answers)
         low, high = binomial_interval(trials, weight)
-        print(f"at {weight:.0%}: {hits} of {trials} conversations on the canary, {low} to {high} expected")
-        assert trials >= 50, f"too little traffic to tell at {weight:.0%}"
+        print(f"at {weight / 100:g} %: {hits} of {trials} conversations on the canary, {low} to {high} expected")
+        assert trials >= 50, f"too little traffic to tell at {weight / 100:g} %"
         assert low <= hits <= high
-        seen.append(round(100 * weight))
+        seen.append(weight / 100)
     assert seen == weights
 
 
@@ -156,6 +154,8 @@ def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
         wait_for(lambda: record.at(1, second), 60, "v2 did not come to its pause")
         assert record.condition("Promoted")["reason"] == "Paused"
         assert f"claudeops.dev/promote={second}/1" in record.condition("Promoted")["message"]
+
+        wait_for(lambda: traffic.by_revision()[second], 30, "v2 serves nobody")
 
         # A newer one supersedes: the canary goes to 0 before the new one gets anything.
         support.apply(deployment("v3", steps), namespace)

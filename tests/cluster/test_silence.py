@@ -23,7 +23,7 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
     scenario()
     first = start(namespace)
     with Record(namespace) as record:
-        with Traffic("app", namespace, rate=20) as traffic:
+        with Traffic("app", namespace, rate=20):
             support.apply(deployment("v2", STEPS), namespace)
             second = begun(record, first)
             wait_for(lambda: record.at(1, second), 60, "the canary does not bake")
@@ -43,7 +43,7 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
     "project's own" not in os.environ.get("CLAUDE_OPERATOR_CLUSTER", ""), reason="needs the cluster's own iptables"
 )
 def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, namespace: str) -> None:
-    """Packets from the operator's pods to the admin ports are dropped; then those to one pod, and harm is seen still."""
+    """Packets from the operator's pods to the admin ports are dropped; then those to one pod: harm is seen still."""
     scenario()
     both_ready(operator)
     first = start(namespace)

@@ -122,7 +122,7 @@ class World:
 
     def __init__(self, spec: Object | None = None, *, name: str = "support", seed: int = 1, traffic: float = 40.0) -> None:
         self.now = self.epoch = START
-        self.random = random.Random(seed)
+        self._seed, self._rest = seed, dict[tuple[str, str, str], float]()
         self.owner: Object = {
             "apiVersion": "claudeops.dev/v1alpha1",
             "kind": "ClaudeDeployment",
@@ -447,19 +447,21 @@ class World:
             return
         strata = pod.counts.setdefault(pod.config.generation, {})
         for arm in pod.config.arms:
-            rates = self.rates.get(arm.revision, Rates())
-            n = self._about(requests * arm.weight / 10_000)
-            error, overload = min(self._about(n * rates.error), n), self._about(n * rates.overload)
-            overload = min(overload, n - error)
+            rates, key = self.rates.get(arm.revision, Rates()), (pod.name, arm.revision)
+            n = self._whole((*key, "n"), requests * arm.weight / 10_000)
+            error = min(self._whole((*key, "error"), n * rates.error), n)
+            overload = min(self._whole((*key, "overload"), n * rates.overload), n - error)
             ok = n - error - overload
-            refusal = min(self._about(ok * rates.refusal), ok)
+            refusal = min(self._whole((*key, "refusal"), ok * rates.refusal), ok)
             counts = strata.setdefault((arm.revision, arm.role), [0] * 5)
             for place, more in enumerate((n, ok, error, overload, refusal)):
                 counts[place] += more
 
-    def _about(self, expected: float) -> int:
-        """A whole number that is right in the mean."""
-        return int(expected + self.random.random())
+    def _whole(self, key: tuple[str, str, str], expected: float) -> int:
+        """A whole number; the rest is carried over, so that it does not matter how often it is asked for."""
+        total = self._rest.setdefault(key, random.Random(f"{self._seed}{key}").random()) + expected
+        self._rest[key] = total - int(total)
+        return int(total)
 
     # ----------------------------------------------------------------------------------------- transcript
 

@@ -130,3 +130,233 @@ class Client:
         self._late.discard(future)
         if not future.cancelled():
             future.exception()  # its sender may be gone
+
+
+class FakeKube:
+    """The verbs of `Kube` on objects in memory, with the API server's rules that the operator leans on.
+
+    Server-side apply keeps who owns which field and takes away what its manager no longer names; resourceVersions
+    fence; `generation` moves with the spec; `status` is a thing of its own. `before(verb, kind, name)` is called
+    ahead of each verb and may write as somebody else, or raise. `writes` tells what was changed, in order.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.owned: dict[tuple[str, str, str], dict[tuple[str, str], set[Path]]] = {}
+        self.calls: list[tuple[str, str, str]] = []
+        self.writes: list[tuple[str, str, str]] = []
+        self.before: Callable[[str, str, str], None] = lambda verb, kind, name: None
+        self.changed: Callable[[str, Object], None] = lambda type_, body: None
+        self.version = 0
+        self._uids = 0
+
+    # ------------------------------------------------------------------------------------------- by others
+
+    def put(self, body: Object) -> Object:
+        """Write an object as somebody else, whole."""
+        body = copy.deepcopy(body)
+        key = _key_of(body)
+        old = self.objects.get(key)
+        body["metadata"] = {**(old or {}).get("metadata", {}), **body["metadata"]}
+        if old is None:
+            self._born(body)
+        elif old.get("spec") != body.get("spec"):
+            body["metadata"]["generation"] += 1
+        return self._store(key, body)
+
+    def take(self, kind: str, name: str, namespace: str = "demo") -> Object:
+        """An object as it is stored; KeyError where there is none."""
+        return copy.deepcopy(self.objects[kind, namespace, name])
+
+    def drop(self, kind: str, name: str, namespace: str = "demo") -> None:
+        """Delete an object as somebody else."""
+        self._gone((kind, namespace, name))
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all objects of a kind."""
+        return sorted(name for kind_, _, name in self.objects if kind_ == kind)
+
+    # ---------------------------------------------------------------------------------------------- verbs
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        await self._called("get", resource, name)
+        return copy.deepcopy(self.objects.get((resource.kind, namespace or "", name)))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None
+    ) -> list[Object]:
+        await self._called("list", resource, "")
+        found = [
+            body
+            for (kind, where, _), body in sorted(self.objects.items())
+            if kind == resource.kind and (namespace is None or where == namespace)
+        ]
+        return copy.deepcopy([body for body in found if selected(body, label_selector)])
+
+    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        await self._called("create", resource, body["metadata"]["name"])
+        body = copy.deepcopy(body)
+        if resource.namespaced:
+            body["metadata"].setdefault("namespace", namespace)
+        key = _key_of(body)
+        if key in self.objects:
+            raise KubeError(409, "AlreadyExists", f"{key} already exists")
+        body.pop("status", None)
+        self._born(body)
+        self.owned[key] = {("create", ""): {path for path, _ in leaves(body)}}
+        self.writes.append(("create", resource.kind, key[2]))
+        return self._store(key, body)
+
+    async def replace(self, resource: Resource, body: Object) -> Object:
+        await self._called("replace", resource, body["metadata"]["name"])
+        key = _key_of(body)
+        self._fence(key, body)
+        self.writes.append(("replace", resource.kind, key[2]))
+        return self.put(body)
+
+    async def apply(
+        self, resource: Resource, body: Object, *, field_manager: str, subresource: str | None = None
+    ) -> Object:
+        await self._called(f"apply {subresource}" if subresource else "apply", resource, body["metadata"]["name"])
+        key, body = _key_of(body), copy.deepcopy(body)
+        if subresource and key not in self.objects:
+            raise KubeError(404, "NotFound", f"{key} not found")
+        if "resourceVersion" in body["metadata"]:
+            self._fence(key, body)
+        given = {"status": body.get("status") or {}} if subresource else _applied(body)
+        paths = dict(leaves(given))
+        managers = self.owned.setdefault(key, {})
+        mine = managers.get((field_manager, subresource or ""), set())
+        others = set().union(*(owned for who, owned in managers.items() if who != (field_manager, subresource or "")))
+        managers[field_manager, subresource or ""] = set(paths)
+        old = self.objects.get(key)
+        new = copy.deepcopy(old) if old else {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {}}
+        for path in mine - set(paths) - others:
+            _remove(new, path)
+        for path, value in paths.items():
+            _set(new, path, value)
+        if old is None:
+            self._born(new)
+        elif old.get("spec") != new.get("spec"):
+            new["metadata"]["generation"] += 1
+        if new == old:
+            return copy.deepcopy(old)
+        self.writes.append((f"apply {subresource}" if subresource else "apply", resource.kind, key[2]))
+        return self._store(key, new)
+
+    async def patch_status(self, resource: Resource, name: str, namespace: str | None, status: Any) -> Object:
+        await self._called("patch status", resource, name)
+        key = (resource.kind, namespace or "", name)
+        if key not in self.objects:
+            raise KubeError(404, "NotFound", f"{key} not found")
+        new = copy.deepcopy(self.objects[key])
+        new["status"] = merged(new.get("status") or {}, status)
+        self.owned.setdefault(key, {}).setdefault(("patch", "status"), set()).update(
+            path for path, _ in leaves({"status": dict(status)})
+        )
+        self.writes.append(("patch status", resource.kind, name))
+        return self._store(key, new)
+
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, *, propagation: str = "Background"
+    ) -> bool:
+        await self._called("delete", resource, name)
+        key = (resource.kind, namespace or "", name)
+        if key not in self.objects:
+            return False
+        self.writes.append(("delete", resource.kind, name))
+        self._gone(key)
+        return True
+
+    # ------------------------------------------------------------------------------------------------ rules
+
+    async def _called(self, verb: str, resource: Resource, name: str) -> None:
+        await asyncio.sleep(0)  # as over a network: others get their turn
+        self.calls.append((verb, resource.kind, name))
+        self.before(verb, resource.kind, name)
+
+    def _fence(self, key: tuple[str, str, str], body: Object) -> None:
+        old = self.objects.get(key)
+        if old is None or old["metadata"]["resourceVersion"] != body["metadata"].get("resourceVersion"):
+            raise KubeError(409, "Conflict", f"{key}: the object has been modified")
+
+    def _born(self, body: Object) -> None:
+        self._uids += 1
+        body["metadata"].setdefault("uid", f"uid-{self._uids}")
+        body["metadata"].setdefault("generation", 1)
+        body["metadata"].setdefault("creationTimestamp", "2026-11-24T10:00:00Z")
+
+    def _store(self, key: tuple[str, str, str], body: Object) -> Object:
+        type_ = "MODIFIED" if key in self.objects else "ADDED"
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[key] = body
+        self.changed(type_, copy.deepcopy(body))
+        return copy.deepcopy(body)
+
+    def _gone(self, key: tuple[str, str, str]) -> None:
+        body = self.objects.pop(key)
+        self.owned.pop(key, None)
+        self.version += 1
+        body["metadata"]["resourceVersion"] = str(self.version)
+        self.changed("DELETED", body)
+
+
+Path = tuple[str, ...]
+
+
+def leaves(body: Any, path: Path = ()) -> list[tuple[Path, Any]]:
+    """Paths and values of an object's fields; a list is one value."""
+    if isinstance(body, dict) and (body or not path):
+        return [leaf for name, value in body.items() for leaf in leaves(value, (*path, name))]
+    return [(path, copy.deepcopy(body))]
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """A JSON merge patch."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    new = dict(old) if isinstance(old, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            new.pop(name, None)
+        else:
+            new[name] = merged(new.get(name), value)
+    return new
+
+
+def selected(body: Object, selector: str | None) -> bool:
+    """Whether labels meet a selector of `a=b`, `a` and `!a`."""
+    labels = body["metadata"].get("labels") or {}
+    for term in selector.split(",") if selector else ():
+        name, equals, value = term.partition("=")
+        if equals and labels.get(name) != value:
+            return False
+        if not equals and (name.lstrip("!") in labels) == name.startswith("!"):
+            return False
+    return True
+
+
+def _key_of(body: Object) -> tuple[str, str, str]:
+    return body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]
+
+
+def _applied(body: Object) -> Object:
+    given = {name: value for name, value in body.items() if name not in ("apiVersion", "kind", "status")}
+    given["metadata"] = {name: value for name, value in body["metadata"].items() if name != "resourceVersion"}
+    return given
+
+
+def _set(body: Object, path: Path, value: Any) -> None:
+    for name in path[:-1]:
+        body = body.setdefault(name, {})
+    body[path[-1]] = copy.deepcopy(value)
+
+
+def _remove(body: Object, path: Path) -> None:
+    """Take a field out, and what is empty then."""
+    inner = body.get(path[0])
+    if len(path) > 1 and isinstance(inner, dict):
+        _remove(inner, path[1:])
+    if len(path) == 1 or inner == {}:
+        body.pop(path[0], None)

@@ -25,8 +25,10 @@ def only(store: Store) -> Object:
     return event
 
 
-async def emit(store: Store, note: str = "All is well.", regarding: Object = REGARDING) -> None:
-    recorder = Recorder(Client(store), instance="claude-operator-7f-x", now=lambda: MOMENT)
+async def emit(
+    store: Store, note: str = "All is well.", regarding: Object = REGARDING, at: dt.datetime = MOMENT
+) -> None:
+    recorder = Recorder(Client(store), instance="claude-operator-7f-x", now=lambda: at)
     await recorder.emit(regarding, type="Normal", reason="RolledBack", note=note, action="Rollback")
 
 
@@ -65,6 +67,15 @@ async def test_names_are_new_each_time_and_short_enough() -> None:
     assert len(set(names)) == 3
     assert max(map(len, names)) <= 253
     assert names[0].startswith("support.")
+
+
+async def test_events_of_an_object_are_named_in_the_order_of_time() -> None:
+    """`kubectl describe` shows them as the API server lists them: by name."""
+    store = Store()
+    for later in (0, 2, 300, 4_000_000, 10**14):
+        await emit(store, at=MOMENT + dt.timedelta(microseconds=later))
+    names = [name for _, _, name in store.objects]
+    assert names == sorted(names)
 
 
 async def test_a_cluster_scoped_object_has_its_events_in_default() -> None:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -151,27 +151,32 @@ CacheState = Literal["read", "write", "none"]
 PINNED = "pinned"
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A counter: never negative, and never beyond what JSON readers agree on."""
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
 class Histogram(_Wire, frozen=True):
     """Sums of a positive quantity: plain, of natural logarithms and of their squares, with ×1.25 buckets.
 
     `buckets[i]` counts values v with floor(ln(v) / ln 1.25) == i, keys as decimal strings, e.g. {"-3": 7}.
     """
 
-    count: int = 0
+    count: Count = 0
     sum: float = 0.0
     sum_sq: float = 0.0
     ln_sum: float = 0.0
     ln_sum_sq: float = 0.0
-    buckets: dict[str, int] = {}
+    buckets: dict[str, Count] = {}
 
 
 class Counters(_Wire, frozen=True):
     """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts."""
 
-    requests: int = 0
-    outcomes: dict[str, int] = {}
+    requests: Count = 0
+    outcomes: dict[str, Count] = {}
     """By outcome; the outcomes add up to `requests`."""
-    stop_reasons: dict[str, int] = {}
+    stop_reasons: dict[str, Count] = {}
     """By `stop_reason` of complete responses; `refusal` is a refusal by the model."""
     ttft: Histogram = Histogram()
     """Seconds to the first byte of content, streamed responses only."""
@@ -179,16 +184,16 @@ class Counters(_Wire, frozen=True):
     """Seconds of the whole exchange."""
     cost: Histogram = Histogram()
     """US dollars at list price."""
-    tokens: dict[str, int] = {}
+    tokens: dict[str, Count] = {}
     """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
 
 
 class Stratum(_Wire, frozen=True):
     """Counters of requests that are alike before their outcome is known (surface), and by cache state."""
 
-    revision: str
+    revision: Text
     role: Role
-    surface: str
+    surface: Text
     """A surface named in the config, `other`, or `pinned` for requests that chose their revision."""
     cache: CacheState
     counters: Counters
@@ -197,21 +202,21 @@ class Stratum(_Wire, frozen=True):
 class GenerationEvidence(_Wire, frozen=True):
     """What was counted while one config generation was in force."""
 
-    generation: int
+    generation: Count
     strata: list[Stratum] = []
 
 
 class Evidence(_Wire, frozen=True):
     """One gateway process's counts. A new `boot_id` starts from zero."""
 
-    boot_id: str
-    config_generation: int
+    boot_id: Text
+    config_generation: Count
     """The generation being served now."""
     uptime: float
     """Seconds since boot."""
     generations: list[GenerationEvidence] = []
     """The last four, oldest first."""
-    config_error: str = ""
+    config_error: Text = ""
     """Why the newest config was refused, empty when it was not."""
 
 

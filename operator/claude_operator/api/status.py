@@ -17,7 +17,7 @@ def _utc(moment: dt.datetime) -> str:
 
 
 Moment = Annotated[dt.datetime, PlainSerializer(_utc, return_type=str, when_used="always")]
-Outcome = Literal["Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded", "Rejected"]
+Outcome = Literal["Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded"]
 Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData", "Error"]
 
 

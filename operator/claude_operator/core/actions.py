@@ -61,3 +61,5 @@ class Decision:
     ended: tuple[Ended, ...] = ()
     requeue: float | None = None
     """Seconds until the next pass, None until something changes."""
+    error: str = ""
+    """What went wrong besides, where only the traffic was taken back."""

@@ -16,7 +16,7 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import sequential
 from claude_operator.core.weights import canary_weight
-from claude_operator.core.words import count, percent
+from claude_operator.core.words import count, cut, percent
 
 __all__ = ["conditions", "model_condition", "transitions"]
 
@@ -56,7 +56,7 @@ def _condition(type_: Type, said: Said, before: Condition | None, draft: Draft) 
         type=type_,
         status=said.status,
         reason=said.reason,
-        message=said.message,
+        message=cut(said.message),
         observed_generation=draft.obs.generation,
         last_transition_time=before.last_transition_time if same and before else now,
     )
@@ -85,6 +85,8 @@ def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
     if refused is not None:
         return Said("False", Reason.CONFIG_REFUSED, f"{refused.name} goes on with its last config: {refused.error}")
+    if draft.obs.trouble:
+        return Said("False", Reason.ROLLING_OUT, f"a child could not be written: {draft.obs.trouble}")
     if not view.settled or not view.ready:
         return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
     lagging = [pod.name for pod in view.lagging(config.generation)]
@@ -157,12 +159,15 @@ def _promoted(draft: Draft) -> Said:
     match rollout.outcome:
         case "Promoted":
             return Said("True", Reason.PROMOTED, rollout.message)
-        case "RolledBack" | "Aborted" | "EvalFailed":
+        case "EvalFailed":
+            run = f"change {rollout.revision}, or its eval set; a finished run is not asked again"
+            return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {run}")
+        case "RolledBack" | "Aborted":
             trial = f"{rollout.revision}/{rollout.attempt}"
             where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
             again = f"{where} claudeops.dev/retry={trial}"
             return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
-        case "Superseded" | "Rejected":
+        case "Superseded":
             return Said("Unknown", Reason.PROGRESSING, rollout.message)
     if hold is not None:
         return Said("Unknown", hold.reason, hold.message)
@@ -193,7 +198,8 @@ def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> Said:
 
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
-    Type.CANARY_HEALTHY: {Reason.NO_TRAFFIC, Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
+    # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
+    Type.CANARY_HEALTHY: {Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
     Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
     Type.READY: {Reason.GATEWAY_UNAVAILABLE},
     Type.GATEWAY_READY: {Reason.CONFIG_REFUSED},
@@ -209,7 +215,7 @@ def transitions(before: DeploymentStatus, after: DeploymentStatus) -> list[Event
     events = []
     for one in after.conditions:
         type_, reason = Type(one.type), Reason(one.reason)
-        was = Reason(old[type_].reason) if type_ in old else None
+        was = old[type_].reason if type_ in old else None  # it may be of another version's reasons
         if reason == was:
             continue
         bad = _is_bad(type_, reason)
@@ -222,7 +228,7 @@ def transitions(before: DeploymentStatus, after: DeploymentStatus) -> list[Event
     return events
 
 
-def _is_bad(type_: Type, reason: Reason) -> bool:
+def _is_bad(type_: Type, reason: str) -> bool:
     if type_ == Type.ACCEPTED:
         return reason != Reason.VALID
     return reason in _WORSE.get(type_, ())

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import LifecyclePolicy
 from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
+from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
 from claude_operator.core import names, render
-from claude_operator.core.actions import Decision, RevisionState
+from claude_operator.core.actions import Decision, Event, RevisionState
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.conditions import conditions, transitions
 from claude_operator.core.draft import Draft, Rule, active
+from claude_operator.core.evalrun import FINAL
 from claude_operator.core.observe import Observation
 from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, rollout
 from claude_operator.core.weights import canary_weight, desired_config
 
-__all__ = ["RULES", "decide", "reading_due"]
+__all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due"]
 
-RULES: tuple[Rule, ...] = (
-    recover.recover,
-    analysis.analyse,
-    analysis.roll_back,
-    intent.abort,
+TAKING_BACK: tuple[Rule, ...] = (recover.recover, analysis.analyse, analysis.roll_back, intent.abort)
+"""What may take traffic back: nothing that comes after it, whatever is wrong there, may stand in its way."""
+
+GOING_ON: tuple[Rule, ...] = (
     accept.check,
     accept.name_revision,
     accept.stop_unaccepted,
@@ -36,18 +40,44 @@ RULES: tuple[Rule, ...] = (
 )
 
 _MISSING = 15.0  # seconds until something that is missing, or a prompt in a ConfigMap, is looked at again
-_UNSETTLED = 1.0  # seconds between two looks at gateways that are not ready
+_UNSETTLED = 1.0  # seconds between two looks at gateways that a rollout waits for
+_UNREADY = 15.0  # the same where nothing waits for them; their Deployment's changes wake us
 
 Object = dict[str, Any]
 
 
 def decide(obs: Observation, site: render.Site) -> Decision:
-    """What this pass does and what the status is afterwards."""
-    draft = Draft(obs, obs.status)
-    for rule in RULES:
-        draft = rule(draft)
+    """What this pass does and what the status is afterwards.
+
+    What raises in the rules that go on, or in what only tells, is raised; but where traffic is being taken back, that
+    alone is decided and `error` says what else went wrong.
+    """
+    draft = _chain(Draft(obs, obs.status), TAKING_BACK)
+    try:
+        return _decision(obs, _chain(draft, GOING_ON), site)
+    except Exception as error:
+        if not draft.backward:
+            raise
+        return Decision(
+            status=draft.status,
+            config=desired_config(obs, draft.status, accepted=False),
+            backward=True,
+            events=draft.events,
+            ended=draft.ended,
+            requeue=_UNSETTLED,
+            error=f"{type(error).__name__}: {error}",
+        )
+
+
+def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
+    for rule in rules:
         if draft.done:
             break
+        draft = rule(draft)
+    return draft
+
+
+def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
     config = desired_config(obs, draft.status, accepted=accepted)
     status = _finished(draft, config)
@@ -61,7 +91,7 @@ def decide(obs: Observation, site: render.Site) -> Decision:
         creations=creations,
         deletions=_outdated(draft),
         revision_states=_revision_states(draft),
-        events=(*draft.events, *transitions(obs.status, status)),
+        events=(*draft.events, *_without_ignored(transitions(obs.status, status), obs)),
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )
@@ -79,6 +109,17 @@ def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
     if last is None or last > now:  # the clock of an operator that ran before may have been ahead
         return 0.0
     return max(seconds(rollout.plan.analysis.interval) - (now - last).total_seconds(), 0.0)
+
+
+def _without_ignored(events: Iterable[Event], obs: Observation) -> list[Event]:
+    """Without those about a model's age that spec.lifecycle ignores; the condition tells it all the same."""
+    policy = obs.spec.lifecycle if obs.spec else LifecyclePolicy()
+    policies = {
+        Reason.LEGACY: policy.on_legacy,
+        Reason.DEPRECATED: policy.on_deprecated,
+        Reason.RETIRED: policy.on_retired,
+    }
+    return [event for event in events if policies.get(event.reason) != "Ignore"]
 
 
 def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
@@ -122,7 +163,9 @@ def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
     specs = [obs.owner["spec"]]
     serving = [name for name in (status.stable_revision, status.canary_revision) if name]
     specs += [obs.revisions[name]["spec"] for name in serving if name in obs.revisions]
-    ids = dict.fromkeys(one for spec in specs for one in models_in_use(spec["request"], spec.get("subagents")))
+    ids = dict.fromkeys(
+        one for spec in specs for one in models_in_use(spec.get("request") or {}, spec.get("subagents"))
+    )
     return [(name, lifecycle_of(name, obs.now.date(), obs.models)) for name in ids]
 
 
@@ -153,7 +196,7 @@ def _revision_states(draft: Draft) -> tuple[RevisionState, ...]:
     """What changed in what the ClaudeRevisions say of themselves."""
     obs, status = draft.obs, draft.status
     phases: dict[str, str] = {}
-    for name, run in obs.eval_runs.items():
+    for name, run in sorted(obs.eval_runs.items(), key=lambda item: item[1].started_at or obs.now):  # the newest wins
         phases[name.rpartition("-")[0]] = run.phase
     found = []
     for name, revision in obs.revisions.items():
@@ -187,9 +230,16 @@ def _outdated(draft: Draft) -> tuple[Object, ...]:
     keep = obs.spec.revision_history_limit
     gone = [revision["metadata"]["name"] for revision in (old[:-keep] if keep else old)]
     runs = [name for name in obs.eval_runs if name.rpartition("-")[0] in gone]
+    runs += [name for name, run in obs.eval_runs.items() if name not in runs and _is_left(draft, name, run)]
     kinds = [("ClaudeRevision", name) for name in gone] + [("ClaudeEvalRun", name) for name in runs]
     namespace = obs.owner["metadata"]["namespace"]
     return tuple({"kind": kind, "metadata": {"name": name, "namespace": namespace}} for kind, name in kinds)
+
+
+def _is_left(draft: Draft, name: str, run: EvalRunStatus) -> bool:
+    """Whether a run gates nothing any more and would never end: the set was changed, or the rollout gave way."""
+    rollout = draft.status.rollout
+    return run.phase not in FINAL and not (rollout and rollout.eval_run == name)
 
 
 def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
@@ -197,7 +247,7 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     obs = draft.obs
     delays = [draft.again, reading_due(draft.status, obs.now)]
     if config is not None and (config != obs.config or not _served(obs, config)):
-        delays.append(_UNSETTLED)
+        delays.append(_UNSETTLED if config != obs.config or active(draft.status) else _UNREADY)
     if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]

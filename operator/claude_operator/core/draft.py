@@ -11,6 +11,7 @@ from claude_operator.api.status import DeploymentStatus, Outcome, Rollout, Rollo
 from claude_operator.core.actions import Ended, Event
 from claude_operator.core.observe import Observation
 from claude_operator.core.validate import Problem
+from claude_operator.core.words import cut
 
 __all__ = ["Draft", "Hold", "Rule", "active", "attempts_of"]
 
@@ -84,7 +85,7 @@ class Draft:
         rollout = self.status.rollout
         if rollout is None:
             return self
-        judgement = self.status.judgement
+        judgement, message = self.status.judgement, cut(message)
         record = RolloutRecord(
             revision=rollout.revision,
             attempt=rollout.attempt,

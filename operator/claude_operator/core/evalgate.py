@@ -42,6 +42,7 @@ class RunReason(StrEnum):
     INFRASTRUCTURE = "Infrastructure"  # the questions could not all be asked
     JOB_ENDED = "JobEnded"  # the Job is over and has left no result
     JOB_VANISHED = "JobVanished"  # the Job was deleted before it had a result
+    JOB_REFUSED = "JobRefused"  # the API server refuses the Job, or it cannot be made from the spec
 
 
 @dataclass(frozen=True, slots=True)

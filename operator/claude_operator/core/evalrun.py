@@ -27,6 +27,7 @@ __all__ = [
     "complete",
     "decide_run",
     "finished",
+    "not_started",
     "run_status",
     "watched_job",
 ]
@@ -83,6 +84,11 @@ def decide_run(run: Object, job: Object | None, *, now: dt.datetime) -> RunDecis
         return _error(run, status, RunReason.JOB_ENDED, _with_cause(ended, status), now)
     vanished = "the Job was deleted before it had a result"
     return _error(run, status, RunReason.JOB_VANISHED, vanished, now)
+
+
+def not_started(run: Object, decision: RunDecision, why: str, *, now: dt.datetime) -> RunDecision:
+    """What becomes of a decision whose Job the API server refuses: an error of the infrastructure, tried again."""
+    return _error(run, decision.status, RunReason.JOB_REFUSED, f"the Job could not be created: {why}", now)
 
 
 def complete(run: Object, status: EvalRunStatus, now: dt.datetime) -> list[Condition]:

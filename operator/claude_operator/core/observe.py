@@ -73,6 +73,8 @@ class Observation:
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
     config: GatewayConfig | None = None
     gateway: GatewayView = GatewayView()
+    trouble: str = ""
+    """Why a child could not be written in the last pass."""
     increments: Increments | None = None
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""

@@ -21,15 +21,14 @@ from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.quantity import quantity
 
-__all__ = ["Problem", "problems"]
+__all__ = ["Problem", "impossible_names", "problems"]
 
 _YEAR = 365 * 86400.0  # longer times would leave the calendar
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d{1,2})?")
 _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
-_POWERS = {unit: 1000**n for n, unit in enumerate("kMGTPE", 1)} | {f"{u}i": 1024**n for n, u in enumerate("KMGTPE", 1)}
 _SHAPES = {  # what to write for a field of a wrong shape
     "betas": "a list: [mcp-client-2025-11-20]",
     "max_tokens": "a whole number: 2048",
@@ -95,7 +94,16 @@ def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[st
 
 
 def _references(spec: DeploymentSpec) -> Iterator[str]:
-    """Names of objects and keys that no object can have, and prompts named twice."""
+    """Prompts named twice, and names that `impossible_names` has something to say of."""
+    yield from impossible_names(spec)
+    prompts = Counter((one.config_map_key_ref.name, one.config_map_key_ref.key) for one in spec.prompt_from or ())
+    for (name, key), count in prompts.items():
+        if count > 1:
+            yield f"promptFrom: key {key} of ConfigMap {name} stands {count} times: name each key once"
+
+
+def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
+    """Names of objects and keys that no object can have: whoever reads by name asks this first."""
     keys = [
         (f"promptFrom[{n}].configMapKeyRef", one.config_map_key_ref) for n, one in enumerate(spec.prompt_from or ())
     ]
@@ -113,10 +121,6 @@ def _references(spec: DeploymentSpec) -> Iterator[str]:
     for path, ref in keys:
         if not _KEY.fullmatch(ref.key):
             yield f"{path}.key: {ref.key!r} is no key: write letters, digits, -, _ and ."
-    prompts = Counter((one.config_map_key_ref.name, one.config_map_key_ref.key) for one in spec.prompt_from or ())
-    for (name, key), count in prompts.items():
-        if count > 1:
-            yield f"promptFrom: key {key} of ConfigMap {name} stands {count} times: name each key once"
 
 
 def _times(spec: DeploymentSpec) -> Iterator[str]:
@@ -177,13 +181,8 @@ def _resources(spec: DeploymentSpec) -> Iterator[str]:
 
 def _quantity(value: Any) -> Decimal | None:
     """A Kubernetes quantity as a number, None for what is none."""
-    match = _QUANTITY.fullmatch(str(value))
-    if not match:
-        return None
-    number, unit = Decimal(match[1]), match[2] or ""
-    if unit[:1] in ("e", "E") and len(unit) > 1 and unit != "Ei":
-        return number.scaleb(int(unit[1:]))
-    return number / 1000 if unit == "m" else number * _POWERS.get(unit, 1)
+    amount = quantity(value)
+    return amount if isinstance(amount, Decimal) and amount >= 0 else None
 
 
 def _endpoint(spec: DeploymentSpec) -> Iterator[str]:

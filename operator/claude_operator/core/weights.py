@@ -32,10 +32,11 @@ def canary_weight(status: DeploymentStatus) -> int:
 def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:
     """The document that should be live, generation included; None while there is none and the spec is not accepted.
 
-    While the spec is not accepted, everything but the arms stays as it is live.
+    While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
+    serves, the spec has to do: gateways go on by their memory, and a weight of 0 must reach them.
     """
     live = obs.config
-    if accepted and obs.spec is not None:
+    if obs.spec is not None and (accepted or (live is None and status.stable_revision)):
         base = _from_spec(obs, obs.spec)
     elif live is not None:
         base = live

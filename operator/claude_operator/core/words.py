@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "duration", "percent"]
+__all__ = ["count", "cut", "duration", "percent"]
+
+_LONGEST = 1024  # characters of a sentence
 
 
 def percent(value: float) -> str:
@@ -24,6 +26,11 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 request`, `58 requests`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def cut(text: str) -> str:
+    """A sentence that quotes others, at most 1,024 characters of it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _pair(large: int, unit: str, small: int, subunit: str) -> str:

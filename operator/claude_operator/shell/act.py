@@ -7,11 +7,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names, render
 from claude_operator.core.actions import Decision
-from claude_operator.kube.client import Kube, KubeError
+from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CONFIG_MAPS
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
@@ -50,6 +49,8 @@ class Actor:
         self._told(owner, decision)
         again = await self._besides(owner, decision)
         await asyncio.gather(*(self._emit(owner, event) for event in decision.events))
+        if decision.error:
+            raise RuntimeError(f"traffic was taken back, the rest of the pass failed: {decision.error}")
         known = [delay for delay in (again, decision.requeue) if delay is not None]
         return min(known) if known else None
 
@@ -65,9 +66,8 @@ class Actor:
         live = await self._kube.get(resource, metadata["name"], metadata["namespace"])
         if live is not None and not names.is_controlled_by(live, owner["metadata"]["uid"]):
             # No conflict that another look would end: what an owner of the same name left, or a person made.
-            said = f"{resource.kind} {metadata['name']} exists and belongs to something else: remove that object"
-            await self._recorder.emit(owner, type="Warning", reason=Reason.NAME_TAKEN, note=said, action="Create")
-            raise KubeError(0, Reason.NAME_TAKEN, said)
+            # The next pass finds it among what is taken, and says so in a condition.
+            self._children.doubt(owner, resource, metadata["name"])
 
     async def _status(self, owner: Mapping[str, Any], before: DeploymentStatus, after: DeploymentStatus) -> None:
         """Apply the status where it differs, fenced by the resourceVersion that was read."""
@@ -85,10 +85,23 @@ class Actor:
             return
         body = render.config_map(seen.observation.owner, config)
         if seen.config_version is None:
-            await self._kube.create(CONFIG_MAPS, body)  # 409: somebody was first
+            await self._create_config(seen.observation.owner, body)
             return
         fenced = {**body, "metadata": {**body["metadata"], "resourceVersion": seen.config_version}}
         await self._kube.apply(CONFIG_MAPS, fenced, field_manager=names.FIELD_MANAGER)
+
+    async def _create_config(self, owner: Mapping[str, Any], body: Object) -> None:
+        """Create it. Where it is there by now the pass is void, unless it is somebody else's: then nothing is done."""
+        try:
+            await self._kube.create(CONFIG_MAPS, body)
+        except KubeError as error:
+            metadata = body["metadata"]
+            live = (
+                await self._kube.get(CONFIG_MAPS, metadata["name"], metadata["namespace"]) if error.conflict else None
+            )
+            if live is None or names.is_controlled_by(live, owner["metadata"]["uid"]):
+                raise
+            self._children.doubt(owner)  # the next pass says whose name it is
 
     def _told(self, owner: Mapping[str, Any], decision: Decision) -> None:
         where = {"namespace": owner["metadata"]["namespace"], "deployment": owner["metadata"]["name"]}

@@ -32,6 +32,7 @@ from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
+from claude_operator.shell.references import ReferenceReader
 from claude_operator.shell.scrape import Scraper
 from claude_operator.shell.server import HealthServer
 
@@ -45,6 +46,7 @@ _RELIST = 300.0  # seconds between two passes over everything, whatever the watc
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _STUCK = 90.0  # seconds without a move of the queue after which the probe fails; longer than the longest pass
 _MODELS = 3600.0  # seconds between two looks at the calendar
+_MODELS_WAIT = 3.0  # seconds that the first pass waits for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class App:
         self._watches: Watches | None = None
         self._started = False
         self._models_changed = asyncio.Event()
+        self._models_read = asyncio.Event()
         self._known: set[Key] = set()
 
     def stop(self) -> None:
@@ -131,7 +134,7 @@ class App:
         models = ModelBook(kube, self._now)
         children = Children(kube)
         async with Scraper(self._metrics) as scraper:
-            gatherer = Gatherer(kube, scraper, children, models.models, self._now)
+            gatherer = Gatherer(kube, scraper, children, ReferenceReader(kube), models.models, self._now)
             recorder = Recorder(
                 kube,
                 instance=self._settings.identity,
@@ -150,7 +153,7 @@ class App:
             try:
                 await self._work(
                     lease.hold(),
-                    queue.run(),
+                    self._reconcile(queue),
                     self._relist(kube, queue, gatherer, children),
                     self._keep_models(models, queue),
                     self._watch_the_watches(watches),
@@ -158,6 +161,13 @@ class App:
             finally:
                 watches.stop()
                 self._queue = None
+
+    async def _reconcile(self, queue: WorkQueue[Key]) -> None:
+        """Work once the models are known, since what is on its way out may not be let in; but do not wait for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MODELS_WAIT):
+                await self._models_read.wait()
+        await queue.run()
 
     async def _work(self, *parts: Coroutine[Any, Any, object]) -> None:
         """Run all parts until one fails or the process is told to end; then end the others."""
@@ -231,6 +241,7 @@ class App:
             except KubeError as error:
                 _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
                 pause = _RETRY
+            self._models_read.set()
             if models.models() != before:
                 for key in self._known:
                     queue.add(key)

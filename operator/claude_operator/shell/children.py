@@ -43,6 +43,8 @@ class Children:
         self._free: set[str] = set()  # UIDs of owners none of whose names is taken
         self._ensured: dict[tuple[str, str], tuple[str, bytes, float]] = {}
         """By the owner's namespace and name: its UID, the digest of what was wanted, and when."""
+        self._further: dict[str, set[tuple[Resource, str]]] = {}  # by UID: other names that turned out to be taken
+        self._trouble: dict[str, str] = {}  # by UID: why the last `ensure` failed
 
     async def taken(self, owner: Mapping[str, Any]) -> list[Problem]:
         """Objects of our children's names that we do not control. Nothing is written while there is one."""
@@ -52,19 +54,28 @@ class Children:
         wanted: list[tuple[Resource, str]] = [(resource, names.gateway_name(name)) for resource in _GATEWAY]
         wanted += [(SECRETS, names.client_secret(name))]
         wanted += [(resource, names.eval_account(name)) for resource in _ACCOUNT]
+        wanted += sorted(self._further.get(uid, ()), key=str)
         found = await asyncio.gather(*(self._kube.get(resource, child, namespace) for resource, child in wanted))
         problems = [
-            Problem(Reason.NAME_TAKEN, _taken(resource, child))
+            Problem(Reason.NAME_TAKEN, _taken(resource, live, owner))
             for (resource, child), live in zip(wanted, found, strict=True)
             if live is not None and not names.is_controlled_by(live, uid)
         ]
         if not problems:
             self._free.add(uid)
+            self._further.pop(uid, None)
         return problems
 
-    def doubt(self, owner: Mapping[str, Any]) -> None:
-        """An object of a child's name was seen that this owner does not control: `taken` looks again."""
-        self._free.discard(owner["metadata"]["uid"])
+    def doubt(self, owner: Mapping[str, Any], resource: Resource | None = None, name: str = "") -> None:
+        """An object was seen that this owner does not control: `taken` looks again, and at this one of another name."""
+        uid = owner["metadata"]["uid"]
+        self._free.discard(uid)
+        if resource is not None:
+            self._further.setdefault(uid, set()).add((resource, name))
+
+    def trouble(self, owner: Mapping[str, Any]) -> str:
+        """Why a child could not be written in the last pass, empty where all could."""
+        return self._trouble.get(owner["metadata"]["uid"], "")
 
     async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object]) -> None:
         """Make the children as wanted; raises `KubeError` for the first that cannot be."""
@@ -73,9 +84,14 @@ class Children:
         *known, since = self._ensured.get((namespace, name), ("", b"", 0.0))
         if known == [uid, digest] and self._clock() - since < _AGAIN:
             return
-        await self._client_secret(owner)  # before the Deployment, whose pods mount it
-        for child in wanted:
-            await self._child(uid, child)
+        try:
+            await self._client_secret(owner)  # before the Deployment, whose pods mount it
+            for child in wanted:
+                await self._child(owner, child)
+        except KubeError as error:
+            self._trouble[uid] = str(error)
+            raise
+        self._trouble.pop(uid, None)
         self._ensured[namespace, name] = (uid, digest, self._clock())
 
     def look_again(self, namespace: str, name: str) -> None:
@@ -85,14 +101,16 @@ class Children:
     def forget(self, live: set[str]) -> None:
         """Drop what is known of owners that are no more; `live` are UIDs."""
         self._free &= live
+        self._further = {uid: known for uid, known in self._further.items() if uid in live}
+        self._trouble = {uid: known for uid, known in self._trouble.items() if uid in live}
         self._ensured = {owner: known for owner, known in self._ensured.items() if known[0] in live}
 
-    async def _child(self, uid: str, child: Object) -> None:
+    async def _child(self, owner: Mapping[str, Any], child: Object) -> None:
         resource, metadata = BY_KIND[child["kind"]], child["metadata"]
         live = await self._kube.get(resource, metadata["name"], metadata["namespace"])
-        if live is not None and not names.is_controlled_by(live, uid):
-            self._free.discard(uid)
-            raise KubeError(409, Reason.NAME_TAKEN, _taken(resource, metadata["name"]))
+        if live is not None and not names.is_controlled_by(live, owner["metadata"]["uid"]):
+            self.doubt(owner)
+            raise KubeError(409, Reason.NAME_TAKEN, _taken(resource, live, owner))
         if live is None or not render.covers(live, child):
             await self._kube.apply(resource, child, field_manager=names.FIELD_MANAGER)
 
@@ -108,8 +126,10 @@ class Children:
                 raise
 
 
-def _taken(resource: Resource, name: str) -> str:
-    return (
-        f"{resource.kind} {name} exists and belongs to something else:"
-        " rename the ClaudeDeployment, or remove that object"
-    )
+def _taken(resource: Resource, live: Object, owner: Mapping[str, Any]) -> str:
+    """Whose a taken name is, and what helps."""
+    name = live["metadata"]["name"]
+    owners = live["metadata"].get("ownerReferences") or ()
+    if any((one.get("kind"), one.get("name")) == (owner["kind"], owner["metadata"]["name"]) for one in owners):
+        return f"{resource.kind} {name} is left of an earlier {owner['kind']} of this name; it goes by itself, wait"
+    return f"{resource.kind} {name} belongs to something else: rename the {owner['kind']}, or remove that object"

@@ -62,14 +62,17 @@ class Recorder:
         """Write one Event; a failure is logged, since an Event is no reason to fail a pass."""
         about = {name: regarding[name] for name in _REFERENCE if name in regarding}
         about |= {name: value for name in _METADATA if (value := regarding.get("metadata", {}).get(name))}
+        now = self._now()
+        # `kubectl describe` shows Events in the order of their names, so these begin with the time.
+        suffix = f"{int(now.timestamp() * 1e6):013x}{uuid.uuid4().hex[:3]}"
         body = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {
-                "name": f"{about.get('name', 'unknown')[: _NAME - 17].rstrip('.-')}.{uuid.uuid4().hex[:16]}",
+                "name": f"{about.get('name', 'unknown')[: _NAME - 17].rstrip('.-')}.{suffix}",
                 "namespace": about.get("namespace", "default"),  # an Event about a cluster-scoped object lives there
             },
-            "eventTime": micro_time(self._now()),
+            "eventTime": micro_time(now),
             "reportingController": self._controller,
             "reportingInstance": self._instance,
             "regarding": about,

@@ -21,7 +21,7 @@ from claude_operator.core.decide import reading_due
 from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
 from claude_operator.core.observe import GatewayPod, GatewayView, Observation
 from claude_operator.core.validate import Problem
-from claude_operator.kube.client import Kube, Object
+from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
     CLAUDE_DEPLOYMENTS,
     CLAUDE_EVAL_RUNS,
@@ -33,7 +33,7 @@ from claude_operator.kube.resources import (
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.log import fields
-from claude_operator.shell.references import References, read_references
+from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.scrape import Scraper, is_ready
 
 __all__ = ["Gatherer", "Seen"]
@@ -61,10 +61,11 @@ class Gatherer:
         kube: Kube,
         scraper: Scraper,
         children: Children,
+        references: ReferenceReader,
         models: Callable[[], Mapping[str, Model]],
         now: Callable[[], dt.datetime],
     ) -> None:
-        self._kube, self._scraper, self._children = kube, scraper, children
+        self._kube, self._scraper, self._children, self._references = kube, scraper, children, references
         self._models, self._now = models, now
         self._memories: dict[str, Memory] = {}
         self._announced: dict[str, dict[str, Memory]] = {}
@@ -76,12 +77,12 @@ class Gatherer:
         if owner is None or owner["metadata"].get("deletionTimestamp"):
             return None
         uid = owner["metadata"]["uid"]
-        status = _status(owner)
+        status = await self._status(owner)
         self._catch_up(uid, status)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         references, revisions, runs, config_map, (view, readings), taken = await asyncio.gather(
-            read_references(self._kube, key.namespace, spec) if spec else _nothing(),
+            self._references.read(key.namespace, spec) if spec else _nothing(),
             self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
             self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
             self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
@@ -107,6 +108,7 @@ class Gatherer:
             eval_runs={name: _run_status(run) for name, run in _by_name(runs, uid).items()},
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
+            trouble=self._children.trouble(owner),
             increments=increments,
             models=self._models(),
         )
@@ -131,6 +133,20 @@ class Gatherer:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
         self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
+
+    async def _status(self, owner: Object) -> DeploymentStatus:
+        """The status as stored; one that cannot be read, of another version say, is lost: stable comes from the config.
+
+        It goes whole, since half of it could give traffic unwatched, and from the API server too, since an apply does
+        not take out what others wrote. Raises `KubeError` with `conflict`, so that the pass begins anew.
+        """
+        try:
+            return DeploymentStatus.model_validate(owner.get("status") or {})
+        except ValidationError as error:
+            _unreadable(owner, error)
+            name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+            await self._kube.patch_status(CLAUDE_DEPLOYMENTS, name, namespace, dict.fromkeys(owner["status"]))
+            raise KubeError(409, "Unreadable", f"the status of {name} could not be read and was cleared") from None
 
     def _catch_up(self, uid: str, status: DeploymentStatus) -> None:
         """A pass that failed, or whose answer was lost, may have stored its status: then its increments are told."""
@@ -188,15 +204,6 @@ def _parse(owner: Object) -> tuple[DeploymentSpec | None, list[Problem]]:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(["spec", *map(str, first["loc"])])
         return None, [Problem(Reason.INVALID_SPEC, f"{place}: {first['msg']}")]
-
-
-def _status(owner: Object) -> DeploymentStatus:
-    """The status as stored. One that cannot be read counts as lost, whole: half of it could give traffic unwatched."""
-    try:
-        return DeploymentStatus.model_validate(owner.get("status") or {})
-    except ValidationError as error:
-        _unreadable(owner, error)
-        return DeploymentStatus()
 
 
 def _run_status(run: Object) -> EvalRunStatus:

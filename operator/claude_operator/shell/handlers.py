@@ -96,8 +96,7 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
         settings.watching.chunk_size = 500
         settings.watching.inactivity_timeout = _SILENCE
         settings.networking.enforce_retry_after = True
-        settings.batching.error_delays = (1, 2, 5, 10, 30)
-        settings.batching.batch_window = 0.02
+        settings.queueing.error_delays = (1, 2, 5, 10, 30)
         settings.persistence.finalizer = f"{names.LABEL_DEPLOYMENT}-kopf"  # never set; kopf's own would be shared
 
     @kopf.on.login(registry=registry)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from claude_operator.core import names, render
 from claude_operator.core.catalogue.objects import model_objects, model_status, models_by_name
 from claude_operator.core.catalogue.table import Model
-from claude_operator.kube.client import Kube, Object
+from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_MODELS
 from claude_operator.shell.log import fields
 
@@ -43,7 +43,12 @@ class ModelBook:
         changed = models != self._models
         self._models = models
         for item in live.values():
-            await self._tell(item)
+            try:
+                await self._tell(item)
+            except KubeError as error:  # one that the API server refuses keeps none of the others
+                _log.warning(
+                    "a model's status was not written", extra=fields(model=item["metadata"]["name"], error=str(error))
+                )
         return changed
 
     async def _tell(self, item: Object) -> None:

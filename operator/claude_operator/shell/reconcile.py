@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+
+from pydantic import ValidationError
 
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import names, render
 from claude_operator.core.decide import decide
-from claude_operator.core.evalrun import decide_run, run_status, watched_job
+from claude_operator.core.evalrun import decide_run, not_started, run_status, watched_job
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
@@ -21,6 +24,7 @@ from claude_operator.shell.metrics import Metrics
 __all__ = ["DeploymentLoop", "Reconciler", "RunLoop"]
 
 _CONFLICT = 0.05  # seconds until a pass that was overtaken is done again
+_OVERTAKEN = 5  # times in a row, after which it is an error like any other
 
 
 class DeploymentLoop:
@@ -36,7 +40,12 @@ class DeploymentLoop:
             return None
         decision = decide(seen.observation, self._site)
         self._gatherer.announce(seen, decision.status)
-        after = await self._actor.act(seen, decision)
+        try:
+            after = await self._actor.act(seen, decision)
+        except KubeError as error:
+            if error.status == 404 and await self._gatherer.gather(key) is None:
+                return None  # deleted meanwhile
+            raise
         self._gatherer.remember(seen)
         return after
 
@@ -55,7 +64,12 @@ class RunLoop:
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
         decision = decide_run(run, job, now=self._now())
         if decision.create_job_attempt is not None:
-            await self._create_job(run, decision.create_job_attempt)
+            try:
+                await self._create_job(run, decision.create_job_attempt)
+            except (KubeError, ValidationError) as error:
+                if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500):
+                    raise  # the API server itself; the queue's back-off is for that
+                decision = not_started(run, decision, str(error).partition("\n")[0], now=self._now())
         await self._status(run, decision.status)
         if decision.delete_job is not None:
             await self._kube.delete(JOBS, decision.delete_job, key.namespace)
@@ -99,6 +113,7 @@ class Reconciler:
         metrics: Metrics,
     ) -> None:
         self._deployments, self._runs, self._metrics = deployments, runs, metrics
+        self._conflicts: Counter[Key] = Counter()
 
     async def __call__(self, key: Key) -> float | None:
         """One pass over `key`."""
@@ -108,8 +123,10 @@ class Reconciler:
             loop = self._deployments if key.kind == DEPLOYMENT else self._runs
             after = await loop(key)
             result = "ok"
+            self._conflicts.pop(key, None)
         except KubeError as error:
-            if not error.conflict:
+            self._conflicts[key] += error.conflict
+            if not error.conflict or self._conflicts[key] > _OVERTAKEN:
                 raise
             result, after = "conflict", _CONFLICT
         finally:

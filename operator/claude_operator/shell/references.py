@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +16,16 @@ from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evalset import load_items, set_hash
 from claude_operator.core.observe import EvalSetView
 from claude_operator.core.revision import prompt_keys
-from claude_operator.core.validate import Problem
-from claude_operator.kube.client import Kube, Object
+from claude_operator.core.validate import Problem, impossible_names
+from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
+from claude_operator.shell.log import fields
 
-__all__ = ["References", "read_references"]
+__all__ = ["ReferenceReader", "References"]
+
+_log = logging.getLogger(__name__)
+
+_KNOWN = 256  # eval sets whose items are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +37,84 @@ class References:
     problems: tuple[Problem, ...] = ()
 
 
-async def read_references(kube: Kube, namespace: str, spec: DeploymentSpec) -> References:
-    """Read Secrets (for their keys alone), ConfigMaps and the eval set."""
-    secrets, (prompts, missing), (chosen, unread) = await asyncio.gather(
-        _secrets(kube, namespace, spec), _prompts(kube, namespace, spec), _eval_set(kube, namespace, spec)
-    )
-    problems = [*secrets, *missing, *([unread] if unread else [])]
-    return References(prompts, chosen, tuple(problems))
+class ReferenceReader:
+    """Reads what specs refer to; a set whose content is as it was is not parsed again."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
+        """By UID and resourceVersion of the set, and resourceVersion of its ConfigMap."""
+
+    async def read(self, namespace: str, spec: DeploymentSpec) -> References:
+        """Read Secrets (for their keys alone), ConfigMaps and the eval set."""
+        impossible = list(impossible_names(spec))
+        if impossible:  # such a name would lead to another path
+            return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
+        secrets, (prompts, missing), chosen = await asyncio.gather(
+            _secrets(self._kube, namespace, spec),
+            _prompts(self._kube, namespace, spec),
+            self._eval_set(namespace, spec),
+        )
+        problems = [*secrets, *missing, *([chosen] if isinstance(chosen, Problem) else [])]
+        return References(prompts, chosen if isinstance(chosen, EvalSetView) else None, tuple(problems))
+
+    async def _eval_set(self, namespace: str, spec: DeploymentSpec) -> EvalSetView | Problem | None:
+        """The set that is the gate, or what is wrong with it; its number of items is told in its status."""
+        if spec.evals is None:
+            return None
+        name = spec.evals.set_ref.name
+        found = await _get(self._kube, CLAUDE_EVAL_SETS, name, namespace)
+        if isinstance(found, str):
+            return Problem(Reason.EVAL_SET_NOT_FOUND, f"spec.evals.setRef: {found}")
+        if found is None:
+            said = f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
+            return Problem(Reason.EVAL_SET_NOT_FOUND, said)
+        reference = _dataset(found)
+        data = await _get(self._kube, CONFIG_MAPS, reference[0], namespace) if reference else None
+        lack = _lack(data, "ConfigMap", *reference) if reference else ""
+        if lack:
+            said = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
+            return Problem(Reason.EVAL_SET_NOT_FOUND, said)
+        version = data["metadata"]["resourceVersion"] if isinstance(data, dict) else ""
+        known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
+        if known not in self._sets:
+            text = data["data"][reference[1]] if reference and isinstance(data, dict) else None
+            self._sets[known] = _view(found, text, reference[0] if reference else None)
+            for old in list(self._sets)[:-_KNOWN]:
+                del self._sets[old]
+        view = self._sets[known]
+        if isinstance(view, EvalSetView) and (found.get("status") or {}).get("items") != view.items:
+            await self._tell(name, namespace, view.items)
+        return view
+
+    async def _tell(self, name: str, namespace: str, items: int) -> None:
+        """Write a set's number of items; nothing hangs on it, least of all a rollback."""
+        try:
+            await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
+        except KubeError as error:
+            said = fields(namespace=namespace, name=name, error=str(error))
+            _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
+
+
+def _dataset(found: Object) -> tuple[str, str] | None:
+    """Name and key of the ConfigMap that holds a set's items, if one does."""
+    reference = (found["spec"].get("dataset") or {}).get("configMapKeyRef")
+    return (reference["name"], reference["key"]) if reference else None
+
+
+def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
+    name = found["metadata"]["name"]
+    try:
+        parsed = EvalSetSpec.model_validate(found["spec"])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, spec.{place}: {first['msg']}")
+    try:
+        items = load_items(parsed, text)
+    except ValueError as error:
+        return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
+    return EvalSetView(name, set_hash(found["spec"], text), len(items), source)
 
 
 async def _secrets(kube: Kube, namespace: str, spec: DeploymentSpec) -> list[Problem]:
@@ -50,9 +127,9 @@ async def _secrets(kube: Kube, namespace: str, spec: DeploymentSpec) -> list[Pro
     for where, reference in wanted:
         name, key = reference.name, reference.key
         remedy = f"create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=..."
-        if found[name] is not None:
+        if isinstance(found[name], dict):
             remedy = f"""add it: kubectl -n {namespace} patch secret {name} -p '{{"stringData": {{"{key}": "..."}}}}'"""
-        lack = _lack(found[name], "Secret", reference)
+        lack = _lack(found[name], "Secret", name, key)
         if lack:
             problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{where}: {lack}; {remedy}"))
     return problems
@@ -65,11 +142,12 @@ async def _prompts(
     found = await _all(kube, CONFIG_MAPS, namespace, {name for name, _ in keys})
     texts, problems = {}, []
     for name, key in keys:
-        data = (found[name] or {}).get("data") or {}
+        live = found[name]
+        data = (live.get("data") or {}) if isinstance(live, dict) else {}
         if not data.get(key):
-            lack = _lack(found[name], "ConfigMap", KeyRef(name=name, key=key))
+            lack = _lack(live, "ConfigMap", name, key)
             remedy = f"create it: kubectl -n {namespace} create configmap {name} --from-file={key}"
-            if found[name] is not None:
+            if isinstance(live, dict):
                 remedy = f"write it: kubectl -n {namespace} edit configmap {name}"
             said = lack or f"key {key} of ConfigMap {name} is empty"
             problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {said}; {remedy}"))
@@ -78,47 +156,30 @@ async def _prompts(
     return texts, problems
 
 
-async def _eval_set(kube: Kube, namespace: str, spec: DeploymentSpec) -> tuple[EvalSetView | None, Problem | None]:
-    if spec.evals is None:
-        return None, None
-    name = spec.evals.set_ref.name
-    found = await kube.get(CLAUDE_EVAL_SETS, name, namespace)
-    if found is None:
-        said = f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
-        return None, Problem(Reason.EVAL_SET_NOT_FOUND, said)
-    try:
-        parsed = EvalSetSpec.model_validate(found["spec"])
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return None, Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, spec.{place}: {first['msg']}")
-    text, source = None, None
-    if parsed.dataset is not None:
-        reference = parsed.dataset.config_map_key_ref
-        source = reference.name
-        data = await kube.get(CONFIG_MAPS, reference.name, namespace)
-        lack = _lack(data, "ConfigMap", reference)
-        if lack:
-            said = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
-            return None, Problem(Reason.EVAL_SET_NOT_FOUND, said)
-        text = (data or {})["data"][reference.key]
-    try:
-        items = load_items(parsed, text)
-    except ValueError as error:
-        return None, Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], text), len(items), source), None
-
-
-async def _all(kube: Kube, resource: Resource, namespace: str, names: set[str]) -> dict[str, Object | None]:
+async def _all(kube: Kube, resource: Resource, namespace: str, names: set[str]) -> dict[str, Object | str | None]:
     ordered = sorted(names)
-    found = await asyncio.gather(*(kube.get(resource, name, namespace) for name in ordered))
+    found = await asyncio.gather(*(_get(kube, resource, name, namespace) for name in ordered))
     return dict(zip(ordered, found, strict=True))
 
 
-def _lack(found: Mapping[str, Any] | None, kind: str, reference: KeyRef) -> str:
+async def _get(kube: Kube, resource: Resource, name: str, namespace: str) -> Object | str | None:
+    """The object, None where there is none, or why this one object may not be read."""
+    try:
+        return await kube.get(resource, name, namespace)
+    except KubeError as error:
+        if error.status != 403:
+            raise
+        return f"{resource.kind} {name} cannot be read: {error}"
+    except ValueError as error:
+        return f"{resource.kind} {name} cannot be read: {error}"
+
+
+def _lack(found: Mapping[str, Any] | str | None, kind: str, name: str, key: str) -> str:
     """What is missing of a referenced key, as words, empty where nothing is."""
+    if isinstance(found, str):
+        return found
     if found is None:
-        return f"there is no {kind} {reference.name}"
-    if reference.key not in (found.get("data") or {}):
-        return f"{kind} {reference.name} has no key {reference.key}"
+        return f"there is no {kind} {name}"
+    if key not in (found.get("data") or {}):
+        return f"{kind} {name} has no key {key}"
     return ""

@@ -45,21 +45,26 @@ def started(**pods: Evidence | None) -> Memory:
 
 def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(None, a=one(100), b=None)
-    assert increments == Increments({}, 0, ("b",))
+    assert increments == Increments({}, 0, ("b",), baseline=True)
     increments, memory = look(memory, a=one(103), b=None)
     assert (increments.traffic, increments.unreachable) == (3, ("b",))
-    increments, memory = look(memory, a=one(103), b=one(50))
-    assert increments == Increments({}, 0, ())
-    increments, _ = look(memory, a=one(104), b=one(52))
-    assert increments.cells == {(1, "other", STABLE): Counts(3, 3)}
+    increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
+    assert increments == Increments({}, 0, (), baseline=True)
+    increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
+    assert increments == Increments({(1, "other", STABLE): Counts(3, 3)}, 3)
+
+
+def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
+    increments, _ = look(started(a=one(5)), a=one(8), b=one(8))
+    assert increments.traffic == 3
 
 
 def test_a_pod_that_appears_later_counts_from_zero_even_if_slow_to_answer() -> None:
     increments, memory = look(started(a=one(5)), a=one(5), b=None)
     assert increments.traffic == 0
-    increments, memory = look(memory, a=one(5), b=one(7), c=one(2))
+    increments, memory = look(memory, a=one(5), b=one(7, boot="b2"), c=one(2, boot="b3"))
     assert increments.traffic == 9
-    assert look(memory, a=one(5), b=one(8), c=one(2))[0].traffic == 1
+    assert look(memory, a=one(5), b=one(8, boot="b2"), c=one(2, boot="b3"))[0].traffic == 1
 
 
 def test_a_restarted_container_counts_from_zero() -> None:
@@ -129,7 +134,7 @@ def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
         (4, CANARY, "chat", "read"): {"ok": 1},
         (3, CANARY, "pinned", "read"): {"ok": 100},
     }
-    increments, _ = look(started(), a=evidence(cells), b=evidence(cells))
+    increments, _ = look(started(), a=evidence(cells), b=evidence(cells, "b2"))
     assert increments.traffic == 218
     assert increments.cells == {
         (3, "chat", CANARY): Counts(14, ok=10, errors=4),
@@ -145,12 +150,13 @@ def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
 class Pod:
     """A gateway as it really counts."""
 
+    name: str
     boots: int = 1
     uptime: float = 0.0
     cells: dict[Key, Counter[str]] = field(default_factory=dict)
 
     def report(self) -> Evidence:
-        return evidence(self.cells, f"boot-{self.boots}", self.uptime)
+        return evidence(self.cells, f"{self.name}-{self.boots}", self.uptime)
 
 
 KEYS = st.tuples(
@@ -181,7 +187,7 @@ def total(increments: Iterable[Increments]) -> tuple[int, Counter[tuple[int, str
 
 def live(happenings: list[tuple], *, eager: bool) -> tuple[list[Increments], int]:
     """Run a history of pods that appear after the operator's start. `eager`: look after every happening, too."""
-    pods = {name: Pod() for name in "abc"}
+    pods = {name: Pod(name) for name in "abc"}
     seen: list[Increments] = []
     memory = started()
     silent: set[str] = set()
@@ -201,7 +207,7 @@ def live(happenings: list[tuple], *, eager: bool) -> tuple[list[Increments], int
                 pods[name].uptime += 1
                 counted += number
             case ("restart", name):
-                pods[name] = Pod(pods[name].boots + 1)
+                pods[name] = Pod(name, pods[name].boots + 1)
             case ("silence", name):
                 silent.add(name)
             case ("look", times, order):

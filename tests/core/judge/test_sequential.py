@@ -57,7 +57,7 @@ def states(judgement: Judgement) -> dict[str, tuple[float, list[int], list[int]]
 def test_the_start() -> None:
     start = new_judgement(ANALYSIS, START)
     assert (start.verdict, start.evidence, start.threshold, start.leading) == ("Inconclusive", 1.0, 100.0, None)
-    assert start.message == "0 canary requests, no evidence of harm (1 of 100)"
+    assert start.message == "0 canary requests, no evidence of harm (evidence 1, traffic goes back at 100)"
     assert [metric.name for metric in start.state] == ["errors", "refusals"]
     assert reason(start) == Reason.WATCHING
     assert assess(None, ANALYSIS, tick(), stable=STABLE, canary=CANARY, now=START).started_at == start.started_at
@@ -95,7 +95,7 @@ def test_fail_is_final() -> None:
 def test_watching_says_what_was_seen() -> None:
     judgement = judge(tick(counts(58), counts(500, 5)))
     assert judgement.verdict == "Inconclusive"
-    assert judgement.message.startswith("58 canary requests, no evidence of harm (0.")
+    assert judgement.message.startswith("58 canary requests, no evidence of harm (evidence 0.")
     some = judge(tick(counts(9, 1), counts(100)))
     assert some.leading == "errors"
     assert some.message == "errors 1 of 10 against 0 of 100, evidence 4.6 of 100"

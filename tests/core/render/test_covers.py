@@ -10,7 +10,7 @@ import pytest
 from tests.core.render.sample import FULL, MINIMAL, everything, gateway, pod_of, with_spec
 
 from claude_operator.core.render import covers
-from claude_operator.core.render.covers import quantity
+from claude_operator.core.quantity import quantity
 
 
 @pytest.mark.parametrize(

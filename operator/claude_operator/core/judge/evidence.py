@@ -80,6 +80,8 @@ class Increments:
     cells: Mapping[Cell, Counts] = field(default_factory=dict)
     traffic: int = 0
     unreachable: tuple[str, ...] = ()
+    baseline: bool = False
+    """Some pod was looked at for the first time since the operator's start, so what is new of it is not known."""
 
 
 _Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, cache state
@@ -114,12 +116,17 @@ def advance(memory: Memory | None, readings: Sequence[PodReading]) -> tuple[Incr
     pods: dict[str, _Seen | None] = {}
     cells: dict[Cell, Counts] = {}
     traffic = 0
+    boots: dict[str, str] = {}
+    baseline = False
     for reading in sorted(readings, key=_age):
         pod = reading.pod
+        if reading.evidence and boots.setdefault(reading.evidence.boot_id, pod) != pod:
+            continue  # an address that has changed hands between the listing and the look
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
         if before is None or seen is None:
+            baseline = baseline or seen is not None
             continue
         for (generation, revision, _, surface, _), new in _new(seen, before):
             traffic += new.requests
@@ -127,7 +134,7 @@ def advance(memory: Memory | None, readings: Sequence[PodReading]) -> tuple[Incr
                 cell = (generation, surface, revision)
                 cells[cell] = cells[cell] + new if cell in cells else new
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
-    return Increments(cells, traffic, tuple(sorted(unreachable))), Memory(_departed(memory, pods) | pods)
+    return Increments(cells, traffic, tuple(sorted(unreachable)), baseline), Memory(_departed(memory, pods) | pods)
 
 
 def _departed(memory: Memory | None, pods: Mapping[str, _Seen | None]) -> dict[str, _Seen | None]:

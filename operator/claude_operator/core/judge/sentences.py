@@ -31,7 +31,7 @@ def evidence_sentence(judgement: Judgement) -> str:
     metric = next((metric for metric in judgement.state if metric.name == judgement.leading), None)
     if metric is None:
         requests = "1 canary request" if judgement.requests == 1 else f"{judgement.requests} canary requests"
-        return f"{requests}, no evidence of harm ({evidence} of {threshold})"
+        return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"
     counts = f"{metric.name} {x_canary} of {n_canary} against {x_stable} of {n_stable}"

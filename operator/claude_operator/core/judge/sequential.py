@@ -55,7 +55,8 @@ def assess(
     before = previous or new_judgement(analysis, now)
     seen = {
         "last_tick": now,
-        "last_traffic": now if increments.traffic else before.last_traffic,
+        # A first look cannot tell silence from traffic.
+        "last_traffic": now if increments.traffic or increments.baseline else before.last_traffic,
         "unreachable": list(increments.unreachable),
         "overloaded": _overloaded(increments, canary),
     }

@@ -8,12 +8,12 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.draft import Draft, active
+from claude_operator.core.evalrun import FINAL
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.rules.holds import gateways
 
 __all__ = ["gate"]
 
-_FINAL = frozenset({"Passed", "Failed", "Inconclusive"})
 _EVAL_POLL = 5.0  # seconds; the run's own changes wake us earlier
 
 
@@ -25,7 +25,7 @@ def gate(draft: Draft) -> Draft:
     if rollout.revision not in draft.obs.revisions:
         return draft.waits(Reason.PROGRESSING, f"{rollout.revision} is being created").within(0.0).stop()
     draft = _run(draft)
-    if rollout.eval_run is not None and spec.evals is not None and spec.evals.required:
+    if spec.evals is not None and spec.evals.required:
         draft = _await(draft)
         if draft.done:
             return draft
@@ -44,11 +44,11 @@ def gate(draft: Draft) -> Draft:
 def _run(draft: Draft) -> Draft:
     """Have the run of the set as it is now, unless an earlier one has ended already."""
     rollout, chosen, spec = active(draft.status), draft.obs.eval_set, draft.obs.spec
-    if rollout is None or rollout.eval_run is None or chosen is None or spec is None:
+    if rollout is None or chosen is None or spec is None or spec.evals is None:
         return draft
-    found = draft.obs.eval_runs.get(rollout.eval_run)
+    found = draft.obs.eval_runs.get(rollout.eval_run or "")
     current = eval_run_name(rollout.revision, chosen.hash)
-    if current != rollout.eval_run and (found is None or found.phase not in _FINAL):
+    if current != rollout.eval_run and (found is None or found.phase not in FINAL):
         draft = draft.set_rollout(eval_run=current)
         found = draft.obs.eval_runs.get(current)
     if found is not None:
@@ -60,13 +60,9 @@ def _run(draft: Draft) -> Draft:
     return replace(draft, new_run=made)
 
 
-def active_run(draft: Draft) -> str | None:
-    """The run that gates the rollout."""
-    return draft.status.rollout.eval_run if draft.status.rollout else None
-
-
 def _await(draft: Draft) -> Draft:
-    name = active_run(draft) or ""
+    rollout = active(draft.status)
+    name = (rollout.eval_run if rollout else None) or ""
     run = draft.obs.eval_runs.get(name, EvalRunStatus())
     match run.phase:
         case "Passed":
@@ -75,7 +71,8 @@ def _await(draft: Draft) -> Draft:
             message = f"{name}: {run.message}"
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
         case "Inconclusive":
-            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}").stop()
+            helps = f"change the eval set, or delete ClaudeEvalRun {name} to have it asked again"
+            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. What helps: {helps}").stop()
         case "Error":
             return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
         case _:

@@ -1,0 +1,228 @@
+"""The operator's loop over one ClaudeDeployment, on an API server in memory, gateways that count, and a set clock."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.shell.fakes import FakeKube
+
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    Counters,
+    Evidence,
+    GatewayConfig,
+    GenerationEvidence,
+    Stratum,
+    parse_config,
+)
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core import names, render
+from claude_operator.core.judge.evidence import PodReading
+from claude_operator.kube.client import Object
+from claude_operator.shell.act import Actor
+from claude_operator.shell.children import Children
+from claude_operator.shell.events import Recorder
+from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.keys import DEPLOYMENT, Key
+from claude_operator.shell.metrics import Metrics
+from claude_operator.shell.reconcile import DeploymentLoop, Reconciler
+from claude_operator.shell.references import ReferenceReader
+from claude_operator.shell.scrape import is_ready
+
+START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)
+SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent")
+NAME, SPACE = "support", "demo"
+KEY = Key(DEPLOYMENT, SPACE, NAME)
+SPEC: Object = {
+    "request": {"model": "claude-opus-5-5", "max_tokens": 100, "system": [{"type": "text", "text": "Be kind."}]},
+    "upstream": {"apiKeySecretRef": {"name": "anthropic", "key": "api-key"}},
+    "gateway": {"replicas": 1},
+    "strategy": {
+        "canary": {
+            "steps": [{"setWeight": 10}, {"bake": {"minDuration": "1h"}}],
+            "analysis": {"interval": "5s"},
+        }
+    },
+}
+SECRET_VALUE = "c2stYW50LXZlcnktc2VjcmV0"
+
+
+def deployment(**spec: Any) -> Object:
+    """A ClaudeDeployment as a person applies it."""
+    return {
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "kind": "ClaudeDeployment",
+        "metadata": {"name": NAME, "namespace": SPACE},
+        "spec": copy.deepcopy(SPEC | spec),
+    }
+
+
+def secret(name: str = "anthropic", **data: str) -> Object:
+    """A Secret as it is stored."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": SPACE},
+        "data": data or {"api-key": SECRET_VALUE},
+    }
+
+
+class Gateways:
+    """What the pods say: counts by pod, config generation and revision; it stands in for the Scraper."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self._kube = kube
+        self.counts: dict[str, dict[tuple[int, str, str], list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+        self.boots: dict[str, str] = {}
+        self.silent: set[str] = set()
+        self.uptime = 1.0
+
+    def serve(self, pod: str, role: str, good: int, bad: int = 0) -> None:
+        """So many requests more by the arm of a role."""
+        config = self.config
+        arm = next(arm for arm in config.arms if arm.role == role)
+        counts = self.counts[pod][config.generation, arm.revision, role]
+        counts[0] += good
+        counts[1] += bad
+
+    @property
+    def config(self) -> GatewayConfig:
+        """What is live."""
+        return parse_config(self._kube.take("ConfigMap", names.gateway_name(NAME))["data"][CONFIG_KEY])
+
+    async def read(self, pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
+        """As the Scraper does."""
+        self.uptime += 1.0
+        readings = []
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            readings.append(PodReading(name, is_ready(pod), None if name in self.silent else self._evidence(name)))
+        return readings
+
+    def _evidence(self, pod: str) -> Evidence:
+        strata: dict[int, list[Stratum]] = defaultdict(list)
+        for (generation, revision, role), (good, bad) in self.counts[pod].items():
+            counters = Counters(requests=good + bad, outcomes={"ok": good, "error": bad})
+            strata[generation].append(Stratum(revision, role, "other", "none", counters))  # type: ignore[arg-type]
+        try:
+            served = self.config.generation
+        except (KeyError, ValueError):
+            served = 0
+        generations = [GenerationEvidence(generation, strata[generation]) for generation in sorted(strata)]
+        return Evidence(self.boots.get(pod, f"boot-{pod}"), served, self.uptime, generations)
+
+
+class Rig:
+    """All of it. `passes()` makes passes at the set time, `wait()` moves it."""
+
+    def __init__(self, kube: FakeKube | None = None) -> None:
+        self.kube = kube or FakeKube()
+        self.now = START
+        self.gateways = Gateways(self.kube)
+        self.metrics = Metrics()
+        self.start_operator()
+
+    def start_operator(self) -> None:
+        """Another process: nothing is remembered."""
+        self.children = Children(self.kube, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
+        references = ReferenceReader(self.kube)  # type: ignore[arg-type]
+        self.gatherer = Gatherer(self.kube, self.gateways, self.children, references, dict, lambda: self.now)  # type: ignore[arg-type]
+        self.actor = Actor(self.kube, self.children, Recorder(self.kube, instance="one"), self.metrics)  # type: ignore[arg-type]
+        loop = DeploymentLoop(self.gatherer, self.actor, SITE)
+        self.reconciler = Reconciler(loop, loop, self.metrics)
+
+    async def one(self) -> float | None:
+        """One pass."""
+        return await self.reconciler(KEY)
+
+    async def settle(self, most: int = 20) -> None:
+        """Passes, as long as one asks for the next within a second; pods do what they are told in between."""
+        for _ in range(most):
+            after = await self.one()
+            self.roll_out()
+            if after is None or after > 1.0:
+                return
+            self.wait(after)
+        raise AssertionError(f"it does not come to rest: {self.status}")
+
+    def wait(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now += dt.timedelta(seconds=seconds)
+
+    def roll_out(self) -> None:
+        """The gateway Deployment becomes what it is to be, with one pod."""
+        if ("Deployment", SPACE, names.gateway_name(NAME)) not in self.kube.objects:
+            return
+        found = self.kube.take("Deployment", names.gateway_name(NAME))
+        wanted = found["spec"]["replicas"]
+        counts = dict.fromkeys(("updatedReplicas", "availableReplicas", "replicas"), wanted)
+        status = {"observedGeneration": found["metadata"]["generation"], **counts}
+        if found.get("status") != status:
+            self.kube.put({**found, "status": status})
+        if not self.kube.names("Pod"):
+            self.pod("gw-1")
+
+    def pod(self, name: str, *, ready: bool = True, **metadata: Any) -> None:
+        """A gateway pod."""
+        labels = names.selector(NAME, "gateway")
+        conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+        self.kube.put(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": SPACE, "labels": labels, **metadata},
+                "status": {"podIP": "10.0.0.1", "conditions": conditions},
+            }
+        )
+
+    def edit(self, **spec: Any) -> None:
+        """`kubectl apply` of a spec with these fields changed."""
+        found = self.kube.take("ClaudeDeployment", NAME)
+        self.kube.put({**found, "spec": {**found["spec"], **copy.deepcopy(spec)}})
+
+    def say(self, text: str) -> None:
+        """Another prompt: another revision."""
+        self.edit(request={**SPEC["request"], "system": [{"type": "text", "text": text}]})
+
+    @property
+    def status(self) -> DeploymentStatus:
+        """As it is stored."""
+        return DeploymentStatus.model_validate(self.kube.take("ClaudeDeployment", NAME).get("status") or {})
+
+    def condition(self, type_: str) -> tuple[str, str, str]:
+        """(status, reason, message)."""
+        found = next(one for one in self.status.conditions if one.type == type_)
+        return found.status, found.reason, found.message
+
+    def counted(self, arm: str) -> list[int]:
+        """[requests, bad] that the judge has been told of, by the metric errors."""
+        judgement = self.status.judgement
+        assert judgement is not None
+        return getattr(next(one for one in judgement.state if one.name == "errors"), arm)
+
+
+async def serving(**spec: Any) -> Rig:
+    """A first revision serves everything."""
+    rig = Rig()
+    rig.kube.put(secret())
+    rig.kube.put(deployment(**spec))
+    await rig.settle()
+    assert rig.status.stable_revision, rig.status
+    return rig
+
+
+async def on_trial(**spec: Any) -> Rig:
+    """A second revision has a tenth of the traffic and is judged; the first reading, a baseline, is done."""
+    rig = await serving(**spec)
+    rig.say("Be brief.")
+    await rig.settle()
+    assert rig.gateways.config.arm("canary").weight == 1000, rig.status  # type: ignore[union-attr]
+    rig.wait(5)
+    await rig.one()
+    rig.kube.writes.clear()
+    rig.kube.calls.clear()
+    return rig

@@ -1,0 +1,242 @@
+"""The order of writes, and what one that fails does to the others."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from tests.shell.rig import KEY, Rig, on_trial, serving
+
+from claude_operator.kube.client import KubeError
+
+STATUS, CONFIG = ("apply status", "ClaudeDeployment"), ("apply", "ConfigMap")
+
+
+def said_no(rig: Rig, verb: str, kind: str, error: KubeError, times: int = 1) -> None:
+    """The API server refuses a verb on a kind so many times."""
+    left = [times]
+
+    def refuse(called: str, on: str, name: str) -> None:
+        if (called, on) == (verb, kind) and left[0]:
+            left[0] -= 1
+            raise error
+
+    rig.kube.before = refuse
+
+
+def written(rig: Rig) -> list[tuple[str, str]]:
+    return [(verb, kind) for verb, kind, _ in rig.kube.writes]
+
+
+def fail(rig: Rig) -> None:
+    """The canary fails as never seen before, and a reading is due."""
+    rig.gateways.serve("gw-1", "canary", 0, 200)
+    rig.gateways.serve("gw-1", "stable", 2000, 0)
+    rig.wait(5)
+
+
+CONFLICT = KubeError(409, "Conflict", "the object has been modified")
+DENIED = KubeError(403, "Forbidden", "exceeded quota")
+
+
+async def test_forward_the_status_is_written_before_the_config() -> None:
+    rig = await serving()
+    rig.kube.writes.clear()
+    rig.say("Be brief.")
+    await rig.settle()
+    writes = written(rig)
+    assert writes[0] == ("create", "ClaudeRevision")
+    assert writes.index(STATUS) < writes.index(CONFIG)
+    step, weights = rig.status.step, [arm.weight for arm in rig.gateways.config.arms]
+    assert step is not None
+    assert (step.weight, weights) == (10.0, [9000, 1000])
+
+
+async def test_a_conflict_at_the_status_keeps_the_config_from_going_forward() -> None:
+    rig = await serving()
+    rig.say("Be brief.")
+    await rig.one()  # the revision is made
+    await rig.one()  # it goes on trial
+    before = rig.gateways.config
+    rig.kube.writes.clear()
+    said_no(rig, *STATUS, CONFLICT, times=3)
+    for _ in range(3):
+        assert await rig.one() == 0.05
+    assert written(rig) == []
+    assert rig.gateways.config == before
+    rig.kube.before = lambda *_: None
+    await rig.settle()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [9000, 1000]
+
+
+async def test_backward_the_config_is_written_before_the_status_and_the_event_comes_last() -> None:
+    rig = await on_trial()
+    fail(rig)
+    await rig.one()
+    writes = written(rig)
+    assert writes[:2] == [CONFIG, STATUS]
+    assert writes[-1] == ("create", "Event")
+    config = rig.gateways.config
+    assert [(arm.role, arm.weight) for arm in config.arms] == [("stable", 10_000)]
+    assert config.settled is not None
+    assert (config.settled.outcome, rig.status.canary_revision) == ("RolledBack", None)
+
+
+async def test_a_conflict_at_the_config_voids_a_rollback_and_the_next_pass_does_it() -> None:
+    rig = await on_trial()
+    fail(rig)
+    said_no(rig, *CONFIG, CONFLICT)
+    assert await rig.one() == 0.05
+    assert written(rig) == []
+    rig.wait(0.05)
+    await rig.one()
+    assert written(rig)[:2] == [CONFIG, STATUS]
+    assert rig.condition("Promoted")[0] == "False"
+
+
+async def test_a_rollback_whose_status_was_not_written_is_told_by_the_next_pass() -> None:
+    rig = await on_trial()
+    fail(rig)
+    said_no(rig, *STATUS, CONFLICT)
+    assert await rig.one() == 0.05
+    assert written(rig) == [CONFIG]  # no Event of what the status does not say yet
+    assert len(rig.gateways.config.arms) == 1
+    rig.start_operator()  # another leader, which knows nothing
+    await rig.settle()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert rig.status.rollouts[-1].outcome == "RolledBack"
+    assert [rig.kube.take("Event", name)["reason"] for name in rig.kube.names("Event")].count("RolledBack") == 1
+
+
+async def test_a_document_that_was_changed_meanwhile_is_not_written_over() -> None:
+    rig = await on_trial()
+    fail(rig)
+
+    def somebody(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == CONFIG:
+            rig.kube.before = lambda *_: None
+            found = rig.kube.take("ConfigMap", "support-gateway")
+            rig.kube.put({**found, "metadata": {**found["metadata"], "annotations": {"a": "b"}}})
+
+    rig.kube.before = somebody
+    assert await rig.one() == 0.05
+    assert len(rig.gateways.config.arms) == 2
+    await rig.one()
+    assert len(rig.gateways.config.arms) == 1
+    assert rig.kube.take("ConfigMap", "support-gateway")["metadata"]["annotations"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "Role", "ServiceAccount", "PodDisruptionBudget"])
+async def test_a_child_that_cannot_be_written_keeps_no_rollback_from_happening(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = await on_trial()
+    spoilt = rig.kube.take(kind, "support-gateway")
+    spoilt["metadata"]["labels"] = {}
+    rig.kube.put(spoilt)
+    rig.children.look_again("demo", "support")
+    fail(rig)
+    said_no(rig, "apply", kind, DENIED)
+    with caplog.at_level(logging.WARNING):
+        assert await rig.one() == 1.0
+    assert "exceeded quota" in [record.fields.get("error", "") for record in caplog.records][-1]  # type: ignore[attr-defined]
+    assert len(rig.gateways.config.arms) == 1
+    assert rig.status.canary_revision is None
+    await rig.one()
+    assert rig.kube.take(kind, "support-gateway")["metadata"]["labels"]
+
+
+async def test_a_revision_that_cannot_be_made_keeps_no_rollback_from_happening() -> None:
+    rig = await on_trial()
+    rig.say("Be quick.")  # in the same moment
+    fail(rig)
+    said_no(rig, "create", "ClaudeRevision", DENIED)
+    assert await rig.one() is not None
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert rig.status.rollouts[-1].outcome == "RolledBack"
+    await rig.settle()  # and is made later
+    assert len(rig.kube.names("ClaudeRevision")) == 3
+
+
+async def test_forward_nothing_is_told_of_a_revision_that_cannot_be_made() -> None:
+    rig = await serving()
+    rig.kube.writes.clear()
+    rig.say("Be brief.")
+    said_no(rig, "create", "ClaudeRevision", DENIED)
+    with pytest.raises(KubeError, match="exceeded quota"):
+        await rig.one()
+    assert rig.kube.writes == []
+
+
+async def test_a_revision_of_somebody_else_is_named_and_does_not_make_the_loop_spin() -> None:
+    rig = await serving()
+    rig.say("Be brief.")
+    await rig.settle()
+    stale = rig.status.canary_revision or ""
+    found = rig.kube.take("ClaudeRevision", stale)
+    rig.kube.drop("ClaudeRevision", stale)
+    found["metadata"] = {"name": stale, "namespace": "demo"}  # as `--cascade=orphan` leaves it
+    rig.kube.put(found)
+    for _ in range(3):
+        after = await rig.one()
+    assert after is not None and after > 1.0
+    status, reason, message = rig.condition("Accepted")
+    assert (status, reason) == ("False", "NameTaken")
+    assert f"ClaudeRevision {stale} belongs to something else" in message
+    rig.kube.drop("ClaudeRevision", stale)
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+
+
+async def test_an_event_that_cannot_be_written_fails_nothing() -> None:
+    rig = await on_trial()
+    fail(rig)
+    said_no(rig, "create", "Event", DENIED, times=100)
+    assert await rig.one() is not None
+    assert rig.kube.names("ClaudeRevision")
+    assert len(rig.gateways.config.arms) == 1
+
+
+async def test_a_pass_in_which_nothing_changed_writes_nothing() -> None:
+    rig = await serving()
+    rig.kube.writes.clear()
+    for _ in range(3):
+        await rig.one()
+        rig.wait(100)
+    assert rig.kube.writes == []
+
+
+async def test_a_field_that_is_over_is_taken_out_of_the_status() -> None:
+    rig = await on_trial()
+    assert "step" in rig.kube.take("ClaudeDeployment", "support")["status"]
+    fail(rig)
+    await rig.one()
+    assert not {"step", "canaryRevision"} & set(rig.kube.take("ClaudeDeployment", "support")["status"])
+
+
+async def test_old_revisions_go_and_those_that_serve_stay() -> None:
+    rig = await serving(revisionHistoryLimit=1)
+    first = rig.status.stable_revision
+    for text in ("one", "two", "three"):
+        rig.say(text)
+        await rig.settle()
+        rig.wait(1)
+    kept = rig.kube.names("ClaudeRevision")
+    assert {first, rig.status.canary_revision} <= set(kept)
+    assert len(kept) == 3
+    assert rig.kube.take("ClaudeRevision", first or "")["status"]["state"] == "Stable"
+
+
+async def test_a_revision_that_went_before_its_status_was_written_fails_nothing() -> None:
+    rig = await serving()
+    rig.say("Be brief.")
+
+    def gone(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("patch status", "ClaudeRevision"):
+            rig.kube.before = lambda *_: None
+            rig.kube.drop(kind, name)
+
+    rig.kube.before = gone
+    for _ in range(4):
+        await rig.reconciler(KEY)
+    assert ("patch status", "ClaudeRevision", rig.status.stable_revision) in rig.kube.calls

@@ -1,0 +1,223 @@
+"""What a pass sees, above all of what is broken or belongs to somebody else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
+
+
+async def observed(rig: Rig) -> Any:
+    seen = await rig.gatherer.gather(KEY)
+    assert seen is not None
+    return seen.observation
+
+
+@pytest.mark.parametrize("metadata", [None, {"deletionTimestamp": "2026-11-24T10:00:00Z"}])
+async def test_what_is_gone_or_going_is_not_looked_at(metadata: dict[str, str] | None) -> None:
+    rig = Rig()
+    if metadata:
+        body = deployment()
+        rig.kube.put({**body, "metadata": {**body["metadata"], **metadata}})
+    assert await rig.gatherer.gather(KEY) is None
+
+
+async def test_it_sees_what_there_is() -> None:
+    rig = await on_trial()
+    obs = await observed(rig)
+    assert (obs.name, obs.generation, obs.problems) == ("support", 2, ())
+    assert sorted(obs.revisions) == rig.kube.names("ClaudeRevision")
+    assert obs.config == rig.gateways.config
+    assert (obs.gateway.settled, obs.gateway.ready, [pod.name for pod in obs.gateway.pods]) == (True, 1, ["gw-1"])
+    assert obs.gateway.pods[0].generation == obs.config.generation
+    assert obs.increments is None  # not due
+
+
+async def test_revisions_and_runs_of_others_are_not_seen() -> None:
+    rig = await serving()
+    mine = rig.kube.names("ClaudeRevision")
+    stranger = rig.kube.take("ClaudeRevision", mine[0])
+    stranger["metadata"] = {**stranger["metadata"], "name": "support-0000000000", "ownerReferences": []}
+    rig.kube.put(stranger)
+    assert list((await observed(rig)).revisions) == mine
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ({"request": {"model": "m"}}, "spec.request.max_tokens"),
+        ({"gateway": {"replicas": "two"}}, "spec.gateway.replicas"),
+        ({"request": {}}, "spec.request"),
+        ({"surprise": 1}, "spec.surprise"),
+    ],
+)
+async def test_a_spec_that_cannot_be_read_is_a_problem_that_names_the_field(spec: dict[str, Any], place: str) -> None:
+    rig = await serving()
+    before = rig.gateways.config
+    rig.edit(**spec)
+    obs = await observed(rig)
+    assert (obs.spec, obs.problems[0].reason) == (None, "InvalidSpec")
+    assert obs.problems[0].message.startswith(place)
+    await rig.settle(1)
+    assert rig.condition("Accepted")[:2] == ("False", "InvalidSpec")
+    assert rig.condition("Ready")[0] == "True"
+    assert rig.gateways.config == before
+
+
+async def test_a_spec_without_a_request_keeps_no_rollback_from_happening() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("ClaudeDeployment", "support")
+    rig.kube.put({**found, "spec": {}})
+    rig.gateways.serve("gw-1", "canary", 0, 200)
+    rig.gateways.serve("gw-1", "stable", 2000)
+    rig.wait(5)
+    await rig.one()
+    assert len(rig.gateways.config.arms) == 1
+    assert rig.status.rollouts[-1].outcome == "RolledBack"
+
+
+async def test_a_status_that_cannot_be_read_counts_as_lost_and_stable_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    rig = await on_trial()
+    stable = rig.status.stable_revision
+    found = rig.kube.take("ClaudeDeployment", "support")
+    found["status"]["rollout"]["outcome"] = "Vanished"  # as another version might write
+    found["status"]["judgement"]["message"] = "quoted"
+    rig.kube.put(found)
+    with caplog.at_level(logging.ERROR):
+        assert await rig.one() == 0.05
+    assert rig.kube.take("ClaudeDeployment", "support")["status"] == {}
+    await rig.one()
+    assert caplog.records[0].fields["error"].startswith("status.rollout.outcome: ")  # type: ignore[attr-defined]
+    assert "quoted" not in str(caplog.records[0].__dict__)
+    weights = {arm.revision: arm.weight for arm in rig.gateways.config.arms}
+    assert (weights.pop(stable or ""), sum(weights.values())) == (10_000, 0)
+    await rig.settle()
+    assert (rig.status.stable_revision, rig.status.step and rig.status.step.weight) == (stable, 10)
+
+
+async def test_the_status_of_a_run_that_cannot_be_read_keeps_no_rollback_from_happening() -> None:
+    rig = await on_trial()
+    owner = rig.kube.take("ClaudeDeployment", "support")
+    reference = {"kind": "ClaudeDeployment", "uid": owner["metadata"]["uid"], "controller": True}
+    rig.kube.put(
+        {
+            "apiVersion": "claudeops.dev/v1alpha1",
+            "kind": "ClaudeEvalRun",
+            "metadata": {
+                "name": "support-1-2",
+                "namespace": "demo",
+                "labels": {"claudeops.dev/deployment": "support"},
+                "ownerReferences": [reference],
+            },
+            "spec": {},
+            "status": {"phase": "Vanished"},
+        }
+    )
+    rig.gateways.serve("gw-1", "canary", 0, 200)
+    rig.gateways.serve("gw-1", "stable", 2000)
+    rig.wait(5)
+    assert (await observed(rig)).eval_runs["support-1-2"].phase == "Pending"
+    await rig.one()
+    assert len(rig.gateways.config.arms) == 1
+
+
+async def test_a_config_that_cannot_be_read_is_written_anew(caplog: pytest.LogCaptureFixture) -> None:
+    rig = await on_trial()
+    generation = rig.gateways.config.generation
+    found = rig.kube.take("ConfigMap", "support-gateway")
+    rig.kube.put({**found, "data": {"config.json": '{"generation": "a lot"}'}})
+    obs = await observed(rig)
+    assert obs.config is None
+    await rig.settle()
+    assert rig.gateways.config.generation > generation
+    assert len(rig.gateways.config.arms) == 2
+
+
+async def test_a_config_map_of_somebody_else_is_neither_read_nor_written() -> None:
+    rig = Rig()
+    rig.kube.put(secret())
+    rig.kube.put(deployment())
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "support-gateway", "namespace": "demo"}}
+    rig.kube.put({**theirs, "data": {"config.json": "theirs"}})
+    assert await rig.one() == 15.0
+    assert rig.condition("Accepted")[:2] == ("False", "NameTaken")
+    assert [kind for verb, kind, _ in rig.kube.writes if kind != "Event"] == ["ClaudeDeployment"]
+    assert rig.kube.take("ConfigMap", "support-gateway")["data"] == {"config.json": "theirs"}
+    rig.kube.drop("ConfigMap", "support-gateway")
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+
+
+async def test_a_config_map_that_somebody_else_puts_in_the_place_of_ours_is_told_and_does_not_make_the_loop_spin() -> (
+    None
+):
+    rig = await serving()
+    rig.kube.drop("ConfigMap", "support-gateway")
+    rig.kube.put(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "support-gateway", "namespace": "demo"}}
+    )
+    for _ in range(3):
+        after = await rig.one()
+        assert after is not None and after >= 1.0
+    assert rig.condition("Accepted")[:2] == ("False", "NameTaken")
+    assert "data" not in rig.kube.take("ConfigMap", "support-gateway")
+
+
+async def test_a_deleted_config_comes_back_above_what_the_pods_serve() -> None:
+    rig = await on_trial()
+    before = rig.gateways.config
+    rig.kube.drop("ConfigMap", "support-gateway")
+    await rig.one()
+    assert rig.gateways.config.generation > before.generation
+    assert rig.gateways.config.arms == before.arms
+
+
+async def test_a_gateway_deployment_of_somebody_else_says_nothing() -> None:
+    rig = await serving()
+    found = rig.kube.take("Deployment", "support-gateway")
+    found["metadata"]["ownerReferences"] = []
+    rig.kube.put(found)
+    assert (await observed(rig)).gateway.pods == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "settled"),
+    [
+        ({"observedGeneration": 9, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2}, True),
+        ({"observedGeneration": 8, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 2}, False),
+        ({"observedGeneration": 9, "updatedReplicas": 1, "availableReplicas": 2, "replicas": 3}, False),
+        ({"observedGeneration": 9, "updatedReplicas": 2, "availableReplicas": 1, "replicas": 2}, False),
+        ({"observedGeneration": 9, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 3}, False),
+        (None, False),
+    ],
+)
+async def test_the_gateways_are_settled_when_all_are_new_and_available(status: Any, settled: bool) -> None:
+    rig = await serving()
+    found = rig.kube.take("Deployment", "support-gateway")
+    found["spec"]["replicas"], found["metadata"]["generation"] = 2, 9
+    stored = rig.kube.objects["Deployment", "demo", "support-gateway"] = {**found, "status": status}
+    assert stored
+    assert (await observed(rig)).gateway.settled is settled
+
+
+async def test_pods_that_end_are_read_and_do_not_count_as_ready() -> None:
+    rig = await on_trial()
+    rig.pod("gw-2", deletionTimestamp="2026-11-24T10:00:00Z")
+    rig.gateways.serve("gw-2", "canary", 5)
+    rig.wait(5)
+    obs = await observed(rig)
+    assert ([pod.name for pod in obs.gateway.pods], obs.gateway.ready) == (["gw-1"], 1)
+    assert obs.increments.traffic == 5
+
+
+async def test_what_is_remembered_of_deployments_that_are_gone_is_dropped() -> None:
+    rig = await on_trial()
+    uid = rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
+    rig.gateways.serve("gw-1", "canary", 5)
+    rig.gatherer.forget({uid})
+    rig.wait(5)
+    assert (await observed(rig)).increments.traffic == 5
+    rig.gatherer.forget(set())
+    assert (await observed(rig)).increments.traffic == 0  # a baseline again

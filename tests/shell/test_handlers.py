@@ -1,0 +1,173 @@
+"""Events into keys: which are dropped, which are not, and that kopf really brings them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kopf
+import pytest
+from tests.shell.fakes import FakeKube
+from tests.shell.rig import deployment
+from tests.shell.served import served
+
+from claude_operator.core import names
+from claude_operator.shell.handlers import Changes, Watches, make_registry
+from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
+
+KEY = Key(DEPLOYMENT, "demo", "support")
+
+
+class Heard:
+    """What the handlers called."""
+
+    def __init__(self) -> None:
+        self.added: list[Key] = []
+        self.children: list[Key] = []
+        self.sets: list[str] = []
+        self.models = 0
+        self.changes = Changes(
+            self.added.append,
+            child_changed=self.children.append,
+            set_changed=self.sets.append,
+            models_changed=self._model,
+        )
+
+    def _model(self) -> None:
+        self.models += 1
+
+
+def stored(**metadata: Any) -> dict[str, Any]:
+    body = deployment()
+    known = {"uid": "u1", "generation": 1, "resourceVersion": "1", "annotations": {"a": "1"}, "labels": {"b": "1"}}
+    body["metadata"] |= known | metadata
+    return body
+
+
+def owned(kind: str, *owners: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "x", "namespace": "demo", "ownerReferences": list(owners)}}
+
+
+def owner(kind: str = DEPLOYMENT, name: str = "support", api: str = "claudeops.dev/v1alpha1", **more: Any) -> Any:
+    return {"apiVersion": api, "kind": kind, "name": name, "uid": "u1", "controller": True} | more
+
+
+def test_writes_of_the_status_alone_are_dropped() -> None:
+    heard = Heard()
+    heard.changes.deployment("ADDED", stored())
+    for version in range(2, 6):
+        body = stored(resourceVersion=str(version), managedFields=[{"time": version}])
+        body["status"] = {"observedGeneration": version}
+        heard.changes.deployment("MODIFIED", body)
+    assert heard.added == [KEY]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 2},
+        {"annotations": {"a": "2"}},
+        {"annotations": None},
+        {"labels": {"b": "1", "c": "1"}},
+        {"deletionTimestamp": "2026-11-24T10:00:00Z"},
+    ],
+)
+def test_a_change_of_what_a_person_says_is_a_pass(change: dict[str, Any]) -> None:
+    heard = Heard()
+    heard.changes.deployment(None, stored())
+    heard.changes.deployment("MODIFIED", stored(**change))
+    heard.changes.deployment("MODIFIED", stored(**change))
+    heard.changes.deployment("MODIFIED", stored())  # and back
+    assert heard.added == [KEY] * 3
+
+
+def test_what_was_never_seen_or_was_listed_anew_is_a_pass() -> None:
+    heard = Heard()
+    heard.changes.deployment("MODIFIED", stored())
+    heard.changes.deployment(None, stored())
+    heard.changes.deployment("DELETED", stored())
+    heard.changes.deployment("MODIFIED", stored())
+    heard.changes.deployment("ADDED", stored(uid="u2"))
+    assert heard.added == [KEY] * 5
+
+
+def test_owners_are_found_where_they_are_ours_and_control() -> None:
+    assert owner_key(owned("Job", owner(RUN, "run"))) == Key(RUN, "demo", "run")
+    assert owner_key(owned("Job", owner("Deployment", api="apps/v1"), owner())) == KEY
+    assert owner_key(owned("Job", owner(api="claudeops.dev/v2"))) == KEY
+    for none in (owner(controller=False), owner(api="other.dev/v1"), owner("ClaudeRevision")):
+        assert owner_key(owned("Job", none)) is None
+    assert owner_key({"metadata": {"name": "x", "namespace": "demo", "ownerReferences": None}}) is None
+    assert str(key_of(RUN, owned(RUN))) == "ClaudeEvalRun demo/x"
+
+
+def test_a_run_wakes_its_own_loop_and_what_it_gates() -> None:
+    heard = Heard()
+    heard.changes.run(owned(RUN, owner()))
+    heard.changes.run(owned(RUN))  # by hand
+    assert heard.added == [Key(RUN, "demo", "x"), KEY, Key(RUN, "demo", "x")]
+
+
+def test_children_sets_and_models_are_told() -> None:
+    heard = Heard()
+    heard.changes.child(owned("Deployment", owner()))
+    heard.changes.child(owned("Deployment"))
+    heard.changes.eval_set(owned("ClaudeEvalSet"))
+    heard.changes.model({"metadata": {"name": "m"}})
+    assert (heard.added, heard.children, heard.sets, heard.models) == ([], [KEY], ["demo"], 1)
+
+
+def test_only_events_are_handled_so_that_kopf_writes_nothing() -> None:
+    registry = make_registry(Heard().changes)
+    assert registry._changing.get_all_handlers() == []
+    assert registry._spawning.get_all_handlers() == []
+    assert len(registry._watching.get_all_handlers()) == 7
+    assert isinstance(registry, kopf.OperatorRegistry)
+
+
+async def until(goal: Callable[[], bool], patience: float = 5.0) -> None:
+    async with asyncio.timeout(patience):
+        while not goal():  # noqa: ASYNC110  # it changes in another thread
+            await asyncio.sleep(0.01)
+
+
+async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    kube, heard = FakeKube(), Heard()
+    kube.put(deployment())
+    kube.put({"apiVersion": "claudeops.dev/v1alpha1", **owned("ClaudeEvalSet")})
+    async with served(kube, tmp_path) as server:
+        watches = Watches(make_registry(heard.changes))
+        watches.start()
+        try:
+            await until(lambda: len(server.watching) == 7 and heard.added == [KEY])
+            assert heard.sets == []  # what was there is the relist's
+            ours = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
+            body = kube.take("ClaudeDeployment", "support")
+            kube.put({**copy.deepcopy(body), "status": {"observedGeneration": 1}})
+            kube.put({**body, "spec": {**body["spec"], "paused": True}})
+            for version, kind in (("apps/v1", "Deployment"), ("batch/v1", "Job")):
+                child = {"apiVersion": version, **owned(kind, owner())}
+                kube.put({**child, "metadata": {**child["metadata"], "labels": ours}})
+                kube.put({**child, "metadata": {**child["metadata"], "name": "theirs"}})
+            ours_too = {"apiVersion": "claudeops.dev/v1alpha1", **owned("ClaudeEvalSet")}
+            kube.put({**ours_too, "metadata": {**ours_too["metadata"], "labels": {"a": "b"}}})
+            kube.put({"apiVersion": "claudeops.dev/v1alpha1", **owned(RUN, owner())})
+            kube.put({"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeModel", "metadata": {"name": "m"}})
+            kube.put({"apiVersion": "claudeops.dev/v1alpha1", **owned("ClaudeRevision", owner())})
+            kube.drop("ClaudeRevision", "x")
+            await until(lambda: bool(len(heard.added) >= 6 and heard.children and heard.sets and heard.models))
+            await asyncio.sleep(0.1)
+            # the list, the edit, the Job, the run and what it gates, the revision
+            assert sorted(heard.added) == sorted([KEY] * 5 + [Key(RUN, "demo", "x")])
+            assert (heard.children, heard.sets, heard.models) == ([KEY], ["demo"], 1)
+            assert kube.writes == []
+            assert {one.partition(" ")[0] for one in server.requests} == {"GET"}
+        finally:
+            watches.stop()
+            await asyncio.to_thread(watches._thread.join, 5.0)
+    assert not watches.alive
+    assert watches.error is None

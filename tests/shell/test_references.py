@@ -1,0 +1,201 @@
+"""What a spec refers to, and the sentence for each thing that is missing. No Secret's value leaves this module."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from tests.shell.fakes import FakeKube
+from tests.shell.rig import SECRET_VALUE, SPACE, SPEC, Rig, deployment, secret
+
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.kube.client import KubeError
+from claude_operator.shell.references import ReferenceReader, References
+
+ENV = [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "docs", "key": "token"}}}]
+PROMPT = [{"configMapKeyRef": {"name": "prompts", "key": "system.md"}}]
+EVALS = {"setRef": {"name": "evals"}}
+TESTS = {"tests": [{"id": "a", "input": "2+2?", "assert": [{"type": "contains", "value": "4"}]}]}
+DATASET = {"dataset": {"configMapKeyRef": {"name": "items", "key": "all.jsonl"}}}
+LINE = json.dumps({"id": "a", "input": "2+2?", "assert": [{"type": "contains", "value": "4"}]})
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": SPACE}, "data": data}
+
+
+def eval_set(**spec: Any) -> dict[str, Any]:
+    metadata = {"name": "evals", "namespace": SPACE}
+    return {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": metadata, "spec": spec}
+
+
+async def read(*objects: dict[str, Any], **spec: Any) -> References:
+    kube = FakeKube()
+    for one in objects:
+        kube.put(one)
+    parsed = DeploymentSpec.model_validate(SPEC | spec)
+    return await ReferenceReader(kube).read(SPACE, parsed)  # type: ignore[arg-type]
+
+
+def said(found: References) -> list[tuple[str, str]]:
+    return [(str(problem.reason), problem.message) for problem in found.problems]
+
+
+async def test_where_nothing_is_missing_nothing_is_said() -> None:
+    found = await read(
+        secret(), secret("docs", token="dA=="), config_map("prompts", **{"system.md": "Hi."}), eval_set(**TESTS),
+        env=ENV, promptFrom=PROMPT, evals=EVALS,
+    )  # fmt: skip
+    assert found.problems == ()
+    assert found.prompts == {("prompts", "system.md"): "Hi."}
+    assert found.eval_set is not None
+    assert (found.eval_set.name, found.eval_set.items, found.eval_set.config_map) == ("evals", 1, None)
+
+
+@pytest.mark.parametrize(
+    ("objects", "spec", "reason", "sentence", "remedy"),
+    [
+        ([], {}, "SecretNotFound", "spec.upstream.apiKeySecretRef: there is no Secret anthropic",
+         "kubectl -n demo create secret generic anthropic --from-literal=api-key=..."),
+        ([secret(other="eA==")], {}, "SecretNotFound", "Secret anthropic has no key api-key",
+         "kubectl -n demo patch secret anthropic"),
+        ([secret()], {"env": ENV}, "SecretNotFound", "spec.env TOKEN: there is no Secret docs",
+         "create secret generic docs --from-literal=token"),
+        ([secret()], {"promptFrom": PROMPT}, "ConfigMapNotFound", "spec.promptFrom: there is no ConfigMap prompts",
+         "kubectl -n demo create configmap prompts --from-file=system.md"),
+        ([secret(), config_map("prompts", other="x")], {"promptFrom": PROMPT}, "ConfigMapNotFound",
+         "ConfigMap prompts has no key system.md", "kubectl -n demo edit configmap prompts"),
+        ([secret(), config_map("prompts", **{"system.md": ""})], {"promptFrom": PROMPT}, "ConfigMapNotFound",
+         "key system.md of ConfigMap prompts is empty", "kubectl -n demo edit configmap prompts"),
+        ([secret()], {"evals": EVALS}, "EvalSetNotFound",
+         "spec.evals.setRef: there is no ClaudeEvalSet evals in demo", "create it"),
+        ([secret(), eval_set(**DATASET)], {"evals": EVALS}, "EvalSetNotFound",
+         "spec.dataset: there is no ConfigMap items", "one item a line as JSON"),
+        ([secret(), eval_set(**DATASET), config_map("items", other="")], {"evals": EVALS}, "EvalSetNotFound",
+         "ConfigMap items has no key all.jsonl", "create it"),
+        ([secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": "no"})], {"evals": EVALS},
+         "InvalidEvalSet", "ClaudeEvalSet evals: line 1 is not JSON", "one object a line"),
+        ([secret(), eval_set(tests="all")], {"evals": EVALS},
+         "InvalidEvalSet", "ClaudeEvalSet evals, spec.tests: ", ""),
+        ([secret(), eval_set()], {"evals": EVALS}, "InvalidEvalSet", "exactly one of tests and dataset", ""),
+        ([secret()], {"promptFrom": [{"configMapKeyRef": {"name": "../x", "key": "k"}}]},
+         "InvalidSpec", "'../x' is no object's name", "write lower case letters"),
+    ],
+)  # fmt: skip
+async def test_each_missing_thing_has_its_sentence_and_its_remedy(
+    objects: list[dict[str, Any]], spec: dict[str, Any], reason: str, sentence: str, remedy: str
+) -> None:
+    [(found, message)] = said(await read(*objects, **spec))
+    assert found == reason
+    assert sentence in message
+    assert remedy in message
+
+
+async def test_all_that_is_missing_is_said_secrets_first() -> None:
+    found = await read(env=ENV, promptFrom=PROMPT, evals=EVALS)
+    assert [reason for reason, _ in said(found)] == [
+        "SecretNotFound", "SecretNotFound", "ConfigMapNotFound", "EvalSetNotFound"
+    ]  # fmt: skip
+
+
+async def test_the_upstream_key_is_not_wanted_where_clients_bring_theirs() -> None:
+    assert said(await read(gateway={"auth": {"type": "Passthrough"}})) == []
+    found = await read(eval_set(**TESTS), gateway={"auth": {"type": "Passthrough"}}, evals=EVALS)
+    assert [reason for reason, _ in said(found)] == ["SecretNotFound"]  # the evals need one
+
+
+async def test_each_object_is_read_once_however_often_it_is_named() -> None:
+    kube = FakeKube()
+    kube.put(secret("docs", token="dA==", more="dA=="))
+    more = {"name": "MORE", "valueFrom": {"secretKeyRef": {"name": "docs", "key": "more"}}}
+    spec = {"env": [*ENV, more], "upstream": {"apiKeySecretRef": {"name": "docs", "key": "token"}}}
+    found = await ReferenceReader(kube).read(SPACE, DeploymentSpec.model_validate(SPEC | spec))  # type: ignore[arg-type]
+    assert (found.problems, kube.calls) == ((), [("get", "Secret", "docs")])
+
+
+async def test_a_dataset_counts_into_the_hash_of_its_set() -> None:
+    one = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE}), evals=EVALS)
+    two = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE + "\n"}), evals=EVALS)
+    assert one.eval_set and two.eval_set
+    assert (one.eval_set.config_map, one.eval_set.items) == ("items", 1)
+    assert one.eval_set.hash != two.eval_set.hash
+
+
+async def test_what_cannot_be_read_is_an_error_and_not_missing() -> None:
+    kube = FakeKube()
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        raise KubeError(503, "ServiceUnavailable", "no")
+
+    kube.before = refuse
+    with pytest.raises(KubeError):
+        await ReferenceReader(kube).read(SPACE, DeploymentSpec.model_validate(SPEC))  # type: ignore[arg-type]
+
+
+async def test_one_object_that_may_not_be_read_is_a_problem_of_its_own() -> None:
+    kube = FakeKube()
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        raise KubeError(403, "Forbidden", "secrets is forbidden")
+
+    kube.before = refuse
+    found = await ReferenceReader(kube).read(SPACE, DeploymentSpec.model_validate(SPEC))  # type: ignore[arg-type]
+    assert "Secret anthropic cannot be read: secrets is forbidden" in found.problems[0].message
+
+
+async def test_a_set_is_told_its_number_of_items_once_and_parsed_once() -> None:
+    kube = FakeKube()
+    for one in (secret(), eval_set(**TESTS)):
+        kube.put(one)
+    reader, spec = ReferenceReader(kube), DeploymentSpec.model_validate(SPEC | {"evals": EVALS})  # type: ignore[arg-type]
+    views = [(await reader.read(SPACE, spec)).eval_set for _ in range(4)]
+    assert kube.writes == [("patch status", "ClaudeEvalSet", "evals")]
+    assert kube.take("ClaudeEvalSet", "evals")["status"] == {"items": 1}
+    assert views[1] is views[2] is views[3]
+    kube.put(eval_set(tests=[*TESTS["tests"], {**TESTS["tests"][0], "id": "b"}]))
+    changed = (await reader.read(SPACE, spec)).eval_set
+    assert changed is not None and changed.items == 2
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 500])
+async def test_a_set_that_cannot_be_told_gates_all_the_same(status: int) -> None:
+    kube = FakeKube()
+    for one in (secret(), eval_set(**TESTS)):
+        kube.put(one)
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if verb == "patch status":
+            raise KubeError(status, "No", "no")
+
+    kube.before = refuse
+    spec = DeploymentSpec.model_validate(SPEC | {"evals": EVALS})
+    found = await ReferenceReader(kube).read(SPACE, spec)  # type: ignore[arg-type]
+    assert found.eval_set is not None and found.problems == ()
+
+
+async def test_a_secrets_value_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    rig = Rig()
+    rig.kube.put(secret())
+    rig.kube.put(deployment())
+    await rig.settle()
+    rig.edit(upstream={"apiKeySecretRef": {"name": "anthropic", "key": "other"}})
+    await rig.settle(1)
+    assert rig.condition("Accepted")[1] == "SecretNotFound"
+    stored = {key: body for key, body in rig.kube.objects.items() if key[0] != "Secret"}
+    assert SECRET_VALUE not in json.dumps(list(stored.values()))
+    assert SECRET_VALUE not in "".join(str(record.__dict__) for record in caplog.records)
+
+
+async def test_what_is_missing_is_looked_for_again_and_found() -> None:
+    rig = Rig()
+    rig.kube.put(deployment())
+    assert await rig.one() == 15.0
+    assert rig.condition("Accepted")[:2] == ("False", "SecretNotFound")
+    assert rig.kube.names("Deployment") == []
+    rig.kube.put(secret())
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+    assert rig.status.stable_revision

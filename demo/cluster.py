@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import shlex
 from collections.abc import AsyncIterator
@@ -109,7 +110,12 @@ async def fresh_namespace() -> None:
                 f"the namespace {NAMESPACE} exists and is not of an earlier demo. If nothing in it is needed:\n"
                 f"  hack/in-cluster kubectl delete namespace {NAMESPACE}"
             )
-        await command("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=120s")
+        # Pods first: a namespace that still has some when it goes is looked at again after half their grace period.
+        with contextlib.suppress(DemoError):  # without the CRDs there is no such kind
+            await kubectl("delete", "claudedeployments", "--all", "--wait", "--timeout=60s")
+        await kubectl("delete", "deployments", "--all", "--wait", "--timeout=60s")
+        await kubectl("delete", "pods", "--all", "--wait", "--timeout=120s")
+        await command("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=330s")
     labels = {_OWN: "true"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     await command("kubectl", "create", "--filename=-", input=json.dumps(namespace))

@@ -38,8 +38,10 @@ def definitions() -> set[str]:
 def may(operator: Operator, verb: str, resource: str, namespace: str) -> bool:
     """Whether RBAC lets the operator's ServiceAccount do this."""
     account = f"system:serviceaccount:{operator.namespace}:{RELEASE}"
+    kind, _, subresource = resource.partition("/")  # kubectl takes what follows a stroke for a name
+    which = (kind, f"--subresource={subresource}")
     try:
-        return kubectl("auth", "can-i", verb, resource, f"--as={account}", namespace=namespace).strip() == "yes"
+        return kubectl("auth", "can-i", verb, *which, f"--as={account}", namespace=namespace).strip() == "yes"
     except CommandError as error:
         assert error.stdout.strip() == "no", error
         return False

@@ -224,9 +224,15 @@ def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -
         return str(status["message"]) if "401" in status.get("message", "") else ""
 
     print(wait_for(said, 60, "the cause was not told"))
+    cause = "the Claude API answers 401: invalid x-api-key"
+
+    def both_say_why() -> bool:
+        item = get("cld", "app", namespace=namespace)
+        found = [condition(item, type_) for type_ in ("EvalPassed", "Promoted")]
+        return all(one["status"] == "Unknown" and cause in one["message"] for one in found)
+
+    wait_for(both_say_why, 20, "the cause was not told of the ClaudeDeployment")
     item = get("cld", "app", namespace=namespace)
-    assert condition(item, "EvalPassed")["status"] == "Unknown"
-    assert condition(item, "Promoted")["status"] == "Unknown"
     assert condition(item, "Ready")["reason"] == "NoRevision"
     print(kubectl("get", "cld,cer", namespace=namespace))
     apps.apply(secret(), namespace)

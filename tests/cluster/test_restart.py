@@ -12,7 +12,7 @@ import pytest
 from tests.cluster import support
 from tests.cluster.record import Record, moment
 from tests.cluster.replicas import both_ready, holder, kill, kill_leader, leader
-from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, scenario, start
+from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, restarts, scenario, start
 from tests.cluster.support import SYSTEM, CommandError, Operator, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
@@ -104,6 +104,7 @@ def test_a_promotion_survives_kills_of_the_operator_and_of_a_gateway(operator: O
         wait_for(lambda: bare.answers[-1].revision == second, 30)
         bare.stop()
         retrying.stop()
+        wait_for(lambda: sum(restarts(record).values()) == 1, 60, "the gateway did not die")
         assert record.status["stableRevision"] == second
         seen = record.steps(second)
         assert [step["index"] for step in seen] == [0, 1, 2, 3]

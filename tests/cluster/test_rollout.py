@@ -76,9 +76,11 @@ def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> No
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         wait_for(lambda: len(traffic.answers) > 20, 30)
         before = restarts(record)
-        support.apply(deployment("v2"), namespace)
+        # So many canary requests that there is something to count at each weight, however slow the machine.
+        steps = [{"setWeight": 10}, bake(5, 20), {"setWeight": 50}, bake(5, 100)]
+        support.apply(deployment("v2", steps), namespace)
         second = begun(record, first)
-        wait_for(lambda: record.rollout.get("outcome"), 120, "not promoted", every=0.05)
+        wait_for(lambda: record.rollout.get("outcome"), 180, "not promoted", every=0.05)
         taken = wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
         enough = len(traffic.answers) + 100
         wait_for(lambda: taken and len(traffic.answers) > enough, 30)

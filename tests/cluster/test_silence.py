@@ -35,8 +35,6 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
         nothing_moves(record, second, silent + LENGTH, "NoTraffic")
         assert "there is nothing to judge by" in record.condition("Promoted")["message"]
         goes_on(record, namespace, second)
-        assert "NoTraffic" in [reason for reason, _ in record.events()]
-        assert len(record.events("Recovered")) <= 1
 
 
 @pytest.mark.skipif(
@@ -67,8 +65,12 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
         assert not traffic.failed()
 
         with dropped(pods, addresses(record)[:1]):
-            scenario(errs("v2"))
+            scenario(errs("v2", 0.5))
+            harmed = time.monotonic()
             wait_for(lambda: record.rollout.get("outcome") == "RolledBack", 60, "harm at one pod is not seen")
+            print(
+                f"with one of two gateways silent: rolled back {time.monotonic() - harmed:.1f} s after the harm began"
+            )
             assert record.rollout["reason"] == "ErrorsIncreased"
     assert not traffic.failed(besides=[second])
 

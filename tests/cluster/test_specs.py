@@ -267,9 +267,7 @@ def test_an_object_of_somebody_else_is_never_written_over(namespace: str) -> Non
     for name, (kind, child) in TAKEN.items():
         said = apps.told(namespace, "Accepted", "False", "NameTaken", name=name)
         print(f"NameTaken: {said}")
-        assert said == (
-            f"{kind} {child} exists and belongs to something else: rename the ClaudeDeployment, or remove that object"
-        )
+        assert said == f"{kind} {child} belongs to something else: rename the ClaudeDeployment, or remove that object"
     assert [get(kind, child, namespace=namespace) for kind, child in TAKEN.values()] == before
     kinds = "deployment,service,role,rolebinding,serviceaccount,pdb,clr,configmap,secret"
     names = set(kubectl("get", kinds, "-o", "name", namespace=namespace).split())

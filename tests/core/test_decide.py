@@ -1,82 +1,169 @@
-"""Nothing that is wrong elsewhere keeps traffic from being taken back."""
+"""A whole pass: what is made, thrown away and waited for; and that nothing stands in a rollback's way."""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.core.rules.sample import CANARY, STABLE, failed, observed, raw, trial
+from tests.core.rules.sample import (
+    CANARY,
+    NEW,
+    NOW,
+    OLD,
+    SITE,
+    STABLE,
+    THIRD,
+    ago,
+    ended,
+    failed,
+    judgement,
+    observed,
+    raw,
+    serving,
+    trial,
+)
 
-from claude_operator.api.gateway import BASIS_POINTS, parse_evidence
+from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.core import decide as module
-from claude_operator.core.decide import decide
-from claude_operator.core.draft import Draft
-from claude_operator.core.judge.evidence import Increments
-from claude_operator.core.render import Site
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.decide import decide, reading_due
+from claude_operator.core.validate import Problem
 
-SITE = Site("image", "IfNotPresent")
+MISSING = Problem(Reason.SECRET_NOT_FOUND, "spec.env: there is no Secret docs; create it")
 
 
-def rotten(draft: Draft) -> Draft:
-    raise RuntimeError("a bug")
+def run(status: DeploymentStatus, spec: Any = None, **fields: Any) -> Any:
+    return decide(observed(status, spec, **fields), SITE)
 
 
-def test_a_bug_in_what_goes_on_does_not_keep_the_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GOING_ON", (rotten,))
-    obs = observed(trial(judgement=failed()), increments=Increments())
-    decision = decide(obs, SITE)
+@pytest.mark.parametrize(
+    ("status", "due"),
+    [
+        (serving(), None),
+        (trial(None), None),
+        (ended("RolledBack"), None),
+        (trial(1, judgement=None), 0.0),
+        (trial(1, judgement=judgement(last_tick=ago(2))), 3.0),
+        (trial(1, judgement=judgement(last_tick=ago(5))), 0.0),
+        (trial(1, judgement=judgement(last_tick=ago(3600))), 0.0),
+        # A leader whose clock was ahead must not silence the judge of the next.
+        (trial(1, judgement=judgement(last_tick=ago(-3600))), 0.0),
+    ],
+)
+def test_reading_due(status: DeploymentStatus, due: float | None) -> None:
+    assert reading_due(status, NOW) == due
+
+
+def test_a_new_revision_is_made_before_it_goes_on_trial() -> None:
+    decision = run(serving(), revisions={STABLE: OLD})
+    (made,) = decision.creations
+    assert (made["kind"], made["metadata"]["name"], made["spec"]) == ("ClaudeRevision", CANARY, NEW["spec"])
+    assert decision.requeue == 0
+    assert not decision.backward
+    assert decision.status.canary_revision is None
+
+
+def test_what_takes_traffic_back_is_backward_and_all_else_forward() -> None:
+    assert run(trial(1, judgement=failed())).backward
+    assert run(trial(1), annotations={"abort": f"{CANARY}/1"}).backward
+    assert run(trial(1), raw("Be polite.")).backward
+    assert not run(trial(1)).backward
+    assert not run(trial(6)).backward  # promotes
+    assert run(trial(6)).status.stable_revision == CANARY
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"problems": (MISSING,)},
+        {"spec": raw(paused=True)},
+        {"spec": raw(upstream={"baseURL": "https://a.example/v1"})},
+        {"spec": raw("Be polite.")},
+        {"revisions": {}},
+        {"annotations": {"promote": f"{CANARY}/full"}},
+    ],
+)
+def test_a_rollback_happens_whatever_else_is_the_case(harm: dict[str, Any]) -> None:
+    spec = harm.pop("spec", None)
+    live = observed(trial(1)).config
+    decision = run(trial(1, judgement=failed()), spec, config=live, **harm)
     assert decision.backward
-    assert decision.config is not None
-    assert [(arm.revision, arm.weight) for arm in decision.config.arms] == [(STABLE, BASIS_POINTS)]
-    assert decision.config.settled is not None
-    assert decision.config.settled.revision == CANARY
-    assert decision.status.rollout is not None
-    assert decision.status.rollout.outcome == "RolledBack"
-    assert [event.reason for event in decision.events] == ["RolledBack"]
-    assert "a bug" in decision.error
+    assert decision.config
+    assert decision.config.settled
+    assert decision.config.settled.outcome == "RolledBack"
+    assert {arm.revision: arm.weight for arm in decision.config.arms}[STABLE] == 10_000
+    assert decision.status.stable_revision == STABLE
 
 
-def test_a_bug_is_told_where_nothing_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GOING_ON", (rotten,))
-    with pytest.raises(RuntimeError, match="a bug"):
-        decide(observed(trial()), SITE)
+def test_an_error_behind_a_rollback_does_not_stop_it() -> None:
+    decision = run(trial(1, judgement=failed()), models=None)  # what no rule can digest
+    assert decision.backward
+    assert decision.error
+    assert decision.config
+    assert decision.config.settled
+    assert [arm.weight for arm in decision.config.arms] == [10_000]
 
 
-def test_what_others_say_is_cut_to_a_sentence() -> None:
-    status = trial()
-    assert status.rollout is not None
-    status.rollout.eval_run = f"{CANARY}-12345678"
-    obs = observed(status, raw(evals={"setRef": {"name": "support-evals"}}))
-    run = EvalRunStatus(phase="Failed", message="x" * 40_000)
-    decision = decide(replace(obs, eval_runs={status.rollout.eval_run: run}), SITE)
-    assert max(len(one.message) for one in decision.status.conditions) == 1024
+def test_traffic_in_percent() -> None:
+    shares = {one.revision: one.percent for one in run(trial(1, age=3)).status.traffic}
+    assert shares == {STABLE: 90.0, CANARY: 10.0}
+    status = trial(1)
+    assert status.step
+    odd = trial(1, step=status.step.model_copy(update={"weight": 64.1}))
+    assert {one.percent for one in run(odd, raw(paused=True)).status.traffic} == {35.9, 64.1}
 
 
-def test_a_reason_of_another_version_is_no_obstacle() -> None:
-    obs = observed(trial())
-    status = decide(obs, SITE).status
-    for one in status.conditions:
-        one.reason = "OfAnotherVersion"
-    again = decide(replace(obs, status=status), SITE)
-    assert "OfAnotherVersion" not in {one.reason for one in again.status.conditions}
+def test_an_unaccepted_spec_makes_no_children() -> None:
+    decision = run(serving(), problems=(MISSING,))
+    assert decision.children == ()
+    assert decision.requeue == 15
+    assert run(serving()).children
 
 
-@pytest.mark.parametrize("number", ["-1", str(10**20), str(10**400), "1.5"])
-def test_evidence_with_numbers_that_are_no_counts_is_refused(number: str) -> None:
-    counters = f'{{"requests": {number}, "outcomes": {{"ok": 1}}}}'
-    stratum = f'{{"revision": "r", "role": "canary", "surface": "other", "cache": "none", "counters": {counters}}}'
-    document = (
-        f'{{"bootId": "b", "configGeneration": 1, "uptime": 1,'
-        f' "generations": [{{"generation": 1, "strata": [{stratum}]}}]}}'
-    )
-    with pytest.raises(ValueError, match="evidence"):
-        parse_evidence(document.encode())
+@pytest.mark.parametrize(
+    ("limit", "status", "gone"),
+    [
+        (10, serving(), []),
+        (0, serving(), [THIRD]),
+        (0, trial(1), [THIRD]),
+        (0, ended("RolledBack"), [THIRD]),
+        (1, serving(), []),
+    ],
+)
+def test_the_history(limit: int, status: DeploymentStatus, gone: list[str]) -> None:
+    decision = run(status, raw(revisionHistoryLimit=limit))
+    assert [body["metadata"]["name"] for body in decision.deletions] == gone
 
 
-def test_a_lost_config_is_written_again_even_while_the_spec_is_not_accepted() -> None:
-    obs = observed(trial(judgement=failed()), increments=Increments())
-    problem = module.accept.Problem(module.Reason.SECRET_NOT_FOUND, "there is no Secret anthropic")
-    decision = decide(replace(obs, config=None, problems=(problem,)), SITE)
-    assert decision.config is not None
-    assert [(arm.revision, arm.weight) for arm in decision.config.arms] == [(STABLE, BASIS_POINTS)]
+def test_the_oldest_goes_first_and_takes_its_eval_run_with_it() -> None:
+    def dated(name: str, day: int) -> dict[str, Any]:
+        return {**OLD, "metadata": {**OLD["metadata"], "name": name, "creationTimestamp": f"2026-11-{day}T00:00:00Z"}}
+
+    revisions = {STABLE: OLD, CANARY: NEW} | {f"support-{n}": dated(f"support-{n}", 10 + n) for n in (3, 1, 2)}
+    runs = {f"support-{n}-01234567": EvalRunStatus(phase="Passed") for n in (1, 2, 3)}
+    decision = run(serving(), raw(revisionHistoryLimit=2), revisions=revisions, eval_runs=runs)
+    names = [(body["kind"], body["metadata"]["name"]) for body in decision.deletions]
+    assert names == [("ClaudeRevision", "support-1"), ("ClaudeEvalRun", "support-1-01234567")]
+
+
+def test_the_states_of_revisions() -> None:
+    def states(status: DeploymentStatus) -> dict[str, str]:
+        return {one.name: one.state for one in run(status).revision_states}
+
+    assert states(trial(1)) == {STABLE: "Stable", CANARY: "Canary", THIRD: "Old"}
+    assert states(ended("RolledBack")) == {STABLE: "Stable", CANARY: "Failed", THIRD: "Old"}
+    assert states(trial(None, canary_revision=None, revisions={}))[CANARY] == "Canary"
+
+
+def test_marks_are_forgotten_with_their_annotation() -> None:
+    status = serving(handled=[f"promote={CANARY}/1", f"abort={CANARY}/1"])
+    decision = run(status, raw("Be kind."), annotations={"abort": f"{CANARY}/1"})
+    assert decision.status.handled == [f"abort={CANARY}/1"]
+
+
+def test_a_pass_at_any_time_zone_is_the_same() -> None:
+    east = dt.timezone(dt.timedelta(hours=9))
+    seen = observed(trial(1, age=3))
+    assert decide(replace(seen, now=NOW.astimezone(east)), SITE).status.to_dict() == decide(seen, SITE).status.to_dict()

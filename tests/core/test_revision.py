@@ -25,7 +25,10 @@ GOLDEN: dict[str, tuple[Object, str]] = {
         {"request": REQUEST | {"system": [{"type": "text", "text": 'Grüße, 你好 🦉 "\\ \u2028 \x7f'}]}},
         "support-f1e0078934",
     ),
-    "numbers": ({"request": REQUEST | {"temperature": 1.0, "top_p": 0.95, "thinking": {"budget_tokens": 2048}}}, "support-2457ee870f"),
+    "numbers": (
+        {"request": REQUEST | {"temperature": 1.0, "top_p": 0.95, "thinking": {"budget_tokens": 2048}}},
+        "support-2457ee870f",
+    ),
     "promptFrom": ({"request": REQUEST, "promptFrom": [PROMPT]}, "support-173c3f2b7b"),
     "promptFrom and system": (
         {"request": REQUEST | {"system": [{"type": "text", "text": "Be brief."}]}, "promptFrom": [PROMPT]},
@@ -50,7 +53,10 @@ GOLDEN: dict[str, tuple[Object, str]] = {
         },
         "support-71234fdc58",
     ),
-    "what nobody knows yet": ({"request": REQUEST | {"from_2031": {"nested": [None, True, {"x": []}]}}}, "support-9ec3ddaf3e"),
+    "what nobody knows yet": (
+        {"request": REQUEST | {"from_2031": {"nested": [None, True, {"x": []}]}}},
+        "support-9ec3ddaf3e",
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.core.rules.sample import CANARY, NEW, OLD, STABLE, ended, observed, raw, serving, trial
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import Arm, GatewayConfig, dump_config, parse_config
@@ -14,7 +15,6 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.validate import Problem
 from claude_operator.core.weights import basis_points, canary_weight, desired_config, rendered_size
-from tests.core.rules.sample import CANARY, NEW, OLD, STABLE, ended, observed, raw, serving, trial
 
 
 def arms(config: GatewayConfig | None) -> list[tuple[str, str, int]]:
@@ -62,7 +62,7 @@ def test_the_generation_rises_with_any_change_and_only_then() -> None:
     after = desired_config(seen, trial(3), accepted=True)
     assert after
     assert after.generation == seen.config.generation + 1
-    assert wanted(trial(1), config=None).generation == 1  # type: ignore[union-attr]
+    assert wanted(trial(1), config=None, gateway=GatewayView()).generation == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("field", ["surfaces", "env"])

@@ -7,11 +7,11 @@ from functools import cache
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from tests.scenarios.world import SET_HASH, Rates, World
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.observe import EvalSetView
 from claude_operator.core.validate import Problem
-from tests.scenarios.world import SET_HASH, Rates, World
 
 STEPS = [
     {"setWeight": 10},
@@ -103,9 +103,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(offset=st.integers(0, 4), fault=st.sampled_from(["crash", "conflict"]))
     def write_fails(self, offset: int, fault: str) -> None:
         at = self.world.writes + offset
-        self.world.fault = lambda index, what: (
-            fault if index == at and (fault == "crash" or what == "status") else None
-        )
+        self.world.fault = lambda index, what: fault if index == at and (fault == "crash" or what == "status") else None
 
     def teardown(self) -> None:
         """Everything heals, and then the newest revision is served, or its failure stands."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.scenarios.world import SET_HASH, Rates, World
 
 from claude_operator.core.observe import EvalSetView
-from tests.scenarios.world import SET_HASH, Rates, World
 
 STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "5s", "minRequests": 5}}]
 SPEC = World.spec(strategy={"canary": {"steps": STEPS}}, gateway={"replicas": 2})
@@ -118,7 +118,7 @@ def test_every_write(build: Callable[[], World], fault: str) -> None:
                     return fault
                 return None
 
-            other.fault = strike
+            other.fault, other.checked = strike, False
             other.until(lambda w, hits=hits, index=index: bool(hits) or w.writes > index)
             if not hits:
                 continue

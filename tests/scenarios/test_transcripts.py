@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scenarios.world import QUICK, SET_HASH, STEPS, Rates, World
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.observe import EvalSetView
 from claude_operator.core.validate import Problem
-from tests.scenarios.world import QUICK, SET_HASH, STEPS, Rates, World
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, Callable[[], World]] = {}
@@ -283,7 +283,8 @@ def a_model_is_deprecated_and_another_rejected() -> World:
 @scenario
 def a_missing_secret_appears() -> World:
     world = World()
-    said = "spec.upstream.apiKeySecretRef: there is no Secret anthropic; create it: kubectl create secret generic anthropic"
+    command = "kubectl create secret generic anthropic"
+    said = f"spec.upstream.apiKeySecretRef: there is no Secret anthropic; create it: {command}"
     world.problems["secret"] = Problem(Reason.SECRET_NOT_FOUND, said)
     world.user("creates the ClaudeDeployment")
     world.run(40)

@@ -40,6 +40,7 @@ from claude_operator.core.decide import decide, reading_due
 from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.validate import Problem
+from claude_operator.core.weights import canary_weight
 
 START = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 SITE = render.Site(image="registry.example.com/claude-operator:1.2.3", pull_policy="IfNotPresent")
@@ -64,7 +65,7 @@ QUICK: list[Object] = [
 ]
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """The operator dies before a write."""
 
 
@@ -120,7 +121,9 @@ class Rates:
 class World:
     """One ClaudeDeployment and all that it touches."""
 
-    def __init__(self, spec: Object | None = None, *, name: str = "support", seed: int = 1, traffic: float = 40.0) -> None:
+    def __init__(
+        self, spec: Object | None = None, *, name: str = "support", seed: int = 1, traffic: float = 40.0
+    ) -> None:
         self.now = self.epoch = START
         self._seed, self._rest = seed, dict[tuple[str, str, str], float]()
         self.owner: Object = {
@@ -283,7 +286,7 @@ class World:
             self._check_decision(observation, decision)
         try:
             done = self._act(observation, decision)
-        except Crash:
+        except CrashError:
             self.restart_operator()
             return
         if not done:  # a conflict: the pass is void
@@ -320,9 +323,7 @@ class World:
             settled=bool(self.pods) and len(ready) == len(self.pods),
             ready=len(ready),
             pods=tuple(
-                GatewayPod(
-                    one.pod, one.ready, one.evidence.config_generation if one.evidence else None
-                )
+                GatewayPod(one.pod, one.ready, one.evidence.config_generation if one.evidence else None)
                 for one in readings
             ),
         )
@@ -356,18 +357,21 @@ class World:
     # ------------------------------------------------------------------------------------------------ act
 
     def _write(self, what: str) -> bool:
-        """Whether the next write succeeds; raises `Crash` where the operator dies before it."""
+        """Whether the next write succeeds; raises `CrashError` where the operator dies before it."""
         index, self.writes = self.writes, self.writes + 1
         fault = self.fault(index, what)
         if fault == "crash":
-            raise Crash
+            raise CrashError
         return fault != "conflict"
 
     def _act(self, seen: Observation, decision: Decision) -> bool:
+        assert not (decision.backward and decision.creations), "a creation may fail before the traffic is taken back"
         for body in decision.creations:
             self._write("create")
             self._create(body)
-        order = [self._write_config, self._write_status] if decision.backward else [self._write_status, self._write_config]
+        order = (
+            [self._write_config, self._write_status] if decision.backward else [self._write_status, self._write_config]
+        )
         for write in order:
             if not write(seen, decision):
                 return False
@@ -551,6 +555,7 @@ class World:
             assert canary is None or canary.weight == 0
         if canary and canary.weight > was:
             assert rollout is not None
+            assert canary.weight == canary_weight(self.parsed), "more traffic is given than is told"
             assert rollout.outcome is None
             assert canary.revision == rollout.revision
             assert (rollout.revision, rollout.attempt) not in self._ended, "the weight rises after the end"
@@ -561,6 +566,8 @@ class World:
         """Steps follow each other, each as long as its plan says; what ended stays ended."""
         after = self.parsed
         old, new = before.rollout, after.rollout
+        told = canary_weight(after)
+        assert self.weight <= told or (new and new.outcome == "Promoted"), "less traffic is told than is given"
         if before.stable_revision and after.stable_revision != before.stable_revision:
             assert new is not None
             assert new.outcome == "Promoted"

@@ -8,6 +8,8 @@ import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+import orjson
+
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import Resource
 
@@ -154,7 +156,7 @@ class FakeKube:
 
     def put(self, body: Object) -> Object:
         """Write an object as somebody else, whole."""
-        body = copy.deepcopy(body)
+        body = copied(body)
         key = _key_of(body)
         old = self.objects.get(key)
         body["metadata"] = {**(old or {}).get("metadata", {}), **body["metadata"]}
@@ -166,7 +168,7 @@ class FakeKube:
 
     def take(self, kind: str, name: str, namespace: str = "demo") -> Object:
         """An object as it is stored; KeyError where there is none."""
-        return copy.deepcopy(self.objects[kind, namespace, name])
+        return copied(self.objects[kind, namespace, name])
 
     def drop(self, kind: str, name: str, namespace: str = "demo") -> None:
         """Delete an object as somebody else."""
@@ -180,7 +182,7 @@ class FakeKube:
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         await self._called("get", resource, name)
-        return copy.deepcopy(self.objects.get((resource.kind, namespace or "", name)))
+        return copied(self.objects.get((resource.kind, namespace or "", name)))
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None
@@ -191,11 +193,11 @@ class FakeKube:
             for (kind, where, _), body in sorted(self.objects.items())
             if kind == resource.kind and (namespace is None or where == namespace)
         ]
-        return copy.deepcopy([body for body in found if selected(body, label_selector)])
+        return copied([body for body in found if selected(body, label_selector)])
 
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
         await self._called("create", resource, body["metadata"]["name"])
-        body = copy.deepcopy(body)
+        body = copied(body)
         if resource.namespaced:
             body["metadata"].setdefault("namespace", namespace)
         key = _key_of(body)
@@ -218,7 +220,7 @@ class FakeKube:
         self, resource: Resource, body: Object, *, field_manager: str, subresource: str | None = None
     ) -> Object:
         await self._called(f"apply {subresource}" if subresource else "apply", resource, body["metadata"]["name"])
-        key, body = _key_of(body), copy.deepcopy(body)
+        key, body = _key_of(body), copied(body)
         if subresource and key not in self.objects:
             raise KubeError(404, "NotFound", f"{key} not found")
         if "resourceVersion" in body["metadata"]:
@@ -230,7 +232,7 @@ class FakeKube:
         others = set().union(*(owned for who, owned in managers.items() if who != (field_manager, subresource or "")))
         managers[field_manager, subresource or ""] = set(paths)
         old = self.objects.get(key)
-        new = copy.deepcopy(old) if old else {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {}}
+        new = copied(old) if old else {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {}}
         for path in mine - set(paths) - others:
             _remove(new, path)
         for path, value in paths.items():
@@ -240,7 +242,7 @@ class FakeKube:
         elif old.get("spec") != new.get("spec"):
             new["metadata"]["generation"] += 1
         if new == old:
-            return copy.deepcopy(old)
+            return copied(old)
         self.writes.append((f"apply {subresource}" if subresource else "apply", resource.kind, key[2]))
         return self._store(key, new)
 
@@ -249,7 +251,7 @@ class FakeKube:
         key = (resource.kind, namespace or "", name)
         if key not in self.objects:
             raise KubeError(404, "NotFound", f"{key} not found")
-        new = copy.deepcopy(self.objects[key])
+        new = copied(self.objects[key])
         new["status"] = merged(new.get("status") or {}, status)
         self.owned.setdefault(key, {}).setdefault(("patch", "status"), set()).update(
             path for path, _ in leaves({"status": dict(status)})
@@ -291,8 +293,8 @@ class FakeKube:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.objects[key] = body
-        self.changed(type_, copy.deepcopy(body))
-        return copy.deepcopy(body)
+        self.changed(type_, copied(body))
+        return copied(body)
 
     def _gone(self, key: tuple[str, str, str]) -> None:
         body = self.objects.pop(key)
@@ -305,17 +307,22 @@ class FakeKube:
 Path = tuple[str, ...]
 
 
+def copied(body: T) -> T:
+    """A copy of what JSON can hold; anything else is an error, as it would be on the way to the API server."""
+    return orjson.loads(orjson.dumps(body))
+
+
 def leaves(body: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     """Paths and values of an object's fields; a list is one value."""
     if isinstance(body, dict) and (body or not path):
         return [leaf for name, value in body.items() for leaf in leaves(value, (*path, name))]
-    return [(path, copy.deepcopy(body))]
+    return [(path, copied(body))]
 
 
 def merged(old: Any, patch: Any) -> Any:
     """A JSON merge patch."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     new = dict(old) if isinstance(old, dict) else {}
     for name, value in patch.items():
         if value is None:
@@ -350,7 +357,7 @@ def _applied(body: Object) -> Object:
 def _set(body: Object, path: Path, value: Any) -> None:
     for name in path[:-1]:
         body = body.setdefault(name, {})
-    body[path[-1]] = copy.deepcopy(value)
+    body[path[-1]] = copied(value)
 
 
 def _remove(body: Object, path: Path) -> None:

@@ -128,7 +128,7 @@ def test_only_events_are_handled_so_that_kopf_writes_nothing() -> None:
     assert isinstance(registry, kopf.OperatorRegistry)
 
 
-async def until(goal: Callable[[], bool], patience: float = 5.0) -> None:
+async def until(goal: Callable[[], bool], patience: float = 30.0) -> None:
     async with asyncio.timeout(patience):
         while not goal():  # noqa: ASYNC110  # it changes in another thread
             await asyncio.sleep(0.01)
@@ -168,6 +168,6 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
             assert {one.partition(" ")[0] for one in server.requests} == {"GET"}
         finally:
             watches.stop()
-            await asyncio.to_thread(watches._thread.join, 5.0)
+            await asyncio.to_thread(watches._thread.join, 30.0)
     assert not watches.alive
     assert watches.error is None

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,7 +82,10 @@ def test_levels() -> None:
 def test_the_object_that_kopf_speaks_of() -> None:
     stream = start()
     reference = {"apiVersion": "v", "kind": "ClaudeDeployment", "name": "support", "namespace": "team", "uid": "u"}
-    logging.getLogger("kopf.objects").warning("hm", extra={"k8s_ref": reference, "settings": object()})
+    settings = SimpleNamespace(
+        posting=SimpleNamespace(level=50, enabled=False, loggers=False)
+    )  # kopf's own handler looks at it
+    logging.getLogger("kopf.objects").warning("hm", extra={"k8s_ref": reference, "settings": settings})
     (line,) = lines(stream)
     assert {name: line[name] for name in ("kind", "namespace", "name")} == {
         "kind": "ClaudeDeployment",

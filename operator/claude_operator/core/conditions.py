@@ -122,7 +122,8 @@ def _eval_passed(draft: Draft) -> Said:
             return Said("Unknown", Reason.EVAL_ERROR, message)
         case _:
             done = f": {run.done} of {run.total} items done" if run.total else ""
-            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} is running{done}")
+            trouble = f"; {run.message}" if run.message else ""  # why its Job tries again
+            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} is running{done}{trouble}")
 
 
 def _canary_healthy(draft: Draft) -> Said:
@@ -159,13 +160,13 @@ def _promoted(draft: Draft) -> Said:
     match rollout.outcome:
         case "Promoted":
             return Said("True", Reason.PROMOTED, rollout.message)
-        case "EvalFailed":
-            run = f"change {rollout.revision}, or its eval set; a finished run is not asked again"
-            return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {run}")
-        case "RolledBack" | "Aborted":
+        case "RolledBack" | "Aborted" | "EvalFailed":
             trial = f"{rollout.revision}/{rollout.attempt}"
             where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
             again = f"{where} claudeops.dev/retry={trial}"
+            if rollout.outcome == "EvalFailed":  # a finished run is not asked again
+                helps = f"another revision, or another eval set and then: {again}"
+                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {helps}")
             return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
         case "Superseded":
             return Said("Unknown", Reason.PROGRESSING, rollout.message)

@@ -82,16 +82,20 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     config = desired_config(obs, draft.status, accepted=accepted)
     status = _finished(draft, config)
     children = _children(obs, site) if accepted else ()
-    creations = tuple(one for one in (draft.new_revision, draft.new_run) if one is not None)
+    backward = draft.backward or _gives_back(obs, config)
+    creations, events = (draft.new_revision, draft.new_run), draft.events
+    if backward:  # nothing may fail before the traffic is taken back; the next pass makes what is to be made
+        creations = (None, None)
+        events = tuple(event for event in events if event.reason != Reason.REVISION_CREATED)
     return Decision(
         status=status,
         config=config,
-        backward=draft.backward or _gives_back(obs, config),
+        backward=backward,
         children=children,
-        creations=creations,
+        creations=tuple(one for one in creations if one is not None),
         deletions=_outdated(draft),
         revision_states=_revision_states(draft),
-        events=(*draft.events, *_without_ignored(transitions(obs.status, status), obs)),
+        events=(*events, *_without_ignored(transitions(obs.status, status), obs)),
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )

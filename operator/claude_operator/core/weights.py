@@ -9,6 +9,7 @@ import msgspec
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.observe import Observation
@@ -36,7 +37,8 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     serves, the spec has to do: gateways go on by their memory, and a weight of 0 must reach them.
     """
     live = obs.config
-    if obs.spec is not None and (accepted or (live is None and status.stable_revision)):
+    taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)
+    if obs.spec is not None and (accepted or (live is None and status.stable_revision and not taken)):
         base = _from_spec(obs, obs.spec)
     elif live is not None:
         base = live

@@ -85,7 +85,7 @@ PLAN = Plan(steps=STEPS)
 
 
 def judgement(**fields: Any) -> Judgement:
-    known: Object = {"verdict": "Inconclusive", "requests": 500, "last_tick": NOW, "started_at": ago(300)}
+    known: Object = {"verdict": "Inconclusive", "requests": 500, "last_tick": NOW, "message": "no evidence of harm"}
     return Judgement(**known | fields)
 
 
@@ -98,7 +98,9 @@ def step(index: int, age: float = 61, requests: int = 100) -> StepStatus:
     """Step `index` of PLAN, as it is `age` seconds after its start."""
     weights = [one.set_weight for one in STEPS[: index + 1] if one.set_weight is not None]
     started = ago(age)
-    return StepStatus(index=index, action=STEPS[index].action, weight=weights[-1], started_at=started, requests=requests)
+    return StepStatus(
+        index=index, action=STEPS[index].action, weight=weights[-1], started_at=started, requests=requests
+    )
 
 
 def serving(**fields: Any) -> DeploymentStatus:

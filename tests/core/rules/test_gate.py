@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.core.rules.sample import CANARY, NEW, PLAN, SET, STABLE, drafted, raw, told, trial
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
@@ -13,7 +14,6 @@ from claude_operator.core.draft import Draft
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.observe import EvalSetView
 from claude_operator.core.rules.gate import gate
-from tests.core.rules.sample import CANARY, NEW, PLAN, SET, STABLE, drafted, raw, told, trial
 
 RUN = eval_run_name(CANARY, SET.hash)
 OTHER_SET = EvalSetView("support-evals", "fedcba9876543210" * 4, 21)
@@ -128,7 +128,9 @@ def test_the_first_revision_serves_at_once() -> None:
     assert draft.status.stable_revision == CANARY
     assert told(draft) == [Reason.PROMOTED]
     assert not draft.backward
-    waiting = gate(replace(drafted(status), obs=replace(drafted(status).obs, gateway=drafted(status).obs.gateway.__class__())))
+    waiting = gate(
+        replace(drafted(status), obs=replace(drafted(status).obs, gateway=drafted(status).obs.gateway.__class__()))
+    )
     assert waiting.status == status
     assert waiting.hold
     assert waiting.hold.reason == Reason.WAITING_FOR_GATEWAY

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.core.rules.sample import CANARY, ago, drafted, judgement, observed, raw, told, trial
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.draft import Draft
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.holds import frozen, gateways
-from tests.core.rules.sample import CANARY, ago, drafted, judgement, observed, raw, told, trial
 
 
 def reason(draft: Draft) -> Reason | None:
@@ -30,7 +30,7 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
         (trial(1, judgement=judgement(unreachable=["gateway-1"])), Reason.METRICS_UNREACHABLE, "from gateway-1"),
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRICS_UNREACHABLE, "holds: odd"),
-        (trial(3, age=1e6), Reason.PAUSED, f"waits for a person: kubectl -n demo annotate --overwrite cld support"),
+        (trial(3, age=1e6), Reason.PAUSED, "waits for a person: kubectl -n demo annotate --overwrite cld support"),
         (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/3"),
         (trial(4, age=29), Reason.PAUSED, "goes on in 1.0 s"),
         (trial(4, age=31), Reason.PROGRESSING, "goes from 50 % to 80 % (step 5)"),

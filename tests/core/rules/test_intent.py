@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.core.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.draft import active
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.intent import abort, ignore_promote, retry_asked
-from tests.core.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
 
 
 def test_abort_takes_the_traffic_back() -> None:

@@ -5,18 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.gateway import Settled
-from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus, RolloutRecord
-from claude_operator.core.draft import active
-from claude_operator.core.names import eval_run_name
-from claude_operator.core.rules.analysis import analyse, roll_back
-from claude_operator.core.rules.recover import recover
-from claude_operator.core.rules.rollout import begin, note_plan, plan_of, supersede
-from claude_operator.core.judge.evidence import Counts, Increments
 from tests.core.rules.sample import (
     CANARY,
     NOW,
@@ -34,6 +22,18 @@ from tests.core.rules.sample import (
     told,
     trial,
 )
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.gateway import Settled
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus, RolloutRecord
+from claude_operator.core.draft import active
+from claude_operator.core.judge.evidence import Counts, Increments
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.rules.analysis import analyse, roll_back
+from claude_operator.core.rules.recover import recover
+from claude_operator.core.rules.rollout import begin, note_plan, plan_of, supersede
 
 
 def test_another_revision_goes_on_trial() -> None:
@@ -95,6 +95,14 @@ def test_supersede() -> None:
     assert draft.status.canary_revision is None
     assert draft.status.rollouts[-1].outcome == "Superseded"
     assert draft.status.stable_revision == STABLE
+
+
+def test_nothing_goes_on_in_a_pass_that_takes_traffic_back() -> None:
+    draft = supersede(replace(roll_back(drafted(trial(1, judgement=failed()))), wanted=THIRD))
+    assert draft.done
+    assert draft.again == 1.0
+    assert draft.status.rollout
+    assert (draft.status.rollout.revision, draft.status.rollout.outcome) == (CANARY, "RolledBack")
 
 
 def test_nothing_gives_way_to_itself() -> None:

@@ -42,7 +42,7 @@ def roll_back(draft: Draft) -> Draft:
     if rollout is None or step is None or judgement is None or judgement.verdict != "Fail":
         return draft
     latency = (draft.obs.now - judgement.first_bad).total_seconds() if judgement.first_bad else None
-    when = f", {duration(latency)} after the first bad tick" if latency else ""
+    when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
     found = sequential.evidence_sentence(judgement)
     message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
     reason = sequential.reason(judgement)

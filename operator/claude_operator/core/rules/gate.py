@@ -8,7 +8,6 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.evalrun import FINAL
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.rules.holds import gateways
 
@@ -42,13 +41,13 @@ def gate(draft: Draft) -> Draft:
 
 
 def _run(draft: Draft) -> Draft:
-    """Have the run of the set as it is now, unless an earlier one has ended already."""
+    """Have the run of the set as it is now, unless one of an earlier set has passed or failed already."""
     rollout, chosen, spec = active(draft.status), draft.obs.eval_set, draft.obs.spec
     if rollout is None or chosen is None or spec is None or spec.evals is None:
         return draft
     found = draft.obs.eval_runs.get(rollout.eval_run or "")
     current = eval_run_name(rollout.revision, chosen.hash)
-    if current != rollout.eval_run and (found is None or found.phase not in FINAL):
+    if current != rollout.eval_run and (found is None or found.phase not in ("Passed", "Failed")):
         draft = draft.set_rollout(eval_run=current)
         found = draft.obs.eval_runs.get(current)
     if found is not None:
@@ -77,4 +76,5 @@ def _await(draft: Draft) -> Draft:
             return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
         case _:
             done = f", {run.done} of {run.total} items" if run.total else ""
-            return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is running{done}").within(_EVAL_POLL).stop()
+            trouble = f"; {run.message}" if run.message else ""
+            return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is running{done}{trouble}").within(_EVAL_POLL).stop()

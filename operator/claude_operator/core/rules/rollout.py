@@ -16,6 +16,8 @@ __all__ = ["begin", "note_plan", "supersede"]
 
 def supersede(draft: Draft) -> Draft:
     """The spec asks for another revision: the canary goes to 0 first, the next pass begins anew."""
+    if draft.backward:  # the same holds after a rollback
+        return draft.within(1.0).stop()
     rollout = active(draft.status)
     if rollout is None or rollout.revision == draft.wanted:
         return draft

@@ -1,0 +1,400 @@
+"""The process: what it waits for, what ends it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from tests.shell.fakes import FakeKube, now, run
+from tests.shell.rig import SITE, START, deployment, secret
+from tests.shell.served import Served, served
+
+from claude_operator.kube.client import KubeError
+from claude_operator.kube.resources import LEASES
+from claude_operator.shell import app as app_module
+from claude_operator.shell.app import App, Settings
+from claude_operator.shell.handlers import WatchesEnded
+from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
+from claude_operator.shell.lease import LeaseLost
+from claude_operator.shell.models import ModelBook
+from claude_operator.shell.queue import WorkQueue
+
+KEY = Key(DEPLOYMENT, "demo", "support")
+NO = KubeError(503, "ServiceUnavailable", "try later")
+
+
+def settings(port: int = 0) -> Settings:
+    return Settings(SITE, "claude-system", "me_1", health_port=port, workers=2)
+
+
+async def until(goal: Callable[[], object], patience: float = 30.0) -> None:
+    async with asyncio.timeout(patience):
+        while not goal():  # noqa: ASYNC110  # it changes elsewhere
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setattr(app_module, "_RETRY", 0.02)
+    async with served(FakeKube(), tmp_path) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(app: App) -> AsyncIterator[asyncio.Task[None]]:
+    """The app in a task; afterwards nothing of it is left."""
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(app.run())
+    try:
+        yield task
+    finally:
+        app.stop()
+        await asyncio.gather(task, return_exceptions=True)
+        if app._watches is not None:
+            await asyncio.to_thread(app._watches._thread.join, 30.0)
+            assert not app._watches.alive
+        mine = {one for one in asyncio.all_tasks() - before if "RequestHandler" not in repr(one)}
+        assert mine == set()
+
+
+def holder(kube: FakeKube) -> str:
+    return str(kube.take("Lease", "claude-operator", "claude-system")["spec"]["holderIdentity"])
+
+
+async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: Served) -> None:
+    kube, port = cluster.kube, free_port()
+    kube.put(secret())
+    kube.put(deployment())
+    app = App(settings(port))
+    async with running(app) as task, aiohttp.ClientSession() as session:
+        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 7)
+        assert holder(kube) == "me_1"
+        assert kube.names("ClaudeModel")
+        for path, status in (("healthz", 200), ("readyz", 200)):
+            async with session.get(f"http://127.0.0.1:{port}/{path}") as response:
+                assert response.status == status
+        async with session.get(f"http://127.0.0.1:{port}/metrics") as response:
+            assert "claude_operator_leader 1.0" in await response.text()
+        body = kube.take("ClaudeDeployment", "support")
+        kube.put({**body, "spec": {**body["spec"], "gateway": {"replicas": 5}}})  # a watch brings it
+        await until(lambda: kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 5)
+        app.stop()
+        await asyncio.wait_for(task, 30.0)
+    assert holder(kube) == ""
+
+
+async def test_it_ends_when_the_lease_is_lost_and_leaves_it_to_the_other(cluster: Served) -> None:
+    kube, app = cluster.kube, App(settings())
+    async with running(app) as task:
+        await until(lambda: len(cluster.watching) == 7)
+        lease = kube.take("Lease", "claude-operator", "claude-system")
+        kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": "other"}})
+        with pytest.raises(LeaseLost, match="other holds it"):
+            await asyncio.wait_for(task, 30.0)
+    assert holder(kube) == "other"
+
+
+async def test_it_ends_when_kopf_ends(cluster: Served) -> None:
+    app = App(settings())
+    async with running(app) as task:
+        await until(lambda: len(cluster.watching) == 7)
+        assert app._watches is not None
+        app._watches.stop()
+        with pytest.raises(WatchesEnded, match="kopf has ended"):
+            await asyncio.wait_for(task, 30.0)
+    assert holder(cluster.kube) == ""
+
+
+@pytest.mark.parametrize("kind", ["ClaudeDeployment", "ClaudeModel"])
+async def test_it_waits_for_every_kind_and_says_so_once(
+    cluster: Served, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    cluster.hidden.add(kind)
+    port, app = free_port(), App(settings())
+    app._settings = settings(port)
+    async with running(app), aiohttp.ClientSession() as session:
+        await until(lambda: sum("claude" in one for one in cluster.requests) > 8)
+        said = [record for record in caplog.records if "cannot be listed yet" in record.message]
+        assert [kind in record.fields["error"] for record in said] == [True]  # type: ignore[attr-defined]
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
+            assert response.status == 503
+        async with session.get(f"http://127.0.0.1:{port}/healthz") as response:
+            assert response.status == 200
+        assert cluster.kube.names("Lease") == []
+        cluster.hidden.clear()
+        await until(lambda: len(cluster.watching) == 7)
+
+
+async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cluster: Served) -> None:
+    cluster.hidden.add("ClaudeModel")
+    app = App(settings())
+    async with running(app) as task:
+        await until(lambda: cluster.requests)
+        app.stop()
+        await asyncio.wait_for(task, 30.0)
+    assert cluster.kube.names("Lease") == [] or holder(cluster.kube) == ""
+    cluster.hidden.clear()
+    spec = {"holderIdentity": "other", "leaseDurationSeconds": 4, "renewTime": "2026-11-24T10:00:00.000000Z"}
+    metadata = {"name": "claude-operator", "namespace": "claude-system"}
+    cluster.kube.put({"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": metadata, "spec": spec})
+    standby = App(settings())
+    async with running(standby) as task:
+        await until(lambda: standby._started)
+        await asyncio.sleep(0.05)
+        assert standby._queue is None  # it does not work
+        standby.stop()
+        await asyncio.wait_for(task, 30.0)
+    assert holder(cluster.kube) == "other"
+
+
+async def test_a_port_that_is_taken_ends_it_with_words(cluster: Served) -> None:
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="choose another"):
+            await App(settings(taken.getsockname()[1])).run()
+
+
+# ------------------------------------------------------------------------------------------ parts, in virtual time
+
+
+def test_work_that_is_not_stopped_is_done_and_raises_what_it_raises() -> None:
+    async def fails() -> None:
+        raise NO
+
+    async def main() -> None:
+        app = App(settings())
+        assert await app._unless_stopped(asyncio.sleep(5)) is True
+        with pytest.raises(KubeError):
+            await app._unless_stopped(fails())
+        asyncio.get_running_loop().call_later(3, app.stop)
+        began = now()
+        assert await app._unless_stopped(asyncio.sleep(50)) is False
+        assert now() - began == pytest.approx(3)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+def test_work_is_cancelled_with_the_one_that_waits_for_it() -> None:
+    async def main() -> None:
+        ended = []
+
+        async def work() -> None:
+            try:
+                await asyncio.sleep(50)
+            finally:
+                ended.append(True)
+
+        waiting = asyncio.create_task(App(settings())._unless_stopped(work()))
+        await asyncio.sleep(1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert ended == [True]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+def test_one_part_that_fails_ends_the_others() -> None:
+    async def main() -> None:
+        ended = []
+
+        async def part() -> None:
+            try:
+                await asyncio.sleep(500)
+            finally:
+                ended.append(now())
+
+        async def fails() -> None:
+            await asyncio.sleep(2)
+            raise LeaseLost("gone")
+
+        began = now()
+        with pytest.raises(LeaseLost):
+            await App(settings())._work(part(), fails(), part())
+        assert ended == [began + 2] * 2
+
+    run(main())
+
+
+class Added:
+    """Stands for the queue: what was put into it, and when."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[float, Key, float]] = []
+
+    def add(self, key: Key, after: float = 0.0) -> None:
+        self.keys.append((now(), key, after))
+
+
+class Forgets:
+    """Stands for what remembers by UID."""
+
+    def __init__(self) -> None:
+        self.live: list[set[str]] = []
+
+    def forget(self, live: set[str]) -> None:
+        self.live.append(live)
+
+
+def listed(kube: FakeKube) -> None:
+    kube.put(deployment())
+    kube.put(
+        {
+            "apiVersion": "claudeops.dev/v1alpha1",
+            "kind": RUN,
+            "metadata": {"name": "r", "namespace": "demo"},
+            "spec": {},
+        }
+    )
+
+
+def test_everything_is_listed_at_once_and_every_five_minutes_spread_over_a_while() -> None:
+    async def main() -> None:
+        kube, queue, memory, children = FakeKube(), Added(), Forgets(), Forgets()
+        listed(kube)
+        app = App(settings())
+        task = asyncio.create_task(app._relist(kube, queue, memory, children))  # type: ignore[arg-type]
+        began = now()
+        await asyncio.sleep(301)
+        assert {key for at, key, after in queue.keys if at == began and after == 0} == {KEY, Key(RUN, "demo", "r")}
+        later = [after for at, _, after in queue.keys if at == began + 300]
+        assert len(later) == 2
+        assert all(0 <= after <= 30 for after in later)
+        uid = kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
+        assert memory.live == children.live == [{uid}] * 2
+        task.cancel()
+
+    run(main())
+
+
+def test_a_list_that_fails_forgets_nothing_and_is_tried_again() -> None:
+    async def main() -> None:
+        kube, queue, memory = FakeKube(), Added(), Forgets()
+        listed(kube)
+        left = [2]
+
+        def refuse(verb: str, kind: str, name: str) -> None:
+            if kind == RUN and left[0]:
+                left[0] -= 1
+                raise NO
+
+        kube.before = refuse
+        task = asyncio.create_task(App(settings())._relist(kube, queue, memory, Forgets()))  # type: ignore[arg-type]
+        await asyncio.sleep(3.9)
+        assert (queue.keys, memory.live) == ([], [])
+        await asyncio.sleep(0.2)
+        assert len(queue.keys) == 2
+        task.cancel()
+
+    run(main())
+
+
+def test_models_are_kept_each_hour_at_each_change_and_wake_all_that_is_known() -> None:
+    async def main() -> None:
+        kube, queue, app = FakeKube(), Added(), App(settings())
+        app._known = {KEY}
+        book = ModelBook(kube, lambda: START)  # type: ignore[arg-type]
+        task = asyncio.create_task(app._keep_models(book, queue))  # type: ignore[arg-type]
+        await asyncio.sleep(1)
+        assert [key for _, key, _ in queue.keys] == [KEY]
+        kube.calls.clear()
+        await asyncio.sleep(3600)
+        assert [call[0] for call in kube.calls] == ["list"]  # nothing differs
+        name = kube.names("ClaudeModel")[0]
+        mine = kube.take("ClaudeModel", name, "")
+        mine["metadata"] = {"name": "mine"}
+        kube.put({**mine, "spec": {**mine["spec"], "id": "mine"}, "status": {}})
+        app._models_changed.set()
+        await asyncio.sleep(2.1)
+        assert len(queue.keys) == 2
+        task.cancel()
+
+    run(main())
+
+
+def test_models_that_cannot_be_listed_are_tried_again() -> None:
+    async def main() -> None:
+        kube, queue, app = FakeKube(), Added(), App(settings())
+        app._known = {KEY}
+
+        def refuse(verb: str, kind: str, name: str) -> None:
+            if verb == "list":
+                kube.before = lambda *_: None
+                raise NO
+
+        kube.before = refuse
+        task = asyncio.create_task(app._keep_models(ModelBook(kube, lambda: START), queue))  # type: ignore[arg-type]
+        await asyncio.sleep(1.9)
+        assert kube.names("ClaudeModel") == []
+        await asyncio.sleep(0.5)
+        assert kube.names("ClaudeModel")
+        assert len(queue.keys) == 1
+        task.cancel()
+
+    run(main())
+
+
+def test_the_probe_fails_while_the_queue_is_stuck_and_only_then() -> None:
+    async def work(key: Key) -> None:
+        return None
+
+    async def main() -> None:
+        app, moment = App(settings()), [0.0]
+        assert app._stuck() is None  # a standby
+        app._queue = WorkQueue(work, clock=lambda: moment[0])
+        moment[0] = 89.0
+        assert app._stuck() is None
+        moment[0] = 91.0
+        assert app._stuck() == "the queue has not moved for 91 s"
+
+    run(main())
+
+
+def test_what_a_watch_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> None:
+    app, queue, looked = App(settings()), Added(), []
+
+    class Children:
+        def look_again(self, namespace: str, name: str) -> None:
+            looked.append((namespace, name))
+
+    async def main() -> Any:
+        changes = app._changes(queue, Children())  # type: ignore[arg-type]
+        other = Key(DEPLOYMENT, "elsewhere", "x")
+        app._known = {KEY, other, Key(RUN, "demo", "r")}
+        owner = {"apiVersion": "claudeops.dev/v1alpha1", "kind": DEPLOYMENT, "name": "support", "controller": True}
+        child = {"metadata": {"name": "c", "namespace": "demo", "ownerReferences": [owner]}}
+        await asyncio.to_thread(changes.child, child)
+        await asyncio.to_thread(changes.eval_set, {"metadata": {"name": "s", "namespace": "demo"}})
+        await asyncio.to_thread(changes.owned, child)
+        await asyncio.to_thread(changes.model, {})
+        await asyncio.sleep(0)
+        return changes
+
+    changes = asyncio.run(main())
+    assert [key for _, key, _ in queue.keys] == [KEY, KEY, KEY]
+    assert looked == [("demo", "support")]
+    assert app._models_changed.is_set()
+    changes.model({})  # kopf's thread outlives the loop
+    changes.eval_set({"metadata": {"name": "s", "namespace": "demo"}})
+
+
+def test_the_clock_is_of_utc() -> None:
+    assert App(settings())._now().tzinfo is dt.UTC

@@ -1,0 +1,138 @@
+"""`claude-operator operator`: what it refuses, how it ends, and a real process that is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.shell.fakes import FakeKube
+from tests.shell.served import served
+
+from claude_operator.__main__ import main, make_parser
+from claude_operator.kube.client import KubeError
+from claude_operator.shell import cli
+from claude_operator.shell.app import Settings
+from claude_operator.shell.handlers import WatchesEnded
+from claude_operator.shell.lease import LeaseLost
+
+IMAGE = "registry.example.com/claude-operator:1"
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPERATOR_IMAGE", "IMAGE_PULL_POLICY", "POD_NAMESPACE", "POD_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cli, "configure", lambda *_, **__: None)  # the log is the tests'
+
+
+class Ends:
+    """Stands for the App: ends as told."""
+
+    settings: Settings
+    error: BaseException | None = None
+
+    def __init__(self, settings: Settings) -> None:
+        Ends.settings = settings
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    async def run(self) -> None:
+        if Ends.error is not None:
+            raise Ends.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (LeaseLost("other holds it"), 1),
+        (WatchesEnded("kopf has ended"), 1),
+        (KubeError(0, "NoConfiguration", "set KUBECONFIG"), 1),
+        (OSError("port 8081 is taken"), 1),
+    ],
+)
+def test_it_ends_with_a_code_and_a_line_of_why(
+    error: BaseException | None, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cli, "App", Ends)
+    monkeypatch.setattr(Ends, "error", error)
+    assert main(["operator", "--image", IMAGE]) == code
+    assert [record.getMessage() for record in caplog.records] == ([f"the operator ends: {error}"] if error else [])
+
+
+def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"OPERATOR_IMAGE": IMAGE, "IMAGE_PULL_POLICY": "Never", "POD_NAMESPACE": "ops", "POD_NAME": "pod-1"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cli, "App", Ends)
+    monkeypatch.setattr(Ends, "error", None)
+    assert main(["operator"]) == 0
+    first = Ends.settings
+    assert (first.site.image, first.site.pull_policy, first.namespace) == (IMAGE, "Never", "ops")
+    assert first.identity.startswith("pod-1_")
+    main(["operator"])
+    assert Ends.settings.identity != first.identity  # a container that restarts is another candidate
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "Write --image, or set OPERATOR_IMAGE"),
+        (["--image", IMAGE, "--workers", "0"], "write --workers 1 or more"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_what_to_write(words: list[str], said: str) -> None:
+    with pytest.raises(SystemExit, match=said):
+        main(["operator", *words])
+
+
+def test_a_log_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(SystemExit, match="write DEBUG, INFO"):
+        main(["operator", "--image", IMAGE, "--log-level", "loud"])
+
+
+def test_help_names_every_option() -> None:
+    text = make_parser(["operator"]).parse_args(["operator", "--image", IMAGE])
+    assert (text.lease, text.workers, text.health_port, text.log_format) == ("claude-operator", 16, 8081, "json")
+
+
+async def test_a_process_that_is_told_to_end_releases_the_lease_and_ends_with_0(tmp_path: Path) -> None:
+    kube = FakeKube()
+    async with served(kube, tmp_path) as server:
+        process = await operator(tmp_path)
+        try:
+            async with asyncio.timeout(40):
+                while len(server.watching) < 7:  # noqa: ASYNC110  # the server is another part of this loop
+                    await asyncio.sleep(0.05)
+            lease = kube.take("Lease", "claude-operator", "default")["spec"]
+            assert lease["holderIdentity"]
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(15):
+                _, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 0
+    assert kube.take("Lease", "claude-operator", "default")["spec"]["holderIdentity"] == ""
+    assert b"Traceback" not in errors
+    assert b"Warning" not in errors
+
+
+async def operator(folder: Path, **environment: Any) -> asyncio.subprocess.Process:
+    """The command in a process of its own."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("KUBERNETES_")}
+    variables |= {"KUBECONFIG": str(folder / "kubeconfig"), "PYTHONPATH": "operator"}
+    words = ["-m", "claude_operator", "operator", "--image", IMAGE, "--namespace", "default", "--health-port", "0"]
+    root = Path(__file__).parents[2]
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *words, cwd=root, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )

@@ -11,6 +11,7 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.core import revision
 from claude_operator.core.actions import Event
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
@@ -150,7 +151,7 @@ def _canary_healthy(draft: Draft) -> Said:
 def _promoted(draft: Draft) -> Said:
     status, hold = draft.status, draft.hold
     rollout = status.rollout
-    if draft.problem is not None:
+    if draft.problem is not None and not _is_stable(draft):
         held = ""
         if active(status) and status.canary_revision and status.step:
             held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
@@ -173,6 +174,15 @@ def _promoted(draft: Draft) -> Said:
     if hold is not None:
         return Said("Unknown", hold.reason, hold.message)
     return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
+
+
+def _is_stable(draft: Draft) -> bool:
+    """Whether a spec that is not accepted, for want of a Secret say, asks for just what serves."""
+    obs, status = draft.obs, draft.status
+    if obs.spec is None or not set(revision.prompt_keys(obs.spec)) <= set(obs.prompts):
+        return False
+    wanted = revision.name(obs.name, revision.content(obs.owner["spec"], obs.prompts))
+    return wanted == status.stable_revision and not active(status)
 
 
 _MODEL_REASONS = {

@@ -32,6 +32,7 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRICS_UNREACHABLE, "holds: odd"),
         (trial(3, age=1e6), Reason.PAUSED, "waits for a person: kubectl -n demo annotate --overwrite cld support"),
         (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/3"),
+        (trial(3, handled=[f"promote={CANARY}/3"]), Reason.PAUSED, "support claudeops.dev/promote- && kubectl -n demo"),
         (trial(4, age=29), Reason.PAUSED, "goes on in 1.0 s"),
         (trial(4, age=31), Reason.PROGRESSING, "goes from 50 % to 80 % (step 5)"),
         (trial(4, judgement=judgement(last_tick=ago(70))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),

@@ -10,6 +10,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, Hold
+from claude_operator.core.rules.intent import PROMOTE, mark
 from claude_operator.core.weights import canary_weight, desired_config
 from claude_operator.core.words import count, duration, percent
 
@@ -96,7 +97,9 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return None
     go = f"{draft.status.canary_revision}/{present.index}"
     where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    return Hold(Reason.PAUSED, f"waits for a person: {where} claudeops.dev/promote={go}")
+    # One that was done or refused before says nothing new until it has gone.
+    stale = f"{where} {PROMOTE}- && " if mark(PROMOTE, go) in draft.status.handled else ""
+    return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
 
 
 def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
@@ -158,10 +161,10 @@ def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) ->
     if step.bake is None or step.bake.max_duration is None or draft.hold is None:
         return draft
     left = seconds(step.bake.max_duration) - (draft.obs.now - present.started_at).total_seconds()
-    mark = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
+    told = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
     if left > 0:
         return draft.within(left)
-    if mark in draft.status.handled:
+    if told in draft.status.handled:
         return draft
     note = f"past maxDuration {step.bake.max_duration}: {draft.hold.message}"
-    return draft.handle(mark).tell(Reason.STEP_HELD, note, warning=True)
+    return draft.handle(told).tell(Reason.STEP_HELD, note, warning=True)

@@ -6,7 +6,7 @@ from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.core.draft import Draft, active
 
-__all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "retry_asked"]
+__all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "mark", "retry_asked"]
 
 ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"

@@ -31,10 +31,10 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Rollout
 from claude_operator.core.actions import Decision
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.conditions import transitions
 from claude_operator.core.decide import decide
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.observe import GatewayPod, GatewayView
+from claude_operator.core.transitions import transitions
 from claude_operator.core.validate import Problem
 
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
@@ -268,20 +268,27 @@ def conditions(**reasons: tuple[str, Reason]) -> DeploymentStatus:
 )
 def test_transitions_are_told_once(before: Any, after: Any, expected: list[tuple[Reason, str]]) -> None:
     old = conditions(Accepted=before) if before else DeploymentStatus()
-    events = transitions(old, conditions(Accepted=after))
+    events = transitions(observed(old), conditions(Accepted=after))
     assert [(event.reason, event.type) for event in events] == expected
+
+
+@pytest.mark.parametrize(("policy", "warned"), [("Warn", 1), ("Ignore", 0)])
+def test_a_state_that_the_policy_ignores_is_a_condition_and_no_event(policy: str, warned: int) -> None:
+    old = conditions(ModelCurrent=("True", Reason.ACTIVE))
+    now = conditions(ModelCurrent=("False", Reason.DEPRECATED))
+    assert len(transitions(observed(old, raw(lifecycle={"onDeprecated": policy})), now)) == warned
 
 
 def test_pods_that_start_for_the_first_time_are_no_incident() -> None:
     gone = conditions(Ready=("False", Reason.GATEWAY_UNAVAILABLE))
-    assert transitions(conditions(Ready=("False", Reason.NO_REVISION)), gone) == []
-    assert len(transitions(conditions(Ready=("True", Reason.SERVING)), gone)) == 1
+    assert transitions(observed(conditions(Ready=("False", Reason.NO_REVISION))), gone) == []
+    assert len(transitions(observed(conditions(Ready=("True", Reason.SERVING))), gone)) == 1
 
 
 def test_a_reason_of_another_version_is_no_trouble() -> None:
     old = conditions(Accepted=("True", Reason.VALID))
     old.conditions[0].reason = "FromTheFuture"
-    events = transitions(old, conditions(Accepted=("False", Reason.INVALID_SPEC)))
+    events = transitions(observed(old), conditions(Accepted=("False", Reason.INVALID_SPEC)))
     assert [event.reason for event in events] == [Reason.INVALID_SPEC]
 
 

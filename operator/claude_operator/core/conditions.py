@@ -1,4 +1,4 @@
-"""Conditions for people, and the Events that their transitions are. Output only: no rule reads them."""
+"""Conditions for people. Output only: no rule reads them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from typing import Literal
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import revision
-from claude_operator.core.actions import Event
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import sequential
 from claude_operator.core.weights import canary_weight
 from claude_operator.core.words import count, cut, percent
 
-__all__ = ["conditions", "model_condition", "transitions"]
+__all__ = ["conditions", "model_condition"]
 
 Answer = Literal["True", "False", "Unknown"]
 
@@ -203,43 +201,3 @@ def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> Said:
             status: Answer = {Lifecycle.ACTIVE: "True", Lifecycle.UNKNOWN: "Unknown"}.get(lifecycle, "False")  # type: ignore[assignment]
             return Said(status, reason, "; ".join(state.sentence(name) for name, state in found))
     return Said("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")
-
-
-# -------------------------------------------------------------------------------------------------------- events
-
-_WORSE = {
-    Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
-    # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
-    Type.CANARY_HEALTHY: {Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
-    Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
-    Type.READY: {Reason.GATEWAY_UNAVAILABLE},
-    Type.GATEWAY_READY: {Reason.CONFIG_REFUSED},
-}
-_BETTER = {
-    Type.EVAL_PASSED: {Reason.EVAL_PASSED},
-}
-
-
-def transitions(before: DeploymentStatus, after: DeploymentStatus) -> list[Event]:
-    """One Event for each condition that took on a reason worth telling, or left one that was told as a warning."""
-    old = {one.type: one for one in before.conditions}
-    events = []
-    for one in after.conditions:
-        type_, reason = Type(one.type), Reason(one.reason)
-        was = old[type_].reason if type_ in old else None  # it may be of another version's reasons
-        if reason == was:
-            continue
-        bad = _is_bad(type_, reason)
-        if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:
-            continue  # pods that start for the first time are no incident
-        if bad or reason in _BETTER.get(type_, ()):
-            events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
-        elif was is not None and _is_bad(type_, was) and one.status == "True":
-            events.append(Event(Reason.RECOVERED, f"{type_}: {one.message}"))
-    return events
-
-
-def _is_bad(type_: Type, reason: str) -> bool:
-    if type_ == Type.ACCEPTED:
-        return reason != Reason.VALID
-    return reason in _WORSE.get(type_, ())

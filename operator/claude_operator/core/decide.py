@@ -8,18 +8,16 @@ from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import LifecyclePolicy
-from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
-from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
-from claude_operator.core import names, render
-from claude_operator.core.actions import Decision, Event, RevisionState
-from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
-from claude_operator.core.conditions import conditions, transitions
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core import render
+from claude_operator.core.actions import Decision
 from claude_operator.core.draft import Draft, Rule, active
-from claude_operator.core.evalrun import FINAL
+from claude_operator.core.history import outdated, revision_states
 from claude_operator.core.observe import Observation
 from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, rollout
+from claude_operator.core.tell import finished
+from claude_operator.core.transitions import transitions
 from claude_operator.core.weights import canary_weight, desired_config
 
 __all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due"]
@@ -80,7 +78,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
     config = desired_config(obs, draft.status, accepted=accepted)
-    status = _finished(draft, config)
+    status = finished(draft, config)
     children = _children(obs, site) if accepted else ()
     backward = draft.backward or _gives_back(obs, config)
     creations, events = (draft.new_revision, draft.new_run), draft.events
@@ -93,9 +91,9 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         backward=backward,
         children=children,
         creations=tuple(one for one in creations if one is not None),
-        deletions=_outdated(draft),
-        revision_states=_revision_states(draft),
-        events=(*events, *_without_ignored(transitions(obs.status, status), obs)),
+        deletions=outdated(draft),
+        revision_states=revision_states(draft),
+        events=(*events, *transitions(obs, status)),
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )
@@ -115,17 +113,6 @@ def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
     return max(seconds(rollout.plan.analysis.interval) - (now - last).total_seconds(), 0.0)
 
 
-def _without_ignored(events: Iterable[Event], obs: Observation) -> list[Event]:
-    """Without those about a model's age that spec.lifecycle ignores; the condition tells it all the same."""
-    policy = obs.spec.lifecycle if obs.spec else LifecyclePolicy()
-    policies = {
-        Reason.LEGACY: policy.on_legacy,
-        Reason.DEPRECATED: policy.on_deprecated,
-        Reason.RETIRED: policy.on_retired,
-    }
-    return [event for event in events if policies.get(event.reason) != "Ignore"]
-
-
 def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
     if obs.spec is None:
         return ()
@@ -136,57 +123,6 @@ def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
     )
 
 
-def _finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
-    """The status with all that only tells: conditions, traffic, model, gateway."""
-    obs, status = draft.obs, draft.status
-    models = _models(draft)
-    weight = canary_weight(status)
-    shares = [(status.stable_revision, (BASIS_POINTS - weight) / 100), (status.canary_revision, weight / 100)]
-    main = next(iter(models), None)
-    fields = {
-        "observed_generation": obs.generation,
-        "traffic": [Traffic(revision=name, percent=share) for name, share in shares if name],
-        "model": _model_status(*main) if main else None,
-        "handled": _still_meant(draft),
-        "gateway": GatewayStatus(
-            url=names.gateway_url(obs.name, obs.owner["metadata"]["namespace"]),
-            client_secret=names.client_secret(obs.name),
-            ready=obs.gateway.ready,
-            config_generation=config.generation,
-        )
-        if config
-        else None,
-    }
-    told = status.model_copy(update=fields)
-    return told.model_copy(update={"conditions": conditions(draft, config, models)})
-
-
-def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
-    """Models of the newest spec, the main one first, and of what serves."""
-    obs, status = draft.obs, draft.status
-    specs = [obs.owner["spec"]]
-    serving = [name for name in (status.stable_revision, status.canary_revision) if name]
-    specs += [obs.revisions[name]["spec"] for name in serving if name in obs.revisions]
-    ids = dict.fromkeys(
-        one for spec in specs for one in models_in_use(spec.get("request") or {}, spec.get("subagents"))
-    )
-    return [(name, lifecycle_of(name, obs.now.date(), obs.models)) for name in ids]
-
-
-def _model_status(name: str, state: LifecycleState) -> ModelStatus:
-    retires = state.retires_at.isoformat() if state.retires_at else None
-    return ModelStatus(id=name, lifecycle=state.lifecycle, retires_at=retires, replacement=state.replacement)
-
-
-def _still_meant(draft: Draft) -> list[str]:
-    """Marks of annotations that still stand, and of the rollout under way."""
-    annotations = [intent.ABORT, intent.PROMOTE, intent.RETRY]
-    standing = {intent.mark(name, value) for name in annotations if (value := draft.obs.annotations.get(name))}
-    rollout = draft.status.rollout
-    own = f":{rollout.revision}/{rollout.attempt}:" if rollout else None
-    return [one for one in draft.status.handled if one in standing or (own and own in one)]
-
-
 def _gives_back(obs: Observation, config: GatewayConfig | None) -> bool:
     """Whether the new config takes traffic from a canary that the live one gives it."""
     live = obs.config.arm("canary") if obs.config else None
@@ -194,56 +130,6 @@ def _gives_back(obs: Observation, config: GatewayConfig | None) -> bool:
         return False
     after = next((arm.weight for arm in config.arms if arm.revision == live.revision), 0)
     return after < live.weight
-
-
-def _revision_states(draft: Draft) -> tuple[RevisionState, ...]:
-    """What changed in what the ClaudeRevisions say of themselves."""
-    obs, status = draft.obs, draft.status
-    phases: dict[str, str] = {}
-    for name, run in sorted(obs.eval_runs.items(), key=lambda item: item[1].started_at or obs.now):  # the newest wins
-        phases[name.rpartition("-")[0]] = run.phase
-    found = []
-    for name, revision in obs.revisions.items():
-        state = RevisionState(name, _state(status, name), phases.get(name, ""))
-        told = revision.get("status") or {}
-        if (told.get("state"), told.get("eval")) != (state.state, state.eval):
-            found.append(state)
-    return tuple(found)
-
-
-def _state(status: DeploymentStatus, name: str) -> str:
-    if name == status.stable_revision:
-        return "Stable"
-    if name == status.canary_revision:
-        return "Canary"
-    rollout = active(status)
-    if rollout is not None and rollout.revision == name:
-        return "Candidate"
-    ended = next((one for one in reversed(status.rollouts) if one.revision == name), None)
-    return "Failed" if ended and ended.outcome in ("RolledBack", "EvalFailed", "Aborted") else "Old"
-
-
-def _outdated(draft: Draft) -> tuple[Object, ...]:
-    """Revisions beyond the history's limit, oldest first, and their eval runs; never one that serves or is wanted."""
-    obs, status = draft.obs, draft.status
-    if obs.spec is None:
-        return ()
-    needed = {status.stable_revision, status.canary_revision, draft.wanted, status.rollout and status.rollout.revision}
-    old = [revision for name, revision in obs.revisions.items() if name not in needed]
-    old.sort(key=lambda revision: (revision["metadata"].get("creationTimestamp", ""), revision["metadata"]["name"]))
-    keep = obs.spec.revision_history_limit
-    gone = [revision["metadata"]["name"] for revision in (old[:-keep] if keep else old)]
-    runs = [name for name in obs.eval_runs if name.rpartition("-")[0] in gone]
-    runs += [name for name, run in obs.eval_runs.items() if name not in runs and _is_left(draft, name, run)]
-    kinds = [("ClaudeRevision", name) for name in gone] + [("ClaudeEvalRun", name) for name in runs]
-    namespace = obs.owner["metadata"]["namespace"]
-    return tuple({"kind": kind, "metadata": {"name": name, "namespace": namespace}} for kind, name in kinds)
-
-
-def _is_left(draft: Draft, name: str, run: EvalRunStatus) -> bool:
-    """Whether a run gates nothing any more and would never end: the set was changed, or the rollout gave way."""
-    rollout = draft.status.rollout
-    return run.phase not in FINAL and not (rollout and rollout.eval_run == name)
 
 
 def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:

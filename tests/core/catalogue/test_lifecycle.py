@@ -12,7 +12,6 @@ from claude_operator.core.catalogue.lifecycle import (
     lifecycle_of,
     models_in_use,
     policy_verdict,
-    policy_warning,
     state,
 )
 from claude_operator.core.catalogue.table import Model
@@ -109,30 +108,28 @@ RETIRED = "claude-opus-4-1-20250805 is Retired since 2026-08-05: requests for it
 
 
 @pytest.mark.parametrize(
-    ("policy", "models", "refusal", "warning"),
+    ("policy", "models", "refusal"),
     [
-        ({}, ["claude-opus-5-5"], None, None),
-        ({}, ["claude-never-1"], None, None),
-        ({}, [], None, None),
-        ({}, ["claude-opus-5"], None, f"{LEGACY} (spec.lifecycle.onLegacy: Warn)"),
-        ({"on_legacy": "Ignore"}, ["claude-opus-5"], None, None),
-        ({"on_legacy": "Reject"}, ["claude-opus-5"], f"{LEGACY} (spec.lifecycle.onLegacy: Reject)", None),
-        ({}, [SONNET], None, f"{DEPRECATED} (spec.lifecycle.onDeprecated: Warn)"),
-        ({"on_deprecated": "Reject"}, [SONNET], f"{DEPRECATED} (spec.lifecycle.onDeprecated: Reject)", None),
-        ({}, ["claude-opus-4-1-20250805"], f"{RETIRED} (spec.lifecycle.onRetired: Reject)", None),
-        ({"on_retired": "Ignore"}, ["claude-opus-4-1-20250805"], None, None),
+        ({}, ["claude-opus-5-5"], None),
+        ({}, ["claude-never-1"], None),
+        ({}, [], None),
+        ({}, ["claude-opus-5"], None),
+        ({"on_legacy": "Ignore"}, ["claude-opus-5"], None),
+        ({"on_legacy": "Reject"}, ["claude-opus-5"], f"{LEGACY} (spec.lifecycle.onLegacy: Reject)"),
+        ({}, [SONNET], None),
+        ({"on_deprecated": "Reject"}, [SONNET], f"{DEPRECATED} (spec.lifecycle.onDeprecated: Reject)"),
+        ({}, ["claude-opus-4-1-20250805"], f"{RETIRED} (spec.lifecycle.onRetired: Reject)"),
+        ({"on_retired": "Ignore"}, ["claude-opus-4-1-20250805"], None),
         (
             {"on_deprecated": "Reject"},
             ["claude-opus-5", SONNET, "claude-opus-4-1-20250805"],
             f"{DEPRECATED} (spec.lifecycle.onDeprecated: Reject); {RETIRED} (spec.lifecycle.onRetired: Reject)",
-            f"{LEGACY} (spec.lifecycle.onLegacy: Warn)",
         ),
     ],
 )
-def test_policy(policy: dict, models: list[str], refusal: str | None, warning: str | None) -> None:
+def test_policy(policy: dict, models: list[str], refusal: str | None) -> None:
     rules = LifecyclePolicy(**policy)
     assert policy_verdict(rules, models, today=TODAY) == refusal
-    assert policy_warning(rules, models, today=TODAY) == warning
 
 
 def test_policy_follows_the_day() -> None:

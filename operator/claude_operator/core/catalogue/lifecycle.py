@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from claude_operator.api.deployment import LifecyclePolicy, Policy
+from claude_operator.api.deployment import LifecyclePolicy
 from claude_operator.core.catalogue.spec import from_spec, kubernetes_name, to_spec
 from claude_operator.core.catalogue.table import Model, find, newest, superseded
 
@@ -23,7 +23,6 @@ __all__ = [
     "model_of",
     "models_in_use",
     "policy_verdict",
-    "policy_warning",
     "state",
     "to_spec",
 ]
@@ -164,24 +163,6 @@ def policy_verdict(
 
     What already serves goes on serving. Active and Unknown models are always let in.
     """
-    return _concerned("Reject", policy, models, today, overrides)
-
-
-def policy_warning(
-    policy: LifecyclePolicy, models: Iterable[str], *, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS
-) -> str | None:
-    """What to warn of about new revisions on these models; None where there is nothing."""
-    return _concerned("Warn", policy, models, today, overrides)
-
-
-def _concerned(
-    action: Policy,
-    policy: LifecyclePolicy,
-    models: Iterable[str],
-    today: datetime.date,
-    overrides: Mapping[str, Model],
-) -> str | None:
-    """The sentences of the models in whose state the policy says `action`, with the field that says so."""
     fields = {
         Lifecycle.LEGACY: ("onLegacy", policy.on_legacy),
         Lifecycle.DEPRECATED: ("onDeprecated", policy.on_deprecated),
@@ -191,6 +172,6 @@ def _concerned(
     for model_id in models:
         now = lifecycle_of(model_id, today, overrides)
         field, does = fields.get(now.lifecycle, ("", None))
-        if does == action:
-            sentences.append(f"{now.sentence(model_id)} (spec.lifecycle.{field}: {action})")
+        if does == "Reject":
+            sentences.append(f"{now.sentence(model_id)} (spec.lifecycle.{field}: Reject)")
     return "; ".join(sentences) or None

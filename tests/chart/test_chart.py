@@ -17,6 +17,8 @@ from claude_operator.api import crds
 from claude_operator.api.kinds import KINDS
 from claude_operator.simulator.scenario import parse
 
+pytestmark = pytest.mark.slow  # each runs helm
+
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Template = Callable[..., Objects]
 WHERE = ["claude-operator", str(CHART), "--kube-version", "1.34.0"]

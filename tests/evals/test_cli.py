@@ -61,6 +61,7 @@ def script(body: Body) -> Text:
     return Text("no" if (body["system"][0]["text"], right) == ("OLD", "delivery") else right)
 
 
+@pytest.mark.slow
 async def test_on_a_laptop(tmp_path: Path) -> None:
     async with upstream(script) as api:
         code, out, err = await result(*files(tmp_path), "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
@@ -80,6 +81,7 @@ def kubeconfig(tmp_path: Path, url: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
     async def slow(_: Body) -> Text:
         await asyncio.sleep(30)

@@ -21,6 +21,8 @@ from tests.gateway.upstream import Playback, Recorded, RecordingUpstream, record
 
 from claude_operator.api.gateway import dump_config
 
+pytestmark = pytest.mark.slow  # each starts an interpreter
+
 FIRST, *REST = stream_events("x")
 STREAM = {"messages": [], "stream": True}
 

@@ -109,6 +109,7 @@ async def test_it_ends_when_the_lease_is_lost_and_leaves_it_to_the_other(cluster
     assert holder(kube) == "other"
 
 
+@pytest.mark.slow
 async def test_it_ends_when_kopf_ends(cluster: Served) -> None:
     app = App(settings())
     async with running(app) as task:

@@ -104,6 +104,7 @@ def test_help_names_every_option() -> None:
     assert (text.lease, text.workers, text.health_port, text.log_format) == ("claude-operator", 16, 8081, "json")
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_told_to_end_releases_the_lease_and_ends_with_0(tmp_path: Path) -> None:
     kube = FakeKube()
     async with served(kube, tmp_path) as server:

@@ -294,6 +294,7 @@ async def _life(lease: Lease, client: Client, choose: random.Random) -> None:
         client.cut, client.failing = False, None
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), slowest=st.sampled_from([0.0, 0.2, 1.0, 3.0]))
 def test_never_two_leaders(seed: int, slowest: float) -> None:

@@ -225,6 +225,7 @@ async def line(running: asyncio.subprocess.Process, wanted: str) -> dict[str, An
             return found
 
 
+@pytest.mark.slow
 async def test_a_process_follows_its_file_and_ends_on_sigterm(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text("{defaults: {latency: {median: 0s}, tokensPerSecond: 50}}")

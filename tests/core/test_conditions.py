@@ -231,13 +231,6 @@ def test_a_rejected_spec_names_what_goes_on_serving_and_where_a_canary_is_held()
     assert said(decision, Type.PROMOTED).message.endswith(f"{CANARY} is held at 10 %")
 
 
-def test_what_serves_already_stays_promoted_while_something_that_it_refers_to_is_missing() -> None:
-    missing = (Problem(Reason.SECRET_NOT_FOUND, "spec.env: no Secret docs"),)
-    served = said(decided(serving(), spec=raw("Be kind."), problems=missing), Type.PROMOTED)
-    assert (served.status, served.reason) == ("True", "Promoted")
-    assert said(decided(serving(), spec=raw("Be polite."), problems=missing), Type.PROMOTED).status == "False"
-
-
 def test_what_failed_says_how_to_try_it_again() -> None:
     command = f"kubectl -n demo annotate --overwrite cld support claudeops.dev/retry={CANARY}/1"
     for outcome in ("RolledBack", "Aborted", "EvalFailed"):

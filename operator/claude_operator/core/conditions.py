@@ -10,7 +10,6 @@ from typing import Literal
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.core import revision
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import sequential
@@ -149,7 +148,7 @@ def _canary_healthy(draft: Draft) -> Said:
 def _promoted(draft: Draft) -> Said:
     status, hold = draft.status, draft.hold
     rollout = status.rollout
-    if draft.problem is not None and not _is_stable(draft):
+    if draft.problem is not None:
         held = ""
         if active(status) and status.canary_revision and status.step:
             held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
@@ -172,15 +171,6 @@ def _promoted(draft: Draft) -> Said:
     if hold is not None:
         return Said("Unknown", hold.reason, hold.message)
     return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
-
-
-def _is_stable(draft: Draft) -> bool:
-    """Whether a spec that is not accepted, for want of a Secret say, asks for just what serves."""
-    obs, status = draft.obs, draft.status
-    if obs.spec is None or not set(revision.prompt_keys(obs.spec)) <= set(obs.prompts):
-        return False
-    wanted = revision.name(obs.name, revision.content(obs.owner["spec"], obs.prompts))
-    return wanted == status.stable_revision and not active(status)
 
 
 _MODEL_REASONS = {

@@ -34,6 +34,7 @@ from claude_operator.core.render.parts import (
 __all__ = ["client_secret", "config_map", "gateway_objects"]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
+_ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
 
 
@@ -94,6 +95,7 @@ def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> O
     return _child(owner, "Deployment", "apps/v1") | {
         "spec": {
             "replicas": spec.gateway.replicas,
+            "minReadySeconds": _ROUTED,
             "selector": _selector(owner),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {

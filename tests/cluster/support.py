@@ -121,8 +121,8 @@ class Operator:
         return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
     def logs(self, lines: int = 40) -> str:
-        """Return the last log lines of every pod of the release."""
-        selector = f"app.kubernetes.io/instance={self.release}"
+        """Return the last log lines of every operator pod."""
+        selector = f"app.kubernetes.io/instance={self.release},app.kubernetes.io/component=operator"
         return kubectl("logs", f"--selector={selector}", f"--tail={lines}", "--prefix", "--all-containers",
                        namespace=self.namespace)  # fmt: skip
 

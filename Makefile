@@ -28,7 +28,7 @@ check: setup ## check style, types, layers and CRDs, and run the unit tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) crds-check
-	@$(BIN)/python -m pytest -m "not cluster and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not cluster and not slow" -n auto $(ARGS)
 
 fmt: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only

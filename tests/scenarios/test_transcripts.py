@@ -121,6 +121,16 @@ def refusals_rise() -> World:
 
 
 @scenario
+def a_quiet_service_finds_a_broken_canary_too() -> World:
+    world = on_trial("STEPS")
+    world.traffic = 0.4  # two requests a tick
+    world.rates[wanted(world)] = Rates(error=1.0)
+    world.user("hardly anybody asks, and the canary fails every request")
+    world.settle()
+    return world
+
+
+@scenario
 def eval_gate_fails() -> World:
     world = served()
     world.eval_set = SET

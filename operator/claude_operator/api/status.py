@@ -48,6 +48,15 @@ class MetricState(StatusModel):
     logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative.")
 
 
+class OpenStratum(StatusModel):
+    """Requests that are too few to be compared yet: those of one config generation and surface."""
+
+    generation: int = Field(description="Config generation that they began under.")
+    surface: str = Field(description="Their surface.")
+    canary: list[int] = Field(description="Canary: requests, ok, errors, overloads, refusals, max_tokens stops.")
+    stable: list[int] = Field(description="The same of stable.")
+
+
 class Judgement(StatusModel):
     """What the judge says."""
 
@@ -69,6 +78,7 @@ class Judgement(StatusModel):
         description="Half or more of the requests of the last tick were answered 429 or 529; promotion holds.",
     )
     state: list[MetricState] = Field(default=[], description="The judge's memory, one entry a metric.")
+    open: list[OpenStratum] = Field(default=[], description="What the next ticks are added to before it is compared.")
 
 
 class Plan(StatusModel):

@@ -201,6 +201,51 @@ def test_strata_are_compared_within_themselves() -> None:
     assert judge(tick(counts(149, 51), counts(1015, 35))).verdict == "Fail"
 
 
+def test_a_request_a_tick_is_enough_to_find_a_broken_canary() -> None:
+    """Ticks that hold one arm alone are gathered until there is something to compare."""
+    alternately = [tick(counts(errors=1)), tick(None, counts(1))] * 20
+    verdicts = [judge(*alternately[:number]).verdict for number in range(1, len(alternately) + 1)]
+    assert 10 <= verdicts.index("Fail") + 1 <= 20
+    assert judge(tick(counts(errors=1))).first_bad is not None  # told at once, compared later
+
+
+def test_few_requests_wait_in_the_judgement_until_there_are_enough() -> None:
+    judgement = judge(tick(counts(1, 1), counts(7)))
+    (waiting,) = judgement.open
+    assert (waiting.generation, waiting.surface, waiting.canary[:3], waiting.stable[:3]) == (
+        7,
+        "chat",
+        [2, 1, 1],
+        [7, 7, 0],
+    )
+    assert states(judgement)["errors"] == (1.0, [0, 0], [0, 0])
+    assert judgement.requests == 2
+    enough = judge(tick(counts(1, 1), counts(7)), tick(None, counts(1)))
+    assert enough.open == []
+    assert states(enough)["errors"][1:] == ([2, 1], [8, 0])
+    assert states(enough) == states(judge(tick(counts(1, 1), counts(8))))
+
+
+def test_what_waits_is_compared_when_the_next_generation_has_begun() -> None:
+    later = Increments({(8, "chat", CANARY): counts(1), (8, "chat", STABLE): counts(1)}, 2)
+    judgement = judge(tick(counts(0, 2), counts(3)), later)
+    assert [one.generation for one in judgement.open] == [8]
+    assert states(judgement)["errors"][1:] == ([2, 2], [3, 0])
+
+
+def test_equal_arms_of_few_requests_are_left_in_peace() -> None:
+    rng = random.Random(11)
+    failed = 0
+    for _ in range(40):
+        ticks = []
+        for _ in range(100):
+            bad = rng.random() < 0.1
+            one = counts(0 if bad else 1, int(bad))
+            ticks.append(tick(one) if rng.random() < 0.3 else tick(None, one))
+        failed += judge(*ticks).verdict == "Fail"
+    assert failed <= 2
+
+
 def test_generations_without_a_canary_and_other_revisions_say_nothing() -> None:
     cells = {
         (6, "chat", STABLE): counts(100, 50),

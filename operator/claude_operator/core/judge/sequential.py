@@ -1,18 +1,21 @@
 """The judge `Sequential`: an e-process a metric, combined into one decision that may be taken at every tick.
 
-Counts are never pooled over ticks, config generations or surfaces: each such stratum is compared within itself, so
-traffic that changes, a weight that moves and incidents that hit both arms leave no trace. The combined evidence is a
-weighted mean, itself an e-process however the metrics depend on each other, so falseRollbackRate covers all of them
-over the whole rollout.
+Counts are never pooled over config generations or surfaces, and over ticks only until there are enough of both arms
+together: each such stratum is compared within itself, so traffic that changes, a weight that moves and incidents that
+hit both arms leave no trace. When a stratum is closed depends on the number of requests alone, never on whose they
+are or how they went, so the comparison stays exact; without waiting, a service of a request a tick would never give
+evidence. The combined evidence is a weighted mean, itself an e-process however the metrics depend on each other, so
+falseRollbackRate covers all of them over the whole rollout.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import astuple
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import Judgement, MetricState, Verdict
+from claude_operator.api.status import Judgement, MetricState, OpenStratum, Verdict
 from claude_operator.core.judge import eprocess
 from claude_operator.core.judge.evidence import Counts, Increments
 from claude_operator.core.judge.metrics import METRICS, unsupported, watched, weights
@@ -23,10 +26,13 @@ __all__ = ["assess", "evidence_sentence", "new_judgement", "reason", "unsupporte
 _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
 _OVERLOAD_REQUESTS = 5
+_ENOUGH = 10  # judged requests of both arms together that close a stratum
 _NOTHING = Counts()
 
-Strata = list[tuple[Counts, Counts]]
-"""Canary and stable in each stratum of a tick in which either has requests."""
+Pair = tuple[Counts, Counts]
+"""Canary and stable."""
+Strata = dict[tuple[int, str], Pair]
+"""By config generation and surface."""
 
 
 def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
@@ -62,19 +68,21 @@ def assess(
     }
     if before.verdict == "Fail":
         return before.model_copy(update=seen)
-    strata = _strata(increments, stable, canary)
+    new = _strata(increments, stable, canary)
+    strata, still_open = _closed(before.open, new)
     stored = {metric.name: metric for metric in before.state}
     state = [_updated(stored.get(each.name) or _start(each.name), strata) for each in watched(analysis)]
     share = weights(analysis)
     weighted = {metric.name: share[metric.name] * metric.evidence for metric in state if metric.name in share}
     harmed = [metric.name for metric in state if metric.name in share and metric.evidence > 1.0]
-    bad = any(METRICS[name].events(counts)[1] for name in share for counts, _ in strata)
+    bad = any(METRICS[name].events(counts)[1] for name in share for counts, _ in new.values())
     problem = unsupported(analysis)
     judged = before.model_copy(
         update={
             **seen,
             "state": state,
-            "requests": before.requests + sum(counts.judged for counts, _ in strata),
+            "open": still_open,
+            "requests": before.requests + sum(counts.judged for counts, _ in new.values()),
             "evidence": sum(weighted.values()) if weighted else 1.0,
             "threshold": 1.0 / analysis.false_rollback_rate,
             "leading": max(harmed, key=weighted.__getitem__, default=None),
@@ -103,14 +111,34 @@ def _strata(increments: Increments, stable: str, canary: str) -> Strata:
     """One pair for each config generation and surface. Where the canary has no weight, its counts are zero."""
     cells = increments.cells
     places = dict.fromkeys((generation, surface) for generation, surface, name in cells if name in (stable, canary))
-    return [(cells.get((*place, canary), _NOTHING), cells.get((*place, stable), _NOTHING)) for place in sorted(places)]
+    return {
+        place: (cells.get((*place, canary), _NOTHING), cells.get((*place, stable), _NOTHING))
+        for place in sorted(places)
+    }
+
+
+def _closed(before: list[OpenStratum], new: Strata) -> tuple[list[Pair], list[OpenStratum]]:
+    """What is to be compared now, and what waits for more: few requests of the newest generation."""
+    places: Strata = {(one.generation, one.surface): (Counts(*one.canary), Counts(*one.stable)) for one in before}
+    for place, (ours, theirs) in new.items():
+        earlier = places.get(place, (_NOTHING, _NOTHING))
+        places[place] = (earlier[0] + ours, earlier[1] + theirs)
+    newest = max((generation for generation, _ in places), default=0)
+    closed, still_open = [], []
+    for (generation, surface), (ours, theirs) in sorted(places.items()):
+        if generation < newest or ours.judged + theirs.judged >= _ENOUGH:
+            closed.append((ours, theirs))
+        else:
+            counts = {"canary": list(astuple(ours)), "stable": list(astuple(theirs))}
+            still_open.append(OpenStratum(generation=generation, surface=surface, **counts))
+    return closed, still_open
 
 
 def _start(name: str) -> MetricState:
     return MetricState(name=name, evidence=1.0, canary=[0, 0], stable=[0, 0], logs=list(eprocess.START))
 
 
-def _updated(metric: MetricState, strata: Strata) -> MetricState:
+def _updated(metric: MetricState, strata: list[Pair]) -> MetricState:
     """The metric after this tick. Stable's counts are those of strata that the canary had requests in."""
     events = METRICS[metric.name].events
     logs = eprocess.carried(metric.logs, metric.evidence)

@@ -37,6 +37,8 @@ def configure(form: Format, *, level: str = "INFO", stream: TextIO | None = None
     root.setLevel(number)
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(max(number, logging.WARNING))
+    # kopf warns that it is not in the main thread, where we do not want it.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
 
 
 class _Formatter(logging.Formatter):

@@ -46,7 +46,7 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
     both_ready(operator)
     first = start(namespace)
     pods = {pod["status"]["podIP"] for pod in operator.pods()}
-    with Record(namespace) as record, Traffic("app", namespace, rate=20) as traffic:
+    with Record(namespace) as record, Traffic("app", namespace, rate=20, keep_alive=False) as traffic:
         support.apply(deployment("v2", [*STEPS, bake(300)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.at(1, second), 60, "the canary does not bake")

@@ -38,7 +38,8 @@ class Answer:
 class Traffic:
     """Sends while entered: `rate` requests a second, each in a conversation of its own, every other one streamed.
 
-    `total` bounds it. `retries` are the SDK's: without them nothing hides a failure.
+    `total` bounds it. `retries` are the SDK's: without them nothing hides a failure. A few requests a second fit into
+    one connection, and so to one gateway pod; without `keep_alive` all pods get their share.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Traffic:
     total: int = 20_000
     questions: tuple[str, ...] = ("How are you?",)
     retries: int = 0
+    keep_alive: bool = True
     answers: list[Answer] = field(default_factory=list)
     in_flight: int = 0
 
@@ -75,6 +77,7 @@ class Traffic:
             api_key=self._env["ANTHROPIC_API_KEY"],
             max_retries=self.retries,
             timeout=60,
+            default_headers={} if self.keep_alive else {"connection": "close"},
         )
         async with client:
             begun, number, tasks = time.monotonic(), 0, set()

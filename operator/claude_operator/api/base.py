@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -50,3 +50,9 @@ def seconds(duration: str) -> float:
     if not re.fullmatch(DURATION_PATTERN, duration):
         raise ValueError(f"not a duration: {duration!r}; write for example 30s, 10m or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))
+
+
+def first_fault(error: ValidationError, root: str) -> str:
+    """The first thing that a model refuses, as `<root>.<field>: <why>`; never the value, which may be a secret."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{'.'.join([root, *map(str, first['loc'])])}: {first['msg']}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from claude_operator.api.base import first_fault
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
@@ -201,9 +202,7 @@ def _parse(owner: Object) -> tuple[DeploymentSpec | None, list[Problem]]:
     try:
         return DeploymentSpec.model_validate(owner["spec"]), []
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(["spec", *map(str, first["loc"])])
-        return None, [Problem(Reason.INVALID_SPEC, f"{place}: {first['msg']}")]
+        return None, [Problem(Reason.INVALID_SPEC, first_fault(error, "spec"))]
 
 
 def _run_status(run: Object) -> EvalRunStatus:
@@ -216,10 +215,10 @@ def _run_status(run: Object) -> EvalRunStatus:
 
 
 def _unreadable(one: Object, error: ValidationError) -> None:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(["status", *map(str, first["loc"])])
     metadata = {key: one["metadata"][key] for key in ("namespace", "name")}
-    _log.error("a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=f"{place}: {first['msg']}"))
+    _log.error(
+        "a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=first_fault(error, "status"))
+    )
 
 
 def _tick(status: DeploymentStatus) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from claude_operator.api.base import first_fault
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, KeyRef
 from claude_operator.api.resources import EvalSetSpec
@@ -107,9 +108,7 @@ def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | 
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, spec.{place}: {first['msg']}")
+        return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
         items = load_items(parsed, text)
     except ValueError as error:

@@ -77,6 +77,7 @@ def test_values_schema_and_readme_agree() -> None:
         ("simulator: {scenario: [1]}", "got array, want"),
         ("crds: {install: 'no'}", "got string, want boolean"),
         ("podLabels: {a: 1}", "got number, want string"),
+        ("prometheus: {address: 'prometheus:9090'}", "does not match pattern"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:

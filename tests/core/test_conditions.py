@@ -28,10 +28,11 @@ from tests.core.rules.sample import (
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus, Rollout
+from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, Split
 from claude_operator.core.actions import Decision
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.decide import decide
+from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.transitions import transitions
@@ -61,6 +62,12 @@ def lagging(*generations: int | None, error: str = "") -> GatewayView:
     return GatewayView(True, 2, tuple(GatewayPod(f"gateway-{n}", True, g, error) for n, g in enumerate(generations)))
 
 
+def harmed(leading: str, reason: str = "") -> Judgement:
+    state = [MetricState(name=leading, evidence=1e6, canary=[58, 31], stable=[512, 4])]
+    told = {"leading": leading, "reason": reason, "state": state, "message": f"{leading} is above its threshold"}
+    return failed().model_copy(update=told)
+
+
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
@@ -84,7 +91,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.ACCEPTED,
         "False",
         Reason.UNSUPPORTED_METRIC,
-        {"status": serving(), "spec": raw(strategy={"canary": {"analysis": {"metrics": [{"name": "cost"}]}}})},
+        {"status": serving(), "spec": raw(strategy={"canary": {"analysis": {"metrics": [{"name": "kindness"}]}}})},
     ),
     *(
         (Type.ACCEPTED, "False", reason, problem(reason))
@@ -123,11 +130,31 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.CANARY_HEALTHY, "True", Reason.WATCHING, {"status": trial(1)}),
     (Type.CANARY_HEALTHY, "True", Reason.WATCHING, {"status": trial(None)}),
     (Type.CANARY_HEALTHY, "False", Reason.ERRORS_INCREASED, {"status": trial(1, judgement=failed())}),
+    *(
+        (Type.CANARY_HEALTHY, "False", metric.reason, {"status": trial(1, judgement=harmed(name))})
+        for name, metric in METRICS.items()
+    ),
+    *(
+        (Type.CANARY_HEALTHY, "False", reason, {"status": trial(1, judgement=harmed("errors", reason))})
+        for reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
+    ),
     (
         Type.CANARY_HEALTHY,
-        "False",
-        Reason.REFUSALS_INCREASED,
-        {"status": trial(1, judgement=failed().model_copy(update={"leading": "refusals"}))},
+        "Unknown",
+        Reason.METRIC_ERROR,
+        {"status": trial(1, judgement=judgement(verdict="Error", message="complaints could not be measured"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.SHARED_INCIDENT,
+        {"status": trial(1, judgement=judgement(shared="stable fails 31 % of its requests"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.SPLIT_MISMATCH,
+        {"status": trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9)))},
     ),
     (
         Type.CANARY_HEALTHY,
@@ -150,6 +177,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
+    (
+        Type.PROMOTED,
+        "Unknown",
+        Reason.INCONCLUSIVE,
+        {"status": trial(1, 301, judgement=judgement(promotions=[Promotion(step=1, margin=0.05, logs=[0.0] * 7)]))},
+    ),
     (Type.PROMOTED, "False", Reason.ROLLED_BACK, {"status": trial(1, judgement=failed())}),
     (Type.PROMOTED, "False", Reason.ABORTED, {"status": ended("Aborted")}),
     (Type.PROMOTED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),

@@ -110,7 +110,7 @@ def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, Ledger]
     control = Control(CredentialFiles(folder / "key", folder, folder, fallback_key="k"), ledger, metrics, log)
     control.offer(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode())
     ticks = iter(range(1000))
-    return Proxy(control, upstream, Recorder(metrics, log), clock=lambda: float(next(ticks))), output, ledger
+    return Proxy(control, upstream, Recorder(ledger, metrics, log), clock=lambda: float(next(ticks))), output, ledger
 
 
 def call_line(output: io.StringIO) -> dict[str, object]:

@@ -7,7 +7,7 @@ from functools import cache
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.scenarios.world import SET_HASH, Rates, World
+from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.observe import EvalSetView
@@ -25,7 +25,7 @@ SECRET = Problem(Reason.SECRET_NOT_FOUND, "spec.upstream.apiKeySecretRef: there 
 
 @cache
 def _served() -> World:
-    world = World(World.spec(strategy={"canary": {"steps": STEPS}}))
+    world = World(World.spec(strategy={"canary": {"steps": STEPS, "analysis": UNPROVEN}}))
     world.settle()
     return world
 

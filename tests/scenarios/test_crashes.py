@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.scenarios.world import SET_HASH, Rates, World
+from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
 
 from claude_operator.core.observe import EvalSetView
 
 STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "5s", "minRequests": 5}}]
-SPEC = World.spec(strategy={"canary": {"steps": STEPS}}, gateway={"replicas": 2})
+SPEC = World.spec(strategy={"canary": {"steps": STEPS, "analysis": UNPROVEN}}, gateway={"replicas": 2})
 
 
 def outcome(world: World) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenarios.world import QUICK, SET_HASH, STEPS, Rates, World
+from tests.scenarios.world import QUICK, SET_HASH, STEPS, UNPROVEN, Rates, World
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Model
@@ -32,7 +32,7 @@ def scenario(build: Callable[[], World]) -> Callable[[], World]:
 
 @cache
 def _served(plan: str) -> World:
-    world = World(World.spec(strategy={"canary": {"steps": STEPS if plan == "STEPS" else QUICK}}))
+    world = World(World.spec(strategy=strategy(*(STEPS if plan == "STEPS" else QUICK))))
     world.settle()
     return world
 
@@ -43,7 +43,7 @@ def served(plan: str = "QUICK") -> World:
 
 
 def strategy(*steps: Any, **canary: Any) -> dict[str, Any]:
-    return {"canary": {"steps": list(steps), **canary}}
+    return {"canary": {"steps": list(steps), "analysis": UNPROVEN, **canary}}
 
 
 def wanted(world: World) -> str:
@@ -85,6 +85,76 @@ def promotion() -> World:
     world = served("STEPS")
     world.say("Be brief.")
     world.run(1)
+    world.settle()
+    return world
+
+
+def proved(bake: dict[str, Any], **fields: Any) -> World:
+    """A canary at 10 % whose bake asks for a proof."""
+    steps = [{"setWeight": 10}, {"bake": {"minDuration": "10s", **bake}}]
+    world = World(World.spec(strategy={"canary": {"steps": steps}}), **fields)
+    world.settle()
+    world.begin()
+    world.say("Be brief.")
+    world.until(lambda w: w.weight == 1000)
+    world.run(1)
+    return world
+
+
+@scenario
+def promotion_by_evidence() -> World:
+    world = World(World.spec(strategy={"canary": {"steps": STEPS}}))
+    world.settle()
+    world.begin()
+    world.say("Be brief.")
+    world.run(1)
+    world.settle()
+    return world
+
+
+@scenario
+def an_inconclusive_bake_holds() -> World:
+    world = proved({"maxDuration": "2m"}, traffic=4.0)
+    world.run(300)
+    world.traffic = 80.0
+    world.user("the service gets 20 times as many requests")
+    world.settle()
+    return world
+
+
+@scenario
+def an_inconclusive_bake_promotes() -> World:
+    world = proved({"maxDuration": "2m", "onInconclusive": "Promote", "minRequests": 20}, traffic=4.0)
+    world.settle()
+    return world
+
+
+@scenario
+def an_inconclusive_bake_rolls_back() -> World:
+    world = proved({"maxDuration": "2m", "onInconclusive": "Rollback", "minRequests": 20}, traffic=4.0)
+    world.settle()
+    return world
+
+
+@scenario
+def a_slower_first_token_is_rolled_back() -> World:
+    world = proved({})
+    world.rates[wanted(world)] = Rates(pace=2.0)
+    world.user("the canary takes twice as long to the first token, and fails nothing")
+    world.settle()
+    return world
+
+
+@scenario
+def a_shared_slowdown_holds_and_goes_on() -> World:
+    world = proved({"minDuration": "2m"})
+    world.run(70)
+    before = dict(world.rates)
+    world.rates = {name: Rates(pace=2.5) for name in world.revisions}
+    world.user("the upstream answers both arms 2.5 times as slowly")
+    world.run(120)
+    world.rates = before
+    world.user("the upstream is as it was")
     world.settle()
     return world
 

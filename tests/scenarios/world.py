@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from claude_operator.api.gateway import (
     Evidence,
     GatewayConfig,
     GenerationEvidence,
+    Histogram,
     Stratum,
     dump_config,
     parse_config,
@@ -37,7 +39,8 @@ from claude_operator.core import render
 from claude_operator.core.actions import Decision
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.decide import decide, reading_due
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
+from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.validate import Problem
 from claude_operator.core.weights import canary_weight
@@ -65,6 +68,10 @@ QUICK: list[Object] = [
 ]
 
 
+UNPROVEN: Object = {"toleratedIncrease": "100%"}
+"""An analysis whose bakes ask for no proof, so that time and requests alone decide."""
+
+
 class CrashError(Exception):
     """The operator dies before a write."""
 
@@ -81,6 +88,8 @@ class Pod:
     config: GatewayConfig | None = None
     coming: list[tuple[dt.datetime, GatewayConfig]] = field(default_factory=list)
     counts: dict[int, dict[tuple[str, str], list[int]]] = field(default_factory=dict)
+    paces: dict[tuple[int, str], dict[float, int]] = field(default_factory=dict)
+    """Answers by generation and revision, and how many times as slow as usual they were."""
     silent: bool = False
 
     def evidence(self, now: dt.datetime) -> Evidence:
@@ -98,6 +107,9 @@ class Pod:
                             requests=n,
                             outcomes={"ok": ok, "error": error, "overload": overload},
                             stop_reasons={"refusal": refusal},
+                            conversations=n,
+                            bad_conversations={"error": error, "refusal": refusal},
+                            ttft=latencies(self.paces.get((generation, revision), {})),
                         ),
                     )
                     for (revision, role), (n, ok, error, overload, refusal) in strata.items()
@@ -116,6 +128,26 @@ class Rates:
     error: float = 0.0
     overload: float = 0.0
     refusal: float = 0.0
+    pace: float = 1.0
+    """Times as slow as usual to the first token."""
+
+
+_USUAL = [0.3 * math.exp(0.12 * k) for k in range(20)]  # seconds to the first token, each as often as the other
+
+
+def latencies(paces: Mapping[float, int]) -> Histogram:
+    """What a gateway has counted of times to the first token."""
+    count, total, squares, ln_sum, ln_squares = 0, 0.0, 0.0, 0.0, 0.0
+    buckets: dict[str, int] = {}
+    for pace, answers in paces.items():
+        for k, usual in enumerate(_USUAL):
+            times = answers // len(_USUAL) + (k < answers % len(_USUAL))
+            value, ln = usual * pace, math.log(usual * pace)
+            index = str(math.floor(ln / math.log(1.25)))
+            buckets[index] = buckets.get(index, 0) + times
+            count, total, squares = count + times, total + times * value, squares + times * value * value
+            ln_sum, ln_squares = ln_sum + times * ln, ln_squares + times * ln * ln
+    return Histogram(count, total, squares, ln_sum, ln_squares, {key: n for key, n in buckets.items() if n})
 
 
 class World:
@@ -166,7 +198,7 @@ class World:
         base = {
             "request": REQUEST,
             "upstream": {"apiKeySecretRef": {"name": "anthropic", "key": "api-key"}},
-            "strategy": {"canary": {"steps": STEPS}},
+            "strategy": {"canary": {"steps": STEPS, "analysis": UNPROVEN}},
         }
         return copy.deepcopy(base | fields)
 
@@ -341,9 +373,14 @@ class World:
             config=self.config,
             gateway=view,
             increments=increments,
+            history=self._history(status, memory) if increments is not None else {},
             models=self.models,
         )
         return observation, memory
+
+    @staticmethod
+    def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
+        return {"timeToFirstToken": history(memory, status.stable_revision or "", "timeToFirstToken")}
 
     def _evidence(self, status: DeploymentStatus, readings: list[PodReading]) -> tuple[Increments | None, Memory]:
         due = reading_due(status, self.now)
@@ -460,6 +497,8 @@ class World:
             counts = strata.setdefault((arm.revision, arm.role), [0] * 5)
             for place, more in enumerate((n, ok, error, overload, refusal)):
                 counts[place] += more
+            paces = pod.paces.setdefault((pod.config.generation, arm.revision), {})
+            paces[rates.pace] = paces.get(rates.pace, 0) + ok
 
     def _whole(self, key: tuple[str, str, str], expected: float) -> int:
         """A whole number; the rest is carried over, so that it does not matter how often it is asked for."""

@@ -22,6 +22,7 @@ from claude_operator.api.gateway import (
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence import PodReading
+from claude_operator.core.judge.measurements import Measurement, Query
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
@@ -116,6 +117,27 @@ class Gateways:
         return Evidence(self.boots.get(pod, f"boot-{pod}"), served, self.uptime, generations)
 
 
+class Prometheus:
+    """Answers by metric; it stands in for the PrometheusReader. What has neither value nor error is not there yet."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+        self.errors: dict[str, str] = {}
+        self.asked: list[tuple[Query, ...]] = []
+
+    async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
+        """As the PrometheusReader does."""
+        self.asked.append(tuple(queries))
+        return tuple(
+            Measurement(one.name, self.values.get(one.name), self.errors.get(one.name, ""), at=one.at)
+            for one in queries
+            if one.name in self.values or one.name in self.errors
+        )
+
+    def forget(self, live: set[str]) -> None:
+        """As the PrometheusReader does."""
+
+
 class Rig:
     """All of it. `passes()` makes passes at the set time, `wait()` moves it."""
 
@@ -123,6 +145,7 @@ class Rig:
         self.kube = kube or FakeKube()
         self.now = START
         self.gateways = Gateways(self.kube)
+        self.prometheus = Prometheus()
         self.metrics = Metrics()
         self.start_operator()
 
@@ -130,7 +153,15 @@ class Rig:
         """Another process: nothing is remembered."""
         self.children = Children(self.kube, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
         references = ReferenceReader(self.kube)  # type: ignore[arg-type]
-        self.gatherer = Gatherer(self.kube, self.gateways, self.children, references, dict, lambda: self.now)  # type: ignore[arg-type]
+        self.gatherer = Gatherer(
+            self.kube,  # type: ignore[arg-type]
+            self.gateways,  # type: ignore[arg-type]
+            self.children,
+            references,
+            self.prometheus,  # type: ignore[arg-type]
+            dict,
+            lambda: self.now,
+        )
         self.actor = Actor(self.kube, self.children, Recorder(self.kube, instance="one"), self.metrics)  # type: ignore[arg-type]
         loop = DeploymentLoop(self.gatherer, self.actor, SITE)
         self.reconciler = Reconciler(loop, loop, self.metrics)

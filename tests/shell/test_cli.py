@@ -86,6 +86,10 @@ def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.Mon
     [
         ([], "Write --image, or set OPERATOR_IMAGE"),
         (["--image", IMAGE, "--workers", "0"], "write --workers 1 or more"),
+        (
+            ["--image", IMAGE, "--prometheus-address", "prometheus:9090"],
+            "write for example --prometheus-address=http://",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_what_to_write(words: list[str], said: str) -> None:

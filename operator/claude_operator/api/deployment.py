@@ -150,7 +150,12 @@ class Bake(ApiModel):
 
     min_duration: Duration = Field(default="1m", description="The step is never shorter than this.")
     max_duration: Duration | None = Field(
-        default=None, description="Past this the step still holds, and the condition Promoted says what is missing."
+        default="30m", description="Past this the step is inconclusive, and onInconclusive says what happens."
+    )
+    on_inconclusive: Literal["Hold", "Promote", "Rollback"] = Field(
+        default="Hold",
+        description="Where neither harm nor harmlessness was shown within maxDuration: Hold and say what is missing,"
+        " Promote to the next step, or Rollback.",
     )
     min_requests: Annotated[int, Field(ge=0)] = Field(
         default=100,
@@ -177,25 +182,62 @@ class Step(ApiModel):
         return "setWeight" if self.set_weight is not None else "pause" if self.pause is not None else "bake"
 
 
+PercentText = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]
+
+
+class Prometheus(ApiModel):
+    """Where a metric of your own is read: an instant query, answered by one number."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)] | None = Field(
+        default=None, description="Base URL of Prometheus; left out: the one that the operator was started with."
+    )
+    query: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(
+        description="PromQL as a dashboard has it. {{revision}}, {{stable}}, {{deployment}}, {{namespace}} and"
+        " {{window}} are filled in."
+    )
+
+
+class Threshold(ApiModel):
+    """Fixed limits of a measurement; outside of them it has failed."""
+
+    max: float | None = Field(default=None, description="The most that it may be.")
+    min: float | None = Field(default=None, description="The least that it may be.")
+
+
 class Metric(ApiModel):
     """One thing the judge watches."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="errors or refusals; others are refused until they are built."
+        description="errors, refusals, maxTokens, contextWindow, toolUse, latencyBudget, cacheMiss, judgeFail,"
+        " timeToFirstToken, duration, cost or outputTokens; with prometheus any other name."
     )
     mode: Literal["Enforce", "DryRun"] | None = Field(default=None, description="DryRun reports without acting.")
-    max_increase: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)] | None = Field(
-        default=None, description="Increase that is still tolerated, for example 10%."
-    )
-    prometheus: dict[str, Any] | None = Field(
+    weight: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
-        description="Where a metric of your own is read: query, with {{revision}} for the revision's name.",
+        description="Share of falseRollbackRate that this metric gets, in proportion to the others'. More: it needs"
+        " less evidence.",
     )
-    threshold: dict[str, Any] | None = Field(
+    max_increase: PercentText | None = Field(
+        default=None, description="Increase over stable that is still tolerated, for example 10%."
+    )
+    prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
+    threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)
+    interval: Duration | None = Field(
+        default=None, description="Time between two measurements against threshold; left out: 1m."
+    )
+    window: Duration | None = Field(
+        default=None, description="What {{window}} stands for, and how far back a built-in metric looks; left out: 5m."
+    )
+    initial_delay: Duration | None = Field(
+        default=None, description="Time from the canary's first traffic to the first measurement; left out: 0s."
+    )
+    failure_limit: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Failed measurements that are tolerated in all; left out: 0."
+    )
+    consecutive_error_limit: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Fixed limits, for example {max: 0.05}.",
+        description="Measurements in a row without an answer that are tolerated before the rollout holds; left out: 4.",
     )
-    failure_limit: int | None = Field(default=None, description="Failed measurements that are tolerated.")
 
 
 class Analysis(ApiModel):
@@ -203,7 +245,8 @@ class Analysis(ApiModel):
 
     judge: Literal["Sequential", "Threshold", "MannWhitney"] = Field(
         default="Sequential",
-        description="The test. Sequential may be looked at every tick without losing its error rate.",
+        description="The test. Sequential may be looked at every tick without losing its error rate; Threshold"
+        " compares each metric with its threshold; MannWhitney compares the series of both arms as Kayenta does.",
     )
     interval: Duration = Field(
         default="5s", description="Time between two readings of the gateways' counters; 1s or more."
@@ -211,10 +254,27 @@ class Analysis(ApiModel):
     false_rollback_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.01, description="Chance that a canary as good as stable is rolled back, over the whole rollout."
     )
+    false_promotion_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="Chance that a bake passes a canary that costs toleratedIncrease or more."
+    )
+    tolerated_increase: PercentText = Field(
+        default="0.5%",
+        description="Percentage points of all requests that a canary may turn bad. A bake ends once it is shown that"
+        " the next weight keeps within it; 100% asks for no such proof.",
+    )
+    unit: Literal["Conversation", "Request"] = Field(
+        default="Conversation",
+        description="What counts as one bad event: a conversation with at least one, however many, or each request.",
+    )
+    warmup: Duration = Field(
+        default="5m",
+        description="Time from the canary's first traffic in which requests that use the prompt cache say nothing of"
+        " latency and cost, because a new prefix starts cold. Errors always count.",
+    )
     metrics: list[Metric] | None = Field(
         default=None,
-        description="What is watched on both arms; left out: errors and refusals. Only a metric's own evidence of"
-        " harm takes traffic back; no data holds.",
+        description="What is watched on both arms; left out: errors, timeToFirstToken, refusals, maxTokens and cost."
+        " Only a metric's own evidence of harm takes traffic back; no data holds.",
         json_schema_extra={"maxItems": 32, **list_map("name")},
     )
 
@@ -227,6 +287,22 @@ DEFAULT_STEPS = (
     Step(set_weight=50),
     Step(bake=Bake()),
 )
+
+
+class Soak(ApiModel):
+    """Goes on judging after promotion, at 100 %, against what the revision before was like; a breach brings it back."""
+
+    duration: Duration = Field(description="How long, for example 1h.")
+    max_increase: PercentText = Field(
+        default="50%",
+        description="Increase over the former revision's history that is tolerated: other hours have other traffic.",
+    )
+
+
+class RollbackWindow(ApiModel):
+    """Going back to the revision that served before goes to 100 % at once, without steps, for a while."""
+
+    duration: Duration = Field(description="How long after it was replaced, for example 1h.")
 
 
 class Canary(ApiModel):
@@ -244,6 +320,8 @@ class Canary(ApiModel):
         json_schema_extra={"maxItems": 50},
     )
     analysis: Analysis = Field(default=Analysis(), description=Analysis.__doc__ or "")
+    soak: Soak | None = Field(default=None, description=Soak.__doc__)
+    rollback_window: RollbackWindow | None = Field(default=None, description=RollbackWindow.__doc__)
 
 
 class Strategy(ApiModel):

@@ -1,7 +1,8 @@
-"""The contract between control and data plane: `GatewayConfig` and `Evidence`, as they travel in JSON.
+"""The contract between control and data plane, as it travels in JSON.
 
 `GatewayConfig` is the key `config.json` of the ConfigMap `<name>-gateway`. `Evidence` is the answer to
-`GET /-/evidence` on a gateway's admin port. Both are strict: a document that does not parse is refused whole.
+`GET /-/evidence` on a gateway's admin port, `Cohorts` that to `GET /-/evidence/cohorts`, and `Grade` the body of
+`POST /-/grades`. All are strict: a document that does not parse is refused whole.
 """
 
 from __future__ import annotations
@@ -149,7 +150,13 @@ OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
 
 CacheState = Literal["read", "write", "none"]
 PINNED = "pinned"
+OTHER = "other"
 
+BAD_KINDS = ("error", "refusal", "max_tokens", "model_context_window_exceeded")
+"""What makes a conversation bad: the outcome `error`, or one of these stop reasons of a complete answer."""
+
+COHORTS_WINDOW = 3600.0
+"""Seconds that the history of the cohorts covers at most."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A counter: never negative, and never beyond what JSON readers agree on."""
@@ -171,9 +178,10 @@ class Histogram(_Wire, frozen=True):
 
 
 class Counters(_Wire, frozen=True):
-    """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts."""
+    """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts, and a retry only as one."""
 
     requests: Count = 0
+    """Logical requests: each is counted once, at its first attempt."""
     outcomes: dict[str, Count] = {}
     """By outcome; the outcomes add up to `requests`."""
     stop_reasons: dict[str, Count] = {}
@@ -186,6 +194,18 @@ class Counters(_Wire, frozen=True):
     """US dollars at list price."""
     tokens: dict[str, Count] = {}
     """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
+    retries: Count = 0
+    """Further attempts (`x-stainless-retry-count` of 1 or more); they count nowhere else."""
+    conversations: Count = 0
+    """Distinct conversations first seen here under this generation, whatever their cache state later."""
+    bad_conversations: dict[str, Count] = {}
+    """By `BAD_KINDS`: conversations with such an event, once for a kind and arm; still bad after 1, 3, 7 min: again."""
+    normalised_cost: Histogram = Histogram()
+    """US dollars at list price, the cacheable part of the prompt priced at stable's steady cache hit ratio."""
+    output_tokens: Histogram = Histogram()
+    """Output tokens of complete answers."""
+    grades: dict[str, Count] = {}
+    """Verdicts on sampled answers, `pass` and `fail`, as reported to `POST /-/grades`."""
 
 
 class Stratum(_Wire, frozen=True):
@@ -228,7 +248,65 @@ def parse_evidence(data: bytes) -> Evidence:
         raise ValueError(f"evidence: {error}") from error
 
 
+class Grade(_Wire, frozen=True):
+    """One verdict on an answer that was sampled from live traffic."""
+
+    revision: Text
+    passed: bool
+    surface: Text = OTHER
+
+
+def parse_grade(data: bytes) -> Grade:
+    """Read a verdict; raises `ValueError` that says what to write instead."""
+    try:
+        return msgspec.json.decode(data, type=Grade)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        example = '{"revision": "support-5f6d8c1a2b", "surface": "chat", "passed": true}'
+        raise ValueError(f"grade: {error}; write for example {example}, surface may be left out") from error
+
+
+Cohort = Annotated[int, msgspec.Meta(ge=0, lt=BASIS_POINTS)]
+
+
+class Cohorts(_Wire, frozen=True):
+    """The last hour of each permanent cohort on the stable arm, in columns of one length; only cohorts with requests.
+
+    Left out are requests that chose their revision, those without a conversation key, and retries.
+    """
+
+    boot_id: Text
+    window: Annotated[float, msgspec.Meta(ge=0.0, le=COHORTS_WINDOW)]
+    """Seconds that the history covers."""
+    cohort: list[Cohort]
+    requests: list[Count]
+    """Requests with the outcome `ok` or `error`; the columns after it are about these."""
+    errors: list[Count]
+    ttft_count: list[Count]
+    ttft_ln_sum: list[float]
+    """Sums of ln seconds to the first byte of content."""
+    cost_count: list[Count]
+    cost_ln_sum: list[float]
+    """Sums of ln US dollars, priced as `normalised_cost`."""
+
+
+def parse_cohorts(data: bytes) -> Cohorts:
+    """Read a history of cohorts; raises `ValueError`."""
+    try:
+        cohorts = msgspec.json.decode(data, type=Cohorts)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"cohorts: {error}") from error
+    columns = ("requests", "errors", "ttft_count", "ttft_ln_sum", "cost_count", "cost_ln_sum")
+    lengths = {name: len(getattr(cohorts, name)) for name in columns}
+    wrong = [f"{name} has {length}" for name, length in lengths.items() if length != len(cohorts.cohort)]
+    if wrong:
+        raise ValueError(f"cohorts: there are {len(cohorts.cohort)} cohorts, but {', '.join(wrong)} entries")
+    if len(set(cohorts.cohort)) != len(cohorts.cohort):
+        raise ValueError("cohorts: a cohort stands twice")
+    return cohorts
+
+
 def json_schemas() -> Mapping[str, Any]:
-    """JSON Schemas of both documents, for the docs and for other implementations."""
-    schemas, components = msgspec.json.schema_components([GatewayConfig, Evidence], ref_template="#/$defs/{name}")
+    """JSON Schemas of the documents, for the docs and for other implementations."""
+    documents = [GatewayConfig, Evidence, Grade, Cohorts]
+    schemas, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(schemas), "$defs": components}

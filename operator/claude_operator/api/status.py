@@ -43,9 +43,28 @@ class MetricState(StatusModel):
 
     name: str = Field(description="The metric.")
     evidence: float = Field(description="Value of the e-process; capped at 1e300.")
-    canary: list[int] = Field(description="Requests and bad events of the canary so far.")
-    stable: list[int] = Field(description="Requests and bad events of stable over the same ticks.")
-    logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative.")
+    canary: list[int] = Field(description="Requests and bad events of the canary so far; of a quantity only the first.")
+    stable: list[int] = Field(description="The same of stable over the same ticks.")
+    logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative; by edge.")
+    edges: list[int] = Field(default=[], description="Of a quantity: edges of its buckets, as powers of 1.25.")
+    score: list[float] = Field(
+        default=[], description="Of a quantity: score, information and prior variance of ln; the same of raw values."
+    )
+    moments: list[float] = Field(
+        default=[],
+        description="Of a quantity, stable: values, mean of ln, degrees of freedom and sum of squares within strata of"
+        " ln; values, mean, degrees of freedom and sum of squares of raw values.",
+    )
+
+
+class OpenValues(StatusModel):
+    """Values of a quantity in an open stratum."""
+
+    metric: str = Field(description="The quantity.")
+    arm: Literal["canary", "stable"] = Field(description="Whose.")
+    cache: str = Field(description="Cache state: read, write or none.")
+    sums: list[float] = Field(description="Count, sum of ln, of its square, sum, sum of squares.")
+    buckets: list[int] = Field(default=[], description="Bucket, count, bucket, count, ...")
 
 
 class OpenStratum(StatusModel):
@@ -53,8 +72,68 @@ class OpenStratum(StatusModel):
 
     generation: int = Field(description="Config generation that they began under.")
     surface: str = Field(description="Their surface.")
-    canary: list[int] = Field(description="Canary: requests, ok, errors, overloads, refusals, max_tokens stops.")
+    canary: list[int] = Field(description="Counts of the canary: requests, ok, errors, overloads, ...")
     stable: list[int] = Field(description="The same of stable.")
+    values: list[OpenValues] = Field(default=[], description="Latency and cost.")
+
+
+class Promotion(StatusModel):
+    """What was shown for one bake: that the weight after it keeps within analysis.toleratedIncrease."""
+
+    step: int = Field(description="Index of the bake.")
+    margin: float = Field(description="Excess of bad requests that is to be ruled out, as a share of the canary's.")
+    evidence: float = Field(default=1.0, description="Evidence that the canary keeps within it.")
+    threshold: float = Field(default=20.0, description="Evidence that shows it: 1 / falsePromotionRate.")
+    shown: bool = Field(default=False, description="Whether it has ever reached the threshold.")
+    logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative.")
+
+
+class Offsets(StatusModel):
+    """How the canary's conversations differed from the rest before it had them."""
+
+    weight: int = Field(description="Weight that this is for, in basis points.")
+    errors: float = Field(default=1.0, description="Their rate of errors over that of the rest, at most.")
+    errors_least: float = Field(default=1.0, description="The same at least.")
+    time_to_first_token: float = Field(default=0.0, description="Difference of the mean ln.")
+    cost: float = Field(default=0.0, description="Difference of the mean ln.")
+
+
+class Split(StatusModel):
+    """Conversations of each arm since the weight was last changed, against the weight."""
+
+    weight: int = Field(description="The weight in basis points.")
+    canary: float = Field(default=0.0, description="Conversations of the canary.")
+    stable: float = Field(default=0.0, description="Conversations of stable.")
+    evidence: float = Field(default=0.0, description="Natural logarithm of the evidence that the split is another.")
+
+
+class Measured(StatusModel):
+    """A metric with a threshold: its measurements so far."""
+
+    name: str = Field(description="The metric.")
+    phase: Literal["Pending", "Successful", "Failed", "Inconclusive", "Error"] = Field(
+        default="Pending", description="What the last measurement was."
+    )
+    value: float | None = Field(default=None, description="The last value.")
+    measured_at: Moment | None = Field(default=None, description="When it was last measured.")
+    measurements: int = Field(default=0, description="Measurements so far.")
+    failures: int = Field(default=0, description="Those that failed.")
+    consecutive_errors: int = Field(default=0, description="Measurements in a row without an answer.")
+    message: str = Field(default="", description="What went wrong with the last one.")
+    series: list[float] = Field(default=[], description="A built-in metric: counts of the window.")
+
+
+class Series(StatusModel):
+    """A metric under the judge MannWhitney: one value an interval and arm."""
+
+    name: str = Field(description="The metric.")
+    canary: list[float] = Field(default=[], description="The canary's last values.")
+    stable: list[float] = Field(default=[], description="Stable's over the same intervals.")
+    open: list[float] = Field(
+        default=[], description="The present interval: its number, count and sum of the canary, of stable."
+    )
+    taken: int = Field(default=0, description="Intervals that gave a value.")
+    classification: str = Field(default="", description="Pass, High, Low or Nodata.")
 
 
 class Judgement(StatusModel):
@@ -67,7 +146,11 @@ class Judgement(StatusModel):
         default=100.0, description="Evidence at which traffic is taken back: 1 / falseRollbackRate."
     )
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
+    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail.")
     message: str = Field(default="", description="The same as a sentence.")
+    detectable: str = Field(default="", description="The smallest increase of errors that could be seen by now.")
+    promotions: list[Promotion] = Field(default=[], description="What was shown for the present bake and the next.")
+    stable_requests: list[int] = Field(default=[0, 0], description="Stable: requests and bad ones so far.")
     started_at: Moment | None = Field(default=None, description="When the judge began to watch this canary.")
     last_tick: Moment | None = Field(default=None, description="When evidence was last read.")
     last_traffic: Moment | None = Field(default=None, description="When the gateways last saw a request.")
@@ -77,8 +160,29 @@ class Judgement(StatusModel):
         default=False,
         description="Half or more of the requests of the last tick were answered 429 or 529; promotion holds.",
     )
+    shared: str = Field(default="", description="How stable is worse than it was; promotion holds.")
+    weight: int = Field(default=0, description="Weight at the last tick, in basis points.")
+    ticks: int = Field(default=0, description="Ticks that compared something.")
+    recorded: Moment | None = Field(default=None, description="The last tick that stands in the ledger.")
+    incident: list[float] = Field(default=[], description="Stable's errors and latency, before and of late.")
+    offsets: list[Offsets] = Field(default=[], description="By weight, read before the canary had its first request.")
+    split: Split | None = Field(default=None, description=Split.__doc__)
+    measured: list[Measured] = Field(default=[], description="Metrics with a threshold.")
+    series: list[Series] = Field(default=[], description="Metrics of the judge MannWhitney.")
     state: list[MetricState] = Field(default=[], description="The judge's memory, one entry a metric.")
     open: list[OpenStratum] = Field(default=[], description="What the next ticks are added to before it is compared.")
+
+
+class SoakStatus(StatusModel):
+    """The revision that was promoted last, still watched against what the one before was like."""
+
+    revision: str = Field(description="The revision that serves.")
+    previous: str = Field(description="The one that comes back after a breach.")
+    started_at: Moment = Field(description="When it was promoted.")
+    until: Moment = Field(description="When the soak is over.")
+    max_increase: float = Field(description="Increase that is tolerated, as a share.")
+    history: list[MetricState] = Field(default=[], description="What the revision before was like, one entry a metric.")
+    judgement: Judgement | None = Field(default=None, description="What the judge says of it.")
 
 
 class Plan(StatusModel):
@@ -99,6 +203,13 @@ class Rollout(StatusModel):
     outcome: Outcome | None = Field(default=None, description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
+
+
+class Replaced(StatusModel):
+    """The revision that served before."""
+
+    revision: str = Field(description="Its name.")
+    at: Moment = Field(description="When it was replaced.")
 
 
 class RolloutRecord(StatusModel):
@@ -143,6 +254,8 @@ class DeploymentStatus(StatusModel):
     judgement: Judgement | None = Field(default=None, description="What the judge says of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
+    soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
+    replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")

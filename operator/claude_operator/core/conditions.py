@@ -12,7 +12,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.judge import sequential
+from claude_operator.core.judge import judging, sentences
 from claude_operator.core.weights import canary_weight
 from claude_operator.core.words import count, cut, percent
 
@@ -135,13 +135,20 @@ def _canary_healthy(draft: Draft) -> Said:
     if judgement is None or not canary_weight(status):
         return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
     if judgement.verdict == "Fail":
-        return Said("False", sequential.reason(judgement), judgement.message)
+        return Said("False", sentences.reason(judgement), judgement.message)
     if judgement.unreachable:
         return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
     if judgement.verdict == "NoData":
         return Said("Unknown", Reason.NO_TRAFFIC, judgement.message)
     if judgement.overloaded:
         return Said("Unknown", Reason.OVERLOADED, "the upstream answers 429 or 529 to much of the traffic")
+    if judgement.verdict == "Error":
+        return Said("Unknown", sentences.reason(judgement), judgement.message)
+    if judgement.shared:
+        return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
+    split = judging.mismatched(judgement)
+    if split:
+        return Said("Unknown", Reason.SPLIT_MISMATCH, split)
     return Said("True", Reason.WATCHING, judgement.message)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus, Outcome, Rollout, RolloutRecord
 from claude_operator.core.actions import Ended, Event
+from claude_operator.core.judge.engine import Comparison
 from claude_operator.core.observe import Observation
 from claude_operator.core.validate import Problem
 from claude_operator.core.words import cut
@@ -44,6 +45,8 @@ class Draft:
     events: tuple[Event, ...] = ()
     ended: tuple[Ended, ...] = ()
     hold: Hold | None = None
+    compared: tuple[Comparison, ...] = ()
+    """What the judge compared in this pass."""
     backward: bool = False
     done: bool = False
     """No later rule is asked."""
@@ -75,6 +78,10 @@ class Draft:
     def waits(self, reason: Reason, message: str) -> Self:
         """The rollout holds, and why. The first to say so is heard."""
         return self if self.hold else replace(self, hold=Hold(reason, message))
+
+    def compared_in(self, compared: tuple[Comparison, ...]) -> Self:
+        """With what the judge compared, for the ledger."""
+        return replace(self, compared=compared)
 
     def stop(self) -> Self:
         """No later rule is asked."""

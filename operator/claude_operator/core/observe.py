@@ -13,6 +13,9 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.measurements import Measurement
+from claude_operator.core.judge.offset import CohortHistory
+from claude_operator.core.judge.sample import Values
 from claude_operator.core.validate import Problem
 
 __all__ = ["EvalSetView", "GatewayPod", "GatewayView", "Observation"]
@@ -76,6 +79,14 @@ class Observation:
     trouble: str = ""
     """Why a child could not be written in the last pass."""
     increments: Increments | None = None
+    history: Mapping[str, Values] = field(default_factory=dict)
+    """Stable's values up to now by quantity, while the judge has no edges for them yet."""
+    cohorts: CohortHistory | None = None
+    """What stable's users were like before the canary had them, while the judge wants to know."""
+    ledger: Mapping[str, str] | None = None
+    """Data of the rollout's ledger, None where there is none yet."""
+    measurements: tuple[Measurement, ...] = ()
+    """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
 

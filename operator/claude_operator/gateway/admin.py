@@ -1,4 +1,4 @@
-"""The admin port: evidence for the operator, metrics for Prometheus, probes for the kubelet."""
+"""The admin port: evidence for the operator, verdicts from graders, metrics for Prometheus, probes for the kubelet."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from claude_operator.api.gateway import OTHER, Grade, parse_grade
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.plan import Plan
 
 __all__ = ["make_admin"]
+
+_BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 
 
 def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool]) -> web.Application:
@@ -20,6 +24,22 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     async def evidence(_: web.Request) -> web.Response:
         document = control.ledger.document(control.generation, time.monotonic() - booted, control.error)
         return web.Response(body=document, content_type="application/json")
+
+    async def cohorts(_: web.Request) -> web.Response:
+        return web.Response(body=control.ledger.cohorts(), content_type="application/json")
+
+    async def grades(request: web.Request) -> web.Response:
+        try:
+            grade = parse_grade(await request.read())
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        if control.plan is None:
+            return web.Response(status=503, text="no config yet: send the verdict again when /-/ready says 200\n")
+        if grade.revision not in control.plan.arms:
+            served = ", ".join(control.plan.arms) or "none"
+            return web.Response(status=404, text=f"revision {grade.revision!r} is not being served, but {served}\n")
+        _count_grade(control.plan, grade)
+        return web.Response(status=204)
 
     async def page(_: web.Request) -> web.Response:
         return web.Response(body=metrics.page(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -34,9 +54,18 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     async def live(_: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
-    app = web.Application()
+    app = web.Application(client_max_size=_BODY_LIMIT)
     app.router.add_get("/-/evidence", evidence)
+    app.router.add_get("/-/evidence/cohorts", cohorts)
+    app.router.add_post("/-/grades", grades)
     app.router.add_get("/metrics", page)
     app.router.add_get("/-/ready", ready)
     app.router.add_get("/-/live", live)
     return app
+
+
+def _count_grade(plan: Plan, grade: Grade) -> None:
+    """Count a verdict in the generation being served, whichever answered: the judge asks by revision."""
+    surface = grade.surface if grade.surface in plan.surfaces else OTHER
+    role = plan.arms[grade.revision].arm.role
+    plan.evidence.cell(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1

@@ -33,7 +33,10 @@ class Call:
     subagent: str = ""
     session_id: str = ""
     user_id: str = ""
+    conversation: str | None = None
+    """What its conversation is known by, None where the arm was drawn."""
     attempt: str = ""
+    """The SDK's retry count as it was sent."""
     overridden: tuple[str, ...] = ()
     facts: Facts = field(default_factory=Facts)
     relay: SseRelay | None = None
@@ -56,6 +59,16 @@ class Call:
     def stratum(self) -> str:
         """The surface it counts under."""
         return PINNED if self.choice and self.choice.pinned else self.surface
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it is a further attempt at a request that was counted at its first."""
+        return self.attempt.isdecimal() and self.attempt.strip("0") != ""
+
+    @property
+    def answering_model(self) -> str:
+        """The model that answered by its own word, else the one that was asked."""
+        return self.facts.model or self.model
 
     @property
     def ttft(self) -> float | None:

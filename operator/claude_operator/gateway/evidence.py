@@ -2,94 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import secrets
-from collections import Counter
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 
 import msgspec
 
-from claude_operator.api.gateway import CacheState, Counters, Evidence, GenerationEvidence, Histogram, Role, Stratum
+from claude_operator.api.gateway import CacheState, Evidence, GenerationEvidence, Role, Stratum
+from claude_operator.gateway.cell import Cell
+from claude_operator.gateway.cohorts import History
+from claude_operator.gateway.conversations import Conversations
+from claude_operator.gateway.pricing import HitRatio
 
-__all__ = ["Cell", "Generation", "Ledger"]
+__all__ = ["Generation", "Ledger"]
 
 KEPT_GENERATIONS = 4
-
-_LN_WIDTH = math.log(1.25)
-
-
-class Observations:
-    """A histogram being filled."""
-
-    __slots__ = ("buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum = self.sum_sq = self.ln_sum = self.ln_sum_sq = 0.0
-        self.buckets: Counter[int] = Counter()
-
-    def add(self, value: float | None) -> None:
-        """Take in a positive quantity; nothing else has a logarithm, so nothing else counts."""
-        if value is None or value <= 0.0:
-            return
-        logarithm = math.log(value)
-        self.count += 1
-        self.sum += value
-        self.sum_sq += value * value
-        self.ln_sum += logarithm
-        self.ln_sum_sq += logarithm * logarithm
-        self.buckets[math.floor(logarithm / _LN_WIDTH)] += 1
-
-    def wire(self) -> Histogram:
-        """As it travels."""
-        buckets = {str(index): self.buckets[index] for index in sorted(self.buckets)}
-        return Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
-
-
-class Cell:
-    """The counters of one arm and stratum."""
-
-    __slots__ = ("cost", "duration", "outcomes", "stop_reasons", "tokens", "ttft")
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[str] = Counter()
-        self.stop_reasons: Counter[str] = Counter()
-        self.tokens: Counter[str] = Counter()
-        self.ttft = Observations()
-        self.duration = Observations()
-        self.cost = Observations()
-
-    def add(
-        self,
-        outcome: str,
-        *,
-        stop_reason: str,
-        tokens: Mapping[str, int],
-        ttft: float | None,
-        duration: float,
-        cost: float | None,
-    ) -> None:
-        """Count one ended request. Duration, cost and stop reason are those of complete answers only."""
-        self.outcomes[outcome] += 1
-        self.tokens.update(tokens)
-        self.ttft.add(ttft)
-        if outcome == "ok":
-            self.duration.add(duration)
-            self.cost.add(cost)
-            if stop_reason:
-                self.stop_reasons[stop_reason] += 1
-
-    def wire(self) -> Counters:
-        """As it travels."""
-        return Counters(
-            requests=self.outcomes.total(),
-            outcomes=dict(self.outcomes),
-            stop_reasons=dict(self.stop_reasons),
-            ttft=self.ttft.wire(),
-            duration=self.duration.wire(),
-            cost=self.cost.wire(),
-            tokens=dict(self.tokens),
-        )
 
 
 class Generation:
@@ -97,6 +24,7 @@ class Generation:
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.conversations = Conversations()
         self._cells: dict[tuple[str, Role, str, CacheState], Cell] = {}
 
     def cell(self, revision: str, role: Role, surface: str, cache: CacheState) -> Cell:
@@ -114,10 +42,16 @@ class Generation:
 
 
 class Ledger:
-    """All that a gateway process has counted, in the last four generations that were in force."""
+    """All that a gateway process has counted, in the last four generations that were in force.
 
-    def __init__(self) -> None:
+    `hits` and `history` are of the stable arm and outlive generations. `clock` tells monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.boot_id = secrets.token_hex(8)
+        self.clock = clock
+        self.hits = HitRatio()
+        self.history = History(clock())
         self._generations: dict[int, Generation] = {}
 
     def generation(self, number: int) -> Generation:
@@ -132,3 +66,7 @@ class Ledger:
         """The answer to `GET /-/evidence`."""
         generations = [generation.wire() for generation in self._generations.values()]
         return msgspec.json.encode(Evidence(self.boot_id, config_generation, uptime, generations, config_error))
+
+    def cohorts(self) -> bytes:
+        """The answer to `GET /-/evidence/cohorts`."""
+        return self.history.document(self.boot_id, self.clock())

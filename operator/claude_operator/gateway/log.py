@@ -71,7 +71,7 @@ def _call_fields(call: Call) -> dict[str, Any]:
         "status": call.status,
         "outcome": call.outcome,
         "error": _short(call.error),
-        "model": _short(call.facts.model or call.model),
+        "model": _short(call.answering_model),
         "stop_reason": _short(call.facts.stop_reason),
         "stream": call.stream,
         "usage": loggable(call.facts.usage) if call.facts.usage else None,

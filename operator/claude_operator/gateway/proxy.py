@@ -169,6 +169,7 @@ class Proxy:
         # One key for all clients says nothing, and would move conversations when it is rotated.
         caller = "" if plan.swaps_key else key
         conversation = assignment_key(call.session_id or None, fields, caller)
+        call.conversation = conversation
         choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision has passed its gate yet")

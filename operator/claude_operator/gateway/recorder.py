@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from claude_operator.api.gateway import PINNED, Role
+from claude_operator.core.assign import cohort
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.conversations import bad_kind
+from claude_operator.gateway.evidence import Ledger
 from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.plan import Plan
+from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
 
 __all__ = ["Recorder"]
@@ -13,9 +21,10 @@ __all__ = ["Recorder"]
 class Recorder:
     """Where ended calls go. A call counts under the config generation and the arm that it began with."""
 
-    def __init__(self, metrics: Metrics, log: Log) -> None:
+    def __init__(self, ledger: Ledger, metrics: Metrics, log: Log) -> None:
         self.metrics = metrics
         self.log = log
+        self._ledger = ledger
 
     def settle(self, call: Call) -> None:
         """Take in an ended call."""
@@ -30,13 +39,38 @@ class Recorder:
         if plan is None or role is None:
             return
         tokens = token_counts(call.facts.usage)
-        cost = list_price(call.facts.model or call.model, call.facts.usage)
-        plan.evidence.cell(call.revision, role, call.stratum, cache_state(tokens)).add(
-            call.outcome,
-            stop_reason=call.facts.stop_reason,
+        cost = list_price(call.answering_model, call.facts.usage)
+        if call.is_retry:
+            plan.evidence.cell(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
+        else:
+            self._add(call, plan, role, tokens, cost)
+        self.metrics.record(call, tokens, cost)
+
+    def _add(self, call: Call, plan: Plan, role: Role, tokens: Mapping[str, int], cost: float | None) -> None:
+        """Count a logical request, and what it says of its conversation and, on the stable arm, of its cohort."""
+        outcome, stop_reason, ttft = call.outcome, call.facts.stop_reason, call.ttft
+        revision, surface, key = call.revision, call.stratum, call.conversation
+        hit_ratio = self._ledger.hits.value
+        steady = (
+            steady_price(call.answering_model, call.facts.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
+        )
+        cell = plan.evidence.cell(revision, role, surface, cache_state(tokens))
+        cell.add(
+            outcome,
+            stop_reason=stop_reason,
             tokens=tokens,
-            ttft=call.ttft,
+            ttft=ttft,
             duration=call.duration,
             cost=cost,
+            normalised_cost=steady,
         )
-        self.metrics.record(call, tokens, cost)
+        conversations, now = plan.evidence.conversations, self._ledger.clock()
+        if conversations.is_first(key, revision, surface):
+            cell.conversations += 1
+        kind = bad_kind(outcome, stop_reason)
+        if kind and conversations.is_bad_anew(kind, key, revision, surface, now):
+            cell.bad_conversations[kind] += 1
+        if role == "stable":
+            self._ledger.hits.add(tokens)
+            if key is not None and surface != PINNED and outcome in ("ok", "error"):
+                self._ledger.history.add(cohort(plan.config.deployment.uid, key), outcome, ttft, steady, now)

@@ -60,7 +60,7 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream())
-            proxy = Proxy(self.control, upstream, Recorder(self.metrics, self._log))
+            proxy = Proxy(self.control, upstream, Recorder(self.control.ledger, self.metrics, self._log))
             admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
             front = web.ServerRunner(make_server(proxy.handle, self._is_draining), shutdown_timeout=_LAST_WORDS)

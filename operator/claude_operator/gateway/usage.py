@@ -8,7 +8,7 @@ from typing import Any
 from claude_operator.api.gateway import CacheState
 from claude_operator.core.catalogue.cost import cost_usd
 
-__all__ = ["cache_state", "list_price", "loggable", "token_counts"]
+__all__ = ["cache_parts", "cache_state", "entries", "list_price", "loggable", "token_counts"]
 
 _PARTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
@@ -17,15 +17,29 @@ _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 def token_counts(usage: Mapping[str, Any]) -> dict[str, int]:
     """Tokens by kind, as in `Counters.tokens`; with `usage.iterations` the sum of its entries, which is billed."""
     totals = dict.fromkeys(("input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"), 0)
-    for entry in _entries(usage):
-        written = _number(entry, "cache_creation_input_tokens")
-        short, long = (_number(_dict(entry.get("cache_creation")), name) for name in _SPLIT)
+    for entry in entries(usage):
+        read, short, long = cache_parts(entry)
         totals["input"] += _number(entry, "input_tokens")
         totals["output"] += _number(entry, "output_tokens")
-        totals["cacheRead"] += _number(entry, "cache_read_input_tokens")
-        totals["cacheWrite5m"] += max(short, written - long)
+        totals["cacheRead"] += read
+        totals["cacheWrite5m"] += short
         totals["cacheWrite1h"] += long
     return totals
+
+
+def entries(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What is billed: the entries of `usage.iterations`, or the usage itself where there are none."""
+    iterations = usage.get("iterations")
+    if isinstance(iterations, list) and iterations:
+        return [entry for entry in iterations if isinstance(entry, dict)]
+    return [usage]
+
+
+def cache_parts(entry: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Cacheable prompt tokens of an entry: read, written for 5 minutes, written for an hour."""
+    written = _number(entry, "cache_creation_input_tokens")
+    short, long = (_number(_dict(entry.get("cache_creation")), name) for name in _SPLIT)
+    return _number(entry, "cache_read_input_tokens"), max(short, written - long), long
 
 
 def cache_state(tokens: Mapping[str, int]) -> CacheState:
@@ -53,16 +67,9 @@ def loggable(usage: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(usage.get("iterations"), list):
         out["iterations"] = [
             {"type": str(entry.get("type", ""))[:32], **{name: _number(entry, name) for name in _PARTS}}
-            for entry in _entries(usage)
+            for entry in entries(usage)
         ]
     return out
-
-
-def _entries(usage: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    iterations = usage.get("iterations")
-    if isinstance(iterations, list) and iterations:
-        return [entry for entry in iterations if isinstance(entry, dict)]
-    return [usage]
 
 
 def _dict(value: Any) -> Mapping[str, Any]:

@@ -30,6 +30,7 @@ from claude_operator.shell.lease import Lease
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
+from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
 from claude_operator.shell.references import ReferenceReader
@@ -59,6 +60,8 @@ class Settings:
     lease_name: str = "claude-operator"
     health_port: int = 8081
     workers: int = 16
+    prometheus_address: str | None = None
+    """Where the queries of metrics go that name no address."""
 
 
 class App:
@@ -133,8 +136,9 @@ class App:
     async def _lead(self, kube: Kube, lease: Lease) -> None:
         models = ModelBook(kube, self._now)
         children = Children(kube)
-        async with Scraper(self._metrics) as scraper:
-            gatherer = Gatherer(kube, scraper, children, ReferenceReader(kube), models.models, self._now)
+        reader = PrometheusReader(self._settings.prometheus_address)
+        async with Scraper(self._metrics) as scraper, reader as prometheus:
+            gatherer = Gatherer(kube, scraper, children, ReferenceReader(kube), prometheus, models.models, self._now)
             recorder = Recorder(
                 kube,
                 instance=self._settings.identity,

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import signal
 import socket
 import uuid
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--health-port", type=int, default=HEALTH_PORT, help="for probes and metrics (default: %(default)s)"
     )
     parser.add_argument("--workers", type=int, default=16, help="passes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--prometheus-address",
+        metavar="URL",
+        help="where queries of metrics go that name no address, for example http://prometheus.monitoring:9090",
+    )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -58,6 +64,11 @@ def run(args: argparse.Namespace) -> int:
         raise SystemExit("claude-operator operator: which image do gateways run? Write --image, or set OPERATOR_IMAGE")
     if args.workers < 1:
         raise SystemExit(f"claude-operator operator: {args.workers} workers do nothing: write --workers 1 or more")
+    if args.prometheus_address and not re.fullmatch(r"https?://[^\s/]\S*", args.prometheus_address):
+        raise SystemExit(
+            f"claude-operator operator: {args.prometheus_address!r} is not the address of Prometheus: write for example"
+            " --prometheus-address=http://prometheus.monitoring:9090"
+        )
     settings = Settings(
         site=Site(args.image, args.image_pull_policy),
         namespace=args.namespace,
@@ -65,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         lease_name=args.lease,
         health_port=args.health_port,
         workers=args.workers,
+        prometheus_address=args.prometheus_address,
     )
     try:
         asyncio.run(_serve(settings))

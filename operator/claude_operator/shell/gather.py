@@ -19,8 +19,15 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.decide import reading_due
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
+from claude_operator.core.draft import active
+from claude_operator.core.judge import threshold
+from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.measurements import Measurement
+from claude_operator.core.judge.metrics import quantities
+from claude_operator.core.judge.offset import CohortHistory
+from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.rules.analysis import cohorts_due
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
@@ -34,6 +41,7 @@ from claude_operator.kube.resources import (
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.log import fields
+from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.scrape import Scraper, is_ready
 
@@ -63,11 +71,12 @@ class Gatherer:
         scraper: Scraper,
         children: Children,
         references: ReferenceReader,
+        prometheus: PrometheusReader,
         models: Callable[[], Mapping[str, Model]],
         now: Callable[[], dt.datetime],
     ) -> None:
         self._kube, self._scraper, self._children, self._references = kube, scraper, children, references
-        self._models, self._now = models, now
+        self._prometheus, self._models, self._now = prometheus, models, now
         self._memories: dict[str, Memory] = {}
         self._announced: dict[str, dict[str, Memory]] = {}
         """By UID and tick: the memory that holds once a status with this `lastTick` is seen to be stored."""
@@ -82,14 +91,16 @@ class Gatherer:
         self._catch_up(uid, status)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
-        references, revisions, runs, config_map, (view, readings), taken = await asyncio.gather(
+        measuring = asyncio.ensure_future(self._measurements(key, uid, status))
+        references, revisions, runs, config_map, (view, readings, cohorts), taken = await asyncio.gather(
             self._references.read(key.namespace, spec) if spec else _nothing(),
             self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
             self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
             self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
-            self._gateways(key, uid),
+            self._gateways(key, uid, status),
             self._children.taken(owner),
         )
+        measurements = await measuring
         ours = config_map is not None and names.is_controlled_by(config_map, uid)
         if config_map is not None and not ours and not taken:
             self._children.doubt(owner)
@@ -111,6 +122,9 @@ class Gatherer:
             gateway=view,
             trouble=self._children.trouble(owner),
             increments=increments,
+            history=_history(status, memory) if increments is not None else {},
+            cohorts=cohorts,
+            measurements=measurements,
             models=self._models(),
         )
         version = config_map["metadata"]["resourceVersion"] if config_map and ours else None
@@ -134,6 +148,7 @@ class Gatherer:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
         self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
+        self._prometheus.forget(live)
 
     async def _status(self, owner: Object) -> DeploymentStatus:
         """The status as stored; one that cannot be read, of another version say, is lost: stable comes from the config.
@@ -162,14 +177,37 @@ class Gatherer:
         """Increments where a tick is due. Between ticks of a canary the memory stays, so that none is lost."""
         before = self._memories.get(uid)
         due = reading_due(status, now)
-        increments, memory = advance(before, readings)
+        rollout = active(status)
+        wanted = quantities(rollout.plan.analysis) if rollout and due == 0 else ()
+        increments, memory = advance(before, readings, wanted)
         if due is None:
             return None, memory
         if due > 0:
             return None, before or memory
         return increments, memory
 
-    async def _gateways(self, key: Key, uid: str) -> tuple[GatewayView, list[PodReading]]:
+    async def _measurements(self, key: Key, uid: str, status: DeploymentStatus) -> tuple[Measurement, ...]:
+        """Answers of Prometheus, where a tick is due that can take them in; this takes a tenth of a second at most."""
+        now, rollout = self._now(), active(status)
+        wait = reading_due(status, now)
+        if rollout is None or wait is None or status.stable_revision is None:
+            return await self._prometheus.collect(uid, ())
+        if wait > 0:
+            return ()
+        queries = threshold.due(
+            rollout.plan.analysis,
+            status.judgement,
+            deployment=key.name,
+            namespace=key.namespace,
+            stable=status.stable_revision,
+            canary=rollout.revision,
+            now=now,
+        )
+        return await self._prometheus.collect(uid, queries)
+
+    async def _gateways(
+        self, key: Key, uid: str, status: DeploymentStatus
+    ) -> tuple[GatewayView, list[PodReading], CohortHistory | None]:
         name = names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
         selector = ",".join(f"{label}={value}" for label, value in chosen.items())
@@ -178,8 +216,11 @@ class Gatherer:
             self._kube.list(PODS, key.namespace, label_selector=selector),
         )
         if deployment is None or not names.is_controlled_by(deployment, uid):
-            return GatewayView(), []
-        readings = await self._scraper.read(pods)
+            return GatewayView(), [], None
+        wanted = reading_due(status, self._now()) == 0 and cohorts_due(status)
+        readings, cohorts = await asyncio.gather(
+            self._scraper.read(pods), self._scraper.read_cohorts(pods if wanted else ())
+        )
         living = [
             GatewayPod(
                 name=reading.pod,
@@ -190,7 +231,18 @@ class Gatherer:
             for pod, reading in zip(pods, readings, strict=True)
             if not pod["metadata"].get("deletionTimestamp")
         ]
-        return GatewayView(_settled(deployment), sum(pod.ready for pod in living), tuple(living)), readings
+        view = GatewayView(_settled(deployment), sum(pod.ready for pod in living), tuple(living))
+        return view, readings, CohortHistory.merged(cohorts) if wanted else None
+
+
+def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
+    """Stable's values up to now, of quantities that the judge has no edges for."""
+    rollout = active(status)
+    if rollout is None or status.stable_revision is None:
+        return {}
+    known = {state.name for state in (status.judgement.state if status.judgement else ()) if state.edges}
+    wanted = [name for name in quantities(rollout.plan.analysis) if name not in known]
+    return {name: history(memory, status.stable_revision, name) for name in wanted}
 
 
 async def _nothing() -> References:

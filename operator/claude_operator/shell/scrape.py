@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from claude_operator.api.gateway import ADMIN_PORT, Evidence, parse_evidence
+from claude_operator.api.gateway import ADMIN_PORT, Cohorts, parse_cohorts, parse_evidence
 from claude_operator.core.judge.evidence import PodReading
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["Scraper", "is_ready"]
+
+T = TypeVar("T")
 
 _PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
 _LARGEST = 16 * 1024 * 1024  # bytes of a document
@@ -43,28 +45,38 @@ class Scraper:
         """One reading for each pod, as the API server lists them, in order."""
         return await asyncio.gather(*map(self._pod, pods))
 
+    async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Cohorts]:
+        """What each pod that answers knows of the users of stable."""
+        addresses = [address for pod in pods if (address := _address(pod))]
+        found = await asyncio.gather(*(self._get(address, "/cohorts", parse_cohorts) for address in addresses))
+        return [one for one in found if one is not None]
+
     async def _pod(self, pod: Mapping[str, Any]) -> PodReading:
-        status = pod.get("status") or {}
-        ended = status.get("phase") in ("Succeeded", "Failed")  # its address may be another pod's by now
-        address = None if ended else status.get("podIP")
+        address = _address(pod)
         ready = is_ready(pod)
-        evidence = await self._evidence(address) if address else None
+        evidence = await self._get(address, "", parse_evidence) if address else None
         if evidence is None and ready:
             self._metrics.gateway_read_failures.inc()
         return PodReading(pod["metadata"]["name"], ready, evidence)
 
-    async def _evidence(self, address: str) -> Evidence | None:
+    async def _get(self, address: str, path: str, parse: Callable[[bytes], T]) -> T | None:
         if self._session is None:
             raise RuntimeError("the scraper is not entered")
         host = f"[{address}]" if ":" in address else address
         try:
-            url = f"http://{host}:{ADMIN_PORT}/-/evidence"
+            url = f"http://{host}:{ADMIN_PORT}/-/evidence{path}"
             async with self._session.get(url, allow_redirects=False) as response:
                 if response.status != 200:
                     return None
-                return parse_evidence(await _whole(response.content))
+                return parse(await _whole(response.content))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
+
+
+def _address(pod: Mapping[str, Any]) -> str | None:
+    """Where its admin port is; one of a pod that has ended may be another pod's by now."""
+    status = pod.get("status") or {}
+    return None if status.get("phase") in ("Succeeded", "Failed") else status.get("podIP")
 
 
 async def _whole(content: aiohttp.StreamReader) -> bytes:

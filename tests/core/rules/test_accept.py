@@ -42,10 +42,10 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 def test_a_metric_that_does_not_exist_is_refused() -> None:
-    found = check(unnamed(raw(strategy={"canary": {"analysis": {"metrics": [{"name": "cost"}]}}}))).problem
+    found = check(unnamed(raw(strategy={"canary": {"analysis": {"metrics": [{"name": "kindness"}]}}}))).problem
     assert found
     assert found.reason == Reason.UNSUPPORTED_METRIC
-    assert "'cost' is not supported yet; write errors or refusals" in found.message
+    assert "'kindness': write one of errors, refusals, maxTokens" in found.message
 
 
 def test_a_known_revision_is_found_again() -> None:

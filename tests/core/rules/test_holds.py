@@ -8,10 +8,14 @@ import pytest
 from tests.core.rules.sample import CANARY, ago, drafted, judgement, observed, raw, told, trial
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.status import Promotion, Split
 from claude_operator.core.draft import Draft
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.holds import frozen, gateways
+
+
+UNSHOWN, SHOWN = (Promotion(step=1, margin=0.05, logs=[0.0] * 7, shown=shown) for shown in (False, True))
 
 
 def reason(draft: Draft) -> Reason | None:
@@ -29,7 +33,17 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(verdict="NoData")), Reason.NO_TRAFFIC, "no requests of late"),
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
         (trial(1, judgement=judgement(unreachable=["gateway-1"])), Reason.METRICS_UNREACHABLE, "from gateway-1"),
-        (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRICS_UNREACHABLE, "holds: odd"),
+        (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
+        (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
+        (
+            trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9))),
+            Reason.SPLIT_MISMATCH,
+            "the canary gets 44 % of the conversations at a weight of 10 %",
+        ),
+        (trial(1, judgement=judgement(evidence=10.5)), Reason.WAITING_FOR_EVIDENCE, "evidence of harm to become clear"),
+        (trial(1, judgement=judgement(promotions=[UNSHOWN])), Reason.WAITING_FOR_EVIDENCE, "5 points more errors"),
+        (trial(1, 301, judgement=judgement(promotions=[UNSHOWN])), Reason.INCONCLUSIVE, "inconclusive after 5m"),
+        (trial(1, judgement=judgement(promotions=[SHOWN])), Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
         (trial(3, age=1e6), Reason.PAUSED, "waits for a person: kubectl -n demo annotate --overwrite cld support"),
         (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/3"),
         (trial(3, handled=[f"promote={CANARY}/3"]), Reason.PAUSED, "support claudeops.dev/promote- && kubectl -n demo"),

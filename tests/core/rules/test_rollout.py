@@ -29,7 +29,7 @@ from claude_operator.api.gateway import Settled
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, RolloutRecord
 from claude_operator.core.draft import active
-from claude_operator.core.judge.evidence import Counts, Increments
+from claude_operator.core.judge.evidence import Counts, Increments, Sample
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.rules.analysis import analyse, roll_back
 from claude_operator.core.rules.recover import recover
@@ -179,7 +179,8 @@ def test_without_a_config_there_is_nothing_to_recover() -> None:
 
 
 def increments(canary: Counts, stable: Counts) -> Increments:
-    return Increments({(1, "other", CANARY): canary, (1, "other", STABLE): stable}, canary.requests + stable.requests)
+    cells = {(1, "other", CANARY): Sample(canary), (1, "other", STABLE): Sample(stable)}
+    return Increments(cells, canary.requests + stable.requests)
 
 
 def test_a_tick_counts_for_judgement_and_step() -> None:
@@ -208,7 +209,7 @@ def test_harm_takes_the_traffic_back() -> None:
     assert (draft.status.canary_revision, draft.status.step, draft.status.stable_revision) == (None, None, STABLE)
     assert draft.ended[0].latency == 12
     note = draft.events[0].note
-    assert note.startswith(f"Rolled back {CANARY} at 10 %: errors 31 of 58 against 4 of 512, evidence 1.0e+06 ≥ 100")
+    assert note.startswith(f"Rolled back {CANARY} at 10 %: errors 31 of 58 against 4 of 512 (+52.7 points")
     assert note.endswith("12 s after the first bad tick")
     assert draft.status.rollouts[-1].reason == Reason.ERRORS_INCREASED
 

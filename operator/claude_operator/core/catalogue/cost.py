@@ -29,6 +29,15 @@ def cost_usd(model: Model | str | None, usage: Mapping[str, Any]) -> float | Non
     return total * _factor(usage) + searches * _WEB_SEARCH_USD
 
 
+def price_ratio(before: Model | None, after: Model | None) -> float:
+    """How many times as dear `after` is as `before` by the price lists: the largest ratio of a price, 1 at least."""
+    if before is None or after is None or before.prices is None or after.prices is None:
+        return 1.0
+    old, new = before.prices, after.prices
+    pairs = [(old.input, new.input), (old.output, new.output)]
+    return max([1.0, *(theirs / ours for ours, theirs in pairs if ours and theirs)])
+
+
 def _factor(usage: Mapping[str, Any]) -> float:
     """What where and how the call ran does to all token prices."""
     geo = 1.1 if usage.get("inference_geo") == "us" else 1.0

@@ -7,12 +7,21 @@ a restart of the operator loses at most the evidence of one interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from claude_operator.api.gateway import PINNED, Counters, Evidence
+from claude_operator.api.gateway import PINNED, Counters, Evidence, Histogram
+from claude_operator.core.judge.sample import (
+    NOTHING,
+    QUANTITIES,
+    Counts,
+    Sample,
+    Values,
+    counts_since,
+    values_since,
+)
 
-__all__ = ["Counts", "Increments", "Memory", "PodReading", "advance"]
+__all__ = ["Counts", "Increments", "Memory", "PodReading", "Sample", "advance", "history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,46 +33,6 @@ class PodReading:
     evidence: Evidence | None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Requests of one arm and what became of them; `refusals` and `max_tokens` are among `ok`."""
-
-    requests: int = 0
-    ok: int = 0
-    errors: int = 0
-    overloads: int = 0
-    refusals: int = 0
-    max_tokens: int = 0
-
-    @property
-    def judged(self) -> int:
-        """Requests that say something of the arm: overloads are the upstream's, the rest never got an answer."""
-        return self.ok + self.errors
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.requests + other.requests,
-            self.ok + other.ok,
-            self.errors + other.errors,
-            self.overloads + other.overloads,
-            self.refusals + other.refusals,
-            self.max_tokens + other.max_tokens,
-        )
-
-    def since(self, before: Counts) -> Counts:
-        """What came after `before`; a number that went down counts as unchanged."""
-        return Counts(
-            max(self.requests - before.requests, 0),
-            max(self.ok - before.ok, 0),
-            max(self.errors - before.errors, 0),
-            max(self.overloads - before.overloads, 0),
-            max(self.refusals - before.refusals, 0),
-            max(self.max_tokens - before.max_tokens, 0),
-        )
-
-
-_NOTHING = Counts()
-
 Cell = tuple[int, str, str]
 """Config generation, surface, revision."""
 
@@ -72,16 +41,18 @@ Cell = tuple[int, str, str]
 class Increments:
     """What is new since the last look, over all pods.
 
-    Cache states are merged: a failed request has none, so strata of cache states would compare unlike things where
-    the metric is binary. `traffic` counts all requests, those of clients that chose their revision too; `cells` are
-    without those. `unreachable` names ready pods that did not answer.
+    Counts are merged over cache states: a failed request has none, so strata of cache states would compare unlike
+    things where the metric is binary. `traffic` counts all requests, those of clients that chose their revision too;
+    `cells` are without those. `unreachable` names ready pods that did not answer.
     """
 
-    cells: Mapping[Cell, Counts] = field(default_factory=dict)
+    cells: Mapping[Cell, Sample] = field(default_factory=dict)
     traffic: int = 0
     unreachable: tuple[str, ...] = ()
     baseline: bool = False
     """Some pod was looked at for the first time since the operator's start, so what is new of it is not known."""
+    pods: int = 1
+    """Pods that answered."""
 
 
 _Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, cache state
@@ -89,14 +60,15 @@ _Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, ca
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The most that one gateway process has reported, and its age in seconds then."""
+    """The last that one gateway process has reported, and its age in seconds then."""
 
     boot_id: str
     uptime: float
-    counts: Mapping[_Key, Counts]
+    counters: Mapping[_Key, Counters]
 
 
 _FRESH = _Seen("", 0.0, {})
+_NO_COUNTERS = Counters()
 _DEPARTED = 64
 
 
@@ -107,15 +79,17 @@ class Memory:
     pods: Mapping[str, _Seen | None]
 
 
-def advance(memory: Memory | None, readings: Sequence[PodReading]) -> tuple[Increments, Memory]:
+def advance(
+    memory: Memory | None, readings: Sequence[PodReading], quantities: Collection[str] = QUANTITIES
+) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
     `memory` is None when the operator has just started. A listing that failed must not be passed as an empty one: a
-    pod that appears later counts from zero.
+    pod that appears later counts from zero. `quantities` are those whose values are wanted.
     """
     pods: dict[str, _Seen | None] = {}
-    cells: dict[Cell, Counts] = {}
-    traffic = 0
+    cells: dict[Cell, Sample] = {}
+    traffic = answered = 0
     boots: dict[str, str] = {}
     baseline = False
     for reading in sorted(readings, key=_age):
@@ -125,16 +99,51 @@ def advance(memory: Memory | None, readings: Sequence[PodReading]) -> tuple[Incr
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
+        answered += reading.evidence is not None
         if before is None or seen is None:
             baseline = baseline or seen is not None
             continue
-        for (generation, revision, _, surface, _), new in _new(seen, before):
-            traffic += new.requests
-            if surface != PINNED:
-                cell = (generation, surface, revision)
-                cells[cell] = cells[cell] + new if cell in cells else new
+        # Every gateway that counts conversations has counted one with its first request.
+        by_conversation = any([counters.conversations for counters in seen.counters.values()])
+        for (generation, revision, _, surface, cache), now, earlier in _grown(seen, before):
+            counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
+            traffic += counts.requests
+            if surface == PINNED:
+                continue
+            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
+            if counts == NOTHING and not values:
+                continue
+            cell, new_sample = (generation, surface, revision), Sample(counts, values)
+            cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
-    return Increments(cells, traffic, tuple(sorted(unreachable)), baseline), Memory(_departed(memory, pods) | pods)
+    found = Increments(cells, traffic, tuple(sorted(unreachable)), baseline, max(answered, 1))
+    return found, Memory(_departed(memory, pods) | pods)
+
+
+def history(memory: Memory | None, revision: str, quantity: str) -> Values:
+    """All values of a quantity that listed and departed pods have reported of a revision, over all strata."""
+    whole = Values()
+    empty = Histogram()
+    for seen in (memory.pods if memory else {}).values():
+        for (_, name, _, surface, _), counters in (seen.counters if seen else {}).items():
+            if name == revision and surface != PINNED:
+                whole = whole.plus(values_since(_histogram(quantity, counters), empty))
+    return whole
+
+
+def _values(name: str, now: Counters, before: Counters) -> Values:
+    return values_since(_histogram(name, now), _histogram(name, before))
+
+
+def _histogram(name: str, counters: Counters) -> Histogram:
+    if name == "timeToFirstToken":
+        return counters.ttft
+    if name == "duration":
+        return counters.duration
+    if name == "outputTokens":
+        return counters.output_tokens
+    # At stable's hit ratio: a new prefix is cold at first, and that is not the revision's price.
+    return counters.normalised_cost if counters.normalised_cost.count else counters.cost
 
 
 def _departed(memory: Memory | None, pods: Mapping[str, _Seen | None]) -> dict[str, _Seen | None]:
@@ -147,13 +156,13 @@ def _age(reading: PodReading) -> tuple[str, float]:
     return reading.pod, reading.evidence.uptime if reading.evidence else -1.0
 
 
-def _new(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counts]]:
-    """The growth of every counter since `before`; another boot counts from zero."""
-    old = before.counts if before.boot_id == seen.boot_id else {}
-    for key, counts in seen.counts.items():
-        earlier = old.get(key, _NOTHING)
-        if counts is not earlier and (new := counts.since(earlier)) != _NOTHING:
-            yield key, new
+def _grown(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counters, Counters]]:
+    """Every cell that has changed since `before`, with what it was; another boot counts from zero."""
+    old = before.counters if before.boot_id == seen.boot_id else {}
+    for key, counters in seen.counters.items():
+        earlier = old.get(key, _NO_COUNTERS)
+        if counters is not earlier:
+            yield key, counters, earlier
 
 
 def _seen(evidence: Evidence, before: _Seen | None) -> _Seen:
@@ -164,24 +173,13 @@ def _seen(evidence: Evidence, before: _Seen | None) -> _Seen:
     same = before if before and before.boot_id == evidence.boot_id else None
     if same and evidence.uptime < same.uptime:
         return same
-    old = same.counts if same else {}
-    counts: dict[_Key, Counts] = {}
+    old = same.counters if same else {}
+    found: dict[_Key, Counters] = {}
     for generation in evidence.generations:
         for each in generation.strata:
             key = (generation.generation, each.revision, each.role, each.surface, each.cache)
-            now, earlier = _counts(each.counters), old.get(key, _NOTHING)
-            # Most counters stand still, and then the same object says so.
-            counts[key] = earlier if now == earlier else earlier + now.since(earlier)
-    return _Seen(evidence.boot_id, evidence.uptime, counts)
-
-
-def _counts(counters: Counters) -> Counts:
-    outcome, stop = counters.outcomes.get, counters.stop_reasons.get
-    return Counts(
-        counters.requests,
-        outcome("ok", 0),
-        outcome("error", 0),
-        outcome("overload", 0),
-        stop("refusal", 0),
-        stop("max_tokens", 0),
-    )
+            now, earlier = each.counters, old.get(key)
+            # Most counters stand still, and then the same object says so. None ever goes down in one process.
+            keep = earlier is not None and (now == earlier or now.requests < earlier.requests)
+            found[key] = earlier if keep and earlier is not None else now
+    return _Seen(evidence.boot_id, evidence.uptime, found)

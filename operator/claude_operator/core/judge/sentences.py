@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import Judgement
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.api.status import Judgement, MetricState
+from claude_operator.core.judge import detectable as bounds
+from claude_operator.core.judge.metrics import METRICS, Quantity
+from claude_operator.core.words import count
 
-__all__ = ["evidence_sentence", "message", "reason"]
+__all__ = ["detectable", "effect", "evidence_sentence", "harm", "message", "reason"]
 
 _NAMED_PODS = 3
+_Z = 1.96  # of a 95 % interval
 
 
 def reason(judgement: Judgement) -> Reason:
-    """The reason of the condition CanaryHealthy; for `Fail` that of the leading metric."""
+    """The reason of the condition CanaryHealthy; for `Fail` that of what decided."""
     if judgement.verdict == "Fail":
-        metric = METRICS.get(judgement.leading or "", METRICS["errors"])
-        return metric.reason
+        metric = METRICS.get(judgement.leading or "")
+        if judgement.reason in set(Reason):
+            return Reason(judgement.reason)
+        return metric.reason if metric else Reason.ERRORS_INCREASED
     if judgement.verdict == "Error":
-        return Reason.METRICS_UNREACHABLE
+        return Reason.METRICS_UNREACHABLE if judgement.unreachable else Reason.METRIC_ERROR
     if judgement.verdict == "NoData":
         return Reason.NO_TRAFFIC
-    return Reason.OVERLOADED if judgement.overloaded else Reason.WATCHING
+    if judgement.overloaded:
+        return Reason.OVERLOADED
+    return Reason.SHARED_INCIDENT if judgement.shared else Reason.WATCHING
 
 
 def evidence_sentence(judgement: Judgement) -> str:
-    """The leading metric's counts on both arms and the evidence: `errors 31 of 58 against 4 of 512, evidence ...`."""
-    evidence, threshold = _number(judgement.evidence), _number(judgement.threshold)
+    """The leading metric's size and the evidence: `errors 31 of 58 against 4 of 512 (...), evidence 930 ≥ 100`."""
+    evidence, threshold = number(judgement.evidence), number(judgement.threshold)
     metric = next((metric for metric in judgement.state if metric.name == judgement.leading), None)
     if metric is None:
-        requests = "1 canary request" if judgement.requests == 1 else f"{judgement.requests} canary requests"
+        requests = count(judgement.requests, "canary request")
         return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
-    (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"
-    counts = f"{metric.name} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
-    return f"{counts}, evidence {evidence} {relation} {threshold}"
+    return f"{effect(metric)}, evidence {evidence} {relation} {threshold}"
+
+
+def harm(judgement: Judgement) -> str:
+    """What a verdict of `Fail` rests on: the evidence, or what another judge than Sequential found."""
+    other = judgement.reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
+    return judgement.message if other else evidence_sentence(judgement)
+
+
+def effect(metric: MetricState) -> str:
+    """The size of the difference with its 95 % interval."""
+    kind = METRICS[metric.name]
+    if isinstance(kind, Quantity):
+        return _times(metric, kind)
+    (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
+    counts = f"{kind.words} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
+    if not n_canary or not n_stable:
+        return counts
+    low, high = _newcombe((n_canary, x_canary), (n_stable, x_stable))
+    points = 100.0 * (x_canary / n_canary - x_stable / n_stable)
+    return f"{counts} ({points:+.3g} points, 95 % interval {100 * low:+.2g} to {100 * high:+.2g})"
 
 
 def message(judgement: Judgement, problem: str | None = None) -> str:
-    """The sentence for the verdict. `problem`: what of the analysis cannot be judged at all."""
+    """The sentence for the verdict. `problem`: what of the analysis cannot be judged."""
     if judgement.verdict == "NoData":
         moment = judgement.last_traffic or judgement.started_at
         since = f" since {moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
@@ -52,16 +78,57 @@ def message(judgement: Judgement, problem: str | None = None) -> str:
             parts.append(_silent(judgement.unreachable))
         if judgement.overloaded:
             parts.append("the upstream answers half or more of the requests with 429 or 529")
+        if judgement.shared:
+            parts.append(judgement.shared)
     return "; ".join(parts)
+
+
+def detectable(judgement: Judgement, weights: dict[str, float]) -> str:
+    """`+1.4 points errors`: the smallest increase of errors that the canary's requests so far could have shown.
+
+    `weights`: each metric's share of the false rollback rate.
+    """
+    metric = next((one for one in judgement.state if one.name == "errors"), None)
+    if metric is None or not weights.get("errors") or not metric.canary[0] or not metric.stable[0]:
+        return ""
+    n_canary, n_stable = metric.canary[0], metric.stable[0]
+    rate = (metric.stable[1] + 0.5) / (n_stable + 1.0)
+    share = n_canary / (n_canary + n_stable)
+    least = bounds.detectable(rate, n_canary, share, judgement.threshold / weights["errors"])
+    return f"+{100.0 * least:.2g} points errors" if math.isfinite(least) else "nothing yet"
+
+
+def number(value: float) -> str:
+    """Two or three digits, and powers of ten only where they help."""
+    if value >= 1000:
+        return f"{value:.1e}"
+    return f"{value:.3g}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "0.00"
+
+
+def _times(metric: MetricState, kind: Quantity) -> str:
+    u, v, *_ = metric.score or (0.0, 0.0)
+    who = f"over {count(metric.canary[0], 'canary request')}"
+    if v <= 0.0:
+        return f"{kind.words} above stable's {who}"
+    mean, half = u / v, _Z / math.sqrt(v)
+    ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
+    return f"{kind.words} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
+
+
+def _newcombe(canary: tuple[int, int], stable: tuple[int, int]) -> tuple[float, float]:
+    """Interval of the difference of two shares from Wilson's of each (Newcombe 1998, method 10)."""
+    (p, low, high), (q, low_q, high_q) = _wilson(*canary), _wilson(*stable)
+    return p - q - math.hypot(p - low, high_q - q), p - q + math.hypot(high - p, q - low_q)
+
+
+def _wilson(n: int, x: int) -> tuple[float, float, float]:
+    x = min(x, n)
+    share, z2 = x / n, _Z * _Z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return share, max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _silent(pods: list[str]) -> str:
     more = f" and {len(pods) - _NAMED_PODS} more" if len(pods) > _NAMED_PODS else ""
     return f"no answer from ready gateway pods {', '.join(pods[:_NAMED_PODS])}{more}"
-
-
-def _number(number: float) -> str:
-    """Two or three digits, and powers of ten only where they help."""
-    if number >= 1000:
-        return f"{number:.1e}"
-    return f"{number:.3g}" if number >= 10 else f"{number:.2g}" if number >= 0.01 else "0.00"

@@ -11,36 +11,87 @@ falseRollbackRate covers all of them over the whole rollout.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import astuple
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import Judgement, MetricState, OpenStratum, Verdict
-from claude_operator.core.judge import eprocess
-from claude_operator.core.judge.evidence import Counts, Increments
-from claude_operator.core.judge.metrics import METRICS, unsupported, watched, weights
-from claude_operator.core.judge.sentences import evidence_sentence, message, reason
+from claude_operator.api.status import (
+    Judgement,
+    MetricState,
+    Offsets,
+    OpenStratum,
+    OpenValues,
+    Promotion,
+    Split,
+)
+from claude_operator.core.judge import engine, incident, promotion, split
+from claude_operator.core.judge.engine import NO_OFFSETS, Comparison
+from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.metrics import (
+    CACHED,
+    CACHES,
+    Binary,
+    Watched,
+    events,
+    watched,
+)
+from claude_operator.core.judge.sample import LN_WIDTH, NO_VALUES, NOTHING, Counts, Sample, Values
 
-__all__ = ["assess", "evidence_sentence", "new_judgement", "reason", "unsupported"]
+__all__ = ["Bake", "Context", "assess", "new_judgement"]
 
 _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
 _OVERLOAD_REQUESTS = 5
 _ENOUGH = 10  # judged requests of both arms together that close a stratum
-_NOTHING = Counts()
+_MOST_OPEN = 8  # strata that may wait; status has to stay small
+_EMPTY = Sample()
 
-Pair = tuple[Counts, Counts]
+Pair = tuple[Sample, Sample]
 """Canary and stable."""
 Strata = dict[tuple[int, str], Pair]
 """By config generation and surface."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bake:
+    """A step that waits for evidence. `margin`: excess of bad requests that the weight after it does not stand."""
+
+    step: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What surrounds a tick. `weight` in basis points, `generation` the config's that brought it."""
+
+    weight: int = 0
+    generation: int | None = None
+    bakes: Sequence[Bake] = ()
+    """The present one and the next: what is seen now speaks for later steps too."""
+    history: Mapping[str, Values] = field(default_factory=dict)
+    """Stable's values up to now by quantity, wanted while it has no edges yet."""
+    budgets: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """By surface: quantity and the most that it may be, in seconds."""
+    offsets: Sequence[Offsets] = ()
+    """How the canary's users differed before, by weight, where that was read now."""
+    price_ratio: float = 1.0
+    """How many times as dear as stable's the canary's model is by the price lists."""
+
+
+_NO_CONTEXT = Context()
+
+
 def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
     """The start of a rollout: evidence 1, nothing seen."""
-    state = [_start(metric.name) for metric in watched(analysis)]
-    threshold = 1.0 / analysis.false_rollback_rate
-    start = Judgement(verdict="Inconclusive", threshold=threshold, started_at=_stored(now), state=state)
-    return start.model_copy(update={"message": message(start, unsupported(analysis))})
+    return Judgement(
+        verdict="Inconclusive",
+        threshold=1.0 / analysis.false_rollback_rate,
+        started_at=_stored(now),
+        state=[engine.initial(watch) for watch in watched(analysis)],
+        message="",
+    )
 
 
 def assess(
@@ -51,11 +102,12 @@ def assess(
     stable: str,
     canary: str,
     now: dt.datetime,
-) -> Judgement:
-    """The judgement after one more tick. `stable` and `canary` are revision names; `previous` stays as it is.
+    context: Context = _NO_CONTEXT,
+) -> tuple[Judgement, tuple[Comparison, ...]]:
+    """The judgement after one more tick, and what was compared. `stable` and `canary` are revision names.
 
-    `Fail` is final: later ticks neither add evidence nor take it away. What the judge cannot do (an unknown metric,
-    pods that do not answer while nothing else is new) is `Error`, unless the rest shows harm.
+    `Fail` is final: later ticks neither add evidence nor take it away. What the judge cannot do (pods that do not
+    answer while nothing else is new) is `Error`, unless the rest shows harm. `previous` stays as it is.
     """
     now = _stored(now)
     before = previous or new_judgement(analysis, now)
@@ -67,107 +119,242 @@ def assess(
         "overloaded": _overloaded(increments, canary),
     }
     if before.verdict == "Fail":
-        return before.model_copy(update=seen)
+        return before.model_copy(update=seen), ()
+    watches = watched(analysis, context.price_ratio)
     new = _strata(increments, stable, canary)
     strata, still_open = _closed(before.open, new)
-    stored = {metric.name: metric for metric in before.state}
-    state = [_updated(stored.get(each.name) or _start(each.name), strata) for each in watched(analysis)]
-    share = weights(analysis)
-    weighted = {metric.name: share[metric.name] * metric.evidence for metric in state if metric.name in share}
-    harmed = [metric.name for metric in state if metric.name in share and metric.evidence > 1.0]
-    bad = any(METRICS[name].events(counts)[1] for name in share for counts, _ in new.values())
-    problem = unsupported(analysis)
+    began = before.started_at or now
+    warm = (now - began).total_seconds() >= seconds(analysis.warmup)
+    compared = tuple(_compared(strata, watches, warm=warm, budgets=context.budgets))
+    known_offsets = list(context.offsets) or before.offsets
+    offsets = next((one for one in known_offsets if one.weight == context.weight), NO_OFFSETS)
+    states = engine.tick(
+        _states(before.state, watches),
+        watches,
+        compared,
+        number=before.ticks + 1,
+        offsets=offsets,
+        history=context.history,
+    )
+    elapsed = (now - (before.last_tick or began)).total_seconds()
+    state_of_stable = _incident(before, increments, stable, elapsed)
     judged = before.model_copy(
         update={
             **seen,
-            "state": state,
+            "state": states,
             "open": still_open,
-            "requests": before.requests + sum(counts.judged for counts, _ in new.values()),
-            "evidence": sum(weighted.values()) if weighted else 1.0,
+            "ticks": before.ticks + bool(compared),
+            "weight": context.weight,
+            "requests": before.requests + sum(ours.counts.judged for _, (ours, _) in new.items()),
+            "evidence": engine.combined(states, watches),
             "threshold": 1.0 / analysis.false_rollback_rate,
-            "leading": max(harmed, key=weighted.__getitem__, default=None),
-            "first_bad": before.first_bad or (now if bad else None),
+            "leading": engine.leading(states, watches),
+            "first_bad": before.first_bad or (now if _bad(new, watches) else None),
+            "offsets": known_offsets,
+            "incident": state_of_stable,
+            "shared": incident.shared(state_of_stable) or "",
+            "promotions": _promotions(before, analysis, strata, context, offsets),
+            "stable_requests": _stable_requests(before, strata),
+            "split": _split(before, increments, stable, canary, context),
         }
     )
-    judged.verdict = _verdict(judged, analysis, quiet=not increments.traffic, problem=problem, now=now)
-    judged.message = message(judged, problem)
-    return judged
+    return judged, compared
 
 
-def _verdict(
-    judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: str | None, now: dt.datetime
-) -> Verdict:
-    """`quiet`: no pod that answered has seen a request in this tick."""
-    if judgement.evidence >= judgement.threshold:
-        return "Fail"
-    if problem or (quiet and judgement.unreachable):
-        return "Error"
-    since = judgement.last_traffic or judgement.started_at or now
-    silence = max(_SILENCE, _SILENT_INTERVALS * seconds(analysis.interval))
-    return "NoData" if (now - since).total_seconds() >= silence else "Inconclusive"
+# ------------------------------------------------------------------------------------------------------- strata
 
 
 def _strata(increments: Increments, stable: str, canary: str) -> Strata:
-    """One pair for each config generation and surface. Where the canary has no weight, its counts are zero."""
+    """One pair for each config generation and surface. Where the canary has no weight, its sample is empty."""
     cells = increments.cells
     places = dict.fromkeys((generation, surface) for generation, surface, name in cells if name in (stable, canary))
     return {
-        place: (cells.get((*place, canary), _NOTHING), cells.get((*place, stable), _NOTHING))
-        for place in sorted(places)
+        place: (cells.get((*place, canary), _EMPTY), cells.get((*place, stable), _EMPTY)) for place in sorted(places)
     }
 
 
-def _closed(before: list[OpenStratum], new: Strata) -> tuple[list[Pair], list[OpenStratum]]:
-    """What is to be compared now, and what waits for more: few requests of the newest generation."""
-    places: Strata = {(one.generation, one.surface): (Counts(*one.canary), Counts(*one.stable)) for one in before}
+def _closed(before: Sequence[OpenStratum], new: Strata) -> tuple[list[tuple[str, Pair]], list[OpenStratum]]:
+    """What is to be compared now, by surface, and what waits for more: few requests of the newest generation."""
+    places: Strata = {(one.generation, one.surface): _read(one) for one in before}
     for place, (ours, theirs) in new.items():
-        earlier = places.get(place, (_NOTHING, _NOTHING))
-        places[place] = (earlier[0] + ours, earlier[1] + theirs)
-    newest = max((generation for generation, _ in places), default=0)
-    closed, still_open = [], []
-    for (generation, surface), (ours, theirs) in sorted(places.items()):
-        if generation < newest or ours.judged + theirs.judged >= _ENOUGH:
-            closed.append((ours, theirs))
+        if place in places:
+            earlier = places[place]
+            places[place] = (earlier[0].plus(ours), earlier[1].plus(theirs))
         else:
-            counts = {"canary": list(astuple(ours)), "stable": list(astuple(theirs))}
-            still_open.append(OpenStratum(generation=generation, surface=surface, **counts))
-    return closed, still_open
+            places[place] = (ours, theirs)
+    newest = max((generation for generation, _ in places), default=0)
+    closed, waiting = [], []
+    for (generation, surface), (ours, theirs) in sorted(places.items(), key=lambda item: item[0]):
+        judged = ours.counts.judged + theirs.counts.judged
+        if generation < newest or judged >= _ENOUGH:
+            closed.append((surface, (ours, theirs)))
+        else:
+            waiting.append((judged, generation, surface, (ours, theirs)))
+    waiting.sort(key=lambda one: one[:3])
+    closed += [(surface, pair) for _, _, surface, pair in waiting[_MOST_OPEN:]]
+    return closed, [_write(generation, surface, pair) for _, generation, surface, pair in waiting[:_MOST_OPEN]]
 
 
-def _start(name: str) -> MetricState:
-    return MetricState(name=name, evidence=1.0, canary=[0, 0], stable=[0, 0], logs=list(eprocess.START))
+def _compared(
+    strata: Sequence[tuple[str, Pair]],
+    watches: Sequence[Watched],
+    *,
+    warm: bool,
+    budgets: Mapping[str, tuple[str, float]],
+) -> Iterator[Comparison]:
+    """Each metric's part of each stratum; nothing where one arm has nothing. A cold cache says nothing of latency."""
+    groups = [(cache,) for cache in (CACHES if warm else ("none",))]
+    together = [CACHES if warm else ("none",)]
+    for surface, (ours, theirs) in strata:
+        for watch in watches:
+            if watch.name == "latencyBudget":
+                if surface in budgets:
+                    quantity, most = budgets[surface]
+                    yield Comparison(watch.name, _over(ours, quantity, most), _over(theirs, quantity, most))
+            elif isinstance(watch.kind, Binary):
+                if warm or not watch.kind.warms_up:
+                    one, other = events(watch, ours.counts), events(watch, theirs.counts)
+                    if one[0] or one[1] or other[1]:
+                        yield Comparison(watch.name, one, other)
+            else:
+                for caches in groups if watch.kind.by_cache else together:
+                    own, its = ours.quantity(watch.name, caches), theirs.quantity(watch.name, caches)
+                    if its.count:
+                        yield Comparison(watch.name, own, its)
 
 
-def _updated(metric: MetricState, strata: list[Pair]) -> MetricState:
-    """The metric after this tick. Stable's counts are those of strata that the canary had requests in."""
-    events = METRICS[metric.name].events
-    logs = eprocess.carried(metric.logs, metric.evidence)
-    n_canary, x_canary = metric.canary
-    n_stable, x_stable = metric.stable
-    for one, other in strata:
-        ours, theirs = events(one), events(other)
-        if not ours[0]:
-            continue
-        logs = eprocess.updated(logs, ours, theirs)
-        n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
-        n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
-    return MetricState(
-        name=metric.name,
-        evidence=eprocess.value(logs),
-        canary=[n_canary, x_canary],
-        stable=[n_stable, x_stable],
-        logs=list(logs),
+def _over(sample: Sample, quantity: str, most: float) -> tuple[int, int]:
+    """(values, those over the budget), which is rounded up to the next edge of the buckets."""
+    values = sample.quantity(quantity, (*CACHED, "none"))
+    edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
+    return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
+
+
+def _bad(strata: Strata, watches: Sequence[Watched]) -> bool:
+    return any(
+        events(watch, ours.counts)[1]
+        for watch in watches
+        if watch.weight and isinstance(watch.kind, Binary) and watch.name != "toolUse"
+        for ours, _ in strata.values()
     )
+
+
+def _states(stored: Sequence[MetricState], watches: Sequence[Watched]) -> list[MetricState]:
+    known = {state.name: state for state in stored}
+    return [known.get(watch.name) or engine.initial(watch) for watch in watches]
+
+
+def _read(one: OpenStratum) -> Pair:
+    arms: dict[str, dict[tuple[str, str], Values]] = {"canary": {}, "stable": {}}
+    for each in one.values:
+        buckets = dict(zip(each.buckets[::2], each.buckets[1::2], strict=True))
+        count, *sums = each.sums
+        ln_sum, ln_sum_sq, total, total_sq = sums
+        values = Values(int(count), ln_sum, ln_sum_sq, total, total_sq, buckets)
+        arms[each.arm][(each.metric, each.cache)] = values
+    return Sample(_counts(one.canary), arms["canary"]), Sample(_counts(one.stable), arms["stable"])
+
+
+def _counts(numbers: Sequence[int]) -> Counts:
+    """As stored; a status of an older version holds fewer."""
+    return Counts(*numbers[: len(NOTHING)])
+
+
+def _write(generation: int, surface: str, pair: Pair) -> OpenStratum:
+    values = [
+        OpenValues(
+            metric=metric,
+            arm=arm,
+            cache=cache,
+            sums=[one.count, one.ln_sum, one.ln_sum_sq, one.sum, one.sum_sq],
+            buckets=[number for item in sorted(one.buckets.items()) for number in item],
+        )
+        for arm, sample in zip(("canary", "stable"), pair, strict=True)
+        for (metric, cache), one in sorted(sample.values.items())
+        if one != NO_VALUES
+    ]
+    ours, theirs = pair
+    return OpenStratum(
+        generation=generation, surface=surface, canary=list(ours.counts), stable=list(theirs.counts), values=values
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- what holds
 
 
 def _overloaded(increments: Increments, canary: str) -> bool:
     """Whether half or more of the canary's requests or of all in this tick were overloads, with at least five."""
-    everything = sum(increments.cells.values(), _NOTHING)
-    ours = sum((counts for (_, _, name), counts in increments.cells.items() if name == canary), _NOTHING)
+    everything = ours = NOTHING
+    for (_, _, name), sample in increments.cells.items():
+        everything = everything.plus(sample.counts)
+        if name == canary:
+            ours = ours.plus(sample.counts)
     return any(
         counts.requests >= _OVERLOAD_REQUESTS and 2 * counts.overloads >= counts.requests
         for counts in (everything, ours)
     )
+
+
+def _incident(before: Judgement, increments: Increments, stable: str, elapsed: float) -> list[float]:
+    requests = errors = count = 0
+    ln_sum = 0.0
+    for (_, _, name), sample in increments.cells.items():
+        if name == stable:
+            requests, errors = requests + sample.counts.judged, errors + sample.counts.errors
+            values = sample.quantity("timeToFirstToken", CACHES)
+            count, ln_sum = count + values.count, ln_sum + values.ln_sum
+    return incident.update(
+        before.incident, seconds=elapsed, requests=requests, errors=errors, ttft_count=count, ttft_ln_sum=ln_sum
+    )
+
+
+def _promotions(
+    before: Judgement, analysis: Analysis, strata: Sequence[tuple[str, Pair]], context: Context, offsets: Offsets
+) -> list[Promotion]:
+    known = {(one.step, one.margin): one for one in before.promotions}
+    found = []
+    for bake in context.bakes:
+        one = known.get((bake.step, bake.margin)) or promotion.new_promotion(
+            bake.step, bake.margin, analysis.false_promotion_rate
+        )
+        requests, bad = before.stable_requests
+        for _, (ours, theirs) in strata:
+            own, its = ours.counts, theirs.counts
+            one = promotion.advanced(
+                one,
+                (own.judged, own.errors),
+                (its.judged, its.errors),
+                (requests, bad),
+                exposure=offsets.errors_least,
+            )
+            requests, bad = requests + its.judged, bad + its.errors
+        found.append(one)
+    return found
+
+
+def _stable_requests(before: Judgement, strata: Sequence[tuple[str, Pair]]) -> list[int]:
+    requests, bad = before.stable_requests
+    counts = [theirs.counts for _, (_, theirs) in strata]
+    return [requests + sum(one.judged for one in counts), bad + sum(one.errors for one in counts)]
+
+
+def _split(before: Judgement, increments: Increments, stable: str, canary: str, context: Context) -> Split | None:
+    """Conversations since the weight was brought by its config; those of an earlier config say nothing of it."""
+    known = before.split
+    if context.generation is None:
+        return known
+    if known is None or known.weight != context.weight:
+        known = Split(weight=context.weight)
+    ours = theirs = 0
+    for (generation, _, name), sample in increments.cells.items():
+        if generation >= context.generation:
+            ours += sample.counts.conversations if name == canary else 0
+            theirs += sample.counts.conversations if name == stable else 0
+    if not ours and not theirs:
+        return known
+    both = known.canary + ours / increments.pods, known.stable + theirs / increments.pods
+    evidence = split.log_bayes_factor(*both, context.weight / 10_000)
+    return Split(weight=context.weight, canary=round(both[0], 3), stable=round(both[1], 3), evidence=round(evidence, 4))
 
 
 def _stored(moment: dt.datetime) -> dt.datetime:

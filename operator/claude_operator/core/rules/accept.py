@@ -8,7 +8,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render, revision
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.judge import sequential
+from claude_operator.core.judge import judging
 from claude_operator.core.validate import Problem, problems
 from claude_operator.core.weights import LIMIT, rendered_size
 
@@ -21,7 +21,7 @@ def check(draft: Draft) -> Draft:
     if obs.problems or obs.spec is None:
         return replace(draft, problem=obs.problems[0] if obs.problems else None)
     found = problems(obs.spec, today=obs.now.date(), models=obs.models)
-    unsupported = sequential.unsupported(obs.spec.strategy.canary.analysis)
+    unsupported = judging.unsupported(obs.spec.strategy.canary.analysis)
     if not found and unsupported:
         found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]
     if len(found) > 1:

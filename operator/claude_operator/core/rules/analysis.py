@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import Judgement
+from claude_operator.api.deployment import Step
+from claude_operator.api.gateway import BASIS_POINTS
+from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
+from claude_operator.core.catalogue.cost import price_ratio
+from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.judge import sequential
-from claude_operator.core.weights import canary_weight
+from claude_operator.core.judge import judging, offset, promotion, sentences
+from claude_operator.core.judge.sample import Values
+from claude_operator.core.judge.sequential import Bake, Context
+from claude_operator.core.observe import Observation
+from claude_operator.core.rules.holds import overdue
+from claude_operator.core.weights import basis_points, canary_weight
 from claude_operator.core.words import duration, percent
 
-__all__ = ["analyse", "roll_back"]
+__all__ = ["analyse", "cohorts_due", "roll_back"]
 
 _SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
+_FEW = 30  # values that a variance is told from
+_WEIGHTS = 8  # of a plan that offsets are kept for
+_AHEAD = 4  # bakes that are proved at a time: what is seen at a low weight speaks for the later ones too
 
 
 def analyse(draft: Draft) -> Draft:
@@ -22,32 +34,137 @@ def analyse(draft: Draft) -> Draft:
         return draft
     if obs.increments is None:
         return draft
-    before = status.judgement.requests if status.judgement else 0
-    judgement = sequential.assess(
-        status.judgement,
+    before = status.judgement
+    judgement, compared = judging.assess(
+        before,
         rollout.plan.analysis,
         obs.increments,
         stable=status.stable_revision,
         canary=rollout.revision,
         now=obs.now,
+        context=_context(obs, status, rollout, status.step, status.stable_revision),
+        measurements=obs.measurements,
     )
-    step = status.step.model_copy(update={"requests": status.step.requests + judgement.requests - before})
-    return draft.set(judgement=judgement, step=step)
+    new = judgement.requests - (before.requests if before else 0)
+    step = status.step.model_copy(update={"requests": status.step.requests + new})
+    return draft.set(judgement=judgement, step=step).compared_in(compared)
 
 
 def roll_back(draft: Draft) -> Draft:
     """The canary's traffic goes to 0 in the pass that sees the evidence, whatever the step and the spec."""
     status = draft.status
     rollout, judgement, step = active(status), status.judgement, status.step
-    if rollout is None or step is None or judgement is None or judgement.verdict != "Fail":
+    if rollout is None or step is None or judgement is None:
         return draft
+    if judgement.verdict != "Fail":
+        return _inconclusive(draft, rollout, judgement, step)
     latency = (draft.obs.now - judgement.first_bad).total_seconds() if judgement.first_bad else None
     when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
-    found = sequential.evidence_sentence(judgement)
+    found = sentences.harm(judgement)
     message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
-    reason = sequential.reason(judgement)
-    ended = draft.end("RolledBack", reason, message, latency=latency)
+    ended = draft.end("RolledBack", sentences.reason(judgement), message, latency=latency)
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
+
+
+def cohorts_due(status: DeploymentStatus) -> bool:
+    """Whether the judge wants to know how the users whom the canary gets differed from the rest.
+
+    For all weights at once, as it begins: later the last hour of stable would no longer know those that it lost.
+    """
+    if active(status) is None or not 0 < canary_weight(status) < BASIS_POINTS:
+        return False
+    return status.judgement is None or not status.judgement.offsets
+
+
+def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present: StepStatus) -> Draft:
+    """A bake that showed nothing in time goes back where the plan says so; what is missing only holds."""
+    step = rollout.plan.steps[present.index] if present.index < len(rollout.plan.steps) else Step(set_weight=100)
+    if step.bake is None or step.bake.on_inconclusive != "Rollback" or judgement.verdict != "Inconclusive":
+        return draft
+    if draft.obs.increments is None or not overdue(step, present, draft.obs.now):
+        return draft
+    missing = judging.harmless(judgement, rollout.plan.analysis, present.index)
+    if missing is None:
+        return draft
+    message = (
+        f"Rolled back {rollout.revision} at {percent(present.weight)}: after {step.bake.max_duration} it {missing}"
+    )
+    return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
+
+
+def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step: StepStatus, stable: str) -> Context:
+    weight = canary_weight(status)
+    live = obs.config.arm("canary") if obs.config else None
+    served = obs.config is not None and live is not None and live.weight == weight
+    return Context(
+        weight=weight,
+        generation=obs.config.generation if served and obs.config else None,
+        bakes=_bakes(rollout, step),
+        history=obs.history,
+        budgets=_budgets(obs),
+        offsets=_offsets(obs, status, rollout),
+        price_ratio=price_ratio(_model(obs, stable), _model(obs, rollout.revision)),
+    )
+
+
+def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
+    """The present bake and the next ones, each with the excess that the weight after it does not stand."""
+    steps, analysis = rollout.plan.steps, rollout.plan.analysis
+    if analysis.judge != "Sequential":
+        return []
+    tolerated = float(analysis.tolerated_increase.removesuffix("%")) / 100.0
+    found = []
+    for index in range(present.index, len(steps)):
+        if steps[index].bake is not None:
+            following = (step.set_weight for step in steps[index:] if step.set_weight is not None)
+            found.append(Bake(index, promotion.margin_of(tolerated, next(following, 100.0) / 100.0)))
+    return found[:_AHEAD]
+
+
+def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
+    return {
+        budget.surface: (budget.metric, seconds(budget.max))
+        for budget in (obs.spec.budgets if obs.spec else None) or ()
+        if budget.max and budget.metric in ("timeToFirstToken", "duration")
+    }
+
+
+def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> list[Offsets]:
+    """For each weight of the plan, where cohorts were read; harm is given the doubt, and so is promotion."""
+    if obs.cohorts is None or not cohorts_due(status):
+        return []
+    within = {name: _variance(values) for name, values in obs.history.items()}
+    planned = {basis_points(step.set_weight) for step in rollout.plan.steps if step.set_weight is not None}
+    found = []
+    for weight in sorted(planned | {canary_weight(status)})[:_WEIGHTS]:
+        if not 0 < weight < BASIS_POINTS:
+            continue
+        high, low = (
+            offset.offsets(
+                obs.cohorts,
+                offset.owned_by(rollout.revision, weight),
+                ttft_within=within.get("timeToFirstToken", 1.0),
+                cost_within=within.get("cost", 1.0),
+                caution=caution,
+            )
+            for caution in (offset.CAUTION, -offset.CAUTION)
+        )
+        numbers = (high.errors, low.errors, high.time_to_first_token, high.cost)
+        errors, least, ttft, cost = (float(f"{number:.5g}") for number in numbers)
+        found.append(Offsets(weight=weight, errors=errors, errors_least=least, time_to_first_token=ttft, cost=cost))
+    return found
+
+
+def _variance(values: Values) -> float:
+    """Of ln; 1 where there are too few to tell."""
+    n = values.count
+    return max((values.ln_sum_sq - values.ln_sum**2 / n) / (n - 1), 1e-6) if n >= _FEW else 1.0
+
+
+def _model(obs: Observation, revision: str) -> Model | None:
+    """The model of a revision's main request."""
+    name = ((obs.revisions.get(revision) or {}).get("spec") or {}).get("request", {}).get("model", "")
+    return obs.models.get(name) or find(name)
 
 
 def _shared(judgement: Judgement) -> str:

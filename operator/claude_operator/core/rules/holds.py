@@ -10,11 +10,12 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, Hold
+from claude_operator.core.judge import judging, sentences
 from claude_operator.core.rules.intent import PROMOTE, mark
 from claude_operator.core.weights import canary_weight, desired_config
 from claude_operator.core.words import count, duration, percent
 
-__all__ = ["SOON", "frozen", "gateways", "hold_step"]
+__all__ = ["SOON", "frozen", "gateways", "hold_step", "overdue"]
 
 SOON = 0.3  # seconds between two looks while gateways take over a config
 
@@ -81,7 +82,7 @@ def _silent(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         who = ", ".join(judgement.unreachable[:3])
         return Hold(Reason.METRICS_UNREACHABLE, f"holds: at the last reading there was no answer from {who}")
     if judgement.verdict == "Error":
-        return Hold(Reason.METRICS_UNREACHABLE, f"holds: {judgement.message}")
+        return Hold(sentences.reason(judgement), f"holds: {judgement.message}")
     return None
 
 
@@ -90,6 +91,22 @@ def _overloaded(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if judgement is None or not judgement.overloaded:
         return None
     return Hold(Reason.OVERLOADED, "holds: the upstream answers 429 or 529, so the arms cannot be compared")
+
+
+def _shared(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    judgement = draft.status.judgement
+    if judgement is None or not judgement.shared:
+        return None
+    return Hold(
+        Reason.SHARED_INCIDENT, f"holds: {judgement.shared}, so the canary is not to blame and not to be cleared"
+    )
+
+
+def _split(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    found = judging.mismatched(draft.status.judgement) if draft.status.judgement else None
+    if found is None:
+        return None
+    return Hold(Reason.SPLIT_MISMATCH, f"holds: {found}, so the arms may not have the same users")
 
 
 def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
@@ -131,15 +148,42 @@ def _requests(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.WAITING_FOR_EVIDENCE, f"has seen {have}; {missing:,} more are needed")
 
 
+def _proof(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A bake ends when it is shown that the next weight is harmless, or as onInconclusive has it."""
+    rollout, judgement = draft.status.rollout, draft.status.judgement
+    if step.bake is None or rollout is None or judgement is None or not canary_weight(draft.status):
+        return None
+    elapsed = (draft.obs.now - present.started_at).total_seconds()
+    pace = present.requests / elapsed if elapsed > 0.0 else 0.0
+    missing = judging.harmless(judgement, rollout.plan.analysis, present.index, pace=pace)
+    if missing is None:
+        return None
+    if not overdue(step, present, draft.obs.now):
+        return Hold(Reason.WAITING_FOR_EVIDENCE, missing)
+    if step.bake.on_inconclusive == "Promote":
+        return None
+    return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {step.bake.max_duration}: {missing}")
+
+
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _silent,
     _no_traffic,
     _overloaded,
+    _shared,
+    _split,
     _person,
     _time,
     _reading,
     _requests,
+    _proof,
 )
+
+
+def overdue(step: Step, present: StepStatus, now: dt.datetime) -> bool:
+    """Whether a bake is past its longest time."""
+    if step.bake is None or step.bake.max_duration is None:
+        return False
+    return (now - present.started_at).total_seconds() >= seconds(step.bake.max_duration)
 
 
 def _end(step: Step, present: StepStatus) -> dt.datetime:

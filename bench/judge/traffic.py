@@ -1,0 +1,165 @@
+"""Simulated traffic of a canary rollout, tick by tick, drawn request by request with numpy.
+
+Requests arrive as a Poisson process. Every request is drawn: none of the sums of either arm is approximated.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import numpy as np
+
+from bench.judge.samples import draw
+from bench.judge.scenarios import Scenario
+from bench.judge.ticks import Arm, Floats, Ints, Tick
+from bench.judge.units import UnitRates
+
+__all__ = ["CACHE_SECONDS", "Rollout"]
+
+CACHE_SECONDS = 300.0
+"""Seconds that a prompt cache keeps a prefix after its last use."""
+
+_BURST_GAP = 5.0  # mean seconds between the failures of one conversation
+
+
+class Rollout:
+    """The traffic of one rollout: the same for every rule, and the same again for the same seed and number."""
+
+    def __init__(self, scenario: Scenario, *, seed: int, number: int, tick_seconds: float = 15.0) -> None:
+        if 60.0 % tick_seconds:
+            raise ValueError(f"a tick of {tick_seconds} s does not divide a minute; write 5, 10, 15, 20, 30 or 60")
+        self.scenario = scenario
+        self.tick_seconds = tick_seconds
+        self._key = [seed, zlib.crc32(scenario.name.encode()), number]
+        random = self._random(0)
+        planned = scenario.planned_seconds
+        self._incident = random.uniform(0.0, planned - scenario.incident_seconds)
+        self._slowdown = random.uniform(0.2, 0.6) * planned
+        self._units = UnitRates(scenario, random) if scenario.units else None
+        self.pre_period = self._units.pre_period(scenario, random) if self._units else None
+
+    def fixed(self) -> list[Tick]:
+        """All ticks of a rollout with steps of fixed length."""
+        count = round(self.scenario.step_seconds / self.tick_seconds)
+        weights = np.repeat(self.scenario.weights, count)
+        return self._ticks(weights, np.repeat(np.arange(len(self.scenario.weights)), count), 0, self._random(1), count)
+
+    def part(self, step: int, first: int, count: int, weights_before: Floats) -> list[Tick]:
+        """`count` ticks from number `first` on at one step's weight, after ticks of `weights_before`."""
+        weights = np.full(count, self.scenario.weights[step])
+        random = self._random(2, step, first)
+        return self._ticks(weights, np.full(count, step), first, random, 0, weights_before)
+
+    def _random(self, *part: int) -> np.random.Generator:
+        return np.random.Generator(np.random.SFC64(np.random.SeedSequence([*self._key, *part])))
+
+    def _ticks(
+        self,
+        weights: Floats,
+        steps: Ints,
+        first: int,
+        random: np.random.Generator,
+        step_ticks: int,
+        before: Floats | None = None,
+    ) -> list[Tick]:
+        scenario, seconds = self.scenario, self.tick_seconds
+        index = first + np.arange(len(weights))
+        start = index * seconds
+        share = np.stack([weights, 1.0 - weights], axis=1)  # (tick, arm): the canary is arm 0
+        rates = self._error_rates(start)
+        slow = self._slowness(start)
+        hits = np.full(share.shape, scenario.hit_ratio)
+        if scenario.cold_prefixes:
+            so_far = weights if before is None else np.concatenate([before, weights])
+            hits[:, 0] *= _warmth(scenario, so_far, seconds)[-len(weights) :]
+        units = self._units.draw(scenario, weights, seconds, random) if self._units else None
+        if units:
+            requests, errors = units.by_arm(units.requests), units.by_arm(units.errors)
+            bad = errors
+        elif scenario.burst:
+            requests = random.poisson(scenario.requests_per_second * seconds * share)
+            errors, bad = _bursts(scenario, requests, rates, seconds, random)
+            requests = np.maximum(requests, errors)
+        else:
+            requests = random.poisson(scenario.requests_per_second * seconds * share)
+            errors = bad = random.binomial(requests, rates)
+        overloads = random.binomial(requests - errors, scenario.overloads)
+        ok = requests - errors - overloads
+        refusals = random.binomial(ok, scenario.refusals)
+        max_tokens = random.binomial(ok - refusals, scenario.max_tokens)
+        samples = draw(scenario, ok, hits, slow, units, random)
+        counted = np.stack([requests, errors, overloads, refusals, max_tokens, bad], axis=2).tolist()
+        excess = (requests[:, 0] * (rates[:, 0] - rates[:, 1])).tolist()
+        ticks = []
+        for row in range(len(weights)):
+            arms = [
+                Arm(
+                    *counted[row][arm],
+                    ttft=samples.by_cache("ttft", row, arm),
+                    cost=samples.by_cache("cost", row, arm),
+                    normalized_cost=samples.over_all("normalized", row, arm),
+                    units=units.of(row, arm) if units else None,
+                )
+                for arm in (0, 1)
+            ]
+            last = bool(step_ticks) and (row + 1) % step_ticks == 0
+            tick = Tick(
+                first + row, float(start[row]), seconds, int(steps[row]), float(weights[row]), last, *arms, excess[row]
+            )
+            ticks.append(tick)
+        return ticks
+
+    def _error_rates(self, start: Floats) -> Floats:
+        """Shares of failing requests, (tick, arm)."""
+        scenario = self.scenario
+        shared = np.full(len(start), scenario.errors)
+        if scenario.drift_to is not None:
+            shared += (scenario.drift_to - scenario.errors) * np.minimum(start / scenario.planned_seconds, 1.0)
+        middle = start + self.tick_seconds / 2
+        shared[(middle >= self._incident) & (middle < self._incident + scenario.incident_seconds)] += (
+            scenario.incident_errors
+        )
+        return np.minimum(np.stack([shared + scenario.excess_errors, shared], axis=1), 1.0)
+
+    def _slowness(self, start: Floats) -> Floats:
+        """ln of what both arms' times to first token are multiplied by, one a tick."""
+        scenario = self.scenario
+        slow = np.zeros(len(start))
+        if scenario.drift_to is not None:
+            slow += math.log(1.5) * np.minimum(start / scenario.planned_seconds, 1.0)
+        slow[start >= self._slowdown] += math.log(scenario.shared_slowdown)
+        return slow
+
+
+def _warmth(scenario: Scenario, weights: Floats, seconds: float) -> Floats:
+    """Chance that a prefix was used on the canary within the cache's lifetime, one a tick."""
+    uses = np.concatenate([[0.0], np.cumsum(weights) * seconds * scenario.requests_per_second / scenario.cold_prefixes])
+    now = np.arange(len(weights)) + 0.5
+    then = np.maximum(now - CACHE_SECONDS / seconds, 0.0)
+    ticks = np.arange(len(uses))
+    return -np.expm1(np.interp(then, ticks, uses) - np.interp(now, ticks, uses))
+
+
+def _bursts(
+    scenario: Scenario, requests: Ints, rates: Floats, seconds: float, random: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Failed requests and conversations counted as bad, (tick, arm), where a failing conversation fails repeatedly."""
+    ticks = len(requests)
+    bursts = random.poisson(requests * rates / scenario.burst).ravel()
+    origin = np.repeat(np.arange(bursts.size), bursts)
+    sizes = random.geometric(1.0 / scenario.burst, origin.size)
+    burst = np.repeat(np.arange(origin.size), sizes)
+    gaps = random.exponential(_BURST_GAP, burst.size)
+    starts = np.cumsum(sizes) - sizes
+    gaps[starts] = random.uniform(0.0, seconds, origin.size)
+    elapsed = np.cumsum(gaps)
+    elapsed -= np.repeat(elapsed[starts] - gaps[starts], sizes)
+    tick = origin[burst] // 2 + (elapsed // seconds).astype(np.int64)
+    arm = origin[burst] % 2
+    seen = tick < ticks
+    cell = tick * 2 + arm
+    errors = np.bincount(cell[seen], minlength=2 * ticks).reshape(ticks, 2)
+    _, firsts = np.unique(burst * scenario.pods + random.integers(0, scenario.pods, burst.size), return_index=True)
+    firsts = firsts[seen[firsts]]
+    return errors, np.bincount(cell[firsts], minlength=2 * ticks).reshape(ticks, 2)

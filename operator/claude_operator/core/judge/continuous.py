@@ -1,0 +1,182 @@
+"""Evidence that a positive quantity (latency, cost, tokens) has grown, from sums and buckets alone.
+
+Two e-processes, averaged, which is one again whatever they have to do with each other. A normal mixture on the
+stratified difference of mean logarithms sees a shift of everything: per stratum D = mean_c - mean_s with variance
+v = s^2 (1/n_c + 1/n_s), U = sum D/v, V = sum 1/v, and the mixture of exp(theta U - theta^2 V / 2) over a half normal
+prior with variance t has the closed form below (Robbins 1970; Howard et al. 2021). The exact test of binary metrics, at
+up to twelve edges of the distribution, sees a tail that grows. Means of raw values follow a normal law only slowly
+where they are skewed, so they count from 1,000 canary requests on.
+
+A margin of 10 % asks whether the canary is more than 1.1 times stable: D - ln 1.1, and at the edges the canary's values
+above an edge against stable's above one so many buckets lower, which needs no model of the distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
+from claude_operator.core.judge.eprocess import EDGES, LN_CAP
+from claude_operator.core.judge.sample import LN_WIDTH, Values
+
+__all__ = [
+    "EDGE_COUNT",
+    "MOMENTS",
+    "SCORE",
+    "choose_edges",
+    "edge_logs",
+    "mixture",
+    "moments",
+    "scored",
+    "shift",
+    "significant",
+    "spoken",
+    "stored",
+]
+
+EDGE_COUNT = 12
+ENOUGH_HISTORY = 100  # of stable's values, for edges that are near its quantiles
+SCORE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""U, V, t of logarithms; the same of raw values."""
+MOMENTS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""Stable: values, mean of ln, degrees of freedom and sum of squares of ln; mean, degrees of freedom, squares, raw."""
+
+_QUANTILES = (0.25, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975, 0.99, 0.997)
+_BEYOND = (3, 6, 9)  # buckets above the last quantile, where a new tail would be
+_FIRST = 30  # canary values before which the mixture may not speak for harm, and stable's for a variance
+_RAW_FIRST = 1000
+_LEAST_VARIANCE = 1e-4  # of ln: values that hardly differ at all are no reason to see one per cent as harm
+_DIGITS = 8
+
+
+def choose_edges(buckets: Mapping[int, int]) -> list[int]:
+    """At most twelve edges, as bucket indices, from stable's distribution; none from fewer than 100 values."""
+    total = sum(buckets.values())
+    if total < ENOUGH_HISTORY:
+        return []
+    found: list[int] = []
+    seen = 0
+    ordered = sorted(buckets.items())
+    wanted = iter(_QUANTILES)
+    quantile = next(wanted)
+    for index, count in ordered:
+        seen += count
+        while seen >= quantile * total:
+            if not found or found[-1] != index + 1:
+                found.append(index + 1)
+            quantile = next(wanted, 2.0)
+    last = found[-1]
+    return [*found, *(last + more for more in _BEYOND)][:EDGE_COUNT]
+
+
+def shift(margin: float, offset: float = 0.0) -> int:
+    """Buckets that hold the margin and the offset, both of ln: above an edge against above one so many lower."""
+    known = offset if offset > LN_WIDTH / 4.0 else 0.0  # a trifle is not worth a whole bucket
+    return math.ceil((margin + known) / LN_WIDTH - 1e-9)
+
+
+def edge_logs(logs: Sequence[float], edges: Sequence[int], canary: Values, stable: Values, lower: int) -> list[float]:
+    """`logs`, one an alternative and edge, after a stratum with values of both arms."""
+    share = canary.count / (canary.count + stable.count)
+    steps = [(ln_ratio, math.log1p((ratio - 1.0) * share)) for ln_ratio, ratio in EDGES.alternatives]
+    ours = _above(edges, canary.buckets)
+    theirs = _above([edge - lower for edge in edges], stable.buckets)
+    after: list[float] = []
+    position, size = 0, len(steps)
+    for x_canary, x_stable in zip(ours, theirs, strict=True):
+        mine = logs[position : position + size]
+        position += size
+        bad = x_canary + x_stable
+        after += [
+            log + x_canary * ln_ratio - bad * ln_mean for log, (ln_ratio, ln_mean) in zip(mine, steps, strict=True)
+        ]
+    return after
+
+
+def _above(edges: Sequence[int], buckets: Mapping[int, int]) -> list[int]:
+    """Values at or above each edge; the edges ascend."""
+    found = [0] * (len(edges) + 1)
+    for index, count in buckets.items():
+        found[bisect_right(edges, index)] += count
+    return list(accumulate(reversed(found[1:])))[::-1]
+
+
+def scored(
+    score: Sequence[float],
+    known: Sequence[float],
+    canary: Values,
+    stable: Values,
+    *,
+    judged: int,
+    offset: float = 0.0,
+    raw: bool = False,
+) -> list[float]:
+    """The score after a stratum with values of both arms; `known` are stable's moments before it.
+
+    `judged`: canary values before this stratum. `offset`: by how much the canary's users had a larger mean ln before
+    there was a canary.
+    """
+    u, v, prior, raw_u, raw_v, raw_prior = score
+    dof, squares = known[2], known[3]
+    if dof >= _FIRST:
+        variance = max(squares / dof, _LEAST_VARIANCE)
+        information = 1.0 / (variance * (1.0 / canary.count + 1.0 / stable.count))
+        difference = canary.ln_sum / canary.count - stable.ln_sum / stable.count - offset
+        u, v, prior = u + difference * information, v + information, prior or variance / 4.0
+    dof, squares = known[5], known[6]
+    if raw and judged >= _RAW_FIRST and dof >= _FIRST and squares > 0.0:
+        variance = squares / dof
+        information = 1.0 / (variance * (1.0 / canary.count + 1.0 / stable.count))
+        difference = canary.sum / canary.count - stable.sum / stable.count - known[4] * math.expm1(offset)
+        raw_u, raw_v = raw_u + difference * information, raw_v + information
+        raw_prior = raw_prior or variance / 4.0
+    return [u, v, prior, raw_u, raw_v, raw_prior]
+
+
+def moments(known: Sequence[float], stable: Values) -> list[float]:
+    """Stable's moments with one more stratum: means over all, squares within strata."""
+    count, mean, dof, squares, raw_mean, raw_dof, raw_squares = known
+    n = stable.count
+    count += n
+    within = max(stable.ln_sum_sq - stable.ln_sum * stable.ln_sum / n, 0.0)
+    raw_within = max(stable.sum_sq - stable.sum * stable.sum / n, 0.0)
+    return [
+        count,
+        mean + (stable.ln_sum - n * mean) / count,
+        dof + n - 1,
+        squares + within,
+        raw_mean + (stable.sum - n * raw_mean) / count,
+        raw_dof + n - 1,
+        raw_squares + raw_within,
+    ]
+
+
+def mixture(u: float, v: float, prior: float, margin: float) -> float:
+    """The normal mixture's evidence that the mean difference is above `margin`, at most 1e300."""
+    if v <= 0.0 or prior <= 0.0:
+        return 1.0
+    score = u - margin * v
+    spread = 1.0 + prior * v
+    z = score * math.sqrt(prior / spread)
+    tail = 0.5 * math.erfc(-z / math.sqrt(2.0))
+    if tail <= 0.0:
+        return 0.0
+    ln = math.log(2.0 * tail) - 0.5 * math.log(spread) + 0.5 * z * z
+    return math.exp(min(ln, LN_CAP))
+
+
+def spoken(evidence: float, canary: int, first: int = _FIRST) -> float:
+    """The evidence of a normal law, which may speak against harm at once but for it from so many values on only."""
+    return evidence if canary >= first else min(evidence, 1.0)
+
+
+def stored(logs: Sequence[float]) -> list[float]:
+    """Logarithms as status holds them, to four decimals; rounding is to the nearest, so it leans to neither side."""
+    return [round(log, 4) for log in logs]
+
+
+def significant(numbers: Sequence[float]) -> list[float]:
+    """Sums as status holds them: eight digits, so that a tick is not lost beside a long past."""
+    return [float(f"{number:.{_DIGITS}g}") for number in numbers]

@@ -1,0 +1,203 @@
+"""One metric through one tick: what was compared goes in, its state comes out. All that the judge is proved by.
+
+The rollout, a replay of its ledger and the benchmark run this same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from claude_operator.api.status import MetricState, Offsets
+from claude_operator.core.judge import continuous, eprocess
+from claude_operator.core.judge.metrics import Binary, Watched
+from claude_operator.core.judge.sample import Values
+
+__all__ = ["NO_OFFSETS", "Comparison", "combined", "initial", "leading", "tick"]
+
+NO_OFFSETS = Offsets(weight=0)
+_RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
+
+
+class Comparison(NamedTuple):
+    """One stratum of one metric: both arms' (requests, bad events), or their values."""
+
+    metric: str
+    canary: tuple[int, int] | Values
+    stable: tuple[int, int] | Values
+
+
+def initial(watch: Watched, history: Values | None = None) -> MetricState:
+    """Evidence 1, nothing seen. `history`: stable's values before the rollout, for edges and a first variance."""
+    if isinstance(watch.kind, Binary):
+        return _state(watch.name, 1.0, [0, 0], [0, 0], list(watch.kind.grid.start))
+    state = _state(watch.name, 1.0, [0, 0], [0, 0], [])
+    return _informed(state, history) if history else state
+
+
+def tick(
+    states: Sequence[MetricState],
+    watches: Sequence[Watched],
+    comparisons: Iterable[Comparison],
+    *,
+    number: int,
+    offsets: Offsets = NO_OFFSETS,
+    history: Mapping[str, Values] | None = None,
+    exact: bool = False,
+) -> list[MetricState]:
+    """The states after the tick of that number, counted from 1 over those that compared something.
+
+    `history`: stable's values up to now, for quantities that have no edges yet; they hold from the next tick on.
+    `exact`: not rounded to what status holds.
+    """
+    pairs: dict[str, list[Comparison]] = {}
+    for one in comparisons:
+        pairs.setdefault(one.metric, []).append(one)
+    after = []
+    for state, watch in zip(states, watches, strict=True):
+        mine = pairs.get(watch.name)
+        if mine:
+            update = _binary if isinstance(watch.kind, Binary) else _quantity
+            state = update(state, watch, mine, number, offsets, exact)
+        if not isinstance(watch.kind, Binary) and not state.edges:
+            known = (history or {}).get(watch.name) or _together(mine or [])
+            state = _informed(state, known)
+        after.append(state)
+    return after
+
+
+def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:
+    """The weighted mean of the metrics' evidence: an e-process again, however they depend on each other."""
+    weighted = [watch.weight * state.evidence for state, watch in zip(states, watches, strict=True) if watch.weight]
+    return min(sum(weighted), eprocess.CAP) if weighted else 1.0
+
+
+def leading(states: Sequence[MetricState], watches: Sequence[Watched]) -> str | None:
+    """The metric with the most weighted evidence of harm, None where none has any."""
+    harmed = {
+        state.name: watch.weight * state.evidence
+        for state, watch in zip(states, watches, strict=True)
+        if watch.weight and state.evidence > 1.0
+    }
+    return max(harmed, key=harmed.__getitem__, default=None)
+
+
+def _binary(
+    state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
+) -> MetricState:
+    """Stable's counts are those of strata that the canary had requests in."""
+    assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
+    grid = watch.kind.grid
+    margin = _ratio(watch.margin)
+    exposure = offsets.errors if watch.name == "errors" else 1.0
+    logs = eprocess.carried(state.logs, grid.size, state.evidence)
+    (n_canary, x_canary), (n_stable, x_stable) = state.canary, state.stable
+    for _, ours, theirs in pairs:
+        assert not isinstance(ours, Values) and not isinstance(theirs, Values)  # noqa: S101
+        if not ours[0]:
+            continue
+        logs = eprocess.updated(logs, ours, theirs, grid=grid, margin=margin, exposure=exposure)
+        n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
+        n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
+    logs = eprocess.floored(logs, number)
+    logs = list(logs) if exact else continuous.stored(logs)
+    return _state(state.name, eprocess.value(logs), [n_canary, x_canary], [n_stable, x_stable], logs)
+
+
+def _quantity(
+    state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
+) -> MetricState:
+    assert not isinstance(watch.kind, Binary)  # noqa: S101  by the caller
+    offset = _offset(watch.name, offsets)
+    lower = continuous.shift(watch.margin, offset)
+    logs: Sequence[float] = state.logs
+    score, known = state.score or continuous.SCORE, state.moments or continuous.MOMENTS
+    n_canary, n_stable = state.canary[0], state.stable[0]
+    for _, ours, theirs in pairs:
+        assert isinstance(ours, Values) and isinstance(theirs, Values)  # noqa: S101
+        if not theirs.count:
+            continue
+        if ours.count:
+            score = continuous.scored(
+                score,
+                known,
+                ours,
+                theirs,
+                judged=n_canary,
+                offset=offset,
+                raw=watch.kind.raw,
+            )
+            if state.edges:
+                logs = continuous.edge_logs(logs, state.edges, ours, theirs, lower)
+            n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
+        known = continuous.moments(known, theirs)
+    logs = list(eprocess.floored(logs, number)) if logs else []
+    if not exact:
+        logs, score, known = continuous.stored(logs), continuous.significant(score), continuous.significant(known)
+    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], logs, state.edges, score, known)
+    after.evidence = _evidence(after, watch)
+    return after
+
+
+def _evidence(state: MetricState, watch: Watched) -> float:
+    u, v, prior, raw_u, raw_v, raw_prior = state.score
+    of_ln = continuous.spoken(continuous.mixture(u, v, prior, watch.margin), state.canary[0])
+    of_edges = eprocess.value(state.logs) if state.logs else 1.0
+    evidence = (of_ln + of_edges) / 2.0
+    if not getattr(watch.kind, "raw", False):
+        return evidence
+    raw_margin = state.moments[4] * (_ratio(watch.margin) - 1.0)
+    return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * continuous.mixture(raw_u, raw_v, raw_prior, raw_margin)
+
+
+def _informed(state: MetricState, history: Values | None) -> MetricState:
+    """With edges from stable's distribution, and its variance where none is known yet."""
+    edges = continuous.choose_edges(history.buckets) if history else []
+    if history is None or not edges:
+        return state
+    known = state.moments or continuous.significant(continuous.moments(continuous.MOMENTS, history))
+    logs = list(eprocess.EDGES.start) * len(edges)
+    score = state.score or list(continuous.SCORE)
+    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, score, known)
+
+
+def _together(pairs: list[Comparison]) -> Values:
+    whole = Values()
+    for _, _, theirs in pairs:
+        if isinstance(theirs, Values):
+            whole = whole.plus(theirs)
+    return whole
+
+
+def _offset(name: str, offsets: Offsets) -> float:
+    if name in ("timeToFirstToken", "duration"):
+        return offsets.time_to_first_token
+    return offsets.cost if name in ("cost", "outputTokens") else 0.0
+
+
+def _ratio(margin: float) -> float:
+    return math.exp(margin)
+
+
+def _state(
+    name: str,
+    evidence: float,
+    canary: list[int],
+    stable: list[int],
+    logs: list[float],
+    edges: Sequence[int] = (),
+    score: Sequence[float] = (),
+    moments: Sequence[float] = (),
+) -> MetricState:
+    """Unchecked: it is made of numbers that are what they should be, once a tick and metric."""
+    return MetricState.model_construct(
+        name=name,
+        evidence=evidence,
+        canary=canary,
+        stable=stable,
+        logs=logs,
+        edges=list(edges),
+        score=list(score),
+        moments=list(moments),
+    )

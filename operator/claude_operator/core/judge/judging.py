@@ -1,0 +1,175 @@
+"""One tick of whatever judge the plan asks for: evidence in, the judgement out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import Judgement, Promotion, Verdict
+from claude_operator.core.judge import sentences, sequential, series, threshold
+from claude_operator.core.judge.engine import Comparison
+from claude_operator.core.judge.evidence import Increments, Sample
+from claude_operator.core.judge.measurements import Measurement
+from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Watched, declared, events, watched
+from claude_operator.core.judge.promotion import needed
+from claude_operator.core.judge.sequential import Context
+from claude_operator.core.judge.split import LIMIT
+from claude_operator.core.words import duration
+
+__all__ = ["assess", "harmless", "mismatched", "new_judgement", "suspicious", "unsupported"]
+
+_SILENCE = 10.0  # seconds without a request before it is called no data
+_SILENT_INTERVALS = 3
+_NO_CONTEXT = Context()
+
+unsupported = threshold.unsupported
+
+
+def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
+    """The start of a rollout: evidence 1, nothing seen."""
+    start = sequential.new_judgement(analysis, now)
+    return start.model_copy(update={"message": sentences.message(start, unsupported(analysis))})
+
+
+def assess(
+    previous: Judgement | None,
+    analysis: Analysis,
+    increments: Increments,
+    *,
+    stable: str,
+    canary: str,
+    now: dt.datetime,
+    context: Context = _NO_CONTEXT,
+    measurements: Sequence[Measurement] = (),
+) -> tuple[Judgement, tuple[Comparison, ...]]:
+    """The judgement after one more tick, and what was compared. `stable` and `canary` are revision names.
+
+    `Fail` is final. `measurements` are what Prometheus answered. `previous` stays as it is.
+    """
+    judged, compared = sequential.assess(
+        previous, analysis, increments, stable=stable, canary=canary, now=now, context=context
+    )
+    if judged.verdict == "Fail":
+        return judged, compared
+    began = judged.started_at or now
+    if analysis.metrics is not None:
+        ours, theirs = _ticks(increments, analysis, canary), _ticks(increments, analysis, stable)
+        judged.measured = threshold.advance(
+            analysis, judged.measured, measurements, ours, now=judged.last_tick or now, started_at=began
+        )
+        if analysis.judge == "MannWhitney":
+            judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
+    elif analysis.judge == "MannWhitney":
+        ours, theirs = _ticks(increments, analysis, canary), _ticks(increments, analysis, stable)
+        judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
+    return _told(judged, analysis, quiet=not increments.traffic), compared
+
+
+def suspicious(judgement: Judgement) -> bool:
+    """Whether there is so much evidence of harm that the next weight had better wait for it to become clear."""
+    return judgement.evidence >= max(math.sqrt(judgement.threshold), 2.0)
+
+
+def harmless(judgement: Judgement, analysis: Analysis, step: int, *, pace: float = 0.0) -> str | None:
+    """What of the proof that a bake waits for is still missing, as a sentence; None where it is there.
+
+    `pace`: canary requests a second, to say how long it may take.
+    """
+    asked = threshold.outcome(analysis, judgement.measured)
+    if asked.verdict != "Pass":
+        return asked.sentence
+    if analysis.judge == "MannWhitney" and not series.passed(analysis, judgement.series):
+        return f"waits for {series.LOOK} intervals of every metric on both arms"
+    if suspicious(judgement):
+        return f"waits for the evidence of harm to become clear: {sentences.evidence_sentence(judgement)}"
+    shown = next((one for one in judgement.promotions if one.step == step), None)
+    if analysis.judge != "Sequential" or shown is None or shown.shown:
+        return None
+    points = f"{100 * shown.margin:.2g} points more errors than stable"
+    have = f"evidence {sentences.number(shown.evidence)} of {sentences.number(shown.threshold)}"
+    return f"has not ruled out yet that the canary has {points} ({have}){_missing(judgement, shown, pace)}"
+
+
+def _missing(judgement: Judgement, shown: Promotion, pace: float) -> str:
+    """`; about 2,300 more canary requests, 46 min at this traffic`."""
+    requests, bad = judgement.stable_requests
+    share = judgement.weight / 10_000
+    if not requests or not 0.0 < share < 1.0:
+        return ""
+    more = needed(shown, (bad + 0.25) / (requests + 0.25), share)
+    if not math.isfinite(more):
+        return ""
+    digits = 10 ** max(math.floor(math.log10(max(more, 1.0))) - 1, 0)
+    rounded = math.ceil(more / digits) * digits
+    time = f", {duration(more / pace)} at this traffic" if pace > 0.0 else ""
+    return f"; about {rounded:,} more canary requests{time}"
+
+
+def _told(judged: Judgement, analysis: Analysis, *, quiet: bool) -> Judgement:
+    """With the verdict and its sentence. `quiet`: no pod that answered has seen a request in this tick."""
+    problem = unsupported(analysis)
+    asked = threshold.outcome(analysis, judged.measured)
+    higher = series.worse(analysis, judged.series)
+    update: dict[str, Any] = {"reason": ""}
+    if analysis.judge == "MannWhitney":
+        judged.evidence, judged.leading = 1.0, None  # its own rule decides
+    if judged.evidence >= judged.threshold:
+        update["verdict"] = "Fail"
+        leading = METRICS.get(judged.leading or "")
+        update["reason"] = leading.reason if leading else ""
+    elif asked.verdict == "Fail":
+        update |= {"verdict": "Fail", "reason": Reason.THRESHOLD_EXCEEDED, "leading": asked.name}
+        update["message"] = asked.sentence
+    elif higher is not None:
+        update |= {"verdict": "Fail", "reason": Reason.METRIC_WORSENED, "leading": higher.name}
+        update["message"] = series.sentence(higher)
+    else:
+        update["verdict"] = _holding(judged, analysis, quiet=quiet, problem=problem or (asked.verdict == "Error"))
+        problem = problem or (asked.sentence if asked.verdict == "Error" else None)
+    weights = {watch.name: watch.weight for watch in watched(analysis)}
+    update["detectable"] = sentences.detectable(judged, weights)
+    after = judged.model_copy(update=update)
+    if "message" not in update:
+        after.message = "; ".join([sentences.message(after, problem), *asked.notes])
+    return after
+
+
+def _holding(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: object) -> Verdict:
+    if problem or (quiet and judgement.unreachable):
+        return "Error"
+    now = judgement.last_tick
+    since = judgement.last_traffic or judgement.started_at or now
+    silence = max(_SILENCE, _SILENT_INTERVALS * seconds(analysis.interval))
+    return "NoData" if now and since and (now - since).total_seconds() >= silence else "Inconclusive"
+
+
+def mismatched(judgement: Judgement) -> str | None:
+    """That the arms get other shares of the conversations than they should, as a sentence; None where they do not."""
+    split = judgement.split
+    if split is None or split.evidence < LIMIT:
+        return None
+    share = split.canary / max(split.canary + split.stable, 1.0)
+    return f"the canary gets {100 * share:.2g} % of the conversations at a weight of {split.weight / 100:g} %"
+
+
+def _ticks(increments: Increments, analysis: Analysis, revision: str) -> Mapping[str, tuple[float, float]]:
+    """What a revision's counts grew by, by built-in metric: requests and bad ones, or values and their sum."""
+    whole = Sample()
+    for (_, _, name), sample in increments.cells.items():
+        if name == revision:
+            whole = whole.plus(sample)
+    found: dict[str, tuple[float, float]] = {}
+    for metric in declared(analysis):
+        kind = METRICS.get(metric.name)
+        if isinstance(kind, Binary):
+            watch = Watched(metric.name, kind, 0.0, 0.0, conversations=False)
+            found[metric.name] = events(watch, whole.counts)
+        elif kind is not None:
+            values = whole.quantity(metric.name, CACHES)
+            found[metric.name] = (values.count, values.sum)
+    return found

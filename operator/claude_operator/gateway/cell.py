@@ -1,0 +1,117 @@
+"""The counters of one arm and stratum while they are being filled."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+
+from claude_operator.api.gateway import Counters, Histogram
+
+__all__ = ["Cell"]
+
+_LN_WIDTH = math.log(1.25)
+
+
+class Observations:
+    """A histogram being filled."""
+
+    __slots__ = ("buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = self.sum_sq = self.ln_sum = self.ln_sum_sq = 0.0
+        self.buckets: Counter[int] = Counter()
+
+    def add(self, value: float | None) -> None:
+        """Take in a positive quantity; nothing else has a logarithm, so nothing else counts."""
+        if value is None or value <= 0.0:
+            return
+        logarithm = math.log(value)
+        self.count += 1
+        self.sum += value
+        self.sum_sq += value * value
+        self.ln_sum += logarithm
+        self.ln_sum_sq += logarithm * logarithm
+        self.buckets[math.floor(logarithm / _LN_WIDTH)] += 1
+
+    def wire(self) -> Histogram:
+        """As it travels."""
+        buckets = {str(index): self.buckets[index] for index in sorted(self.buckets)}
+        return Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
+
+
+class Cell:
+    """The counters of one arm and stratum. `add` counts a logical request; the rest is counted by whoever knows."""
+
+    __slots__ = (
+        "bad_conversations",
+        "conversations",
+        "cost",
+        "duration",
+        "grades",
+        "normalised_cost",
+        "outcomes",
+        "output_tokens",
+        "retries",
+        "stop_reasons",
+        "tokens",
+        "ttft",
+    )
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.stop_reasons: Counter[str] = Counter()
+        self.tokens: dict[str, int] = {}
+        self.ttft = Observations()
+        self.duration = Observations()
+        self.cost = Observations()
+        self.normalised_cost = Observations()
+        self.output_tokens = Observations()
+        self.retries = 0
+        self.conversations = 0
+        self.bad_conversations: Counter[str] = Counter()
+        self.grades: Counter[str] = Counter()
+
+    def add(
+        self,
+        outcome: str,
+        *,
+        stop_reason: str,
+        tokens: Mapping[str, int],
+        ttft: float | None,
+        duration: float,
+        cost: float | None,
+        normalised_cost: float | None = None,
+    ) -> None:
+        """Count one ended request. Durations, costs, output and stop reasons are those of complete answers only."""
+        self.outcomes[outcome] += 1
+        sums = self.tokens
+        for kind, number in tokens.items():
+            sums[kind] = sums.get(kind, 0) + number
+        self.ttft.add(ttft)
+        if outcome == "ok":
+            self.duration.add(duration)
+            self.cost.add(cost)
+            self.normalised_cost.add(normalised_cost)
+            self.output_tokens.add(tokens.get("output"))
+            if stop_reason:
+                self.stop_reasons[stop_reason] += 1
+
+    def wire(self) -> Counters:
+        """As it travels."""
+        return Counters(
+            requests=self.outcomes.total(),
+            outcomes=dict(self.outcomes),
+            stop_reasons=dict(self.stop_reasons),
+            ttft=self.ttft.wire(),
+            duration=self.duration.wire(),
+            cost=self.cost.wire(),
+            tokens=dict(self.tokens),
+            retries=self.retries,
+            conversations=self.conversations,
+            bad_conversations=dict(self.bad_conversations),
+            normalised_cost=self.normalised_cost.wire(),
+            output_tokens=self.output_tokens.wire(),
+            grades=dict(self.grades),
+        )

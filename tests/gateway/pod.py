@@ -1,0 +1,94 @@
+"""What one gateway process counts, without its ports: calls that have ended go in, wire documents come out."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.gateway.harness import CANARY, STABLE, make_arm, make_config
+
+from claude_operator.api.gateway import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.credentials import Credentials
+from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.log import Log
+from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.plan import Choice, build
+from claude_operator.gateway.recorder import Recorder
+
+MODEL = "claude-opus-5-5"
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Pod:
+    """One recorder with its ledger. `serve` begins a config generation."""
+
+    clock: Clock = field(default_factory=Clock)
+    output: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.clock)
+        self.metrics = Metrics()
+        self.recorder = Recorder(self.ledger, self.metrics, Log(self.output, "json"))
+        self.serve(1)
+
+    def serve(self, generation: int) -> None:
+        arms = (make_arm(weight=9000), make_arm(CANARY, "canary", 1000))
+        config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"])
+        self.plan = build(config, Credentials(), self.ledger.generation)
+
+    def settle(
+        self,
+        key: str | None = "session:a",
+        outcome: str = "ok",
+        *,
+        revision: str = STABLE,
+        surface: str = "chat",
+        stop_reason: str = "end_turn",
+        usage: dict[str, Any] | None = None,
+        ttft: float = 0.0,
+        attempt: str = "0",
+    ) -> None:
+        """One call that has ended."""
+        choice = Choice(self.plan.arms[revision], pinned=surface == PINNED)
+        call = Call("POST", "/v1/messages", 1.0, self.plan, status=200, outcome=outcome, choice=choice, counted=True)
+        call.conversation, call.attempt, call.model, call.model_label, call.surface = (
+            key,
+            attempt,
+            MODEL,
+            MODEL,
+            surface,
+        )
+        call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
+        call.facts.add(MODEL, stop_reason if outcome == "ok" else None, usage)
+        self.recorder.settle(call)
+
+    def counters(self, revision: str = STABLE, surface: str = "chat", generation: int = 1) -> Counters:
+        """The only stratum of a revision and surface."""
+        (counters,) = self.all_counters(revision, surface, generation).values()
+        return counters
+
+    def all_counters(self, revision: str, surface: str, generation: int) -> dict[str, Counters]:
+        """By cache state."""
+        (found,) = (
+            each
+            for each in parse_evidence(self.ledger.document(generation, 1.0, "")).generations
+            if each.generation == generation
+        )
+        return {
+            stratum.cache: stratum.counters
+            for stratum in found.strata
+            if (stratum.revision, stratum.surface) == (revision, surface)
+        }
+
+    def cohorts(self) -> Cohorts:
+        return parse_cohorts(self.ledger.cohorts())

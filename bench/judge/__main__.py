@@ -17,7 +17,7 @@ from bench.judge.report import markdown
 from bench.judge.runner import Settings, run
 from bench.judge.scenarios import Scenario, find
 
-ROLLOUTS, QUICK = 2000, 30
+ROLLOUTS, QUICK = 2000, 15
 
 
 class Progress:

@@ -1,31 +1,169 @@
-"""This project's judge as a rule of the benchmark."""
+"""This project's judge as a rule of the benchmark: the code that the operator runs, tick by tick."""
 
 from __future__ import annotations
 
-from bench.judge.reference import Reference
+import datetime as dt
+
 from bench.judge.rules import Context
-from bench.judge.ticks import Tick
+from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import Judgement, Offsets
+from claude_operator.core.judge import judging, offset, promotion
+from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.sample import NO_VALUES, Counts, Sample, Values
+from claude_operator.core.judge.sequential import Bake
+from claude_operator.core.judge.sequential import Context as Surroundings
 
-__all__ = ["Ours"]
+__all__ = ["Ours", "OursWithoutMargins"]
 
-THRESHOLD = 100.0  # at most 1 % false rollbacks
+_START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+_STABLE, _CANARY = "app-stable", "app-canary"
+_QUANTITIES = ("timeToFirstToken", "cost")
+_MIN_DURATION, _MIN_REQUESTS = 60.0, 100  # what a bake asks for besides, where nothing is said
 
 
 class Ours:
-    """Rolls back when the evidence reaches the threshold; steps that end on evidence ask `ready`."""
+    """The judge with its default settings; steps that end on evidence ask `ready`."""
 
-    reason = ""
+    analysis = Analysis()
 
     def __init__(self, context: Context) -> None:
-        self._judge = Reference(context.pre_period)
-        self._next = (*context.weights[1:], 1.0)
+        self.reason = ""
+        self._judgement: Judgement | None = None
+        self._generation, self._step = 0, -1
+        self._began, self._requests = 0.0, 0
+        self._history = dict.fromkeys(_QUANTITIES, NO_VALUES)
+        self._offsets = _offsets(context.pre_period, context.weights)
+        tolerated = float(self.analysis.tolerated_increase.removesuffix("%")) / 100.0
+        following = (*context.weights[1:], 1.0)
+        self._bakes = [Bake(index, promotion.margin_of(tolerated, weight)) for index, weight in enumerate(following)]
+        self._following = following
 
     def step(self, tick: Tick) -> bool:
         """Whether traffic goes back after this tick."""
-        self._judge.observe(tick, self._next)
-        evidence, self.reason = self._judge.evidence()
-        return evidence >= THRESHOLD
+        if tick.step != self._step:
+            self._step, self._began, self._requests = tick.step, tick.start, 0
+            self._generation += 1
+        self._requests += tick.canary.ok + tick.canary.errors
+        stable, canary = _sample(tick.stable), _sample(tick.canary)
+        cells = {
+            (self._generation, "other", _STABLE): stable,
+            (self._generation, "other", _CANARY): canary,
+        }
+        before = self._judgement
+        known = {state.name for state in before.state if state.edges} if before else set()
+        for name in _QUANTITIES:
+            if name not in known:
+                self._history[name] = self._history[name].plus(stable.quantity(name, ("read", "write", "none")))
+        self._judgement, _ = judging.assess(
+            before,
+            self.analysis,
+            Increments(cells, traffic=tick.stable.requests + tick.canary.requests),
+            stable=_STABLE,
+            canary=_CANARY,
+            now=_START + dt.timedelta(seconds=tick.start + tick.seconds),
+            context=Surroundings(
+                weight=round(tick.weight * 10_000),
+                generation=self._generation,
+                bakes=self._bakes[tick.step :],
+                history={name: values for name, values in self._history.items() if name not in known},
+                offsets=self._offsets if before is None else (),
+            ),
+        )
+        self.reason = self._judgement.leading or ""
+        return self._judgement.verdict == "Fail"
 
     def ready(self, weight: float) -> bool:
         """Whether the canary may have this weight, between 0 and 1, now."""
-        return self._judge.ready(weight)
+        judgement = self._judgement
+        if judgement is None or judgement.last_tick is None or judgement.overloaded or judgement.shared:
+            return False
+        elapsed = (judgement.last_tick - _START).total_seconds() - self._began
+        if elapsed < _MIN_DURATION or self._requests < _MIN_REQUESTS:
+            return False
+        return judging.harmless(judgement, self.analysis, self._following.index(weight)) is None
+
+
+class OursWithoutMargins(Ours):
+    """The judge with maxIncrease: 0% for time and cost, which are then watched for any increase at all."""
+
+    analysis = Analysis.model_validate(
+        {
+            "metrics": [
+                {"name": "errors"},
+                {"name": "timeToFirstToken", "maxIncrease": "0%"},
+                {"name": "refusals"},
+                {"name": "maxTokens"},
+                {"name": "cost", "maxIncrease": "0%"},
+            ]
+        }
+    )
+
+
+def _sample(arm: Arm) -> Sample:
+    counts = Counts(
+        requests=arm.requests,
+        ok=arm.ok,
+        errors=arm.errors,
+        overloads=arm.overloads,
+        refusals=arm.refusals,
+        max_tokens=arm.max_tokens,
+        bad_errors=arm.bad_conversations,
+        bad_refusals=arm.refusals,
+        bad_max_tokens=arm.max_tokens,
+    )
+    values = {("timeToFirstToken", cache): _values(sums) for cache, sums in arm.ttft.items() if sums.count}
+    if arm.normalized_cost.count:
+        # The gateways price at stable's hit ratio; which cache state that was said of does not matter to the judge
+        # once the canary has warmed up, and before that it leaves all but uncached requests aside.
+        values[("cost", "read")] = _values(arm.normalized_cost)
+    return Sample(counts, values)
+
+
+def _values(sums: Sums) -> Values:
+    return Values(sums.count, sums.ln_sum, sums.ln_sum_sq, sums.sum, sums.sum_sq, sums.buckets)
+
+
+def _offsets(before: PrePeriod | None, weights: tuple[float, ...]) -> list[Offsets]:
+    """As the operator has them from the gateways' history of cohorts, a unit being a cohort."""
+    if before is None:
+        return []
+    rows = zip(
+        before.requests.tolist(),
+        before.errors.tolist(),
+        before.ttft_count.tolist(),
+        before.ttft_ln_sum.tolist(),
+        before.cost_count.tolist(),
+        before.cost_ln_sum.tolist(),
+        strict=True,
+    )
+    history = offset.CohortHistory(dict(enumerate(rows)))
+    ttft_within = _variance(before.ttft_count.sum(), before.ttft_ln_sum.sum(), before.ttft_ln_sum_sq.sum())
+    cost_within = _variance(before.cost_count.sum(), before.cost_ln_sum.sum(), before.cost_ln_sum_sq.sum())
+    found = []
+    for weight in weights:
+        on_canary = before.on_canary(weight)
+        high, low = (
+            offset.offsets(
+                history,
+                lambda cohort, mine=on_canary: bool(mine[cohort]),
+                ttft_within=ttft_within,
+                cost_within=cost_within,
+                caution=caution,
+            )
+            for caution in (offset.CAUTION, -offset.CAUTION)
+        )
+        found.append(
+            Offsets(
+                weight=round(weight * 10_000),
+                errors=high.errors,
+                errors_least=low.errors,
+                time_to_first_token=high.time_to_first_token,
+                cost=high.cost,
+            )
+        )
+    return found
+
+
+def _variance(count: float, total: float, squares: float) -> float:
+    return max((squares - total * total / count) / (count - 1.0), 1e-6) if count > 1 else 1.0

@@ -149,7 +149,8 @@ def test_rules_are_named_by_what_they_watch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("errors+20", "errors"), ("broken", "errors"), ("ttft-2", "ttft"), ("cost-2", "cost")]
+    ("name", "reason"),
+    [("errors+20", "errors"), ("broken", "errors"), ("ttft-2", "timeToFirstToken"), ("cost-2", "cost")],
 )
 def test_our_judge_sees_a_clear_regression(name: str, reason: str) -> None:
     cell = run([scenario(name)], Settings(4))[0]
@@ -217,7 +218,7 @@ def test_a_run_writes_tables_figures_and_plots(tmp_path: Path, capsys: pytest.Ca
 
 def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert arguments([]).rollouts == 2000
-    assert arguments(["--quick"]).rollouts == 30
+    assert arguments(["--quick"]).rollouts == 15
     assert arguments(["--quick", "--rollouts", "7"]).rollouts == 7
     for words, message in (
         (["--rollouts", "-1"], "must be at least 1"),

@@ -123,6 +123,13 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         assert container["args"] == ["operator", "--lease=claude-operator"]
 
 
+def test_operator_knows_where_prometheus_is(template: Template) -> None:
+    flag = "--prometheus-address=http://prometheus.monitoring:9090"
+    for values, expected in (("", []), ("prometheus: {address: 'http://prometheus.monitoring:9090'}", [flag])):
+        [container] = one(template(values), "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert [word for word in container["args"] if "prometheus" in word] == expected
+
+
 def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:
     objects = template()
     deployment = one(objects, "Deployment")

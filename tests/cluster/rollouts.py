@@ -31,7 +31,9 @@ STEPS = [{"setWeight": 10}, bake(5), {"setWeight": 50}, bake(5)]
 
 def deployment(prompt: str, steps: list[dict[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:
     """The ClaudeDeployment; `prompt` makes the revision."""
-    canary = {"steps": STEPS if steps is None else steps, "analysis": {"interval": f"{INTERVAL:g}s"}}
+    # Time and requests alone decide; what a bake has to prove is tested in test_judge.py.
+    analysis = {"interval": f"{INTERVAL:g}s", "toleratedIncrease": "100%"}
+    canary = {"steps": STEPS if steps is None else steps, "analysis": analysis}
     return {
         "apiVersion": "claudeops.dev/v1alpha1",
         "kind": "ClaudeDeployment",

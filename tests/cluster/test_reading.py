@@ -26,7 +26,8 @@ STEPS = [
 
 
 def rollout(prompt: str, **fields: Any) -> Object:
-    return deployment(prompt, strategy={"canary": {"steps": STEPS, "analysis": {"interval": "1s"}}}, **fields)
+    analysis = {"interval": "1s", "toleratedIncrease": "100%"}
+    return deployment(prompt, strategy={"canary": {"steps": STEPS, "analysis": analysis}}, **fields)
 
 
 def columns(namespace: str, name: str = "app") -> dict[str, str]:

@@ -106,12 +106,15 @@ ONLY_THE_OPERATOR_SEES = {
     "a metric that does not exist": Wrong(
         analysis(metrics=[{"name": "happiness"}]),
         "UnsupportedMetric",
-        "analysis.metrics: 'happiness' is not supported yet; write errors or refusals, or leave metrics out",
+        "analysis.metrics: there is no metric 'happiness': write one of errors, refusals, maxTokens, contextWindow,"
+        " toolUse, latencyBudget, cacheMiss, judgeFail, timeToFirstToken, duration, cost, outputTokens, or give it a"
+        " prometheus.query and a threshold.max or threshold.min",
     ),
-    "a judge that does not exist": Wrong(
-        analysis(judge="MannWhitney"),
+    "a judge without anything to compare": Wrong(
+        analysis(judge="Threshold"),
         "UnsupportedMetric",
-        "analysis.judge: MannWhitney is not supported yet; write Sequential or leave it out",
+        "analysis.metrics: the judge Threshold has nothing to compare: write for example"
+        " [{{name: errors, threshold: {{max: 0.05}}}}]",
     ),
     "a retired model": Wrong(
         {"request": {"model": "claude-3-opus-20240229"}},

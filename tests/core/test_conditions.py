@@ -25,6 +25,7 @@ from tests.core.rules.sample import (
     serving,
     trial,
 )
+from tests.core.rules.test_soak import soaking
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.resources import EvalRunStatus
@@ -156,6 +157,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Reason.SPLIT_MISMATCH,
         {"status": trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9)))},
     ),
+    (Type.CANARY_HEALTHY, "True", Reason.SOAKING, {"status": soaking()}),
     (
         Type.CANARY_HEALTHY,
         "Unknown",

@@ -44,7 +44,7 @@ SPEC: Object = {
     "gateway": {"replicas": 1},
     "strategy": {
         "canary": {
-            "steps": [{"setWeight": 10}, {"bake": {"minDuration": "1h"}}],
+            "steps": [{"setWeight": 10}, {"bake": {"minDuration": "1h", "maxDuration": "2h"}}],
             "analysis": {"interval": "5s"},
         }
     },
@@ -103,6 +103,10 @@ class Gateways:
             name = pod["metadata"]["name"]
             readings.append(PodReading(name, is_ready(pod), None if name in self.silent else self._evidence(name)))
         return readings
+
+    async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """As the Scraper does; nothing is known of cohorts."""
+        return []
 
     def _evidence(self, pod: str) -> Evidence:
         strata: dict[int, list[Stratum]] = defaultdict(list)

@@ -128,7 +128,7 @@ async def test_a_late_status_of_a_pass_before_counts_once() -> None:
 
 
 async def test_a_config_that_was_not_written_after_its_status_counts_nothing_twice() -> None:
-    rig = await on_trial(strategy={"canary": {"steps": [{"setWeight": 10}, {"bake": {"minDuration": "1s", "minRequests": 60}}, {"setWeight": 50}, {"bake": {"minDuration": "1h"}}], "analysis": {"interval": "5s"}}})  # fmt: skip  # noqa: E501
+    rig = await on_trial(strategy={"canary": {"steps": [{"setWeight": 10}, {"bake": {"minDuration": "1s", "minRequests": 60}}, {"setWeight": 50}, {"bake": {"minDuration": "1h"}}], "analysis": {"interval": "5s", "toleratedIncrease": "100%"}}})  # fmt: skip  # noqa: E501
     traffic(rig, canary=100, stable=900)
     rig.wait(5)
 

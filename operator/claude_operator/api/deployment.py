@@ -150,7 +150,9 @@ class Bake(ApiModel):
 
     min_duration: Duration = Field(default="1m", description="The step is never shorter than this.")
     max_duration: Duration | None = Field(
-        default="30m", description="Past this the step is inconclusive, and onInconclusive says what happens."
+        default=None,
+        description="Past this the step is inconclusive, and onInconclusive says what happens. Left out: 30m, or twice"
+        " minDuration where that is more.",
     )
     on_inconclusive: Literal["Hold", "Promote", "Rollback"] = Field(
         default="Hold",
@@ -218,7 +220,10 @@ class Metric(ApiModel):
         " less evidence.",
     )
     max_increase: PercentText | None = Field(
-        default=None, description="Increase over stable that is still tolerated, for example 10%."
+        default=None,
+        description="Increase over stable that is still tolerated. Left out: 10% for timeToFirstToken, 25% for duration,"
+        " cost and outputTokens, none for shares of requests. Cost is tolerated on top of what the models' price lists"
+        " explain.",
     )
     prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
     threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)

@@ -9,7 +9,7 @@ from pydantic import Field, PlainSerializer
 
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import Analysis, Step
+from claude_operator.api.deployment import Analysis, Soak, Step
 
 
 def _utc(moment: dt.datetime) -> str:
@@ -186,10 +186,11 @@ class SoakStatus(StatusModel):
 
 
 class Plan(StatusModel):
-    """Steps and analysis as they were when the rollout began."""
+    """Steps, analysis and soak as they were when the rollout began."""
 
     steps: list[Step] = Field(default=[], description="The steps.")
     analysis: Analysis = Field(default=Analysis(), description="The analysis.")
+    soak: Soak | None = Field(default=None, description="The soak after promotion.")
 
 
 class Rollout(StatusModel):

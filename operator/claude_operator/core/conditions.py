@@ -10,11 +10,13 @@ from typing import Literal
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import judging, sentences
+from claude_operator.core.rules.soak import soaking
 from claude_operator.core.weights import canary_weight
-from claude_operator.core.words import count, cut, percent
+from claude_operator.core.words import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition"]
 
@@ -130,6 +132,9 @@ def _canary_healthy(draft: Draft) -> Said:
     if rollout is not None and rollout.outcome == "RolledBack":
         reason = Reason(rollout.reason) if rollout.reason in set(Reason) else Reason.ROLLED_BACK
         return Said("False", reason, rollout.message)
+    soak = soaking(status)
+    if soak is not None and soak.judgement is not None:
+        return _soaks(soak, soak.judgement)
     if active(status) is None or status.canary_revision is None:
         return Said("True", Reason.NO_CANARY, "no revision is on trial with live traffic")
     if judgement is None or not canary_weight(status):
@@ -152,6 +157,19 @@ def _canary_healthy(draft: Draft) -> Said:
     return Said("True", Reason.WATCHING, judgement.message)
 
 
+def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
+    """The time is told as of the last tick: between two of them nothing is new."""
+    if judgement.verdict == "Fail":
+        stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {judgement.message}"
+        return Said("False", sentences.reason(judgement), stays)
+    if judgement.unreachable:
+        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
+    left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
+    against = f"{soak.revision} serves 100 % and is watched for {left} more against what {soak.previous} was like"
+    says_nothing = "; the upstream answers 429 or 529 just now, which does not count" if judgement.overloaded else ""
+    return Said("True", Reason.SOAKING, f"{against}: {judgement.message}{says_nothing}")
+
+
 def _promoted(draft: Draft) -> Said:
     status, hold = draft.status, draft.hold
     rollout = status.rollout
@@ -164,6 +182,8 @@ def _promoted(draft: Draft) -> Said:
         return Said("Unknown", Reason.PROGRESSING, "the first revision is being made")
     match rollout.outcome:
         case "Promoted":
+            if hold is not None and draft.wanted not in (None, rollout.revision):
+                return Said("Unknown", hold.reason, hold.message)
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = f"{rollout.revision}/{rollout.attempt}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
@@ -15,14 +16,22 @@ from claude_operator.core.actions import Decision
 from claude_operator.core.draft import Draft, Rule, active
 from claude_operator.core.history import outdated, revision_states
 from claude_operator.core.observe import Observation
-from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, rollout
+from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, rollout, soak
 from claude_operator.core.tell import finished
 from claude_operator.core.transitions import transitions
 from claude_operator.core.weights import canary_weight, desired_config
 
-__all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due"]
+__all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due", "watched_by"]
 
-TAKING_BACK: tuple[Rule, ...] = (recover.recover, analysis.analyse, analysis.roll_back, intent.abort)
+TAKING_BACK: tuple[Rule, ...] = (
+    recover.recover,
+    analysis.analyse,
+    analysis.roll_back,
+    soak.abort,
+    intent.abort,
+    soak.watch,
+    soak.roll_back,
+)
 """What may take traffic back: nothing that comes after it, whatever is wrong there, may stand in its way."""
 
 GOING_ON: tuple[Rule, ...] = (
@@ -100,17 +109,26 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
 
 
 def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
-    """Seconds until the gateways' counters are to be read, 0 where it is time; None while no canary has traffic.
+    """Seconds until the gateways' counters are to be read, 0 where it is time; None while nobody asks for them.
 
     `analysis.interval` after the last reading, never because of an event.
     """
-    rollout = active(status)
-    if rollout is None or not canary_weight(status):
+    watching = watched_by(status)
+    if watching is None:
         return None
-    last = status.judgement.last_tick if status.judgement else None
+    judgement = soaking.judgement if (soaking := soak.soaking(status)) else status.judgement
+    last = judgement.last_tick if judgement else None
     if last is None or last > now:  # the clock of an operator that ran before may have been ahead
         return 0.0
-    return max(seconds(rollout.plan.analysis.interval) - (now - last).total_seconds(), 0.0)
+    return max(seconds(watching.interval) - (now - last).total_seconds(), 0.0)
+
+
+def watched_by(status: DeploymentStatus) -> Analysis | None:
+    """The analysis that wants evidence: of a canary with traffic, or of a revision that soaks."""
+    on_trial = active(status) is not None and canary_weight(status) > 0
+    if status.rollout is None or not (on_trial or soak.soaking(status)):
+        return None
+    return status.rollout.plan.analysis
 
 
 def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:

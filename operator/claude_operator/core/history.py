@@ -9,6 +9,8 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.actions import RevisionState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.evalrun import FINAL
+from claude_operator.core.rules.rollout import window_left
+from claude_operator.core.rules.soak import soaking
 
 __all__ = ["outdated", "revision_states"]
 
@@ -48,6 +50,7 @@ def outdated(draft: Draft) -> tuple[Object, ...]:
     if obs.spec is None:
         return ()
     needed = {status.stable_revision, status.canary_revision, draft.wanted, status.rollout and status.rollout.revision}
+    needed |= _may_return(draft)
     old = [revision for name, revision in obs.revisions.items() if name not in needed]
     old.sort(key=lambda revision: (revision["metadata"].get("creationTimestamp", ""), revision["metadata"]["name"]))
     keep = obs.spec.revision_history_limit
@@ -57,6 +60,13 @@ def outdated(draft: Draft) -> tuple[Object, ...]:
     kinds = [("ClaudeRevision", name) for name in gone] + [("ClaudeEvalRun", name) for name in runs]
     namespace = obs.owner["metadata"]["namespace"]
     return tuple({"kind": kind, "metadata": {"name": name, "namespace": namespace}} for kind, name in kinds)
+
+
+def _may_return(draft: Draft) -> set[str]:
+    """What a soak or the rollback window may bring back."""
+    soak, replaced = soaking(draft.status), draft.status.replaced
+    found = {soak.previous} if soak else set()
+    return found | {replaced.revision} if replaced and window_left(draft) is not None else found
 
 
 def _is_left(draft: Draft, name: str, run: EvalRunStatus) -> bool:

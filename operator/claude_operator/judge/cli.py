@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from claude_operator.core.judge.lines import Header, LineError, parse
+from claude_operator.core.judge.lines import Header, Line, LineError, parse
 from claude_operator.core.judge.plot import plot
 from claude_operator.core.judge.points import of_replay, read_points
 from claude_operator.core.judge.replay import replay
@@ -137,18 +137,19 @@ def _note(words: str) -> None:
 
 def _plot(args: argparse.Namespace) -> int:
     source = read(args.ticks)
-    header = next((one for one in parse(source.lines) if isinstance(one, Header)), None)
+    parsed = list(parse(source.lines))
+    header = next((one for one in parsed if isinstance(one, Header)), None)
     # The points tell of the whole rollout, but only of how it was judged.
-    as_it_was = bool(source.points) and not args.overrides and (args.alpha is None or not source.lines)
-    if as_it_was:
+    if source.points and not args.overrides and (args.alpha is None or not parsed):
         points = read_points(source.points)
-        rate = args.alpha or (header.analysis.false_rollback_rate if header else 0.01)
-        threshold = 1.0 / rate
+        threshold = 1.0 / (args.alpha or (header.analysis.false_rollback_rate if header else 0.01))
+        said = [one.judged for one in parsed if isinstance(one, Line) and one.judged]
     else:
-        ticks = list(_told(source, args))
-        points, threshold = of_replay(ticks), ticks[-1]["threshold"] if ticks else 0.0
+        said = list(_told(source, args))
+        points, threshold = of_replay(said), said[-1]["threshold"] if said else 0.0
+    leading = said[-1].get("leading") if said else None
     title = args.title if args.title is not None else _title(header)
-    picture = plot(points, threshold=threshold, title=title)
+    picture = plot(points, threshold=threshold, leading=leading, title=title)
     if args.output:
         args.output.write_text(picture, encoding="utf-8")
     else:

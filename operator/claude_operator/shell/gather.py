@@ -18,7 +18,7 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.decide import reading_due
+from claude_operator.core.decide import reading_due, watched_by
 from claude_operator.core.draft import active
 from claude_operator.core.judge import threshold
 from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
@@ -177,8 +177,8 @@ class Gatherer:
         """Increments where a tick is due. Between ticks of a canary the memory stays, so that none is lost."""
         before = self._memories.get(uid)
         due = reading_due(status, now)
-        rollout = active(status)
-        wanted = quantities(rollout.plan.analysis) if rollout and due == 0 else ()
+        analysis = watched_by(status)
+        wanted = quantities(analysis) if analysis and due == 0 else ()
         increments, memory = advance(before, readings, wanted)
         if due is None:
             return None, memory
@@ -275,7 +275,8 @@ def _unreadable(one: Object, error: ValidationError) -> None:
 
 def _tick(status: DeploymentStatus) -> str | None:
     """When evidence was last told, as it is stored."""
-    told = status.judgement.model_dump(include={"last_tick"}, mode="json") if status.judgement else {}
+    judgement = status.soak.judgement if status.soak and status.soak.judgement else status.judgement
+    told = judgement.model_dump(include={"last_tick"}, mode="json") if judgement else {}
     return told.get("last_tick")
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.judge.arms import values
 
-from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
-from claude_operator.core.judge.evidence import Counts, Increments, Memory, PodReading, advance
+from claude_operator.api.gateway import BAD_KINDS, Counters, Evidence, GenerationEvidence, Histogram, Stratum
+from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.sample import Counts, Sample
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
 OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
@@ -24,7 +28,9 @@ def evidence(cells: Mapping[Key, Mapping[str, int]], boot: str = "b1", uptime: f
     for (generation, revision, surface, cache), counted in cells.items():
         outcomes = {name: number for name, number in counted.items() if name in OUTCOMES}
         stops = {name: number for name, number in counted.items() if name not in OUTCOMES}
-        counters = Counters(requests=sum(outcomes.values()), outcomes=outcomes, stop_reasons=stops)
+        bad = {name: number for name, number in counted.items() if name in BAD_KINDS}
+        asked = sum(outcomes.values())
+        counters = Counters(asked, outcomes, stops, conversations=asked, bad_conversations=bad)
         role = "stable" if revision == STABLE else "canary"
         generations.setdefault(generation, []).append(Stratum(revision, role, surface, cache, counters))
     listed = [GenerationEvidence(number, strata) for number, strata in sorted(generations.items())]
@@ -43,15 +49,20 @@ def started(**pods: Evidence | None) -> Memory:
     return look(None, **pods)[1]
 
 
+def served(requests: int) -> Sample:
+    """Requests that went well, each of another conversation."""
+    return Sample(Counts(requests, requests, conversations=requests))
+
+
 def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(None, a=one(100), b=None)
-    assert increments == Increments({}, 0, ("b",), baseline=True)
+    assert increments == Increments({}, 0, ("b",), baseline=True, pods=1)
     increments, memory = look(memory, a=one(103), b=None)
     assert (increments.traffic, increments.unreachable) == (3, ("b",))
     increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
-    assert increments == Increments({}, 0, (), baseline=True)
+    assert increments == Increments({}, 0, (), baseline=True, pods=2)
     increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
-    assert increments == Increments({(1, "other", STABLE): Counts(3, 3)}, 3)
+    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2)
 
 
 def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
@@ -115,15 +126,28 @@ def test_a_generation_that_dropped_out_starts_from_zero_when_it_comes_back() -> 
     memory = started(a=one(10, generation=1))
     _, memory = look(memory, a=one(3, generation=5))
     increments, _ = look(memory, a=one(2, generation=1))
-    assert increments.cells == {(1, "other", STABLE): Counts(2, 2)}
+    assert increments.cells == {(1, "other", STABLE): served(2)}
 
 
 def test_what_each_outcome_is() -> None:
     counted = {"ok": 10, "error": 3, "overload": 4, "refused": 1, "canceled": 2, "refusal": 5, "max_tokens": 1}
     increments, _ = look(started(), a=evidence({(1, CANARY, "chat", "none"): counted}))
-    (counts,) = increments.cells.values()
-    assert counts == Counts(20, ok=10, errors=3, overloads=4, refusals=5, max_tokens=1)
-    assert counts.judged == 13
+    (found,) = increments.cells.values()
+    assert found == Sample(
+        Counts(
+            20,
+            ok=10,
+            errors=3,
+            overloads=4,
+            refusals=5,
+            max_tokens=1,
+            conversations=20,
+            bad_errors=3,
+            bad_refusals=5,
+            bad_max_tokens=1,
+        )
+    )
+    assert found.counts.judged == 13
 
 
 def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
@@ -137,10 +161,85 @@ def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
     increments, _ = look(started(), a=evidence(cells), b=evidence(cells, "b2"))
     assert increments.traffic == 218
     assert increments.cells == {
-        (3, "chat", CANARY): Counts(14, ok=10, errors=4),
-        (3, "chat", STABLE): Counts(2, ok=2),
-        (4, "chat", CANARY): Counts(2, ok=2),
+        (3, "chat", CANARY): Sample(Counts(14, ok=10, errors=4, cache_reads=10, conversations=14, bad_errors=4)),
+        (3, "chat", STABLE): Sample(Counts(2, ok=2, cache_writes=2, conversations=2)),
+        (4, "chat", CANARY): Sample(Counts(2, ok=2, cache_reads=2, conversations=2)),
     }
+
+
+# ------------------------------------------------------------------------------------------------- values
+
+
+def timed(*times: float, cost: float = 0.0, cache: str = "read", revision: str = STABLE, boot: str = "b1") -> Evidence:
+    """A gateway whose requests took so long, all of one cache state."""
+
+    def histogram(numbers: Sequence[float]) -> Histogram:
+        each = values(numbers)
+        buckets = {str(index): count for index, count in each.buckets.items()}
+        return Histogram(each.count, each.sum, each.sum_sq, each.ln_sum, each.ln_sum_sq, buckets)
+
+    asked, cold = len(times), [cost] * (cost > 0.0)
+    counters = Counters(
+        asked,
+        {"ok": asked},
+        ttft=histogram(times),
+        duration=histogram([2 * each for each in times]),
+        cost=histogram([7.0] * asked),
+        normalised_cost=histogram(cold),
+        output_tokens=histogram([5.0] * asked),
+        conversations=asked,
+    )
+    return Evidence(
+        boot, 1, float(asked), [GenerationEvidence(1, [Stratum(revision, "stable", "chat", cache, counters)])]
+    )
+
+
+def test_values_are_what_came_since_by_quantity_and_cache_state() -> None:
+    memory = started(a=timed(0.5))
+    increments, memory = look(memory, a=timed(0.5, 0.25, 2.0), b=timed(4.0, cache="write", boot="b2"))
+    (found,) = increments.cells.values()
+    assert found.quantity("timeToFirstToken", ["read"]).buckets == values([0.25, 2.0]).buckets
+    assert found.quantity("timeToFirstToken", ["read"]).ln_sum == pytest.approx(math.log(0.5))
+    assert found.quantity("timeToFirstToken", ["write"]) == values([4.0])
+    assert found.quantity("timeToFirstToken", ["read", "write", "none"]).count == 3
+    assert found.quantity("duration", ["write"]) == values([8.0])
+    assert found.quantity("outputTokens", ["read"]).sum == 10.0
+    assert look(memory, a=timed(0.5, 0.25, 2.0), b=timed(4.0, cache="write", boot="b2"))[0].cells == {}
+
+
+def test_only_the_quantities_that_are_wanted_are_taken_up() -> None:
+    readings = [PodReading("a", True, timed(0.5))]
+    assert set(advance(started(), readings, ["duration"])[0].cells[1, "chat", STABLE].values) == {("duration", "read")}
+
+
+def test_cost_is_the_normalised_one_where_the_gateway_has_it() -> None:
+    (old,) = look(started(), a=timed(0.5))[0].cells.values()
+    (new,) = look(started(), a=timed(0.5, cost=3.0))[0].cells.values()
+    assert (old.quantity("cost", ["read"]).sum, new.quantity("cost", ["read"]).sum) == (7.0, 3.0)
+
+
+def test_history_is_all_that_is_known_of_a_revision_also_of_departed_pods() -> None:
+    memory = started(a=timed(0.5, 1.0), b=timed(2.0, revision=CANARY, boot="b2"))
+    _, memory = look(memory, b=timed(2.0, revision=CANARY, boot="b2"), c=timed(8.0, cache="none", boot="b3"))
+    assert history(memory, STABLE, "timeToFirstToken").sum == 9.5
+    assert history(memory, CANARY, "timeToFirstToken") == values([2.0])
+    assert history(None, STABLE, "cost") == values([])
+
+
+def test_a_conversation_that_goes_on_failing_elsewhere_is_no_second_one() -> None:
+    """A gateway names only kinds that it has counted, and it counts a conversation once over all strata."""
+    first = Counters(1, {"ok": 1}, {"refusal": 1}, conversations=1, bad_conversations={"refusal": 1})
+    again = Counters(3, {"ok": 3}, {"refusal": 3})
+    strata = [Stratum(CANARY, "canary", "chat", cache, each) for cache, each in (("write", first), ("read", again))]
+    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].cells.values()
+    assert (found.counts.refusals, found.counts.bad_refusals) == (4, 1)
+
+
+def test_a_gateway_that_counts_no_conversations_is_taken_by_requests() -> None:
+    old = Counters(9, {"ok": 6, "error": 3}, {"refusal": 2})
+    strata = [Stratum(CANARY, "canary", "chat", "none", old)]
+    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].cells.values()
+    assert (found.counts.bad_errors, found.counts.bad_refusals) == (3, 2)
 
 
 # ---------------------------------------------------------------------- properties of arbitrary histories
@@ -181,7 +280,7 @@ def total(increments: Iterable[Increments]) -> tuple[int, Counter[tuple[int, str
     traffic = 0
     for each in increments:
         traffic += each.traffic
-        found.update({cell: counts.requests for cell, counts in each.cells.items()})
+        found.update({cell: sample.counts.requests for cell, sample in each.cells.items()})
     return traffic, found
 
 

@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import random
 import time
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, START, analysis, counted, counts, judge, states, tick
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import Judgement
-from claude_operator.core.judge.evidence import Counts, Increments
-from claude_operator.core.judge.sequential import assess, evidence_sentence, new_judgement, reason, unsupported
+from claude_operator.core.judge.evidence import Counts, Increments, Sample
+from claude_operator.core.judge.judging import assess, new_judgement, unsupported
+from claude_operator.core.judge.sentences import evidence_sentence, reason
 
-STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
-START = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
-ANALYSIS = Analysis()
-FEW = settings(max_examples=40)
-
-
-def analysis(*metrics: dict[str, Any], **fields: Any) -> Analysis:
-    return Analysis.model_validate({"metrics": list(metrics) or None, **fields})
-
-
-def counts(ok: int = 0, errors: int = 0, overloads: int = 0, refusals: int = 0) -> Counts:
-    return Counts(ok + errors + overloads, ok, errors, overloads, refusals)
-
-
-def tick(canary: Counts | None = None, stable: Counts | None = None, **more: Any) -> Increments:
-    cells = {(7, "chat", CANARY): canary, (7, "chat", STABLE): stable}
-    seen = {cell: each for cell, each in cells.items() if each is not None}
-    return Increments(seen, **{"traffic": sum(each.requests for each in seen.values()), **more})
-
-
-def judge(*ticks: Increments, plan: Analysis = ANALYSIS, every: float = 5.0) -> Judgement:
-    judgement = new_judgement(plan, START)
-    for number, increments in enumerate(ticks, 1):
-        now = START + dt.timedelta(seconds=every * number)
-        judgement = assess(judgement, plan, increments, stable=STABLE, canary=CANARY, now=now)
-    return judgement
-
-
-def states(judgement: Judgement) -> dict[str, tuple[float, list[int], list[int]]]:
-    return {metric.name: (metric.evidence, metric.canary, metric.stable) for metric in judgement.state}
+FEW = settings(max_examples=25)
+COUNTED = analysis("errors", "refusals")
 
 
 # ------------------------------------------------------------------------------------------- verdicts
@@ -58,23 +29,26 @@ def test_the_start() -> None:
     start = new_judgement(ANALYSIS, START)
     assert (start.verdict, start.evidence, start.threshold, start.leading) == ("Inconclusive", 1.0, 100.0, None)
     assert start.message == "0 canary requests, no evidence of harm (evidence 1, traffic goes back at 100)"
-    assert [metric.name for metric in start.state] == ["errors", "refusals"]
+    assert [metric.name for metric in start.state] == ["errors", "timeToFirstToken", "refusals", "maxTokens", "cost"]
     assert reason(start) == Reason.WATCHING
-    assert assess(None, ANALYSIS, tick(), stable=STABLE, canary=CANARY, now=START).started_at == start.started_at
+    first, compared = assess(None, ANALYSIS, tick(), stable=STABLE, canary=CANARY, now=START)
+    assert (first.started_at, compared) == (start.started_at, ())
 
 
 def test_harm_is_found_and_said() -> None:
     judgement = judge(tick(counts(30, 1), counts(250, 1)), tick(counts(4, 23), counts(257, 4)))
     assert judgement.verdict == "Fail"
     assert judgement.leading == "errors"
-    assert judgement.message == "errors 24 of 58 against 5 of 512, evidence 1.3e+18 ≥ 100"
+    assert judgement.message == (
+        "errors 24 of 58 against 5 of 512 (+40.4 points, 95 % interval +29 to +53), evidence 7.5e+17 ≥ 100"
+    )
     assert judgement.message == evidence_sentence(judgement)
     assert judgement.requests == 58
     assert reason(judgement) == Reason.ERRORS_INCREASED
     assert judgement.first_bad == START.replace(microsecond=123000) + dt.timedelta(seconds=5)
     refused = judge(tick(counts(30, refusals=20), counts(250, refusals=3)))
     assert (refused.verdict, reason(refused)) == ("Fail", Reason.REFUSALS_INCREASED)
-    assert refused.message.startswith("refusals 20 of 30 against 3 of 250, evidence ")
+    assert refused.message.startswith("refusals 20 of 30 against 3 of 250 (+65.5 points, ")
 
 
 def test_a_broken_canary_needs_two_requests_at_one_percent() -> None:
@@ -84,9 +58,10 @@ def test_a_broken_canary_needs_two_requests_at_one_percent() -> None:
 
 def test_fail_is_final() -> None:
     failed = judge(tick(counts(0, 20), counts(100)))
-    later = assess(
+    later, compared = assess(
         failed, ANALYSIS, tick(counts(1000), counts(900, 100)), stable=STABLE, canary=CANARY, now=START.replace(hour=13)
     )
+    assert compared == ()
     assert (later.verdict, later.message, later.evidence) == ("Fail", failed.message, failed.evidence)
     assert later.state == failed.state
     assert later.last_tick == START.replace(hour=13, microsecond=123000)
@@ -98,24 +73,24 @@ def test_watching_says_what_was_seen() -> None:
     assert judgement.message.startswith("58 canary requests, no evidence of harm (evidence 0.")
     some = judge(tick(counts(9, 1), counts(100)))
     assert some.leading == "errors"
-    assert some.message == "errors 1 of 10 against 0 of 100, evidence 4.6 of 100"
+    assert some.message == (
+        "errors 1 of 10 against 0 of 100 (+10 points, 95 % interval +0.99 to +40), evidence 3.2 of 100"
+    )
 
 
 def test_the_evidence_is_the_weighted_mean() -> None:
     judgement = judge(tick(counts(40, 2, refusals=3), counts(400, 9, refusals=8)))
-    errors = sum(
-        math.exp(2 * math.log(g) - 11 * math.log((42 * g + 409) / 451))
-        for g in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
-    )
-    refusals = sum(
-        math.exp(3 * math.log(g) - 11 * math.log((40 * g + 400) / 440))
-        for g in (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
-    )
-    assert states(judgement) == {
-        "errors": (pytest.approx(errors / 10), [42, 2], [409, 9]),
-        "refusals": (pytest.approx(refusals / 10), [40, 3], [400, 8]),
-    }
-    assert judgement.evidence == pytest.approx(5 / 6 * errors / 10 + 1 / 6 * refusals / 10)
+    grid = (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
+    # None falls below 0.006 in the first tick.
+    errors = sum(max(math.exp(2 * math.log(g) - 11 * math.log((42 * g + 409) / 451)), 0.006) for g in grid) / 10
+    refusals = sum(max(math.exp(3 * math.log(g) - 11 * math.log((40 * g + 400) / 440)), 0.006) for g in grid) / 10
+    found = states(judgement)
+    assert found["errors"] == (pytest.approx(errors, rel=1e-5), [42, 2], [409, 9])
+    assert found["refusals"] == (pytest.approx(refusals, rel=1e-5), [40, 3], [400, 8])
+    assert [found[name][0] for name in ("timeToFirstToken", "maxTokens", "cost")] == [1.0, 1.0, 1.0]
+    assert judgement.evidence == pytest.approx(0.5 * errors + 0.1 * refusals + 0.4, rel=1e-5)
+    two = judge(tick(counts(40, 2, refusals=3), counts(400, 9, refusals=8)), plan=COUNTED)
+    assert two.evidence == pytest.approx(5 / 6 * errors + 1 / 6 * refusals, rel=1e-5)
 
 
 def test_a_dry_run_reports_and_does_not_act() -> None:
@@ -190,10 +165,10 @@ def test_overloads_hold_and_are_no_evidence(canary: Counts | None, stable: Count
 def test_strata_are_compared_within_themselves() -> None:
     """Two surfaces of which the worse one has more of the canary: pooled that is harm, within each it is none."""
     cells = {
-        (7, "chat", CANARY): counts(99, 1),
-        (7, "chat", STABLE): counts(990, 10),
-        (7, "batch", CANARY): counts(50, 50),
-        (7, "batch", STABLE): counts(25, 25),
+        (7, "chat", CANARY): Sample(counts(99, 1)),
+        (7, "chat", STABLE): Sample(counts(990, 10)),
+        (7, "batch", CANARY): Sample(counts(50, 50)),
+        (7, "batch", STABLE): Sample(counts(25, 25)),
     }
     apart = judge(Increments(cells, 1250))
     assert apart.evidence <= 1.0
@@ -227,8 +202,7 @@ def test_few_requests_wait_in_the_judgement_until_there_are_enough() -> None:
 
 
 def test_what_waits_is_compared_when_the_next_generation_has_begun() -> None:
-    later = Increments({(8, "chat", CANARY): counts(1), (8, "chat", STABLE): counts(1)}, 2)
-    judgement = judge(tick(counts(0, 2), counts(3)), later)
+    judgement = judge(tick(counts(0, 2), counts(3)), tick(counts(1), counts(1), generation=8))
     assert [one.generation for one in judgement.open] == [8]
     assert states(judgement)["errors"][1:] == ([2, 2], [3, 0])
 
@@ -236,22 +210,22 @@ def test_what_waits_is_compared_when_the_next_generation_has_begun() -> None:
 def test_equal_arms_of_few_requests_are_left_in_peace() -> None:
     rng = random.Random(11)
     failed = 0
-    for _ in range(40):
+    for _ in range(20):
         ticks = []
-        for _ in range(100):
+        for _ in range(60):
             bad = rng.random() < 0.1
             one = counts(0 if bad else 1, int(bad))
             ticks.append(tick(one) if rng.random() < 0.3 else tick(None, one))
-        failed += judge(*ticks).verdict == "Fail"
-    assert failed <= 2
+        failed += judge(*ticks, plan=analysis("errors")).verdict == "Fail"
+    assert failed <= 1
 
 
 def test_generations_without_a_canary_and_other_revisions_say_nothing() -> None:
     cells = {
-        (6, "chat", STABLE): counts(100, 50),
-        (6, "chat", "support-0000000000"): counts(0, 50),
-        (7, "chat", CANARY): counts(9, 1),
-        (7, "chat", STABLE): counts(100),
+        (6, "chat", STABLE): Sample(counts(100, 50)),
+        (6, "chat", "support-0000000000"): Sample(counts(0, 50)),
+        (7, "chat", CANARY): Sample(counts(9, 1)),
+        (7, "chat", STABLE): Sample(counts(100)),
     }
     assert judge(Increments(cells, 310)).state == judge(tick(counts(9, 1), counts(100))).state
 
@@ -264,36 +238,7 @@ def test_a_canary_that_is_alone_in_a_tick_is_counted_and_not_judged() -> None:
 # ---------------------------------------------------------------------------------------- properties
 
 
-@st.composite
-def arm(draw: st.DrawFn, most: int = 10**9) -> Counts:
-    ok, errors, overloads = (draw(st.integers(0, most)) for _ in range(3))
-    return counts(ok, errors, overloads, draw(st.integers(0, ok)))
-
-
-TICKS = st.lists(st.builds(tick, st.none() | arm(60), st.none() | arm(200)), max_size=5)
-
-
-@given(st.lists(st.builds(tick, arm(), arm()), min_size=1, max_size=3))
-@FEW
-def test_every_number_is_finite(ticks: list[Increments]) -> None:
-    judgement = judge(*ticks)
-    assert math.isfinite(judgement.evidence)
-    assert all(math.isfinite(number) for metric in judgement.state for number in [metric.evidence, *metric.logs])
-    assert "nan" not in judgement.message
-    json.dumps(judgement.model_dump(mode="json"), allow_nan=False)
-
-
-@given(TICKS)
-@FEW
-def test_a_restart_changes_nothing(ticks: list[Increments]) -> None:
-    """The judgement goes through JSON after every tick, with whole floats as `1` instead of `1.0` as Go writes them."""
-    stored = new_judgement(ANALYSIS, START)
-    for number, increments in enumerate(ticks, 1):
-        text = json.dumps(stored.model_dump(by_alias=True, mode="json", exclude_none=True)).replace(".0,", ",")
-        read = Judgement.model_validate_json(text)
-        now = START + dt.timedelta(seconds=5 * number)
-        stored = assess(read, ANALYSIS, increments, stable=STABLE, canary=CANARY, now=now)
-    assert stored == judge(*ticks)
+TICKS = st.lists(st.builds(tick, st.none() | counted(60), st.none() | counted(200)), max_size=5)
 
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.integers(0, 500), st.booleans(), st.integers(1, 50)), max_size=8))
@@ -311,7 +256,7 @@ def test_equal_arms_never_fail(ticks: list[tuple[int, int, bool, int]]) -> None:
     assert judgement.evidence <= 1 + 1e-9
 
 
-@given(st.integers(1, 300), st.integers(0, 300), arm(2000))
+@given(st.integers(1, 300), st.integers(0, 300), counted(2000))
 @FEW
 def test_a_worse_canary_is_never_judged_better(requests: int, bad: int, stable: Counts) -> None:
     bad = min(bad, requests - 1)
@@ -351,7 +296,7 @@ def test_rollouts_of_equal_arms_are_left_in_peace() -> None:
 
 def test_a_tick_is_cheap() -> None:
     cells = {
-        (generation, surface, name): counts(90, 3, 1, 2)
+        (generation, surface, name): Sample(counts(90, 3, 1, 2))
         for generation in (6, 7)
         for surface in ("chat", "other")
         for name in (STABLE, CANARY)
@@ -362,40 +307,39 @@ def test_a_tick_is_cheap() -> None:
         began = time.perf_counter()
         assess(before, ANALYSIS, increments, stable=STABLE, canary=CANARY, now=START)
         best = min(best, time.perf_counter() - began)
-    assert best < 300e-6
+    assert best < 1e-3
 
 
-# ------------------------------------------------------------------------------------- what is not built
+# ------------------------------------------------------------------------------------- what cannot be judged
 
 
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        (analysis(judge="Threshold"), "Threshold is not supported yet; write Sequential"),
-        (analysis({"name": "cost"}), "'cost' is not supported yet; write errors or refusals"),
-        (analysis({"name": "errors", "maxIncrease": "10%"}), "maxIncrease of errors"),
-        (analysis({"name": "errors", "prometheus": {"query": "x"}}), "prometheus of errors"),
-        (analysis({"name": "errors"}, {"name": "refusals", "threshold": {"max": 1}}), "threshold of refusals"),
-        (analysis({"name": "errors", "failureLimit": 0}), "failureLimit of errors"),
+        (analysis(judge="Threshold"), "the judge Threshold has nothing to compare: write for example [{name: errors"),
+        (analysis("latency"), "there is no metric 'latency': write one of errors, "),
+        (analysis({"name": "errors", "prometheus": {"query": "x"}}), "give a metric of your own another name"),
+        (analysis("errors", {"name": "refusals", "threshold": {}}), "threshold of refusals has no limit"),
+        (analysis({"name": "errors", "failureLimit": 0}), "failureLimit of errors says nothing without a threshold"),
     ],
 )
-def test_what_does_not_exist_is_named_and_never_ignored(plan: Analysis, words: str) -> None:
+def test_what_cannot_be_judged_is_named_and_never_ignored(plan: Analysis, words: str) -> None:
     sentence = unsupported(plan)
     assert sentence is not None
     assert words in sentence
     judgement = judge(tick(counts(10), counts(100)), plan=plan)
-    assert judgement.verdict == "Error"
+    assert (judgement.verdict, reason(judgement)) == ("Error", Reason.METRIC_ERROR)
     assert judgement.message.startswith(sentence)
 
 
-def test_harm_in_what_exists_is_still_found() -> None:
-    plan = analysis({"name": "errors"}, {"name": "cost"})
+def test_harm_in_what_can_be_judged_is_still_found() -> None:
+    plan = analysis("errors", "latency")
     assert judge(tick(counts(0, 10), counts(100)), plan=plan).verdict == "Fail"
 
 
 @pytest.mark.parametrize(
     "plan",
-    [ANALYSIS, analysis({"name": "errors"}), analysis({"name": "refusals", "mode": "DryRun"}), Analysis(metrics=[])],
+    [ANALYSIS, analysis("errors"), analysis({"name": "refusals", "mode": "DryRun"}), Analysis(metrics=[])],
 )
 def test_what_exists_is_supported(plan: Analysis) -> None:
     assert unsupported(plan) is None

@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Measured
 from claude_operator.core.judge import metrics
+from claude_operator.core.judge.measurements import PLACEHOLDERS
 from claude_operator.core.judge.threshold import (
     Measurement,
     Outcome,
@@ -147,6 +151,7 @@ def test_built_in_metrics_and_those_without_a_threshold_are_not_asked_for() -> N
         ({"interval": "3s"}, 0, "Error", 3, True),
         ({"interval": "1h"}, 90, "Successful", 60, True),  # measured in the future, by a clock that was ahead
         ({"interval": "100ms"}, 5, "Successful", 5.2, False),
+        ({"interval": "0s"}, 5, "Successful", 6, True),
     ],
 )
 def test_a_measurement_is_due_on_a_grid_from_the_start(
@@ -426,7 +431,7 @@ def test_the_built_in_metrics_are_the_judges() -> None:
         complaints(threshold={"min": -1, "max": 1e9}),
         {"name": "errors"},
         {"name": "errors", "weight": 3, "maxIncrease": "5%"},
-        {"name": "errors", "threshold": {"max": 1}, "maxIncrease": "5%"},
+        {"name": "errors", "threshold": {"max": 1}},
         {"name": "cost", "threshold": {"max": 0.5}},
         {"name": "outputTokens", "threshold": {"min": 10}},
     ],
@@ -458,7 +463,7 @@ def test_what_can_be_measured_is_no_problem(metric: dict[str, Any]) -> None:
         (complaints(window="10ms"), "window of complaints: 10ms is too short"),
         (complaints(window="99999h"), "more than a year: write 8760h or less"),
         (complaints(initialDelay="99999h"), "initialDelay of complaints: 99999h is more than a year"),
-        (complaints(weight=2), "weight of complaints compares the arms"),
+        (complaints(weight=2), "weight of complaints compares the arms, and a threshold does not: remove it"),
         (complaints(maxIncrease="5%"), "maxIncrease of complaints compares the arms"),
         (
             complaints(prometheus={"query": "a{h='{{args.hash}}'}"}),
@@ -482,6 +487,16 @@ def test_what_cannot_be_measured_is_told_with_what_to_write(metric: dict[str, An
     assert found is not None
     assert said in found
     assert unsupported(analysis({"name": "cost"}, metric)) == f"analysis.metrics: {found}"
+
+
+def test_the_example_of_the_page_can_be_measured() -> None:
+    page = (Path(__file__).parents[3] / "docs/metrics-of-your-own.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    found = Analysis.model_validate(yaml.safe_load(example)["strategy"]["canary"]["analysis"])
+    assert unsupported(found) is None
+    assert len(asked(found, 600)) == 1
+    assert {f"`{name}`" for name in (*SHARES, *QUANTITIES)} <= set(re.findall(r"`\w+`", page))
+    assert {f"{{{{{name}}}}}" for name in PLACEHOLDERS} <= set(re.findall(r"\{\{\w+\}\}", page))
 
 
 @pytest.mark.parametrize(

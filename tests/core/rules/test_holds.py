@@ -42,7 +42,7 @@ def reason(draft: Draft) -> Reason | None:
         ),
         (trial(1, judgement=judgement(evidence=10.5)), Reason.WAITING_FOR_EVIDENCE, "evidence of harm to become clear"),
         (trial(1, judgement=judgement(promotions=[UNSHOWN])), Reason.WAITING_FOR_EVIDENCE, "5 points more errors"),
-        (trial(1, 301, judgement=judgement(promotions=[UNSHOWN])), Reason.INCONCLUSIVE, "inconclusive after 5m"),
+        (trial(1, 301, judgement=judgement(promotions=[UNSHOWN])), Reason.INCONCLUSIVE, "inconclusive after 5 min"),
         (trial(1, judgement=judgement(promotions=[SHOWN])), Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
         (trial(3, age=1e6), Reason.PAUSED, "waits for a person: kubectl -n demo annotate --overwrite cld support"),
         (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/3"),
@@ -91,7 +91,7 @@ def test_past_its_longest_time_a_bake_holds_and_says_so_once() -> None:
     held = move(drafted(trial(1, age=301, requests=3)))
     assert told(held) == [Reason.STEP_HELD]
     assert held.events[0].type == "Warning"
-    assert "past maxDuration 5m: step 1 at 10 % has seen 3 of 100 requests" in held.events[0].note
+    assert "past maxDuration 5 min: step 1 at 10 % has seen 3 of 100 requests" in held.events[0].note
     assert held.status.step == trial(1, age=301, requests=3).step
     again = move(drafted(held.status))
     assert told(again) == []

@@ -70,7 +70,7 @@ def tick(
 def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:
     """The weighted mean of the metrics' evidence: an e-process again, however they depend on each other."""
     weighted = [watch.weight * state.evidence for state, watch in zip(states, watches, strict=True) if watch.weight]
-    return min(sum(weighted), eprocess.CAP) if weighted else 1.0
+    return min(math.fsum(weighted), eprocess.CAP) if weighted else 1.0
 
 
 def leading(states: Sequence[MetricState], watches: Sequence[Watched]) -> str | None:

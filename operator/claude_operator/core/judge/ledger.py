@@ -174,7 +174,7 @@ def _reached(t: float, recorded: float | None) -> bool:
 def _head(facts: Facts, began: dt.datetime | None) -> dict[str, Any]:
     compared = facts.analysis.metrics
     if compared is not None:  # queries may be long, and a replay has no use for them
-        compared = [metric for metric in compared if metric.threshold is None and metric.name in METRICS]
+        compared = [metric for metric in compared if metric.name in METRICS]
     analysis = facts.analysis.model_copy(update={"metrics": compared})
     return {
         "ledger": 1,

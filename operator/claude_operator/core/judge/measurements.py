@@ -21,7 +21,7 @@ __all__ = ["PLACEHOLDERS", "Measurement", "Query", "due", "is_due", "of_threshol
 PLACEHOLDERS = ("revision", "stable", "deployment", "namespace", "window")
 _INTERVAL = "1m"
 _WINDOW = "5m"
-_RETRY = 10.0  # seconds at most until one that brought no value is repeated, as in Argo Rollouts
+_RETRY = 10.0  # seconds until one that brought no value is repeated, as in Argo Rollouts, or the next is due
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
@@ -93,7 +93,7 @@ def is_due(metric: Metric, measured: Measured | None, *, now: dt.datetime, start
     if measured is None or last is None:
         return True
     interval = max(seconds(metric.interval or _INTERVAL), 1.0)
-    if measured.phase in ("Error", "Inconclusive") and (at - last).total_seconds() >= min(interval, _RETRY):
+    if measured.phase in ("Error", "Inconclusive") and (at - last).total_seconds() >= _RETRY:
         return True
     return math.floor(elapsed / interval) > math.floor(((last - begun).total_seconds() - first) / interval)
 

@@ -82,7 +82,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.bad_max_tokens,
     ),
     # Priced at stable's cache hit ratio, so cache states are no strata of it.
-    "cost": Quantity(0.1, Reason.COST_INCREASED, "cost", "$", by_cache=False, raw=True),
+    "cost": Quantity(0.1, Reason.COST_INCREASED, "cost", "$", by_cache=False, raw=True, max_increase="25%"),
     "contextWindow": Binary(
         0.1,
         Reason.CONTEXT_WINDOW_INCREASED,
@@ -115,11 +115,14 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.grades,
         lambda counts: counts.bad_grades,
     ),
-    "duration": Quantity(0.1, Reason.DURATION_INCREASED, "duration", "s", by_cache=True),
-    "outputTokens": Quantity(0.1, Reason.OUTPUT_TOKENS_INCREASED, "output tokens", "tokens", by_cache=False),
+    "duration": Quantity(0.1, Reason.DURATION_INCREASED, "duration", "s", by_cache=True, max_increase="25%"),
+    "outputTokens": Quantity(
+        0.1, Reason.OUTPUT_TOKENS_INCREASED, "output tokens", "tokens", by_cache=False, max_increase="25%"
+    ),
 }
 
 DEFAULT = ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost")
+_DEFAULT = tuple(Metric(name=name) for name in DEFAULT)
 
 
 class Watched(NamedTuple):
@@ -133,15 +136,15 @@ class Watched(NamedTuple):
 
 
 def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]:
-    """The metrics that are compared between the arms: all without a threshold, the default where none are declared.
+    """The metrics that are compared between the arms: the built-in ones, the default where none are declared.
 
     `price_ratio`: how many times as dear the canary's model is by the price lists; that is no harm, it was chosen.
     """
     if analysis.judge == "Threshold":
         return ()
-    found = [metric for metric in declared(analysis) if metric.threshold is None and metric.name in METRICS]
+    found = [metric for metric in declared(analysis) if metric.name in METRICS]
     weights = {metric.name: metric.weight or METRICS[metric.name].weight for metric in found}
-    enforced = sum(weights[metric.name] for metric in found if metric.mode != "DryRun")
+    enforced = math.fsum(weights[metric.name] for metric in found if metric.mode != "DryRun")
     return tuple(
         Watched(
             metric.name,
@@ -156,7 +159,7 @@ def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]
 
 def declared(analysis: Analysis) -> tuple[Metric, ...]:
     """The metrics of the plan."""
-    return tuple(Metric(name=name) for name in DEFAULT) if analysis.metrics is None else tuple(analysis.metrics)
+    return _DEFAULT if analysis.metrics is None else tuple(analysis.metrics)
 
 
 def quantities(analysis: Analysis) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ _WEIGHTS = 100  # height of the upper panel
 _GAP = 26
 _ROW, _COLUMN = 17, 146  # of the legend
 _FLOOR, _CEILING = 1e-3, 1e12  # what is beyond lies on the border: far from every decision
-_CHARACTER = 6.6  # width of a letter of 12 px, about
+_LONGEST = 90  # characters of a title
+_CHARACTER = 7  # width of a letter of 12 px, about
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _STYLE = """
 svg{color:#24292f;background:#fff;font:12px system-ui,sans-serif}
@@ -37,32 +38,30 @@ _COLOURS = 6
 _DASHES = ("", "1 3", "8 3 2 3")  # where colours come round again
 
 
-def plot(points: Sequence[Point], *, threshold: float = 100.0, title: str = "") -> str:
+def plot(points: Sequence[Point], *, threshold: float = 100.0, leading: str | None = None, title: str = "") -> str:
     """An SVG of 900 × 520: above the canary's weight, below each metric's evidence on a logarithmic axis.
 
-    `threshold`: evidence at which traffic goes back. The metric that leads in the end has the thickest line. A verdict
-    `Fail` is marked as the rollback, a weight of 100 % as the promotion. Raises `ValueError` where there is no point.
+    `threshold`: total evidence at which traffic goes back. `leading`: the metric that decides, drawn thickest. A
+    verdict `Fail` is marked as the rollback, a weight of 100 % as the promotion. Raises `ValueError` without a point.
     """
     if not points:
         raise ValueError("there is no tick to draw: write a ledger or a file of ticks with at least one")
-    return "".join(_Picture(points, threshold, title).parts())
+    return "".join(_Picture(points, threshold, leading, title).parts())
 
 
 class _Picture:
-    def __init__(self, points: Sequence[Point], threshold: float, title: str) -> None:
-        self.points, self.threshold, self.title = points, threshold, title
+    def __init__(self, points: Sequence[Point], threshold: float, leading: str | None, title: str) -> None:
+        self.points, self.threshold, self.leading = points, threshold, leading
+        self.title = title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1]}…"
         self.start, self.end = points[0].t, points[-1].t
         if self.end <= self.start:
             self.end = self.start + 1.0
         names = dict.fromkeys(name for point in points for name in point.evidence)
         self.names = list(names)
-        last = points[-1].evidence
-        worst = max(last, key=last.__getitem__, default=None)
-        self.leading = worst if worst is not None and last[worst] > 1.0 else None
         # The legend takes what it needs, the lower panel the rest.
         rows = math.ceil((len(self.names) + 1) / ((_RIGHT - _LEFT) // _COLUMN))
         self.upper = (_TOP, _TOP + _WEIGHTS)
-        self.lower = (_TOP + _WEIGHTS + _GAP, _HEIGHT - 48 - rows * _ROW)
+        self.lower = (_TOP + _WEIGHTS + _GAP, _HEIGHT - 50 - rows * _ROW)
         self.decades = self._decades()
         self.failed = next((point for point in points if point.verdict == "Fail"), None)
         # Once traffic has gone back, the canary has none.
@@ -105,8 +104,8 @@ class _Picture:
             x = self.x(value * size)
             for top, end in (self.upper, self.lower):
                 yield _line(x, top, x, end, "grid")
-            yield _text(x, bottom + 15, f"{value:g}", anchor="middle", kind="soft")
-        yield _text((_LEFT + _RIGHT) / 2, bottom + 31, f"time since the judge began ({unit})", anchor="middle")
+            yield _text(x, bottom + 17, f"{value:g}", anchor="middle", kind="soft")
+        yield _text((_LEFT + _RIGHT) / 2, bottom + 33, f"time since the judge began ({unit})", anchor="middle")
         for top, end in (self.upper, self.lower):
             yield f'<path class="axis" d="M{_LEFT},{top}V{end}H{_RIGHT}"/>\n'
 
@@ -128,11 +127,12 @@ class _Picture:
         yield f'<path class="weight" d="M{_LEFT},{bottom}{"".join(steps)}H{_RIGHT}V{bottom}Z"/>\n'
         free, before = -math.inf, None
         for point in self.points:
-            label, x = f"{point.percent:g} %", self.x(point.t)
+            label = f"{point.percent:g} %"
+            wide = len(label) * _CHARACTER
+            x = min(self.x(point.t) + 3, _RIGHT - wide)
             if point.percent != before and not self._gone(point) and x >= free:
-                x = min(x, _RIGHT - len(label) * _CHARACTER)
-                yield _text(x + 3, max(y(point.percent) - 4, top + 12), label)
-                free = x + len(label) * _CHARACTER + 8
+                yield _text(x, max(y(point.percent) - 4, top + 12), label)
+                free = x + wide + 5
             before = point.percent
 
     def _gone(self, point: Point) -> bool:
@@ -149,7 +149,8 @@ class _Picture:
         yield _upright(16, (self.lower[0] + self.lower[1]) / 2, "evidence of harm")
         y = self.y(self.threshold)
         yield _line(_LEFT, y, _RIGHT, y, "limit")
-        yield _text(_RIGHT + 6, y + 4, f"≥ {self.threshold:.4g}: back", kind="limit-text")
+        yield _text(_RIGHT + 6, y - 2, "goes back", kind="limit-text")
+        yield _text(_RIGHT + 6, y + 12, f"at {self.threshold:.4g}", kind="limit-text")
         for index, name in sorted(enumerate(self.names), key=lambda item: item[1] == self.leading):
             where = [(point.t, point.evidence[name]) for point in self.points if name in point.evidence]
             yield self._curve(where, self._kind(index, name), _DASHES[index // _COLOURS % len(_DASHES)])
@@ -187,7 +188,7 @@ class _Picture:
         columns = (_RIGHT - _LEFT) // _COLUMN
         for index, (name, kind, dashes) in enumerate(entries):
             x = _LEFT + index % columns * _COLUMN
-            y = self.lower[1] + 48 + index // columns * _ROW
+            y = self.lower[1] + 51 + index // columns * _ROW
             yield f'<path class="key {kind}"{_dashed(dashes)} d="M{x},{y}h22"/>\n'
             yield _text(x + 28, y + 4, escape(name))
 

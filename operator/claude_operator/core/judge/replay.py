@@ -164,10 +164,11 @@ class _Recorded(_Run):
                 )
         elif self.settings and header.ticks == self.ticks:
             self.states = _informed(self.states, header.state)
-        elif not self.failed:
-            if header.ticks != self.ticks:
+        elif not (self.settings and self.failed):
+            if header.ticks > self.ticks:
                 self.say(f"ticks {self.ticks + 1} to {header.ticks} are missing; goes on with what was judged of them")
-            self.ticks, self.states = header.ticks, list(header.state)
+            # A rollout that went on had not failed: the tick before was lost with the operator that judged it.
+            self.failed, self.ticks, self.states = False, header.ticks, list(header.state)
         self.follow(changed(header.analysis, self.settings), header.price_ratio)
 
     def known(self, compared: Iterable[engine.Comparison]) -> Mapping[str, Values]:

@@ -187,4 +187,4 @@ def values_since(now: Histogram, before: Histogram) -> Values:
 def _grown(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     """By how much each number is larger; those that are not are left out."""
     earlier = before.get
-    return {key: number - earlier(key, 0) for key, number in now.items() if number > earlier(key, 0)}
+    return {key: new for key, number in now.items() if (new := number - earlier(key, 0)) > 0}

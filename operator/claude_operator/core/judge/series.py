@@ -29,7 +29,7 @@ def watches(analysis: Analysis) -> tuple[Metric, ...]:
     """The metrics that are compared as series, none under another judge."""
     if analysis.judge != "MannWhitney":
         return ()
-    return tuple(metric for metric in declared(analysis) if metric.threshold is None and metric.name in METRICS)
+    return tuple(metric for metric in declared(analysis) if metric.name in METRICS)
 
 
 def advanced(

@@ -57,11 +57,9 @@ def _problems(metric: Metric, judge: str) -> Iterator[str]:
     if metric.threshold is None:
         yield from _without_threshold(metric, judge)
         return
-    if metric.prometheus is not None or judge == "Threshold":
-        for field, written in _OF_COMPARISON.items():
-            if getattr(metric, field) is not None:
-                why = "compares the arms, and a threshold does not"
-                yield f"{written} of {name} {why}: remove it, or use the judge Sequential on a built-in metric"
+    for field, written in _OF_COMPARISON.items():
+        if getattr(metric, field) is not None and (not built_in or judge == "Threshold"):
+            yield f"{written} of {name} compares the arms, and a threshold does not: remove it"
     yield from _limits(name, metric.threshold)
     yield from _times(metric)
     if metric.prometheus is not None:

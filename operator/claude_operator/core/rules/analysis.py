@@ -14,7 +14,7 @@ from claude_operator.core.judge import judging, offset, promotion, sentences
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.judge.sequential import Bake, Context
 from claude_operator.core.observe import Observation
-from claude_operator.core.rules.holds import overdue
+from claude_operator.core.rules.holds import longest, overdue
 from claude_operator.core.weights import basis_points, canary_weight
 from claude_operator.core.words import duration, percent
 
@@ -87,7 +87,7 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
     if missing is None:
         return draft
     message = (
-        f"Rolled back {rollout.revision} at {percent(present.weight)}: after {step.bake.max_duration} it {missing}"
+        f"Rolled back {rollout.revision} at {percent(present.weight)}: after {duration(longest(step.bake))} it {missing}"
     )
     return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
 

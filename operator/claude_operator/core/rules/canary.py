@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.api.status import Replaced, Rollout, StepStatus
 from claude_operator.core.draft import Draft, active
+from claude_operator.core.rules import soak
 from claude_operator.core.rules.holds import SOON, frozen, gateways, hold_step
 from claude_operator.core.rules.intent import PROMOTE, ask, mark
 from claude_operator.core.words import count, duration, percent
@@ -40,8 +41,12 @@ def promote(draft: Draft) -> Draft:
     began = rollout.started_at
     after = f" after {duration((draft.obs.now - began).total_seconds())}" if began else ""
     seen = draft.status.judgement.requests if draft.status.judgement else 0
-    message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged"
-    done = draft.set(stable_revision=rollout.revision).end("Promoted", Reason.PROMOTED, message)
+    previous = draft.status.stable_revision
+    replaced = Replaced(revision=previous, at=draft.obs.now) if previous else None
+    draft, further = soak.begun(draft, rollout, previous)
+    message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
+    served = draft.set(stable_revision=rollout.revision, replaced=replaced)
+    done = served.end("Promoted", Reason.PROMOTED, message)
     return done.tell(Reason.PROMOTED, message).stop()
 
 

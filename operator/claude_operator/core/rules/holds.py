@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Step
+from claude_operator.api.deployment import Bake, Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, Hold
 from claude_operator.core.judge import judging, sentences
@@ -15,8 +15,9 @@ from claude_operator.core.rules.intent import PROMOTE, mark
 from claude_operator.core.weights import canary_weight, desired_config
 from claude_operator.core.words import count, duration, percent
 
-__all__ = ["SOON", "frozen", "gateways", "hold_step", "overdue"]
+__all__ = ["SOON", "frozen", "gateways", "hold_step", "longest", "overdue"]
 
+_LONGEST = 1800.0
 SOON = 0.3  # seconds between two looks while gateways take over a config
 
 
@@ -162,7 +163,7 @@ def _proof(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return Hold(Reason.WAITING_FOR_EVIDENCE, missing)
     if step.bake.on_inconclusive == "Promote":
         return None
-    return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {step.bake.max_duration}: {missing}")
+    return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {duration(longest(step.bake))}: {missing}")
 
 
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
@@ -181,9 +182,12 @@ _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
 
 def overdue(step: Step, present: StepStatus, now: dt.datetime) -> bool:
     """Whether a bake is past its longest time."""
-    if step.bake is None or step.bake.max_duration is None:
-        return False
-    return (now - present.started_at).total_seconds() >= seconds(step.bake.max_duration)
+    return step.bake is not None and (now - present.started_at).total_seconds() >= longest(step.bake)
+
+
+def longest(bake: Bake) -> float:
+    """Seconds that a bake may take before it is inconclusive."""
+    return seconds(bake.max_duration) if bake.max_duration else max(_LONGEST, 2.0 * seconds(bake.min_duration))
 
 
 def _end(step: Step, present: StepStatus) -> dt.datetime:
@@ -202,13 +206,13 @@ def _wake(draft: Draft, step: Step, present: StepStatus) -> Draft:
 
 def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) -> Draft:
     """Say once that a bake is past its longest time; it goes on holding."""
-    if step.bake is None or step.bake.max_duration is None or draft.hold is None:
+    if step.bake is None or draft.hold is None:
         return draft
-    left = seconds(step.bake.max_duration) - (draft.obs.now - present.started_at).total_seconds()
+    left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()
     told = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
     if left > 0:
         return draft.within(left)
     if told in draft.status.handled:
         return draft
-    note = f"past maxDuration {step.bake.max_duration}: {draft.hold.message}"
+    note = f"past maxDuration {duration(longest(step.bake))}: {draft.hold.message}"
     return draft.handle(told).tell(Reason.STEP_HELD, note, warning=True)

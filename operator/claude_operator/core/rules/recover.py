@@ -6,6 +6,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import Settled
 from claude_operator.api.status import Outcome, Rollout, RolloutRecord
 from claude_operator.core.draft import Draft, active
+from claude_operator.core.rules import soak
 
 __all__ = ["recover"]
 
@@ -21,11 +22,22 @@ def recover(draft: Draft) -> Draft:
         draft = draft.set(stable_revision=stable.revision)
     if settled is not None and draft.status.rollout is None and not draft.status.rollouts:
         draft = _status_was_lost(draft, settled)
+    if settled is not None and settled.outcome != "Promoted":
+        draft = _soak_ended(draft, settled)
     rollout = active(draft.status)
     if settled is None or rollout is None or (settled.revision, settled.attempt) != (rollout.revision, rollout.attempt):
         return draft
     ended = draft.end(_outcome(settled), settled.reason, settled.message)
     return ended.tell(Reason(settled.outcome), settled.message, warning=settled.outcome != "Promoted")
+
+
+def _soak_ended(draft: Draft, settled: Settled) -> Draft:
+    """A revision that status has as promoted was taken back after that."""
+    soaking, rollout = soak.soaking(draft.status), draft.status.rollout
+    if soaking is None or rollout is None or (settled.revision, settled.attempt) != (rollout.revision, rollout.attempt):
+        return draft
+    back = soak.taken_back(draft, soaking, _outcome(settled), settled.reason, settled.message)
+    return back.tell(Reason(settled.outcome), settled.message, warning=True)
 
 
 def _status_was_lost(draft: Draft, settled: Settled) -> Draft:

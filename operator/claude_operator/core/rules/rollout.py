@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
+from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Step
-from claude_operator.api.status import Plan, Rollout
+from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.draft import Draft, active, attempts_of
 from claude_operator.core.names import eval_run_name
+from claude_operator.core.rules import soak
 from claude_operator.core.rules.intent import retry_asked
+from claude_operator.core.words import duration
 
-__all__ = ["begin", "note_plan", "supersede"]
+__all__ = ["begin", "note_plan", "plan_of", "supersede", "window_left"]
 
 
 def supersede(draft: Draft) -> Draft:
@@ -50,7 +53,23 @@ def begin(draft: Draft) -> Draft:
             message=message,
         )
         return draft.set(rollout=known, judgement=None)
-    return _start(draft, wanted, spec)
+    replaced, left = draft.status.replaced, window_left(draft)
+    if replaced is None or left is None or replaced.revision != wanted or wanted not in draft.obs.revisions:
+        return _start(draft, wanted, spec)
+    if spec.paused:
+        note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"
+        return draft.waits(Reason.PAUSED, note).within(left)
+    return _return(draft, wanted, spec, replaced)
+
+
+def window_left(draft: Draft) -> float | None:
+    """Seconds in which the revision that served before still returns at once, None where it does not."""
+    replaced, spec = draft.status.replaced, draft.obs.spec
+    window = spec.strategy.canary.rollback_window if spec else None
+    if replaced is None or window is None:
+        return None
+    left = seconds(window.duration) - (draft.obs.now - replaced.at).total_seconds()
+    return left if left > 0 else None
 
 
 def note_plan(draft: Draft) -> Draft:
@@ -70,12 +89,12 @@ def note_plan(draft: Draft) -> Draft:
 
 
 def plan_of(spec: DeploymentSpec) -> Plan:
-    """Steps and analysis to be fixed; a last setWeight: 100 is implied, so it is left out."""
+    """Steps, analysis and soak to be fixed; a last setWeight: 100 is implied, so it is left out."""
     canary = spec.strategy.canary
     steps: list[Step] = list(canary.steps)
     if steps and steps[-1].set_weight == 100:
         steps.pop()
-    return Plan(steps=steps, analysis=canary.analysis)
+    return Plan(steps=steps, analysis=canary.analysis, soak=canary.soak)
 
 
 def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
@@ -87,12 +106,44 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
         started_at=draft.obs.now,
         eval_run=_eval_run(draft, wanted),
     )
+    draft, ends = soak.superseded(draft)
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
-    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}").within(0.0)
+    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}{ends}").within(0.0)
+
+
+def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
+    """What served a while ago is no trial: it has passed its gate and its steps, so it has all traffic in this pass."""
+    now, stable = draft.obs.now, draft.status.stable_revision
+    rollout = Rollout(
+        revision=wanted,
+        attempt=attempts_of(draft.status, wanted) + 1,
+        plan=Plan(steps=[], analysis=spec.strategy.canary.analysis),
+        started_at=now,
+        eval_run=_known_run(draft, wanted),
+    )
+    draft, ends = soak.superseded(draft)
+    since = duration((now - replaced.at).total_seconds())
+    message = f"Returned to {wanted}, which served until {since} ago: 100 % at once{ends}"
+    served = draft.set(
+        rollout=rollout,
+        judgement=None,
+        step=None,
+        canary_revision=None,
+        stable_revision=wanted,
+        replaced=Replaced(revision=stable, at=now) if stable else None,
+    )
+    return served.end("Promoted", Reason.PROMOTED, message).tell(Reason.PROMOTED, message).stop()
 
 
 def _eval_run(draft: Draft, wanted: str) -> str | None:
     """The run that is its gate, None where no evals are declared."""
     chosen, spec = draft.obs.eval_set, draft.obs.spec
     return eval_run_name(wanted, chosen.hash) if chosen and spec and spec.evals else None
+
+
+def _known_run(draft: Draft, wanted: str) -> str | None:
+    """The run that was its gate: of the set as it is now, or else the one that it passed."""
+    runs, now = draft.obs.eval_runs, _eval_run(draft, wanted)
+    passed = (name for name, run in runs.items() if name.rpartition("-")[0] == wanted and run.phase == "Passed")
+    return now if now in runs else next(passed, None)

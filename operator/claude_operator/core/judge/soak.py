@@ -1,0 +1,248 @@
+"""After promotion: is the revision that serves all requests worse than what the one before it was like?
+
+There is no other arm any more, so each metric is tested against history: what stable was like while the rollout
+compared it. Other hours have other traffic, so only an increase beyond a margin is harm. A share of bad requests is
+held against p = U (1 + margin), U being the upper end of the 95 % interval of its history: x bad of n requests multiply
+the likelihood ratio of odds g times as high by g^x / (1 + (g - 1) p)^n, whose expectation is at most 1 wherever the
+share is at most p. The mean ln of a quantity is held against m, the upper end of its history plus ln(1 + margin): with
+s, the standard deviation of ln, exp(l (sum - n m) / s - n l^2 / 2) for a few l below 1, where the normal law is a bound
+for the skewed ones too. Means over alternatives and over metrics by their weights are e-processes again, so by Ville's
+inequality the evidence ever reaches 1 / falseRollbackRate with that probability at most, however often it is looked at.
+
+Overloads are neither good nor bad, and a tick with many of them says nothing at all: timeouts come along with them.
+That is all that tells an incident of the provider from a fault of the revision, where nothing else is being served.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Sequence
+
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import Judgement, MetricState, SoakStatus
+from claude_operator.core.judge import continuous, engine, eprocess, judging, sentences
+from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched, events, watched
+from claude_operator.core.judge.sample import Sample, Values
+from claude_operator.core.words import count
+
+__all__ = ["assess", "history", "limits", "new_judgement"]
+
+_Z = 1.96  # of the history's 95 % interval
+_SCALES = (0.1, 0.2, 0.4)  # of a quantity's alternatives: l above
+_FEWEST = 30  # degrees of freedom that a variance needs
+_LEAST_VARIANCE = 1e-4  # of ln
+_MOMENTS = len(continuous.MOMENTS)
+_OVERLOADED = 0.1  # share of overloads from which on a tick says nothing of the revision
+
+
+def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState]:
+    """What stable was like in a rollout, one entry a metric of which enough is known; empty where nothing was compared.
+
+    Counts of requests and bad events as `stable`, `moments` of a quantity. Budgets belong to surfaces and are left out.
+    """
+    known = {state.name: state for state in (judgement.state if judgement else ())}
+    found = [
+        MetricState(name=state.name, evidence=1.0, canary=[0, 0], stable=state.stable, moments=state.moments)
+        for watch in watched(analysis)
+        if (state := known.get(watch.name)) is not None and _usable(watch, state)
+    ]
+    return found if any(watch.weight for watch in _watches(found, analysis, 0.0, 1.0)) else []
+
+
+def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
+    """The start of a soak: evidence 1, nothing seen. The first look is due after `analysis.interval`."""
+    now, threshold = _stored(now), 1.0 / analysis.false_rollback_rate
+    start = Judgement(verdict="Inconclusive", threshold=threshold, started_at=now, last_tick=now)
+    return start.model_copy(update={"message": _message(start, (), "")})
+
+
+def assess(
+    soak: SoakStatus, analysis: Analysis, increments: Increments, *, now: dt.datetime, price_ratio: float = 1.0
+) -> Judgement:
+    """The judgement after one more tick. `Fail` is final.
+
+    `price_ratio`: how many times as dear as the former one the revision's model is by the price lists.
+    """
+    now = _stored(now)
+    before = soak.judgement or new_judgement(analysis, now)
+    new = _sample(increments, soak.revision)
+    seen = {
+        "last_tick": now,
+        "last_traffic": now if new.counts.requests else before.last_traffic,
+        "unreachable": list(increments.unreachable),
+        "overloaded": _overloaded(new),
+    }
+    if before.verdict == "Fail" or seen["overloaded"] or not new:
+        return before.model_copy(update=seen)
+    watches = _watches(soak.history, analysis, soak.max_increase, price_ratio)
+    known = {state.name: state for state in soak.history}
+    states = {state.name: state for state in before.state}
+    number = before.ticks + 1
+    after = [_advanced(states.get(watch.name), watch, known[watch.name], new, number) for watch in watches]
+    judged = before.model_copy(
+        update={
+            **seen,
+            "state": after,
+            "ticks": number,
+            "requests": before.requests + new.counts.judged,
+            "evidence": engine.combined(after, watches),
+            "threshold": 1.0 / analysis.false_rollback_rate,
+            "leading": engine.leading(after, watches),
+        }
+    )
+    if judged.evidence >= judged.threshold and judged.leading is not None:
+        judged.verdict, judged.reason = "Fail", METRICS[judged.leading].reason
+    judged.message = _message(judged, soak.history, soak.previous)
+    return judged
+
+
+def limits(requests: int, bad: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; from 0 to 1 without requests."""
+    if requests <= 0:
+        return 0.0, 1.0
+    share, z2 = min(bad / requests, 1.0), _Z * _Z
+    middle = (share + z2 / (2 * requests)) / (1 + z2 / requests)
+    half = _Z / (1 + z2 / requests) * math.sqrt(share * (1 - share) / requests + z2 / (4 * requests * requests))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+# ------------------------------------------------------------------------------------------------------- metrics
+
+
+def _usable(watch: Watched, state: MetricState) -> bool:
+    """Whether there is something to hold the revision against; it may have been stored by another version."""
+    if watch.name == "latencyBudget" or len(state.stable) != 2:
+        return False
+    if isinstance(watch.kind, Binary):
+        return state.stable[0] > 0
+    return len(state.moments) == _MOMENTS and state.moments[0] >= _FEWEST and state.moments[2] >= _FEWEST
+
+
+def _watches(
+    known: Sequence[MetricState], analysis: Analysis, max_increase: float, price_ratio: float
+) -> list[Watched]:
+    """The metrics that have a history, with weight and margin: what the rollout tolerated is tolerated still."""
+    entries = {state.name: state for state in known}
+    found = [watch for watch in watched(analysis) if (at := entries.get(watch.name)) and _usable(watch, at)]
+    total = sum(watch.weight for watch in found) or 1.0
+    drift, dearer = math.log1p(max(max_increase, 0.0)), math.log(max(price_ratio, 1.0))
+    return [
+        watch._replace(
+            weight=watch.weight / total, margin=max(watch.margin, drift) + (dearer if watch.name == "cost" else 0.0)
+        )
+        for watch in found
+    ]
+
+
+def _advanced(state: MetricState | None, watch: Watched, known: MetricState, new: Sample, number: int) -> MetricState:
+    """A metric's state after a tick: `canary` and `moments` are the revision's own, `stable` is the history's."""
+    if state is None or len(state.canary) != 2:
+        state = MetricState(name=watch.name, evidence=1.0, canary=[0, 0], stable=known.stable)
+    if isinstance(watch.kind, Binary):
+        return _binary(state, watch, watch.kind, known, new, number)
+    return _quantity(state, watch, known, new.quantity(watch.name, CACHES), number)
+
+
+def _binary(
+    state: MetricState, watch: Watched, kind: Binary, known: MetricState, new: Sample, number: int
+) -> MetricState:
+    """What should neither rise nor fall is held against both ends of its history."""
+    requests, bad = events(watch, new.counts)
+    if not requests and not bad:
+        return state
+    low, high = limits(known.stable[0], known.stable[1])
+    ratio = math.exp(watch.margin)
+    most, least = min(high * ratio, 1.0), low / ratio
+    logs = [
+        log + bad * ln_odds - requests * math.log1p((odds - 1.0) * (most if odds > 1.0 else least))
+        for log, (ln_odds, odds) in zip(
+            eprocess.carried(state.logs, kind.grid.size, state.evidence), kind.grid.alternatives, strict=True
+        )
+    ]
+    logs = continuous.stored(eprocess.floored(logs, number))
+    both = [state.canary[0] + requests, state.canary[1] + bad]
+    evidence = eprocess.value(logs)
+    late = _late(state, evidence, requests, bad)
+    return state.model_copy(update={"logs": logs, "canary": both, "evidence": evidence, "score": late})
+
+
+def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Values, number: int) -> MetricState:
+    """The variance is the history's or the revision's own up to this tick, the larger one: traffic may be mixed."""
+    if not new.count:
+        return state
+    own = state.moments if len(state.moments) == _MOMENTS else list(continuous.MOMENTS)
+    past = _variance(known.moments)
+    spread = math.sqrt(max(past, _variance(own), _LEAST_VARIANCE))
+    most = known.moments[1] + _Z * math.sqrt(past / known.moments[0]) + watch.margin
+    excess = (new.ln_sum - new.count * most) / spread
+    carried = eprocess.carried(state.logs, len(_SCALES), state.evidence)
+    logs = [log + scale * excess - new.count * scale * scale / 2.0 for log, scale in zip(carried, _SCALES, strict=True)]
+    logs = continuous.stored(eprocess.floored(logs, number))
+    total = state.canary[0] + new.count
+    evidence = continuous.spoken(eprocess.value(logs), total)
+    update = {
+        "logs": logs,
+        "canary": [total, 0],
+        "moments": continuous.significant(continuous.moments(own, new)),
+        "evidence": evidence,
+        "score": _late(state, evidence, new.count, new.ln_sum),
+    }
+    return state.model_copy(update=update)
+
+
+def _late(state: MetricState, evidence: float, count: int, total: float) -> list[float]:
+    """[requests, bad events or sum of ln] since the evidence last spoke against harm: what a fault is told by."""
+    before = state.score if len(state.score) == 2 else [0.0, 0.0]
+    return continuous.significant([before[0] + count, before[1] + total]) if evidence >= 1.0 else []
+
+
+def _variance(moments: Sequence[float]) -> float:
+    return moments[3] / moments[2] if moments[2] >= _FEWEST else 0.0
+
+
+def _sample(increments: Increments, revision: str) -> Sample:
+    whole = Sample()
+    for (_, _, name), sample in increments.cells.items():
+        if name == revision:
+            whole = whole.plus(sample)
+    return whole
+
+
+def _overloaded(new: Sample) -> bool:
+    counts = new.counts
+    return counts.overloads > 0 and counts.overloads >= _OVERLOADED * counts.requests
+
+
+# ----------------------------------------------------------------------------------------------------- sentences
+
+
+def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) -> str:
+    """`errors 31 of the last 900 requests against 0.5 % of support-5f6d8c1a2b before, evidence 140 ≥ 100`."""
+    evidence, threshold = sentences.number(judgement.evidence), sentences.number(judgement.threshold)
+    state = next((one for one in judgement.state if one.name == judgement.leading), None)
+    before = next((one for one in known if one.name == judgement.leading), None)
+    if state is None or before is None or not judging.suspicious(judgement):
+        requests = count(judgement.requests, "request")
+        return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
+    relation = "≥" if judgement.evidence >= judgement.threshold else "of"
+    return f"{_effect(state, before, previous)}, evidence {evidence} {relation} {threshold}"
+
+
+def _effect(state: MetricState, before: MetricState, previous: str) -> str:
+    kind = METRICS[state.name]
+    if len(state.score) != 2 or not state.score[0]:
+        return kind.words
+    requests, total = state.score
+    last = f"the last {count(round(requests), 'request')}"
+    if isinstance(kind, Quantity):
+        ratio = math.exp(min(total / requests - before.moments[1], 50.0))
+        return f"{kind.words} of {last} {ratio:.3g} times {previous}'s before"
+    share = 100.0 * before.stable[1] / before.stable[0]
+    return f"{kind.words} {round(total)} of {last} against {share:.2g} % of {previous} before"
+
+
+def _stored(moment: dt.datetime) -> dt.datetime:
+    """To the millisecond, as status holds it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

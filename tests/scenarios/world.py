@@ -39,7 +39,9 @@ from claude_operator.core import render
 from claude_operator.core.actions import Decision
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.decide import decide, reading_due
+from claude_operator.core.judge import ledger
 from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.replay import replay
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.validate import Problem
@@ -173,6 +175,7 @@ class World:
         self.status: Object = {}
         self.revisions: dict[str, Object] = {}
         self.runs: dict[str, EvalRunStatus] = {}
+        self.ledgers: dict[str, dict[str, str]] = {}
         self.config: GatewayConfig | None = None
         self.pods: list[Pod] = []
         self.memory: Memory | None = None
@@ -373,10 +376,15 @@ class World:
             config=self.config,
             gateway=view,
             increments=increments,
+            ledger=self._ledger(status),
             history=self._history(status, memory) if increments is not None else {},
             models=self.models,
         )
         return observation, memory
+
+    def _ledger(self, status: DeploymentStatus) -> dict[str, str] | None:
+        rollout = status.rollout
+        return self.ledgers.get(ledger.name(rollout.revision, rollout.attempt)) if rollout else None
 
     @staticmethod
     def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
@@ -410,6 +418,9 @@ class World:
             [self._write_config, self._write_status] if decision.backward else [self._write_status, self._write_config]
         )
         for write in order:
+            if write == self._write_status and decision.ledger is not None:
+                self._write("ledger")
+                self.ledgers[decision.ledger["metadata"]["name"]] = decision.ledger["data"]
             if not write(seen, decision):
                 return False
         if decision.children and not self.pods:
@@ -428,6 +439,7 @@ class World:
         name = body["metadata"]["name"]
         if body["kind"] == "ClaudeRevision":
             made = copy.deepcopy(dict(body))
+            made["metadata"]["uid"] = f"uid-{name}"
             made["metadata"]["creationTimestamp"] = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
             self.revisions.setdefault(name, made)
         else:
@@ -442,6 +454,7 @@ class World:
             return False
         before = self.parsed
         self.status = json.loads(json.dumps(wanted))
+        self._check_ledger()
         self._check_status(before)
         return True
 
@@ -575,6 +588,22 @@ class World:
             if (writes, lines) == (self.writes, len(self.log)):
                 return
         raise AssertionError(f"passes go on writing:\n{self.transcript()}")
+
+    def _check_ledger(self) -> None:
+        """At the end of a rollout: the judge comes to the same from its ledger.
+
+        A tick that took traffic back and whose status was lost stands in the ledger alone.
+        """
+        status = self.parsed
+        rollout, judgement = status.rollout, status.judgement
+        if rollout is None or rollout.outcome is None or judgement is None or judgement.recorded is None:
+            return
+        pages = self.ledgers[ledger.name(rollout.revision, rollout.attempt)]
+        assert judgement.started_at is not None
+        last = (judgement.recorded - judgement.started_at).total_seconds()
+        ticks = [tick for tick in replay(pages[ledger.TICKS].splitlines()) if tick["t"] <= last + 1e-6]
+        assert ticks, pages
+        assert math.isclose(ticks[-1]["total"], judgement.evidence, rel_tol=1e-9), (ticks[-1], judgement)
 
     def _check_config(self, before: GatewayConfig | None) -> None:
         config = self.config

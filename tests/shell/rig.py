@@ -29,6 +29,7 @@ from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.keys import DEPLOYMENT, Key
+from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler
 from claude_operator.shell.references import ReferenceReader
@@ -157,16 +158,19 @@ class Rig:
         """Another process: nothing is remembered."""
         self.children = Children(self.kube, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
         references = ReferenceReader(self.kube)  # type: ignore[arg-type]
+        ledgers = Ledgers(self.kube)  # type: ignore[arg-type]
         self.gatherer = Gatherer(
             self.kube,  # type: ignore[arg-type]
             self.gateways,  # type: ignore[arg-type]
             self.children,
             references,
             self.prometheus,  # type: ignore[arg-type]
+            ledgers,
             dict,
             lambda: self.now,
         )
-        self.actor = Actor(self.kube, self.children, Recorder(self.kube, instance="one"), self.metrics)  # type: ignore[arg-type]
+        recorder = Recorder(self.kube, instance="one")  # type: ignore[arg-type]
+        self.actor = Actor(self.kube, self.children, recorder, ledgers, self.metrics)  # type: ignore[arg-type]
         loop = DeploymentLoop(self.gatherer, self.actor, SITE)
         self.reconciler = Reconciler(loop, loop, self.metrics)
 

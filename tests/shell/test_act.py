@@ -7,9 +7,11 @@ import logging
 import pytest
 from tests.shell.rig import KEY, Rig, on_trial, serving
 
+from claude_operator.core.judge.replay import replay
 from claude_operator.kube.client import KubeError
 
 STATUS, CONFIG = ("apply status", "ClaudeDeployment"), ("apply", "ConfigMap")
+LEDGER = ("apply", "the ledger")
 
 
 def said_no(rig: Rig, verb: str, kind: str, error: KubeError, times: int = 1) -> None:
@@ -17,7 +19,7 @@ def said_no(rig: Rig, verb: str, kind: str, error: KubeError, times: int = 1) ->
     left = [times]
 
     def refuse(called: str, on: str, name: str) -> None:
-        if (called, on) == (verb, kind) and left[0]:
+        if (called, on) == (verb, kind) and not name.endswith("-ledger") and left[0]:
             left[0] -= 1
             raise error
 
@@ -25,7 +27,7 @@ def said_no(rig: Rig, verb: str, kind: str, error: KubeError, times: int = 1) ->
 
 
 def written(rig: Rig) -> list[tuple[str, str]]:
-    return [(verb, kind) for verb, kind, _ in rig.kube.writes]
+    return [LEDGER if name.endswith("-ledger") else (verb, kind) for verb, kind, name in rig.kube.writes]
 
 
 def fail(rig: Rig) -> None:
@@ -74,12 +76,44 @@ async def test_backward_the_config_is_written_before_the_status_and_the_event_co
     fail(rig)
     await rig.one()
     writes = written(rig)
-    assert writes[:2] == [CONFIG, STATUS]
+    assert writes[:3] == [CONFIG, LEDGER, STATUS]
     assert writes[-1] == ("create", "Event")
     config = rig.gateways.config
     assert [(arm.role, arm.weight) for arm in config.arms] == [("stable", 10_000)]
     assert config.settled is not None
     assert (config.settled.outcome, rig.status.canary_revision) == ("RolledBack", None)
+
+
+async def test_a_ledger_that_cannot_be_written_holds_up_nothing() -> None:
+    rig = await on_trial()
+    fail(rig)
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if name.endswith("-ledger"):
+            raise DENIED
+
+    rig.kube.before = refuse
+    await rig.one()
+    assert (written(rig)[:2], rig.condition("Promoted")[0]) == ([CONFIG, STATUS], "False")
+
+
+async def test_a_ledger_is_taken_up_by_the_next_operator_and_says_what_was_judged() -> None:
+    rig = await on_trial()
+    for number in range(6):
+        if number == 3:
+            rig.start_operator()
+            await rig.one()  # a baseline
+        rig.gateways.serve("gw-1", "canary", 18, 1)
+        rig.gateways.serve("gw-1", "stable", 200, 1)
+        rig.wait(5)
+        await rig.one()
+    name = next(name for name in rig.kube.names("ConfigMap") if name.endswith("-1-ledger"))
+    found = rig.kube.take("ConfigMap", name)
+    assert [one["kind"] for one in found["metadata"]["ownerReferences"]] == ["ClaudeRevision"]
+    ticks = list(replay(found["data"]["ticks.jsonl"].splitlines()))
+    assert len(ticks) >= 6
+    assert rig.status.judgement
+    assert ticks[-1]["total"] == pytest.approx(rig.status.judgement.evidence, rel=1e-9)
 
 
 async def test_a_conflict_at_the_config_voids_a_rollback_and_the_next_pass_does_it() -> None:
@@ -90,7 +124,7 @@ async def test_a_conflict_at_the_config_voids_a_rollback_and_the_next_pass_does_
     assert written(rig) == []
     rig.wait(0.05)
     await rig.one()
-    assert written(rig)[:2] == [CONFIG, STATUS]
+    assert written(rig)[:3] == [CONFIG, LEDGER, STATUS]
     assert rig.condition("Promoted")[0] == "False"
 
 
@@ -99,7 +133,7 @@ async def test_a_rollback_whose_status_was_not_written_is_told_by_the_next_pass(
     fail(rig)
     said_no(rig, *STATUS, CONFLICT)
     assert await rig.one() == 0.05
-    assert written(rig) == [CONFIG]  # no Event of what the status does not say yet
+    assert written(rig) == [CONFIG, LEDGER]  # no Event of what the status does not say yet
     assert len(rig.gateways.config.arms) == 1
     rig.start_operator()  # another leader, which knows nothing
     await rig.settle()

@@ -221,9 +221,8 @@ class Metric(ApiModel):
     )
     max_increase: PercentText | None = Field(
         default=None,
-        description="Increase over stable that is still tolerated. Left out: 10% for timeToFirstToken, 25% for duration,"
-        " cost and outputTokens, none for shares of requests. Cost is tolerated on top of what the models' price lists"
-        " explain.",
+        description="Increase over stable that is still tolerated, on top of what the models' price lists explain of"
+        " cost. Left out: 10% for timeToFirstToken, 25% for duration, cost and outputTokens, 0% for the rest.",
     )
     prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
     threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)

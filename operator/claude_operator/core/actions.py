@@ -52,6 +52,8 @@ class Decision:
     config: GatewayConfig | None
     """The document that should be live, None to leave what there is."""
     backward: bool = False
+    ledger: Object | None = None
+    """The ledger's ConfigMap, written before the status that has its tick; what becomes of it decides nothing."""
     children: tuple[Object, ...] = ()
     creations: tuple[Object, ...] = ()
     """Revisions and eval runs; what exists already is as wanted."""

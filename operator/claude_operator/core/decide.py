@@ -17,6 +17,7 @@ from claude_operator.core.draft import Draft, Rule, active
 from claude_operator.core.history import outdated, revision_states
 from claude_operator.core.observe import Observation
 from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, rollout, soak
+from claude_operator.core.rules.record import record
 from claude_operator.core.tell import finished
 from claude_operator.core.transitions import transitions
 from claude_operator.core.weights import canary_weight, desired_config
@@ -86,6 +87,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
+    draft = record(draft)
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     children = _children(obs, site) if accepted else ()
@@ -98,6 +100,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         status=status,
         config=config,
         backward=backward,
+        ledger=draft.ledger,
         children=children,
         creations=tuple(one for one in creations if one is not None),
         deletions=outdated(draft),

@@ -47,6 +47,8 @@ class Draft:
     hold: Hold | None = None
     compared: tuple[Comparison, ...] = ()
     """What the judge compared in this pass."""
+    ledger: Object | None = None
+    """The ledger's ConfigMap with this pass's tick in it."""
     backward: bool = False
     done: bool = False
     """No later rule is asked."""
@@ -82,6 +84,10 @@ class Draft:
     def compared_in(self, compared: tuple[Comparison, ...]) -> Self:
         """With what the judge compared, for the ledger."""
         return replace(self, compared=compared)
+
+    def recording(self, ledger: Object) -> Self:
+        """With the ledger as it is to be written."""
+        return replace(self, ledger=ledger)
 
     def stop(self) -> Self:
         """No later rule is asked."""

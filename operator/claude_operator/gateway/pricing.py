@@ -74,7 +74,7 @@ def _as_read(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_written(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """All written for five minutes: a pure read does not say for how long it was, and the two have to come out equal."""
+    """All written for five minutes: a pure read does not say for how long it was, and both have to come out equal."""
     cacheable = sum(cache_parts(entry))
     return {
         **entry,

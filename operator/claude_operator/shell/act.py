@@ -15,6 +15,7 @@ from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_R
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Seen
+from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 
@@ -28,8 +29,9 @@ _RETRY = 5.0  # seconds until what could not be written besides status and confi
 class Actor:
     """Writes what was decided."""
 
-    def __init__(self, kube: Kube, children: Children, recorder: Recorder, metrics: Metrics) -> None:
-        self._kube, self._children, self._recorder, self._metrics = kube, children, recorder, metrics
+    def __init__(self, kube: Kube, children: Children, recorder: Recorder, ledgers: Ledgers, metrics: Metrics) -> None:
+        self._kube, self._children, self._recorder = kube, children, recorder
+        self._ledgers, self._metrics = ledgers, metrics
 
     async def act(self, seen: Seen, decision: Decision) -> float | None:
         """Do all of it; returns the seconds until the next pass.
@@ -40,10 +42,12 @@ class Actor:
         owner = seen.observation.owner
         if decision.backward:
             await self._config(seen, decision)
+            await self._ledger(owner, decision)
             await self._status(owner, seen.observation.status, decision.status)
         else:
             for body in decision.creations:
                 await self._create(owner, body)
+            await self._ledger(owner, decision)
             await self._status(owner, seen.observation.status, decision.status)
             await self._config(seen, decision)
         self._told(owner, decision)
@@ -53,6 +57,11 @@ class Actor:
             raise RuntimeError(f"traffic was taken back, the rest of the pass failed: {decision.error}")
         known = [delay for delay in (again, decision.requeue) if delay is not None]
         return min(known) if known else None
+
+    async def _ledger(self, owner: Mapping[str, Any], decision: Decision) -> None:
+        """Before the status that has its tick: a record too many is dropped later, one too few would be missing."""
+        if decision.ledger is not None:
+            await self._ledgers.write(owner, decision.ledger)
 
     async def _create(self, owner: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Create what never changes; where it is there and ours, it is as wanted."""

@@ -27,6 +27,7 @@ from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.handlers import Changes, Watches, WatchesEnded, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.lease import Lease
+from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
@@ -138,13 +139,14 @@ class App:
         children = Children(kube)
         reader = PrometheusReader(self._settings.prometheus_address)
         async with Scraper(self._metrics) as scraper, reader as prometheus:
-            gatherer = Gatherer(kube, scraper, children, ReferenceReader(kube), prometheus, models.models, self._now)
+            references, ledgers = ReferenceReader(kube), Ledgers(kube)
+            gatherer = Gatherer(kube, scraper, children, references, prometheus, ledgers, models.models, self._now)
             recorder = Recorder(
                 kube,
                 instance=self._settings.identity,
                 on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
             )
-            actor = Actor(kube, children, recorder, self._metrics)
+            actor = Actor(kube, children, recorder, ledgers, self._metrics)
             reconciler = Reconciler(
                 DeploymentLoop(gatherer, actor, self._settings.site),
                 RunLoop(kube, self._settings.site, self._now),

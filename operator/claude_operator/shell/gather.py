@@ -40,6 +40,7 @@ from claude_operator.kube.resources import (
 )
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
+from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
@@ -72,11 +73,12 @@ class Gatherer:
         children: Children,
         references: ReferenceReader,
         prometheus: PrometheusReader,
+        ledgers: Ledgers,
         models: Callable[[], Mapping[str, Model]],
         now: Callable[[], dt.datetime],
     ) -> None:
         self._kube, self._scraper, self._children, self._references = kube, scraper, children, references
-        self._prometheus, self._models, self._now = prometheus, models, now
+        self._prometheus, self._ledgers, self._models, self._now = prometheus, ledgers, models, now
         self._memories: dict[str, Memory] = {}
         self._announced: dict[str, dict[str, Memory]] = {}
         """By UID and tick: the memory that holds once a status with this `lastTick` is seen to be stored."""
@@ -124,6 +126,7 @@ class Gatherer:
             increments=increments,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
+            ledger=await self._ledgers.read(uid, key.namespace, status) if increments is not None else None,
             measurements=measurements,
             models=self._models(),
         )
@@ -149,6 +152,7 @@ class Gatherer:
         self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
         self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
         self._prometheus.forget(live)
+        self._ledgers.forget(live)
 
     async def _status(self, owner: Object) -> DeploymentStatus:
         """The status as stored; one that cannot be read, of another version say, is lost: stable comes from the config.

@@ -70,10 +70,10 @@ def test_margins_and_former_luck_are_taken_into_account() -> None:
     pair = [((100, 4), (900, 9))]
     plan = analysis({"name": "errors", "maxIncrease": "50%"})
     (lenient,) = watched(plan)
-    expected = eprocess.updated(eprocess.RISE.start, *pair[0], margin=1.5)
+    expected = eprocess.floored(eprocess.updated(eprocess.RISE.start, *pair[0], margin=1.5), 1)
     assert run(lenient, pair, exact=True).logs == pytest.approx(list(expected))
     unlucky = Offsets(weight=1, errors=3.0)
-    expected = eprocess.updated(eprocess.RISE.start, *pair[0], exposure=3.0)
+    expected = eprocess.floored(eprocess.updated(eprocess.RISE.start, *pair[0], exposure=3.0), 1)
     assert run(ERRORS, pair, exact=True, offsets=unlucky).logs == pytest.approx(list(expected))
     refusals = WATCHES["refusals"]  # cohorts are known by their errors only
     assert run(refusals, pair, offsets=unlucky).logs == run(refusals, pair).logs
@@ -112,16 +112,16 @@ def test_a_quantity_is_half_the_mixture_and_half_the_edges() -> None:
     assert state.evidence == pytest.approx((mixture + eprocess.value(state.logs)) / 2.0)
     assert (state.canary, state.stable) == ([60, 0], [600, 0])
     known = continuous.moments(continuous.MOMENTS, HISTORY)
-    assert state.score == continuous.scored(continuous.SCORE, known, ours, theirs, judged=0)
-    assert state.moments == continuous.moments(known, theirs)
+    assert state.score == pytest.approx(continuous.scored(continuous.SCORE, known, ours, theirs, judged=0), rel=1e-6)
+    assert state.moments == pytest.approx(continuous.moments(known, theirs), rel=1e-6)
     assert run(TTFT, [(ours, theirs)]).evidence == pytest.approx(state.evidence, rel=1e-3)
 
 
 def test_a_tenth_of_the_evidence_of_cost_is_of_raw_values() -> None:
     ours, theirs = many(lognormal(60, ratio=1.3, seed=4), 20), many(lognormal(600, seed=5), 4)
     state = run(COST, [(ours, theirs)], [(ours, theirs)], exact=True)
-    of_ln = continuous.mixture(*state.score[:3], math.log(1.1))
-    of_raw = continuous.mixture(*state.score[3:], 0.1 * state.moments[4])
+    of_ln = continuous.mixture(*state.score[:3], math.log(1.25))
+    of_raw = continuous.mixture(*state.score[3:], 0.25 * state.moments[4])
     rest = (of_ln + eprocess.value(state.logs)) / 2.0
     assert state.score[4] > 0.0
     assert state.evidence == pytest.approx(0.9 * rest + 0.1 * of_raw, rel=1e-6)

@@ -148,14 +148,14 @@ def test_a_canary_that_costs_too_much_is_seldom_promoted() -> None:
     assert promoted <= 12
 
 
-def rates(most: int) -> st.SearchStrategy[tuple[int, int]]:
-    """(requests, bad ones), often none or all."""
-    requests = st.integers(0, most)
-    return requests.flatmap(lambda n: st.tuples(st.just(n), st.sampled_from([0, n]) | st.integers(0, n)))
+NUMBERS = st.integers(0, 10**9)
+RATES = st.tuples(NUMBERS, st.sampled_from([0.0, 1.0]) | st.floats(0.0, 1.0)).map(
+    lambda one: (one[0], int(one[0] * one[1]))
+)
 
 
 @given(
-    st.lists(st.tuples(rates(10**9), rates(10**9)), max_size=5),
+    st.lists(st.tuples(RATES, RATES), max_size=5),
     st.floats(1e-9, 2.0),
     st.floats(1e-6, 1e6),
     st.floats(1e-9, 0.999),
@@ -163,13 +163,9 @@ def rates(most: int) -> st.SearchStrategy[tuple[int, int]]:
 )
 @FEW
 def test_it_is_a_number_whatever_comes(
-    ticks: list[tuple[tuple[int, int], tuple[int, int]]],
-    margin: float,
-    exposure: float,
-    false_rate: float,
-    share: float,
+    ticks: list[tuple[tuple[int, int], tuple[int, int]]], margin: float, exposure: float, chance: float, share: float
 ) -> None:
-    promotion, known = new_promotion(1, margin, false_rate), (0, 0)
+    promotion, known = new_promotion(1, margin, chance), (0, 0)
     for canary, stable in ticks:
         promotion = advanced(promotion, canary, stable, known, exposure=exposure)
         known = known[0] + stable[0], known[1] + stable[1]
@@ -178,6 +174,13 @@ def test_it_is_a_number_whatever_comes(
         rate = known[1] / known[0] if known[0] else 0.0
         for each in (0.0, 1.0, rate):
             assert needed(promotion, each, share) >= 0.0
+
+
+def test_what_is_needed_of_the_worst_canary_is_still_a_number() -> None:
+    worst = run(new_promotion(1, 0.5, 1e-9), ((0, 0), (10**6, 0)), ((5000, 5000), (10**6, 0)))
+    assert needed(worst, 0.3, 0.1) > 1000.0
+    for rate in (0.05, 0.05 - 1e-17, 0.05 - 1e-10, 0.049999):
+        assert needed(new_promotion(1, 0.05, 0.05), rate, 0.1) > 0.0
 
 
 def test_what_is_still_needed() -> None:

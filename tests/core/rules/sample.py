@@ -63,6 +63,7 @@ def owner(spec: Object | None = None, **annotations: str) -> Object:
 def revision_of(prompt: str) -> Object:
     parts = revision.content(raw(prompt), {})
     made = render.revision(owner(), revision.name("support", parts), revision.revision_spec(parts))
+    made["metadata"]["uid"] = f"uid-{made['metadata']['name']}"
     made["metadata"]["creationTimestamp"] = "2026-11-24T09:00:00Z"
     return made
 

@@ -14,7 +14,6 @@ from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.holds import frozen, gateways
 
-
 UNSHOWN, SHOWN = (Promotion(step=1, margin=0.05, logs=[0.0] * 7, shown=shown) for shown in (False, True))
 
 

@@ -5,7 +5,7 @@ stratified difference of mean logarithms sees a shift of everything: per stratum
 v = s^2 (1/n_c + 1/n_s), U = sum D/v, V = sum 1/v, and the mixture of exp(theta U - theta^2 V / 2) over a half normal
 prior with variance t has the closed form below (Robbins 1970; Howard et al. 2021). The exact test of binary metrics, at
 up to twelve edges of the distribution, sees a tail that grows. Means of raw values follow a normal law only slowly
-where they are skewed, so they count from 1,000 canary requests on.
+where they are skewed, so they count from 1,000 canary requests on, and only up to a limit beyond which they are alike.
 
 A margin of 10 % asks whether the canary is more than 1.1 times stable: D - ln 1.1, and at the edges the canary's values
 above an edge against stable's above one so many buckets lower, which needs no model of the distribution.
@@ -25,6 +25,7 @@ __all__ = [
     "EDGE_COUNT",
     "MOMENTS",
     "SCORE",
+    "cap_of",
     "choose_edges",
     "edge_logs",
     "mixture",
@@ -111,12 +112,12 @@ def scored(
     *,
     judged: int,
     offset: float = 0.0,
-    raw: bool = False,
+    cap: int | None = None,
 ) -> list[float]:
     """The score after a stratum with values of both arms; `known` are stable's moments before it.
 
     `judged`: canary values before this stratum. `offset`: by how much the canary's users had a larger mean ln before
-    there was a canary.
+    there was a canary. `cap`: the bucket from which on raw values are all alike; without one they do not count.
     """
     u, v, prior, raw_u, raw_v, raw_prior = score
     dof, squares = known[2], known[3]
@@ -126,30 +127,48 @@ def scored(
         difference = canary.ln_sum / canary.count - stable.ln_sum / stable.count - offset
         u, v, prior = u + difference * information, v + information, prior or variance / 4.0
     mean, dof, squares = known[4:]
-    variance = max(squares / dof, _LEAST_VARIANCE * mean * mean) if raw and dof >= _FIRST else 0.0
-    if judged >= _RAW_FIRST and _TINY < variance < _HUGE:
+    variance = max(squares / dof, _LEAST_VARIANCE * mean * mean) if cap is not None and dof >= _FIRST else 0.0
+    if cap is not None and judged >= _RAW_FIRST and _TINY < variance < _HUGE:
         information = 1.0 / (variance * (1.0 / canary.count + 1.0 / stable.count))
-        difference = canary.sum / canary.count - stable.sum / stable.count - mean * math.expm1(offset)
+        ours, theirs = _capped(canary, cap)[0] / canary.count, _capped(stable, cap)[0] / stable.count
+        difference = ours - theirs - mean * math.expm1(offset)
         raw_u, raw_v = raw_u + difference * information, raw_v + information
         raw_prior = raw_prior or variance / 4.0
     return [u, v, prior, raw_u, raw_v, raw_prior]
 
 
-def moments(known: Sequence[float], stable: Values) -> list[float]:
-    """Stable's moments with one more stratum: means over all, squares within strata."""
+def cap_of(edges: Sequence[int]) -> int | None:
+    """The bucket from which on raw values are all alike: one of them must not decide what a thousand could not."""
+    return edges[-len(_BEYOND)] if len(edges) > len(_BEYOND) else None
+
+
+def _capped(values: Values, cap: int) -> tuple[float, float]:
+    """Sum and sum of squares of values that are known by their bucket and end at `cap`."""
+    total = squares = 0.0
+    for index, count in values.buckets.items():
+        value = math.exp((min(index, cap) + 0.5) * LN_WIDTH)
+        total += count * value
+        squares += count * value * value
+    return total, squares
+
+
+def moments(known: Sequence[float], stable: Values, cap: int | None = None) -> list[float]:
+    """Stable's moments with one more stratum: means over all, squares within strata; raw ones up to `cap` only."""
     count, mean, dof, squares, raw_mean, raw_dof, raw_squares = known
     n = stable.count
     count += n
     within = max(stable.ln_sum_sq - stable.ln_sum * stable.ln_sum / n, 0.0)
-    raw_within = max(stable.sum_sq - stable.sum * stable.sum / n, 0.0)
+    raw: tuple[float, float, float] = (raw_mean, raw_dof, raw_squares)
+    if cap is not None:
+        total, of_squares = _capped(stable, cap)
+        within_raw = max(of_squares - total * total / n, 0.0)
+        raw = (raw_mean + (total - n * raw_mean) / (raw_dof + n), raw_dof + n - 1, raw_squares + within_raw)
     return [
         count,
         mean + (stable.ln_sum - n * mean) / count,
         dof + n - 1,
         squares + within,
-        raw_mean + (stable.sum - n * raw_mean) / count,
-        raw_dof + n - 1,
-        raw_squares + raw_within,
+        *raw,
     ]
 
 

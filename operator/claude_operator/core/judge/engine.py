@@ -33,7 +33,7 @@ def initial(watch: Watched, history: Values | None = None) -> MetricState:
     if isinstance(watch.kind, Binary):
         return _state(watch.name, 1.0, [0, 0], [0, 0], list(watch.kind.grid.start))
     state = _state(watch.name, 1.0, [0, 0], [0, 0], [])
-    return _informed(state, history) if history else state
+    return _informed(state, watch, history) if history else state
 
 
 def tick(
@@ -62,7 +62,7 @@ def tick(
             state = update(state, watch, mine, number, offsets, exact)
         if not isinstance(watch.kind, Binary) and not state.edges:
             known = (history or {}).get(watch.name) or _together(mine or [])
-            state = _informed(state, known)
+            state = _informed(state, watch, known)
         after.append(state)
     return after
 
@@ -113,6 +113,7 @@ def _quantity(
     lower = continuous.shift(watch.margin, offset)
     logs: Sequence[float] = state.logs
     score, known = state.score or continuous.SCORE, state.moments or continuous.MOMENTS
+    cap = continuous.cap_of(state.edges) if watch.kind.raw else None
     n_canary, n_stable = state.canary[0], state.stable[0]
     for _, ours, theirs in pairs:
         assert isinstance(ours, Values) and isinstance(theirs, Values)  # noqa: S101
@@ -126,12 +127,12 @@ def _quantity(
                 theirs,
                 judged=n_canary,
                 offset=offset,
-                raw=watch.kind.raw,
+                cap=cap,
             )
             if state.edges:
                 logs = continuous.edge_logs(logs, state.edges, ours, theirs, lower)
             n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
-        known = continuous.moments(known, theirs)
+        known = continuous.moments(known, theirs, cap)
     logs = list(eprocess.floored(logs, number)) if logs else []
     if not exact:
         logs, score, known = continuous.stored(logs), continuous.significant(score), continuous.significant(known)
@@ -151,12 +152,13 @@ def _evidence(state: MetricState, watch: Watched) -> float:
     return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * continuous.mixture(raw_u, raw_v, raw_prior, raw_margin)
 
 
-def _informed(state: MetricState, history: Values | None) -> MetricState:
+def _informed(state: MetricState, watch: Watched, history: Values | None) -> MetricState:
     """With edges from stable's distribution, and its variance where none is known yet."""
     edges = continuous.choose_edges(history.buckets) if history else []
     if history is None or not edges:
         return state
-    known = state.moments or continuous.significant(continuous.moments(continuous.MOMENTS, history))
+    cap = continuous.cap_of(edges) if getattr(watch.kind, "raw", False) else None
+    known = state.moments or continuous.significant(continuous.moments(continuous.MOMENTS, history, cap))
     logs = list(eprocess.EDGES.start) * len(edges)
     score = state.score or list(continuous.SCORE)
     return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, score, known)

@@ -84,13 +84,13 @@ def needed(promotion: Promotion, rate: float, share: float) -> float:
     conditional, absolute = promotion.logs[: len(_RATIOS)], promotion.logs[len(_RATIOS) :]
     # What the best alternative lacks for its part of the evidence to reach the threshold alone.
     lacks = math.log(promotion.threshold * len(_RATIOS) / _CONDITIONAL) - max(conditional)
-    compared = promotion_needed(rate, promotion.margin, share, math.exp(max(lacks, 0.0)))
+    compared = promotion_needed(rate, promotion.margin, share, math.exp(min(max(lacks, 0.0), _LN_CAP)))
     alone = math.inf
     if rate < promotion.margin < 1.0:
         divergence = (1.0 - rate) * math.log((1.0 - rate) / (1.0 - promotion.margin))
         divergence += rate * math.log(rate / promotion.margin) if rate > 0.0 else 0.0
         lacks = math.log(promotion.threshold * len(_SHARES) / (1.0 - _CONDITIONAL)) - max(absolute)
-        alone = max(lacks, 0.0) / divergence
+        alone = max(lacks, 0.0) / divergence if divergence > 0.0 else math.inf
     return min(compared, alone)
 
 

@@ -61,7 +61,7 @@ def effect(metric: MetricState) -> str:
         return counts
     low, high = _newcombe((n_canary, x_canary), (n_stable, x_stable))
     points = 100.0 * (x_canary / n_canary - x_stable / n_stable)
-    return f"{counts} ({points:+.3g} points, 95 % interval {100 * low:+.2g} to {100 * high:+.2g})"
+    return f"{counts} ({points:+.3g} points, 95 % interval {_points(low)} to {_points(high)})"
 
 
 def message(judgement: Judgement, problem: str | None = None) -> str:
@@ -113,6 +113,10 @@ def _times(metric: MetricState, kind: Quantity) -> str:
     mean, half = u / v, _Z / math.sqrt(v)
     ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
     return f"{kind.words} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
+
+
+def _points(share: float) -> str:
+    return f"{100.0 * share:+.2g}" if abs(share) < 0.995 else f"{100.0 * share:+.0f}"
 
 
 def _newcombe(canary: tuple[int, int], stable: tuple[int, int]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from claude_operator.core.rules.holds import longest, overdue
 from claude_operator.core.weights import basis_points, canary_weight
 from claude_operator.core.words import duration, percent
 
-__all__ = ["analyse", "cohorts_due", "roll_back"]
+__all__ = ["analyse", "cohorts_due", "dearer", "roll_back"]
 
 _SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
 _FEW = 30  # values that a variance is told from
@@ -86,9 +86,7 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
     missing = judging.harmless(judgement, rollout.plan.analysis, present.index)
     if missing is None:
         return draft
-    message = (
-        f"Rolled back {rollout.revision} at {percent(present.weight)}: after {duration(longest(step.bake))} it {missing}"
-    )
+    message = f"Rolled back {rollout.revision} at {percent(present.weight)}: after {duration(longest(step.bake))} it {missing}"
     return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
 
 
@@ -103,7 +101,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         history=obs.history,
         budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
-        price_ratio=price_ratio(_model(obs, stable), _model(obs, rollout.revision)),
+        price_ratio=dearer(obs, stable, rollout.revision),
     )
 
 
@@ -159,6 +157,11 @@ def _variance(values: Values) -> float:
     """Of ln; 1 where there are too few to tell."""
     n = values.count
     return max((values.ln_sum_sq - values.ln_sum**2 / n) / (n - 1), 1e-6) if n >= _FEW else 1.0
+
+
+def dearer(obs: Observation, stable: str, canary: str) -> float:
+    """How many times as dear the canary's model is as stable's by the price lists, 1 at least."""
+    return price_ratio(_model(obs, stable), _model(obs, canary))
 
 
 def _model(obs: Observation, revision: str) -> Model | None:

@@ -14,7 +14,7 @@ from claude_operator.core.judge.sample import NO_VALUES, Counts, Sample, Values
 from claude_operator.core.judge.sequential import Bake
 from claude_operator.core.judge.sequential import Context as Surroundings
 
-__all__ = ["Ours", "OursWithoutMargins"]
+__all__ = ["Ours", "OursByPod", "OursWithoutMargins"]
 
 _START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _STABLE, _CANARY = "app-stable", "app-canary"
@@ -45,7 +45,7 @@ class Ours:
             self._step, self._began, self._requests = tick.step, tick.start, 0
             self._generation += 1
         self._requests += tick.canary.ok + tick.canary.errors
-        stable, canary = _sample(tick.stable), _sample(tick.canary)
+        stable, canary = self._sample(tick.stable), self._sample(tick.canary)
         cells = {
             (self._generation, "other", _STABLE): stable,
             (self._generation, "other", _CANARY): canary,
@@ -72,6 +72,10 @@ class Ours:
         )
         self.reason = self._judgement.leading or ""
         return self._judgement.verdict == "Fail"
+
+    @staticmethod
+    def _sample(arm: Arm) -> Sample:
+        return _sample(arm, arm.bad_conversations)
 
     def ready(self, weight: float) -> bool:
         """Whether the canary may have this weight, between 0 and 1, now."""
@@ -100,7 +104,15 @@ class OursWithoutMargins(Ours):
     )
 
 
-def _sample(arm: Arm) -> Sample:
+class OursByPod(Ours):
+    """The judge if every gateway pod counted failing conversations for itself."""
+
+    @staticmethod
+    def _sample(arm: Arm) -> Sample:
+        return _sample(arm, arm.bad_conversations_by_pod)
+
+
+def _sample(arm: Arm, bad_conversations: int) -> Sample:
     counts = Counts(
         requests=arm.requests,
         ok=arm.ok,
@@ -108,7 +120,7 @@ def _sample(arm: Arm) -> Sample:
         overloads=arm.overloads,
         refusals=arm.refusals,
         max_tokens=arm.max_tokens,
-        bad_errors=arm.bad_conversations,
+        bad_errors=bad_conversations,
         bad_refusals=arm.refusals,
         bad_max_tokens=arm.max_tokens,
     )
@@ -116,7 +128,7 @@ def _sample(arm: Arm) -> Sample:
     if arm.normalized_cost.count:
         # The gateways price at stable's hit ratio; which cache state that was said of does not matter to the judge
         # once the canary has warmed up, and before that it leaves all but uncached requests aside.
-        values[("cost", "read")] = _values(arm.normalized_cost)
+        values[("cost", "none" if "none" in arm.ttft else "read")] = _values(arm.normalized_cost)
     return Sample(counts, values)
 
 

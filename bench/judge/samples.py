@@ -18,7 +18,8 @@ _LN_RATIO = math.log(RATIO)
 class Samples:
     """Sums of the samples of every quantity a cell, cells being (tick, arm, cache state) or (tick, arm)."""
 
-    def __init__(self) -> None:
+    def __init__(self, caches: tuple[str, ...]) -> None:
+        self._caches = caches
         self._found: dict[str, tuple[list[list[float]], list[int], Ints]] = {}
 
     def add(self, name: str, cell: Ints, cells: int, ln: Floats) -> None:
@@ -29,9 +30,9 @@ class Samples:
         self._found[name] = sums.tolist(), np.bincount(cell, minlength=cells).tolist(), histogram
 
     def by_cache(self, name: str, row: int, arm: int) -> dict[str, Sums]:
-        place = (row * 2 + arm) * 2
+        place = (row * 2 + arm) * len(self._caches)
         counts = self._found[name][1]
-        return {CACHE[i]: self._sums(name, place + i) for i in (0, 1) if counts[place + i]}
+        return {cache: self._sums(name, place + i) for i, cache in enumerate(self._caches) if counts[place + i]}
 
     def over_all(self, name: str, row: int, arm: int) -> Sums:
         return self._sums(name, row * 2 + arm)
@@ -48,13 +49,11 @@ def draw(
     pairs = ok.size
     pair = np.repeat(np.arange(pairs), ok.ravel())  # tick * 2 + arm of every request
     total = pair.size
-    missed = random.random(total) >= hits.ravel()[pair]
     canary = pair % 2 == 0
     shared = math.log(scenario.ttft_median) + slow
     ttft = random.standard_normal(total)
     ttft *= scenario.ttft_sigma
     ttft += shared[pair // 2]
-    ttft[missed] += math.log(scenario.miss_ttft)
     ttft[canary] += math.log(scenario.ttft_factor)
     cost = random.standard_normal(total)
     cost *= scenario.cost_sigma
@@ -67,8 +66,15 @@ def draw(
     if scenario.slow_share:
         late = canary & (random.random(total) < scenario.slow_share)
         ttft[late] = np.log(np.exp(ttft[late]) + scenario.slow_seconds)
-    found = Samples()
+    if not scenario.cached:
+        found = Samples(CACHE[2:])
+        found.add("ttft", pair, pairs, ttft)
+        found.add("cost", pair, pairs, cost)
+        return found
+    found = Samples(CACHE[:2])
+    missed = random.random(total) >= hits.ravel()[pair]
     cell = pair * 2 + missed
+    ttft[missed] += math.log(scenario.miss_ttft)
     found.add("ttft", cell, pairs * 2, ttft)
     steady = math.log(scenario.hit_ratio + (1.0 - scenario.hit_ratio) * scenario.miss_cost)
     found.add("normalized", pair, pairs, cost + steady)

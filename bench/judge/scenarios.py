@@ -15,13 +15,17 @@ class Scenario:
 
     `null`: the canary is no worse than stable, so that every rollback is a false one.
     `families`: which rules are compared on it, by what they watch: errors, ttft, cost.
+    `promised`: a small share of its rollouts is promised, so it takes all of them to tell.
     """
 
     name: str
     title: str
     null: bool = False
     families: tuple[str, ...] = ("errors",)
+    promised: bool = False
     requests_per_second: float = 50.0
+    tick_seconds: float = 15.0
+    """How often the gateways are read; the operator does it every 5 s, which only long rollouts do not need."""
     step_seconds: float = 600.0
     adaptive: bool = False
     """A step ends when the rule says so; `step_seconds` is then the longest that a step may take."""
@@ -36,12 +40,14 @@ class Scenario:
     burst: float = 0.0
     """Mean number of failed requests of a conversation that fails, 0 for independent requests."""
     pods: int = 1
-    """Gateway pods; a failing conversation is counted once by each pod that it reaches."""
+    """Gateway pods; the failures of a conversation reach any of them."""
     units: int = 0
     """Sticky units, each wholly on one arm; 0 for a split of single requests."""
     units_cv: float = 0.0
     units_ttft_sd: float = 0.0
     units_cost_sd: float = 0.0
+    cached: bool = False
+    """Whether requests use the prompt cache; those that do not are like those that it serves."""
     cold_prefixes: int = 0
     """Prompt prefixes that the canary's cache starts without; 0 for a cache that is warm on both arms."""
     ttft_factor: float = 1.0
@@ -68,46 +74,53 @@ class Scenario:
 
 
 _ALL = ("errors", "ttft", "cost")
-_NULL = Scenario("null", "no difference, errors 0.5 %", null=True, families=_ALL)
-_BURSTY = replace(_NULL, burst=5.0, families=("errors",))
-_WORSE = Scenario("", "")
-_SLOW = Scenario("", "", families=("ttft",))
-_DEAR = Scenario("", "", families=("cost",))
-_QUIET = Scenario("", "", requests_per_second=5.0, step_seconds=3600.0)
-
-SCENARIOS: tuple[Scenario, ...] = (
+_NULL = Scenario("null", "no difference", null=True, families=_ALL, promised=True)
+_NULLS: tuple[Scenario, ...] = (
     _NULL,
     replace(_NULL, name="null-1.2", title="no difference, errors 1.2 %", errors=0.012, families=("errors",)),
+    replace(_NULL, name="bursty-2", title="failures in bursts of 5, 2 pods", burst=5.0, pods=2, families=("errors",)),
+    replace(_NULL, name="bursty-10", title="failures in bursts of 5, 10 pods", burst=5.0, pods=10, families=("errors",)),
     replace(_NULL, name="incident", title="shared 3-minute incident, +30 points", incident_seconds=180.0),
     replace(
         _NULL, name="drift", title="errors drift 0.2 → 2 %, time to first token × 1.5", errors=0.002, drift_to=0.02
     ),
-    replace(_BURSTY, name="bursty-2", title="failures in bursts of 5, 2 pods", pods=2),
-    replace(_BURSTY, name="bursty-10", title="failures in bursts of 5, 10 pods", pods=10),
     replace(
         _NULL,
         name="units",
-        title="200 sticky units, error rates differ (CV 2)",
-        families=("errors",),
+        title="200 sticky units that differ in errors (CV 2), speed and cost",
         units=200,
         units_cv=2.0,
-    ),
-    replace(
-        _NULL,
-        name="units-slow",
-        title="200 sticky units, speed and cost differ",
-        families=("ttft", "cost"),
-        units=200,
         units_ttft_sd=0.3,
         units_cost_sd=0.5,
     ),
-    replace(_NULL, name="cold-cache", title="the canary's prompt cache is cold", cold_prefixes=1000),
+    replace(_NULL, name="cold-cache", title="the canary's prompt cache is cold", cached=True, cold_prefixes=1000),
     replace(_NULL, name="slowdown", title="both arms get 2 × slower", shared_slowdown=2.0),
-    replace(_WORSE, name="errors+0.25", title="errors +0.25 points", excess_errors=0.0025),
-    replace(_WORSE, name="errors+0.5", title="errors +0.5 points", excess_errors=0.005),
-    replace(_WORSE, name="errors+2", title="errors +2 points", excess_errors=0.02),
-    replace(_WORSE, name="errors+20", title="errors +20 points", excess_errors=0.20),
-    replace(_WORSE, name="broken", title="every request fails", excess_errors=0.995),
+)
+_WORSE = Scenario("", "", tick_seconds=5.0)
+_SLOW = replace(_WORSE, families=("ttft",))
+_DEAR = replace(_WORSE, families=("cost",))
+
+
+def _quiet(scenario: Scenario, tick_seconds: float) -> Scenario:
+    return replace(
+        scenario,
+        name=f"quiet-{scenario.name}",
+        requests_per_second=5.0,
+        step_seconds=3600.0,
+        tick_seconds=tick_seconds,
+    )
+
+
+_ERRORS_2 = replace(_WORSE, name="errors+2", title="errors +2 points", excess_errors=0.02, promised=True)
+_ERRORS_20 = replace(_WORSE, name="errors+20", title="errors +20 points", excess_errors=0.20, promised=True)
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *_NULLS,
+    replace(_WORSE, name="errors+0.25", title="errors +0.25 points", excess_errors=0.0025, tick_seconds=15.0),
+    replace(_WORSE, name="errors+0.5", title="errors +0.5 points", excess_errors=0.005, tick_seconds=15.0),
+    _ERRORS_2,
+    _ERRORS_20,
+    replace(_WORSE, name="broken", title="every request fails", excess_errors=0.995, promised=True),
     replace(
         _WORSE,
         name="units-errors+2",
@@ -116,47 +129,46 @@ SCENARIOS: tuple[Scenario, ...] = (
         units=200,
         units_cv=2.0,
     ),
-    replace(_SLOW, name="ttft-1.1", title="time to first token × 1.1", ttft_factor=1.1),
+    replace(_SLOW, name="ttft-1.1", title="time to first token × 1.1", ttft_factor=1.1, tick_seconds=15.0),
     replace(_SLOW, name="ttft-1.3", title="time to first token × 1.3", ttft_factor=1.3),
     replace(_SLOW, name="ttft-2", title="time to first token × 2", ttft_factor=2.0),
     replace(_SLOW, name="slow-tail", title="5 % of requests 10 s slower", slow_share=0.05),
-    replace(_DEAR, name="cost-1.3", title="cost × 1.3", cost_factor=1.3),
+    replace(_DEAR, name="cost-1.3", title="cost × 1.3", cost_factor=1.3, tick_seconds=15.0),
     replace(_DEAR, name="cost-2", title="cost × 2", cost_factor=2.0),
-    replace(_QUIET, name="quiet-null", title="5 requests/s, 60-minute steps: no difference", null=True),
-    replace(_QUIET, name="quiet-errors+2", title="5 requests/s: errors +2 points", excess_errors=0.02),
-    replace(_QUIET, name="quiet-errors+20", title="5 requests/s: errors +20 points", excess_errors=0.20),
+    *(_quiet(one, 30.0) for one in _NULLS if one.name != "slowdown"),
+    replace(_quiet(_ERRORS_2, 15.0), promised=False),
+    replace(_quiet(_ERRORS_20, 15.0), promised=False),
 )
 """Rollouts with steps of fixed length, for all rules."""
 
 _EXCESSES = ("0", "0.25", "0.5", "2", "20")
-
-
-def _policy(name: str, title: str, **how: float | bool) -> tuple[Scenario, ...]:
-    return tuple(
-        replace(
-            _WORSE,
-            name=f"{name}+{points}",
-            title=f"{title}, errors +{points} points",
-            null=points == "0",
-            excess_errors=float(points) / 100.0,
-            families=(),
-            **how,
-        )
-        for points in _EXCESSES
-    )
-
-
-POLICY: tuple[Scenario, ...] = (
-    *_policy("adaptive", "50 requests/s, steps end on evidence", adaptive=True, step_seconds=3600.0),
-    *_policy("fixed", "50 requests/s, 10-minute steps"),
-    *_policy(
-        "quiet-adaptive",
-        "5 requests/s, steps end on evidence",
-        adaptive=True,
-        step_seconds=3600.0,
-        requests_per_second=5.0,
+_POLICIES = {
+    "adaptive": (
+        "50 requests/s, steps end on evidence",
+        Scenario("", "", adaptive=True, step_seconds=3600.0, tick_seconds=5.0),
+        ("0", "0.5"),
     ),
-    *_policy("quiet-fixed", "5 requests/s, 10-minute steps", requests_per_second=5.0),
+    "fixed": ("50 requests/s, 10-minute steps", Scenario("", ""), ()),
+    "quiet-adaptive": (
+        "5 requests/s, steps end on evidence",
+        Scenario("", "", adaptive=True, step_seconds=3600.0, requests_per_second=5.0, tick_seconds=30.0),
+        ("0.5", "2"),
+    ),
+    "quiet-fixed": ("5 requests/s, 10-minute steps", Scenario("", "", requests_per_second=5.0), ()),
+}
+
+POLICY: tuple[Scenario, ...] = tuple(
+    replace(
+        policy,
+        name=f"{name}+{points}",
+        title=f"{title}, errors +{points} points",
+        null=points == "0",
+        excess_errors=float(points) / 100.0,
+        families=(),
+        promised=points in promised,
+    )
+    for name, (title, policy, promised) in _POLICIES.items()
+    for points in _EXCESSES
 )
 """Whole policies, for this project's judge alone: does it promote, roll back or hold?"""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["BUCKETS", "CACHE", "LOWEST", "RATIO", "Arm", "Floats", "Ints", "PrePeriod", "Sums", "Tick", "Units"]
 
 CACHE = ("read", "write", "none")
-"""Strata of successful requests by what the prompt cache did; `none` does not occur here."""
+"""Strata of successful requests by what the prompt cache did; `none` where it is not used."""
 RATIO = 1.25
 LOWEST, BUCKETS = -70, 140
 """Lowest ×1.25 bucket kept, and how many: from 1.6e-7 to 6e6; what lies outside is put into the outermost."""
@@ -52,7 +52,8 @@ class Units:
 class Arm:
     """One arm in one tick. `refusals` and `max_tokens` are among `ok`, overloads are neither ok nor errors.
 
-    `bad_conversations`: conversations that failed for the first time, once for each gateway pod that saw them fail.
+    `bad_conversations`: conversations that failed, each once whatever pods saw it; one that goes on failing counts
+    again after 60 s, then after 120 s and so on. `bad_conversations_by_pod`: the same, counted by each pod for itself.
     `ttft` and `cost` by what the cache did, only strata that have requests; `normalized_cost` is what the same
     requests would have cost at stable's steady hit ratio, whatever the cache did.
     """
@@ -63,6 +64,7 @@ class Arm:
     refusals: int
     max_tokens: int
     bad_conversations: int
+    bad_conversations_by_pod: int
     ttft: Mapping[str, Sums]
     cost: Mapping[str, Sums]
     normalized_cost: Sums

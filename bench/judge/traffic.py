@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,13 +22,16 @@ __all__ = ["CACHE_SECONDS", "Rollout"]
 CACHE_SECONDS = 300.0
 """Seconds that a prompt cache keeps a prefix after its last use."""
 
+_PART_SECONDS = 300.0  # traffic is drawn this much at a time
+_AGAIN = 60.0  # seconds after which a conversation that goes on failing counts again, as the gateways have it
 _BURST_GAP = 5.0  # mean seconds between the failures of one conversation
 
 
 class Rollout:
     """The traffic of one rollout: the same for every rule, and the same again for the same seed and number."""
 
-    def __init__(self, scenario: Scenario, *, seed: int, number: int, tick_seconds: float = 15.0) -> None:
+    def __init__(self, scenario: Scenario, *, seed: int, number: int, tick_seconds: float | None = None) -> None:
+        tick_seconds = tick_seconds or scenario.tick_seconds
         if 60.0 % tick_seconds:
             raise ValueError(f"a tick of {tick_seconds} s does not divide a minute; write 5, 10, 15, 20, 30 or 60")
         self.scenario = scenario
@@ -39,17 +44,32 @@ class Rollout:
         self._units = UnitRates(scenario, random) if scenario.units else None
         self.pre_period = self._units.pre_period(scenario, random) if self._units else None
 
-    def fixed(self) -> list[Tick]:
-        """All ticks of a rollout with steps of fixed length."""
-        count = round(self.scenario.step_seconds / self.tick_seconds)
-        weights = np.repeat(self.scenario.weights, count)
-        return self._ticks(weights, np.repeat(np.arange(len(self.scenario.weights)), count), 0, self._random(1), count)
+    def fixed(self) -> Iterator[Tick]:
+        """The ticks of a rollout with steps of fixed length, drawn as they are needed."""
+        done: list[Floats] = []
+        for step, weight in enumerate(self.scenario.weights):
+            for count, first, last in self.parts():
+                before = np.concatenate(done) if done else np.empty(0)
+                ticks = self.part(step, first + step * self._step_ticks, count, before)
+                done.append(np.full(count, weight))
+                if last:
+                    ticks[-1] = replace(ticks[-1], last_of_step=True)
+                yield from ticks
+
+    @property
+    def _step_ticks(self) -> int:
+        return round(self.scenario.step_seconds / self.tick_seconds)
+
+    def parts(self) -> Iterator[tuple[int, int, bool]]:
+        """How a step is drawn: number of ticks, the first one's number within the step, whether the step ends there."""
+        limit, size = self._step_ticks, round(_PART_SECONDS / self.tick_seconds)
+        for first in range(0, limit, size):
+            yield min(size, limit - first), first, first + size >= limit
 
     def part(self, step: int, first: int, count: int, weights_before: Floats) -> list[Tick]:
         """`count` ticks from number `first` on at one step's weight, after ticks of `weights_before`."""
         weights = np.full(count, self.scenario.weights[step])
-        random = self._random(2, step, first)
-        return self._ticks(weights, np.full(count, step), first, random, 0, weights_before)
+        return self._ticks(weights, step, first, self._random(2, step, first), weights_before)
 
     def _random(self, *part: int) -> np.random.Generator:
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence([*self._key, *part])))
@@ -57,11 +77,10 @@ class Rollout:
     def _ticks(
         self,
         weights: Floats,
-        steps: Ints,
+        step: int,
         first: int,
         random: np.random.Generator,
-        step_ticks: int,
-        before: Floats | None = None,
+        before: Floats,
     ) -> list[Tick]:
         scenario, seconds = self.scenario, self.tick_seconds
         index = first + np.arange(len(weights))
@@ -71,25 +90,24 @@ class Rollout:
         slow = self._slowness(start)
         hits = np.full(share.shape, scenario.hit_ratio)
         if scenario.cold_prefixes:
-            so_far = weights if before is None else np.concatenate([before, weights])
-            hits[:, 0] *= _warmth(scenario, so_far, seconds)[-len(weights) :]
+            hits[:, 0] *= _warmth(scenario, np.concatenate([before, weights]), seconds)[-len(weights) :]
         units = self._units.draw(scenario, weights, seconds, random) if self._units else None
         if units:
             requests, errors = units.by_arm(units.requests), units.by_arm(units.errors)
-            bad = errors
+            bad = by_pod = errors
         elif scenario.burst:
             requests = random.poisson(scenario.requests_per_second * seconds * share)
-            errors, bad = _bursts(scenario, requests, rates, seconds, random)
+            errors, bad, by_pod = _bursts(scenario, requests, rates, seconds, random)
             requests = np.maximum(requests, errors)
         else:
             requests = random.poisson(scenario.requests_per_second * seconds * share)
-            errors = bad = random.binomial(requests, rates)
+            errors = bad = by_pod = random.binomial(requests, rates)
         overloads = random.binomial(requests - errors, scenario.overloads)
         ok = requests - errors - overloads
         refusals = random.binomial(ok, scenario.refusals)
         max_tokens = random.binomial(ok - refusals, scenario.max_tokens)
         samples = draw(scenario, ok, hits, slow, units, random)
-        counted = np.stack([requests, errors, overloads, refusals, max_tokens, bad], axis=2).tolist()
+        counted = np.stack([requests, errors, overloads, refusals, max_tokens, bad, by_pod], axis=2).tolist()
         excess = (requests[:, 0] * (rates[:, 0] - rates[:, 1])).tolist()
         ticks = []
         for row in range(len(weights)):
@@ -98,16 +116,14 @@ class Rollout:
                     *counted[row][arm],
                     ttft=samples.by_cache("ttft", row, arm),
                     cost=samples.by_cache("cost", row, arm),
-                    normalized_cost=samples.over_all("normalized", row, arm),
+                    normalized_cost=samples.over_all("normalized" if scenario.cached else "cost", row, arm),
                     units=units.of(row, arm) if units else None,
                 )
                 for arm in (0, 1)
             ]
-            last = bool(step_ticks) and (row + 1) % step_ticks == 0
-            tick = Tick(
-                first + row, float(start[row]), seconds, int(steps[row]), float(weights[row]), last, *arms, excess[row]
+            ticks.append(
+                Tick(first + row, float(start[row]), seconds, step, float(weights[row]), False, *arms, excess[row])
             )
-            ticks.append(tick)
         return ticks
 
     def _error_rates(self, start: Floats) -> Floats:
@@ -143,8 +159,8 @@ def _warmth(scenario: Scenario, weights: Floats, seconds: float) -> Floats:
 
 def _bursts(
     scenario: Scenario, requests: Ints, rates: Floats, seconds: float, random: np.random.Generator
-) -> tuple[Ints, Ints]:
-    """Failed requests and conversations counted as bad, (tick, arm), where a failing conversation fails repeatedly."""
+) -> tuple[Ints, Ints, Ints]:
+    """Failed requests and bad conversations, over all pods and by pod, (tick, arm); a burst is of one conversation."""
     ticks = len(requests)
     bursts = random.poisson(requests * rates / scenario.burst).ravel()
     origin = np.repeat(np.arange(bursts.size), bursts)
@@ -156,10 +172,33 @@ def _bursts(
     elapsed = np.cumsum(gaps)
     elapsed -= np.repeat(elapsed[starts] - gaps[starts], sizes)
     tick = origin[burst] // 2 + (elapsed // seconds).astype(np.int64)
-    arm = origin[burst] % 2
-    seen = tick < ticks
-    cell = tick * 2 + arm
-    errors = np.bincount(cell[seen], minlength=2 * ticks).reshape(ticks, 2)
-    _, firsts = np.unique(burst * scenario.pods + random.integers(0, scenario.pods, burst.size), return_index=True)
-    firsts = firsts[seen[firsts]]
-    return errors, np.bincount(cell[firsts], minlength=2 * ticks).reshape(ticks, 2)
+    cell = tick * 2 + origin[burst] % 2
+    at_pod = burst * scenario.pods + random.integers(0, scenario.pods, burst.size)
+
+    def counted(which: Ints) -> Ints:
+        return np.bincount(cell[which[tick[which] < ticks]], minlength=2 * ticks).reshape(ticks, 2)
+
+    return counted(np.arange(burst.size)), counted(_anew(burst, elapsed)), counted(_anew(at_pod, elapsed))
+
+
+def _anew(group: Ints, elapsed: Floats) -> Ints:
+    """Which failures count: the first of a group, the first 60 s after it, the first 120 s after that and so on.
+
+    After as long a pause again as the wait has been, the next wait is 60 s anew.
+    """
+    order = np.lexsort((elapsed, group))
+    _, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
+    times = elapsed[order]
+    span = 2.0 * (times.max(initial=0.0) + 1.0)
+    line = np.repeat(np.arange(len(starts)), sizes) * span + times  # groups one after the other
+    at, end, number = starts, starts + sizes, np.arange(len(starts))
+    wait = np.full(len(starts), _AGAIN)
+    found = [at]
+    while at.size:
+        again = times[at] + wait
+        at = np.searchsorted(line, number * span + again)
+        going = at < end
+        at, end, number, wait, again = at[going], end[going], number[going], wait[going], again[going]
+        wait = np.where(times[at] < again + wait, 2.0 * wait, _AGAIN)
+        found.append(at)
+    return order[np.concatenate(found)]

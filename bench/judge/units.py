@@ -33,7 +33,7 @@ class UnitRates:
         """One hour on stable. Sums of the logarithms are drawn from their exact distribution."""
         requests = random.poisson(scenario.requests_per_second * _PRE_SECONDS / scenario.units, scenario.units)
         errors = random.binomial(requests, self.errors)
-        served = random.binomial(requests - errors, scenario.hit_ratio)
+        served = random.binomial(requests - errors, scenario.hit_ratio if scenario.cached else 1.0)
         ttft = _normal_sums(served, math.log(scenario.ttft_median) + self.ttft, scenario.ttft_sigma, random)
         cost = _normal_sums(served, math.log(scenario.cost_median) + self.cost, scenario.cost_sigma, random)
         return PrePeriod(self.rank, requests, errors, served, *ttft, served, *cost)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from claude_operator.api.gateway import BAD_KINDS, CacheState, Counters, Histogram
+from claude_operator.api.gateway import CacheState, Counters, Histogram
 
 __all__ = [
     "LN_WIDTH",
@@ -144,11 +144,14 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
     ok, errors = outcomes.get("ok", 0), outcomes.get("error", 0)
     refusals, max_tokens = stops.get("refusal", 0), stops.get("max_tokens", 0)
     context_window = stops.get("model_context_window_exceeded", 0)
+    bad: Mapping[str, int] = {
+        "error": errors,
+        "refusal": refusals,
+        "max_tokens": max_tokens,
+        "model_context_window_exceeded": context_window,
+    }
     if conversations:
         bad = _grown(now.bad_conversations, before.bad_conversations)
-        bad_counts = tuple([bad.get(kind, 0) for kind in BAD_KINDS])
-    else:
-        bad_counts = (errors, refusals, max_tokens, context_window)
     failed = grades.get("fail", 0)
     return Counts(
         max(now.requests - before.requests, 0),
@@ -162,7 +165,10 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
         ok if cache == "read" else 0,
         ok if cache == "write" else 0,
         max(now.conversations - before.conversations, 0),
-        *bad_counts,
+        bad.get("error", 0),
+        bad.get("refusal", 0),
+        bad.get("max_tokens", 0),
+        bad.get("model_context_window_exceeded", 0),
         grades.get("pass", 0) + failed,
         failed,
     )

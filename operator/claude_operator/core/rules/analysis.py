@@ -86,7 +86,8 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
     missing = judging.harmless(judgement, rollout.plan.analysis, present.index)
     if missing is None:
         return draft
-    message = f"Rolled back {rollout.revision} at {percent(present.weight)}: after {duration(longest(step.bake))} it {missing}"
+    found = f"after {duration(longest(step.bake))} it {missing}"
+    message = f"Rolled back {rollout.revision} at {percent(present.weight)}: {found}"
     return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
 
 

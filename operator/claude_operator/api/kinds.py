@@ -79,6 +79,12 @@ DEPLOYMENT = Kind(
         Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
         Column("Age", ".metadata.creationTimestamp", "date"),
         Column("Verdict", ".status.judgement.verdict", description="What the judge says of the canary.", wide=True),
+        Column(
+            "Detectable",
+            ".status.judgement.detectable",
+            description="The smallest increase of errors that the canary's requests so far could have shown.",
+            wide=True,
+        ),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),

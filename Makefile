@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test check fmt crds crds-check image cluster-up cluster-down requirements clean
+.PHONY: help setup demo test bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
 
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
@@ -21,6 +21,9 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
+
+bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute
+	@$(BIN)/python -m bench.judge $(ARGS)
 
 check: setup ## check style, types, layers and CRDs, and run the unit tests
 	@$(BIN)/ruff check

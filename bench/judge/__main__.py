@@ -8,24 +8,27 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from bench.judge.plots import detection, false_rollbacks
-from bench.judge.report import markdown
-from bench.judge.runner import Settings, run
+from bench.judge.report import markdown, promises
+from bench.judge.runner import Cell, Settings, rollouts_of, run
 from bench.judge.scenarios import Scenario, find
 
-ROLLOUTS, QUICK = 2000, 15
+ROLLOUTS, OTHERS, RIVALS = 2000, 500, 400
+QUICK = 4
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 class Progress:
     """A bar on a terminal, a line for each scenario elsewhere."""
 
-    def __init__(self, scenarios: Sequence[Scenario], rollouts: int) -> None:
-        self._left = dict.fromkeys([one.name for one in scenarios], rollouts)
-        self._total, self._done = rollouts * len(scenarios), 0
+    def __init__(self, scenarios: Sequence[Scenario], settings: Settings) -> None:
+        self._left = {one.name: max(rollouts_of(one, settings).values()) for one in scenarios}
+        self._total, self._done = sum(self._left.values()), 0
         self._begin = time.monotonic()
 
     def __call__(self, name: str, count: int) -> None:
@@ -48,17 +51,27 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.judge", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} rollouts a scenario: less than a minute")
-    parser.add_argument("--rollouts", type=int, metavar="N", help=f"rollouts a scenario, {ROLLOUTS} if not given")
+    parser.add_argument("--rollouts", type=int, metavar="N", help=f"of a scenario with promised shares, {ROLLOUTS}")
+    parser.add_argument("--others", type=int, metavar="N", help=f"of the other scenarios, {OTHERS}")
+    parser.add_argument("--rivals", type=int, metavar="N", help=f"of which other rules see so many, {RIVALS}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, one a core if not given")
     parser.add_argument("--out", type=Path, default=Path("build/bench-judge"), metavar="DIR", help="where results go")
+    parser.add_argument(
+        "--docs", action="store_true", help="write docs/judge-benchmark.md and docs/img/judge-*.svg too"
+    )
     parser.add_argument("--scenario", nargs="+", default=[], metavar="NAME", help="only these")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--tick", type=float, default=15.0, metavar="SECONDS", help="how often gateways are read")
+    parser.add_argument(
+        "--tick", type=float, metavar="SECONDS", help="how often gateways are read, not as scenarios say"
+    )
     chosen = parser.parse_args(words)
-    chosen.rollouts = chosen.rollouts or (QUICK if chosen.quick else ROLLOUTS)
-    if chosen.rollouts < 1 or chosen.jobs < 1:
-        parser.error("--rollouts and --jobs must be at least 1")
-    if chosen.tick <= 0 or 60.0 % chosen.tick:
+    usual = (QUICK,) * 3 if chosen.quick else (ROLLOUTS, OTHERS, RIVALS)
+    for name, number in zip(("rollouts", "others", "rivals"), usual, strict=True):
+        if getattr(chosen, name) is None:
+            setattr(chosen, name, number if name == "rollouts" else min(number, chosen.rollouts))
+    if min(chosen.rollouts, chosen.others, chosen.rivals, chosen.jobs) < 1:
+        parser.error("--rollouts, --others, --rivals and --jobs must be at least 1")
+    if chosen.tick is not None and (chosen.tick <= 0 or 60.0 % chosen.tick):
         parser.error(f"--tick {chosen.tick:g} does not divide a minute; write 5, 10, 15, 20, 30 or 60")
     try:
         chosen.scenarios = find(chosen.scenario)
@@ -70,23 +83,27 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     """Run the benchmark and write results.json, results.md and the plots."""
     chosen = arguments(words)
-    settings = Settings(chosen.rollouts, chosen.seed, chosen.tick, chosen.jobs)
-    cells = run(chosen.scenarios, settings, Progress(chosen.scenarios, chosen.rollouts))
+    settings = Settings(chosen.rollouts, chosen.others, chosen.rivals, chosen.seed, chosen.tick, chosen.jobs)
+    cells = run(chosen.scenarios, settings, Progress(chosen.scenarios, settings))
+    document = {**asdict(settings), "numpy": np.__version__, "cells": [cell.as_json() for cell in cells]}
+    text = markdown(cells, settings, "img")
     chosen.out.mkdir(parents=True, exist_ok=True)
-    document = {
-        "rollouts": settings.rollouts,
-        "seed": settings.seed,
-        "tickSeconds": settings.tick_seconds,
-        "numpy": np.__version__,
-        "cells": [cell.as_json() for cell in cells],
-    }
-    text = markdown(cells, settings)
     (chosen.out / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     (chosen.out / "results.md").write_text(text)
-    (chosen.out / "false-rollbacks.svg").write_text(false_rollbacks(cells))
-    (chosen.out / "detection.svg").write_text(detection(cells))
-    print(text.partition("\n## Every figure")[0])
-    print(f"written: {chosen.out}/results.json, results.md, false-rollbacks.svg, detection.svg")
+    _draw(cells, chosen.out / "img")
+    print("\n\n".join(promises(cells)))
+    print(f"\nwritten: {chosen.out}/results.json, results.md and img/")
+    if chosen.docs:
+        (DOCS / "judge-benchmark.md").write_text(text)
+        _draw(cells, DOCS / "img")
+        print(f"written: {DOCS}/judge-benchmark.md and img/judge-*.svg")
+
+
+def _draw(cells: Sequence[Cell], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "judge-false-rollbacks.svg").write_text(false_rollbacks(cells))
+    (folder / "judge-false-rollbacks-quiet.svg").write_text(false_rollbacks(cells, 5.0))
+    (folder / "judge-detection.svg").write_text(detection(cells))
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ class Ours:
     def _sample(arm: Arm) -> Sample:
         return _sample(arm, arm.bad_conversations)
 
+    def seen(self, metric: str) -> tuple[int, int]:
+        """Bad events of canary and stable that the judge has counted of a metric of shares."""
+        states = self._judgement.state if self._judgement else []
+        return next(((one.canary[1], one.stable[1]) for one in states if one.name == metric), (0, 0))
+
     def ready(self, weight: float) -> bool:
         """Whether the canary may have this weight, between 0 and 1, now."""
         judgement = self._judgement

@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
-from bench.judge.report import rule_title
+from bench.judge.report import rule_title, title
 from bench.judge.runner import Cell
 from bench.judge.scenarios import SCENARIOS, Scenario
 
 __all__ = ["detection", "false_rollbacks"]
 
-_ROW, _LABELS, _WIDTH, _HEAD, _FOOT, _GAP = 20, 300, 340, 34, 30, 24
+_ROW, _LABELS, _WIDTH, _HEAD, _FOOT, _GAP = 20, 400, 340, 34, 30, 24
 _OURS, _OTHER, _INK, _FAINT = "#b4501e", "#7a8794", "#22262a", "#d9dde1"
 
 Draw = Callable[[Cell, float], list[str]]
 """The marks of a cell in the row around y, x from 0 to `_WIDTH`."""
 
 
-def false_rollbacks(cells: Sequence[Cell]) -> str:
-    """Bars with 95 % intervals, a panel for each scenario in which the canary is no worse."""
+def false_rollbacks(cells: Sequence[Cell], requests_per_second: float = 50.0) -> str:
+    """Bars with 95 % intervals, a panel for each scenario of that traffic in which the canary is no worse."""
 
     def draw(cell: Cell, y: float) -> list[str]:
         low, high = (_WIDTH * edge for edge in cell.rate_interval)
@@ -31,8 +31,9 @@ def false_rollbacks(cells: Sequence[Cell]) -> str:
         ]
 
     ticks = [(_WIDTH * share / 100, f"{share} %") for share in (0, 25, 50, 75, 100)]
-    panels = [one for one in SCENARIOS if one.null and "errors" in one.families]
-    return _figure("Rollouts rolled back though the canary was no worse", panels, cells, ticks, draw)
+    panels = [one for one in SCENARIOS if one.null and one.requests_per_second == requests_per_second]
+    heading = f"Rollouts rolled back though the canary was no worse, {requests_per_second:g} requests/s"
+    return _figure(heading, panels, cells, ticks, draw)
 
 
 def detection(cells: Sequence[Cell]) -> str:
@@ -64,16 +65,16 @@ def detection(cells: Sequence[Cell]) -> str:
 
 
 def _figure(
-    title: str, panels: Sequence[Scenario], cells: Sequence[Cell], ticks: Sequence[tuple[float, str]], draw: Draw
+    heading: str, panels: Sequence[Scenario], cells: Sequence[Cell], ticks: Sequence[tuple[float, str]], draw: Draw
 ) -> str:
     """Panels below each other, a row a rule."""
     found = {one.name: [cell for cell in cells if cell.scenario == one.name and "/" not in cell.rule] for one in panels}
-    body, top = [_text(16, 26, title, size=16, weight="bold")], 44
+    body, top = [_text(16, 26, heading, size=16, weight="bold")], 44
     for one in panels:
         rows = found[one.name]
         if not rows:
             continue
-        body += _panel(one.title, rows, top, ticks, draw)
+        body += _panel(title(one), rows, top, ticks, draw)
         top += _HEAD + _ROW * len(rows) + _FOOT + _GAP
     width = _LABELS + _WIDTH + 120
     return (
@@ -83,9 +84,9 @@ def _figure(
     )
 
 
-def _panel(title: str, rows: Sequence[Cell], top: int, ticks: Sequence[tuple[float, str]], draw: Draw) -> list[str]:
+def _panel(name: str, rows: Sequence[Cell], top: int, ticks: Sequence[tuple[float, str]], draw: Draw) -> list[str]:
     height = _ROW * len(rows)
-    marks = [_text(16, top + 16, title, weight="bold"), f'<g transform="translate({_LABELS} {top + _HEAD})">']
+    marks = [_text(16, top + 16, name, weight="bold"), f'<g transform="translate({_LABELS} {top + _HEAD})">']
     for x, label in ticks:
         marks.append(f'<path d="M{x:.1f} 0V{height}" stroke="{_FAINT}"/>')
         marks.append(_text(x, height + 16, label, anchor="middle"))
@@ -97,7 +98,7 @@ def _panel(title: str, rows: Sequence[Cell], top: int, ticks: Sequence[tuple[flo
 
 
 def _colour(cell: Cell) -> str:
-    return _OURS if cell.rule == "ours" else _OTHER
+    return _OURS if cell.rule.startswith("ours") else _OTHER
 
 
 def _weight(cell: Cell) -> str:

@@ -11,26 +11,31 @@ from multiprocessing import get_context
 import numpy as np
 
 from bench.judge.intervals import median_interval, wilson
-from bench.judge.ours import Ours
+from bench.judge.ours import Ours, OursByPod, OursWithoutMargins
 from bench.judge.rivals import RIVALS
 from bench.judge.rules import Context, RuleFactory
 from bench.judge.scenarios import Scenario
 from bench.judge.ticks import Tick
 from bench.judge.traffic import Rollout
 
-__all__ = ["Cell", "Outcome", "Settings", "adaptive", "fixed", "rules_of", "run", "summary"]
+__all__ = ["Cell", "Outcome", "Settings", "adaptive", "fixed", "rollouts_of", "rules_of", "run", "summary"]
 
-_CHUNK_SECONDS = 300.0  # traffic of a step that ends on evidence is drawn this much at a time
 _SEGMENT = 20  # rollouts that a worker does at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run of the benchmark is made of."""
+    """What a run of the benchmark is made of.
+
+    `rollouts` are those of a scenario of which a small share is promised; `others` those of the rest, `rivals` those
+    on which other rules are run. `tick_seconds` of None are each scenario's own.
+    """
 
     rollouts: int
+    others: int | None = None
+    rivals: int | None = None
     seed: int = 1
-    tick_seconds: float = 15.0
+    tick_seconds: float | None = None
     jobs: int = 1
 
 
@@ -64,7 +69,9 @@ class Cell:
     median_requests_interval: tuple[float, float] | None
     median_minutes: float | None
     mean_excess: float
+    mean_excess_interval: tuple[float, float]
     median_minutes_to_promotion: float | None
+    median_minutes_to_promotion_interval: tuple[float, float] | None
     reasons: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -75,6 +82,12 @@ class Cell:
 def rules_of(scenario: Scenario) -> dict[str, RuleFactory]:
     """The rules that are compared on a scenario; those of other families than errors are named with their family."""
     found: dict[str, RuleFactory] = {"ours": Ours}
+    if scenario.adaptive:
+        return found
+    if {"ttft", "cost"} & set(scenario.families) or (scenario.null and scenario.families):
+        found["ours-no-margins"] = OursWithoutMargins
+    if scenario.burst:
+        found["ours-by-pod"] = OursByPod
     for family in scenario.families:
         found |= {
             name if family == "errors" else f"{name}/{family}": factory for name, factory in RIVALS[family].items()
@@ -82,14 +95,25 @@ def rules_of(scenario: Scenario) -> dict[str, RuleFactory]:
     return found
 
 
+def rollouts_of(scenario: Scenario, settings: Settings) -> dict[str, int]:
+    """How many rollouts of a scenario each rule is run over: the first so many."""
+    most = settings.rollouts if scenario.promised or settings.others is None else settings.others
+    others = min(most, most if settings.others is None else settings.others)
+    rivals = min(most, most if settings.rivals is None else settings.rivals)
+    found = {}
+    for name in rules_of(scenario):
+        ours, without = name == "ours", name == "ours-no-margins" and scenario.name in ("null", "slowdown")
+        found[name] = most if ours or without else others if name.startswith("ours") else rivals
+    return found
+
+
 def fixed(rollout: Rollout, rules: Mapping[str, RuleFactory]) -> dict[str, Outcome]:
     """Run all rules over one rollout with steps of fixed length."""
     context = _context(rollout)
-    ticks = rollout.fixed()
     running = {name: factory(context) for name, factory in rules.items()}
     found: dict[str, Outcome] = {}
     requests, excess = 0, 0.0
-    for tick in ticks:
+    for tick in rollout.fixed():
         requests, excess = requests + tick.canary.requests, excess + tick.excess
         for name, rule in list(running.items()):
             if rule.step(tick):
@@ -124,10 +148,8 @@ def adaptive(rollout: Rollout, factory: Callable[[Context], Ours] = Ours) -> Out
 
 def _step_ticks(rollout: Rollout, step: int, weights: Sequence[float]) -> Iterator[Tick]:
     """The ticks of a step, drawn as they are needed; `weights` are those of all ticks so far, and grow meanwhile."""
-    limit = round(rollout.scenario.step_seconds / rollout.tick_seconds)
-    size = round(_CHUNK_SECONDS / rollout.tick_seconds)
-    for done in range(0, limit, size):
-        yield from rollout.part(step, len(weights), min(size, limit - done), np.array(weights))
+    for count, _, _ in rollout.parts():
+        yield from rollout.part(step, len(weights), count, np.array(weights))
 
 
 def _context(rollout: Rollout) -> Context:
@@ -139,11 +161,12 @@ def _segment(
     scenario: Scenario, first: int, last: int, settings: Settings
 ) -> tuple[str, int, dict[str, list[Outcome]]]:
     """The outcomes of some rollouts of a scenario by rule."""
-    rules = rules_of(scenario)
+    rules, rollouts = rules_of(scenario), rollouts_of(scenario, settings)
     found: dict[str, list[Outcome]] = {name: [] for name in rules}
     for number in range(first, last):
         rollout = Rollout(scenario, seed=settings.seed, number=number, tick_seconds=settings.tick_seconds)
-        outcomes = {"ours": adaptive(rollout)} if scenario.adaptive else fixed(rollout, rules)
+        here = {name: factory for name, factory in rules.items() if number < rollouts[name]}
+        outcomes = {"ours": adaptive(rollout)} if scenario.adaptive else fixed(rollout, here)
         for name, outcome in outcomes.items():
             found[name].append(outcome)
     return scenario.name, first, found
@@ -169,8 +192,9 @@ _Task = tuple[Scenario, int, int, Settings]
 
 def _segments(scenarios: Sequence[Scenario], settings: Settings) -> Iterator[_Task]:
     for scenario in scenarios:
-        for first in range(0, settings.rollouts, _SEGMENT):
-            yield scenario, first, min(first + _SEGMENT, settings.rollouts), settings
+        rollouts = max(rollouts_of(scenario, settings).values())
+        for first in range(0, rollouts, _SEGMENT):
+            yield scenario, first, min(first + _SEGMENT, rollouts), settings
 
 
 def _done(tasks: Sequence[_Task], settings: Settings) -> Iterable[tuple[str, int, dict[str, list[Outcome]]]]:
@@ -188,6 +212,9 @@ def summary(scenario: str, rule: str, outcomes: Sequence[Outcome]) -> Cell:
     back = [one for one in outcomes if one.end == "rolled back"]
     promoted = [one.seconds / 60.0 for one in outcomes if one.end == "promoted"]
     requests = [float(one.requests) for one in back]
+    excess = [one.excess for one in outcomes]
+    mean = float(np.mean(excess))
+    half = 1.96 * float(np.std(excess)) / len(excess) ** 0.5
     return Cell(
         scenario=scenario,
         rule=rule,
@@ -200,7 +227,9 @@ def summary(scenario: str, rule: str, outcomes: Sequence[Outcome]) -> Cell:
         median_requests=float(np.median(requests)) if back else None,
         median_requests_interval=median_interval(requests),
         median_minutes=float(np.median([one.seconds / 60.0 for one in back])) if back else None,
-        mean_excess=float(np.mean([one.excess for one in outcomes])),
+        mean_excess=mean,
+        mean_excess_interval=(mean - half, mean + half),
         median_minutes_to_promotion=float(np.median(promoted)) if promoted else None,
+        median_minutes_to_promotion_interval=median_interval(promoted),
         reasons=dict(Counter(one.reason for one in back if one.reason).most_common()),
     )

@@ -79,7 +79,9 @@ _NULLS: tuple[Scenario, ...] = (
     _NULL,
     replace(_NULL, name="null-1.2", title="no difference, errors 1.2 %", errors=0.012, families=("errors",)),
     replace(_NULL, name="bursty-2", title="failures in bursts of 5, 2 pods", burst=5.0, pods=2, families=("errors",)),
-    replace(_NULL, name="bursty-10", title="failures in bursts of 5, 10 pods", burst=5.0, pods=10, families=("errors",)),
+    replace(
+        _NULL, name="bursty-10", title="failures in bursts of 5, 10 pods", burst=5.0, pods=10, families=("errors",)
+    ),
     replace(_NULL, name="incident", title="shared 3-minute incident, +30 points", incident_seconds=180.0),
     replace(
         _NULL, name="drift", title="errors drift 0.2 → 2 %, time to first token × 1.5", errors=0.002, drift_to=0.02

@@ -27,6 +27,21 @@ _AGAIN = 60.0  # seconds after which a conversation that goes on failing counts 
 _BURST_GAP = 5.0  # mean seconds between the failures of one conversation
 
 
+class Tail:
+    """Counts of bursts beyond the ticks that have been drawn, (what is counted, tick, arm)."""
+
+    def __init__(self) -> None:
+        self._left = np.zeros((3, 0, 2), dtype=np.int64)
+
+    def added(self, counts: Ints, ticks: int) -> Ints:
+        """`counts` of the next ticks and beyond, and what was left for them; so many ticks of it."""
+        whole = np.zeros((3, max(counts.shape[1], self._left.shape[1], ticks), 2), dtype=np.int64)
+        whole[:, : counts.shape[1]] += counts
+        whole[:, : self._left.shape[1]] += self._left
+        self._left = whole[:, ticks:]
+        return whole[:, :ticks]
+
+
 class Rollout:
     """The traffic of one rollout: the same for every rule, and the same again for the same seed and number."""
 
@@ -47,10 +62,11 @@ class Rollout:
     def fixed(self) -> Iterator[Tick]:
         """The ticks of a rollout with steps of fixed length, drawn as they are needed."""
         done: list[Floats] = []
+        tail = Tail()
         for step, weight in enumerate(self.scenario.weights):
             for count, first, last in self.parts():
                 before = np.concatenate(done) if done else np.empty(0)
-                ticks = self.part(step, first + step * self._step_ticks, count, before)
+                ticks = self.part(step, first + step * self._step_ticks, count, before, tail)
                 done.append(np.full(count, weight))
                 if last:
                     ticks[-1] = replace(ticks[-1], last_of_step=True)
@@ -66,10 +82,13 @@ class Rollout:
         for first in range(0, limit, size):
             yield min(size, limit - first), first, first + size >= limit
 
-    def part(self, step: int, first: int, count: int, weights_before: Floats) -> list[Tick]:
-        """`count` ticks from number `first` on at one step's weight, after ticks of `weights_before`."""
+    def part(self, step: int, first: int, count: int, weights_before: Floats, tail: Tail | None = None) -> list[Tick]:
+        """`count` ticks from number `first` on at one step's weight, after ticks of `weights_before`.
+
+        `tail`: bursts that go on from the part before, and then those of this one.
+        """
         weights = np.full(count, self.scenario.weights[step])
-        return self._ticks(weights, step, first, self._random(2, step, first), weights_before)
+        return self._ticks(weights, step, first, self._random(2, step, first), weights_before, tail or Tail())
 
     def _random(self, *part: int) -> np.random.Generator:
         return np.random.Generator(np.random.SFC64(np.random.SeedSequence([*self._key, *part])))
@@ -81,6 +100,7 @@ class Rollout:
         first: int,
         random: np.random.Generator,
         before: Floats,
+        tail: Tail,
     ) -> list[Tick]:
         scenario, seconds = self.scenario, self.tick_seconds
         index = first + np.arange(len(weights))
@@ -97,7 +117,7 @@ class Rollout:
             bad = by_pod = errors
         elif scenario.burst:
             requests = random.poisson(scenario.requests_per_second * seconds * share)
-            errors, bad, by_pod = _bursts(scenario, requests, rates, seconds, random)
+            errors, bad, by_pod = tail.added(_bursts(scenario, requests, rates, seconds, random), len(weights))
             requests = np.maximum(requests, errors)
         else:
             requests = random.poisson(scenario.requests_per_second * seconds * share)
@@ -157,11 +177,11 @@ def _warmth(scenario: Scenario, weights: Floats, seconds: float) -> Floats:
     return -np.expm1(np.interp(then, ticks, uses) - np.interp(now, ticks, uses))
 
 
-def _bursts(
-    scenario: Scenario, requests: Ints, rates: Floats, seconds: float, random: np.random.Generator
-) -> tuple[Ints, Ints, Ints]:
-    """Failed requests and bad conversations, over all pods and by pod, (tick, arm); a burst is of one conversation."""
-    ticks = len(requests)
+def _bursts(scenario: Scenario, requests: Ints, rates: Floats, seconds: float, random: np.random.Generator) -> Ints:
+    """Failed requests, and bad conversations over all pods and by pod, (which of these, tick, arm).
+
+    A burst is of one conversation, and may go on beyond the ticks of `requests`.
+    """
     bursts = random.poisson(requests * rates / scenario.burst).ravel()
     origin = np.repeat(np.arange(bursts.size), bursts)
     sizes = random.geometric(1.0 / scenario.burst, origin.size)
@@ -175,10 +195,9 @@ def _bursts(
     cell = tick * 2 + origin[burst] % 2
     at_pod = burst * scenario.pods + random.integers(0, scenario.pods, burst.size)
 
-    def counted(which: Ints) -> Ints:
-        return np.bincount(cell[which[tick[which] < ticks]], minlength=2 * ticks).reshape(ticks, 2)
-
-    return counted(np.arange(burst.size)), counted(_anew(burst, elapsed)), counted(_anew(at_pod, elapsed))
+    size = 2 * (int(tick.max(initial=0)) + 1)
+    counted = (np.arange(burst.size), _anew(burst, elapsed), _anew(at_pod, elapsed))
+    return np.stack([np.bincount(cell[which], minlength=size).reshape(-1, 2) for which in counted])
 
 
 def _anew(group: Ints, elapsed: Floats) -> Ints:

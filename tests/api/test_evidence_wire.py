@@ -10,6 +10,7 @@ import pytest
 
 from claude_operator.api.gateway import (
     BAD_KINDS,
+    BadConversation,
     Cohorts,
     Counters,
     Histogram,
@@ -32,7 +33,9 @@ HISTORY = {
 
 
 def test_evidence_of_an_older_gateway_is_read() -> None:
-    (stratum,) = parse_evidence(json.dumps(OLD).encode()).generations[0].strata
+    evidence = parse_evidence(json.dumps(OLD).encode())
+    assert (evidence.bad, evidence.bad_first) == ([], 0)
+    (stratum,) = evidence.generations[0].strata
     counters = stratum.counters
     assert counters.requests == 1
     assert (counters.retries, counters.conversations, counters.bad_conversations, counters.grades) == (0, 0, {}, {})
@@ -51,6 +54,18 @@ def test_a_negative_count_is_refused(field: str) -> None:
     document = json.dumps(OLD).replace('"requests": 1', f'"requests": 1, "{field}": -1').encode()
     with pytest.raises(ValueError, match=field):
         parse_evidence(document)
+
+
+def test_a_bad_conversation_is_an_array() -> None:
+    row = [7, "r", "chat", "error", "00ff00ff00ff00ff", 1.5]
+    document = {**OLD, "bad": [row], "badFirst": 3}
+    evidence = parse_evidence(json.dumps(document).encode())
+    assert evidence.bad == [BadConversation(7, "r", "chat", "error", "00ff00ff00ff00ff", 1.5)]
+    assert evidence.bad_first == 3
+    assert json.loads(msgspec.json.encode(evidence))["bad"] == [row]
+    for wrong in (row[:5], [*row, 1], [*row[:5], -1.0], {"generation": 7}):
+        with pytest.raises(ValueError, match="evidence"):
+            parse_evidence(json.dumps({**document, "bad": [wrong]}).encode())
 
 
 def test_a_history_of_cohorts_is_read() -> None:

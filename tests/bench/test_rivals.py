@@ -33,7 +33,7 @@ def sums(values: Iterable[float]) -> Sums:
 
 def arm(requests: int, errors: int, times: Iterable[float] = ()) -> Arm:
     ttft = {"read": sums(times)} if times else {}
-    return Arm(requests, errors, 0, 0, 0, errors, ttft, {}, EMPTY, None)
+    return Arm(requests, errors, 0, 0, 0, errors, errors, ttft, {}, EMPTY, None)
 
 
 def minute(index: int, canary: Arm, stable: Arm, *, last: bool = False, weight: float = 0.01) -> Tick:
@@ -269,7 +269,7 @@ def test_no_rival_minds_two_arms_that_are_alike(family: str, name: str) -> None:
     rule = RIVALS[family][name](context())
     times = np.exp(np.random.default_rng(2).normal(-4.5, 0.1, 200)).tolist()
     for index in range(30):
-        like = Arm(1000, 5, 0, 0, 0, 5, {"read": sums(times)}, {"read": sums(times)}, EMPTY, None)
+        like = Arm(1000, 5, 0, 0, 0, 5, 5, {"read": sums(times)}, {"read": sums(times)}, EMPTY, None)
         assert not rule.step(minute(index, like, like, last=index % 10 == 9))
     assert TITLES[name]
 
@@ -280,8 +280,8 @@ def test_every_rival_sees_the_worst_canary(family: str, name: str) -> None:
     random = np.random.default_rng(2)
     for index in range(30):
         slow, fast = (np.exp(random.normal(mean, 0.3, 200)).tolist() for mean in (2.0, -4.0))
-        canary = Arm(1000, 900 + index, 0, 0, 0, 9, {"read": sums(slow)}, {"read": sums(slow)}, EMPTY, None)
-        stable = Arm(1000, 5 + index % 3, 0, 0, 0, 5, {"read": sums(fast)}, {"read": sums(fast)}, EMPTY, None)
+        canary = Arm(1000, 900 + index, 0, 0, 0, 9, 9, {"read": sums(slow)}, {"read": sums(slow)}, EMPTY, None)
+        stable = Arm(1000, 5 + index % 3, 0, 0, 0, 5, 5, {"read": sums(fast)}, {"read": sums(fast)}, EMPTY, None)
         if rule.step(minute(index, canary, stable, last=index % 10 == 9)):
             return
     pytest.fail(f"{name} has not rolled back")

@@ -42,7 +42,9 @@ def test_evidence_is_what_the_schema_says() -> None:
     ledger = Ledger()
     cell = ledger.generation(1).cell(make_arm().revision, "stable", "other", "none")
     cell.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
+    ledger.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", ledger.clock())
     document = json.loads(ledger.document(1, 2.0, ""))
+    assert len(document["bad"]) == 1
     jsonschema.validate(document, {"$ref": f"#/$defs/{Evidence.__name__}", "$defs": SCHEMA["$defs"]})
 
 

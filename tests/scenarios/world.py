@@ -392,7 +392,7 @@ class World:
 
     def _evidence(self, status: DeploymentStatus, readings: list[PodReading]) -> tuple[Increments | None, Memory]:
         due = reading_due(status, self.now)
-        increments, memory = advance(self.memory, readings)
+        increments, memory = advance(self.memory, readings, now=self.now.timestamp())
         if due is None:
             return None, memory
         if due > 0:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
+
+from claude_operator.api.gateway import BadConversation, Evidence, GenerationEvidence
+from claude_operator.core.judge.evidence import PodReading
 
 
 async def observed(rig: Rig) -> Any:
@@ -210,6 +216,33 @@ async def test_pods_that_end_are_read_and_do_not_count_as_ready() -> None:
     obs = await observed(rig)
     assert ([pod.name for pod in obs.gateway.pods], obs.gateway.ready) == (["gw-1"], 1)
     assert obs.increments.traffic == 5
+
+
+async def test_a_bad_conversation_that_two_pods_have_counted_is_one() -> None:
+    rig = await on_trial()
+    rig.pod("gw-2")
+    read = rig.gateways.read
+
+    async def shown(pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
+        """As the pods say, and that the canary's one bad conversation is the same in each."""
+        return [replace(reading, evidence=_one_bad(reading.evidence)) for reading in await read(pods)]
+
+    rig.gateways.read = shown  # type: ignore[method-assign]
+    for pod in ("gw-1", "gw-2"):
+        rig.gateways.serve(pod, "canary", 4, 1)
+    rig.wait(5)
+    (found,) = (await observed(rig)).increments.cells.values()
+    assert (found.counts.errors, found.counts.bad_errors) == (2, 1)
+
+
+def _one_bad(evidence: Evidence | None) -> Evidence:
+    assert evidence is not None
+    (generation,) = evidence.generations
+    (stratum,) = generation.strata
+    counters = msgspec.structs.replace(stratum.counters, conversations=5, bad_conversations={"error": 1})
+    strata = [msgspec.structs.replace(stratum, counters=counters)]
+    row = BadConversation(generation.generation, stratum.revision, stratum.surface, "error", "d1", 1.0)
+    return msgspec.structs.replace(evidence, generations=[GenerationEvidence(generation.generation, strata)], bad=[row])
 
 
 async def test_what_is_remembered_of_deployments_that_are_gone_is_dropped() -> None:

@@ -45,6 +45,8 @@ RIVALS: Mapping[str, Mapping[str, RuleFactory]] = {
 
 TITLES: Mapping[str, str] = {
     "ours": "claude-operator's judge, α = 1 %",
+    "ours-no-margins": "claude-operator's judge, maxIncrease 0 %",
+    "ours-by-pod": "claude-operator's judge, failing conversations counted by pod",
     "consecutive": "errors > 1 %, 3 minutes in a row",
     "failure-limit": "errors > 1 %, Argo Rollouts failureLimit 3",
     "failed-checks": "errors > 1 %, Flagger threshold 5",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
@@ -39,12 +40,23 @@ class StatusModel(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
+    @classmethod
+    def made(cls, **fields: Any) -> Self:
+        """One of all its fields, unchecked: `model_construct` without the search for aliases and defaults."""
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
+
 
 def list_map(*keys: str) -> JsonDict:
     """Schema keywords of a list whose entries are told apart by these fields: no two may agree in them."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+@lru_cache(maxsize=256)
 def seconds(duration: str) -> float:
     """Seconds in a duration such as `1h30m`, `45s` or `500ms`; raises `ValueError`."""
     if not re.fullmatch(DURATION_PATTERN, duration):

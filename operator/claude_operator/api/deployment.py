@@ -341,7 +341,7 @@ class Budget(ApiModel):
         description="The surface, as sent in x-claude-surface."
     )
     metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="What is measured, for example timeToFirstToken."
+        description="What is measured: timeToFirstToken or duration."
     )
     percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(
         default=None, description="Which percentile of it, for example 95."

@@ -155,6 +155,9 @@ OTHER = "other"
 BAD_KINDS = ("error", "refusal", "max_tokens", "model_context_window_exceeded")
 """What makes a conversation bad: the outcome `error`, or one of these stop reasons of a complete answer."""
 
+BAD_WINDOW = 300.0
+"""Seconds for which a gateway shows which conversations it counted as bad."""
+
 COHORTS_WINDOW = 3600.0
 """Seconds that the history of the cohorts covers at most."""
 
@@ -226,6 +229,22 @@ class GenerationEvidence(_Wire, frozen=True):
     strata: list[Stratum] = []
 
 
+class BadConversation(_Wire, frozen=True, array_like=True):
+    """One count among `bad_conversations`, as an array: [generation, revision, surface, kind, digest, age].
+
+    Those of requests that chose their revision or have no conversation key are left out.
+    """
+
+    generation: Count
+    revision: Text
+    surface: Text
+    kind: Text
+    digest: Text
+    """Stands for the conversation under this generation, revision and kind: the same in every gateway process."""
+    age: Annotated[float, msgspec.Meta(ge=0.0)]
+    """Seconds since it was counted."""
+
+
 class Evidence(_Wire, frozen=True):
     """One gateway process's counts. A new `boot_id` starts from zero."""
 
@@ -238,6 +257,10 @@ class Evidence(_Wire, frozen=True):
     """The last four, oldest first."""
     config_error: Text = ""
     """Why the newest config was refused, empty when it was not."""
+    bad: list[BadConversation] = []
+    """The newest of what was counted as bad in the last 300 seconds, oldest first, at most 2,000."""
+    bad_first: Count = 0
+    """How many there were since boot before the first of `bad`."""
 
 
 def parse_evidence(data: bytes) -> Evidence:

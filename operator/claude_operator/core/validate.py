@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import DURATION_PATTERN, seconds
 from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
@@ -23,7 +23,10 @@ from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.quantity import quantity
 
-__all__ = ["Problem", "impossible_names", "problems"]
+__all__ = ["BUDGETED", "Problem", "impossible_names", "problems"]
+
+BUDGETED = ("timeToFirstToken", "duration")
+"""What a budget can be of."""
 
 _YEAR = 365 * 86400.0  # longer times would leave the calendar
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -51,7 +54,7 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     `models` are the cluster's own, by id and alias, and hold before the shipped table's. A model that nothing is known
     of is no problem, nor is one that is Retired: spec.lifecycle decides about that.
     """
-    invalid = [f"spec.{text}" for check in (_references, _times, _plan, _resources, _endpoint) for text in check(spec)]
+    invalid = [f"spec.{text}" for check in (_references, _times, _budgets, _plan, _resources, _endpoint) for text in check(spec)]
     return [
         *(Problem(Reason.INVALID_SPEC, text) for text in invalid),
         *(Problem(Reason.INVALID_REQUEST, text) for text in _requests(spec, today, models)),
@@ -146,6 +149,16 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
     for path, duration in found.items():
         if duration is not None and seconds(duration) > _YEAR:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
+
+
+def _budgets(spec: DeploymentSpec) -> Iterator[str]:
+    """Latency budgets that are no times."""
+    for number, budget in enumerate(spec.budgets or ()):
+        path = f"budgets[{number}]"
+        if budget.metric not in BUDGETED:
+            yield f"{path}.metric: {budget.metric!r} has no budget: write {' or '.join(BUDGETED)}"
+        elif budget.max is not None and (not re.fullmatch(DURATION_PATTERN, budget.max) or seconds(budget.max) <= 0):
+            yield f"{path}.max: {budget.max!r} is no time: write for example 1500ms"
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:

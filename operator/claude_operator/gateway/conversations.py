@@ -2,21 +2,22 @@
 
 The counts are of conversations rather than requests because one long conversation that fails again and again would
 otherwise weigh like many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process.
+Bad ones are shown to the operator by a digest that is the same in every process, so that it counts each once.
 """
 
 from __future__ import annotations
 
-from claude_operator.api.gateway import PINNED
+from collections import deque
+from hashlib import blake2b
 
-__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "Conversations", "bad_kind"]
+from claude_operator.api.gateway import BAD_WINDOW, PINNED, BadConversation
+from claude_operator.core.waits import BAD_INTERVAL, next_wait
+
+__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "Recent", "bad_kind"]
 
 LIMIT = 50_000  # conversations that are remembered in one generation
 BAD_LIMIT = 10_000  # bad ones, by kind
-BAD_INTERVAL = 60.0
-"""Seconds after which a conversation that is still bad counts again; the next time it takes twice as long, and so on.
-
-A burst counts once, one that stays bad for an hour six times, and a service of few conversations is not blind.
-"""
+SHOWN = 2_000  # bad ones that are shown with the evidence
 
 _BAD_STOPS = frozenset(("refusal", "max_tokens", "model_context_window_exceeded"))
 
@@ -61,12 +62,44 @@ class Conversations:
         if key is None:
             return True
         bad, conversation = self._bad, hash((key, revision, surface == PINNED, kind))
-        again, wait = bad.get(conversation, (now, 0.0))
-        if now < again:
+        known = bad.get(conversation)
+        if known is None:
+            wait = BAD_INTERVAL
+        elif now < known[0]:
             return False
-        bad.pop(conversation, None)
-        wait = 2.0 * wait if wait and now < again + wait else BAD_INTERVAL
+        else:
+            del bad[conversation]
+            wait = next_wait(*known, now)
         bad[conversation] = (now + wait, wait)
         if len(bad) > BAD_LIMIT:
             del bad[next(iter(bad))]
         return True
+
+
+class Recent:
+    """What one process has lately counted as bad, so that the operator sees which conversations several have counted.
+
+    A conversation is shown as 8 bytes of a hash with the deployment's UID, other ones for another generation, revision
+    or kind, so that nobody can be followed from one to the next.
+    """
+
+    __slots__ = ("_rows", "_total")
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[float, tuple[int, str, str, str, str]]] = deque(maxlen=SHOWN)
+        self._total = 0
+
+    def add(self, uid: str, generation: int, revision: str, surface: str, kind: str, key: str, now: float) -> None:
+        """Take in a conversation that `is_bad_anew` at `now` (seconds, never less than before)."""
+        text = "\0".join((uid, str(generation), revision, kind, key))
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        self._rows.append((now, (generation, revision, surface, kind, digest)))
+        self._total += 1
+
+    def wire(self, now: float) -> tuple[list[BadConversation], int]:
+        """Those of the last `BAD_WINDOW` seconds, oldest first, and how many there were before them since boot."""
+        rows = self._rows
+        while rows and now - rows[0][0] > BAD_WINDOW:
+            rows.popleft()
+        shown = [BadConversation(*what, round(max(now - counted, 0.0), 3)) for counted, what in rows]
+        return shown, self._total - len(shown)

@@ -11,7 +11,7 @@ import msgspec
 from claude_operator.api.gateway import CacheState, Evidence, GenerationEvidence, Role, Stratum
 from claude_operator.gateway.cell import Cell
 from claude_operator.gateway.cohorts import History
-from claude_operator.gateway.conversations import Conversations
+from claude_operator.gateway.conversations import Conversations, Recent
 from claude_operator.gateway.pricing import HitRatio
 
 __all__ = ["Generation", "Ledger"]
@@ -44,7 +44,7 @@ class Generation:
 class Ledger:
     """All that a gateway process has counted, in the last four generations that were in force.
 
-    `hits` and `history` are of the stable arm and outlive generations. `clock` tells monotonic seconds.
+    `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` tells monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,6 +52,7 @@ class Ledger:
         self.clock = clock
         self.hits = HitRatio()
         self.history = History(clock())
+        self.bad = Recent()
         self._generations: dict[int, Generation] = {}
 
     def generation(self, number: int) -> Generation:
@@ -65,7 +66,9 @@ class Ledger:
     def document(self, config_generation: int, uptime: float, config_error: str) -> bytes:
         """The answer to `GET /-/evidence`."""
         generations = [generation.wire() for generation in self._generations.values()]
-        return msgspec.json.encode(Evidence(self.boot_id, config_generation, uptime, generations, config_error))
+        bad, bad_first = self.bad.wire(self.clock())
+        evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
+        return msgspec.json.encode(evidence)
 
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""

@@ -70,6 +70,9 @@ class Recorder:
         kind = bad_kind(outcome, stop_reason)
         if kind and conversations.is_bad_anew(kind, key, revision, surface, now):
             cell.bad_conversations[kind] += 1
+            if key is not None and surface != PINNED:
+                uid, generation = plan.config.deployment.uid, plan.evidence.number
+                self._ledger.bad.add(uid, generation, revision, surface, kind, key, now)
         if role == "stable":
             self._ledger.hits.add(tokens)
             if key is not None and surface != PINNED and outcome in ("ok", "error"):

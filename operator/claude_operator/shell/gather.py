@@ -183,7 +183,7 @@ class Gatherer:
         due = reading_due(status, now)
         analysis = watched_by(status)
         wanted = quantities(analysis) if analysis and due == 0 else ()
-        increments, memory = advance(before, readings, wanted)
+        increments, memory = advance(before, readings, wanted, now=now.timestamp())
         if due is None:
             return None, memory
         if due > 0:

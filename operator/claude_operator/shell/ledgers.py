@@ -34,7 +34,7 @@ class Ledgers:
         name = ledger.name(rollout.revision, rollout.attempt)
         if self._known.get(uid, ("", {}))[0] != name:
             found = await self._kube.get(CONFIG_MAPS, name, namespace)
-            self._known[uid] = (name, (found or {}).get("data") or {})
+            self._known[uid] = (name, ledger.readable((found or {}).get("data") or {}))
         return self._known[uid][1]
 
     async def write(self, owner: Mapping[str, Any], body: Object) -> None:

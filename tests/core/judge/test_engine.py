@@ -16,7 +16,7 @@ from claude_operator.core.judge.engine import Comparison, combined, initial, lea
 from claude_operator.core.judge.metrics import METRICS, Watched, watched
 from claude_operator.core.judge.sample import NO_VALUES, Values
 
-FEW = settings(max_examples=30)
+FEW = settings(max_examples=15)
 WATCHES = {one.name: one for one in watched(EVERYTHING)}
 ERRORS, TTFT, COST, TOOLS = (WATCHES[name] for name in ("errors", "timeToFirstToken", "cost", "toolUse"))
 
@@ -53,27 +53,27 @@ def test_the_start_says_nothing() -> None:
 def test_a_binary_metric_is_the_exact_test_of_each_stratum() -> None:
     strata = [((10, 2), (90, 1)), ((3, 0), (50, 4)), ((0, 0), (70, 9)), ((5, 1), (0, 0))]
     logs = eprocess.updated(eprocess.RISE.start, (10, 2), (90, 1))
-    logs = eprocess.floored(eprocess.updated(logs, (3, 0), (50, 4)), 1)
+    logs = eprocess.updated(logs, (3, 0), (50, 4))
     state = run(ERRORS, strata, exact=True)
     assert state.logs == list(logs)
     assert (state.canary, state.stable) == ([18, 3], [140, 5])  # of strata that the canary was in
     assert state.evidence == eprocess.value(logs)
-    assert run(ERRORS, strata).logs == continuous.stored(logs)
+    assert run(ERRORS, strata).logs == eprocess.stored(logs, 1)
 
 
 def test_the_floor_follows_the_number_of_the_tick() -> None:
     (state,) = tick([initial(ERRORS)], [ERRORS], [Comparison("errors", (10**6, 0), (10**6, 10**6))], number=7)
-    assert state.logs == continuous.stored([math.log(6e-3 / 49)] * 10)
+    assert state.logs == eprocess.stored([math.log(6e-3 / 49)] * 10)
 
 
 def test_margins_and_former_luck_are_taken_into_account() -> None:
     pair = [((100, 4), (900, 9))]
     plan = analysis({"name": "errors", "maxIncrease": "50%"})
     (lenient,) = watched(plan)
-    expected = eprocess.floored(eprocess.updated(eprocess.RISE.start, *pair[0], margin=1.5), 1)
+    expected = eprocess.updated(eprocess.RISE.start, *pair[0], margin=1.5)
     assert run(lenient, pair, exact=True).logs == pytest.approx(list(expected))
     unlucky = Offsets(weight=1, errors=3.0)
-    expected = eprocess.floored(eprocess.updated(eprocess.RISE.start, *pair[0], exposure=3.0), 1)
+    expected = eprocess.updated(eprocess.RISE.start, *pair[0], exposure=3.0)
     assert run(ERRORS, pair, exact=True, offsets=unlucky).logs == pytest.approx(list(expected))
     refusals = WATCHES["refusals"]  # cohorts are known by their errors only
     assert run(refusals, pair, offsets=unlucky).logs == run(refusals, pair).logs
@@ -102,6 +102,14 @@ def test_history_is_taken_when_it_comes() -> None:
     state = run(TTFT, [], state=initial(TTFT), history={"timeToFirstToken": HISTORY})
     assert state.edges == initial(TTFT, HISTORY).edges
     assert run(TTFT, [], state=initial(TTFT), history={"cost": HISTORY}).edges == []
+
+
+def test_what_is_known_of_stable_is_not_replaced_by_history() -> None:
+    """Its values are in the history too, and would count twice."""
+    seen = run(TTFT, [(NO_VALUES, lognormal(50, seed=2))], state=initial(TTFT))
+    informed = run(TTFT, [], state=seen, history={"timeToFirstToken": HISTORY})
+    assert informed.edges
+    assert informed.moments == seen.moments
 
 
 def test_a_quantity_is_half_the_mixture_and_half_the_edges() -> None:

@@ -7,15 +7,16 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.core.judge.eprocess import CAP, EDGES, RISE, SIDES, Grid, carried, floored, updated, value
+from claude_operator.core.judge.eprocess import CAP, EDGES, RISE, SIDES, Grid, carried, stored, updated, value
 
 Arm = tuple[int, int]
 GRIDS = (RISE, SIDES, EDGES)
 RATIOS = tuple(ratio for _, ratio in RISE.alternatives)
 LIMIT = 100.0
+FEW = settings(max_examples=40)
 
 
 @st.composite
@@ -126,6 +127,7 @@ def test_users_who_were_so_much_unluckier_before_are_no_harm(exposure: float) ->
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(0, 50), st.integers(0, 50), st.integers(1, 5))
+@FEW
 def test_ticks_of_the_same_shares_may_be_merged(n_c: int, n_s: int, x_c: int, x_s: int, times: int) -> None:
     x_c, x_s = min(x_c, n_c), min(x_s, n_s)
     apart = RISE.start
@@ -141,8 +143,8 @@ def test_ticks_of_the_same_shares_may_be_merged(n_c: int, n_s: int, x_c: int, x_
 def test_the_floor_adds_one_in_a_hundred_over_all_ticks() -> None:
     """Each alternative is raised by its floor at most, at every tick."""
     nothing = [-1e6] * RISE.size
-    added = [value(floored(nothing, tick)) for tick in range(1, 2001)]
-    assert added[0] == pytest.approx(6e-3)
+    added = [value(stored(nothing, tick)) for tick in range(1, 2001)]
+    assert added[0] == pytest.approx(6e-3, rel=1e-4)
     assert math.fsum(added) + added[-1] * 2000 <= 0.01  # the tail of 1 / t^2 after t is below 1 / t
 
 
@@ -156,7 +158,7 @@ def test_a_fault_that_comes_late_is_found_almost_as_fast_as_one_that_comes_early
                 return late
             late += number > good
             logs = updated(logs, (100, 10 if number > good else 0), (900, 5))
-            logs = floored(logs, number) if floor else logs
+            logs = stored(logs, number) if floor else logs
         return late
 
     assert [until_found(good, floor=True) for good in (0, 1000)] == [1, 2]
@@ -164,17 +166,19 @@ def test_a_fault_that_comes_late_is_found_almost_as_fast_as_one_that_comes_early
 
 
 @given(st.lists(st.floats(-1e9, 1e3), min_size=1, max_size=12), st.integers(1, 10**9))
+@FEW
 def test_the_floor_only_raises(logs: list[float], number: int) -> None:
-    after = floored(logs, number)
-    assert all(new >= old for new, old in zip(after, logs, strict=True))
-    assert min(after) >= math.log(6e-3 / number**2) - 1e-9
-    assert list(floored(after, number)) == list(after)
+    after = stored(logs, number)
+    assert all(new >= old - 1e-5 for new, old in zip(after, logs, strict=True))
+    assert min(after) >= math.log(6e-3 / number**2) - 1e-5
+    assert list(stored(after, number)) == list(after)
 
 
 # -------------------------------------------------------------------------------------------- properties
 
 
 @given(arms(), arms())
+@FEW
 def test_nothing_to_compare_changes_nothing(canary: Arm, stable: Arm) -> None:
     for one, other in ((canary, (0, 0)), ((0, 0), stable), ((canary[0], 0), (stable[0], 0))):
         assert updated(RISE.start, one, other) is RISE.start
@@ -183,15 +187,17 @@ def test_nothing_to_compare_changes_nothing(canary: Arm, stable: Arm) -> None:
 @given(
     st.lists(st.tuples(arms(), arms()), max_size=6), st.sampled_from(GRIDS), st.floats(1.0, 20.0), st.floats(1e-3, 1e3)
 )
+@FEW
 def test_it_stays_finite(ticks: list[tuple[Arm, Arm]], grid: Grid, margin: float, exposure: float) -> None:
     logs = grid.start
     for number, (canary, stable) in enumerate(ticks, 1):
-        logs = floored(updated(logs, canary, stable, grid=grid, margin=margin, exposure=exposure), number)
+        logs = stored(updated(logs, canary, stable, grid=grid, margin=margin, exposure=exposure), number)
         assert all(math.isfinite(log) for log in logs)
         assert 0.0 <= value(logs) <= CAP * (1 + 1e-9)
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(1, 1000), st.integers(0, 1000)), min_size=1, max_size=8))
+@FEW
 def test_arms_of_equal_rates_never_give_evidence(ticks: list[tuple[int, int, int]]) -> None:
     """Requests are multiples of one unit in both arms, bad events the same share of each."""
     for n_c, times, bad in ticks:
@@ -200,6 +206,7 @@ def test_arms_of_equal_rates_never_give_evidence(ticks: list[tuple[int, int, int
 
 
 @given(arms(10**6), arms(10**6))
+@FEW
 def test_one_more_bad_canary_event_is_more_evidence(canary: Arm, stable: Arm) -> None:
     requests, bad = canary[0] + 1, canary[1]
     if not stable[0]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
 import pytest
 from tests.core.judge.arms import (
     ANALYSIS,
+    CANARY,
+    STABLE,
     analysis,
     arm,
     counts,
@@ -27,6 +30,7 @@ from claude_operator.core.judge.detectable import requests_needed
 from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.judging import harmless, mismatched, suspicious
 from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.promotion import advanced, new_promotion
 from claude_operator.core.judge.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.sentences import effect, number, reason
 from claude_operator.core.judge.sequential import Bake, Context
@@ -171,7 +175,6 @@ def test_cache_misses_are_no_news_while_the_cache_is_cold() -> None:
     assert judge(one, plan=analysis("cacheMiss"), every=300.0).verdict == "Fail"
 
 
-@pytest.mark.xfail(reason="latencyBudget takes all cache states from the start", strict=True)
 def test_a_cold_cache_breaks_no_budget_before_the_end_of_the_warmup() -> None:
     context = Context(budgets={"chat": ("timeToFirstToken", 1.5)})
     ticks = slower("timeToFirstToken", 3.0, cache="write")
@@ -185,6 +188,26 @@ def test_answers_from_the_cache_are_compared_with_their_like() -> None:
     theirs = Sample(counts(900), {("timeToFirstToken", "read"): many(fast, 9), ("timeToFirstToken", "write"): slow})
     plan = analysis("timeToFirstToken", warmup="0s")
     assert judge(*[tick(ours, theirs)] * 10, plan=plan, context=KNOWN).evidence <= 1.0
+
+
+def test_values_of_few_requests_wait_with_them() -> None:
+    """Two requests a tick: latency is compared when five ticks are together."""
+    few = [tick(arm(counts(1), cost=drawn(1, 1.0, n)), arm(counts(1), cost=drawn(1, 1.0, -n))) for n in range(1, 6)]
+    waiting = judge(*few[:4], context=KNOWN)
+    assert [sum(one.sums[0] for one in each.values) for each in waiting.open] == [8.0]
+    assert states(waiting)["cost"][1:] == ([0, 0], [0, 0])
+    compared = judge(few[4], previous=restored(waiting), context=KNOWN)
+    assert (compared.open, states(compared)["cost"][1:]) == ([], ([5, 0], [5, 0]))
+    whole = judge(
+        tick(
+            arm(counts(5), cost=values([math.exp(drawn(1, 1.0, n).ln_sum) for n in range(1, 6)])),
+            arm(counts(5), cost=values([math.exp(drawn(1, 1.0, -n).ln_sum) for n in range(1, 6)])),
+        ),
+        previous=judge(*[tick()] * 4, context=KNOWN),
+        context=KNOWN,
+    )
+    assert whole.state[4].score == pytest.approx(compared.state[4].score, rel=1e-6)
+    assert whole.state[4].logs == pytest.approx(compared.state[4].logs, abs=1e-4)
 
 
 # -------------------------------------------------------------------------------------- what is no blame
@@ -216,6 +239,9 @@ def test_a_wrong_split_is_named() -> None:
     wrong = judge(*[half] * 3, context=Context(weight=100, generation=7))
     assert mismatched(wrong) == "the canary gets 50 % of the conversations at a weight of 1 %"
     assert (wrong.verdict, wrong.evidence) == ("Inconclusive", 1.0)
+    # A conversation is counted once in each of two pods.
+    twice = judge(tick(counts(9, conversations=8), counts(90, conversations=70), pods=2), context=FIVE)
+    assert (twice.split.canary, twice.split.stable) == (4.0, 35.0)
     # Conversations of the config before, and those before a change of weight, are no sign of it.
     assert judge(*[half] * 3, context=Context(weight=100, generation=8)).split.canary == 0.0
     assert mismatched(judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))) is None
@@ -315,7 +341,7 @@ def test_what_a_bake_still_waits_for_is_said() -> None:
     assert harmless(late, ANALYSIS, 1) is None
     next_one = harmless(late, ANALYSIS, 3)
     assert next_one is not None
-    assert "1 points more errors" in next_one
+    assert "1 point more errors" in next_one
     assert harmless(late, ANALYSIS, 5) is None  # no bake of that number is waited for
 
 
@@ -333,6 +359,24 @@ def test_a_canary_that_costs_too_much_is_not_cleared() -> None:
     missing = harmless(judgement, plan, 1)
     assert missing is not None
     assert "5 points more errors than stable (evidence 0.00 of 20)" in missing
+
+
+def test_surfaces_prove_it_together_each_after_the_others() -> None:
+    """What stable's rate is known from is all that came before."""
+    arms = {"batch": ((40, 2), (360, 30)), "chat": ((10, 1), (90, 1))}
+    cells = {
+        (7, surface, revision): Sample(counts(n - x, x))
+        for surface, pair in arms.items()
+        for revision, (n, x) in zip((CANARY, STABLE), pair, strict=True)
+    }
+    judgement = judge(*[Increments(cells, 500)] * 2, context=FIVE)
+    for found in judgement.promotions:
+        expected, requests, bad = new_promotion(found.step, found.margin, 0.05), 0, 0
+        for canary, stable in [*arms.values()] * 2:
+            expected = advanced(expected, canary, stable, (requests, bad))
+            requests, bad = requests + stable[0], bad + stable[1]
+        assert found == expected
+    assert judgement.stable_requests == [900, 62]
 
 
 def test_what_needs_no_proof_passes() -> None:

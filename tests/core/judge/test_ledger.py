@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import judging
+from claude_operator.core.judge import judging, pages
 from claude_operator.core.judge.evidence import Increments
-from claude_operator.core.judge.ledger import EARLIER, LIMIT, POINTS, TICKS, Facts, appended, name, worth
+from claude_operator.core.judge.ledger import EARLIER, LIMIT, POINTS, TICKS, Facts, appended, name, readable, worth
 from claude_operator.core.judge.lines import Header, parse
-from claude_operator.core.judge.points import Point, read_points, thinned, write_points
+from claude_operator.core.judge.points import Point, read_points, thinned, with_point, write_points
 from claude_operator.core.judge.replay import replay
 from claude_operator.core.judge.sample import Counts, Sample, Values
 from claude_operator.core.judge.sequential import Context
@@ -168,7 +168,37 @@ def test_every_judge_has_a_ledger(judge: str) -> None:
     world.agrees()
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.lists(looks(), min_size=2, max_size=14), st.integers(0, 1000))
+def test_a_page_that_is_read_with_care_is_continued_in_the_same_way(story: list[dict[str, Any]], seed: int) -> None:
+    quick, careful = World(EVERYTHING, seed), World(EVERYTHING, seed)
+    for look in story:
+        for world in (quick, careful):
+            world.weight, world.price_ratio = look["weight"], look["ratio"]
+            world.tick(**{key: value for key, value in look.items() if key not in ("weight", "ratio")})
+        if careful.data:  # with blanks, as it is never written
+            careful.data = {key: dumped(text, blanks=True) for key, text in careful.data.items()}
+            assert quick.data == {key: dumped(text) for key, text in careful.data.items()}
+
+
+def dumped(text: str, blanks: bool = False) -> str:
+    separators = None if blanks else (",", ":")
+    return "".join(json.dumps(json.loads(line), separators=separators) + "\n" for line in text.splitlines())
+
+
 # ------------------------------------------------------------------------------------------- pages and their size
+
+
+def test_a_tick_reads_one_header_of_all_that_went_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(EVERYTHING)
+    for _ in range(40):
+        world.tick(30, 60)
+    assert world.data and world.data[EARLIER]
+    read: list[str] = []
+    plain = pages.read_json
+    monkeypatch.setattr(pages, "read_json", lambda text: read.append(text) or plain(text))
+    world.tick(30, 60)
+    assert [json.loads(text)["ledger"] for text in read] == [1]
 
 
 def test_a_long_rollout_stays_small_and_keeps_the_page_before() -> None:
@@ -293,11 +323,17 @@ def test_a_tick_that_was_lost_with_its_operator_decides_nothing() -> None:
 
 
 def test_a_clock_that_went_back_begins_a_section() -> None:
-    world = World(EVERYTHING)
+    world = World(Analysis.model_validate({"metrics": [{"name": "errors"}]}))
     world.tick()
     world.tick()
     world.tick(seconds=-2.0)
     assert [tick["t"] for tick in world.replayed()] == [0.0, 5.0, 3.0]
+    world.agrees()
+    world.tick()
+    assert world.data
+    assert [header.ticks for header in headers(world.data[TICKS])] == [0, 2]
+    assert [tick["t"] for tick in world.replayed()] == [0.0, 5.0, 3.0, 8.0]
+    assert [point.t for point in read_points(world.data[POINTS])] == [0.0, 3.0, 8.0]
     world.agrees()
 
 
@@ -336,6 +372,42 @@ def test_a_page_that_was_cut_or_edited_never_raises(cut: int) -> None:
         assert world.status
         after = world.status.model_copy(update={"last_tick": world.now + dt.timedelta(seconds=5)})
         appended(world.data, before=world.status, after=after, comparisons=(), facts=world.facts())
+
+
+SPOILS = {
+    "inside": lambda lines: [*lines[:2], lines[2].replace("[", "", 1), *lines[3:]],
+    "cut": lambda lines: [*lines[:2], lines[2][: lines[2].rindex(",")], *lines[3:]],
+    "between": lambda lines: [*lines[:2], "", *lines[2:]],
+    "no header": lambda lines: lines[1:],
+    "no end": lambda lines: [*lines[:-2], lines[-2]],
+}
+
+
+@pytest.fixture(scope="module")
+def long() -> World:
+    world = World(EVERYTHING)
+    for _ in range(40):
+        world.tick(30, 60)
+    return world
+
+
+@pytest.mark.parametrize("key", [TICKS, EARLIER])
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_spoiled_line_costs_its_page(long: World, key: str, spoil: str) -> None:
+    assert long.data and readable(long.data) == long.data
+    data = {**long.data, key: "\n".join(SPOILS[spoil](long.data[key].split("\n")))}
+    for found in (readable(data), *([data] if spoil != "inside" else [])):
+        world = World(EVERYTHING)
+        world.status, world.now, world.data = long.status, long.now, found
+        assert world.tick()
+        if spoil == "no end":  # nothing is lost
+            assert ticks(world.data[EARLIER]) == ticks(long.data[EARLIER])
+        else:
+            lost = key == EARLIER or spoil == "no header"  # a page without one may be anybody's
+            assert world.data[EARLIER] == ("" if lost else long.data[EARLIER])
+            starts = [header.ticks for header in headers(long.data[TICKS])] if key == EARLIER else [40]
+            assert [header.ticks for header in headers(world.data[TICKS])] == starts
+        world.agrees()
 
 
 def test_another_rollouts_ledger_is_forgotten() -> None:
@@ -381,3 +453,22 @@ def test_points_are_thinned_and_changes_stay() -> None:
     assert len(write_points(thinned(points, 2000))) <= 2000
     assert thinned(points, 10) == []
     assert read_points(write_points(kept)) == kept
+
+
+def test_points_are_read_again_only_where_it_is_needed() -> None:
+    def point(t: float) -> Point:
+        return Point(t, 1.0, 1.0, {"errors": 1.0}, "Inconclusive")
+
+    text = "damaged\n" + write_points([point(0.0), point(5.0)])
+    following = with_point(text, point(10.0), recorded=5.0, size=10**6)
+    assert following == text + write_points([point(10.0)])
+    assert with_point(text, point(9.0), recorded=4.0, size=10**6) == write_points([point(0.0), point(9.0)])
+    assert with_point(text, point(10.0), recorded=None, size=10**6) == write_points([point(10.0)])
+    assert with_point(text, point(4.0), recorded=5.0, size=10**6) == write_points([point(0.0), point(4.0)])
+    assert with_point(text, point(10.0), recorded=5.0, size=len(text) + 40) == write_points(
+        [point(0.0), point(5.0), point(10.0)]
+    )
+    for other in (text[:-1], text.replace("damaged", "d\u00e4maged")):
+        assert with_point(other, point(10.0), recorded=5.0, size=10**6) == following[len("damaged\n") :]
+    many = write_points([point(float(t)) for t in range(300)])
+    assert 100 < len(read_points(with_point(many, point(300.0), recorded=299.0, size=10**6))) < 200

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from claude_operator.api.status import Promotion
 from claude_operator.core.judge.promotion import advanced, margin_of, needed, new_promotion
 
-FEW = settings(max_examples=60)
+FEW = settings(max_examples=30)
 MUCH = (10**9, 10**7)  # stable's rate is 1 %, known for certain
 RATIOS, SHARES = 3, 4
 

@@ -40,7 +40,7 @@ from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.judge.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.sequential import Bake, Context
 
-FEW = settings(max_examples=20)
+FEW = settings(max_examples=12)
 SURFACES = ("chat", "batch")
 WHOLE = Context(
     weight=100,

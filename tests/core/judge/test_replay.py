@@ -38,20 +38,17 @@ def slow(t: float, canary: list[float], stable: list[float], metric: str = "time
     return json.dumps({"t": t, "weight": 0.01, "metrics": {metric: arms}})
 
 
-def by_definition(strata: list[Tick], margin: float = 1.0, *, one_tick: bool = False) -> float:
-    """The mean over alternatives of the product of likelihood ratios, none below its floor after a tick."""
+def by_definition(strata: list[Tick], margin: float = 1.0) -> float:
+    """The mean over alternatives of the product of likelihood ratios."""
     total = 0.0
     for g in GRID:
-        log, number = 0.0, 0
+        log = 0.0
         for n_c, x_c, n_s, x_s in strata:
             if n_c and n_s:
                 harmed = margin * g * n_c / (margin * g * n_c + n_s)
                 equal = margin * n_c / (margin * n_c + n_s)
                 log += x_c * math.log(harmed / equal) + x_s * math.log((1 - harmed) / (1 - equal))
-            number += bool(n_c or x_c or x_s) and not one_tick
-            if number:
-                log = max(log, math.log(6e-3 / number**2))
-        total += math.exp(max(log, math.log(6e-3)) if one_tick else log)
+        total += math.exp(log)
     return total / len(GRID)
 
 
@@ -90,13 +87,13 @@ def test_the_evidence_is_exact(ticks: list[Tick]) -> None:
     lines = [line(i, [n_c, x_c], [n_s, x_s]) for i, (n_c, x_c, n_s, x_s) in enumerate(ticks)]
     assert totals(lines, beyond=True)[-1] == pytest.approx(by_definition(ticks), rel=1e-9)
     together = [line(0, [n_c, x_c], [n_s, x_s]) for n_c, x_c, n_s, x_s in ticks]
-    assert totals(together) == [pytest.approx(by_definition(ticks, one_tick=True), rel=1e-9)]
+    assert totals(together) == [pytest.approx(by_definition(ticks), rel=1e-9)]
 
 
 def test_lines_of_one_time_are_strata_of_one_tick() -> None:
     both = [line(0, [40, 1], [100, 0]), line(0, [10, 2], [900, 3])]
     (told,) = replay(both)
-    assert told["total"] == pytest.approx(by_definition([(40, 1, 100, 0), (10, 2, 900, 3)], one_tick=True), rel=1e-9)
+    assert told["total"] == pytest.approx(by_definition([(40, 1, 100, 0), (10, 2, 900, 3)]), rel=1e-9)
     pooled = next(iter(replay([line(0, [50, 3], [1000, 3])])))
     assert told["total"] != pytest.approx(pooled["total"], rel=0.01)
 

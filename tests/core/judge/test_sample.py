@@ -21,7 +21,7 @@ from claude_operator.core.judge.sample import (
     values_since,
 )
 
-FEW = settings(max_examples=30)
+FEW = settings(max_examples=15)
 
 
 def counters(**fields: int) -> Counters:

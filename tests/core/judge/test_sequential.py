@@ -18,7 +18,7 @@ from claude_operator.core.judge.evidence import Counts, Increments, Sample
 from claude_operator.core.judge.judging import assess, new_judgement, unsupported
 from claude_operator.core.judge.sentences import evidence_sentence, reason
 
-FEW = settings(max_examples=25)
+FEW = settings(max_examples=15)
 COUNTED = analysis("errors", "refusals")
 
 
@@ -91,6 +91,15 @@ def test_the_evidence_is_the_weighted_mean() -> None:
     assert judgement.evidence == pytest.approx(0.5 * errors + 0.1 * refusals + 0.4, rel=1e-5)
     two = judge(tick(counts(40, 2, refusals=3), counts(400, 9, refusals=8)), plan=COUNTED)
     assert two.evidence == pytest.approx(5 / 6 * errors + 1 / 6 * refusals, rel=1e-5)
+
+
+def test_the_floor_sinks_with_every_tick_that_compared_something() -> None:
+    bad = tick(counts(10**5), counts(10**5, 10**5))
+    for seen, compared in ((1, 1), (3, 3)):
+        judgement = judge(*[bad] * seen, tick(), tick())
+        assert judgement.ticks == compared
+        assert judgement.state[0].logs == pytest.approx([math.log(6e-3 / compared**2)] * 10, abs=1e-5)
+    assert judge(tick(), tick(), bad).state[0].logs == judge(bad).state[0].logs
 
 
 def test_a_dry_run_reports_and_does_not_act() -> None:

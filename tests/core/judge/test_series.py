@@ -83,6 +83,16 @@ def test_it_looks_after_every_tenth_interval(rate: float, classification: str) -
     assert (found is None, passed(PLAN, [after])) == (classification == "Pass",) * 2
 
 
+def test_between_two_looks_nothing_changes() -> None:
+    """Harm that begins after the first look is clear from the 31st interval on, and waits for the 40th."""
+    pairs = list(zip(shares(0.05, LOOK), shares(0.05, LOOK, seed=2), strict=True))
+    worse_now = [((100.0, 90.0), (100.0, 5.0))] * (3 * LOOK)
+    (between,) = run(*pairs, *worse_now)
+    assert (between.taken, between.classification) == (4 * LOOK - 1, "Pass")
+    (looked,) = run(*pairs, *worse_now, worse_now[0])
+    assert (looked.taken, looked.classification) == (4 * LOOK, "High")
+
+
 def test_a_dry_run_never_acts() -> None:
     plan = analysis({"name": "errors", "mode": "DryRun"}, judge="MannWhitney")
     (high,) = run(*zip(shares(0.9, LOOK + 1), shares(0.05, LOOK + 1), strict=True), plan=plan)

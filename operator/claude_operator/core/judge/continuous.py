@@ -34,7 +34,6 @@ __all__ = [
     "shift",
     "significant",
     "spoken",
-    "stored",
 ]
 
 EDGE_COUNT = 12
@@ -162,7 +161,7 @@ def moments(known: Sequence[float], stable: Values, cap: int | None = None) -> l
     if cap is not None:
         total, of_squares = _capped(stable, cap)
         within_raw = max(of_squares - total * total / n, 0.0)
-        raw = (raw_mean + (total - n * raw_mean) / (raw_dof + n), raw_dof + n - 1, raw_squares + within_raw)
+        raw = (raw_mean + (total - n * raw_mean) / count, raw_dof + n - 1, raw_squares + within_raw)
     return [
         count,
         mean + (stable.ln_sum - n * mean) / count,
@@ -188,14 +187,6 @@ def mixture(u: float, v: float, prior: float, margin: float) -> float:
 def spoken(evidence: float, canary: int, first: int = _FIRST) -> float:
     """The evidence of a normal law, which may speak against harm at once but for it from so many values on only."""
     return evidence if canary >= first else min(evidence, 1.0)
-
-
-def stored(logs: Sequence[float]) -> list[float]:
-    """Logarithms as status holds them.
-
-    Five decimals: at a weight of 0.01 % a bad event of stable takes 2.5e-5 from the smallest alternative.
-    """
-    return [round(log, 5) for log in logs]
 
 
 def significant(numbers: Sequence[float]) -> list[float]:

@@ -18,8 +18,9 @@ __all__ = [
     "requests_needed",
 ]
 
+_NEVER = 1e-12  # a rate that is none
 _LEAST = 1e-9
-_HALVINGS = 20  # of the logarithm of the excess: to 2 in 100,000 of it
+_HALVINGS = 16  # of the logarithm of the excess: to 3 in 10,000 of it
 
 
 def requests_needed(rate: float, excess: float, share: float, evidence_needed: float) -> float:
@@ -80,7 +81,7 @@ def detectable_ratio(variance: float, requests: float, share: float, evidence_ne
 
 def _divergence(stable: float, canary: float, share: float) -> float:
     """Expected log-likelihood ratio that one canary request adds, with its stable ones; `canary` is the larger rate."""
-    if not stable:
+    if stable < _NEVER:
         return -canary * math.log(share)
     ratio = canary / stable
     mean = 1.0 + (ratio - 1.0) * share  # bad events of both arms over those if the arms were alike

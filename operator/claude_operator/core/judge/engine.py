@@ -49,7 +49,7 @@ def tick(
     """The states after the tick of that number, counted from 1 over those that compared something.
 
     `history`: stable's values up to now, for quantities that have no edges yet; they hold from the next tick on.
-    `exact`: not rounded to what status holds.
+    `exact`: as the formulas have it, neither rounded to what status holds nor with a floor.
     """
     pairs: dict[str, list[Comparison]] = {}
     for one in comparisons:
@@ -100,8 +100,7 @@ def _binary(
         logs = eprocess.updated(logs, ours, theirs, grid=grid, margin=margin, exposure=exposure)
         n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
         n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
-    logs = eprocess.floored(logs, number)
-    logs = list(logs) if exact else continuous.stored(logs)
+    logs = list(logs) if exact else eprocess.stored(logs, number)
     return _state(state.name, eprocess.value(logs), [n_canary, x_canary], [n_stable, x_stable], logs)
 
 
@@ -133,10 +132,10 @@ def _quantity(
                 logs = continuous.edge_logs(logs, state.edges, ours, theirs, lower)
             n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
         known = continuous.moments(known, theirs, cap)
-    logs = list(eprocess.floored(logs, number)) if logs else []
     if not exact:
-        logs, score, known = continuous.stored(logs), continuous.significant(score), continuous.significant(known)
-    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], logs, state.edges, score, known)
+        logs = eprocess.stored(logs, number)
+        score, known = continuous.significant(score), continuous.significant(known)
+    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], list(logs), state.edges, score, known)
     after.evidence = _evidence(after, watch)
     return after
 
@@ -158,7 +157,9 @@ def _informed(state: MetricState, watch: Watched, history: Values | None) -> Met
     if history is None or not edges:
         return state
     cap = continuous.cap_of(edges) if getattr(watch.kind, "raw", False) else None
-    known = state.moments or continuous.significant(continuous.moments(continuous.MOMENTS, history, cap))
+    known = state.moments
+    if not known or cap is not None:  # raw values do not count before there is a cap
+        known = continuous.significant(continuous.moments(continuous.MOMENTS, history, cap))
     logs = list(eprocess.EDGES.start) * len(edges)
     score = state.score or list(continuous.SCORE)
     return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, score, known)
@@ -193,7 +194,7 @@ def _state(
     moments: Sequence[float] = (),
 ) -> MetricState:
     """Unchecked: it is made of numbers that are what they should be, once a tick and metric."""
-    return MetricState.model_construct(
+    return MetricState.made(
         name=name,
         evidence=evidence,
         canary=canary,

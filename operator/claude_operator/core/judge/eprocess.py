@@ -17,10 +17,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["CAP", "EDGES", "RISE", "SIDES", "Grid", "carried", "floored", "updated", "value"]
+__all__ = ["CAP", "EDGES", "RISE", "SIDES", "Grid", "carried", "stored", "updated", "value"]
 
 CAP = 1e300
 LN_CAP = math.log(CAP)
+_WHOLE = 1.5 * 2.0**52  # added and taken off again, it leaves the nearest whole number; ten times as fast as round()
 _ADDED = 6e-3  # sum over t of 1 / t^2 is 1.645
 
 
@@ -70,10 +71,14 @@ def updated(
     ]
 
 
-def floored(logs: Sequence[float], ticks: int) -> Sequence[float]:
-    """`logs` after the tick of that number, counted from 1, none below what an alternative may fall to by then."""
-    floor = math.log(_ADDED / (ticks * ticks))
-    return [max(log, floor) for log in logs] if min(logs) < floor else logs
+def stored(logs: Sequence[float], ticks: int | None = None) -> list[float]:
+    """`logs` as status holds them after the tick of that number, counted from 1.
+
+    None is below what an alternative may fall to by then, where a number is given. Rounded to five decimals, to the
+    nearest: at a weight of 0.01 % a bad event of stable takes 2.5e-5 from the smallest alternative.
+    """
+    floor = round(math.log(_ADDED / (ticks * ticks)), 5) if ticks else -math.inf
+    return [(log * 1e5 + _WHOLE - _WHOLE) / 1e5 if log > floor else floor for log in logs]
 
 
 def value(logs: Sequence[float]) -> float:

@@ -2,15 +2,17 @@
 
 Nothing is ever counted twice: a gateway process is known by its boot id, and what was seen of it is remembered, for a
 while even when its pod is no longer listed. After the operator's own start every pod first gives its baseline only, so
-a restart of the operator loses at most the evidence of one interval.
+a restart of the operator loses at most the evidence of one interval. A bad conversation that several pods have counted
+is taken off from all but one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import PINNED, Counters, Evidence, Histogram
+from claude_operator.core.judge.duplicates import Duplicates, Known, Row, new_rows, sift, without
 from claude_operator.core.judge.sample import (
     NOTHING,
     QUANTITIES,
@@ -65,6 +67,8 @@ class _Seen:
     boot_id: str
     uptime: float
     counters: Mapping[_Key, Counters]
+    bad: int = 0
+    """How many bad conversations it had counted one by one."""
 
 
 _FRESH = _Seen("", 0.0, {})
@@ -77,19 +81,27 @@ class Memory:
     """What was seen of each pod, None where it still owes its baseline. Kept in the operator's memory, not stored."""
 
     pods: Mapping[str, _Seen | None]
+    bad: Mapping[str, Known] = field(default_factory=dict)
+    """Conversations that lately counted as bad, by digest."""
 
 
 def advance(
-    memory: Memory | None, readings: Sequence[PodReading], quantities: Collection[str] = QUANTITIES
+    memory: Memory | None,
+    readings: Sequence[PodReading],
+    quantities: Collection[str] = QUANTITIES,
+    *,
+    now: float | None = None,
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
     `memory` is None when the operator has just started. A listing that failed must not be passed as an empty one: a
-    pod that appears later counts from zero. `quantities` are those whose values are wanted.
+    pod that appears later counts from zero. `quantities` are those whose values are wanted. `now`: seconds of a clock
+    that goes on from look to look; without it a bad conversation counts once for each pod that counted it.
     """
     pods: dict[str, _Seen | None] = {}
-    cells: dict[Cell, Sample] = {}
-    traffic = answered = 0
+    looks: list[tuple[_Seen, _Seen]] = []
+    rows: list[Row] = []
+    answered = 0
     boots: dict[str, str] = {}
     baseline = False
     for reading in sorted(readings, key=_age):
@@ -100,24 +112,49 @@ def advance(
         before = known.get(pod, _FRESH)
         seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
         answered += reading.evidence is not None
-        if before is None or seen is None:
-            baseline = baseline or seen is not None
+        if seen is None:
             continue
+        first = before.bad if before and before.boot_id == seen.boot_id else 0
+        if now is not None and reading.evidence and seen.bad > first:
+            rows += new_rows(reading.evidence, first, now)
+        if before is None:
+            baseline = True
+        else:
+            looks.append((seen, before))
+    bad = memory.bad if memory else {}
+    duplicates: Mapping[str, Duplicates] = {}
+    if rows and now is not None:
+        duplicates, bad = sift(bad, rows, now)
+    cells, traffic = _cells(looks, quantities, duplicates)
+    unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
+    found = Increments(cells, traffic, tuple(sorted(unreachable)), baseline, max(answered, 1))
+    return found, Memory(_departed(memory, pods) | pods, bad)
+
+
+def _cells(
+    looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
+) -> tuple[dict[Cell, Sample], int]:
+    """What is new over all pods, and all requests; `duplicates` by boot id are used up."""
+    cells: dict[Cell, Sample] = {}
+    traffic = 0
+    for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
-        by_conversation = any([counters.conversations for counters in seen.counters.values()])
+        by_conversation = any(counters.conversations for counters in seen.counters.values())
+        twice = duplicates.get(seen.boot_id)
         for (generation, revision, _, surface, cache), now, earlier in _grown(seen, before):
             counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
             traffic += counts.requests
             if surface == PINNED:
                 continue
+            cell = (generation, surface, revision)
+            if twice:
+                counts = without(counts, cell, twice)
             values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
             if counts == NOTHING and not values:
                 continue
-            cell, new_sample = (generation, surface, revision), Sample(counts, values)
+            new_sample = Sample(counts, values)
             cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
-    unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
-    found = Increments(cells, traffic, tuple(sorted(unreachable)), baseline, max(answered, 1))
-    return found, Memory(_departed(memory, pods) | pods)
+    return cells, traffic
 
 
 def history(memory: Memory | None, revision: str, quantity: str) -> Values:
@@ -182,4 +219,5 @@ def _seen(evidence: Evidence, before: _Seen | None) -> _Seen:
             # Most counters stand still, and then the same object says so. None ever goes down in one process.
             keep = earlier is not None and (now == earlier or now.requests < earlier.requests)
             found[key] = earlier if keep and earlier is not None else now
-    return _Seen(evidence.boot_id, evidence.uptime, found)
+    bad = max(evidence.bad_first + len(evidence.bad), same.bad if same else 0)
+    return _Seen(evidence.boot_id, evidence.uptime, found, bad)

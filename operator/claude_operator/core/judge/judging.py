@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
@@ -90,7 +89,8 @@ def harmless(judgement: Judgement, analysis: Analysis, step: int, *, pace: float
     shown = next((one for one in judgement.promotions if one.step == step), None)
     if analysis.judge != "Sequential" or shown is None or shown.shown:
         return None
-    points = f"{100 * shown.margin:.2g} points more errors than stable"
+    number = f"{100 * shown.margin:.2g}"
+    points = f"{number} {'point' if number == '1' else 'points'} more errors than stable"
     have = f"evidence {sentences.number(shown.evidence)} of {sentences.number(shown.threshold)}"
     return f"has not ruled out yet that the canary has {points} ({have}){_missing(judgement, shown, pace)}"
 
@@ -115,28 +115,29 @@ def _told(judged: Judgement, analysis: Analysis, *, quiet: bool) -> Judgement:
     problem = unsupported(analysis)
     asked = threshold.outcome(analysis, judged.measured)
     higher = series.worse(analysis, judged.series)
-    update: dict[str, Any] = {"reason": ""}
+    judged.reason = said = ""
     if analysis.judge == "MannWhitney":
         judged.evidence, judged.leading = 1.0, None  # its own rule decides
     if judged.evidence >= judged.threshold:
-        update["verdict"] = "Fail"
         leading = METRICS.get(judged.leading or "")
-        update["reason"] = leading.reason if leading else ""
+        judged.verdict, judged.reason = "Fail", leading.reason if leading else ""
     elif asked.verdict == "Fail":
-        update |= {"verdict": "Fail", "reason": Reason.THRESHOLD_EXCEEDED, "leading": asked.name}
-        update["message"] = asked.sentence
+        judged.verdict, judged.reason, judged.leading = "Fail", Reason.THRESHOLD_EXCEEDED, asked.name
+        said = asked.sentence
     elif higher is not None:
-        update |= {"verdict": "Fail", "reason": Reason.METRIC_WORSENED, "leading": higher.name}
-        update["message"] = series.sentence(higher)
+        judged.verdict, judged.reason, judged.leading = "Fail", Reason.METRIC_WORSENED, higher.name
+        said = series.sentence(higher)
     else:
-        update["verdict"] = _holding(judged, analysis, quiet=quiet, problem=problem or (asked.verdict == "Error"))
+        judged.verdict = _holding(judged, analysis, quiet=quiet, problem=problem or (asked.verdict == "Error"))
         problem = problem or (asked.sentence if asked.verdict == "Error" else None)
-    weights = {watch.name: watch.weight for watch in watched(analysis)}
-    update["detectable"] = sentences.detectable(judged, weights)
-    after = judged.model_copy(update=update)
-    if "message" not in update:
-        after.message = "; ".join([sentences.message(after, problem), *asked.notes])
-    return after
+    judged.detectable = sentences.detectable(judged, _share_of_errors(analysis))
+    judged.message = said or "; ".join([sentences.message(judged, problem, judge=analysis.judge), *asked.notes])
+    return judged
+
+
+def _share_of_errors(analysis: Analysis) -> float:
+    """Of the false rollback rate."""
+    return next((watch.weight for watch in watched(analysis) if watch.name == "errors"), 0.0)
 
 
 def _holding(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: object) -> Verdict:

@@ -78,14 +78,14 @@ def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
 def read_json(text: str) -> Any:
     """A JSON document without NaN and infinity; raises `ValueError`."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("too deeply nested") from None
 
 
 def write_json(document: Any) -> str:
     """One line without blanks."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(document)
 
 
 def _document(text: str, number: int) -> dict[str, Any]:
@@ -138,3 +138,7 @@ def _written(name: str, arm: tuple[int, int] | Values) -> Any:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge.lines import read_json, write_json
 
-__all__ = ["Point", "of_replay", "read_points", "thinned", "write_points"]
+__all__ = ["Point", "of_replay", "read_points", "thinned", "with_point", "write_points"]
 
 _MOST = 300
 
@@ -48,7 +48,29 @@ def read_points(text: str) -> list[Point]:
 
 def write_points(points: Sequence[Point]) -> str:
     """One point a line."""
-    return "".join(f"{write_json([p.t, p.percent, p.total, p.evidence, p.verdict])}\n" for p in points)
+    return "".join(map(_line, points))
+
+
+def with_point(text: str, point: Point, *, recorded: float | None, size: int) -> str:
+    """One point a line with another one after those until `recorded`, thinned out to at most `size` bytes.
+
+    Points that end with the one at `recorded`, in order, are not read again before there are too many of them.
+    """
+    line = _line(point)
+    last = text[text.rfind("\n", 0, -1) + 1 :]
+    if (
+        recorded is not None
+        and recorded < point.t
+        and last.startswith(f"[{write_json(recorded)},")
+        and last.endswith("]\n")
+        and text.count("\n") < _MOST
+        and len(text) + len(line) <= size
+        and text.isascii()
+    ):
+        return text + line
+    # A clock that went back leaves none in its future, so the last point is the newest.
+    known = [one for one in read_points(text) if recorded is not None and one.t <= min(recorded, point.t)]
+    return write_points(thinned([*known, point], size))
 
 
 def thinned(points: Sequence[Point], size: int) -> list[Point]:
@@ -69,6 +91,10 @@ def thinned(points: Sequence[Point], size: int) -> list[Point]:
         if len(kept) == before:  # a last point of such a size
             return []
     return kept
+
+
+def _line(point: Point) -> str:
+    return write_json([point.t, point.percent, point.total, point.evidence, point.verdict]) + "\n"
 
 
 def _read(line: str) -> Point | None:

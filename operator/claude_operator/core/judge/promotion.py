@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from claude_operator.api.status import Promotion
-from claude_operator.core.judge.continuous import stored
+from claude_operator.core.judge.eprocess import stored
 from claude_operator.core.judge.detectable import promotion_needed
 
 __all__ = ["advanced", "margin_of", "needed", "new_promotion"]
@@ -71,7 +71,14 @@ def advanced(
     conditional, absolute = logs[: len(_RATIOS)], logs[len(_RATIOS) :]
     evidence = _CONDITIONAL * _mean(conditional) + (1.0 - _CONDITIONAL) * _mean(absolute)
     shown = promotion.shown or evidence >= promotion.threshold
-    return promotion.model_copy(update={"logs": logs, "evidence": evidence, "shown": shown})
+    return Promotion.made(
+        step=promotion.step,
+        margin=promotion.margin,
+        evidence=evidence,
+        threshold=promotion.threshold,
+        shown=shown,
+        logs=logs,
+    )
 
 
 def needed(promotion: Promotion, rate: float, share: float) -> float:

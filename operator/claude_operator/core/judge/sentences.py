@@ -64,13 +64,14 @@ def effect(metric: MetricState) -> str:
     return f"{counts} ({points:+.3g} points, 95 % interval {_points(low)} to {_points(high)})"
 
 
-def message(judgement: Judgement, problem: str | None = None) -> str:
+def message(judgement: Judgement, problem: str | None = None, *, judge: str = "Sequential") -> str:
     """The sentence for the verdict. `problem`: what of the analysis cannot be judged."""
     if judgement.verdict == "NoData":
         moment = judgement.last_traffic or judgement.started_at
         since = f" since {moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
         return f"no request seen on any arm{since}"
-    parts = [evidence_sentence(judgement)]
+    seen = f"{count(judgement.requests, 'canary request')}, nothing of what the judge {judge} looks at is worse"
+    parts = [evidence_sentence(judgement) if judge == "Sequential" else seen]
     if judgement.verdict != "Fail":
         if problem:
             parts.insert(0, problem)
@@ -83,18 +84,18 @@ def message(judgement: Judgement, problem: str | None = None) -> str:
     return "; ".join(parts)
 
 
-def detectable(judgement: Judgement, weights: dict[str, float]) -> str:
+def detectable(judgement: Judgement, weight: float) -> str:
     """`+1.4 points errors`: the smallest increase of errors that the canary's requests so far could have shown.
 
-    `weights`: each metric's share of the false rollback rate.
+    `weight`: share of the false rollback rate that errors have.
     """
     metric = next((one for one in judgement.state if one.name == "errors"), None)
-    if metric is None or not weights.get("errors") or not metric.canary[0] or not metric.stable[0]:
+    if metric is None or not weight or not metric.canary[0] or not metric.stable[0]:
         return ""
     n_canary, n_stable = metric.canary[0], metric.stable[0]
     rate = (metric.stable[1] + 0.5) / (n_stable + 1.0)
     share = n_canary / (n_canary + n_stable)
-    least = bounds.detectable(rate, n_canary, share, judgement.threshold / weights["errors"])
+    least = bounds.detectable(rate, n_canary, share, judgement.threshold / weight)
     return f"+{100.0 * least:.2g} points errors" if math.isfinite(least) else "nothing yet"
 
 

@@ -27,10 +27,10 @@ from claude_operator.api.status import (
     Split,
 )
 from claude_operator.core.judge import engine, incident, promotion, split
+from claude_operator.core.judge.continuous import significant
 from claude_operator.core.judge.engine import NO_OFFSETS, Comparison
 from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.metrics import (
-    CACHED,
     CACHES,
     Binary,
     Watched,
@@ -45,7 +45,7 @@ _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
 _OVERLOAD_REQUESTS = 5
 _ENOUGH = 10  # judged requests of both arms together that close a stratum
-_MOST_OPEN = 8  # strata that may wait; status has to stay small
+_MOST_OPEN = 4  # strata that may wait; status has to stay small
 _EMPTY = Sample()
 
 Pair = tuple[Sample, Sample]
@@ -210,7 +210,9 @@ def _compared(
             if watch.name == "latencyBudget":
                 if surface in budgets:
                     quantity, most = budgets[surface]
-                    yield Comparison(watch.name, _over(ours, quantity, most), _over(theirs, quantity, most))
+                    one, other = (_over(arm, quantity, most, together[0]) for arm in (ours, theirs))
+                    if one[0] or other[0]:
+                        yield Comparison(watch.name, one, other)
             elif isinstance(watch.kind, Binary):
                 if warm or not watch.kind.warms_up:
                     one, other = events(watch, ours.counts), events(watch, theirs.counts)
@@ -223,9 +225,9 @@ def _compared(
                         yield Comparison(watch.name, own, its)
 
 
-def _over(sample: Sample, quantity: str, most: float) -> tuple[int, int]:
+def _over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
     """(values, those over the budget), which is rounded up to the next edge of the buckets."""
-    values = sample.quantity(quantity, (*CACHED, "none"))
+    values = sample.quantity(quantity, caches)
     edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
     return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
 
@@ -266,7 +268,7 @@ def _write(generation: int, surface: str, pair: Pair) -> OpenStratum:
             metric=metric,
             arm=arm,
             cache=cache,
-            sums=[one.count, one.ln_sum, one.ln_sum_sq, one.sum, one.sum_sq],
+            sums=significant((one.count, one.ln_sum, one.ln_sum_sq, one.sum, one.sum_sq)),
             buckets=[number for item in sorted(one.buckets.items()) for number in item],
         )
         for arm, sample in zip(("canary", "stable"), pair, strict=True)

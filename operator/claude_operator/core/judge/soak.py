@@ -161,7 +161,7 @@ def _binary(
             eprocess.carried(state.logs, kind.grid.size, state.evidence), kind.grid.alternatives, strict=True
         )
     ]
-    logs = continuous.stored(eprocess.floored(logs, number))
+    logs = eprocess.stored(logs, number)
     both = [state.canary[0] + requests, state.canary[1] + bad]
     evidence = eprocess.value(logs)
     late = _late(state, evidence, requests, bad)
@@ -179,7 +179,7 @@ def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Value
     excess = (new.ln_sum - new.count * most) / spread
     carried = eprocess.carried(state.logs, len(_SCALES), state.evidence)
     logs = [log + scale * excess - new.count * scale * scale / 2.0 for log, scale in zip(carried, _SCALES, strict=True)]
-    logs = continuous.stored(eprocess.floored(logs, number))
+    logs = eprocess.stored(logs, number)
     total = state.canary[0] + new.count
     evidence = continuous.spoken(eprocess.value(logs), total)
     update = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from claude_operator.api.base import seconds
+import re
+
+from claude_operator.api.base import DURATION_PATTERN, seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
@@ -15,6 +17,7 @@ from claude_operator.core.judge.sample import Values
 from claude_operator.core.judge.sequential import Bake, Context
 from claude_operator.core.observe import Observation
 from claude_operator.core.rules.holds import longest, overdue
+from claude_operator.core.validate import BUDGETED
 from claude_operator.core.weights import basis_points, canary_weight
 from claude_operator.core.words import duration, percent
 
@@ -121,11 +124,12 @@ def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
 
 
 def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
-    return {
-        budget.surface: (budget.metric, seconds(budget.max))
-        for budget in (obs.spec.budgets if obs.spec else None) or ()
-        if budget.max and budget.metric in ("timeToFirstToken", "duration")
-    }
+    """By surface; what is no duration is told when the spec is checked, and must not keep a rollback from happening."""
+    found: dict[str, tuple[str, float]] = {}
+    for budget in (obs.spec.budgets if obs.spec else None) or ():
+        if budget.max and budget.metric in BUDGETED and re.fullmatch(DURATION_PATTERN, budget.max):
+            found.setdefault(budget.surface, (budget.metric, seconds(budget.max)))
+    return {surface: (metric, most) for surface, (metric, most) in found.items() if most > 0.0}
 
 
 def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> list[Offsets]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -15,8 +16,9 @@ import numpy as np
 
 from bench.judge.plots import detection, false_rollbacks
 from bench.judge.report import markdown, promises
-from bench.judge.runner import Cell, Settings, rollouts_of, run
+from bench.judge.runner import Cell, Settings, finished, rollouts_of
 from bench.judge.scenarios import Scenario, find
+from claude_operator.core.judge import judging
 
 ROLLOUTS, OTHERS, RIVALS = 2000, 500, 400
 QUICK = 4
@@ -59,6 +61,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--docs", action="store_true", help="write docs/judge-benchmark.md and docs/img/judge-*.svg too"
     )
+    parser.add_argument("--resume", action="store_true", help="keep what a run that was stopped has finished in --out")
     parser.add_argument("--scenario", nargs="+", default=[], metavar="NAME", help="only these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
@@ -84,10 +87,10 @@ def main(words: Sequence[str] | None = None) -> None:
     """Run the benchmark and write results.json, results.md and the plots."""
     chosen = arguments(words)
     settings = Settings(chosen.rollouts, chosen.others, chosen.rivals, chosen.seed, chosen.tick, chosen.jobs)
-    cells = run(chosen.scenarios, settings, Progress(chosen.scenarios, settings))
-    document = {**asdict(settings), "numpy": np.__version__, "cells": [cell.as_json() for cell in cells]}
-    text = markdown(cells, settings, "img")
     chosen.out.mkdir(parents=True, exist_ok=True)
+    cells = _cells(chosen.scenarios, settings, chosen.out, resume=chosen.resume)
+    document = {**_made_of(settings), "cells": [cell.as_json() for cell in cells]}
+    text = markdown(cells, settings, "img")
     (chosen.out / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     (chosen.out / "results.md").write_text(text)
     _draw(cells, chosen.out / "img")
@@ -97,6 +100,36 @@ def main(words: Sequence[str] | None = None) -> None:
         (DOCS / "judge-benchmark.md").write_text(text)
         _draw(cells, DOCS / "img")
         print(f"written: {DOCS}/judge-benchmark.md and img/judge-*.svg")
+
+
+def _made_of(settings: Settings) -> dict[str, object]:
+    """What results depend on; the number of processes is not of it."""
+    code = hashlib.sha256()
+    for folder in (Path(judging.__file__).parent, Path(__file__).parent):
+        for file in sorted(folder.rglob("*.py")):
+            code.update(file.read_bytes())
+    made_of = {**asdict(settings), "numpy": np.__version__, "code": code.hexdigest()[:16]}
+    del made_of["jobs"]
+    return made_of
+
+
+def _cells(scenarios: Sequence[Scenario], settings: Settings, out: Path, *, resume: bool) -> list[Cell]:
+    """Of all scenarios, in their order; each is kept in `out` as soon as it is done, for a run that is resumed."""
+    made_of = _made_of(settings)
+    known: dict[str, list[Cell]] = {}
+    parts = out / "scenarios"
+    parts.mkdir(exist_ok=True)
+    for scenario in scenarios if resume else ():
+        file = parts / f"{scenario.name}.json"
+        document = json.loads(file.read_text()) if file.exists() else {}
+        if {name: document.get(name) for name in made_of} == made_of:
+            known[scenario.name] = [Cell.from_json(one) for one in document["cells"]]
+    left = [scenario for scenario in scenarios if scenario.name not in known]
+    for name, cells in finished(left, settings, Progress(left, settings)):
+        known[name] = cells
+        part = {**made_of, "cells": [cell.as_json() for cell in cells]}
+        (parts / f"{name}.json").write_text(json.dumps(part, indent=1, ensure_ascii=False) + "\n")
+    return [cell for scenario in scenarios for cell in known[scenario.name]]
 
 
 def _draw(cells: Sequence[Cell], folder: Path) -> None:

@@ -18,7 +18,7 @@ from bench.judge.scenarios import Scenario
 from bench.judge.ticks import Tick
 from bench.judge.traffic import Rollout
 
-__all__ = ["Cell", "Outcome", "Settings", "adaptive", "fixed", "rollouts_of", "rules_of", "run", "summary"]
+__all__ = ["Cell", "Outcome", "Settings", "adaptive", "finished", "fixed", "rollouts_of", "rules_of", "run", "summary"]
 
 _SEGMENT = 20  # rollouts that a worker does at a time
 
@@ -77,6 +77,11 @@ class Cell:
     def as_json(self) -> dict[str, object]:
         """The cell as plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> Cell:
+        """The cell again."""
+        return cls(**{name: tuple(one) if isinstance(one, list) else one for name, one in values.items()})  # type: ignore[arg-type]
 
 
 def rules_of(scenario: Scenario) -> dict[str, RuleFactory]:
@@ -172,19 +177,30 @@ def _segment(
     return scenario.name, first, found
 
 
-def run(
+def finished(
     scenarios: Sequence[Scenario], settings: Settings, progress: Callable[[str, int], None] = lambda name, count: None
-) -> list[Cell]:
-    """All cells of the scenarios, in their order; `progress` is told of every few rollouts that are done."""
+) -> Iterator[tuple[str, list[Cell]]]:
+    """The cells of each scenario as soon as it is done; `progress` is told of every few rollouts that are done."""
+    tasks = list(_segments(scenarios, settings))
+    left = Counter(scenario.name for scenario, *_ in tasks)
     parts: dict[str, dict[int, dict[str, list[Outcome]]]] = {scenario.name: {} for scenario in scenarios}
-    for name, first, outcomes in _done(list(_segments(scenarios, settings)), settings):
+    for name, first, outcomes in _done(tasks, settings):
         parts[name][first] = outcomes
+        left[name] -= 1
         progress(name, len(outcomes["ours"]))
-    return [
-        summary(name, rule, [one for first in sorted(done) for one in done[first][rule]])
-        for name, done in parts.items()
-        for rule in next(iter(done.values()))
-    ]
+        if not left[name]:
+            done = parts.pop(name)
+            rules = next(iter(done.values()))
+            yield (
+                name,
+                [summary(name, rule, [one for first in sorted(done) for one in done[first][rule]]) for rule in rules],
+            )
+
+
+def run(scenarios: Sequence[Scenario], settings: Settings) -> list[Cell]:
+    """All cells of the scenarios, in their order."""
+    found = dict(finished(scenarios, settings))
+    return [cell for scenario in scenarios for cell in found[scenario.name]]
 
 
 _Task = tuple[Scenario, int, int, Settings]

@@ -96,7 +96,7 @@ class Tick:
 class PrePeriod:
     """One hour before the rollout, a row a unit, all of them on stable. `rank`: on the canary while below its weight.
 
-    Logarithms are of requests that the cache served.
+    Logarithms are of requests that the cache served, where they use it.
     """
 
     rank: Floats

@@ -18,7 +18,7 @@ from bench.judge.ours import Ours, OursByPod
 from bench.judge.promises import PROMISES, floor_minutes, judged
 from bench.judge.reference import Reference
 from bench.judge.rules import Context
-from bench.judge.runner import Cell, Outcome, Settings, adaptive, fixed, rollouts_of, rules_of, run, summary
+from bench.judge.runner import Cell, Outcome, Settings, adaptive, finished, fixed, rollouts_of, rules_of, run, summary
 from bench.judge.scenarios import SCENARIOS, Scenario, find
 from bench.judge.ticks import Tick
 from bench.judge.traffic import Rollout
@@ -133,9 +133,9 @@ def test_summary() -> None:
 def test_the_number_of_jobs_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_SEGMENT", 2)
     told: list[tuple[str, int]] = []
-    one = run([scenario("errors+20")], Settings(5), lambda name, count: told.append((name, count)))
+    ((name, one),) = finished([scenario("errors+20")], Settings(5), lambda name, count: told.append((name, count)))
     monkeypatch.setattr(runner, "_SEGMENT", 5)
-    assert run([scenario("errors+20")], Settings(5)) == one
+    assert run([scenario(name)], Settings(5)) == one
     assert told == [("errors+20", 2), ("errors+20", 2), ("errors+20", 1)]
 
 
@@ -319,6 +319,22 @@ def test_a_run_writes_tables_figures_and_plots(
     assert "## Promises" in out
     assert "False rollbacks" not in out
     assert "null: done; 2/10 rollouts" in err
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--rollouts", "2", "--jobs", "1", "--out", str(tmp_path), "--scenario", "broken", "errors+20"]
+    main(words)
+    whole = (tmp_path / "results.json").read_text()
+    done = (tmp_path / "scenarios/broken.json").read_text()
+    (tmp_path / "scenarios/broken.json").unlink()
+    capsys.readouterr()
+    main([*words, "--resume"])
+    assert "errors+20" not in capsys.readouterr().err
+    assert (tmp_path / "results.json").read_text() == whole
+    assert (tmp_path / "scenarios/broken.json").read_text() == done
+    main([*words, "--resume", "--seed", "2"])
+    assert "errors+20: done" in capsys.readouterr().err
+    assert (tmp_path / "results.json").read_text() != whole
 
 
 def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:

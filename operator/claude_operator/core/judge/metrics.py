@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from claude_operator.api.conditions import Reason
@@ -142,7 +143,13 @@ def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]
     """
     if analysis.judge == "Threshold":
         return ()
-    found = [metric for metric in declared(analysis) if metric.name in METRICS]
+    # Frozen models of plain fields: what is derived of them every tick is derived once.
+    return _watched(declared(analysis), analysis.unit == "Conversation", price_ratio)
+
+
+@lru_cache(maxsize=256)
+def _watched(metrics: tuple[Metric, ...], conversations: bool, price_ratio: float) -> tuple[Watched, ...]:
+    found = [metric for metric in metrics if metric.name in METRICS]
     weights = {metric.name: metric.weight or METRICS[metric.name].weight for metric in found}
     enforced = math.fsum(weights[metric.name] for metric in found if metric.mode != "DryRun")
     return tuple(
@@ -151,7 +158,7 @@ def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]
             METRICS[metric.name],
             0.0 if metric.mode == "DryRun" else weights[metric.name] / enforced,
             _margin(metric, METRICS[metric.name]) + (math.log(price_ratio) if metric.name == "cost" else 0.0),
-            analysis.unit == "Conversation",
+            conversations,
         )
         for metric in found
     )

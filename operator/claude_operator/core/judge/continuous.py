@@ -132,7 +132,8 @@ def scored(
         ours, theirs = _capped(canary, cap)[0] / canary.count, _capped(stable, cap)[0] / stable.count
         difference = ours - theirs - mean * math.expm1(offset)
         raw_u, raw_v = raw_u + difference * information, raw_v + information
-        raw_prior = raw_prior or variance / 4.0
+        # An effect so large that one value at the cap weighs like many says nothing of a mean.
+        raw_prior = raw_prior or min(variance / 4.0, (variance / _middle(cap)) ** 2)
     return [u, v, prior, raw_u, raw_v, raw_prior]
 
 
@@ -141,11 +142,16 @@ def cap_of(edges: Sequence[int]) -> int | None:
     return edges[-len(_BEYOND)] if len(edges) > len(_BEYOND) else None
 
 
+def _middle(index: int) -> float:
+    """What a value of a bucket is taken for."""
+    return math.exp((index + 0.5) * LN_WIDTH)
+
+
 def _capped(values: Values, cap: int) -> tuple[float, float]:
     """Sum and sum of squares of values that are known by their bucket and end at `cap`."""
     total = squares = 0.0
     for index, count in values.buckets.items():
-        value = math.exp((min(index, cap) + 0.5) * LN_WIDTH)
+        value = _middle(min(index, cap))
         total += count * value
         squares += count * value * value
     return total, squares

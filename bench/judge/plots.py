@@ -31,7 +31,7 @@ def false_rollbacks(cells: Sequence[Cell], requests_per_second: float = 50.0) ->
         ]
 
     ticks = [(_WIDTH * share / 100, f"{share} %") for share in (0, 25, 50, 75, 100)]
-    panels = [one for one in SCENARIOS if one.null and one.requests_per_second == requests_per_second]
+    panels = [one for one in SCENARIOS if one.null and one.families and one.requests_per_second == requests_per_second]
     heading = f"Rollouts rolled back though the canary was no worse, {requests_per_second:g} requests/s"
     return _figure(heading, panels, cells, ticks, draw)
 

@@ -76,8 +76,8 @@ def _head(settings: Settings, present: Sequence[Scenario], found: Found) -> str:
     return (
         "# The judge beside other rules\n\n"
         f"Written by `make bench-judge ARGS=--docs`, seed {settings.seed}. All rules see the same simulated traffic, "
-        "request for request; `bench/judge/README.md` says how it is made and which rules these are. Weights are 1 → 10 → 50 %. "
-        "Intervals have 95 %, those of shares are Wilson's.\n\n"
+        "request for request; `bench/judge/README.md` says how it is made and which rules these are. Weights are "
+        "1 → 10 → 50 %. Intervals have 95 %, those of shares are Wilson's.\n\n"
         f"<details><summary>What was simulated</summary>\n\n{_table(heads, rows)}\n\n</details>"
     )
 

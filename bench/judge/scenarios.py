@@ -25,7 +25,7 @@ class Scenario:
     promised: bool = False
     requests_per_second: float = 50.0
     tick_seconds: float = 15.0
-    """How often the gateways are read; the operator does it every 5 s, which only long rollouts do not need."""
+    """How often the gateways are read; the operator does it every 5 s where nothing is said."""
     step_seconds: float = 600.0
     adaptive: bool = False
     """A step ends when the rule says so; `step_seconds` is then the longest that a step may take."""
@@ -98,6 +98,7 @@ _NULLS: tuple[Scenario, ...] = (
     replace(_NULL, name="cold-cache", title="the canary's prompt cache is cold", cached=True, cold_prefixes=1000),
     replace(_NULL, name="slowdown", title="both arms get 2 × slower", shared_slowdown=2.0),
 )
+_NULL_5S = replace(_NULL, name="null-5s", title="no difference, read every 5 s", tick_seconds=5.0, families=())
 _WORSE = Scenario("", "", tick_seconds=5.0)
 _SLOW = replace(_WORSE, families=("ttft",))
 _DEAR = replace(_WORSE, families=("cost",))
@@ -118,6 +119,7 @@ _ERRORS_20 = replace(_WORSE, name="errors+20", title="errors +20 points", excess
 
 SCENARIOS: tuple[Scenario, ...] = (
     *_NULLS,
+    _NULL_5S,
     replace(_WORSE, name="errors+0.25", title="errors +0.25 points", excess_errors=0.0025, tick_seconds=15.0),
     replace(_WORSE, name="errors+0.5", title="errors +0.5 points", excess_errors=0.005, tick_seconds=15.0),
     _ERRORS_2,
@@ -138,6 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     replace(_DEAR, name="cost-1.3", title="cost × 1.3", cost_factor=1.3, tick_seconds=15.0),
     replace(_DEAR, name="cost-2", title="cost × 2", cost_factor=2.0),
     *(_quiet(one, 30.0) for one in _NULLS if one.name != "slowdown"),
+    _quiet(_NULL_5S, 5.0),
     replace(_quiet(_ERRORS_2, 15.0), promised=False),
     replace(_quiet(_ERRORS_20, 15.0), promised=False),
 )

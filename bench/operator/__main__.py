@@ -1,6 +1,6 @@
 """CPU and memory of the operator with many live canaries on the real cluster.
 
-After `make image`: `hack/in-cluster .venv/bin/python -m bench.operator [--canaries 100] [--interval 5s] [--seconds 120]`.
+After `make image`: `hack/in-cluster .venv/bin/python -m bench.operator [--canaries 100] [--interval 5s]`.
 Each canary is a ClaudeDeployment of its own with one gateway pod, at 50 % and in a bake that does not end, with a
 request every few seconds through it; the simulator answers. Measured is the leader's `process_cpu_seconds_total`.
 """

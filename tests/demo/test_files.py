@@ -17,7 +17,7 @@ from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
 from claude_operator.core.evalgate import Answer, judge_run
 from claude_operator.core.evalset import Item, grade, load_items
-from claude_operator.core.judge.sequential import unsupported
+from claude_operator.core.judge.judging import unsupported
 from claude_operator.core.revision import content, name
 from claude_operator.core.validate import problems
 from claude_operator.simulator.answers import reply_to

@@ -54,7 +54,11 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     `models` are the cluster's own, by id and alias, and hold before the shipped table's. A model that nothing is known
     of is no problem, nor is one that is Retired: spec.lifecycle decides about that.
     """
-    invalid = [f"spec.{text}" for check in (_references, _times, _budgets, _plan, _resources, _endpoint) for text in check(spec)]
+    invalid = [
+        f"spec.{text}"
+        for check in (_references, _times, _budgets, _plan, _resources, _endpoint)
+        for text in check(spec)
+    ]
     return [
         *(Problem(Reason.INVALID_SPEC, text) for text in invalid),
         *(Problem(Reason.INVALID_REQUEST, text) for text in _requests(spec, today, models)),

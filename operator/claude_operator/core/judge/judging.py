@@ -101,7 +101,7 @@ def _missing(judgement: Judgement, shown: Promotion, pace: float) -> str:
     share = judgement.weight / 10_000
     if not requests or not 0.0 < share < 1.0:
         return ""
-    more = needed(shown, (bad + 0.25) / (requests + 0.25), share)
+    more = needed(shown, bad / requests, share)  # guessing high while little is seen would ask for many times too many
     if not math.isfinite(more):
         return ""
     digits = 10 ** max(math.floor(math.log10(max(more, 1.0))) - 1, 0)

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 from claude_operator.api.status import Promotion
-from claude_operator.core.judge.eprocess import stored
 from claude_operator.core.judge.detectable import promotion_needed
+from claude_operator.core.judge.eprocess import stored
 
 __all__ = ["advanced", "margin_of", "needed", "new_promotion"]
 
@@ -89,14 +89,14 @@ def needed(promotion: Promotion, rate: float, share: float) -> float:
     if promotion.shown:
         return 0.0
     conditional, absolute = promotion.logs[: len(_RATIOS)], promotion.logs[len(_RATIOS) :]
-    # What the best alternative lacks for its part of the evidence to reach the threshold alone.
-    lacks = math.log(promotion.threshold * len(_RATIOS) / _CONDITIONAL) - max(conditional)
+    # What the two best alternatives, which grow alike, lack for their part of the evidence to reach the threshold.
+    lacks = math.log(promotion.threshold * len(_RATIOS) / _CONDITIONAL / 2.0) - max(conditional)
     compared = promotion_needed(rate, promotion.margin, share, math.exp(min(max(lacks, 0.0), _LN_CAP)))
     alone = math.inf
     if rate < promotion.margin < 1.0:
         divergence = (1.0 - rate) * math.log((1.0 - rate) / (1.0 - promotion.margin))
         divergence += rate * math.log(rate / promotion.margin) if rate > 0.0 else 0.0
-        lacks = math.log(promotion.threshold * len(_SHARES) / (1.0 - _CONDITIONAL)) - max(absolute)
+        lacks = math.log(promotion.threshold * len(_SHARES) / (1.0 - _CONDITIONAL) / 2.0) - max(absolute)
         alone = max(lacks, 0.0) / divergence if divergence > 0.0 else math.inf
     return min(compared, alone)
 

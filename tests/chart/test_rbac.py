@@ -45,7 +45,9 @@ HANDED_ON: Verbs = {
     (GROUP, "claudeevalruns/status"): {"get", "patch"},
 }
 # Owners whose children block their deletion.
-OWNERS: Verbs = {(GROUP, f"{plural}/finalizers"): {"update"} for plural in ("claudedeployments", "claudeevalruns")}
+OWNERS: Verbs = {
+    (GROUP, f"{plural}/finalizers"): {"update"} for plural in ("claudedeployments", "clauderevisions", "claudeevalruns")
+}
 
 
 def granted(rules: list[dict[str, Any]]) -> Verbs:

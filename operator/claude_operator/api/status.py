@@ -154,7 +154,11 @@ class Judgement(StatusModel):
     started_at: Moment | None = Field(default=None, description="When the judge began to watch this canary.")
     last_tick: Moment | None = Field(default=None, description="When evidence was last read.")
     last_traffic: Moment | None = Field(default=None, description="When the gateways last saw a request.")
-    first_bad: Moment | None = Field(default=None, description="The first tick with a bad event on the canary.")
+    first_bad: Moment | None = Field(
+        default=None,
+        description="The first tick with a bad event on the canary since there was least evidence of harm.",
+    )
+    lowest: float = Field(default=1.0, description="The least evidence of harm so far, of shares of requests.")
     unreachable: list[str] = Field(default=[], description="Gateway pods that did not answer at the last tick.")
     overloaded: bool = Field(
         default=False,

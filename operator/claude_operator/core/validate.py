@@ -131,7 +131,7 @@ def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def _times(spec: DeploymentSpec) -> Iterator[str]:
-    """Durations that are too long to reckon with, timeouts that leave no time, and a bake's two in the wrong order."""
+    """Durations that are too long to reckon with or leave no time, and a bake's two in the wrong order."""
     limits = spec.upstream.timeouts
     timeouts = {f"upstream.timeouts.{name}": getattr(limits, name) for name in ("connect", "idle", "total")}
     for path, value in timeouts.items():
@@ -140,7 +140,15 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
     found: dict[str, str | None] = {
         **timeouts,
         "strategy.canary.analysis.interval": spec.strategy.canary.analysis.interval,
+        "strategy.canary.analysis.warmup": spec.strategy.canary.analysis.warmup,
     }
+    after = {"soak": spec.strategy.canary.soak, "rollbackWindow": spec.strategy.canary.rollback_window}
+    for name, one in after.items():
+        if one is None:
+            continue
+        found[f"strategy.canary.{name}.duration"] = one.duration
+        if seconds(one.duration) <= 0:
+            yield f"strategy.canary.{name}.duration: {one.duration} is over at once: write for example 1h or remove it"
     for number, step in enumerate(spec.strategy.canary.steps):
         path = f"strategy.canary.steps[{number}]"
         if step.pause:
@@ -156,7 +164,13 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def _budgets(spec: DeploymentSpec) -> Iterator[str]:
-    """Latency budgets that are no times."""
+    """Latency budgets that are no times, and a metric of them where there are none."""
+    watched = spec.strategy.canary.analysis.metrics or ()
+    if any(metric.name == "latencyBudget" for metric in watched) and not any(one.max for one in spec.budgets or ()):
+        yield (
+            "strategy.canary.analysis.metrics: latencyBudget has no budget to hold requests against: write for example"
+            " spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
+        )
     for number, budget in enumerate(spec.budgets or ()):
         path = f"budgets[{number}]"
         if budget.metric not in BUDGETED:
@@ -166,9 +180,15 @@ def _budgets(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:
-    """Steps that no conversation can be assigned by, and bakes that wait for traffic at weight 0."""
+    """Steps that no conversation can be assigned by, and bakes that wait for what will never be there."""
     weight = 0.0
-    for number, step in enumerate(spec.strategy.canary.steps):
+    canary = spec.strategy.canary
+    if not float(canary.analysis.tolerated_increase.removesuffix("%")):
+        yield (
+            "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+            " example 0.5%, or 100% to ask for no proof"
+        )
+    for number, step in enumerate(canary.steps):
         path = f"strategy.canary.steps[{number}]"
         if step.set_weight is not None:
             weight = step.set_weight

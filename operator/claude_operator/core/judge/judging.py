@@ -57,14 +57,14 @@ def assess(
         return judged, compared
     began = judged.started_at or now
     if analysis.metrics is not None:
-        ours, theirs = _ticks(increments, analysis, canary), _ticks(increments, analysis, stable)
+        ours, theirs = (_ticks(increments, analysis, name, context.budgets) for name in (canary, stable))
         judged.measured = threshold.advance(
             analysis, judged.measured, measurements, ours, now=judged.last_tick or now, started_at=began
         )
         if analysis.judge == "MannWhitney":
             judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
     elif analysis.judge == "MannWhitney":
-        ours, theirs = _ticks(increments, analysis, canary), _ticks(increments, analysis, stable)
+        ours, theirs = (_ticks(increments, analysis, name, context.budgets) for name in (canary, stable))
         judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
     return _told(judged, analysis, quiet=not increments.traffic), compared
 
@@ -158,16 +158,24 @@ def mismatched(judgement: Judgement) -> str | None:
     return f"the canary gets {100 * share:.2g} % of the conversations at a weight of {split.weight / 100:g} %"
 
 
-def _ticks(increments: Increments, analysis: Analysis, revision: str) -> Mapping[str, tuple[float, float]]:
+def _ticks(
+    increments: Increments, analysis: Analysis, revision: str, budgets: Mapping[str, tuple[str, float]]
+) -> Mapping[str, tuple[float, float]]:
     """What a revision's counts grew by, by built-in metric: requests and bad ones, or values and their sum."""
     whole = Sample()
-    for (_, _, name), sample in increments.cells.items():
+    timed = late = 0
+    for (_, surface, name), sample in increments.cells.items():
         if name == revision:
             whole = whole.plus(sample)
+            if surface in budgets:
+                values, bad = sequential.over(sample, *budgets[surface], CACHES)
+                timed, late = timed + values, late + bad
     found: dict[str, tuple[float, float]] = {}
     for metric in declared(analysis):
         kind = METRICS.get(metric.name)
-        if isinstance(kind, Binary):
+        if metric.name == "latencyBudget":
+            found[metric.name] = (timed, late)
+        elif isinstance(kind, Binary):
             watch = Watched(metric.name, kind, 0.0, 0.0, conversations=False)
             found[metric.name] = events(watch, whole.counts)
         elif kind is not None:

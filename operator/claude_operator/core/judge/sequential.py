@@ -14,6 +14,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Analysis
@@ -39,12 +40,13 @@ from claude_operator.core.judge.metrics import (
 )
 from claude_operator.core.judge.sample import LN_WIDTH, NO_VALUES, NOTHING, Counts, Sample, Values
 
-__all__ = ["Bake", "Context", "assess", "new_judgement"]
+__all__ = ["Bake", "Context", "assess", "new_judgement", "over"]
 
 _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
 _OVERLOAD_REQUESTS = 5
 _ENOUGH = 10  # judged requests of both arms together that close a stratum
+_TRIFLE = 1e-6  # of evidence
 _MOST_OPEN = 4  # strata that may wait; status has to stay small
 _EMPTY = Sample()
 
@@ -149,7 +151,7 @@ def assess(
             "evidence": engine.combined(states, watches),
             "threshold": 1.0 / analysis.false_rollback_rate,
             "leading": engine.leading(states, watches),
-            "first_bad": before.first_bad or (now if _bad(new, watches) else None),
+            **_since(before, states, watches, now=now, bad=_bad(new, watches)),
             "offsets": known_offsets,
             "incident": state_of_stable,
             "shared": incident.shared(state_of_stable) or "",
@@ -210,7 +212,7 @@ def _compared(
             if watch.name == "latencyBudget":
                 if surface in budgets:
                     quantity, most = budgets[surface]
-                    one, other = (_over(arm, quantity, most, together[0]) for arm in (ours, theirs))
+                    one, other = (over(arm, quantity, most, together[0]) for arm in (ours, theirs))
                     if one[0] or other[0]:
                         yield Comparison(watch.name, one, other)
             elif isinstance(watch.kind, Binary):
@@ -225,11 +227,25 @@ def _compared(
                         yield Comparison(watch.name, own, its)
 
 
-def _over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
+def over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
     """(values, those over the budget), which is rounded up to the next edge of the buckets."""
     values = sample.quantity(quantity, caches)
     edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
     return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
+
+
+def _since(
+    before: Judgement, states: Sequence[MetricState], watches: Sequence[Watched], *, now: dt.datetime, bad: bool
+) -> dict[str, Any]:
+    """Since when it goes wrong: the first bad tick after the evidence was at its lowest. Good canaries fail at times."""
+    shares = [
+        (watch.weight, state) for state, watch in zip(states, watches, strict=True) if isinstance(watch.kind, Binary)
+    ]
+    whole = math.fsum(weight for weight, _ in shares)
+    harm = math.fsum(weight * state.evidence for weight, state in shares) / whole if whole else 1.0
+    if harm < before.lowest - _TRIFLE:
+        return {"first_bad": None, "lowest": significant([harm])[0]}
+    return {"first_bad": before.first_bad or (now if bad else None)}
 
 
 def _bad(strata: Strata, watches: Sequence[Watched]) -> bool:

@@ -70,9 +70,12 @@ def _without_threshold(metric: Metric, judge: str) -> Iterator[str]:
     name = metric.name
     if metric.prometheus is not None or judge == "Threshold":
         yield f"threshold of {name} is missing: write for example threshold: {{max: 0.05}}"
+    series = judge == "MannWhitney"  # has a value an interval
     for field, written in _OF_THRESHOLD.items():
-        if getattr(metric, field) is not None:
+        if getattr(metric, field) is not None and not (series and field == "interval"):
             yield f"{written} of {name} says nothing without a threshold: add threshold: {{max: ...}}, or remove it"
+    if series:
+        yield from _times(metric)
 
 
 def _limits(name: str, limits: Threshold) -> Iterator[str]:

@@ -78,6 +78,7 @@ def test_values_schema_and_readme_agree() -> None:
         ("crds: {install: 'no'}", "got string, want boolean"),
         ("podLabels: {a: 1}", "got number, want string"),
         ("prometheus: {address: 'prometheus:9090'}", "does not match pattern"),
+        ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:

@@ -121,6 +121,35 @@ INVALID = [
         "spec.strategy.canary.analysis.interval: 8761h is more than a year: write 8760h or less",
     ),
     (
+        {"strategy": {"canary": {"soak": {"duration": "99999999999999999999h"}}}},
+        "spec.strategy.canary.soak.duration: 99999999999999999999h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"rollbackWindow": {"duration": "0s"}}}},
+        "spec.strategy.canary.rollbackWindow.duration: 0s is over at once: write for example 1h or remove it",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"warmup": "8761h"}}}},
+        "spec.strategy.canary.analysis.warmup: 8761h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"toleratedIncrease": "0.0%"}}}},
+        "spec.strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+        " example 0.5%, or 100% to ask for no proof",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"metrics": []}}}},
+        "spec.strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones",
+    ),
+    (
+        {
+            "budgets": [{"surface": "chat", "metric": "duration"}],
+            "strategy": {"canary": {"analysis": {"metrics": [{"name": "latencyBudget"}]}}},
+        },
+        "spec.strategy.canary.analysis.metrics: latencyBudget has no budget to hold requests against: write for example"
+        " spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]",
+    ),
+    (
         steps({"setWeight": 0}, {"bake": {}}, {"setWeight": 10}),
         "spec.strategy.canary.steps[1].bake: it waits for 100 requests while the canary gets none: put a setWeight"
         " above 0 before it, or write minRequests: 0",

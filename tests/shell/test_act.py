@@ -116,6 +116,16 @@ async def test_a_ledger_is_taken_up_by_the_next_operator_and_says_what_was_judge
     assert ticks[-1]["total"] == pytest.approx(rig.status.judgement.evidence, rel=1e-9)
 
 
+async def test_a_ledger_is_forgotten_once_its_rollout_has_ended() -> None:
+    rig = await on_trial()
+    fail(rig)
+    await rig.one()
+    ledgers = rig.gatherer._ledgers
+    assert [name.endswith("-1-ledger") for name, _ in ledgers._known.values()] == [True]
+    await rig.one()
+    assert ledgers._known == {}
+
+
 async def test_a_conflict_at_the_config_voids_a_rollback_and_the_next_pass_does_it() -> None:
     rig = await on_trial()
     fail(rig)

@@ -90,6 +90,7 @@ def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.Mon
             ["--image", IMAGE, "--prometheus-address", "prometheus:9090"],
             "write for example --prometheus-address=http://",
         ),
+        (["--image", IMAGE, "--prometheus-address", "http://me:pw@prometheus:9090"], "holds a user or password"),
     ],
 )
 def test_what_is_wrong_is_refused_with_what_to_write(words: list[str], said: str) -> None:

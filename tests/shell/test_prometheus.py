@@ -149,7 +149,7 @@ HISTOGRAM = {"resultType": "vector", "result": [{"metric": {}, "histogram": [1.5
         (Server.body("", 404), "HTTP 404, and not an answer"),
         (Server.body("[" * 100_000), "HTTP 200, and not an answer"),
         (Server.body(b'{"status":"\xff\xfe"}'), "HTTP 200, and not an answer"),
-        (Server.body("", 302, location="http://other.example/"), "it redirects to http://other.example/: write the"),
+        (Server.body("", 302, location="http://other.example/?a=b"), "it redirects to http://other.example/: write"),
         (Server.body("", 301), "it redirects to another address"),
         (Server.body(b" " * (1024 * 1024 + 1)), "larger than 1 MiB: aggregate it to one number"),
     ],

@@ -44,6 +44,7 @@ PATTERNS = {
     r"^[a-zA-Z0-9_-]{1,64}$": "is not a tool name: write 1 to 64 letters, digits, _ or -",
     r"^[a-zA-Z0-9_-]{1,63}$": "is not a surface: write 1 to 63 letters, digits, _ or -",
     r"^https?://[^\s]+$": "is not a URL: write for example https://api.anthropic.com",
+    r"^https?://[^\s/][^\s]*$": "is not a URL: write for example http://prometheus.monitoring:9090",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
 }
 

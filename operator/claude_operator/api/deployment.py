@@ -190,7 +190,7 @@ PercentText = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?%$", 
 class Prometheus(ApiModel):
     """Where a metric of your own is read: an instant query, answered by one number."""
 
-    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)] | None = Field(
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/][^\s]*$", max_length=2048)] | None = Field(
         default=None, description="Base URL of Prometheus; left out: the one that the operator was started with."
     )
     query: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(
@@ -227,7 +227,9 @@ class Metric(ApiModel):
     prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
     threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)
     interval: Duration | None = Field(
-        default=None, description="Time between two measurements against threshold; left out: 1m."
+        default=None,
+        description="Time between two measurements against threshold, or two values of the judge MannWhitney; left out:"
+        " 1m.",
     )
     window: Duration | None = Field(
         default=None, description="What {{window}} stands for, and how far back a built-in metric looks; left out: 5m."
@@ -255,10 +257,10 @@ class Analysis(ApiModel):
     interval: Duration = Field(
         default="5s", description="Time between two readings of the gateways' counters; 1s or more."
     )
-    false_rollback_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+    false_rollback_rate: Annotated[float, Field(ge=1e-9, lt=1)] = Field(
         default=0.01, description="Chance that a canary as good as stable is rolled back, over the whole rollout."
     )
-    false_promotion_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+    false_promotion_rate: Annotated[float, Field(ge=1e-9, lt=1)] = Field(
         default=0.05, description="Chance that a bake passes a canary that costs toleratedIncrease or more."
     )
     tolerated_increase: PercentText = Field(

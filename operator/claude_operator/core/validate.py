@@ -180,9 +180,11 @@ def _budgets(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:
-    """Steps that no conversation can be assigned by, and bakes that wait for what will never be there."""
+    """A judge without anything to watch, steps that nobody can be assigned by, bakes that wait for what never comes."""
     weight = 0.0
     canary = spec.strategy.canary
+    if canary.analysis.metrics == [] and canary.analysis.judge != "Threshold":
+        yield "strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones"
     if not float(canary.analysis.tolerated_increase.removesuffix("%")):
         yield (
             "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"

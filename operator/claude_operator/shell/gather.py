@@ -109,6 +109,7 @@ class Gatherer:
             taken = await self._children.taken(owner)
         now = self._now()
         increments, memory = self._evidence(uid, status, readings, now)
+        wanted = increments is not None or active(status) is None
         problems = [*taken, *invalid, *references.problems]
         observation = Observation(
             now=now,
@@ -126,7 +127,7 @@ class Gatherer:
             increments=increments,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
-            ledger=await self._ledgers.read(uid, key.namespace, status) if increments is not None else None,
+            ledger=await self._ledgers.read(uid, key.namespace, status) if wanted else None,
             measurements=measurements,
             models=self._models(),
         )

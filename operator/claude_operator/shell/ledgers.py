@@ -27,8 +27,13 @@ class Ledgers:
         self._known: dict[str, tuple[str, Mapping[str, str]]] = {}
 
     async def read(self, uid: str, namespace: str, status: DeploymentStatus) -> Mapping[str, str] | None:
-        """Data of the ledger of the rollout under way; from the API server only where it is not known here."""
+        """Data of the ledger of the rollout under way; from the API server only where it is not known here.
+
+        Once there is none under way, what was known is forgotten: a ledger may take 128 KiB.
+        """
         rollout = active(status)
+        if rollout is None:
+            self._known.pop(uid, None)
         if rollout is None or status.judgement is None or status.judgement.recorded is None:
             return None
         name = ledger.name(rollout.revision, rollout.attempt)

@@ -137,7 +137,7 @@ class PrometheusReader:
         )
         async with request as response:
             if 300 <= response.status < 400:
-                where = response.headers.get("location", "another address")
+                where, _, _ = response.headers.get("location", "another address").partition("?")  # it may hold secrets
                 raise _Unusable(f"it redirects to {where}: write the address that this leads to")
             body = await _whole(response.content)
             try:

@@ -134,6 +134,16 @@ def test_requests_over_the_budget_of_their_surface_are_events() -> None:
         assert judge(tick(ours, theirs), plan=plan, context=Context(budgets=other)).evidence == 1.0
 
 
+def test_a_budget_may_have_a_threshold_too() -> None:
+    plan = analysis({"name": "latencyBudget", "threshold": {"max": 0.3}, "interval": "5s"}, judge="Threshold")
+    ours, theirs = arm(counts(30), timeToFirstToken=drawn(30, 2.5)), arm(counts(270), timeToFirstToken=drawn(270))
+    judgement = judge(tick(ours, theirs), plan=plan, context=Context(budgets={"chat": ("timeToFirstToken", 1.5)}))
+    assert (judgement.verdict, reason(judgement)) == ("Fail", Reason.THRESHOLD_EXCEEDED)
+    late = sum(n for index, n in drawn(30, 2.5).buckets.items() if index >= 2)
+    assert judgement.measured[0].value == late / 30
+    assert judge(tick(ours, theirs), plan=plan, context=Context()).measured[0].phase == "Inconclusive"
+
+
 def test_what_was_worst_leads() -> None:
     judgement = judge(tick(counts(100, 4, refusals=40), counts(900, 9, refusals=9)))
     assert (judgement.leading, reason(judgement)) == ("refusals", Reason.REFUSALS_INCREASED)

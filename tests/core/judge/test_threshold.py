@@ -489,6 +489,14 @@ def test_what_cannot_be_measured_is_told_with_what_to_write(metric: dict[str, An
     assert unsupported(analysis({"name": "cost"}, metric)) == f"analysis.metrics: {found}"
 
 
+def test_the_judge_mann_whitney_has_a_value_an_interval() -> None:
+    assert unsupported(analysis({"name": "errors", "interval": "10s"}, judge="MannWhitney")) is None
+    for field, said in (("interval", "0s is too short"), ("window", "says nothing without a threshold")):
+        found = unsupported(analysis({"name": "errors", field: "0s"}, judge="MannWhitney"))
+        assert found is not None
+        assert said in found
+
+
 def test_the_example_of_the_page_can_be_measured() -> None:
     page = (Path(__file__).parents[3] / "docs/metrics-of-your-own.md").read_text()
     [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)

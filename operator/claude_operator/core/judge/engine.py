@@ -12,7 +12,7 @@ from typing import NamedTuple
 from claude_operator.api.status import MetricState, Offsets
 from claude_operator.core.judge import continuous, eprocess
 from claude_operator.core.judge.metrics import Binary, Watched
-from claude_operator.core.judge.sample import Values
+from claude_operator.core.judge.sample import LN_WIDTH, Values
 
 __all__ = ["NO_OFFSETS", "Comparison", "combined", "initial", "leading", "tick"]
 
@@ -147,7 +147,8 @@ def _evidence(state: MetricState, watch: Watched) -> float:
     evidence = (of_ln + of_edges) / 2.0
     if not getattr(watch.kind, "raw", False):
         return evidence
-    raw_margin = state.moments[4] * (_ratio(watch.margin) - 1.0)
+    # Raw values are known by their bucket: what keeps within the margin may still lie so many buckets higher.
+    raw_margin = state.moments[4] * math.expm1(continuous.shift(watch.margin) * LN_WIDTH)
     return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * continuous.mixture(raw_u, raw_v, raw_prior, raw_margin)
 
 

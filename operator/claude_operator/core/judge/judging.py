@@ -168,8 +168,8 @@ def _ticks(
         if name == revision:
             whole = whole.plus(sample)
             if surface in budgets:
-                values, bad = sequential.over(sample, *budgets[surface], CACHES)
-                timed, late = timed + values, late + bad
+                one, other = sequential.over(sample, *budgets[surface], CACHES)
+                timed, late = timed + one, late + other
     found: dict[str, tuple[float, float]] = {}
     for metric in declared(analysis):
         kind = METRICS.get(metric.name)

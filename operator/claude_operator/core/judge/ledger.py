@@ -20,6 +20,7 @@ from claude_operator.core.judge.lines import strata, write_json
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.judge.pages import EARLIER, SIZE, TICKS, found, readable
 from claude_operator.core.judge.points import Point, with_point
+from claude_operator.core.judge.sequential import offsets_at
 
 __all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Facts", "appended", "name", "readable", "worth"]
 
@@ -122,7 +123,7 @@ def _record(at: float, after: Judgement, comparisons: Sequence[Comparison]) -> s
         "verdict": after.verdict,
         "leading": after.leading,
     }
-    offsets = next((one for one in after.offsets if one.weight == after.weight), NO_OFFSETS)
+    offsets = offsets_at(after.offsets, after.weight)
     used = {"errors": offsets.errors, "timeToFirstToken": offsets.time_to_first_token, "cost": offsets.cost}
     if used != _NEUTRAL:
         judged["offsets"] = used

@@ -17,10 +17,17 @@ from typing import Protocol
 
 from claude_operator.core.assign import rank
 
-__all__ = ["CAUTION", "NEUTRAL", "CohortHistory", "HasColumns", "Offsets", "offsets", "owned_by"]
+__all__ = ["CAUTION", "LIMIT", "NEUTRAL", "CohortHistory", "HasColumns", "Offsets", "offsets", "owned_by"]
 
 CAUTION = 1.5
 """Standard errors of the offset that are given to the canary before its harm counts."""
+
+LIMIT = 100.0
+"""The most that the canary's users are held to be as unlucky as the rest, or the rest as they.
+
+Where nearly all errors of the history are one client's, the ratio goes to infinity, and nothing that the canary does
+would be harm any more.
+"""
 
 _RESTLESS = 0.5  # coefficient of variation of a cohort's share of the traffic from the history to the rollout
 
@@ -97,17 +104,22 @@ def offsets(
     """The offsets of the cohorts in `owned` against all others, neutral where one side has no history.
 
     `ttft_within`, `cost_within`: variance of ln among stable's requests. `caution`: standard errors to add: `CAUTION`
-    where harm is looked for, `-CAUTION` where promotion needs its absence, 0 for the expected offset.
+    where harm is looked for, `-CAUTION` where promotion needs its absence, 0 for the expected offset. `errors` is
+    `LIMIT` at most and 1 / `LIMIT` at least. Numbers that no traffic has give none: they must not stop a rollback.
     """
     sides: tuple[list[Row], list[Row]] = ([], [])
     for cohort, row in history.rows.items():
         sides[not owned(cohort)].append(row)
     ours, theirs = sides
-    return Offsets(
-        _ratio([row[:2] for row in ours], [row[:2] for row in theirs], caution),
-        _difference([row[2:4] for row in ours], [row[2:4] for row in theirs], ttft_within, caution),
-        _difference([row[4:6] for row in ours], [row[4:6] for row in theirs], cost_within, caution),
-    )
+    try:
+        ratio = _ratio([row[:2] for row in ours], [row[:2] for row in theirs], caution)
+        ttft = _difference([row[2:4] for row in ours], [row[2:4] for row in theirs], ttft_within, caution)
+        cost = _difference([row[4:6] for row in ours], [row[4:6] for row in theirs], cost_within, caution)
+    except ArithmeticError:
+        return NEUTRAL
+    if not all(map(math.isfinite, (ratio, ttft, cost))):
+        return NEUTRAL
+    return Offsets(min(max(ratio, 1.0 / LIMIT), LIMIT), ttft, cost)
 
 
 _Cells = Sequence[tuple[float, float]]

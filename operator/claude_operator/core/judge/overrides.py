@@ -69,6 +69,8 @@ def _checked(document: dict[str, Any], setting: str) -> Analysis:
         hint = _EXAMPLES["PercentText"] if named.endswith("Increase") else ""
         hint = hint or (_EXAMPLES["Duration"] if named in ("interval", "warmup") else "")
         raise ValueError(f"{setting!r}: {fault}{f'; {hint}' if hint else ''}") from None
+    if analysis.judge != "Sequential":
+        raise ValueError(f"{setting!r}: only the judge Sequential can be replayed: leave it out")
     parts = setting.split(".")
     if parts[0] == "metrics":
         found = next(metric for metric in analysis.metrics or () if metric.name == parts[1])

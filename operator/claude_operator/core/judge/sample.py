@@ -25,6 +25,8 @@ __all__ = [
 LN_WIDTH = math.log(1.25)
 """Width of a bucket on the logarithmic scale: bucket i holds values from 1.25^i to 1.25^(i+1)."""
 
+_FARTHEST, _LARGEST = 700, 1e68  # bucket and value beyond which there is nothing to measure
+
 QUANTITIES = ("timeToFirstToken", "duration", "cost", "outputTokens")
 
 
@@ -175,18 +177,36 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
 
 
 def values_since(now: Histogram, before: Histogram) -> Values:
-    """What came after `before`, nothing where the count did not grow."""
+    """What came after `before`, nothing where the count did not grow or the numbers are those of no quantity.
+
+    A gateway gone wrong must not keep the others' evidence from taking traffic back, now or by what status remembers.
+    """
     count = now.count - before.count
     if count <= 0:
         return NO_VALUES
-    buckets = {int(key): new for key, new in _grown(now.buckets, before.buckets).items()}
-    return Values(
+    try:
+        buckets = {int(key): new for key, new in _grown(now.buckets, before.buckets).items()}
+    except ValueError:
+        return NO_VALUES
+    found = Values(
         count,
         now.ln_sum - before.ln_sum,
         now.ln_sum_sq - before.ln_sum_sq,
         now.sum - before.sum,
         now.sum_sq - before.sum_sq,
         buckets,
+    )
+    return found if _plausible(found) else NO_VALUES
+
+
+def _plausible(values: Values) -> bool:
+    """Whether the values can lie between 1.25^-700 and 1.25^700, or 1e-67 and 1e67."""
+    buckets, most = values.buckets, _FARTHEST * LN_WIDTH * values.count
+    return (
+        abs(values.ln_sum) <= most
+        and abs(values.ln_sum_sq) <= most * _FARTHEST * LN_WIDTH
+        and abs(values.sum) <= _LARGEST * values.count
+        and (not buckets or -_FARTHEST <= min(buckets) <= max(buckets) <= _FARTHEST)
     )
 
 

@@ -41,7 +41,19 @@ def evidence_sentence(judgement: Judgement) -> str:
         requests = count(judgement.requests, "canary request")
         return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"
-    return f"{effect(metric)}, evidence {evidence} {relation} {threshold}"
+    aside = _aside(metric) if judgement.evidence >= judgement.threshold else ""
+    return f"{effect(metric)}{aside}, evidence {evidence} {relation} {threshold}"
+
+
+def _aside(metric: MetricState) -> str:
+    """What resolves that there is evidence of harm where the size over the whole rollout shows none."""
+    kind = METRICS[metric.name]
+    if isinstance(kind, Quantity):
+        u, v, *_ = metric.score or (0.0, 0.0)
+        return "; its upper tail has grown" if u <= 0.0 < v else ""
+    (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
+    fewer = metric.name != "toolUse" and x_canary * n_stable <= x_stable * n_canary
+    return " over the whole rollout; tick by tick, and for users like its own, the canary is worse" if fewer else ""
 
 
 def harm(judgement: Judgement) -> str:

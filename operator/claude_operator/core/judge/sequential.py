@@ -40,10 +40,8 @@ from claude_operator.core.judge.metrics import (
 )
 from claude_operator.core.judge.sample import LN_WIDTH, NO_VALUES, NOTHING, Counts, Sample, Values
 
-__all__ = ["Bake", "Context", "assess", "new_judgement", "over"]
+__all__ = ["Bake", "Context", "assess", "new_judgement", "offsets_at", "over"]
 
-_SILENCE = 10.0  # seconds without a request before it is called no data
-_SILENT_INTERVALS = 3
 _OVERLOAD_REQUESTS = 5
 _ENOUGH = 10  # judged requests of both arms together that close a stratum
 _TRIFLE = 1e-6  # of evidence
@@ -108,8 +106,8 @@ def assess(
 ) -> tuple[Judgement, tuple[Comparison, ...]]:
     """The judgement after one more tick, and what was compared. `stable` and `canary` are revision names.
 
-    `Fail` is final: later ticks neither add evidence nor take it away. What the judge cannot do (pods that do not
-    answer while nothing else is new) is `Error`, unless the rest shows harm. `previous` stays as it is.
+    `Fail` is final: later ticks neither add evidence nor take it away. The verdict itself is `judging`'s. `previous`
+    stays as it is.
     """
     now = _stored(now)
     before = previous or new_judgement(analysis, now)
@@ -129,7 +127,7 @@ def assess(
     warm = (now - began).total_seconds() >= seconds(analysis.warmup)
     compared = tuple(_compared(strata, watches, warm=warm, budgets=context.budgets))
     known_offsets = list(context.offsets) or before.offsets
-    offsets = next((one for one in known_offsets if one.weight == context.weight), NO_OFFSETS)
+    offsets = offsets_at(known_offsets, context.weight)
     states = engine.tick(
         _states(before.state, watches),
         watches,
@@ -234,10 +232,15 @@ def over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> t
     return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
 
 
+def offsets_at(known: Sequence[Offsets], weight: int) -> Offsets:
+    """Those of a weight, of the nearest one where a long plan has more than are kept."""
+    return min(known, key=lambda one: (abs(one.weight - weight), one.weight), default=NO_OFFSETS)
+
+
 def _since(
     before: Judgement, states: Sequence[MetricState], watches: Sequence[Watched], *, now: dt.datetime, bad: bool
 ) -> dict[str, Any]:
-    """Since when it goes wrong: the first bad tick after the evidence was at its lowest. Good canaries fail at times."""
+    """Since when it goes wrong: the first bad tick after the evidence was least. Good canaries fail at times, too."""
     shares = [
         (watch.weight, state) for state, watch in zip(states, watches, strict=True) if isinstance(watch.kind, Binary)
     ]

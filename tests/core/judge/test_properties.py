@@ -180,7 +180,7 @@ def test_a_restart_of_the_operator_loses_the_tick_in_flight_and_doubles_none(
 @FEW
 def test_two_ticks_of_the_same_shares_are_worth_one(n: int, x: int, m: int, y: int, times: int) -> None:
     """Up to the rounding of what is stored, where the floor is not reached."""
-    plan = analysis("errors", falseRollbackRate=1e-290)
+    plan = analysis("errors").model_copy(update={"false_rollback_rate": 1e-290})  # Fail would be final
     ours, theirs = counts(n + 10, min(x, n)), counts(m, min(y, m))
     apart = judge(*[tick(ours, theirs)] * times, plan=plan)
     whole = judge(tick(many_counts(ours, times), many_counts(theirs, times)), plan=plan)

@@ -5,16 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.rules.sample import CANARY, ago, drafted, judgement, observed, raw, told, trial
+from tests.core.rules.sample import CANARY, STEPS, ago, drafted, judgement, observed, raw, told, trial
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import Promotion, Split
+from claude_operator.api.deployment import Step
+from claude_operator.api.status import Plan, Promotion, Split
 from claude_operator.core.draft import Draft
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.holds import frozen, gateways
 
 UNSHOWN, SHOWN = (Promotion(step=1, margin=0.05, logs=[0.0] * 7, shown=shown) for shown in (False, True))
+
+
+PROMOTES = trial(1, 301, judgement=judgement(promotions=[UNSHOWN]))
+_BAKE = Step.model_validate({"bake": {"minDuration": "1m", "maxDuration": "5m", "onInconclusive": "Promote"}})
+PROMOTES = PROMOTES.model_copy(
+    update={"rollout": PROMOTES.rollout.model_copy(update={"plan": Plan(steps=[STEPS[0], _BAKE, *STEPS[2:]])})}
+)
 
 
 def reason(draft: Draft) -> Reason | None:
@@ -40,6 +48,12 @@ def reason(draft: Draft) -> Reason | None:
             "the canary gets 44 % of the conversations at a weight of 10 %",
         ),
         (trial(1, judgement=judgement(evidence=10.5)), Reason.WAITING_FOR_EVIDENCE, "evidence of harm to become clear"),
+        (PROMOTES, Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
+        (
+            PROMOTES.model_copy(update={"judgement": judgement(promotions=[UNSHOWN], evidence=95.0)}),
+            Reason.INCONCLUSIVE,
+            "evidence of harm to become clear",
+        ),
         (trial(1, judgement=judgement(promotions=[UNSHOWN])), Reason.WAITING_FOR_EVIDENCE, "5 points more errors"),
         (trial(1, 301, judgement=judgement(promotions=[UNSHOWN])), Reason.INCONCLUSIVE, "inconclusive after 5 min"),
         (trial(1, judgement=judgement(promotions=[SHOWN])), Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),

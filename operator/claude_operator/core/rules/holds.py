@@ -161,7 +161,7 @@ def _proof(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return None
     if not overdue(step, present, draft.obs.now):
         return Hold(Reason.WAITING_FOR_EVIDENCE, missing)
-    if step.bake.on_inconclusive == "Promote":
+    if step.bake.on_inconclusive == "Promote" and not judging.suspicious(judgement):
         return None
     return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {duration(longest(step.bake))}: {missing}")
 

@@ -193,7 +193,7 @@ def test_equal_values_never_give_evidence(strata: list[tuple[int, int]], size: f
         ours = values([size * (1 + index) for index in range(number)])
         score = scored(score, known, ours, many(ours, times), judged=10**6, cap=9)
         known = moments(known, many(ours, times))
-        logs = edge_logs(logs, edges, ours, many(ours, times), 0)
+        logs = edge_logs(logs, edges, [(ours, many(ours, times))], 0)
     assert max(mixture(*score[:3], 0.0), mixture(*score[3:], 0.0), value(logs)) <= 1.0 + 1e-6
 
 
@@ -235,15 +235,15 @@ def test_a_margin_is_held_by_whole_buckets(margin: float, offset: float, buckets
 
 def test_each_edge_is_the_exact_test_of_what_lies_above_it() -> None:
     ours, theirs = Values(10, buckets={0: 4, 2: 5, 9: 1}), Values(90, buckets={-1: 50, 1: 37, 3: 3})
-    found = edge_logs([0.5] * 3 * EDGES.size, [1, 3, 12], ours, theirs, 0)
+    found = edge_logs([0.5] * 3 * EDGES.size, [1, 3, 12], [(ours, theirs)], 0)
     for place, (x_canary, x_stable) in enumerate([(6, 40), (1, 3), (0, 0)]):
         expected = [
             0.5 + x_canary * ln_ratio - (x_canary + x_stable) * math.log1p((ratio - 1) * 0.1)
             for ln_ratio, ratio in EDGES.alternatives
         ]
         assert found[place * EDGES.size : (place + 1) * EDGES.size] == pytest.approx(expected)
-    lower = edge_logs([0.0] * EDGES.size, [3], ours, theirs, 2)
-    assert lower == pytest.approx(edge_logs([0.0] * EDGES.size, [1], Values(10, buckets={1: 1}), theirs, 0))
+    lower = edge_logs([0.0] * EDGES.size, [3], [(ours, theirs)], 2)
+    assert lower == pytest.approx(edge_logs([0.0] * EDGES.size, [1], [(Values(10, buckets={1: 1}), theirs)], 0))
 
 
 def edge_expectation(n_c: int, n_s: int, p_c: float, p_s: float) -> list[float]:
@@ -253,7 +253,7 @@ def edge_expectation(n_c: int, n_s: int, p_c: float, p_s: float) -> list[float]:
         for y in range(n_s + 1):
             chance = math.comb(n_c, x) * p_c**x * (1 - p_c) ** (n_c - x)
             chance *= math.comb(n_s, y) * p_s**y * (1 - p_s) ** (n_s - y)
-            logs = edge_logs([0.0] * EDGES.size, [0], Values(n_c, buckets={0: x}), Values(n_s, buckets={0: y}), 0)
+            logs = edge_logs([0.0] * EDGES.size, [0], [(Values(n_c, buckets={0: x}), Values(n_s, buckets={0: y}))], 0)
             total = [one + chance * math.exp(log) for one, log in zip(total, logs, strict=True)]
     return total
 
@@ -280,7 +280,7 @@ def test_within_the_margin_all_edges_together_are_worth_one_at_most() -> None:
     for _ in range(150):
         logs = list(EDGES.start) * len(edges)
         for _ in range(5):
-            logs = edge_logs(logs, edges, buckets(6, 1.1), buckets(40, 1.0), shift(MARGIN))
+            logs = edge_logs(logs, edges, [(buckets(6, 1.1), buckets(40, 1.0))], shift(MARGIN))
         found.append(value(logs))
     assert sum(found) / len(found) <= 1.0
     assert max(found) < 20.0

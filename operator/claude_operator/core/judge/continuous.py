@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
+from operator import add
 
 from claude_operator.core.judge.eprocess import EDGES, LN_CAP
 from claude_operator.core.judge.sample import LN_WIDTH, Values
@@ -79,18 +81,26 @@ def shift(margin: float, offset: float = 0.0) -> int:
     return math.ceil((margin + known) / LN_WIDTH - 1e-9)
 
 
-def edge_logs(logs: Sequence[float], edges: Sequence[int], canary: Values, stable: Values, lower: int) -> list[float]:
-    """`logs`, one an alternative and edge, after a stratum with values of both arms."""
-    share = canary.count / (canary.count + stable.count)
-    ours = _above(edges, canary.buckets)
-    theirs = _above([edge - lower for edge in edges], stable.buckets)
-    pairs = [(x_canary, x_canary + x_stable) for x_canary, x_stable in zip(ours, theirs, strict=True)]
+def edge_logs(
+    logs: Sequence[float], edges: Sequence[int], strata: Iterable[tuple[Values, Values]], lower: int
+) -> list[float]:
+    """`logs`, one an alternative and edge, after strata with values of both arms, canary and stable."""
+    above = [0] * len(edges)
+    expected = [[0.0] * len(edges) for _ in EDGES.alternatives]
+    lowered = [edge - lower for edge in edges]
+    for canary, stable in strata:
+        share = canary.count / (canary.count + stable.count)
+        ours = _above(edges, canary.buckets)
+        bad = list(map(add, ours, _above(lowered, stable.buckets)))
+        above = list(map(add, above, ours))
+        for place, (_, ratio) in enumerate(EDGES.alternatives):
+            ln_mean = math.log1p((ratio - 1.0) * share)
+            expected[place] = [known + count * ln_mean for known, count in zip(expected[place], bad, strict=True)]
     after = list(logs)
-    for place, (ln_ratio, ratio) in enumerate(EDGES.alternatives):
-        ln_mean = math.log1p((ratio - 1.0) * share)
+    for place, (ln_ratio, _) in enumerate(EDGES.alternatives):
         after[place :: EDGES.size] = [
-            log + x_canary * ln_ratio - bad * ln_mean
-            for log, (x_canary, bad) in zip(logs[place :: EDGES.size], pairs, strict=True)
+            log + count * ln_ratio - mean
+            for log, count, mean in zip(logs[place :: EDGES.size], above, expected[place], strict=True)
         ]
     return after
 
@@ -142,6 +152,7 @@ def cap_of(edges: Sequence[int]) -> int | None:
     return edges[-len(_BEYOND)] if len(edges) > len(_BEYOND) else None
 
 
+@lru_cache(maxsize=1024)
 def _middle(index: int) -> float:
     """What a value of a bucket is taken for."""
     return math.exp((index + 0.5) * LN_WIDTH)

@@ -114,6 +114,7 @@ def _quantity(
     score, known = state.score or continuous.SCORE, state.moments or continuous.MOMENTS
     cap = continuous.cap_of(state.edges) if watch.kind.raw else None
     n_canary, n_stable = state.canary[0], state.stable[0]
+    both: list[tuple[Values, Values]] = []
     for _, ours, theirs in pairs:
         assert isinstance(ours, Values) and isinstance(theirs, Values)  # noqa: S101
         if not theirs.count:
@@ -128,10 +129,11 @@ def _quantity(
                 offset=offset,
                 cap=cap,
             )
-            if state.edges:
-                logs = continuous.edge_logs(logs, state.edges, ours, theirs, lower)
+            both.append((ours, theirs))
             n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
         known = continuous.moments(known, theirs, cap)
+    if state.edges and both:
+        logs = continuous.edge_logs(logs, state.edges, both, lower)
     if not exact:
         logs = eprocess.stored(logs, number)
         score, known = continuous.significant(score), continuous.significant(known)

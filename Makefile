@@ -20,6 +20,7 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 	@hack/in-cluster $(BIN)/python demo/run.py $(ARGS)
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
+	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
 
 bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute

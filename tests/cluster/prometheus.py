@@ -152,3 +152,10 @@ class Prometheus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+if __name__ == "__main__":
+    try:
+        print(f"==> Prometheus for the tests: {program()}")
+    except NoPrometheusError as reason:  # its tests say so again
+        print(f"==> {reason}")

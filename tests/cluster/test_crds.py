@@ -362,7 +362,7 @@ def test_a_good_spec_is_stored_as_it_was_written(namespace: str) -> None:
     for field in ("request", "subagents", "promptFrom", "overrides"):
         assert stored[field] == GOOD["spec"][field]
     assert stored["strategy"]["canary"]["steps"][1] == {
-        "bake": {"minDuration": "1m", "maxDuration": "30m", "minRequests": 100}
+        "bake": {"minDuration": "1m", "maxDuration": "30m", "minRequests": 100, "onInconclusive": "Hold"}
     }
     assert stored["strategy"]["canary"]["analysis"]["falseRollbackRate"] == 0.01
     assert stored["upstream"]["baseURL"] == "https://api.anthropic.com"

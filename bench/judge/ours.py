@@ -6,6 +6,7 @@ import datetime as dt
 
 from bench.judge.rules import Context
 from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
+from claude_operator.api.base import fraction
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import judging, offset, promotion
@@ -34,7 +35,7 @@ class Ours:
         self._began, self._requests = 0.0, 0
         self._history = dict.fromkeys(_QUANTITIES, NO_VALUES)
         self._offsets = _offsets(context.pre_period, context.weights)
-        tolerated = float(self.analysis.tolerated_increase.removesuffix("%")) / 100.0
+        tolerated = fraction(self.analysis.tolerated_increase)
         following = (*context.weights[1:], 1.0)
         self._bakes = [Bake(index, promotion.margin_of(tolerated, weight)) for index, weight in enumerate(following)]
         self._following = following

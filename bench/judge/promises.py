@@ -11,6 +11,7 @@ from bench.judge.intervals import wilson
 from bench.judge.ours import Ours
 from bench.judge.runner import Cell
 from bench.judge.scenarios import SCENARIOS, Scenario, find
+from claude_operator.api.base import fraction
 from claude_operator.core.judge.detectable import promotion_needed, ratio_needed, requests_needed
 
 __all__ = ["PROMISES", "Promise", "Verdict", "floor_minutes", "judged"]
@@ -21,7 +22,7 @@ until the promotion."""
 
 _ALPHA = Ours.analysis.false_rollback_rate
 _BETA = Ours.analysis.false_promotion_rate
-_TOLERATED = float(Ours.analysis.tolerated_increase.removesuffix("%")) / 100.0
+_TOLERATED = fraction(Ours.analysis.tolerated_increase)
 _ENOUGH_ROLLOUTS = {"rolled back": 400, "promoted": 400, "requests": 100, "excess": 100, "minutes": 100}
 _DECIMALS = 1e-9
 

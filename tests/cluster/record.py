@@ -81,12 +81,11 @@ class Look:
     generation: int | None
 
 
-class Gateways:
-    """Asks every gateway pod ten times a second, while entered, which config generation it serves."""
+class Looking:
+    """Looks at every gateway pod ten times a second while entered; what at, `look` says."""
 
     def __init__(self, pods: Watch) -> None:
         self._pods = pods
-        self.looks: list[Look] = []
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -100,14 +99,30 @@ class Gateways:
         self._stop.set()
         self._thread.join(30)
 
+    def look(self, pod: str, address: str) -> None:
+        """One look at one pod."""
+        raise NotImplementedError
+
     def _run(self) -> None:
         while not self._stop.wait(_LOOK_EVERY):
             for name, pod in list(self._pods.alive.items()):
                 address = pod.get("status", {}).get("podIP")
                 if address:
-                    asked = time.time()
-                    generation = _generation(address)
-                    self.looks.append(Look(asked, time.time(), name, generation))
+                    self.look(name, address)
+
+
+class Gateways(Looking):
+    """Which config generation every gateway pod serves."""
+
+    def __init__(self, pods: Watch) -> None:
+        super().__init__(pods)
+        self.looks: list[Look] = []
+
+    def look(self, pod: str, address: str) -> None:
+        """Ask for the generation."""
+        asked = time.time()
+        generation = _generation(address)
+        self.looks.append(Look(asked, time.time(), pod, generation))
 
     def taken(self, generation: int) -> dict[str, float]:
         """When each pod was first seen to serve this config generation, or a later one."""

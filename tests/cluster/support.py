@@ -6,7 +6,8 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,3 +162,52 @@ def describe(namespace: str) -> str:
         except CommandError as error:  # without our CRDs, say
             parts.append(error.stderr)
     return "\n".join(f"--- {namespace}: {part.rstrip()}" if not part.startswith("No res") else part for part in parts)
+
+
+@contextmanager
+def denied_statuses(name: str, namespace: str, allowed: str, refused: dict[str, Any]) -> Iterator[None]:
+    """Have the API server refuse the statuses of `app` in a namespace for which `allowed`, in CEL, does not hold.
+
+    `refused` is a merge patch of one that is refused: until it is, the policy is not in force.
+    """
+    name = f"{name}-{namespace}"[:63].rstrip("-")
+    rule = {
+        "apiGroups": ["claudeops.dev"],
+        "apiVersions": ["*"],
+        "operations": ["UPDATE"],
+        "resources": ["claudedeployments/status"],
+    }
+    policy: dict[str, Any] = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": allowed, "message": "not now"}],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+        },
+    }
+    try:
+        apply({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
+        wait_for(lambda: _is_refused(namespace, refused), 30, "the policy does nothing")
+        yield
+    finally:
+        kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name, "--ignore-not-found")
+
+
+def _is_refused(namespace: str, patch: dict[str, Any]) -> bool:
+    words = ("patch", "cld", "app", "--subresource=status", "--type=merge", "--dry-run=server", "-p", json.dumps(patch))
+    try:
+        kubectl(*words, namespace=namespace)
+    except CommandError as error:
+        return "not now" in error.stderr
+    return False

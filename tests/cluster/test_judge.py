@@ -9,22 +9,19 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from tests.cluster import support
-from tests.cluster.record import Record, Watch, moment
+from tests.cluster.record import Looking, Record, Watch, moment
 from tests.cluster.replicas import both_ready, kill_leader
 from tests.cluster.rollouts import QUICK, bake, begun, deployment, errs, restarts, scenario, start
-from tests.cluster.support import ROOT, CommandError, Operator, get, kubectl, wait_for
+from tests.cluster.support import ROOT, Operator, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -335,50 +332,9 @@ def goes_on(record: Record, killed: float) -> None:
     wait_for(lambda: len([tick for tick in record.ticks() if tick > after]) >= 2, 60, "no readings by the new leader")
 
 
-@contextmanager
-def denied_ticks(namespace: str) -> Iterator[None]:
+def denied_ticks(namespace: str) -> AbstractContextManager[None]:
     """Have the API server refuse every status of a rollout under way in this namespace."""
-    name = f"no-ticks-{namespace}"[:63].rstrip("-")
-    rule = {
-        "apiGroups": ["claudeops.dev"],
-        "apiVersions": ["*"],
-        "operations": ["UPDATE"],
-        "resources": ["claudedeployments/status"],
-    }
-    policy: dict[str, Any] = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [rule]},
-            "validations": [{"expression": "object.?status.?rollout.?outcome.hasValue()", "message": "not now"}],
-        },
-    }
-    binding = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
-        },
-    }
-    try:
-        support.apply({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
-        wait_for(lambda: _refused(namespace), 30, "the policy does nothing")
-        yield
-    finally:
-        kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name, "--ignore-not-found")
-
-
-def _refused(namespace: str) -> bool:
-    words = ("patch", "cld", "app", "--subresource=status", "--type=merge", "--dry-run=server", "-p", '{"status":{}}')
-    try:
-        kubectl(*words, namespace=namespace)
-    except CommandError as error:
-        return "not now" in error.stderr
-    return False
+    return support.denied_statuses("no-ticks", namespace, "object.?status.?rollout.?outcome.hasValue()", {"status": {}})
 
 
 def _last(namespace: str, revision: str) -> float:
@@ -402,27 +358,15 @@ def _gap(ticks: list[float], killed: float) -> tuple[float, float]:
     return max(pairs, key=lambda pair: pair[1] - pair[0])
 
 
-class Counting:
-    """The gateways' own counters ten times a second, while entered: judged requests by revision, of all generations."""
+class Counting(Looking):
+    """The gateways' own counters, while entered: judged requests by revision, of all generations."""
 
     _DELAY = 1.0  # seconds before the time of a tick at which its counters may have been read
 
     def __init__(self, pods: Watch) -> None:
-        self._pods = pods
-        self._stop = threading.Event()
+        super().__init__(pods)
         self._looks: dict[str, list[tuple[float, float, dict[str, int]]]] = defaultdict(list)
         self._known: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(30)
 
     def expected(
         self, revision: str, since: float | None, gaps: list[tuple[float, float]], until: float
@@ -450,15 +394,12 @@ class Counting:
             most += next((seen for asked, _, seen in looks if asked >= tick), looks[-1][2]).get(revision, 0)
         return least, most
 
-    def _run(self) -> None:
-        while not self._stop.wait(0.1):
-            for name, pod in list(self._pods.alive.items()):
-                address = pod.get("status", {}).get("podIP")
-                if address:
-                    asked = time.time()
-                    seen = self._look(name, address)
-                    if seen is not None:
-                        self._looks[name].append((asked, time.time(), seen))
+    def look(self, pod: str, address: str) -> None:
+        """Read the counters; a pod that does not answer is left out."""
+        asked = time.time()
+        seen = self._look(pod, address)
+        if seen is not None:
+            self._looks[pod].append((asked, time.time(), seen))
 
     def _look(self, name: str, address: str) -> dict[str, int] | None:
         """Ok and errors by revision. A generation that a gateway no longer tells of keeps what it had."""

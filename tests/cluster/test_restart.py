@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from tests.cluster import support
 from tests.cluster.record import Record, moment
 from tests.cluster.replicas import both_ready, holder, kill, kill_leader, leader
 from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, restarts, scenario, start
-from tests.cluster.support import SYSTEM, CommandError, Operator, get, kubectl, wait_for
+from tests.cluster.support import SYSTEM, Operator, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 QUESTIONS = [f"What is {number} and {number}?" for number in range(1, 11)]
@@ -168,53 +166,11 @@ def survives(record: Record, end: Callable[[], object]) -> float:
     return max((later - earlier).total_seconds() for earlier, later in itertools.pairwise(ticks))
 
 
-@contextmanager
-def denied_status(record: Record, outcome: str) -> Iterator[None]:
+def denied_status(record: Record, outcome: str) -> AbstractContextManager[None]:
     """Have the API server refuse every status that tells of this outcome, and no other, in the record's namespace."""
-    name = f"no-{outcome.lower()}-{record.namespace}"[:63].rstrip("-")
-    rule = {
-        "apiGroups": ["claudeops.dev"],
-        "apiVersions": ["*"],
-        "operations": ["UPDATE"],
-        "resources": ["claudedeployments/status"],
-    }
-    told = "object.?status.?rollout.?outcome.orValue('')"
-    policy: dict[str, Any] = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [rule]},
-            "validations": [{"expression": f"{told} != '{outcome}'", "message": "not now"}],
-        },
-    }
-    here = {"matchLabels": {"kubernetes.io/metadata.name": record.namespace}}
-    binding = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": here},
-        },
-    }
-    try:
-        support.apply({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
-        wait_for(lambda: _refused(record, outcome), 30, "the policy does nothing")
-        yield
-    finally:
-        kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name, "--ignore-not-found")
-
-
-def _refused(record: Record, outcome: str) -> bool:
-    patch = json.dumps({"status": {"rollout": {"outcome": outcome}}})
-    words = ("patch", "cld", record.name, "--subresource=status", "--type=merge", "--dry-run=server", "-p", patch)
-    try:
-        kubectl(*words, namespace=record.namespace)
-    except CommandError as error:
-        return "not now" in error.stderr
-    return False
+    allowed = f"object.?status.?rollout.?outcome.orValue('') != '{outcome}'"
+    refused = {"status": {"rollout": {"outcome": outcome}}}
+    return support.denied_statuses(f"no-{outcome.lower()}", record.namespace, allowed, refused)
 
 
 def _changes(weights: list[tuple[float, int, int]]) -> list[tuple[float, int, int]]:

@@ -102,8 +102,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(offset=st.integers(0, 4), fault=st.sampled_from(["crash", "conflict"]))
     def write_fails(self, offset: int, fault: str) -> None:
-        at = self.world.writes + offset
-        self.world.fault = lambda index, what: fault if index == at and (fault == "crash" or what == "status") else None
+        self.world.fail_write(self.world.writes + offset, fault)
 
     def teardown(self) -> None:
         """Everything heals, and then the newest revision is served, or its failure stands."""

@@ -96,6 +96,28 @@ def done(world: World) -> bool:
     return world.settled and bool(world.pods) and None not in told and "Candidate" not in told
 
 
+def faults_met(
+    world: World, fault: str, done: Callable[[World], bool], outcome: Callable[[World], Any], wanted: Any
+) -> int:
+    """One fault before each write on the way to `done`, each by itself; the outcome is the same. How many struck."""
+    tried = 0
+    while not done(world):
+        before = world.fork()
+        world.until(lambda w, passes=world.passes: w.passes > passes)
+        for index in range(before.writes, world.writes):
+            other = before.fork()
+            other.checked = False
+            hits = other.fail_write(index, fault)
+            other.until(lambda w, hits=hits, index=index: bool(hits) or w.writes > index)
+            if not hits:
+                continue
+            tried += 1
+            other.until(done)
+            other.run(2)
+            assert outcome(other) == wanted, f"{fault} before write {index} ({hits}):\n{other.transcript()}"
+    return tried
+
+
 @pytest.mark.parametrize("fault", ["crash", "conflict"])
 @pytest.mark.parametrize("build", [promotes, rolls_back, is_aborted, fails_its_gate, is_superseded, first])
 def test_every_write(build: Callable[[], World], fault: str) -> None:
@@ -105,28 +127,7 @@ def test_every_write(build: Callable[[], World], fault: str) -> None:
     straight.until(done)
     straight.run(2)
     wanted = outcome(straight)
-    tried = 0
-    while not done(world):
-        before = world.fork()
-        world.until(lambda w, passes=world.passes: w.passes > passes)
-        for index in range(before.writes, world.writes):
-            other, hits = before.fork(), []
-
-            def strike(number: int, what: str, index: int = index, hits: list[str] = hits) -> str | None:
-                if number == index and (fault == "crash" or what == "status"):
-                    hits.append(what)
-                    return fault
-                return None
-
-            other.fault, other.checked = strike, False
-            other.until(lambda w, hits=hits, index=index: bool(hits) or w.writes > index)
-            if not hits:
-                continue
-            tried += 1
-            other.until(done)
-            other.run(2)
-            assert outcome(other) == wanted, f"{fault} before write {index} ({hits}):\n{other.transcript()}"
-    assert tried >= 2
+    assert faults_met(world, fault, done, outcome, wanted) >= 2
 
 
 def test_a_wiped_status_of_a_deployment_at_rest() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.scenarios.test_crashes import outcome
+from tests.scenarios.test_crashes import faults_met, outcome
 from tests.scenarios.world import QUICK, SET_HASH, UNPROVEN, Rates, World
 
 from claude_operator.api.gateway import GatewayConfig
@@ -306,28 +306,7 @@ def test_every_write(build: Callable[[], World], ends: str, fault: str) -> None:
     known = outcome(straight)
     assert known["outcome"][2] == ends
     assert len(known["ended"]) == 3
-    tried = 0
-    while not done(world):
-        before = world.fork()
-        world.until(lambda w, passes=world.passes: w.passes > passes)
-        for index in range(before.writes, world.writes):
-            other, hits = before.fork(), []
-
-            def strike(number: int, what: str, index: int = index, hits: list[str] = hits) -> str | None:
-                if number == index and (fault == "crash" or what == "status"):
-                    hits.append(what)
-                    return fault
-                return None
-
-            other.fault, other.checked = strike, False
-            other.until(lambda w, hits=hits, index=index: bool(hits) or w.writes > index)
-            if not hits:
-                continue
-            tried += 1
-            other.until(done)
-            other.run(2)
-            assert outcome(other) == known, f"{fault} before write {index} ({hits}):\n{other.transcript()}"
-    assert tried >= (2 if fault == "crash" else 1)
+    assert faults_met(world, fault, done, outcome, known) >= (2 if fault == "crash" else 1)
 
 
 def test_a_crash_between_config_and_status_is_told_once() -> None:
@@ -417,8 +396,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(offset=st.integers(0, 4), fault=st.sampled_from(["crash", "conflict"]))
     def write_fails(self, offset: int, fault: str) -> None:
-        at = self.world.writes + offset
-        self.world.fault = lambda index, what: fault if index == at and (fault == "crash" or what == "status") else None
+        self.world.fail_write(self.world.writes + offset, fault)
 
     def teardown(self) -> None:
         world = getattr(self, "world", None)

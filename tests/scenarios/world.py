@@ -261,6 +261,19 @@ class World:
         self.pods[index] = self._pod(self.pods[index].name + "x", 3.0)
         self._next = self.now
 
+    def fail_write(self, number: int, fault: str) -> list[str]:
+        """The write of that number meets a crash, or a conflict where it is the status's; returns what it hit, then."""
+        hits: list[str] = []
+
+        def strike(index: int, what: str) -> str | None:
+            if index == number and (fault == "crash" or what == "status"):
+                hits.append(what)
+                return fault
+            return None
+
+        self.fault = strike
+        return hits
+
     def lose_status(self) -> None:
         """Somebody wipes .status."""
         self.status = {}

@@ -64,6 +64,11 @@ def seconds(duration: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))
 
 
+def fraction(percentage: str) -> float:
+    """The share that a percentage such as `10%` is: 0.1."""
+    return float(percentage.removesuffix("%")) / 100.0
+
+
 def first_fault(error: ValidationError, root: str) -> str:
     """The first thing that a model refuses, as `<root>.<field>: <why>`; never the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]

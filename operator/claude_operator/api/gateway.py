@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -164,6 +165,10 @@ COHORTS_WINDOW = 3600.0
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A counter: never negative, and never beyond what JSON readers agree on."""
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+LN_WIDTH = math.log(1.25)
+"""Width of a bucket on the logarithmic scale."""
 
 
 class Histogram(_Wire, frozen=True):

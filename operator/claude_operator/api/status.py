@@ -16,6 +16,11 @@ def _utc(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def to_millisecond(moment: dt.datetime) -> dt.datetime:
+    """A moment as status holds it, so that a restart changes nothing."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 Moment = Annotated[dt.datetime, PlainSerializer(_utc, return_type=str, when_used="always")]
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded"]
 Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData", "Error"]
@@ -52,8 +57,8 @@ class MetricState(StatusModel):
     )
     moments: list[float] = Field(
         default=[],
-        description="Of a quantity, stable: values, mean of ln, degrees of freedom and sum of squares within strata of"
-        " ln; values, mean, degrees of freedom and sum of squares of raw values.",
+        description="Of a quantity, stable: values, mean, degrees of freedom and sum of squares within strata of ln;"
+        " mean, degrees of freedom and sum of squares of raw values.",
     )
 
 

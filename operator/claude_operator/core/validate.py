@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import DURATION_PATTERN, seconds
+from claude_operator.api.base import DURATION_PATTERN, fraction, seconds
 from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.deployment import Budget, DeploymentSpec
 from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.quantity import quantity
 
-__all__ = ["BUDGETED", "Problem", "impossible_names", "problems"]
+__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
 
 BUDGETED = ("timeToFirstToken", "duration")
 """What a budget can be of."""
@@ -163,6 +163,13 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
 
 
+def allowed(budget: Budget) -> float | None:
+    """Seconds that a budget allows, None where it names no time or is of something else."""
+    if budget.metric not in BUDGETED or not budget.max or not re.fullmatch(DURATION_PATTERN, budget.max):
+        return None
+    return seconds(budget.max) or None
+
+
 def _budgets(spec: DeploymentSpec) -> Iterator[str]:
     """Latency budgets that are no times, and a metric of them where there are none."""
     watched = spec.strategy.canary.analysis.metrics or ()
@@ -175,7 +182,7 @@ def _budgets(spec: DeploymentSpec) -> Iterator[str]:
         path = f"budgets[{number}]"
         if budget.metric not in BUDGETED:
             yield f"{path}.metric: {budget.metric!r} has no budget: write {' or '.join(BUDGETED)}"
-        elif budget.max is not None and (not re.fullmatch(DURATION_PATTERN, budget.max) or seconds(budget.max) <= 0):
+        elif budget.max is not None and allowed(budget) is None:
             yield f"{path}.max: {budget.max!r} is no time: write for example 1500ms"
 
 
@@ -185,7 +192,7 @@ def _plan(spec: DeploymentSpec) -> Iterator[str]:
     canary = spec.strategy.canary
     if canary.analysis.metrics == [] and canary.analysis.judge != "Threshold":
         yield "strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones"
-    if not float(canary.analysis.tolerated_increase.removesuffix("%")):
+    if not fraction(canary.analysis.tolerated_increase):
         yield (
             "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
             " example 0.5%, or 100% to ask for no proof"

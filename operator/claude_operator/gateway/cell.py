@@ -6,11 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from claude_operator.api.gateway import Counters, Histogram
+from claude_operator.api.gateway import LN_WIDTH, Counters, Histogram
 
 __all__ = ["Cell"]
-
-_LN_WIDTH = math.log(1.25)
 
 
 class Observations:
@@ -33,7 +31,7 @@ class Observations:
         self.sum_sq += value * value
         self.ln_sum += logarithm
         self.ln_sum_sq += logarithm * logarithm
-        self.buckets[math.floor(logarithm / _LN_WIDTH)] += 1
+        self.buckets[math.floor(logarithm / LN_WIDTH)] += 1
 
     def wire(self) -> Histogram:
         """As it travels."""

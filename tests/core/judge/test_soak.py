@@ -16,6 +16,7 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, SoakStatus
 from claude_operator.core.judge import soak
 from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.intervals import wilson
 from claude_operator.core.judge.sample import Counts, Sample, Values
 
 NEW, OLD = "support-7b9e21c3d4", "support-5f6d8c1a2b"
@@ -120,7 +121,7 @@ def test_without_a_judgement_there_is_no_history() -> None:
     [(800, 4, 0.00195, 0.01278), (800, 0, 0.0, 0.00478), (1, 1, 0.20654, 1.0), (10, 5, 0.2366, 0.7634), (0, 0, 0, 1)],
 )
 def test_limits_are_wilsons(requests: int, bad: int, low: float, high: float) -> None:
-    assert soak.limits(requests, bad) == (pytest.approx(low, abs=2e-5), pytest.approx(high, abs=2e-5))
+    assert wilson(requests, bad) == (pytest.approx(low, abs=2e-5), pytest.approx(high, abs=2e-5))
 
 
 # ----------------------------------------------------------------------------------------------------- evidence
@@ -129,7 +130,7 @@ def test_limits_are_wilsons(requests: int, bad: int, low: float, high: float) ->
 def test_the_evidence_of_counts() -> None:
     """The mean of exact likelihood ratios against 1.5 times the upper end of the history."""
     told = after(soaking(ERRORS, of_binary()), ERRORS, seen(60, 8))
-    most = soak.limits(800, 4)[1] * 1.5
+    most = wilson(800, 4)[1] * 1.5
     odds = (1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 200)
     expected = sum(math.exp(8 * math.log(g) - 68 * math.log1p((g - 1) * most)) for g in odds) / len(odds)
     assert told.evidence == pytest.approx(expected, rel=1e-3)
@@ -331,7 +332,7 @@ def test_an_equal_revision_is_hardly_ever_taken_back() -> None:
 def test_the_rate_holds_at_the_end_of_the_margin() -> None:
     """As bad as is just tolerated: at most one in a hundred, so 7 of 200 would be past three standard deviations."""
     chance = random.Random(2)
-    most = soak.limits(800, 8)[1] * 1.5
+    most = wilson(800, 8)[1] * 1.5
     breaches = sum(breach(chance, most, (800, 8), ticks=30, each=600) for _ in range(200))
     assert breaches <= 6
 

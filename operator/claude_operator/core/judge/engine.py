@@ -89,7 +89,7 @@ def _binary(
     """Stable's counts are those of strata that the canary had requests in."""
     assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
     grid = watch.kind.grid
-    margin = _ratio(watch.margin)
+    margin = math.exp(watch.margin)
     exposure = offsets.errors if watch.name == "errors" else 1.0
     logs = eprocess.carried(state.logs, grid.size, state.evidence)
     (n_canary, x_canary), (n_stable, x_stable) = state.canary, state.stable
@@ -180,10 +180,6 @@ def _offset(name: str, offsets: Offsets) -> float:
     if name in ("timeToFirstToken", "duration"):
         return offsets.time_to_first_token
     return offsets.cost if name in ("cost", "outputTokens") else 0.0
-
-
-def _ratio(margin: float) -> float:
-    return math.exp(margin)
 
 
 def _state(

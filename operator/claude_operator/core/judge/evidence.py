@@ -56,6 +56,14 @@ class Increments:
     pods: int = 1
     """Pods that answered."""
 
+    def of(self, revision: str) -> Sample:
+        """All that is new of a revision, over its strata."""
+        whole = Sample()
+        for (_, _, name), sample in self.cells.items():
+            if name == revision:
+                whole = whole.plus(sample)
+        return whole
+
 
 _Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, cache state
 

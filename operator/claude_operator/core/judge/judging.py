@@ -12,7 +12,7 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Promotion, Verdict
 from claude_operator.core.judge import sentences, sequential, series, threshold
 from claude_operator.core.judge.engine import Comparison
-from claude_operator.core.judge.evidence import Increments, Sample
+from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.measurements import Measurement
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Watched, declared, events, watched
 from claude_operator.core.judge.promotion import needed
@@ -56,15 +56,11 @@ def assess(
     if judged.verdict == "Fail":
         return judged, compared
     began = judged.started_at or now
-    if analysis.metrics is not None:
+    if analysis.metrics is not None or analysis.judge == "MannWhitney":
         ours, theirs = (_ticks(increments, analysis, name, context.budgets) for name in (canary, stable))
         judged.measured = threshold.advance(
             analysis, judged.measured, measurements, ours, now=judged.last_tick or now, started_at=began
         )
-        if analysis.judge == "MannWhitney":
-            judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
-    elif analysis.judge == "MannWhitney":
-        ours, theirs = (_ticks(increments, analysis, name, context.budgets) for name in (canary, stable))
         judged.series = series.advanced(analysis, judged.series, ours, theirs, now=now, started_at=began)
     return _told(judged, analysis, quiet=not increments.traffic), compared
 
@@ -162,14 +158,12 @@ def _ticks(
     increments: Increments, analysis: Analysis, revision: str, budgets: Mapping[str, tuple[str, float]]
 ) -> Mapping[str, tuple[float, float]]:
     """What a revision's counts grew by, by built-in metric: requests and bad ones, or values and their sum."""
-    whole = Sample()
+    whole = increments.of(revision)
     timed = late = 0
     for (_, surface, name), sample in increments.cells.items():
-        if name == revision:
-            whole = whole.plus(sample)
-            if surface in budgets:
-                one, other = sequential.over(sample, *budgets[surface], CACHES)
-                timed, late = timed + one, late + other
+        if name == revision and surface in budgets:
+            one, other = sequential.over(sample, *budgets[surface], CACHES)
+            timed, late = timed + one, late + other
     found: dict[str, tuple[float, float]] = {}
     for metric in declared(analysis):
         kind = METRICS.get(metric.name)

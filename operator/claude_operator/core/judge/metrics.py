@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis, Metric
 from claude_operator.core.judge import eprocess
 from claude_operator.core.judge.sample import Counts
 
-__all__ = ["DEFAULT", "METRICS", "Binary", "Quantity", "Watched", "declared", "events", "quantities", "watched"]
+__all__ = ["METRICS", "Binary", "Quantity", "Watched", "declared", "events", "quantities", "watched"]
 
-CACHED = ("read", "write")
-CACHES = (*CACHED, "none")
+CACHES = ("read", "write", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.errors,
         lambda counts: counts.bad_errors,
     ),
-    "timeToFirstToken": Quantity(0.2, Reason.TIME_TO_FIRST_TOKEN_INCREASED, "time to first token", "s", by_cache=True),
+    "timeToFirstToken": Quantity(
+        0.2, Reason.TIME_TO_FIRST_TOKEN_INCREASED, "time to first token", "seconds", by_cache=True
+    ),
     # Among complete answers only: a failed request never came to where the model could have refused.
     "refusals": Binary(
         0.1,
@@ -83,7 +85,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.bad_max_tokens,
     ),
     # Priced at stable's cache hit ratio, so cache states are no strata of it.
-    "cost": Quantity(0.1, Reason.COST_INCREASED, "cost", "$", by_cache=False, raw=True, max_increase="25%"),
+    "cost": Quantity(0.1, Reason.COST_INCREASED, "cost", "US dollars", by_cache=False, raw=True, max_increase="25%"),
     "contextWindow": Binary(
         0.1,
         Reason.CONTEXT_WINDOW_INCREASED,
@@ -116,14 +118,13 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.grades,
         lambda counts: counts.bad_grades,
     ),
-    "duration": Quantity(0.1, Reason.DURATION_INCREASED, "duration", "s", by_cache=True, max_increase="25%"),
+    "duration": Quantity(0.1, Reason.DURATION_INCREASED, "duration", "seconds", by_cache=True, max_increase="25%"),
     "outputTokens": Quantity(
         0.1, Reason.OUTPUT_TOKENS_INCREASED, "output tokens", "tokens", by_cache=False, max_increase="25%"
     ),
 }
 
-DEFAULT = ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost")
-_DEFAULT = tuple(Metric(name=name) for name in DEFAULT)
+_DEFAULT = tuple(Metric(name=name) for name in ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost"))
 
 
 class Watched(NamedTuple):
@@ -187,4 +188,4 @@ def events(watch: Watched, counts: Counts) -> tuple[int, int]:
 
 def _margin(metric: Metric, kind: Binary | Quantity) -> float:
     text = metric.max_increase or (kind.max_increase if isinstance(kind, Quantity) else "0%")
-    return math.log1p(float(text.removesuffix("%")) / 100.0)
+    return math.log1p(fraction(text))

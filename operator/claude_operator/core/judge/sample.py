@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from claude_operator.api.gateway import CacheState, Counters, Histogram
+from claude_operator.api.gateway import LN_WIDTH, CacheState, Counters, Histogram
 
 __all__ = [
     "LN_WIDTH",
@@ -21,9 +21,6 @@ __all__ = [
     "counts_since",
     "values_since",
 ]
-
-LN_WIDTH = math.log(1.25)
-"""Width of a bucket on the logarithmic scale: bucket i holds values from 1.25^i to 1.25^(i+1)."""
 
 _FARTHEST, _LARGEST = 700, 1e68  # bucket and value beyond which there is nothing to measure
 

@@ -8,13 +8,13 @@ import math
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge import detectable as bounds
+from claude_operator.core.judge.intervals import Z, newcombe
 from claude_operator.core.judge.metrics import METRICS, Quantity
 from claude_operator.core.words import count
 
 __all__ = ["detectable", "effect", "evidence_sentence", "harm", "message", "reason"]
 
 _NAMED_PODS = 3
-_Z = 1.96  # of a 95 % interval
 
 
 def reason(judgement: Judgement) -> Reason:
@@ -71,7 +71,7 @@ def effect(metric: MetricState) -> str:
     counts = f"{kind.words} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
     if not n_canary or not n_stable:
         return counts
-    low, high = _newcombe((n_canary, x_canary), (n_stable, x_stable))
+    low, high = newcombe((n_canary, x_canary), (n_stable, x_stable))
     points = 100.0 * (x_canary / n_canary - x_stable / n_stable)
     return f"{counts} ({points:+.3g} points, 95 % interval {_points(low)} to {_points(high)})"
 
@@ -123,27 +123,13 @@ def _times(metric: MetricState, kind: Quantity) -> str:
     who = f"over {count(metric.canary[0], 'canary request')}"
     if v <= 0.0:
         return f"{kind.words} above stable's {who}"
-    mean, half = u / v, _Z / math.sqrt(v)
+    mean, half = u / v, Z / math.sqrt(v)
     ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
     return f"{kind.words} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
 
 
 def _points(share: float) -> str:
     return f"{100.0 * share:+.2g}" if abs(share) < 0.995 else f"{100.0 * share:+.0f}"
-
-
-def _newcombe(canary: tuple[int, int], stable: tuple[int, int]) -> tuple[float, float]:
-    """Interval of the difference of two shares from Wilson's of each (Newcombe 1998, method 10)."""
-    (p, low, high), (q, low_q, high_q) = _wilson(*canary), _wilson(*stable)
-    return p - q - math.hypot(p - low, high_q - q), p - q + math.hypot(high - p, q - low_q)
-
-
-def _wilson(n: int, x: int) -> tuple[float, float, float]:
-    x = min(x, n)
-    share, z2 = x / n, _Z * _Z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return share, max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def _silent(pods: list[str]) -> str:

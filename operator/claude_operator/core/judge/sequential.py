@@ -26,6 +26,7 @@ from claude_operator.api.status import (
     OpenValues,
     Promotion,
     Split,
+    to_millisecond,
 )
 from claude_operator.core.judge import engine, incident, promotion, split
 from claude_operator.core.judge.continuous import significant
@@ -88,7 +89,7 @@ def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
     return Judgement(
         verdict="Inconclusive",
         threshold=1.0 / analysis.false_rollback_rate,
-        started_at=_stored(now),
+        started_at=to_millisecond(now),
         state=[engine.initial(watch) for watch in watched(analysis)],
         message="",
     )
@@ -109,7 +110,7 @@ def assess(
     `Fail` is final: later ticks neither add evidence nor take it away. The verdict itself is `judging`'s. `previous`
     stays as it is.
     """
-    now = _stored(now)
+    now = to_millisecond(now)
     before = previous or new_judgement(analysis, now)
     seen = {
         "last_tick": now,
@@ -376,8 +377,3 @@ def _split(before: Judgement, increments: Increments, stable: str, canary: str, 
     both = known.canary + ours / increments.pods, known.stable + theirs / increments.pods
     evidence = split.log_bayes_factor(*both, context.weight / 10_000)
     return Split(weight=context.weight, canary=round(both[0], 3), stable=round(both[1], 3), evidence=round(evidence, 4))
-
-
-def _stored(moment: dt.datetime) -> dt.datetime:
-    """To the millisecond, as status holds it, so that a restart changes nothing."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -20,16 +20,16 @@ import math
 from collections.abc import Sequence
 
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import Judgement, MetricState, SoakStatus
+from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
 from claude_operator.core.judge import continuous, engine, eprocess, judging, sentences
 from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.intervals import Z, wilson
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched, events, watched
 from claude_operator.core.judge.sample import Sample, Values
 from claude_operator.core.words import count
 
-__all__ = ["assess", "history", "limits", "new_judgement"]
+__all__ = ["assess", "history", "new_judgement"]
 
-_Z = 1.96  # of the history's 95 % interval
 _SCALES = (0.1, 0.2, 0.4)  # of a quantity's alternatives: l above
 _FEWEST = 30  # degrees of freedom that a variance needs
 _LEAST_VARIANCE = 1e-4  # of ln
@@ -53,7 +53,7 @@ def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState
 
 def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
     """The start of a soak: evidence 1, nothing seen. The first look is due after `analysis.interval`."""
-    now, threshold = _stored(now), 1.0 / analysis.false_rollback_rate
+    now, threshold = to_millisecond(now), 1.0 / analysis.false_rollback_rate
     start = Judgement(verdict="Inconclusive", threshold=threshold, started_at=now, last_tick=now)
     return start.model_copy(update={"message": _message(start, (), "")})
 
@@ -65,9 +65,9 @@ def assess(
 
     `price_ratio`: how many times as dear as the former one the revision's model is by the price lists.
     """
-    now = _stored(now)
+    now = to_millisecond(now)
     before = soak.judgement or new_judgement(analysis, now)
-    new = _sample(increments, soak.revision)
+    new = increments.of(soak.revision)
     seen = {
         "last_tick": now,
         "last_traffic": now if new.counts.requests else before.last_traffic,
@@ -96,16 +96,6 @@ def assess(
         judged.verdict, judged.reason = "Fail", METRICS[judged.leading].reason
     judged.message = _message(judged, soak.history, soak.previous)
     return judged
-
-
-def limits(requests: int, bad: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share; from 0 to 1 without requests."""
-    if requests <= 0:
-        return 0.0, 1.0
-    share, z2 = min(bad / requests, 1.0), _Z * _Z
-    middle = (share + z2 / (2 * requests)) / (1 + z2 / requests)
-    half = _Z / (1 + z2 / requests) * math.sqrt(share * (1 - share) / requests + z2 / (4 * requests * requests))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 # ------------------------------------------------------------------------------------------------------- metrics
@@ -152,7 +142,7 @@ def _binary(
     requests, bad = events(watch, new.counts)
     if not requests and not bad:
         return state
-    low, high = limits(known.stable[0], known.stable[1])
+    low, high = wilson(known.stable[0], known.stable[1])
     ratio = math.exp(watch.margin)
     most, least = min(high * ratio, 1.0), low / ratio
     logs = [
@@ -175,7 +165,7 @@ def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Value
     own = state.moments if len(state.moments) == _MOMENTS else list(continuous.MOMENTS)
     past = _variance(known.moments)
     spread = math.sqrt(max(past, _variance(own), _LEAST_VARIANCE))
-    most = known.moments[1] + _Z * math.sqrt(past / known.moments[0]) + watch.margin
+    most = known.moments[1] + Z * math.sqrt(past / known.moments[0]) + watch.margin
     excess = (new.ln_sum - new.count * most) / spread
     carried = eprocess.carried(state.logs, len(_SCALES), state.evidence)
     logs = [log + scale * excess - new.count * scale * scale / 2.0 for log, scale in zip(carried, _SCALES, strict=True)]
@@ -200,14 +190,6 @@ def _late(state: MetricState, evidence: float, count: int, total: float) -> list
 
 def _variance(moments: Sequence[float]) -> float:
     return moments[3] / moments[2] if moments[2] >= _FEWEST else 0.0
-
-
-def _sample(increments: Increments, revision: str) -> Sample:
-    whole = Sample()
-    for (_, _, name), sample in increments.cells.items():
-        if name == revision:
-            whole = whole.plus(sample)
-    return whole
 
 
 def _overloaded(new: Sample) -> bool:
@@ -241,8 +223,3 @@ def _effect(state: MetricState, before: MetricState, previous: str) -> str:
         return f"{kind.words} of {last} {ratio:.3g} times {previous}'s before"
     share = 100.0 * before.stable[1] / before.stable[0]
     return f"{kind.words} {round(total)} of {last} against {share:.2g} % of {previous} before"
-
-
-def _stored(moment: dt.datetime) -> dt.datetime:
-    """To the millisecond, as status holds it."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

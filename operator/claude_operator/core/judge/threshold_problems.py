@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
 from claude_operator.core.judge.measurements import PLACEHOLDERS, unknown
+from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
+from claude_operator.core.judge.sample import QUANTITIES as VALUES
 
 __all__ = ["QUANTITIES", "SHARES", "problem", "unsupported"]
 
-SHARES = ("errors", "refusals", "maxTokens", "contextWindow", "toolUse", "latencyBudget", "cacheMiss", "judgeFail")
+SHARES = tuple(name for name, kind in METRICS.items() if isinstance(kind, Binary))
 """Built-in metrics that are shares of requests."""
-QUANTITIES = {"timeToFirstToken": "seconds", "duration": "seconds", "cost": "US dollars", "outputTokens": "tokens"}
+QUANTITIES = {name: kind.unit for name in VALUES if isinstance(kind := METRICS[name], Quantity)}
 """Built-in metrics that are means, and their units."""
 
 _KNOWN = ", ".join((*SHARES, *QUANTITIES))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from claude_operator.api.base import DURATION_PATTERN, seconds
+from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
@@ -12,12 +10,12 @@ from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rol
 from claude_operator.core.catalogue.cost import price_ratio
 from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.judge import judging, offset, promotion, sentences
+from claude_operator.core.judge import continuous, judging, offset, promotion, sentences
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.judge.sequential import Bake, Context
 from claude_operator.core.observe import Observation
 from claude_operator.core.rules.holds import longest, overdue
-from claude_operator.core.validate import BUDGETED
+from claude_operator.core.validate import allowed
 from claude_operator.core.weights import basis_points, canary_weight
 from claude_operator.core.words import duration, percent
 
@@ -114,7 +112,7 @@ def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
     steps, analysis = rollout.plan.steps, rollout.plan.analysis
     if analysis.judge != "Sequential":
         return []
-    tolerated = float(analysis.tolerated_increase.removesuffix("%")) / 100.0
+    tolerated = fraction(analysis.tolerated_increase)
     found = []
     for index in range(present.index, len(steps)):
         if steps[index].bake is not None:
@@ -127,9 +125,10 @@ def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
     """By surface; what is no duration is told when the spec is checked, and must not keep a rollback from happening."""
     found: dict[str, tuple[str, float]] = {}
     for budget in (obs.spec.budgets if obs.spec else None) or ():
-        if budget.max and budget.metric in BUDGETED and re.fullmatch(DURATION_PATTERN, budget.max):
-            found.setdefault(budget.surface, (budget.metric, seconds(budget.max)))
-    return {surface: (metric, most) for surface, (metric, most) in found.items() if most > 0.0}
+        most = allowed(budget)
+        if most is not None:
+            found.setdefault(budget.surface, (budget.metric, most))
+    return found
 
 
 def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> list[Offsets]:
@@ -160,8 +159,10 @@ def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> li
 
 def _variance(values: Values) -> float:
     """Of ln; 1 where there are too few to tell."""
-    n = values.count
-    return max((values.ln_sum_sq - values.ln_sum**2 / n) / (n - 1), 1e-6) if n >= _FEW else 1.0
+    if values.count < _FEW:
+        return 1.0
+    _, _, dof, squares, *_ = continuous.moments(continuous.MOMENTS, values)
+    return max(squares / dof, 1e-6)
 
 
 def dearer(obs: Observation, stable: str, canary: str) -> float:

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import fraction, seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus, Judgement, Outcome, Rollout, SoakStatus
-from claude_operator.core.catalogue.cost import price_ratio
-from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.draft import Draft
 from claude_operator.core.judge import sentences
 from claude_operator.core.judge import soak as judge
-from claude_operator.core.observe import Observation
+from claude_operator.core.rules.analysis import dearer
 from claude_operator.core.rules.intent import ABORT, ask, ignore, mark
 from claude_operator.core.words import duration
 
@@ -47,7 +45,7 @@ def begun(draft: Draft, rollout: Rollout, previous: str | None) -> tuple[Draft, 
         previous=previous,
         started_at=now,
         until=now + dt.timedelta(seconds=seconds(wanted.duration)),
-        max_increase=float(wanted.max_increase.removesuffix("%")) / 100.0,
+        max_increase=fraction(wanted.max_increase),
         history=known,
         judgement=judge.new_judgement(rollout.plan.analysis, now),
     )
@@ -69,8 +67,8 @@ def watch(draft: Draft) -> Draft:
     if soak is None or rollout is None:
         return draft.set(soak=None) if draft.status.soak else draft
     if obs.increments is not None:
-        dearer = price_ratio(_model(obs, soak.previous), _model(obs, soak.revision))
-        judged = judge.assess(soak, rollout.plan.analysis, obs.increments, now=obs.now, price_ratio=dearer)
+        ratio = dearer(obs, soak.previous, soak.revision)
+        judged = judge.assess(soak, rollout.plan.analysis, obs.increments, now=obs.now, price_ratio=ratio)
         soak = soak.model_copy(update={"judgement": judged})
         draft = draft.set(soak=soak)
     left = (soak.until - obs.now).total_seconds()
@@ -124,9 +122,3 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
         return draft
     note = f"{soak.revision} goes on serving, since {soak.previous} is gone: {harm.message}"
     return draft.handle(told).tell(sentences.reason(harm), note, warning=True)
-
-
-def _model(obs: Observation, revision: str) -> Model | None:
-    """The model of a revision's main request."""
-    name = ((obs.revisions.get(revision) or {}).get("spec") or {}).get("request", {}).get("model", "")
-    return obs.models.get(name) or find(name)

@@ -142,11 +142,11 @@ def dump_config(config: GatewayConfig) -> str:
 
 # ------------------------------------------------------------------------------------------- evidence
 
-OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
-"""What became of a counted request.
+OUTCOMES = ("ok", "error", "overload", "account", "refused", "canceled")
+"""What became of a counted request: the table is `core.outcomes`.
 
-`error`: upstream 4xx or 5xx, failed connection, timeout, `event: error`, or a stream without message_stop.
-`overload`: upstream 429 or 529. `refused`: turned away by the gateway itself. `canceled`: the client went away.
+`overload` and `account` blame no arm: the first is the upstream's load or a rate limit, the second an account that is
+empty or at a limit. `refused`: turned away by the gateway itself. `canceled`: the client left before a stop_reason.
 """
 
 CacheState = Literal["read", "write", "none"]
@@ -250,8 +250,48 @@ class BadConversation(_Wire, frozen=True, array_like=True):
     """Seconds since it was counted."""
 
 
-class Evidence(_Wire, frozen=True):
-    """One gateway process's counts. A new `boot_id` starts from zero."""
+class Before(_Wire, frozen=True):
+    """An earlier reading of the same process, as it was then."""
+
+    reading: Count
+    uptime: float
+    generations: list[GenerationEvidence] = []
+    bad_count: Count = 0
+    """Bad conversations counted one by one up to then: `bad_first` plus the length of `bad`."""
+
+
+class InFlight(_Wire, frozen=True):
+    """Requests of one arm that have gone upstream and have not ended. Only `POST /v1/messages`, without `pinned`."""
+
+    revision: Text
+    requests: Count = 0
+    waiting: Count = 0
+    """Those of them that have had no content yet, nor a whole answer."""
+    oldest: float = 0.0
+    """Seconds that the longest of `waiting` has waited."""
+
+
+class Recent(_Wire, frozen=True):
+    """What clients got of late. All `POST /v1/messages` that ended in the last `seconds`, retries and pinned ones too.
+
+    Refusals of the client's own making (4xx by the gateway) and canceled ones are left out.
+    """
+
+    seconds: float = 10.0
+    requests: Count = 0
+    failed: Count = 0
+    causes: dict[str, Count] = {}
+    """The failed ones by cause: `error`, `overload`, `account`, or `unserved` for a 5xx of the gateway's own making."""
+    said: Text = ""
+    """Status and error type of the newest failure, such as `529 overloaded_error`."""
+
+
+class Evidence(_Wire, frozen=True, omit_defaults=True):
+    """One gateway process's counts. A new `boot_id` starts from zero.
+
+    `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
+    `&keep=1` has the process remember this reading for a later `since`, the last 32 of them.
+    """
 
     boot_id: Text
     config_generation: Count
@@ -266,6 +306,14 @@ class Evidence(_Wire, frozen=True):
     """The newest of what was counted as bad in the last 300 seconds, oldest first, at most 2,000."""
     bad_first: Count = 0
     """How many there were since boot before the first of `bad`."""
+    reading: Count = 0
+    """The number of this reading where it is kept, counted from 1 since boot; 0 where it is not."""
+    before: Before | None = None
+    """The reading that `since` names, None where it is of another process or no longer kept."""
+    in_flight: list[InFlight] = []
+    recent: Recent | None = None
+    weights: dict[str, Count] | None = None
+    """By revision, in basis points: what is being served, whatever the config says. Empty: all get 503."""
 
 
 def parse_evidence(data: bytes) -> Evidence:

@@ -194,7 +194,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "Unknown",
         Reason.ACCOUNT_EXHAUSTED,
-        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20]))},
+        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20, 0, 0, 0, 0]))},
     ),
     (
         Type.CANARY_HEALTHY,
@@ -206,7 +206,11 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "True",
         Reason.STABLE_FAILING,
-        {"status": trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0]))},
+        {
+            "status": trial(
+                1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])
+            )
+        },
     ),
     (Type.PROMOTED, "True", Reason.PROMOTED, {"status": serving(), "spec": raw("Be kind.")}),
     (

@@ -78,18 +78,18 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
         return Said("False", Reason.NOT_SERVING, serves_nothing)
     fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
     if fails:
-        return Said("False", Reason.REQUESTS_FAILING, f"{fails}{_way_out(draft)}")
+        return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
     return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
 
 
-def _way_out(draft: Draft) -> str:
-    """How to end an outage that stable alone has."""
+def _way_out(draft: Draft) -> str | None:
+    """How to end an outage that stable alone has, None where it has none."""
     rollout, judgement = active(draft.status), draft.status.judgement
     cure = sentences.cure(judgement) if judgement else None
     if rollout is None or cure is None or not canary_weight(draft.status):
-        return ""
+        return None
     where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    return f"; {cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
+    return f"{cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
 
 
 def _accepted(draft: Draft) -> Said:
@@ -171,7 +171,7 @@ def _canary_healthy(draft: Draft) -> Said:
         said = sentences.account(judgement) or sentences.overload(judgement) or judgement.message
         return Said("Unknown", reason, said)
     if reason == Reason.STABLE_FAILING:
-        return Said("True", reason, f"{judgement.message}{_way_out(draft)}")
+        return Said("True", reason, _way_out(draft) or judgement.message)
     if judgement.shared:
         return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
     split = judging.mismatched(judgement)

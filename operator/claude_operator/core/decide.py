@@ -115,13 +115,10 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
 def _seen(draft: Draft) -> Draft:
     """With what the next leader goes on from: the last reading that is told, and up to when time is counted."""
     obs, before, after = draft.obs, draft.obs.status, draft.status
-    tick = obs.increments is not None
-    readings = after.readings
-    if watched_by(after) is None:
-        readings = []
-    elif tick or watched_by(before) is None:
-        readings = list(obs.readings)
-    return draft.set(readings=readings, seen_at=clock.counted(before, after, obs.now, tick=tick))
+    watched = watched_by(after) is not None
+    read = watched and (obs.increments is not None or watched_by(before) is None)
+    readings = list(obs.readings) if read else after.readings if watched else []
+    return draft.set(readings=readings, seen_at=clock.counted(before, after, obs.now, read=read, watched=watched))
 
 
 def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:

@@ -347,7 +347,7 @@ def test_the_condition_says_how_long() -> None:
     overloaded = healthy(soaking(watched(overloaded=True)))
     assert (overloaded.status, overloaded.reason) == ("Unknown", Reason.OVERLOADED)
     assert "429 or 529; this time does not count" in overloaded.message
-    empty = healthy(soaking(watched(recent=[10, 0, 0, 10, 0, 0, 0, 0])))
+    empty = healthy(soaking(watched(recent=[10, 0, 0, 10, 0, 0, 0, 0, 10, 0, 0, 0])))
     assert (empty.status, empty.reason) == ("Unknown", Reason.ACCOUNT_EXHAUSTED)
     silent = healthy(soaking(watched(unreachable=["gateway-0"])))
     assert (silent.status, silent.reason) == ("Unknown", Reason.METRICS_UNREACHABLE)

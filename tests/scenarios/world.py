@@ -44,6 +44,7 @@ from claude_operator.core.judge.evidence import Increments, Memory, PodReading, 
 from claude_operator.core.judge.replay import replay
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
+from claude_operator.core.plausible import plausible
 from claude_operator.core.validate import Problem
 from claude_operator.core.weights import canary_weight
 
@@ -355,7 +356,8 @@ class World:
     # --------------------------------------------------------------------------------------------- gather
 
     def _gather(self) -> tuple[Observation, Memory]:
-        status = self.parsed
+        stored = self.parsed
+        status, _ = plausible(stored, self.now)
         spec, problems = None, []
         try:
             spec = DeploymentSpec.model_validate(self.owner["spec"])
@@ -380,7 +382,7 @@ class World:
             now=self.now,
             owner=copy.deepcopy(self.owner),
             spec=spec,
-            status=status,
+            status=stored,
             problems=(*problems, *self.problems.values()),
             prompts=self.prompts,
             revisions=dict(self.revisions),

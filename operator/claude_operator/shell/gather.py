@@ -27,6 +27,7 @@ from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.plausible import plausible
 from claude_operator.core.rules.analysis import cohorts_due
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -89,7 +90,8 @@ class Gatherer:
         if owner is None or owner["metadata"].get("deletionTimestamp"):
             return None
         uid = owner["metadata"]["uid"]
-        status = await self._status(owner)
+        stored = await self._status(owner)
+        status, _ = plausible(stored, self._now())  # what is read of gateways follows what will be decided on
         self._catch_up(uid, status)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
@@ -115,7 +117,7 @@ class Gatherer:
             now=now,
             owner=owner,
             spec=spec,
-            status=status,
+            status=stored,
             problems=tuple(problems),
             prompts=references.prompts,
             revisions=_by_name(revisions, uid),

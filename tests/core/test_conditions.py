@@ -75,6 +75,17 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.READY, "True", Reason.SERVING, {"status": serving()}),
     (Type.READY, "False", Reason.NO_REVISION, {"status": DeploymentStatus(), "gateway": UNWELL}),
     (Type.READY, "False", Reason.GATEWAY_UNAVAILABLE, {"status": serving(), "gateway": UNWELL}),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.REVISION_LOST,
+        {
+            "status": serving(),
+            "config": None,
+            "revisions": {},
+            "gateway": GatewayView(True, 1, (GatewayPod("a", True, 7),)),
+        },
+    ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (
         Type.ACCEPTED,
@@ -228,6 +239,8 @@ def test_reason(type_: Type, status: str, reason: Reason, world: dict[str, Any])
 
 EVENTS_ONLY = {
     Reason.REVISION_CREATED,
+    Reason.REVISION_RESTORED,
+    Reason.STATUS_NOT_TRUSTED,
     Reason.ROLLOUT_STARTED,
     Reason.WEIGHT_CHANGED,
     Reason.STEP_HELD,

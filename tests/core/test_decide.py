@@ -161,6 +161,24 @@ def test_the_states_of_revisions() -> None:
     assert states(trial(None, canary_revision=None, revisions={}))[CANARY] == "Canary"
 
 
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("Old", "Old"),
+        ("Stable", "Old"),
+        ("Candidate", "Superseded"),
+        ("Canary", "Superseded"),
+        ("Superseded", "Superseded"),
+        ("Failed", "Failed"),
+        ("", "Old"),
+    ],
+)
+def test_a_revision_remembers_whether_it_failed_or_has_served(told: str, state: str) -> None:
+    known = {"metadata": {**OLD["metadata"], "name": THIRD}, "spec": OLD["spec"], "status": {"state": told}}
+    decision = run(serving(), revisions={STABLE: OLD, CANARY: NEW, THIRD: known})
+    assert {one.name: one.state for one in decision.revision_states}[THIRD] == state
+
+
 def test_marks_are_forgotten_with_their_annotation() -> None:
     status = serving(handled=[f"promote={CANARY}/1", f"abort={CANARY}/1"])
     decision = run(status, raw("Be kind."), annotations={"abort": f"{CANARY}/1"})

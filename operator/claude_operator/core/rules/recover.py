@@ -54,7 +54,7 @@ def _recorded(draft: Draft, settled: Settled, outcome: Outcome, doubts: list[str
     """With the end that the config tells as the last one, or the last but one: status is a promotion ahead at most."""
     status = draft.status
     rollout, records = status.rollout, status.rollouts
-    if records and _same(records[-1], settled):
+    if draft.backward or (records and _same(records[-1], settled)):  # what ends in this pass is written with it
         return draft
     trial = f"{settled.revision}/{settled.attempt}"
     if rollout is not None and rollout.outcome is None:

@@ -49,6 +49,7 @@ from claude_operator.core.judge.evidence import Memory, PodReading, history
 from claude_operator.core.judge.replay import replay
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
+from claude_operator.core.plausible import plausible
 from claude_operator.core.told import Look, Told
 from claude_operator.core.validate import Problem
 from claude_operator.core.weights import canary_weight
@@ -413,8 +414,9 @@ class World:
     # --------------------------------------------------------------------------------------------- gather
 
     def _gather(self) -> tuple[Observation, Look]:
-        status = self.parsed
+        stored = self.parsed
         wall, at = self.now + dt.timedelta(seconds=self.skew), self.now.timestamp()
+        status, _ = plausible(stored, wall)
         known = told.find(self.told, status)
         wait = told.due(status, known, told.preliminary(status, known, wall=wall, at=at))
         spec, problems = None, []
@@ -453,7 +455,7 @@ class World:
             now=look.now,
             owner=copy.deepcopy(self.owner),
             spec=spec,
-            status=status,
+            status=stored,
             problems=(*problems, *self.problems.values()),
             prompts=self.prompts,
             revisions=dict(self.revisions),
@@ -762,7 +764,7 @@ class World:
                 assert after.step.index == 0, "the first step is skipped"
             return
         if after.step is None:
-            assert new.outcome is not None, "a step is lost"
+            assert new.outcome is not None or self.config is None, "a step is lost"
             if new.outcome == "Promoted" and not self._asked(new.revision, "full", before.step.index):
                 assert before.step.index == len(new.plan.steps) - 1, "steps are skipped"
                 self._check_length(before, new)

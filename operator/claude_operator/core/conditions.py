@@ -16,8 +16,10 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import judging, sentences
 from claude_operator.core.rules.intent import PROMOTE, promotion
+from claude_operator.core.rules.restore import is_lost
 from claude_operator.core.rules.soak import soaking
 from claude_operator.core.weights import canary_weight
+from claude_operator.core.witness import remembered
 from claude_operator.core.words import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition"]
@@ -101,6 +103,11 @@ def _accepted(draft: Draft) -> Said:
 
 def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     view, live = draft.obs.gateway, draft.obs.config
+    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+        what = draft.status.stable_revision or "what gateways serve"
+        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
+        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        return Said("False", Reason.REVISION_LOST, note)
     if config is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
     refused = next((pod for pod in view.pods if pod.ready and pod.error), None)

@@ -11,6 +11,7 @@ __all__ = [
     "has_failed",
     "has_served",
     "is_gated",
+    "may_return",
     "may_serve",
     "newest_told",
     "outcome_of",
@@ -62,6 +63,12 @@ def is_gated(obs: Observation, name: str, run: str | None = None) -> bool:
 def may_serve(obs: Observation, name: str) -> bool:
     """Whether it may be stable by all that is known of it."""
     return name in obs.revisions and not has_failed(obs, name) and (has_served(obs, name) or is_gated(obs, name))
+
+
+def may_return(obs: Observation, name: str) -> bool:
+    """Whether it may have all traffic at once: it has had it, or nothing tells otherwise and it passed its gate."""
+    served = has_served(obs, name) or (not told(obs, name) and is_gated(obs, name))
+    return name in obs.revisions and served and not has_failed(obs, name)
 
 
 def remembered(obs: Observation) -> bool:

@@ -155,7 +155,7 @@ def test_stable_is_deleted_in_mid_rollout_and_the_config_is_rewritten() -> None:
     assert config
     world.config = None
     world.user("deletes the ConfigMap")
-    world.run(1)
+    world.one_pass()
     assert served(world.config) == {before: 10_000}
     world.settle()
     assert served(world.config) == {world.parsed.stable_revision: 10_000}

@@ -124,6 +124,7 @@ def promoted(revision: str, **fields: Any) -> DeploymentStatus:
         (serving(stable_revision=""), REST),
         (promoted(CANARY, rollout=None, rollouts=[]), REST),
         (serving(replaced=Replaced(revision=THIRD, at=ago(5))), REST),
+        (serving(replaced=Replaced(revision=CANARY, at=ago(5))), REST),  # gated, but it never had all traffic
     ],
 )
 def test_only_what_is_live_goes_on_serving(status: DeploymentStatus, config: GatewayConfig) -> None:

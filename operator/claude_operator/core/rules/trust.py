@@ -18,6 +18,7 @@ from claude_operator.core.witness import (
     has_failed,
     has_served,
     is_gated,
+    may_return,
     may_serve,
     newest_told,
     remembered,
@@ -157,11 +158,11 @@ def _not_yet(draft: Draft, rollout: Rollout, config: GatewayConfig) -> str | Non
 def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
     """What a soak or the rollback window would bring back has served, or may."""
     obs, soak, replaced = draft.obs, draft.status.soak, draft.status.replaced
-    if soak is not None and soak.previous in obs.revisions and not may_serve(obs, soak.previous):
-        doubts.append(f"soak.previous: {soak.previous} may not serve")
+    if soak is not None and soak.previous in obs.revisions and not may_return(obs, soak.previous):
+        doubts.append(f"soak.previous: {soak.previous} has not served")
         draft = draft.set(soak=None)
-    if replaced is not None and replaced.revision in obs.revisions and not may_serve(obs, replaced.revision):
-        doubts.append(f"replaced: {replaced.revision} may not serve")
+    if replaced is not None and replaced.revision in obs.revisions and not may_return(obs, replaced.revision):
+        doubts.append(f"replaced: {replaced.revision} has not served")
         draft = draft.set(replaced=None)
     return draft
 

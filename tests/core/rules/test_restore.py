@@ -124,8 +124,8 @@ def test_what_is_written_nowhere_is_left_to_the_gateways_and_a_person_has_a_way_
     assert (ready.status, ready.reason) == ("False", Reason.REVISION_LOST)
     (moves,) = [one for one in decision.status.conditions if one.type == "Promoted"]
     assert moves.reason == Reason.REVISION_LOST
-    assert moves.message.endswith(f"claudeops.dev/promote={CANARY}/full")
-    out = decide(observed(decision.status, annotations={"promote": f"{CANARY}/full"}, **fields), SITE)
+    assert moves.message.endswith(f"claudeops.dev/promote={CANARY}/1/full")
+    out = decide(observed(decision.status, annotations={"promote": f"{CANARY}/1/full"}, **fields), SITE)
     assert out.config
     assert [(one.revision, one.weight) for one in out.config.arms] == [(CANARY, 10_000)]
     assert out.config.generation == 8

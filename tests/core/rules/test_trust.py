@@ -188,7 +188,7 @@ def test_what_is_one_step_ahead_is_believed(
 
 def test_a_promotion_that_was_cut_short_is_one_that_a_person_asked_for() -> None:
     assert weights(run(promoted(CANARY), live(trial(1)))) == {STABLE: 10_000}
-    asked = run(promoted(CANARY), live(trial(1)), annotations={"promote": f"{CANARY}/full"})
+    asked = run(promoted(CANARY), live(trial(1)), annotations={"promote": f"{CANARY}/1/full"})
     assert weights(asked) == {CANARY: 10_000}
 
 

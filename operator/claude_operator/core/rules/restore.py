@@ -8,7 +8,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render, revision
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.rules.canary import promote
-from claude_operator.core.rules.intent import PROMOTE, ask, mark
+from claude_operator.core.rules.intent import PROMOTE, ask, mark, promotion
 
 __all__ = ["is_lost", "restore", "without_stable"]
 
@@ -47,9 +47,9 @@ def without_stable(draft: Draft) -> Draft:
     if rollout is None or draft.status.canary_revision is None or not is_lost(draft):
         return draft
     value = ask(draft, PROMOTE) or ""
-    if value.startswith(f"{rollout.revision}/") and value.endswith("/full"):
+    if value == promotion(rollout, "full"):
         return promote(draft.handle(mark(PROMOTE, value)))
     where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    helps = f"apply the spec that it was made of, or: {where} {PROMOTE}={rollout.revision}/full"
+    helps = f"apply the spec that it was made of, or: {where} {PROMOTE}={promotion(rollout, 'full')}"
     note = f"{draft.status.stable_revision} is written nowhere any more, so nothing moves. What helps: {helps}"
     return draft.waits(Reason.REVISION_LOST, note)

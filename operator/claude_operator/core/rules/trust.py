@@ -12,7 +12,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, active
-from claude_operator.core.rules.intent import PROMOTE
+from claude_operator.core.rules.intent import PROMOTE, promotion
 from claude_operator.core.weights import basis_points, canary_weight, planned_weight
 from claude_operator.core.witness import (
     has_failed,
@@ -79,8 +79,7 @@ def _just_promoted(draft: Draft, config: GatewayConfig, said: str) -> bool:
     rollout, arm = draft.status.rollout, config.arm("canary")
     if not _promoted(rollout, said) or arm is None or arm.revision != said:
         return False
-    value = draft.obs.annotations.get(PROMOTE, "")
-    full = value.startswith(f"{said}/") and value.endswith("/full")
+    full = draft.obs.annotations.get(PROMOTE) == promotion(rollout, "full")
     done = arm.weight >= planned_weight(rollout.plan, len(rollout.plan.steps) - 1)
     return (done or full) and not has_failed(draft.obs, said, rollout.attempt)
 

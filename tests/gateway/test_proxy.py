@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_is_not_written_to_again(tmp_path: Path) -> N
 
 
 async def test_times_are_those_of_the_clock(tmp_path: Path) -> None:
-    between, output, ledger = proxy(Upstream(Answer(b"{}")), tmp_path)
+    between, output, ledger = proxy(Upstream(Answer(b'{"type": "message"}')), tmp_path)
     await between.handle(Request(), Reply())
     assert call_line(output)["latency_ms"] == 3000.0  # began 0, received 1, sent 2, ended 3
     assert call_line(output)["overhead_ms"] == 1000.0

@@ -12,6 +12,7 @@ from multidict import MultiMapping
 
 from claude_operator.core.assign import assignment_key, metadata_user_id
 from claude_operator.core.compose import Composed, compose
+from claude_operator.core.outcomes import of_status
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -24,7 +25,7 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
-from claude_operator.gateway.outcome import left_with, marks, outcome, place, read_whole
+from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
@@ -191,8 +192,7 @@ class Proxy:
             await self._stream(call, answer, reply)
             return
         body = await answer.body()
-        call.outcome = outcome(answer.status)
-        read_whole(call, body)
+        call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
         await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
@@ -214,7 +214,7 @@ class Proxy:
         if rest:
             await reply.write(rest)
         call.error = call.facts.error
-        call.outcome = "error" if call.facts.error else "ok"
+        call.outcome = call.facts.failure or "ok"
         await reply.finish()
 
     # -------------------------------------------------------------------------------- everything else
@@ -231,7 +231,7 @@ class Proxy:
             await reply.start(answer.status, names.for_client(answer.headers))
             async for chunk in answer.chunks():
                 await reply.write(chunk)
-            call.outcome = outcome(answer.status)
+            call.outcome = of_status(answer.status)
             await reply.finish()
 
     # ------------------------------------------------------------------------------------ own errors

@@ -69,6 +69,7 @@ class Proxy:
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
         """Answer one call and settle it, whatever happens."""
         call = Call(request.method, request.path, self._clock(), self._control.plan)
+        call.counted = (request.method, request.path) == ("POST", _MESSAGES)
         call.attempt = request.headers.get("x-stainless-retry-count", "")
         task = asyncio.current_task()
         if task is not None:
@@ -134,7 +135,6 @@ class Proxy:
 
     async def _converse(self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply, key: str) -> None:
         """Compose the request with an arm's revision and relay the answer."""
-        call.counted = request.path == _MESSAGES
         data = await request.body(BODY_LIMIT)
         if data is None:
             raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
@@ -154,6 +154,7 @@ class Proxy:
         sending = self._upstream.open("POST", _url(plan, request), outgoing, composed.body, limits)
         del data, fields, composed  # a stream may live for minutes, its request need not
         call.sent = self._clock()
+        self._recorder.sent(call)
         try:
             async with asyncio.timeout(timeouts.total), sending as answer:
                 await self._relay(call, answer, reply)

@@ -27,6 +27,12 @@ CLIENT_KEY = "ANTHROPIC_API_KEY"
 CLIENT_PREVIOUS_KEY = "ANTHROPIC_API_KEY_PREVIOUS"
 CLIENT_URL = "ANTHROPIC_BASE_URL"
 
+MIB = 1024 * 1024
+BODY_LIMIT = 32 * MIB
+"""Bytes of a request to the two composed endpoints: the API's own limit."""
+MEMORY = 512 * MIB
+"""Bytes that a gateway process may take where nobody says otherwise."""
+
 SERVICE_PORT = 8080
 ADMIN_PORT = 9090
 

@@ -46,7 +46,7 @@ def place(error: Exception) -> str:
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:]))
 
 
-def read_whole(call: Call, body: bytes, encoding: str) -> str:
+def read_whole(call: Call, body: bytes | bytearray, encoding: str) -> str:
     """The outcome of an answer in one piece; its facts go into the call."""
     facts = call.facts
     readable = _decoded(body, encoding)
@@ -67,7 +67,7 @@ def read_whole(call: Call, body: bytes, encoding: str) -> str:
     return facts.failure or "error"
 
 
-def _decoded(body: bytes, encoding: str) -> bytes | None:
+def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None:
     """A body without its content-encoding, None where that cannot be undone."""
     match encoding.strip().lower():
         case "" | "identity":

@@ -131,12 +131,10 @@ def test_the_shares_of_a_limit(limit: int) -> None:
 
 @pytest.fixture
 async def narrow(tmp_path: Path) -> AsyncIterator[Gateway]:
-    """A gateway with room for one large body, whose patience is short."""
+    """A gateway with room for one large body."""
     async with recording_upstream(json_answer()) as upstream, running_gateway(upstream, tmp_path) as running:
         running.serve()
-        memory = running.service.memory
-        memory.large.size = 3 * MIB
-        memory.large._patience = 0.2
+        running.service.memory.large.size = 3 * MIB
         yield running
 
 
@@ -157,10 +155,12 @@ async def test_a_large_body_that_finds_no_room_waits_and_is_told_to_come_again(n
             break
         await asyncio.sleep(0.01)
     assert narrow.service.memory.large.used == 2_000_000  # before a byte of it has come
+    narrow.service.memory.large._patience = 0.2
     response, body = await narrow.post(text(2_000_000))
     assert (response.status, response.headers["retry-after"]) == (529, "5")
     assert json.loads(body)["error"]["type"] == "overloaded_error"
     assert (await narrow.post(text(500_000)))[0].status == 200  # small ones have room of their own
+    narrow.service.memory.large._patience = 15.0
     holder.close()
     response, _ = await narrow.post(text(2_000_000))
     assert response.status == 200
@@ -238,11 +238,42 @@ async def test_calls_that_pass_through_are_bounded_in_number(gateway: Gateway) -
     assert pool.used == 0
 
 
+async def test_of_too_many_clients_that_do_not_read_the_first_is_cut(tmp_path: Path) -> None:
+    event = b"event: ping\ndata: " + b"x" * 60_000 + b"\n\n"
+
+    async def endless(_: Recorded, play: Playback) -> None:
+        await play.head(content_type="text/event-stream", transfer_encoding="chunked")
+        while True:
+            await play.chunk(event)
+
+    body = b'{"messages":[],"stream":true}'
+    async with recording_upstream(endless) as upstream, running_gateway(upstream, tmp_path, memory=MIB) as gateway:
+        gateway.serve()
+        writers = []
+        for number in range(5):  # four may stall
+            _, writer = await raw_post(gateway, b"content-length: %d\r\n" % len(body))
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(body)
+            writers.append(writer)
+            for _ in range(500):
+                if len(upstream.requests) > number:
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)
+        (line,) = await gateway.lines(1)
+        assert line["outcome"] == "canceled"
+        assert len(await gateway.lines(1)) == 1
+        upstream.script = json_answer()
+        assert (await gateway.post())[0].status == 200  # who reads is let be
+        for writer in writers:
+            writer.transport.abort()
+
+
 async def test_open_calls_are_bounded_in_number(tmp_path: Path) -> None:
     async def never(_: Recorded, __: Playback) -> None:
         await asyncio.sleep(30)
 
-    async with recording_upstream(never) as upstream, running_gateway(upstream, tmp_path, memory=8 * MIB) as gateway:
+    async with recording_upstream(never) as upstream, running_gateway(upstream, tmp_path, memory=4 * MIB) as gateway:
         gateway.serve()
         calls = [asyncio.create_task(gateway.post()) for _ in range(17)]
         done, pending = await asyncio.wait(calls, timeout=10, return_when=asyncio.FIRST_COMPLETED)

@@ -24,8 +24,9 @@ PATIENCE = 15.0  # seconds
 RETRY_AFTER = 5  # seconds
 _WAITERS = 64  # by pool; each holds what its connection has read ahead
 _OWN = 128 * MIB  # what the process takes itself, and while it composes one request
-_CALL = 512 * 1024  # bytes that an open call takes at most beside its body, most of all where its client does not read
-_CONNECTION = 128 * 1024  # the same of a connection without a call
+_PASSING = 512 * 1024  # bytes that a call takes at most while it passes through
+_STALLED = 4 * MIB  # bytes of the limit for each call whose client does not read: a quarter of it is really taken
+_CONNECTION = 128 * 1024  # bytes of the limit for each connection, half of them with a call: it really takes a quarter
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Shares:
     answers: int
     passing: int
     calls: int
+    stalled: int
     connections: int
     values: int
     """JSON values in one body: reading one takes up to 256 bytes."""
@@ -50,7 +52,8 @@ class Shares:
             small=max(large // 3, SMALL),
             answers=max(limit // 16, SMALL),
             passing=limit // 16,
-            calls=max(limit // _CALL, 16),
+            calls=max(limit // (2 * _CONNECTION), 16),
+            stalled=max(limit // _STALLED, 4),
             connections=max(limit // _CONNECTION, 64),
             values=max(limit // 2048, 1 << 14),
         )
@@ -127,8 +130,8 @@ class Memory:
 
     async def pass_through(self) -> Lease:
         """Room for a call that is handed on piece by piece; raises Refused."""
-        lease = Lease(self.passing, self.passing, _CALL)
-        await lease.reserve(_CALL, known=True)
+        lease = Lease(self.passing, self.passing, _PASSING)
+        await lease.reserve(_PASSING, known=True)
         return lease
 
 

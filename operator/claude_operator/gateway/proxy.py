@@ -28,7 +28,7 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
-from claude_operator.gateway.memory import FREE, Lease, Memory, full
+from claude_operator.gateway.memory import Lease, Memory, full
 from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
@@ -41,6 +41,7 @@ _MESSAGES = "/v1/messages"
 _COUNT_TOKENS = "/v1/messages/count_tokens"
 _TOO_DEEP = "the body is nested too deeply"
 _PIECE = 1 << 16  # bytes of a body that are sent at once
+_KEPT = 1 << 14  # bytes of a body up to which it is kept until the answer begins
 _LONGEST_USER = 256  # characters of a user's name, which is for the log alone
 _LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
 
@@ -69,6 +70,7 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._memory = memory
+        self._writing: dict[int, ClientReply] = {}
         self._clock = clock
         self._draw = draw
 
@@ -170,7 +172,7 @@ class Proxy:
             raise _grown(len(data), composed.size, call.revision)
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
         body: bytes | AsyncIterator[bytes] = composed.body
-        if composed.size > FREE:
+        if composed.size > _KEPT:
             outgoing["content-length"] = str(composed.size)
             body = _sent(deque(composed.pieces), lease)
         timeouts = plan.config.upstream.timeouts
@@ -233,7 +235,7 @@ class Proxy:
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
-                    await reply.write(ready)
+                    await self._write(reply, ready)
         except UpstreamFailed:
             if not call.facts.ended:
                 raise
@@ -245,6 +247,16 @@ class Proxy:
         call.error = call.facts.error
         call.outcome = call.facts.failure or "ok"
         await reply.finish()
+
+    async def _write(self, reply: ClientReply, piece: bytes) -> None:
+        """Send a piece on. Where too many clients do not read, the connection of the first of them is cut."""
+        self._writing[id(reply)] = reply
+        if len(self._writing) > self._memory.shares.stalled:
+            self._writing.pop(next(iter(self._writing))).abort()
+        try:
+            await reply.write(piece)
+        finally:
+            self._writing.pop(id(reply), None)
 
     # -------------------------------------------------------------------------------- everything else
 
@@ -259,7 +271,7 @@ class Proxy:
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
             async for chunk in answer.chunks():
-                await reply.write(chunk)
+                await self._write(reply, chunk)
             call.outcome = of_status(answer.status)
             await reply.finish()
 

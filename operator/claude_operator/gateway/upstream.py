@@ -19,7 +19,10 @@ __all__ = ["AiohttpUpstream"]
 
 _KEEPALIVE = 30.0  # seconds; shorter than what servers grant, so that they are rarely the ones to close
 _LONG_HEADER = 1 << 16  # bytes
-_RECEIVE_BUFFER = 1 << 18  # bytes; else the kernel holds megabytes of an answer whose client reads slowly
+# Bytes that are held of an answer whose client reads slowly: by the kernel, read ahead, and in one piece.
+_RECEIVE_BUFFER = 1 << 16
+_READ_AHEAD = 1 << 15
+_PIECE = 1 << 16
 
 
 class AiohttpUpstream:
@@ -33,7 +36,7 @@ class AiohttpUpstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            read_bufsize=1 << 16,
+            read_bufsize=_READ_AHEAD,
             max_line_size=_LONG_HEADER,
             max_field_size=_LONG_HEADER,
         )
@@ -100,7 +103,7 @@ class AiohttpReply:
         content = self._response.content
         while True:
             try:
-                chunk = await content.readany()
+                chunk = await content.read(_PIECE)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise _failure(error, self._limits) from error
             if not chunk:

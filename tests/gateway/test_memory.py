@@ -74,7 +74,7 @@ async def test_a_turn_that_comes_with_the_end_of_patience_is_given_back() -> Non
 async def test_too_many_waiters_are_told_at_once() -> None:
     pool = Pool(1, patience=5.0)
     await pool.take(1)
-    tasks = [asyncio.create_task(pool.take(1)) for _ in range(65)]
+    tasks = [asyncio.create_task(pool.take(1)) for _ in range(129)]
     await settle()
     assert sum(task.done() for task in tasks) == 1
     for task in tasks:
@@ -302,10 +302,19 @@ async def test_connections_are_bounded_in_number(tmp_path: Path) -> None:
         assert (await gateway.post())[0].status == 200
 
 
-async def test_the_headers_of_a_request_are_bounded_as_a_whole(gateway: Gateway) -> None:
-    reader, writer = await raw_post(gateway, b"content-length: 2\r\n")
-    writer.write(b"{}")  # this one is whole, and answered; the next one never is
-    await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 200 "), 5)
+@pytest.mark.parametrize("answered", [True, False])
+async def test_the_headers_of_a_request_are_bounded_as_a_whole(gateway: Gateway, answered: bool) -> None:
+    async def never(_: Recorded, __: Playback) -> None:
+        await asyncio.sleep(30)
+
+    if not answered:
+        gateway.upstream.script = never
+    reader, writer = await raw_post(gateway, b"content-length: 200000\r\n")
+    writer.write(text(200_000 - len(text(0))))  # this one is whole; the next one never is
+    if answered:
+        await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 200 "), 5)
+    else:
+        await asyncio.wait_for(gateway.upstream.arrived.wait(), 5)
     reading = asyncio.create_task(reader.readuntil(b"HTTP/1.1 431 "))
     writer.write(b"GET / HTTP/1.1\r\n")
     for number in range(100):

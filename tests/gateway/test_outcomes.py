@@ -156,6 +156,7 @@ async def test_a_client_that_leaves_before_it_has_not(gateway: Gateway) -> None:
 async def test_a_client_that_leaves_after_an_error_was_told_of_it(gateway: Gateway) -> None:
     await leave_after(gateway, [START, b"event: error\ndata: " + error("overloaded_error") + b"\n\n"])
     assert await gateway.outcomes() == {"overload": 1}
+    assert (await gateway.lines())[0]["error"] == "overloaded_error"
 
 
 @pytest.mark.parametrize("cut", [True, False])

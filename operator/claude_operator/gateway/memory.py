@@ -22,11 +22,12 @@ FREE = 64 * 1024  # bytes of a body that take no share: the number of calls boun
 SMALL = MIB  # bytes up to which a body is a small one
 PATIENCE = 15.0  # seconds
 RETRY_AFTER = 5  # seconds
-_WAITERS = 64  # by pool; each holds what its connection has read ahead
+_WAITERS = 128  # by pool; each holds what its connection has read ahead
 _OWN = 128 * MIB  # what the process takes itself, and while it composes one request
 _PASSING = 512 * 1024  # bytes that a call takes at most while it passes through
-_STALLED = 4 * MIB  # bytes of the limit for each call whose client does not read: a quarter of it is really taken
-_CONNECTION = 128 * 1024  # bytes of the limit for each connection, half of them with a call: it really takes a quarter
+# Bytes of the limit for each connection, call, and call whose client does not read. They take about 20 kB, 40 kB and
+# 600 kB, and are not all there are.
+_CONNECTION, _CALL, _STALLED = 128 * 1024, 256 * 1024, 4 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Shares:
             large=large,
             small=max(large // 3, SMALL),
             answers=max(limit // 16, SMALL),
-            passing=limit // 16,
-            calls=max(limit // (2 * _CONNECTION), 16),
+            passing=max(limit // 16, _PASSING),
+            calls=max(limit // _CALL, 16),
             stalled=max(limit // _STALLED, 4),
             connections=max(limit // _CONNECTION, 64),
             values=max(limit // 2048, 1 << 14),

@@ -63,7 +63,6 @@ def read_whole(call: Call, body: bytes | bytearray, encoding: str) -> str:
         facts.add(answer.model, answer.stop_reason, answer.usage)
         return "ok"
     facts.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
-    call.error = facts.error
     return facts.failure or "error"
 
 

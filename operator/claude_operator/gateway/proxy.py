@@ -90,6 +90,7 @@ class Proxy:
                 self.tasks.discard(task)
             self._recorder.metrics.in_flight.dec()
             call.ended = self._clock()
+            call.error = call.error or call.facts.error
             self._settle(call)
 
     def _settle(self, call: Call) -> None:
@@ -244,7 +245,6 @@ class Proxy:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
-        call.error = call.facts.error
         call.outcome = call.facts.failure or "ok"
         await reply.finish()
 

@@ -43,6 +43,7 @@ class _Connection(web.RequestHandler):
     """A client's connection. What is not HTTP is refused in the API's form too, and not quoted."""
 
     _head = 0  # bytes of a request whose head is not complete
+    _body: aiohttp.StreamReader | None = None  # of the request that came last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it, or turn it away where there are too many."""
@@ -55,12 +56,16 @@ class _Connection(web.RequestHandler):
             self._turn_away(529, "overloaded_error", "the gateway has too many connections")
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes. What belongs to no request yet is a head, and that is bounded as a whole."""
+        """Take in bytes. What comes after one request's body and makes no other is a head: bounded as a whole."""
+        seen, between = self._request_count, self._body is None or self._body.is_eof()
         super().data_received(data)
-        idle = self._waiter is not None and not self._waiter.done() and not self._messages
-        self._head = self._head + len(data) if idle else 0
-        if self._head > _LONG_HEAD:
-            self._turn_away(431, "invalid_request_error", f"the headers are longer than {_LONG_HEAD} bytes")
+        if self._request_count != seen:
+            self._head = 0
+            self._body = self._messages[-1][1] if self._messages else None
+        elif between:
+            self._head += len(data)
+            if self._head > _LONG_HEAD:
+                self._turn_away(431, "invalid_request_error", f"the headers are longer than {_LONG_HEAD} bytes")
 
     def _turn_away(self, status: int, kind: str, message: str) -> None:
         body = envelope(kind, message, new_request_id())

@@ -210,6 +210,9 @@ class App:
                     lookout.relist(),
                     self._keep_models(models, lookout),
                 )
+            except CannotSee as error:
+                self._away = str(error)
+                raise
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)

@@ -101,8 +101,10 @@ class Lease:
     async def hold(self) -> None:
         """Renew until we lead no longer; then raises `LeaseLost`."""
         while True:
-            await self._sleep(max(self._renewed_at + self._renew_every - self._clock(), 0.0))
-            if not self.leading:
+            due = self._renewed_at + self._renew_every
+            await self._sleep(max(due - self._clock(), 0.0))
+            if not self.leading:  # before anything was sent: it is us who came late
+                self._late = max(self._late, self._clock() - due)
                 self._lose(self._why())
             try:
                 async with asyncio.timeout(self._left()):
@@ -136,7 +138,7 @@ class Lease:
     def _why(self) -> str:
         """Why it was not renewed: where this process had no time for that, the API server is not to blame."""
         lost = f"not renewed for {self._give_up:g} s"
-        if self._late >= self._give_up - 2 * self._renew_every:
+        if self._give_up - 2 * self._renew_every <= self._late < math.inf:
             return f"{lost}: the process was busy or stopped for {self._late:.1f} s"
         return f"{lost}: {self._complaint or 'no answer in time'}"
 

@@ -58,6 +58,8 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        for reason in ("lease", "blind"):  # seen as 0 before the first
+            self.leaderships_lost.labels(reason)
         self.api_retries = Counter(
             "claude_operator_api_retries", "Calls to the API server that were tried again.", registry=registry
         )

@@ -32,8 +32,8 @@ class WorkQueue(Generic[Key]):
 
     `longest`: seconds after which a pass is cut and counts as failed. `clock`: seconds, monotonic.
     `jitter`: a number in [0, 1). `on_depth` gets the number of keys that are due and wait for a worker.
-    Urgent keys go first, and the others never take more than half of the workers while there is more than one: a start
-    with very many of them holds up no urgent one. Of their own half urgent keys cannot push them out.
+    Urgent keys go first, and the others never take the last quarter of the workers: a start with very many of them
+    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WorkQueue(Generic[Key]):
         self._hurried: dict[Key, None] = {}  # due and urgent
         self._urgent: set[Key] = set()
         self._calm = 0  # workers that are busy with what is not urgent
-        self._share = max(workers // 2, 1)
+        self._share = workers - workers // 4
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._forgotten: set[Key] = set()  # running still
         self._failures: dict[Key, int] = {}
@@ -140,7 +140,7 @@ class WorkQueue(Generic[Key]):
         if free <= 0:
             return None
         calm = self._ready and self._calm < self._share
-        # One worker of the others' half is theirs: urgent passes that follow one another do not keep them waiting.
+        # Where none of the others runs, the last worker is theirs: urgent passes do not keep them waiting for ever.
         if self._hurried and (free > 1 or not calm or self._calm > 0 or self._workers == 1):
             return next(iter(self._hurried))
         return next(iter(self._ready)) if calm else None

@@ -21,7 +21,7 @@ def test_the_page() -> None:
     metrics.watch_restarts.inc()
     metrics.blind.set(7)
     metrics.loop_stall.observe(0.5)
-    metrics.longest_stall.set(0.5)
+    metrics.longest_hold.set(0.5)
     families = text_string_to_metric_families(metrics.page().decode())
     values = {
         (sample.name, *sample.labels.values()): sample.value
@@ -48,7 +48,7 @@ def test_the_page() -> None:
         ("claude_operator_blind_seconds",): 7,
         ("claude_operator_loop_stall_seconds_count",): 1,
         ("claude_operator_loop_stall_seconds_sum",): 0.5,
-        ("claude_operator_loop_longest_stall_seconds",): 0.5,
+        ("claude_operator_loop_longest_hold_seconds",): 0.5,
     }
 
 

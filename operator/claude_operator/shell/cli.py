@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -78,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         prometheus_address=args.prometheus_address,
     )
+    # What was imported stays: without this each full collection looks at all of it and holds up every thread.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(_serve(settings))
     except (KubeError, OSError) as error:

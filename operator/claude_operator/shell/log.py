@@ -17,7 +17,7 @@ Format = Literal["json", "text"]
 FORMATS: tuple[Format, ...] = ("json", "text")
 
 _LIBRARIES = ("kopf", "kubernetes", "aiohttp", "asyncio", "client")  # client: the Kubernetes client's own logger
-# What kopf says of each request that failed, of its end, and of not being in the main thread: we tell it ourselves, once.
+# What kopf says of requests that failed, of its end, and of not being in the main thread: we tell it ourselves, once.
 _TOLD = ("kopf._cogs.clients", "kopf._core.reactor.orchestration", "kopf._core.reactor.running")
 _MESSAGE, _VALUE, _FRAMES = 2048, 256, 8  # characters, characters, calls
 

@@ -77,9 +77,9 @@ class Metrics:
             buckets=_STALL,
             registry=registry,
         )
-        self.longest_stall = Gauge(
-            "claude_operator_loop_longest_stall_seconds",
-            "The longest of them since this replica began to lead.",
+        self.longest_hold = Gauge(
+            "claude_operator_loop_longest_hold_seconds",
+            "The longest time of its own work by which the loop came late, since this replica began to lead.",
             registry=registry,
         )
 

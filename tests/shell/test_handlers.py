@@ -15,7 +15,7 @@ from tests.shell.rig import deployment
 from tests.shell.served import served
 
 from claude_operator.core import names
-from claude_operator.shell.handlers import LABELLED, WATCHED, Changes, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
 from claude_operator.shell.sight import Sight
 from claude_operator.shell.watches import Watches
@@ -147,7 +147,11 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
         sight = Sight(WATCHED)
         ended: list[bool] = []
         watches = Watches(
-            make_registry(heard.changes), sight, labelled=LABELLED, on_end=lambda: ended.append(watches.alive)
+            make_registry(heard.changes),
+            sight,
+            labels=LABELS,
+            bodiless=BODILESS,
+            on_end=lambda: ended.append(watches.alive),
         )
         watches.start()
         try:

@@ -23,13 +23,15 @@ from claude_operator.kube.resources import (
 )
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
 
-__all__ = ["LABELLED", "WATCHED", "Changes", "make_registry"]
+__all__ = ["BODILESS", "LABELS", "WATCHED", "Changes", "make_registry"]
 
 _OURS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
 
-LABELLED = (DEPLOYMENTS, JOBS)
-"""Kinds of which only those with our label are watched."""
-WATCHED = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS, *LABELLED)
+LABELS = dict.fromkeys((DEPLOYMENTS, JOBS), _OURS)
+"""Of these kinds only objects with these labels are watched."""
+WATCHED = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS, *LABELS)
+BODILESS = frozenset(WATCHED)
+"""Of these kinds handlers look at the metadata alone, so nothing else is sent or parsed: prompts are long."""
 
 Body = Mapping[str, Any]
 Add = Callable[[Key], None]
@@ -105,6 +107,6 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     on(CLAUDE_REVISIONS, lambda kind, body: changes.owned(body) if kind == "DELETED" else None)
     on(CLAUDE_EVAL_SETS, unlisted(changes.eval_set))
     on(CLAUDE_MODELS, unlisted(changes.model))
-    on(DEPLOYMENTS, unlisted(changes.child), labels=_OURS)
-    on(JOBS, unlisted(changes.owned), labels=_OURS)
+    on(DEPLOYMENTS, unlisted(changes.child), labels=LABELS[DEPLOYMENTS])
+    on(JOBS, unlisted(changes.owned), labels=LABELS[JOBS])
     return registry

@@ -12,7 +12,7 @@ from typing import Any
 from claude_operator.core.evalrun import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
-from claude_operator.shell.handlers import LABELLED, WATCHED, Changes, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
@@ -115,7 +115,11 @@ class Lookout:
         """Why kopf watches no longer. Where this is cancelled, or kopf hangs, it is asked to end and left to itself."""
         self._ended.clear()
         watches = self.watches = Watches(
-            make_registry(self._changes), self.sight, labelled=LABELLED, on_end=self._from_kopf(self._ended.set)
+            make_registry(self._changes),
+            self.sight,
+            labels=LABELS,
+            bodiless=BODILESS,
+            on_end=self._from_kopf(self._ended.set),
         )
         watches.start()
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.core.rules.sample import (
+    ANSWERED,
     CANARY,
     NEW,
     NOW,
@@ -15,6 +16,7 @@ from tests.core.rules.sample import (
     SITE,
     STABLE,
     THIRD,
+    UNPROVEN,
     ago,
     ended,
     failed,
@@ -27,7 +29,7 @@ from tests.core.rules.sample import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus
+from claude_operator.api.status import DeploymentStatus, Rollout
 from claude_operator.core.decide import decide, reading_due
 from claude_operator.core.validate import Problem
 
@@ -70,8 +72,11 @@ def test_what_takes_traffic_back_is_backward_and_all_else_forward() -> None:
     assert run(trial(1), annotations={"abort": f"{CANARY}/1"}).backward
     assert run(trial(1), raw("Be polite.")).backward
     assert not run(trial(1)).backward
-    assert not run(trial(6)).backward  # promotes
-    assert run(trial(6)).status.stable_revision == CANARY
+    last = trial(6, rollout=Rollout(revision=CANARY, plan=UNPROVEN, started_at=ago(200)))
+    promotes = run(last, increments=ANSWERED)
+    assert not promotes.backward
+    assert promotes.status.stable_revision == CANARY
+    assert run(last).status.stable_revision == STABLE  # without a reading
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_what_takes_traffic_back_is_backward_and_all_else_forward() -> None:
         {"spec": raw(upstream={"baseURL": "https://a.example/v1"})},
         {"spec": raw("Be polite.")},
         {"revisions": {}},
-        {"annotations": {"promote": f"{CANARY}/full"}},
+        {"annotations": {"promote": f"{CANARY}/1/full"}},
     ],
 )
 def test_a_rollback_happens_whatever_else_is_the_case(harm: dict[str, Any]) -> None:

@@ -380,7 +380,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["promote", "abort", "retry"]), what=st.sampled_from(["full", "1", "2", None]))
     def annotates(self, name: str, what: str | None) -> None:
-        self.world.annotate(name, f"{wanted(self.world)}/{what}" if what else None)
+        attempt = "1/" if name == "promote" else ""
+        self.world.annotate(name, f"{wanted(self.world)}/{attempt}{what}" if what else None)
 
     @rule(error=st.sampled_from([0.0, 0.5]))
     def stable_fails(self, error: float) -> None:

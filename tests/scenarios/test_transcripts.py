@@ -266,7 +266,7 @@ def a_person_promotes() -> World:
     world.edit(strategy=strategy({"setWeight": 10}, {"pause": {}}))
     world.say("Be brief.")
     world.run(120)
-    world.annotate("promote", f"{wanted(world)}/1")
+    world.annotate("promote", f"{wanted(world)}/1/1")
     world.settle()
     return world
 
@@ -274,7 +274,7 @@ def a_person_promotes() -> World:
 @scenario
 def promote_full() -> World:
     world = on_trial()
-    world.annotate("promote", f"{wanted(world)}/full")
+    world.annotate("promote", f"{wanted(world)}/1/full")
     world.run(1)
     world.settle()
     return world
@@ -411,7 +411,7 @@ def the_strategy_is_edited() -> World:
 def stale_annotations_are_told_once() -> World:
     world = on_trial()
     revision = wanted(world)
-    world.annotate("promote", f"{revision}/7")
+    world.annotate("promote", f"{revision}/1/7")
     world.run(1)
     world.annotate("abort", f"{revision}/2")
     world.run(1)

@@ -223,9 +223,9 @@ async def test_a_bad_conversation_that_two_pods_have_counted_is_one() -> None:
     rig.pod("gw-2")
     read = rig.gateways.read
 
-    async def shown(pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
+    async def shown(pods: Sequence[Mapping[str, Any]], **options: Any) -> list[PodReading]:
         """As the pods say, and that the canary's one bad conversation is the same in each."""
-        return [replace(reading, evidence=_one_bad(reading.evidence)) for reading in await read(pods)]
+        return [replace(reading, evidence=_one_bad(reading.evidence)) for reading in await read(pods, **options)]
 
     rig.gateways.read = shown  # type: ignore[method-assign]
     for pod in ("gw-1", "gw-2"):
@@ -252,5 +252,7 @@ async def test_what_is_remembered_of_deployments_that_are_gone_is_dropped() -> N
     rig.gatherer.forget({uid})
     rig.wait(5)
     assert (await observed(rig)).increments.traffic == 5
+    rig.gateways.keeps = False
+    rig.gateways.kept.clear()
     rig.gatherer.forget(set())
     assert (await observed(rig)).increments.traffic == 0  # a baseline again

@@ -79,6 +79,9 @@ class Reason(StrEnum):
     NO_TRAFFIC = "NoTraffic"
     METRICS_UNREACHABLE = "MetricsUnreachable"
     OVERLOADED = "Overloaded"  # the upstream answers 429 or 529
+    ACCOUNT_EXHAUSTED = "AccountExhausted"  # the account at the upstream is empty or at a limit; holds
+    NO_ANSWER = "NoAnswer"  # requests wait for an answer that does not come; holds
+    STABLE_FAILING = "StableFailing"  # stable fails and the canary does not
     # Promoted
     PROMOTED = "Promoted"
     PROGRESSING = "Progressing"
@@ -100,6 +103,8 @@ class Reason(StrEnum):
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision has passed its gate yet
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
+    NOT_SERVING = "NotServing"  # gateway pods serve no revision
+    REQUESTS_FAILING = "RequestsFailing"  # more than half of the requests fail
     NOT_YET_REPORTED = "NotYetReported"
     # Events only
     REVISION_CREATED = "RevisionCreated"
@@ -111,6 +116,7 @@ class Reason(StrEnum):
     ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
+    SOAKED = "Soaked"  # a soak has ended well
 
 
 class Condition(StatusModel):

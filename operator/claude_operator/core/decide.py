@@ -11,7 +11,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import render
+from claude_operator.core import clock, render
 from claude_operator.core.actions import Decision
 from claude_operator.core.draft import Draft, Rule, active
 from claude_operator.core.history import outdated, revision_states
@@ -66,6 +66,7 @@ def decide(obs: Observation, site: render.Site) -> Decision:
     except Exception as error:
         if not draft.backward:
             raise
+        draft = _seen(draft)
         return Decision(
             status=draft.status,
             config=desired_config(obs, draft.status, accepted=False),
@@ -87,7 +88,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
-    draft = record(draft)
+    draft = _seen(record(draft))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     children = _children(obs, site) if accepted else ()
@@ -109,6 +110,18 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )
+
+
+def _seen(draft: Draft) -> Draft:
+    """With what the next leader goes on from: the last reading that is told, and up to when time is counted."""
+    obs, before, after = draft.obs, draft.obs.status, draft.status
+    tick = obs.increments is not None
+    readings = after.readings
+    if watched_by(after) is None:
+        readings = []
+    elif tick or watched_by(before) is None:
+        readings = list(obs.readings)
+    return draft.set(readings=readings, seen_at=clock.counted(before, after, obs.now, tick=tick))
 
 
 def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
@@ -157,6 +170,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     """Seconds until the next pass, the soonest of what is waited for."""
     obs = draft.obs
     delays = [draft.again, reading_due(draft.status, obs.now)]
+    if delays[1] is None and clock.timed(draft.status):
+        delays.append(clock.TOLD_EVERY)
     if config is not None and (config != obs.config or not _served(obs, config)):
         delays.append(_UNSETTLED if config != obs.config or active(draft.status) else _UNREADY)
     if obs.problems or (obs.spec is not None and obs.spec.prompt_from):

@@ -13,9 +13,18 @@ __all__ = ["transitions"]
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
     # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
-    Type.CANARY_HEALTHY: {Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
+    Type.CANARY_HEALTHY: {
+        Reason.METRICS_UNREACHABLE,
+        Reason.OVERLOADED,
+        Reason.ACCOUNT_EXHAUSTED,
+        Reason.NO_ANSWER,
+        Reason.SHARED_INCIDENT,
+        Reason.STABLE_FAILING,
+        Reason.METRIC_ERROR,
+        Reason.SPLIT_MISMATCH,
+    },
     Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
-    Type.READY: {Reason.GATEWAY_UNAVAILABLE},
+    Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
     Type.GATEWAY_READY: {Reason.CONFIG_REFUSED},
 }
 _BETTER = {

@@ -158,5 +158,5 @@ def test_state_is_a_short_list_of_numbers(looks: list[tuple[float, int, float, f
         )
         text = shared(state)
         assert text is None or "nan" not in text
-        assert len(state) in (0, 13)
+        assert len(state) in (0, 23)
         assert all(math.isfinite(number) and number == round(number, 5) for number in state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ from claude_operator.simulator.log import Log
 from claude_operator.simulator.profile import Compiled, compile_scenario
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.scenario import parse
-from claude_operator.simulator.server import make_app, make_runner
+from claude_operator.simulator.server import make_app
 from claude_operator.simulator.service import Simulator, Turn
+
+_MUTE = logging.Logger("mute", logging.CRITICAL)
 
 Refusal = Callable[[Request], ApiError | None]
 """The error that a request meets, None where it is answered."""
@@ -92,7 +95,10 @@ class Upstream:
 
     async def _serve(self) -> None:
         app = make_app(self._simulator, Log(io.StringIO(), "json"), lambda text: _compiled())
-        self._runner = make_runner(app, 0.1)
+        # It is cut off on purpose, and has nothing to say about it.
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=0.1, logger=_MUTE
+        )
         await self._runner.setup()
         self._site = web.TCPSite(self._runner, self._address, self._port, reuse_address=True)
         await self._site.start()

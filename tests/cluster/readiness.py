@@ -308,7 +308,7 @@ _OUTAGES = {
     ),
     "a dead upstream without a rollout": Outage(Upstream.down, _UPSTREAM, seconds=30.0),
     "stable's model retired": Outage(
-        _retire(OLD), r"404|not_found|[Rr]etired|stable", [{"setWeight": 20}, bake(8), {"setWeight": 40}, bake(8)],
+        _retire(OLD), r"404|not_found|[Rr]etired|stable", [{"setWeight": 20}, bake(12), {"setWeight": 40}, bake(12)],
         ends_promoted=True,
     ),
     "a canary that hangs": Outage(

@@ -94,6 +94,17 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             "gateway": says(1, weights={STABLE: 10_000}, recent=Recent(10.0, 9, 5, {"error": 5}, "502 api_error")),
         },
     ),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.REVISION_LOST,
+        {
+            "status": serving(),
+            "config": None,
+            "revisions": {},
+            "gateway": GatewayView(True, 1, (GatewayPod("a", True, 7),)),
+        },
+    ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (
         Type.ACCEPTED,
@@ -194,7 +205,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "Unknown",
         Reason.ACCOUNT_EXHAUSTED,
-        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20]))},
+        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20, 0, 0, 0, 0]))},
     ),
     (
         Type.CANARY_HEALTHY,
@@ -206,7 +217,11 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "True",
         Reason.STABLE_FAILING,
-        {"status": trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0]))},
+        {
+            "status": trial(
+                1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])
+            )
+        },
     ),
     (Type.PROMOTED, "True", Reason.PROMOTED, {"status": serving(), "spec": raw("Be kind.")}),
     (
@@ -270,6 +285,8 @@ def test_reason(type_: Type, status: str, reason: Reason, world: dict[str, Any])
 
 EVENTS_ONLY = {
     Reason.REVISION_CREATED,
+    Reason.REVISION_RESTORED,
+    Reason.STATUS_NOT_TRUSTED,
     Reason.ROLLOUT_STARTED,
     Reason.WEIGHT_CHANGED,
     Reason.STEP_HELD,

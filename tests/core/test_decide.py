@@ -28,8 +28,9 @@ from tests.core.rules.sample import (
 )
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Step
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus, Rollout
+from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.core.decide import decide, reading_due
 from claude_operator.core.validate import Problem
 
@@ -114,9 +115,12 @@ def test_an_error_behind_a_rollback_does_not_stop_it() -> None:
 def test_traffic_in_percent() -> None:
     shares = {one.revision: one.percent for one in run(trial(1, age=3)).status.traffic}
     assert shares == {STABLE: 90.0, CANARY: 10.0}
-    status = trial(1)
+    status = trial(0)
     assert status.step
-    odd = trial(1, step=status.step.model_copy(update={"weight": 64.1}))
+    assert status.rollout
+    plan = Plan(steps=[Step(set_weight=64.1)])
+    rollout = status.rollout.model_copy(update={"plan": plan})
+    odd = trial(0, step=status.step.model_copy(update={"weight": 64.1}), rollout=rollout)
     assert {one.percent for one in run(odd, raw(paused=True)).status.traffic} == {35.9, 64.1}
 
 
@@ -160,6 +164,24 @@ def test_the_states_of_revisions() -> None:
     assert states(trial(1)) == {STABLE: "Stable", CANARY: "Canary", THIRD: "Old"}
     assert states(ended("RolledBack")) == {STABLE: "Stable", CANARY: "Failed", THIRD: "Old"}
     assert states(trial(None, canary_revision=None, revisions={}))[CANARY] == "Canary"
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("Old", "Old"),
+        ("Stable", "Old"),
+        ("Candidate", "Superseded"),
+        ("Canary", "Superseded"),
+        ("Superseded", "Superseded"),
+        ("Failed", "Failed"),
+        ("", "Old"),
+    ],
+)
+def test_a_revision_remembers_whether_it_failed_or_has_served(told: str, state: str) -> None:
+    known = {"metadata": {**OLD["metadata"], "name": THIRD}, "spec": OLD["spec"], "status": {"state": told}}
+    decision = run(serving(), revisions={STABLE: OLD, CANARY: NEW, THIRD: known})
+    assert {one.name: one.state for one in decision.revision_states}[THIRD] == state
 
 
 def test_marks_are_forgotten_with_their_annotation() -> None:

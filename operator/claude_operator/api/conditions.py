@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"  # pods are starting or being replaced
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
+    REVISION_LOST = "RevisionLost"  # what serves is written nowhere any more but in the gateways' memory
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
     EVAL_PASSED = "EvalPassed"
@@ -108,6 +109,8 @@ class Reason(StrEnum):
     NOT_YET_REPORTED = "NotYetReported"
     # Events only
     REVISION_CREATED = "RevisionCreated"
+    REVISION_RESTORED = "RevisionRestored"  # a revision that somebody deleted was made again
+    STATUS_NOT_TRUSTED = "StatusNotTrusted"  # status was written by somebody else, and what may not be was dropped
     ROLLOUT_STARTED = "RolloutStarted"
     WEIGHT_CHANGED = "WeightChanged"
     STEP_HELD = "StepHeld"

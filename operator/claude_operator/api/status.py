@@ -182,7 +182,8 @@ class Judgement(StatusModel):
     waiting_stable: int = Field(default=0, description="The same of stable.")
     recent: list[float] = Field(
         default=[],
-        description="The last requests: answered, errors, overloads and account errors of the canary; then of stable.",
+        description="The last requests: answered, errors, overloads and account errors of the canary, then of stable;"
+        " answered and errors of both over the same seconds.",
     )
     overloaded: bool = Field(
         default=False,

@@ -40,10 +40,18 @@ def timed(status: DeploymentStatus) -> bool:
     return bool((active(status) and status.step) or soaking(status))
 
 
-def counted(before: DeploymentStatus, after: DeploymentStatus, now: dt.datetime, *, tick: bool) -> dt.datetime | None:
-    """`seenAt` of the status that a pass writes: moved on with what is written anyway, and every now and then."""
+def counted(
+    before: DeploymentStatus, after: DeploymentStatus, now: dt.datetime, *, read: bool, watched: bool
+) -> dt.datetime | None:
+    """`seenAt` of the status that a pass writes. `read`: it tells new readings. `watched`: readings are made.
+
+    It goes with the readings, whose age tells another leader how long ago it was; without them it moves now and then.
+    """
     if not timed(after):
         return None
-    if before.seen_at is None or tick or before.step != after.step or before.soak != after.soak:
+    if before.seen_at is None or read:
         return to_millisecond(now)
-    return to_millisecond(now) if (now - before.seen_at).total_seconds() >= TOLD_EVERY else before.seen_at
+    if watched:
+        return before.seen_at
+    old = (now - before.seen_at).total_seconds() >= TOLD_EVERY
+    return to_millisecond(now) if old or before.step != after.step else before.seen_at

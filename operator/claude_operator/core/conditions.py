@@ -16,8 +16,10 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import judging, sentences
 from claude_operator.core.rules.intent import PROMOTE, promotion
+from claude_operator.core.rules.restore import is_lost
 from claude_operator.core.rules.soak import soaking
 from claude_operator.core.weights import canary_weight
+from claude_operator.core.witness import remembered
 from claude_operator.core.words import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition"]
@@ -78,18 +80,18 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
         return Said("False", Reason.NOT_SERVING, serves_nothing)
     fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
     if fails:
-        return Said("False", Reason.REQUESTS_FAILING, f"{fails}{_way_out(draft)}")
+        return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
     return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
 
 
-def _way_out(draft: Draft) -> str:
-    """How to end an outage that stable alone has."""
+def _way_out(draft: Draft) -> str | None:
+    """How to end an outage that stable alone has, None where it has none."""
     rollout, judgement = active(draft.status), draft.status.judgement
     cure = sentences.cure(judgement) if judgement else None
     if rollout is None or cure is None or not canary_weight(draft.status):
-        return ""
+        return None
     where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    return f"; {cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
+    return f"{cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
 
 
 def _accepted(draft: Draft) -> Said:
@@ -101,6 +103,11 @@ def _accepted(draft: Draft) -> Said:
 
 def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     view, live = draft.obs.gateway, draft.obs.config
+    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+        what = draft.status.stable_revision or "what gateways serve"
+        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
+        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        return Said("False", Reason.REVISION_LOST, note)
     if config is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
     refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
@@ -171,7 +178,7 @@ def _canary_healthy(draft: Draft) -> Said:
         said = sentences.account(judgement) or sentences.overload(judgement) or judgement.message
         return Said("Unknown", reason, said)
     if reason == Reason.STABLE_FAILING:
-        return Said("True", reason, f"{judgement.message}{_way_out(draft)}")
+        return Said("True", reason, _way_out(draft) or judgement.message)
     if judgement.shared:
         return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
     split = judging.mismatched(judgement)

@@ -13,9 +13,9 @@ def percent(value: float) -> str:
 
 
 def share(part: float) -> str:
-    """A share of 1 as a percentage, `31 %` or `6.0 %`."""
+    """A share of 1 as a percentage, `31 %`, `6.0 %` or `0 %`."""
     number = 100.0 * part
-    return f"{number:.0f} %" if number >= 9.95 else f"{number:.1f} %"
+    return f"{number:.0f} %" if number >= 9.95 or not number else f"{number:.1f} %"
 
 
 def duration(seconds: float) -> str:

@@ -27,6 +27,7 @@ from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.plausible import plausible
 from claude_operator.core.rules.analysis import cohorts_due
 from claude_operator.core.told import Told
 from claude_operator.core.validate import Problem
@@ -91,7 +92,8 @@ class Gatherer:
         if owner is None or owner["metadata"].get("deletionTimestamp"):
             return None
         uid = owner["metadata"]["uid"]
-        status = await self._status(owner)
+        stored = await self._status(owner)
+        status, _ = plausible(stored, self._now())  # what is read of gateways follows what will be decided on
         known = told.find(self._told.get(uid, ()), status)
         before = told.preliminary(status, known, wall=self._now(), at=self._clock())
         wait = told.due(status, known, before)
@@ -120,7 +122,7 @@ class Gatherer:
             now=now,
             owner=owner,
             spec=spec,
-            status=status,
+            status=stored,
             problems=tuple(problems),
             prompts=references.prompts,
             revisions=_by_name(revisions, uid),

@@ -1,12 +1,10 @@
-"""Watches by kopf, in a thread and loop of its own: an event does nothing but put a key into the queue.
+"""Events into keys: an event does nothing but put a key into the queue.
 
 Only `on.event` is used, so kopf writes no finalizer, annotation or status of its own, and our deletion never hangs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,10 +23,13 @@ from claude_operator.kube.resources import (
 )
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
 
-__all__ = ["Changes", "Watches", "WatchesEnded", "make_registry"]
+__all__ = ["LABELLED", "WATCHED", "Changes", "make_registry"]
 
 _OURS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
-_SILENCE = 70.0  # seconds without a line after which a watch is begun anew; bookmarks come every minute
+
+LABELLED = (DEPLOYMENTS, JOBS)
+"""Kinds of which only those with our label are watched."""
+WATCHED = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS, *LABELLED)
 
 Body = Mapping[str, Any]
 Add = Callable[[Key], None]
@@ -45,14 +46,14 @@ class Changes:
         self._seen: dict[str, object] = {}
 
     def deployment(self, kind: str | None, body: Body) -> None:
-        """A ClaudeDeployment; writes of its status alone, most of them our own, are dropped."""
+        """A ClaudeDeployment; writes of its status alone, most of them our own, and what is known are dropped."""
         metadata = body["metadata"]
         names_ = ("generation", "annotations", "labels", "deletionTimestamp")
         look = tuple(repr(metadata.get(name)) for name in names_)
         uid = metadata["uid"]
         if kind == "DELETED":
             self._seen.pop(uid, None)
-        elif kind == "MODIFIED" and self._seen.get(uid) == look:
+        elif kind in ("MODIFIED", None) and self._seen.get(uid) == look:
             return
         else:
             self._seen[uid] = look
@@ -88,23 +89,8 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.startup(registry=registry)
-    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.posting.enabled = False
-        settings.peering.standalone = True
-        settings.scanning.disabled = True
-        settings.watching.chunk_size = 500
-        settings.watching.inactivity_timeout = _SILENCE
-        settings.networking.enforce_retry_after = True
-        settings.queueing.error_delays = (1, 2, 5, 10, 30)
-        settings.persistence.finalizer = f"{names.LABEL_DEPLOYMENT}-kopf"  # never set; kopf's own would be shared
-
-    @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
     def on(resource: Resource, handler: Callable[[str | None, Body], None], **options: Any) -> None:
-        def put(**event: Any) -> None:
+        async def put(**event: Any) -> None:  # kopf gives what is not async to a thread
             handler(event["type"], event["body"])
 
         where = (resource.group, resource.version, resource.plural)
@@ -122,48 +108,3 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     on(DEPLOYMENTS, unlisted(changes.child), labels=_OURS)
     on(JOBS, unlisted(changes.owned), labels=_OURS)
     return registry
-
-
-class WatchesEnded(Exception):  # noqa: N818
-    """kopf has stopped watching though nobody told it to."""
-
-
-class Watches:
-    """kopf in a thread of its own, for as long as it is entered: it takes every task of its loop for its own."""
-
-    def __init__(self, registry: kopf.OperatorRegistry) -> None:
-        self._registry = registry
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
-        self.error: BaseException | None = None
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still watches."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end, without waiting."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        settings = kopf.OperatorSettings()
-        selector = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
-        for resource in (DEPLOYMENTS, JOBS):  # not everybody's
-            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector
-        try:
-            asyncio.run(
-                kopf.operator(
-                    registry=self._registry,
-                    settings=settings,
-                    standalone=True,
-                    clusterwide=True,
-                    stop_flag=self._stop,
-                )
-            )
-        except BaseException as error:
-            self.error = error

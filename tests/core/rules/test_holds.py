@@ -46,11 +46,29 @@ def reason(draft: Draft) -> Reason | None:
             Reason.NO_ANSWER,
             "the canary hangs: 12 requests wait for an answer, the oldest for 18 s, and none was answered lately; 3 of",
         ),
-        (trial(1, judgement=judgement(recent=[0, 0, 0, 2, 18, 0, 0, 2])), Reason.ACCOUNT_EXHAUSTED, "account is empty"),
-        (trial(1, judgement=judgement(recent=[10, 0, 3, 0, 20, 0, 0, 0])), Reason.OVERLOADED, "limit of its own"),
+        (
+            trial(1, judgement=judgement(recent=[0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0])),
+            Reason.ACCOUNT_EXHAUSTED,
+            "account is empty",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[10, 0, 3, 0, 20, 0, 0, 0, 10, 0, 20, 0])),
+            Reason.OVERLOADED,
+            "limit of its own",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[20, 9, 0, 0, 20, 1, 0, 0, 90, 9, 30, 1])),
+            Reason.WAITING_FOR_EVIDENCE,
+            "waits until it is clear why 9 of the canary's last 20 requests failed",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[20, 2, 0, 0, 20, 1, 0, 0, 90, 2, 30, 1])),
+            Reason.PROGRESSING,
+            "goes from 10 % to 50 % (step 2)",
+        ),
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
         (
-            trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0])),
+            trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])),
             Reason.PROGRESSING,
             "goes from 10 % to 50 % (step 2)",
         ),

@@ -19,6 +19,7 @@ __all__ = [
     "detectable",
     "effect",
     "evidence_sentence",
+    "failing",
     "hanging",
     "harm",
     "message",
@@ -75,6 +76,15 @@ def account(judgement: Judgement) -> str | None:
     return "the upstream refuses requests because the account is empty or at its usage limit: add credit or raise it"
 
 
+def failing(judgement: Judgement) -> str | None:
+    """That the canary's last requests failed too often to go on, None where they did not."""
+    lately = recent.read(judgement.recent)
+    if not lately.failing:
+        return None
+    canary = lately.canary
+    return f"{round(canary.errors)} of the canary's last {count(round(canary.answered), 'request')} failed"
+
+
 def overload(judgement: Judgement) -> str | None:
     """That the upstream answers 429 or 529, and to whom; None where it does not."""
     lately = recent.read(judgement.recent)
@@ -90,7 +100,7 @@ def cure(judgement: Judgement) -> str | None:
     lately = recent.read(judgement.recent)
     if not lately.cured:
         return None
-    theirs, ours = share(lately.stable.failed), share(lately.canary.failed)
+    theirs, ours = share(lately.stable_lately.failed), share(lately.canary_lately.failed)
     return f"stable fails {theirs} of its requests and the canary {ours}: promoting the canary ends it"
 
 

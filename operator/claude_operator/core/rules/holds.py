@@ -167,6 +167,13 @@ def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for an answer of the canary{wait}")
 
 
+def _failing(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """At a large weight it takes the judge a while to tell a canary that has begun to fail from bad luck."""
+    judgement = draft.status.judgement
+    failing = sentences.failing(judgement) if judgement and canary_weight(draft.status) else None
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits until it is clear why {failing}") if failing else None
+
+
 def _last_part(draft: Draft, step: Step, present: StepStatus) -> float:
     """Seconds at a step's end of which nothing may be missing."""
     rollout = draft.status.rollout
@@ -211,6 +218,7 @@ _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _time,
     _requests,
     _proof,
+    _failing,
     _reading,
     _answers,
 )

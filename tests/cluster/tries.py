@@ -42,7 +42,7 @@ class Try:
     after: float | None = None
     """From then until every gateway served weight 0."""
     hurt: float | None = None
-    """From the first bad answer until then."""
+    """From the first harm until then."""
     failed: int = 0
     """Requests of clients that failed on the canary."""
     named: int | None = None
@@ -73,11 +73,9 @@ def attempt(
             canary = begun(record, stable)
             wait_for(lambda: record.at(1, canary), 60, "the canary does not bake", every=0.05)
             say(f"{canary} bakes at {WEIGHT} %")
-            _turns_bad(result, record, fault, prompt)
-            say(
-                f"its bake was about to end: it fails everything since, {result.away:.1f} s without a leader or the API"
-            )
-            _ends(result, record, fault, canary)
+            began = _turns_bad(result, record, fault, prompt)
+            say(f"it fails everything since its bake was about to end; a leader, or the API, after {result.away:.1f} s")
+            _ends(result, record, fault, canary, began)
         finally:
             scenario()
         traffic.stop()
@@ -85,22 +83,20 @@ def attempt(
     return result
 
 
-def _turns_bad(result: Try, record: Record, fault: Fault, prompt: str) -> None:
-    """The fault and the harm, LEAD seconds before the bake ends; waits for the return."""
+def _turns_bad(result: Try, record: Record, fault: Fault, prompt: str) -> float:
+    """The fault and the harm, LEAD seconds before the bake ends; waits for the return. Returns when they were."""
     ends = moment(record.status["step"]["startedAt"]).timestamp() + _BAKE
     time.sleep(max(ends - LEAD - time.time(), 0.0))
     began = time.time()
     fault.strike()
     scenario(errs(prompt, 1.0))
     result.away = max(fault.returned() - began, 0.0)
-    result.hurt = began  # until it is known how it ends
+    return began
 
 
-def _ends(result: Try, record: Record, fault: Fault, canary: str) -> None:
+def _ends(result: Try, record: Record, fault: Fault, canary: str, began: float) -> None:
     """Wait for an end of the rollout, and for a while whether it stays so."""
-    began = result.hurt or 0.0
     returned = began + (result.away or 0.0)
-    result.hurt = None
 
     def settled() -> tuple[float, int] | None:
         zero = [(at, generation) for at, generation, weight in record.weights(canary) if at > began and not weight]

@@ -22,7 +22,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,8 +49,9 @@ def main() -> int:
     seen = list(_experiments(experiments, options.json))
     _show_tries(done)
     _show_experiments(seen)
-    broken = sum(bool(one.broken) for one in (*done, *seen))
-    print(f"\n{broken} of {len(done) + len(seen)} broke a promise")
+    both: list[tries.Try | readiness.Result] = [*done, *seen]
+    broken = sum(bool(one.broken) for one in both)
+    print(f"\n{broken} of {len(both)} broke a promise")
     return 1 if broken else 0
 
 
@@ -167,7 +168,7 @@ def _each(values: Iterable[str]) -> str:
     return ", ".join(values) or "-"
 
 
-def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns as wide as their widest cell."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     print()

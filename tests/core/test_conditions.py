@@ -107,6 +107,8 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.ACCEPTED, "False", Reason.CONFIG_TOO_LARGE, {"status": serving(), "spec": raw("x" * 950 * 1024)}),
     (Type.ACCEPTED, "False", Reason.MODEL_REJECTED, model(retires=TODAY - DAY) | {"revisions": {STABLE: OLD}}),
     (Type.GATEWAY_READY, "True", Reason.GATEWAYS_CURRENT, {"status": ended("RolledBack")}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"config": "no (403)"}}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"child": "no (403)"}}),
     (Type.GATEWAY_READY, "False", Reason.ROLLING_OUT, {"status": serving(), "gateway": UNWELL}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "gateway": lagging(1, 0)}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "config": None}),
@@ -236,6 +238,9 @@ EVENTS_ONLY = {
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
+    Reason.CHILD_RESTORED,
+    Reason.CHILD_CONTESTED,
+    Reason.CHILD_ADOPTED,
 }
 
 

@@ -26,6 +26,7 @@ from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
 from claude_operator.shell.lease import LeaseLost
 from claude_operator.shell.models import ModelBook
 from claude_operator.shell.queue import WorkQueue
+from claude_operator.shell.writes import Writes
 
 KEY = Key(DEPLOYMENT, "demo", "support")
 NO = KubeError(503, "ServiceUnavailable", "try later")
@@ -82,7 +83,7 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
     kube.put(deployment())
     app = App(settings(port))
     async with running(app) as task, aiohttp.ClientSession() as session:
-        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 7)
+        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 14)
         assert holder(kube) == "me_1"
         assert kube.names("ClaudeModel")
         for path, status in (("healthz", 200), ("readyz", 200)):
@@ -101,7 +102,7 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
 async def test_it_ends_when_the_lease_is_lost_and_leaves_it_to_the_other(cluster: Served) -> None:
     kube, app = cluster.kube, App(settings())
     async with running(app) as task:
-        await until(lambda: len(cluster.watching) == 7)
+        await until(lambda: len(cluster.watching) == 14)
         lease = kube.take("Lease", "claude-operator", "claude-system")
         kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": "other"}})
         with pytest.raises(LeaseLost, match="other holds it"):
@@ -113,7 +114,7 @@ async def test_it_ends_when_the_lease_is_lost_and_leaves_it_to_the_other(cluster
 async def test_it_ends_when_kopf_ends(cluster: Served) -> None:
     app = App(settings())
     async with running(app) as task:
-        await until(lambda: len(cluster.watching) == 7)
+        await until(lambda: len(cluster.watching) == 14)
         assert app._watches is not None
         app._watches.stop()
         with pytest.raises(WatchesEnded, match="kopf has ended"):
@@ -139,7 +140,7 @@ async def test_it_waits_for_every_kind_and_says_so_once(
             assert response.status == 200
         assert cluster.kube.names("Lease") == []
         cluster.hidden.clear()
-        await until(lambda: len(cluster.watching) == 7)
+        await until(lambda: len(cluster.watching) == 14)
 
 
 async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cluster: Served) -> None:
@@ -373,8 +374,11 @@ def test_what_a_watch_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> 
     app, queue, looked = App(settings()), Added(), []
 
     class Children:
-        def look_again(self, namespace: str, name: str) -> None:
-            looked.append((namespace, name))
+        writes = Writes()
+
+        def changed(self, namespace: str, name: str, type_: str, body: Any) -> bool:
+            looked.append((namespace, name, type_))
+            return bool(type_ == "DELETED")
 
     async def main() -> Any:
         changes = app._changes(queue, Children())  # type: ignore[arg-type]
@@ -382,7 +386,8 @@ def test_what_a_watch_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> 
         app._known = {KEY, other, Key(RUN, "demo", "r")}
         owner = {"apiVersion": "claudeops.dev/v1alpha1", "kind": DEPLOYMENT, "name": "support", "controller": True}
         child = {"metadata": {"name": "c", "namespace": "demo", "ownerReferences": [owner]}}
-        await asyncio.to_thread(changes.child, child)
+        await asyncio.to_thread(changes.child, "MODIFIED", child)  # as wanted
+        await asyncio.to_thread(changes.child, "DELETED", child)
         await asyncio.to_thread(changes.eval_set, {"metadata": {"name": "s", "namespace": "demo"}})
         await asyncio.to_thread(changes.owned, child)
         await asyncio.to_thread(changes.model, {})
@@ -391,7 +396,7 @@ def test_what_a_watch_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> 
 
     changes = asyncio.run(main())
     assert [key for _, key, _ in queue.keys] == [KEY, KEY, KEY]
-    assert looked == [("demo", "support")]
+    assert looked == [("demo", "support", "MODIFIED"), ("demo", "support", "DELETED")]
     assert app._models_changed.is_set()
     changes.model({})  # kopf's thread outlives the loop
     changes.eval_set({"metadata": {"name": "s", "namespace": "demo"}})

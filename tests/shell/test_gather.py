@@ -183,9 +183,20 @@ async def test_a_deleted_config_comes_back_above_what_the_pods_serve() -> None:
 async def test_a_gateway_deployment_of_somebody_else_says_nothing() -> None:
     rig = await serving()
     found = rig.kube.take("Deployment", "support-gateway")
-    found["metadata"]["ownerReferences"] = []
+    found["metadata"]["ownerReferences"][0] |= {"kind": "Rollout", "apiVersion": "argoproj.io/v1", "uid": "other"}
     rig.kube.put(found)
     assert (await observed(rig)).gateway.pods == ()
+
+
+async def test_pods_that_serve_on_are_seen_though_their_deployment_is_gone_or_nobodys() -> None:
+    rig = await serving()
+    found = rig.kube.take("Deployment", "support-gateway")
+    rig.kube.put({**found, "metadata": {**found["metadata"], "ownerReferences": []}})
+    view = (await observed(rig)).gateway
+    assert (view.settled, view.ready, len(view.pods)) == (True, 1, 1)
+    rig.kube.drop("Deployment", "support-gateway")
+    view = (await observed(rig)).gateway
+    assert (view.settled, view.ready, len(view.pods)) == (False, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"  # pods are starting or being replaced
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
+    WRITE_REFUSED = "WriteRefused"  # the API server does not let us write what was decided
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
     EVAL_PASSED = "EvalPassed"
@@ -111,6 +112,9 @@ class Reason(StrEnum):
     ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
+    CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
+    CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
+    CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
 
 
 class Condition(StatusModel):

@@ -76,8 +76,8 @@ class Observation:
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
     config: GatewayConfig | None = None
     gateway: GatewayView = GatewayView()
-    trouble: str = ""
-    """Why a child could not be written in the last pass."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What the API server refused in the last passes, and why: config, status, child, revision, evalRun."""
     increments: Increments | None = None
     history: Mapping[str, Values] = field(default_factory=dict)
     """Stable's values up to now by quantity, while the judge has no edges for them yet."""

@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.handlers import Changes, Watches, WatchesEnded, make_registry
+from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.lease import Lease
 from claude_operator.shell.ledgers import Ledgers
@@ -136,7 +137,7 @@ class App:
 
     async def _lead(self, kube: Kube, lease: Lease) -> None:
         models = ModelBook(kube, self._now)
-        children = Children(kube)
+        children = Children(kube, Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys"))
         reader = PrometheusReader(self._settings.prometheus_address)
         async with Scraper(self._metrics) as scraper, reader as prometheus:
             references, ledgers = ReferenceReader(kube), Ledgers(kube)
@@ -196,9 +197,9 @@ class App:
             with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
                 loop.call_soon_threadsafe(function, *arguments)
 
-        def child_changed(key: Key) -> None:
-            children.look_again(key.namespace, key.name)
-            queue.add(key)
+        def child_changed(key: Key, type_: str, body: Mapping[str, Any]) -> None:
+            if children.changed(key.namespace, key.name, type_, body):
+                queue.add(key)
 
         def set_changed(namespace: str) -> None:
             for key in self._known:
@@ -207,7 +208,8 @@ class App:
 
         return Changes(
             lambda key: safely(self._add, queue, key),
-            child_changed=lambda key: safely(child_changed, key),
+            child_changed=lambda key, type_, body: safely(child_changed, key, type_, body),
+            is_own=children.writes.is_own,
             set_changed=lambda namespace: safely(set_changed, namespace),
             models_changed=lambda: safely(self._models_changed.set),
         )

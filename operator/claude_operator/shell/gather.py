@@ -94,19 +94,24 @@ class Gatherer:
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         measuring = asyncio.ensure_future(self._measurements(key, uid, status))
-        references, revisions, runs, config_map, (view, readings, cohorts), taken = await asyncio.gather(
+        references, revisions, runs, config_map, (view, readings, cohorts), (taken, lost) = await asyncio.gather(
             self._references.read(key.namespace, spec) if spec else _nothing(),
             self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
             self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
             self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
-            self._gateways(key, uid, status),
+            self._gateways(key, owner, status),
             self._children.taken(owner),
         )
         measurements = await measuring
-        ours = config_map is not None and names.is_controlled_by(config_map, uid)
+        ours = config_map is not None and self._children.is_ours(owner, config_map)
         if config_map is not None and not ours and not taken:
             self._children.doubt(owner)
-            taken = await self._children.taken(owner)
+            taken, lost = await self._children.taken(owner)
+        if not taken:
+            self._children.config_seen(owner, config_map, served=status.gateway is not None)
+            found = [*lost, *revisions, *runs, *([config_map] if config_map else [])]
+            adopted = await self._children.adopt(owner, found)
+            config_map = adopted.get(config_map["metadata"]["uid"], config_map) if config_map else None
         now = self._now()
         increments, memory = self._evidence(uid, status, readings, now)
         wanted = increments is not None or active(status) is None
@@ -118,12 +123,12 @@ class Gatherer:
             status=status,
             problems=tuple(problems),
             prompts=references.prompts,
-            revisions=_by_name(revisions, uid),
+            revisions=self._by_name(owner, revisions),
             eval_set=references.eval_set,
-            eval_runs={name: _run_status(run) for name, run in _by_name(runs, uid).items()},
+            eval_runs={name: _run_status(run) for name, run in self._by_name(owner, runs).items()},
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
-            trouble=self._children.trouble(owner),
+            refused=self._children.writes.refused(uid),
             increments=increments,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
@@ -211,7 +216,7 @@ class Gatherer:
         return await self._prometheus.collect(uid, queries)
 
     async def _gateways(
-        self, key: Key, uid: str, status: DeploymentStatus
+        self, key: Key, owner: Object, status: DeploymentStatus
     ) -> tuple[GatewayView, list[PodReading], CohortHistory | None]:
         name = names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
@@ -220,8 +225,10 @@ class Gatherer:
             self._kube.get(DEPLOYMENTS, name, key.namespace),
             self._kube.list(PODS, key.namespace, label_selector=selector),
         )
-        if deployment is None or not names.is_controlled_by(deployment, uid):
+        if deployment is not None and not self._children.is_ours(owner, deployment):
             return GatewayView(), [], None
+        if deployment is not None and not names.is_controlled_by(deployment, owner["metadata"]["uid"]):
+            self._children.look_at(owner, deployment)
         wanted = reading_due(status, self._now()) == 0 and cohorts_due(status)
         readings, cohorts = await asyncio.gather(
             self._scraper.read(pods), self._scraper.read_cohorts(pods if wanted else ())
@@ -236,8 +243,13 @@ class Gatherer:
             for pod, reading in zip(pods, readings, strict=True)
             if not pod["metadata"].get("deletionTimestamp")
         ]
-        view = GatewayView(_settled(deployment), sum(pod.ready for pod in living), tuple(living))
+        view = GatewayView(
+            deployment is not None and _settled(deployment), sum(pod.ready for pod in living), tuple(living)
+        )
         return view, readings, CohortHistory.merged(cohorts) if wanted else None
+
+    def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
+        return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}
 
 
 def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
@@ -283,10 +295,6 @@ def _tick(status: DeploymentStatus) -> str | None:
     judgement = status.soak.judgement if status.soak and status.soak.judgement else status.judgement
     told = judgement.model_dump(include={"last_tick"}, mode="json") if judgement else {}
     return told.get("last_tick")
-
-
-def _by_name(objects: list[Object], uid: str) -> dict[str, Object]:
-    return {one["metadata"]["name"]: one for one in objects if names.is_controlled_by(one, uid)}
 
 
 def _config(config_map: Object) -> GatewayConfig | None:

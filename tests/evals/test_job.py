@@ -282,7 +282,7 @@ async def test_a_result_that_cannot_be_written_is_none(tmp_path: Path, monkeypat
     async with scene(tmp_path) as it:
 
         def script(_: Body) -> Text:
-            it.cluster.failures = [500] * 9
+            it.cluster.failures = [500] * 99
             return Text()
 
         it.upstream.script = script

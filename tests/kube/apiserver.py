@@ -32,6 +32,7 @@ class ApiServer:
     answers: list[web.StreamResponse | None] = field(default_factory=list)  # None: cut the connection
     requests: list[Request] = field(default_factory=list)
     delay: float = 0.0  # seconds
+    silent: int = 0  # so many requests get no answer at all
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         data = await request.read()
@@ -45,6 +46,9 @@ class ApiServer:
                 json.loads(data) if data else None,
             )
         )
+        if self.silent:
+            self.silent -= 1
+            await asyncio.sleep(3600)
         await asyncio.sleep(self.delay)
         answer = self.answers.pop(0) if self.answers else web.json_response({"kind": "Thing"})
         if answer is None:

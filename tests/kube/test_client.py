@@ -102,7 +102,7 @@ async def test_absent_objects(server: ApiServer, kube: Kube) -> None:
     assert caught.value.not_found
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 409, 410, 422, 500, 503])
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 410, 422, 501])
 async def test_the_servers_no(server: ApiServer, kube: Kube, status: int) -> None:
     server.answers = [failure(status, "Because", "it says why")]
     with pytest.raises(KubeError, match=rf"^it says why \({status} Because\)$") as caught:
@@ -111,7 +111,7 @@ async def test_the_servers_no(server: ApiServer, kube: Kube, status: int) -> Non
     assert len(server.requests) == 1
 
 
-async def test_answers_that_are_no_json(server: ApiServer, kube: Kube) -> None:
+async def test_answers_that_are_no_json(server: ApiServer) -> None:
     page = "<html>password: secret</html>"
     for answer, words in (
         (web.Response(status=502, text=page), r"^GET /api/v1/configmaps failed \(502 Bad Gateway\)$"),
@@ -120,8 +120,9 @@ async def test_answers_that_are_no_json(server: ApiServer, kube: Kube) -> None:
         (web.json_response([1]), "not answered with a JSON object"),
     ):
         server.answers = [answer]
-        with pytest.raises(KubeError, match=words) as caught:
-            await kube.list(CONFIG_MAPS)
+        async with Kube(aio.Configuration(host=server.url), tries=1) as once:
+            with pytest.raises(KubeError, match=words) as caught:
+                await once.list(CONFIG_MAPS)
         assert caught.value.status == answer.status
         assert "secret" not in str(caught.value)
 
@@ -137,10 +138,11 @@ async def test_no_server() -> None:
 
 async def test_a_connection_that_breaks_and_a_server_that_sleeps(server: ApiServer) -> None:
     async with Kube(aio.Configuration(host=server.url), timeout=0.1) as kube:
-        server.answers = [None, None]
+        server.answers = [None] * 9
         with pytest.raises(KubeError) as caught:
             await kube.create(CONFIG_MAPS, BODY)
         assert caught.value.status == 0
+        server.answers = []
         server.delay = 0.3
         with pytest.raises(KubeError, match=r"no answer in time$"):
             await kube.get(CONFIG_MAPS, "c", "team")
@@ -174,31 +176,90 @@ async def test_a_list_whose_snapshot_expired_is_read_at_once(server: ApiServer, 
     assert server.requests[-1].query == {}
 
 
-async def test_a_busy_server_is_asked_once_more(server: ApiServer, kube: Kube) -> None:
-    busy = {"status": 429, "reason": "TooManyRequests", "message": "busy", "Retry_After": "0.1"}
-    server.answers = [failure(**busy)]  # type: ignore[arg-type]
+def busy(after: str = "0.1") -> web.Response:
+    return failure(429, "TooManyRequests", "busy", Retry_After=after)
+
+
+async def test_a_busy_server_is_asked_again_when_it_says(server: ApiServer, kube: Kube) -> None:
+    server.answers = [busy()]
     began = time.monotonic()
     await kube.apply(CONFIG_MAPS, BODY, field_manager="me")
     assert time.monotonic() - began >= 0.1
     assert len(server.requests) == 2
-    server.answers = [failure(**busy), failure(**busy)]  # type: ignore[arg-type]
+    server.answers = [busy() for _ in range(5)]
     with pytest.raises(KubeError, match="busy") as caught:
         await kube.get(CONFIG_MAPS, "c", "team")
-    assert (caught.value.status, caught.value.retry_after, len(server.requests)) == (429, 0.1, 4)
-
-
-@pytest.mark.parametrize(
-    ("call", "after"),
-    [
-        (lambda kube: kube.create(CONFIG_MAPS, BODY), "0"),  # might be made twice
-        (lambda kube: kube.get(CONFIG_MAPS, "c", "team"), "60"),  # longer than a call may take
-    ],
-)
-async def test_a_busy_server_is_left_alone(server: ApiServer, kube: Kube, call: Call, after: str) -> None:
-    server.answers = [failure(429, "TooManyRequests", "busy", Retry_After=after)]
+    assert (caught.value.status, caught.value.retry_after, len(server.requests)) == (429, 0.1, 7)
+    server.answers = [busy("60")]  # longer than a call may take
     with pytest.raises(KubeError):
-        await call(kube)
-    assert len(server.requests) == 1
+        await kube.get(CONFIG_MAPS, "c", "team")
+    assert len(server.requests) == 8
+
+
+CALLS: dict[str, Call] = {
+    "get": lambda kube: kube.get(CONFIG_MAPS, "c", "team"),
+    "list": lambda kube: kube.list(CONFIG_MAPS),
+    "create": lambda kube: kube.create(CONFIG_MAPS, BODY),
+    "apply": lambda kube: kube.apply(CONFIG_MAPS, BODY, field_manager="me"),
+    "replace": lambda kube: kube.replace(CONFIG_MAPS, BODY),
+    "patch_status": lambda kube: kube.patch_status(CLAUDE_DEPLOYMENTS, "s", "team", {"phase": "Healthy"}),
+    "delete": lambda kube: kube.delete(JOBS, "j", "team"),
+}
+
+
+@pytest.mark.parametrize("verb", CALLS)
+@pytest.mark.parametrize("fault", [500, 502, 503, 504, None])
+async def test_a_fault_that_passes_is_not_seen(server: ApiServer, verb: str, fault: int | None) -> None:
+    retries: list[int] = []
+    server.answers = [failure(fault, "Fault", "later") if fault else None for _ in range(2)]
+    configuration = aio.Configuration(host=server.url)
+    async with Kube(configuration, on_retry=lambda: retries.append(1)) as kube:
+        await CALLS[verb](kube)
+    bodies = {repr(each) for each in server.requests}
+    assert (len(server.requests), len(bodies)) == (3, 1)
+    assert sum(retries) in ((2,) if fault else (1, 2))  # the first of a broken connection may be the HTTP client's own
+
+
+@pytest.mark.parametrize("fault", [500, 503, None])
+async def test_a_fault_that_stays_is_told_soon(server: ApiServer, kube: Kube, fault: int | None) -> None:
+    server.answers = [failure(fault, "Fault", "later") if fault else None for _ in range(12)]
+    began = time.monotonic()
+    with pytest.raises(KubeError) as caught:
+        await kube.get(CONFIG_MAPS, "c", "team")
+    assert caught.value.status == (fault or 0)
+    assert len(server.requests) == 5 if fault else 5 <= len(server.requests) <= 10
+    assert time.monotonic() - began < 2.0
+
+
+async def test_a_silent_connection_is_left_for_another(server: ApiServer) -> None:
+    async with Kube(aio.Configuration(host=server.url), timeout=2.0) as kube:
+        server.silent = 1
+        assert await kube.get(CONFIG_MAPS, "c", "team") == {"kind": "Thing"}
+        assert len(server.requests) == 2
+
+
+class NoLonger(Exception):  # noqa: N818
+    pass
+
+
+@pytest.mark.parametrize("verb", CALLS)
+async def test_nothing_is_written_without_leave_not_even_again(server: ApiServer, verb: str) -> None:
+    asked: list[int] = []
+
+    def permit() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            raise NoLonger
+
+    reads = verb in ("get", "list")
+    server.answers = [failure(500, "Fault", "later")]
+    async with Kube(aio.Configuration(host=server.url), permit=permit) as kube:
+        if reads:
+            await CALLS[verb](kube)
+        else:
+            with pytest.raises(NoLonger):
+                await CALLS[verb](kube)
+    assert (len(asked), len(server.requests)) == ((0, 2) if reads else (2, 1))
 
 
 async def test_the_environments_proxies_are_not_used(

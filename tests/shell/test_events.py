@@ -9,6 +9,7 @@ import pytest
 from tests.shell.fakes import Client, Store, now, run
 
 from claude_operator.kube.client import KubeError, Object
+from claude_operator.kube.resources import Resource
 from claude_operator.shell.events import Recorder
 
 MOMENT = dt.datetime(2026, 11, 24, 11, 0, 0, 12, dt.timezone(dt.timedelta(hours=1)))
@@ -98,6 +99,19 @@ async def test_notes_are_cut_at_1024_bytes_between_characters(note: str) -> None
         assert written.endswith("…")
         assert note.startswith(written[:-1])
         assert len(written.encode()) > 1024 - 4
+
+
+async def test_an_event_whose_first_answer_was_lost_counts_as_written(caplog: pytest.LogCaptureFixture) -> None:
+    class Twice(Client):
+        async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+            await super().create(resource, body, namespace)
+            return await super().create(resource, body, namespace)  # as the client tries again after a lost answer
+
+    reasons: list[str] = []
+    recorder = Recorder(Twice(Store()), instance="p", on_emit=reasons.append)
+    await recorder.emit(REGARDING, type="Normal", reason="RolledBack", note="n", action="Rollback")
+    assert reasons == ["RolledBack"]
+    assert not caplog.records
 
 
 def test_a_failure_is_logged_and_not_raised(caplog: pytest.LogCaptureFixture) -> None:

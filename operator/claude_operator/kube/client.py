@@ -6,7 +6,9 @@ The generated, typed API costs milliseconds of CPU a call in model validation; t
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +20,7 @@ from kubernetes.aio import config as aio_config
 
 from claude_operator.kube.errors import KubeError, parse, unreachable
 from claude_operator.kube.resources import Resource
+from claude_operator.kube.wire import encode
 
 __all__ = ["APPLY", "MERGE", "Kube", "KubeError", "Object"]
 
@@ -28,28 +31,47 @@ Objects = list[Object]
 Reload = Callable[[], Awaitable[None]]
 
 _CHUNK = 500  # objects a page of a list, as kubectl asks for
-_BUSY_WAIT = 1.0  # seconds before the second try where 429 says nothing
+_BUSY_WAIT = 1.0  # seconds before the next try where 429 says nothing
+_TRIES = 5  # of a call that the API server did not do
+_FIRST_WAIT = 0.1  # seconds before the second try, twice as many before each further one, less up to half at random
+_TRANSIENT = (0, 500, 502, 503, 504)  # no answer, or a fault of the server's own
+_CONNECTIONS = 32  # calls at a time; each connection costs the API server and us a TLS handshake
+_LARGE = 2**20  # bytes of a body from which on it is sent in pieces
+_KEPT = 75.0  # seconds that an idle connection is kept; the API server closes it after 90 or more
 
 
 class Kube:
-    """One connection pool to one API server. `timeout`: seconds for a whole call, from connecting to the last byte."""
+    """One connection pool to one API server. `timeout`: seconds for a whole call with all its tries.
+
+    What a second try cannot spoil is tried again: reads, deletions, applies, and writes that are fenced or named. Only
+    the last answer is told, so a create may raise a conflict with what an earlier try of its own has made.
+    `permit` is asked before each try of a write; it raises where nothing may be written any more.
+    """
 
     def __init__(
-        self, configuration: aio.Configuration, *, timeout: float = 10.0, reload: Reload | None = None
+        self,
+        configuration: aio.Configuration,
+        *,
+        timeout: float = 10.0,
+        tries: int = _TRIES,
+        reload: Reload | None = None,
+        permit: Callable[[], None] = lambda: None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
-        # The proxies, cookies and ~/.netrc of the environment are none of the API server's business;
-        # a kubeconfig's proxy-url still counts.
-        session = {"trust_env": False, "cookie_jar": aiohttp.DummyCookieJar()}
-        configuration.client_session_kwargs = session | (configuration.client_session_kwargs or {})
-        self._api: Any = aio.ApiClient(configuration)  # its connection layer has no annotations
         self._configuration: Any = configuration
+        self._rest: Any = aio.ApiClient(configuration).rest_client  # TLS and proxy; it has no annotations
         self._host: str = configuration.host.rstrip("/")
-        self._timeout = timeout
-        self._reload = reload
+        self._timeout, self._tries, self._reload = timeout, tries, reload
+        self._permit, self._on_retry = permit, on_retry
+        self._free = asyncio.Semaphore(_CONNECTIONS)  # waiting for a connection is no part of a call's time
+        self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    async def from_environment(cls, *, timeout: float = 10.0) -> Self:  # noqa: ASYNC109  # of each later call
-        """In a pod: its service account. Elsewhere: KUBECONFIG, else ~/.kube/config. Neither there: `KubeError`."""
+    async def from_environment(cls, **options: Any) -> Self:
+        """In a pod: its service account. Elsewhere: KUBECONFIG, else ~/.kube/config. Neither there: `KubeError`.
+
+        `options` are those of the class.
+        """
         configuration = aio.Configuration()
         loader: Any = aio_config  # has no annotations
 
@@ -66,7 +88,7 @@ class Kube:
         except (aio_config.ConfigException, OSError) as error:
             message = f"no way to the Kubernetes API: {error} Run in a pod with a service account, or set KUBECONFIG."
             raise KubeError(0, "NoConfiguration", message) from error
-        return cls(configuration, timeout=timeout, reload=load)
+        return cls(configuration, reload=load, **options)
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,7 +96,8 @@ class Kube:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._api.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None when there is none."""
@@ -169,38 +192,70 @@ class Kube:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        """One call; a second one where the credentials were stale, or where the server was busy and it does no harm."""
+        """One call; tried again where the credentials were stale, the server was busy, or it failed."""
         target = path + (f"?{urlencode(query)}" if query else "")
-        try:
-            return await self._once(method, target, body, content_type)
-        except KubeError as error:
-            if error.status == 401 and self._reload is not None:
-                await self._renew_credentials(self._reload)
-            elif error.status == 429 and method != "POST" and (error.retry_after or 0) < self._timeout:
-                await asyncio.sleep(_BUSY_WAIT if error.retry_after is None else error.retry_after)
-            else:
-                raise
-        return await self._once(method, target, body, content_type)
+        data = None if body is None else encode(body)
+        loop, fresh, attempt = asyncio.get_running_loop(), False, 1
+        async with self._free:
+            end = loop.time() + self._timeout
+            while True:
+                if method != "GET":
+                    self._permit()
+                try:
+                    return await self._once(method, target, data, content_type, end - loop.time())
+                except KubeError as error:
+                    if error.status == 401 and self._reload is not None and not fresh:
+                        await self._renew_credentials(self._reload)
+                        fresh = True
+                        continue
+                    wait = _pause(error, attempt)
+                    if wait is None or attempt == self._tries or loop.time() + wait >= end:
+                        raise
+                attempt += 1
+                self._on_retry()
+                await asyncio.sleep(wait)
 
-    async def _once(self, method: str, target: str, body: Object | None, content_type: str) -> Object:
+    async def _once(self, method: str, target: str, data: bytes | None, content_type: str, seconds: float) -> Object:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "claude-operator"}
         headers |= await self._credentials()
-        timeout = aiohttp.ClientTimeout(total=self._timeout)
+        # A connection that is silent for half the time is given up, so that another can be tried.
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._timeout / 2, sock_read=self._timeout / 2)
+        options = {"proxy": self._rest.proxy, "proxy_headers": self._rest.proxy_headers}
+        options |= {"server_hostname": self._configuration.tls_server_name}
         try:
-            response = await self._api.rest_client.request(
-                method, self._host + target, headers=headers, body=body, _request_timeout=timeout
-            )
-            data: bytes = await response.read()
+            async with self._connected().request(
+                method,
+                self._host + target,
+                headers=headers,
+                data=data if data is None or len(data) < _LARGE else io.BytesIO(data),
+                timeout=timeout,
+                **{name: value for name, value in options.items() if value},
+            ) as response:
+                answer = await response.read()
         except (OSError, TimeoutError, aiohttp.ClientError) as error:
             raise unreachable(self._host, error) from error
         return parse(
-            data,
+            answer,
             call=f"{method} {target.partition('?')[0]}",
             host=self._host,
             status=response.status,
             phrase=response.reason or "",
             headers=response.headers,
         )
+
+    def _connected(self) -> aiohttp.ClientSession:
+        """The session. The proxies, cookies and ~/.netrc of the environment are none of the API server's business;
+        a kubeconfig's proxy-url counts."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._rest.ssl_context, limit=0, keepalive_timeout=_KEPT)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                read_bufsize=2**18,
+                skip_auto_headers=("User-Agent",),
+            )
+        return self._session
 
     async def _credentials(self) -> dict[str, str]:
         """The headers that say who we are. In a pod the token's file is read again each minute: it rotates."""
@@ -219,3 +274,13 @@ class Kube:
             await reload()
         except (aio_config.ConfigException, OSError) as error:
             raise KubeError(0, "NoCredentials", f"the credentials cannot be read again: {error}") from error
+
+
+def _pause(error: KubeError, attempt: int) -> float | None:
+    """Seconds until the next try, None where another try would end the same."""
+    if error.status == 429:
+        return _BUSY_WAIT if error.retry_after is None else error.retry_after
+    if error.status not in _TRANSIENT or error.reason in ("NoCredentials", "NoConfiguration"):
+        return None
+    backoff: float = _FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
+    return max(backoff, error.retry_after or 0.0)

@@ -85,6 +85,9 @@ class Recorder:
             async with asyncio.timeout(_PATIENCE):
                 await self._kube.create(EVENTS, body)
         except (KubeError, TimeoutError) as error:
+            if isinstance(error, KubeError) and error.conflict:  # the name is ours alone: a first try's answer was lost
+                self._on_emit(reason)
+                return
             status = error.status if isinstance(error, KubeError) else 0
             where = {"namespace": about.get("namespace"), "name": about.get("name")}
             _log.warning("an Event was not written", extra=fields(**where, reason=reason, status=status))

@@ -71,7 +71,7 @@ async def test_a_child_that_somebody_deleted_comes_back_with_one_event(kind: str
     assert rig.kube.writes == []
 
 
-@pytest.mark.parametrize("kind", GATEWAY)
+@pytest.mark.parametrize("kind", [*GATEWAY, "ConfigMap"])
 async def test_a_child_that_somebody_changed_is_as_wanted_again_with_one_event(kind: str) -> None:
     rig = await serving()
     wanted = rig.kube.take(kind, "support-gateway")

@@ -132,7 +132,7 @@ class Children:
         orphans = {one["metadata"]["uid"]: one for one in found if self._claim(owner, one) is Claim.ORPHAN}
         adopted: dict[str, Object] = {}
         for uid, one in orphans.items():
-            if (live := await self._adopt(owner, one)) is not None:
+            if (live := await self._merged(owner, ownership.adoption(one, owner))) is not None:
                 adopted[uid] = live
         if adopted:
             what = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in adopted.values())
@@ -167,20 +167,28 @@ class Children:
         yield
         family.config, family.writing = body, None
 
-    def config_seen(self, owner: Mapping[str, Any], live: Object | None, *, served: bool) -> None:
-        """Tell where somebody deleted or changed the gateways' ConfigMap; the pass writes it anew by itself."""
+    async def config_seen(self, owner: Mapping[str, Any], live: Object | None, *, served: bool) -> Object | None:
+        """Tell where somebody deleted or changed the gateways' ConfigMap, and give it back its labels.
+
+        Its data is decided and written by the pass. Returns it as it is now.
+        """
         family = self._family(owner)
         known, key = family.config, (CONFIG_MAPS.kind, names.gateway_name(owner["metadata"]["name"]))
-        if live is not None and self._claim(owner, live) is Claim.OURS:
-            family.uids[key] = live["metadata"]["uid"]
-        if live is None and (known is not None or (served and family.writing is None)):
-            said = "was deleted"
-        elif live is not None and known is not None and not render.covers(live, known):
-            said = f"was changed{_what(live, known)}"
-        else:
-            return
-        family.config, family.writing = None, known or {}
-        self._told_mended(family, key, family.contests.setdefault(key, Contest()), said)
+        contest = family.contests.setdefault(key, Contest())
+        if live is None:
+            if known is not None or (served and family.writing is None):
+                family.config, family.writing = None, known or {}
+                self._told_mended(family, key, contest, "was deleted")
+            return None
+        family.uids[key] = live["metadata"]["uid"]
+        if known is not None and not render.covers(live, known):
+            family.config, family.writing = None, known
+            self._told_mended(family, key, contest, f"was changed{_what(live, known)}")
+        labels = names.labels(owner["metadata"]["name"], "gateway")
+        if render.covers(live["metadata"].get("labels"), labels):
+            return live
+        fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+        return await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
 
     async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object], *, served: bool = False) -> float | None:
         """Make the children as wanted; raises `KubeError` where one cannot be, after all others.
@@ -265,13 +273,14 @@ class Children:
     def _claim(self, owner: Mapping[str, Any], live: Object) -> Claim:
         return ownership.claim(live, owner, known=self._family(owner).uids.values())
 
-    async def _adopt(self, owner: Mapping[str, Any], orphan: Object) -> Object | None:
+    async def _merged(self, owner: Mapping[str, Any], patch: Object) -> Object | None:
+        """A child with metadata mended, None where that failed: it goes on being read as it is."""
         try:
-            live = await self._kube.merge(BY_KIND[orphan["kind"]], ownership.adoption(orphan, owner))
+            live = await self._kube.merge(BY_KIND[patch["kind"]], patch)
         except KubeError as error:  # of a conflict somebody else is the cause, and the next pass looks anew
             self.writes.failed(owner["metadata"]["uid"], "child", error)
             return None
-        return {"apiVersion": orphan["apiVersion"], "kind": orphan["kind"], **live}
+        return {**_type_of(patch), **live}
 
     async def _child(self, owner: Mapping[str, Any], child: Object, served: bool) -> float | None:
         """Look at one child and mend it; returns the seconds to wait where somebody keeps changing it."""

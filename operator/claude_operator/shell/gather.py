@@ -108,10 +108,10 @@ class Gatherer:
             self._children.doubt(owner)
             taken, lost = await self._children.taken(owner)
         if not taken:
-            self._children.config_seen(owner, config_map, served=status.gateway is not None)
             found = [*lost, *revisions, *runs, *([config_map] if config_map else [])]
             adopted = await self._children.adopt(owner, found)
             config_map = adopted.get(config_map["metadata"]["uid"], config_map) if config_map else None
+            config_map = await self._children.config_seen(owner, config_map, served=status.gateway is not None)
         now = self._now()
         increments, memory = self._evidence(uid, status, readings, now)
         wanted = increments is not None or active(status) is None

@@ -9,7 +9,6 @@ from typing import Literal
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
@@ -121,6 +120,8 @@ def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     kept = next((what for what in ("config", "child") if what in draft.obs.refused), None)
     if kept is not None:
         return Said("False", Reason.WRITE_REFUSED, f"{_WRITES[kept]}: {draft.obs.refused[kept]}")
+    if (not view.settled or not view.ready) and view.trouble:
+        return Said("False", Reason.PODS_FAILING, f"{view.trouble}; {count(view.ready, 'pod')} ready")
     if not view.settled or not view.ready:
         return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
     lagging = [pod.name for pod in view.lagging(config.generation)]
@@ -141,7 +142,10 @@ def _eval_passed(draft: Draft) -> Said:
                 "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
             )
         return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
-    run = draft.obs.eval_runs.get(rollout.eval_run, EvalRunStatus())
+    run = draft.obs.eval_runs.get(rollout.eval_run)
+    if run is None:
+        when = "yet" if rollout.outcome is None else "any more"
+        return Said("Unknown", Reason.NOT_YET_REPORTED, f"there is no ClaudeEvalRun {rollout.eval_run} {when}")
     message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
     if run.phase == "Passed":
         return Said("True", Reason.EVAL_PASSED, message)
@@ -157,7 +161,8 @@ def _eval_passed(draft: Draft) -> Said:
         case _:
             done = f": {run.done} of {run.total} items done" if run.total else ""
             trouble = f"; {run.message}" if run.message else ""  # why its Job tries again
-            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} is running{done}{trouble}")
+            does = "is running" if run.phase == "Running" else "waits for its Job"
+            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} {does}{done}{trouble}")
 
 
 def _canary_healthy(draft: Draft) -> Said:

@@ -26,7 +26,8 @@ from claude_operator.core.judge.measurements import Measurement
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
-from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.observe import GatewayPod, GatewayView, MemoryKill, Observation
+from claude_operator.core.podtrouble import memory_kills, trouble
 from claude_operator.core.rules.analysis import cohorts_due
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -50,6 +51,7 @@ __all__ = ["Gatherer", "Seen"]
 
 _log = logging.getLogger(__name__)
 
+_LATE = dt.timedelta(minutes=2)  # in which an end for lack of memory is news
 _ANNOUNCED = 8  # ticks whose status may still turn out to have been stored
 
 
@@ -82,6 +84,8 @@ class Gatherer:
         self._memories: dict[str, Memory] = {}
         self._announced: dict[str, dict[str, Memory]] = {}
         """By UID and tick: the memory that holds once a status with this `lastTick` is seen to be stored."""
+        self._killed_before: dict[str, frozenset[MemoryKill]] = {}
+        """By UID: what ran out of memory of late, and was told."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted."""
@@ -152,11 +156,15 @@ class Gatherer:
         uid = seen.observation.owner["metadata"]["uid"]
         self._memories[uid] = seen.memory
         self._announced.pop(uid, None)
+        late = seen.observation.now - _LATE
+        told = self._killed_before.get(uid, frozenset()).union(seen.observation.gateway.killed)
+        self._killed_before[uid] = frozenset(one for one in told if one.at >= late)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
         self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
+        self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
         self._prometheus.forget(live)
         self._ledgers.forget(live)
 
@@ -218,7 +226,7 @@ class Gatherer:
     async def _gateways(
         self, key: Key, owner: Object, status: DeploymentStatus
     ) -> tuple[GatewayView, list[PodReading], CohortHistory | None]:
-        name = names.gateway_name(key.name)
+        uid, name = owner["metadata"]["uid"], names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
         selector = ",".join(f"{label}={value}" for label, value in chosen.items())
         deployment, pods = await asyncio.gather(
@@ -243,10 +251,20 @@ class Gatherer:
             for pod, reading in zip(pods, readings, strict=True)
             if not pod["metadata"].get("deletionTimestamp")
         ]
+        present = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
         view = GatewayView(
-            deployment is not None and _settled(deployment), sum(pod.ready for pod in living), tuple(living)
+            deployment is not None and _settled(deployment),
+            sum(pod.ready for pod in living),
+            tuple(living),
+            trouble(deployment, present),
+            self._killed(uid, memory_kills(present)),
         )
         return view, readings, CohortHistory.merged(cohorts) if wanted else None
+
+    def _killed(self, uid: str, found: tuple[MemoryKill, ...]) -> tuple[MemoryKill, ...]:
+        """Those of late that were not told; what an operator before this one told is news for two minutes."""
+        known, since = self._killed_before.get(uid, frozenset()), self._now() - _LATE
+        return tuple(one for one in found if one not in known and one.at >= since)
 
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}

@@ -67,8 +67,11 @@ def serving(admin: Client, namespace: str, operator: Operator, **spec: Any) -> I
     operator.until_leading()
     with Gateways(admin, namespace) as gateways, Kubelet(admin, namespace, gateways.addresses):
         served = Served(admin, namespace, gateways)
-        served.settled()
-        yield served
+        try:
+            served.settled()
+            yield served
+        finally:
+            operator.kill()  # before the gateways that it reads
 
 
 def test_every_child_that_is_deleted_or_changed_is_back_at_once_and_told_once(

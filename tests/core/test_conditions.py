@@ -245,6 +245,7 @@ EVENTS_ONLY = {
     Reason.RETRIED,
     Reason.RECOVERED,
     Reason.OUT_OF_MEMORY,
+    Reason.PASS_FAILED,
     Reason.CHILD_RESTORED,
     Reason.CHILD_CONTESTED,
     Reason.CHILD_ADOPTED,

@@ -408,3 +408,20 @@ async def test_a_child_that_is_refused_is_told_once() -> None:
     await rig.settle()
     assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"
     assert len(events(rig, "Recovered")) == 1
+
+
+async def test_a_pass_that_cannot_decide_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = await serving()
+
+    def crash(*_: object) -> None:
+        raise IndexError("step 99 of 2")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("claude_operator.shell.reconcile.decide", crash)
+        for _ in range(5):
+            with pytest.raises(IndexError):
+                await rig.one()
+    (note,) = events(rig, "PassFailed")
+    assert note.endswith("gateways serve on: IndexError: step 99 of 2")
+    await rig.one()
+    assert rig.children.writes.refused(rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]) == {}

@@ -302,6 +302,16 @@ async def test_a_client_secret_without_its_key_is_completed() -> None:
     ]
 
 
+async def test_a_client_secret_that_lost_its_labels_is_watched_again() -> None:
+    rig = await serving()
+    live = rig.kube.take("Secret", "support-client")
+    bare = rig.kube.put({**live, "metadata": {**live["metadata"], "labels": {}}})
+    await heard(rig, "DELETED", bare)  # so says a watch by labels
+    back = rig.kube.take("Secret", "support-client")
+    assert (back["metadata"]["labels"], back["data"]) == (live["metadata"]["labels"], live["data"])
+    assert said(rig) == ["Secret support-client was changed (metadata.labels) and is as wanted again"]
+
+
 async def test_a_master_key_that_was_deleted_is_put_back_by_who_knows_it() -> None:
     kube = FakeKube()
     ring = Keyring(kube, "claude-system")  # type: ignore[arg-type]

@@ -114,6 +114,7 @@ class Reason(StrEnum):
     RETRIED = "Retried"
     RECOVERED = "Recovered"
     OUT_OF_MEMORY = "OutOfMemory"  # a gateway pod used more memory than its limit and was ended
+    PASS_FAILED = "PassFailed"  # noqa: S105  nothing could be decided: a fault of the operator
     CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
     CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again

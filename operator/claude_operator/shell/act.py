@@ -60,11 +60,21 @@ class Actor:
         again = await self._besides(seen, decision)
         events += self._children.told(owner)
         await asyncio.gather(*(self._emit(owner, event) for event in events))
-        if decision.error:
+        if not decision.error:
+            self._children.writes.done(owner["metadata"]["uid"], "pass")
+        else:
+            await self.failed(owner, RuntimeError(decision.error))
             raise RuntimeError(f"traffic was taken back, the rest of the pass failed: {decision.error}")
         refused_no_more = seen.observation.refused.keys() - self._children.writes.refused(owner["metadata"]["uid"])
         known = [delay for delay in (again, decision.requeue, 0.0 if refused_no_more else None) if delay is not None]
         return min(known) if known else None
+
+    async def failed(self, owner: Mapping[str, Any], error: Exception) -> None:
+        """Tell, once until a pass succeeds, that nothing could be decided: conditions cannot say so."""
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        if self._failed(owner, "pass", KubeError(422, "PassFailed", said)):
+            note = f"a pass fails, so that nothing moves and conditions are older than this; gateways serve on: {said}"
+            await self._emit(owner, Event(Reason.PASS_FAILED, note, "Warning"))
 
     async def _ledger(self, owner: Mapping[str, Any], decision: Decision) -> None:
         """Before the status that has its tick: a record too many is dropped later, one too few would be missing."""

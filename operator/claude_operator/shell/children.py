@@ -348,6 +348,12 @@ class Children:
         family = self._family(owner)
         live = await self._mine(owner, SECRETS, key[1])
         known = key in family.uids or served
+        labels = names.labels(owner["metadata"]["name"], "gateway")
+        if live is not None and not render.covers(live["metadata"].get("labels"), labels):  # else nobody watches it
+            fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+            live = await self._kube.merge(SECRETS, {**_type_of(live), "metadata": {**fenced, "labels": labels}})
+            contest = family.contests.setdefault(key, Contest())
+            self._told_mended(family, key, contest, "was changed (metadata.labels)")
         live, said = await self._secrets.ensure(owner, live)
         if said and known:
             family.events.append(Event(Reason.CHILD_RESTORED, said, "Warning"))

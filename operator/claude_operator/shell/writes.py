@@ -14,7 +14,7 @@ from claude_operator.kube.errors import KubeError
 
 __all__ = ["What", "Writes", "digest"]
 
-What = Literal["config", "status", "child", "revision", "evalRun"]
+What = Literal["config", "status", "child", "revision", "evalRun", "pass"]
 
 _OWN = 16  # statuses of a ClaudeDeployment that are remembered; their events come within a second
 _IN_A_ROW = 3  # failures of the server after which they are told as a refusal is

@@ -32,11 +32,15 @@ class Heard:
         self.models = 0
         self.changes = Changes(
             self.added.append,
-            child_changed=lambda key, type_, body: self.children.append((key, type_, body["kind"])),
+            child_changed=self._child,
             set_changed=self.sets.append,
             models_changed=self._model,
             is_own=lambda uid, status: status in self.own,
         )
+
+    def _child(self, key: Key, type_: str, body: Any) -> None:
+        assert type(body) is type(body["metadata"]) is dict  # to be compared with what is wanted
+        self.children.append((key, type_, body["kind"]))
 
     def _model(self) -> None:
         self.models += 1

@@ -56,9 +56,12 @@ class Actor:
             await self._status(owner, seen.observation.status, decision.status)
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
-        self._log(owner, decision, events)
+        self._log(owner, events)
+        self._count(decision)
         again = await self._besides(seen, decision)
-        events += self._children.told(owner)
+        others = self._children.told(owner)
+        self._log(owner, others)
+        events += others
         await asyncio.gather(*(self._emit(owner, event) for event in events))
         if not decision.error:
             self._children.writes.done(owner["metadata"]["uid"], "pass")
@@ -188,11 +191,14 @@ class Actor:
                 raise
             self._children.doubt(owner)  # the next pass says whose name it is
 
-    def _log(self, owner: Mapping[str, Any], decision: Decision, events: Sequence[Event]) -> None:
+    @staticmethod
+    def _log(owner: Mapping[str, Any], events: Sequence[Event]) -> None:
         where = {"namespace": owner["metadata"]["namespace"], "deployment": owner["metadata"]["name"]}
         for event in events:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             _log.log(level, event.note, extra=fields(reason=event.reason, **where))
+
+    def _count(self, decision: Decision) -> None:
         for ended in decision.ended:
             self._metrics.rollouts.labels(ended.outcome).inc()
             if ended.latency is not None:

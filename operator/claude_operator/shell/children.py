@@ -285,14 +285,13 @@ class Children:
     async def _child(self, owner: Mapping[str, Any], child: Object, served: bool) -> float | None:
         """Look at one child and mend it; returns the seconds to wait where somebody keeps changing it."""
         family, key, resource = self._family(owner), _name_of(child), BY_KIND[child["kind"]]
+        before, contest = family.wanted.get(key), family.contests.setdefault(key, Contest())
+        if before == child and (wait := contest.wait(self._clock())):
+            return wait
         live = await self._mine(owner, resource, key[1])
-        before = family.wanted.get(key)
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)
             return None
-        contest = family.contests.setdefault(key, Contest())
-        if before == child and (wait := contest.wait(self._clock())):
-            return wait
         said = f"was changed{_what(live, child)}" if live is not None else "was deleted"
         deleted = live is None and (before is not None or (served and _is_gateways(child)))
         made = await self._kube.apply(resource, child, field_manager=names.FIELD_MANAGER)

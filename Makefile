@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
+.PHONY: help setup demo test under-fire bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
 
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
@@ -22,6 +22,9 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
+
+under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 35 minutes; ARGS="--only ready"
+	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)
 
 bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute
 	@$(BIN)/python -m bench.judge $(ARGS)

@@ -9,7 +9,7 @@ from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
 from claude_operator.api.base import fraction
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import judging, offset, promotion
+from claude_operator.core.judge import judging, offset, promotion, sentences
 from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.sample import NO_VALUES, Counts, Sample, Values
 from claude_operator.core.judge.sequential import Bake
@@ -86,7 +86,11 @@ class Ours:
     def ready(self, weight: float) -> bool:
         """Whether the canary may have this weight, between 0 and 1, now."""
         judgement = self._judgement
-        if judgement is None or judgement.last_tick is None or judgement.overloaded or judgement.shared:
+        if judgement is None or judgement.last_tick is None or judgement.last_answer != judgement.last_tick:
+            return False
+        if sentences.overload(judgement) or sentences.failing(judgement):
+            return False
+        if judgement.shared and not sentences.cure(judgement):
             return False
         elapsed = (judgement.last_tick - _START).total_seconds() - self._began
         if elapsed < _MIN_DURATION or self._requests < _MIN_REQUESTS:

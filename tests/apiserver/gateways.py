@@ -31,7 +31,7 @@ from claude_operator.api.gateway import (
 from claude_operator.core import names
 
 _KEPT = 32  # readings for a later `since`
-_FRESH = 0.3  # seconds for which a config is not read again
+_FRESH, _IDLE = 0.3, 60.0  # seconds for which a config is not read again, by a pod with and without requests
 _order = itertools.count(1)
 
 
@@ -150,7 +150,7 @@ class Gateways:
         if request.path != "/-/evidence":
             return web.Response(status=404)
         self.reads += 1
-        if time.monotonic() - pod.read_at > _FRESH:
+        if time.monotonic() - pod.read_at > (_FRESH if pod.counts or time.monotonic() < pod.born + 30 else _IDLE):
             await asyncio.to_thread(self._refresh, pod)
         evidence = pod.evidence(request.query.get("since", ""), request.query.get("keep") == "1")
         return web.Response(body=msgspec.json.encode(evidence), content_type="application/json")

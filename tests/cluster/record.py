@@ -20,6 +20,7 @@ from tests.cluster import support
 GROUP = "/apis/claudeops.dev/v1alpha1"
 _LOOK_EVERY = 0.1  # seconds between two looks at the gateways
 _PATIENCE = 1.0  # seconds
+_AGAIN = 0.2  # seconds after which a watch that broke off is tried again
 
 
 @dataclass(frozen=True)
@@ -31,38 +32,64 @@ class Seen:
 
 
 class Watch:
-    """Every version of the objects at an API path while entered: nothing that was written escapes it."""
+    """Every version of the objects at an API path while entered: nothing that was written escapes it.
 
-    def __init__(self, path: str, selector: str = "") -> None:
+    It fails where it breaks off. One that `lasts` goes on after an outage of the API server, without what it missed.
+    """
+
+    def __init__(self, path: str, selector: str = "", *, lasts: bool = False) -> None:
         chosen = f"&{selector.partition('=')[0]}={quote(selector.partition('=')[2])}" if selector else ""
         self._path = f"{path}?watch=true{chosen}"
+        self._lasts = lasts
+        self._over = threading.Event()
+        self._lock = threading.Lock()
         self.seen: list[Seen] = []
         self.alive: dict[str, dict[str, Any]] = {}
         """The objects that there are now, by name."""
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            ["kubectl", "get", "--raw", self._path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._process = self._open()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ended = self._process.poll()
-        self._process.kill()
+        with self._lock:
+            self._over.set()
+            ended = self._process.poll()
+            self._process.kill()
         self._process.wait()
         self._thread.join(10)
         assert self._process.stdout is not None
         self._process.stdout.close()
-        assert ended is None or kind is not None, f"the watch of {self._path} broke off"
+        assert ended is None or self._lasts or kind is not None, f"the watch of {self._path} broke off"
+
+    def _open(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["kubectl", "get", "--raw", self._path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+
+    def _run(self) -> None:
+        self._read()
+        while self._lasts and not self._over.wait(_AGAIN):
+            with self._lock:
+                if self._over.is_set():
+                    return
+                self._process.kill()
+                self._process.wait()
+                assert self._process.stdout is not None
+                self._process.stdout.close()
+                self._process = self._open()
+            self._read()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
+            if event["type"] == "ERROR":
+                return
             name = event["object"]["metadata"]["name"]
             self.seen.append(Seen(time.time(), event["object"]))
             if event["type"] == "DELETED":
@@ -152,17 +179,18 @@ def _generation(address: str) -> int | None:
 
 
 class Record:
-    """Everything about the ClaudeDeployment `app` of a namespace while entered."""
+    """Everything about the ClaudeDeployment `app` of a namespace while entered; `lasts` as with Watch."""
 
-    def __init__(self, namespace: str, name: str = "app") -> None:
+    def __init__(self, namespace: str, name: str = "app", *, lasts: bool = False) -> None:
         self.namespace, self.name = namespace, name
         core = f"/api/v1/namespaces/{namespace}"
-        self._deployments = Watch(f"{GROUP}/namespaces/{namespace}/claudedeployments")
-        self._configs = Watch(f"{core}/configmaps", f"fieldSelector=metadata.name={name}-gateway")
-        self._events = Watch(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+        self._deployments = Watch(f"{GROUP}/namespaces/{namespace}/claudedeployments", lasts=lasts)
+        self._configs = Watch(f"{core}/configmaps", f"fieldSelector=metadata.name={name}-gateway", lasts=lasts)
+        self._events = Watch(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", lasts=lasts)
         self.pods = Watch(
             f"{core}/pods",
             f"labelSelector=app.kubernetes.io/component=gateway,claudeops.dev/deployment={name}",
+            lasts=lasts,
         )
         self.gateways = Gateways(self.pods)
 
@@ -262,12 +290,15 @@ class Record:
         marks = [(status.get("judgement") or {}).get("lastTick") for _, status in self.statuses()]
         return sorted({moment(mark) for mark in marks if mark})
 
-    def events(self, *reasons: str) -> list[tuple[str, str]]:
-        """Reason and note of the ClaudeDeployment's Events since we watch, as they came; of these reasons, if given."""
+    def events(self, *reasons: str, kind: str = "") -> list[tuple[str, str]]:
+        """Reason and note of the ClaudeDeployment's Events since we watch, as they came; of these reasons, if given.
+
+        `kind`: Normal or Warning alone.
+        """
         told: dict[str, tuple[str, str]] = {}
         for seen in list(self._events.seen):
             ours = seen.object["regarding"]["kind"] == "ClaudeDeployment"
-            if ours and moment(seen.object["eventTime"]) >= self._since:
+            if ours and moment(seen.object["eventTime"]) >= self._since and kind in ("", seen.object["type"]):
                 told[seen.object["metadata"]["name"]] = (seen.object["reason"], seen.object["note"])
         return [one for one in told.values() if not reasons or one[0] in reasons]
 

@@ -43,27 +43,39 @@ def holder() -> str:
     return str(get("lease", LEASE, namespace=SYSTEM)["spec"].get("holderIdentity") or "")
 
 
-def kill(pod: dict[str, Any]) -> float:
-    """SIGKILL to every process of a pod's only container; returns when, as of time.time().
-
-    They are found by the container's id, which names their cgroup.
-    """
+def processes(pod: dict[str, Any]) -> list[int]:
+    """The processes of a pod's only container, found by the container's id, which names their cgroup."""
     [status] = pod["status"]["containerStatuses"]
     container = status["containerID"].rpartition("/")[2]
     assert len(container) == 64
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*") if container in _cgroup(path)]
     assert pids, f"no process of container {container} is on this machine"
+    return pids
+
+
+def send(pids: list[int], number: signal.Signals) -> float:
+    """Send a signal to each of them that has not ended; returns when, as of time.time()."""
     at = time.time()
     for pid in pids:
         with suppress(ProcessLookupError):  # it went with the first one
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
     return at
+
+
+def kill(pod: dict[str, Any]) -> float:
+    """SIGKILL to every process of a pod's only container; returns when, as of time.time()."""
+    return send(processes(pod), signal.SIGKILL)
+
+
+def leading_pod(operator: Operator) -> dict[str, Any]:
+    """The pod of the replica that leads."""
+    name = leader()
+    return next(pod for pod in operator.pods() if pod["metadata"]["name"] == name)
 
 
 def kill_leader(operator: Operator) -> float:
     """`kill -9` of the replica that leads."""
-    name = leader()
-    return kill(next(pod for pod in operator.pods() if pod["metadata"]["name"] == name))
+    return kill(leading_pod(operator))
 
 
 def _cgroup(process: Path) -> str:

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -165,24 +165,20 @@ def describe(namespace: str) -> str:
 
 
 @contextmanager
-def denied_statuses(name: str, namespace: str, allowed: str, refused: dict[str, Any]) -> Iterator[None]:
-    """Have the API server refuse the statuses of `app` in a namespace for which `allowed`, in CEL, does not hold.
+def denied(
+    name: str, namespace: str, rule: dict[str, Any], allowed: str, probe: Callable[[], object]
+) -> Iterator[None]:
+    """Have the API server refuse the writes of `rule` in a namespace for which `allowed`, in CEL, does not hold.
 
-    `refused` is a merge patch of one that is refused: until it is, the policy is not in force.
+    `probe` tries one that is refused, with `--dry-run=server`: until it is, the policy is not in force.
     """
     name = f"{name}-{namespace}"[:63].rstrip("-")
-    rule = {
-        "apiGroups": ["claudeops.dev"],
-        "apiVersions": ["*"],
-        "operations": ["UPDATE"],
-        "resources": ["claudedeployments/status"],
-    }
     policy: dict[str, Any] = {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": name},
         "spec": {
-            "matchConstraints": {"resourceRules": [rule]},
+            "matchConstraints": {"resourceRules": [{"apiVersions": ["*"], **rule}]},
             "validations": [{"expression": allowed, "message": "not now"}],
         },
     }
@@ -198,16 +194,25 @@ def denied_statuses(name: str, namespace: str, allowed: str, refused: dict[str, 
     }
     try:
         apply({"apiVersion": "v1", "kind": "List", "items": [policy, binding]})
-        wait_for(lambda: _is_refused(namespace, refused), 30, "the policy does nothing")
+        wait_for(lambda: _is_refused(probe), 30, "the policy does nothing")
         yield
     finally:
         kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name, "--ignore-not-found")
 
 
-def _is_refused(namespace: str, patch: dict[str, Any]) -> bool:
-    words = ("patch", "cld", "app", "--subresource=status", "--type=merge", "--dry-run=server", "-p", json.dumps(patch))
+def _is_refused(probe: Callable[[], object]) -> bool:
     try:
-        kubectl(*words, namespace=namespace)
+        probe()
     except CommandError as error:
         return "not now" in error.stderr
     return False
+
+
+def denied_statuses(name: str, namespace: str, allowed: str, refused: dict[str, Any]) -> AbstractContextManager[None]:
+    """Have the API server refuse the statuses of `app` in a namespace for which `allowed`, in CEL, does not hold.
+
+    `refused` is a merge patch of one that is refused.
+    """
+    rule = {"apiGroups": ["claudeops.dev"], "operations": ["UPDATE"], "resources": ["claudedeployments/status"]}
+    words = ("patch", "cld", "app", "--subresource=status", "--type=merge", "--dry-run=server", "-p")
+    return denied(name, namespace, rule, allowed, lambda: kubectl(*words, json.dumps(refused), namespace=namespace))

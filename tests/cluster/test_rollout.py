@@ -155,7 +155,7 @@ def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
         second = begun(record, first)
         wait_for(lambda: record.at(1, second), 60, "v2 did not come to its pause")
         assert record.condition("Promoted")["reason"] == "Paused"
-        assert f"claudeops.dev/promote={second}/1" in record.condition("Promoted")["message"]
+        assert f"claudeops.dev/promote={second}/1/1" in record.condition("Promoted")["message"]
 
         wait_for(lambda: traffic.by_revision()[second], 30, "v2 serves nobody")
 
@@ -182,7 +182,7 @@ def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
         wait_for(lambda: record.at(1, third) and record.rollout["attempt"] == 2, 60, "no second attempt")
         kubectl("patch", "cld", "app", "--type=merge", "-p", '{"spec":{"paused":true}}', namespace=namespace)
         wait_for(lambda: "spec.paused" in record.condition("Promoted")["message"], 30, "paused is not told")
-        annotate(namespace, "promote", f"{third}/1")
+        annotate(namespace, "promote", f"{third}/2/1")
 
         # New gateway pods meanwhile: one more, and then all of a new template.
         before = set(restarts(record))

@@ -49,6 +49,8 @@ class Traffic:
     questions: tuple[str, ...] = ("How are you?",)
     retries: int = 0
     keep_alive: bool = True
+    timeout: float = 60.0
+    """Seconds that a client waits for an answer."""
     answers: list[Answer] = field(default_factory=list)
     in_flight: int = 0
 
@@ -76,7 +78,7 @@ class Traffic:
             base_url=self._env["ANTHROPIC_BASE_URL"],
             api_key=self._env["ANTHROPIC_API_KEY"],
             max_retries=self.retries,
-            timeout=60,
+            timeout=self.timeout,
             default_headers={} if self.keep_alive else {"connection": "close"},
         )
         async with client:

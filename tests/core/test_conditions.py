@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.core.rules.sample import (
+    ANSWERED,
     CANARY,
     NEW,
     NOW,
@@ -17,6 +18,8 @@ from tests.core.rules.sample import (
     SITE,
     STABLE,
     STEPS,
+    UNPROVEN,
+    ago,
     ended,
     failed,
     judgement,
@@ -28,6 +31,7 @@ from tests.core.rules.sample import (
 from tests.core.rules.test_soak import soaking
 
 from claude_operator.api.conditions import Condition, Reason, Type
+from claude_operator.api.gateway import Recent
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, Split
 from claude_operator.core.actions import Decision
@@ -55,6 +59,10 @@ def model(**dates: Any) -> dict[str, Any]:
     return {"status": serving(), "models": {"claude-opus-5-5": Model("claude-opus-5-5", line="opus", **dates)}}
 
 
+def says(generation: int, **fields: Any) -> GatewayView:
+    return GatewayView(True, 1, (GatewayPod("gateway-0", True, generation, **fields),))
+
+
 def problem(reason: Reason) -> dict[str, Any]:
     return {"status": serving(), "problems": (Problem(reason, "spec.env: there is none; create it"),)}
 
@@ -75,6 +83,28 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.READY, "True", Reason.SERVING, {"status": serving()}),
     (Type.READY, "False", Reason.NO_REVISION, {"status": DeploymentStatus(), "gateway": UNWELL}),
     (Type.READY, "False", Reason.GATEWAY_UNAVAILABLE, {"status": serving(), "gateway": UNWELL}),
+    (Type.READY, "False", Reason.CONFIG_PENDING, {"status": serving(), "gateway": says(0, weights={})}),
+    (Type.READY, "False", Reason.NOT_SERVING, {"status": ended("RolledBack"), "gateway": says(1, weights={})}),
+    (
+        Type.READY,
+        "False",
+        Reason.REQUESTS_FAILING,
+        {
+            "status": serving(),
+            "gateway": says(1, weights={STABLE: 10_000}, recent=Recent(10.0, 9, 5, {"error": 5}, "502 api_error")),
+        },
+    ),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.REVISION_LOST,
+        {
+            "status": serving(),
+            "config": None,
+            "revisions": {},
+            "gateway": GatewayView(True, 1, (GatewayPod("a", True, 7),)),
+        },
+    ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (
         Type.ACCEPTED,
@@ -179,8 +209,35 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         {"status": trial(1, judgement=judgement(unreachable=["gateway-0"]))},
     ),
     (Type.CANARY_HEALTHY, "Unknown", Reason.OVERLOADED, {"status": trial(1, judgement=judgement(overloaded=True))}),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.ACCOUNT_EXHAUSTED,
+        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20, 0, 0, 0, 0]))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.NO_ANSWER,
+        {"status": trial(1, judgement=judgement(last_answer=ago(20), waiting=9, oldest=15, message="it hangs"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "True",
+        Reason.STABLE_FAILING,
+        {
+            "status": trial(
+                1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])
+            )
+        },
+    ),
     (Type.PROMOTED, "True", Reason.PROMOTED, {"status": serving(), "spec": raw("Be kind.")}),
-    (Type.PROMOTED, "Unknown", Reason.PROGRESSING, {"status": trial(1)}),
+    (
+        Type.PROMOTED,
+        "Unknown",
+        Reason.PROGRESSING,
+        {"status": trial(1, rollout=Rollout(revision=CANARY, plan=UNPROVEN)), "increments": ANSWERED},
+    ),
     (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(3)}),
     (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(1), "spec": raw(paused=True)}),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_GATEWAY, {"status": trial(1), "gateway": UNWELL}),
@@ -236,6 +293,8 @@ def test_reason(type_: Type, status: str, reason: Reason, world: dict[str, Any])
 
 EVENTS_ONLY = {
     Reason.REVISION_CREATED,
+    Reason.REVISION_RESTORED,
+    Reason.STATUS_NOT_TRUSTED,
     Reason.ROLLOUT_STARTED,
     Reason.WEIGHT_CHANGED,
     Reason.STEP_HELD,
@@ -249,6 +308,7 @@ EVENTS_ONLY = {
     Reason.CHILD_RESTORED,
     Reason.CHILD_CONTESTED,
     Reason.CHILD_ADOPTED,
+    Reason.SOAKED,
 }
 
 

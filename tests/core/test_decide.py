@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.core.rules.sample import (
+    ANSWERED,
     CANARY,
     NEW,
     NOW,
@@ -15,6 +16,7 @@ from tests.core.rules.sample import (
     SITE,
     STABLE,
     THIRD,
+    UNPROVEN,
     ago,
     ended,
     failed,
@@ -26,8 +28,9 @@ from tests.core.rules.sample import (
 )
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Step
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus
+from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.core.decide import decide, reading_due
 from claude_operator.core.validate import Problem
 
@@ -70,8 +73,11 @@ def test_what_takes_traffic_back_is_backward_and_all_else_forward() -> None:
     assert run(trial(1), annotations={"abort": f"{CANARY}/1"}).backward
     assert run(trial(1), raw("Be polite.")).backward
     assert not run(trial(1)).backward
-    assert not run(trial(6)).backward  # promotes
-    assert run(trial(6)).status.stable_revision == CANARY
+    last = trial(6, rollout=Rollout(revision=CANARY, plan=UNPROVEN, started_at=ago(200)))
+    promotes = run(last, increments=ANSWERED)
+    assert not promotes.backward
+    assert promotes.status.stable_revision == CANARY
+    assert run(last).status.stable_revision == STABLE  # without a reading
 
 
 @pytest.mark.parametrize(
@@ -82,7 +88,7 @@ def test_what_takes_traffic_back_is_backward_and_all_else_forward() -> None:
         {"spec": raw(upstream={"baseURL": "https://a.example/v1"})},
         {"spec": raw("Be polite.")},
         {"revisions": {}},
-        {"annotations": {"promote": f"{CANARY}/full"}},
+        {"annotations": {"promote": f"{CANARY}/1/full"}},
     ],
 )
 def test_a_rollback_happens_whatever_else_is_the_case(harm: dict[str, Any]) -> None:
@@ -109,9 +115,12 @@ def test_an_error_behind_a_rollback_does_not_stop_it() -> None:
 def test_traffic_in_percent() -> None:
     shares = {one.revision: one.percent for one in run(trial(1, age=3)).status.traffic}
     assert shares == {STABLE: 90.0, CANARY: 10.0}
-    status = trial(1)
+    status = trial(0)
     assert status.step
-    odd = trial(1, step=status.step.model_copy(update={"weight": 64.1}))
+    assert status.rollout
+    plan = Plan(steps=[Step(set_weight=64.1)])
+    rollout = status.rollout.model_copy(update={"plan": plan})
+    odd = trial(0, step=status.step.model_copy(update={"weight": 64.1}), rollout=rollout)
     assert {one.percent for one in run(odd, raw(paused=True)).status.traffic} == {35.9, 64.1}
 
 
@@ -155,6 +164,24 @@ def test_the_states_of_revisions() -> None:
     assert states(trial(1)) == {STABLE: "Stable", CANARY: "Canary", THIRD: "Old"}
     assert states(ended("RolledBack")) == {STABLE: "Stable", CANARY: "Failed", THIRD: "Old"}
     assert states(trial(None, canary_revision=None, revisions={}))[CANARY] == "Canary"
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("Old", "Old"),
+        ("Stable", "Old"),
+        ("Candidate", "Superseded"),
+        ("Canary", "Superseded"),
+        ("Superseded", "Superseded"),
+        ("Failed", "Failed"),
+        ("", "Old"),
+    ],
+)
+def test_a_revision_remembers_whether_it_failed_or_has_served(told: str, state: str) -> None:
+    known = {"metadata": {**OLD["metadata"], "name": THIRD}, "spec": OLD["spec"], "status": {"state": told}}
+    decision = run(serving(), revisions={STABLE: OLD, CANARY: NEW, THIRD: known})
+    assert {one.name: one.state for one in decision.revision_states}[THIRD] == state
 
 
 def test_marks_are_forgotten_with_their_annotation() -> None:

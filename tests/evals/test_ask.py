@@ -10,6 +10,7 @@ from claude_operator.core.compose import PreparedArm, compose, prepare, raw_body
 from claude_operator.core.evalset import Check, Item
 from claude_operator.evals.ask import Asker, Infrastructure, Rejected
 
+EMPTY = "the account is empty or at its limit: "
 ITEM = Item("a", b'[{"role":"user","content":"Hi"}]', (Check("contains", ""),), subagent="researcher")
 
 
@@ -57,6 +58,7 @@ async def test_an_answer_is_its_text_its_end_and_its_usage() -> None:
         (Refusal(404, "not_found_error", "model: claude-x"), r"model: claude-x \(404 not_found_error\)"),
         (Refusal(413, "request_too_large"), r"\(413 request_too_large\)"),
         (Text(error={"type": "invalid_request_error", "message": "late"}), r"^late \(invalid_request_error\)$"),
+        (Refusal(200, message="within"), r"^within \(invalid_request_error\)$"),
     ],
     ids=lambda value: str(value)[:24],
 )
@@ -76,8 +78,18 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
         (Refusal(500, "api_error"), 5, "answers 500"),
         (Refusal(529, "overloaded_error"), 5, "answers 529"),
         (Refusal(404, body="<html>"), 1, "404: without the error envelope"),
-        (Refusal(400, message="You have reached your specified API usage limits."), 1, "answers 400: You have reached"),
-        (Refusal(400, message="Your credit balance is too low to access"), 1, "answers 400: Your credit balance"),
+        (Refusal(400, message="You have reached your specified API usage limits."), 1, f"{EMPTY}You have reached"),
+        (
+            Refusal(403, "permission_error", "Your credit balance is too low to access"),
+            1,
+            f"{EMPTY}Your credit balance",
+        ),
+        (Refusal(402, "billing_error", "Pay first"), 1, f"{EMPTY}Pay first; add credits or raise the limit"),
+        (Text(error={"type": "invalid_request_error", "message": "Your credit balance is too low"}), 1, EMPTY),
+        (Refusal(200, message="Your credit balance is too low to access"), 1, EMPTY),
+        (Refusal(200, "overloaded_error", "busy"), 3, "3 attempts: the answer broke off: busy"),
+        (Refusal(200, body="<html>Sign in</html>"), 3, "3 attempts: the answer broke off: it is no event stream"),
+        (Refusal(400, "overloaded_error", "busy"), 1, "answers 400: busy"),
         (Text(cut=True), 3, "no whole answer in 3 attempts: the answer ended without message_stop"),
         (Text(error={"type": "overloaded_error", "message": "busy"}), 3, "3 attempts: the answer broke off: busy"),
         (Refusal(429, "rate_limit_error", headers={"retry-after": "60"}), 1, "gives no answer within 1.5 s, retries"),

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 from tests.gateway.harness import make_arm
 
-from claude_operator.api.gateway import Evidence, json_schemas, parse_config
+from claude_operator.api.gateway import OUTCOMES, Evidence, json_schemas, parse_config
+from claude_operator.core.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import Ledger
@@ -69,3 +70,15 @@ def test_every_option_on_the_page_exists() -> None:
     add_arguments(parser)
     known = set(re.findall(r"--[a-z-]+", parser.format_help()))
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= known
+
+
+def test_the_table_of_outcomes_is_the_codes() -> None:
+    section = PAGE[PAGE.index("| Outcome | What it is |") :].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(OUTCOMES)
+    assert [name for name, _ in rows][: len(TABLE)] == [row.outcome for row in TABLE]
+    for row, (_, text) in zip(TABLE, rows, strict=False):
+        assert set(map(int, re.findall(r"\b[1-5][0-9]{2}\b", text))) == row.statuses
+        words = set(re.findall(r"`([a-z_]+)`", text))
+        assert words == row.types | row.codes | set(row.says)
+        assert set(re.findall(r'"([^"]+)"', text)) == {*row.begins, *row.says.values()}

@@ -11,12 +11,13 @@ from pathlib import Path
 from multidict import CIMultiDict
 from tests.gateway.harness import make_arm, make_config
 
-from claude_operator.api.gateway import Auth, dump_config
+from claude_operator.api.gateway import MEMORY, Auth, dump_config
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.errors import ClientGone
 from claude_operator.gateway.evidence import Ledger
 from claude_operator.gateway.log import Log
+from claude_operator.gateway.memory import Lease, Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody, UpstreamReply
 from claude_operator.gateway.proxy import Proxy
@@ -31,8 +32,8 @@ class Answer:
         self.headers = CIMultiDict({"content-type": kind})
         self._pieces = pieces
 
-    async def body(self) -> bytes:
-        return b"".join(self._pieces)
+    async def body(self, lease: Lease) -> bytearray:
+        return bytearray(b"".join(self._pieces))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
@@ -64,8 +65,8 @@ class Request:
         self.headers: CIMultiDict[str] = CIMultiDict()
         self._body = body
 
-    async def body(self, limit: int) -> bytes | None:
-        return self._body if len(self._body) <= limit else None
+    async def body(self, limit: int, lease: Lease) -> bytearray | None:
+        return bytearray(self._body) if len(self._body) <= limit else None
 
     def chunks(self) -> AsyncIterator[bytes] | None:
         return None
@@ -84,9 +85,9 @@ class Reply:
     def started(self) -> bool:
         return self.status != 0
 
-    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | bytearray) -> None:
         await self.start(status, headers)
-        await self.write(body)
+        await self.write(bytes(body))
         await self.finish()
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -110,7 +111,8 @@ def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, Ledger]
     control = Control(CredentialFiles(folder / "key", folder, folder, fallback_key="k"), ledger, metrics, log)
     control.offer(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode())
     ticks = iter(range(1000))
-    return Proxy(control, upstream, Recorder(ledger, metrics, log), clock=lambda: float(next(ticks))), output, ledger
+    recorder = Recorder(ledger, metrics, log)
+    return Proxy(control, upstream, recorder, Memory(MEMORY), clock=lambda: float(next(ticks))), output, ledger
 
 
 def call_line(output: io.StringIO) -> dict[str, object]:
@@ -139,7 +141,7 @@ async def test_a_client_that_leaves_is_not_written_to_again(tmp_path: Path) -> N
 
 
 async def test_times_are_those_of_the_clock(tmp_path: Path) -> None:
-    between, output, ledger = proxy(Upstream(Answer(b"{}")), tmp_path)
+    between, output, ledger = proxy(Upstream(Answer(b'{"type": "message"}')), tmp_path)
     await between.handle(Request(), Reply())
     assert call_line(output)["latency_ms"] == 3000.0  # began 0, received 1, sent 2, ended 3
     assert call_line(output)["overhead_ms"] == 1000.0

@@ -137,7 +137,7 @@ async def test_an_error_event_of_the_upstream_goes_through_alone(gateway: Gatewa
     gateway.upstream.script = sse_answer(PARTS[0], error, cut=True)
     _, body = await gateway.post(STREAM)
     assert body == PARTS[0] + error
-    assert await gateway.outcomes() == {"error": 1}
+    assert await gateway.outcomes() == {"overload": 1}
     assert (await gateway.lines())[0]["error"] == "overloaded_error"
 
 

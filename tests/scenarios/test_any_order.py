@@ -56,7 +56,8 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def annotates(self, name: str, what: str | None) -> None:
         rollout = self.world.parsed.rollout
-        self.world.annotate(name, f"{rollout.revision}/{what}" if rollout and what else None)
+        attempt = f"/{rollout.attempt}" if rollout and name == "promote" else ""
+        self.world.annotate(name, f"{rollout.revision}{attempt}/{what}" if rollout and what else None)
 
     @rule(paused=st.booleans())
     def pauses(self, paused: bool) -> None:

@@ -121,6 +121,43 @@ def a_soak_passes() -> World:
 
 
 @scenario
+def an_incident_in_the_rollout_is_no_part_of_the_history() -> World:
+    """Both arms fail for a while before the promotion; after it the revision fails a third, and comes back at once."""
+    world = SoakWorld(World.spec(strategy=strategy()))
+    world.settle()
+    world.begin()
+    world.say(BRIEF)
+    world.until(lambda w: w.weight == 5000)
+    world.run(5)
+    for revision in (world.parsed.stable_revision or "", wanted(world)):
+        world.rates[revision] = Rates(error=1.0)
+    world.user("the upstream answers 502 to all")
+    world.run(30)
+    world.rates.clear()
+    world.user("the upstream is well again")
+    world.settle()
+    world.run(10)
+    fails(world, 0.3)
+    world.until(rolled_back, 15)
+    return world
+
+
+@scenario
+def an_empty_account_holds_the_soak() -> World:
+    world = promoted()
+    world.run(60)
+    world.rates[wanted(world)] = Rates(account=1.0)
+    world.user("the account is empty")
+    world.run(60)
+    look(world)
+    world.rates.clear()
+    world.user("somebody adds credit")
+    world.run(310)
+    assert world.parsed.soak is None
+    return world
+
+
+@scenario
 def a_soak_breaches() -> World:
     world = promoted()
     world.run(120)
@@ -380,7 +417,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(["promote", "abort", "retry"]), what=st.sampled_from(["full", "1", "2", None]))
     def annotates(self, name: str, what: str | None) -> None:
-        self.world.annotate(name, f"{wanted(self.world)}/{what}" if what else None)
+        attempt = "1/" if name == "promote" else ""
+        self.world.annotate(name, f"{wanted(self.world)}/{attempt}{what}" if what else None)
 
     @rule(error=st.sampled_from([0.0, 0.5]))
     def stable_fails(self, error: float) -> None:

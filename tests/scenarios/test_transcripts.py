@@ -266,15 +266,128 @@ def a_person_promotes() -> World:
     world.edit(strategy=strategy({"setWeight": 10}, {"pause": {}}))
     world.say("Be brief.")
     world.run(120)
-    world.annotate("promote", f"{wanted(world)}/1")
+    world.annotate("promote", f"{wanted(world)}/1/1")
     world.settle()
+    return world
+
+
+def bad_after(world: World, seconds: float, **rates: float) -> World:
+    """The canary turns so bad after so many seconds."""
+    world.run(seconds)
+    world.rates[wanted(world)] = Rates(**rates)
+    world.tell("·", f"the canary turns bad: {rates}")
+    return world
+
+
+@scenario
+def the_leader_dies_as_the_canary_begins_to_fail() -> World:
+    """Two seconds before the last bake ends; the next leader looks five seconds later and sees all of it."""
+    world = on_trial(weight=5000)
+    bad_after(world, 7.0, error=1.0)
+    world.run(1.0)
+    world.tell("·", "the leader is killed, and nobody leads for five seconds")
+    world._flow(world.now + dt.timedelta(seconds=5))
+    world.restart_operator()
+    world.run(10)
+    return world
+
+
+@scenario
+def the_api_is_away_over_the_end_of_a_bake() -> World:
+    world = on_trial()
+    bad_after(world, 7.0, error=1.0)
+    world.tell("·", "the API server is away for a minute")
+    world._flow(world.now + dt.timedelta(seconds=60))
+    world.restart_operator()
+    world.run(10)
+    return world
+
+
+@scenario
+def the_canary_hangs() -> World:
+    world = on_trial()
+    bad_after(world, 5.0, hang=1.0)
+    world.run(60)
+    return world
+
+
+@scenario
+def the_upstream_is_out_in_the_first_minute() -> World:
+    world = on_trial()
+    for revision in (world.parsed.stable_revision or "", wanted(world)):
+        world.rates[revision] = Rates(error=1.0)
+    world.tell("·", "the upstream answers 502 to all")
+    world.run(60)
+    world.rates.clear()
+    world.tell("·", "the upstream is well again")
+    world.settle()
+    return world
+
+
+@scenario
+def the_account_is_empty() -> World:
+    world = on_trial()
+    for revision in (world.parsed.stable_revision or "", wanted(world)):
+        world.rates[revision] = Rates(account=1.0)
+    world.tell("·", "the account is empty")
+    world.run(60)
+    world.rates.clear()
+    world.tell("·", "somebody adds credit")
+    world.settle()
+    return world
+
+
+@scenario
+def stables_model_is_retired_in_mid_rollout() -> World:
+    world = on_trial("STEPS")
+    world.rates[world.parsed.stable_revision or ""] = Rates(error=1.0)
+    world.tell("·", "stable's model answers 404")
+    world.settle()
+    return world
+
+
+@scenario
+def the_canarys_model_has_a_rate_limit_of_its_own() -> World:
+    world = on_trial()
+    bad_after(world, 1.0, overload=0.4)
+    world.run(60)
+    world.rates.clear()
+    world.tell("·", "the limit is raised")
+    world.settle()
+    return world
+
+
+@scenario
+def the_clock_is_set_two_hours_ahead_and_back() -> World:
+    world = on_trial("STEPS", weight=100)
+    world.run(10)
+    world.skew = 7200.0
+    world.tell("·", "the operator's clock is set two hours ahead")
+    world.run(20)
+    world.restart_operator()
+    world.tell("·", "another leader, whose clock is right")
+    world.skew = 0.0
+    world.until(lambda w: w.weight == 1000)
+    return world
+
+
+@scenario
+def a_promote_of_an_earlier_attempt_does_nothing() -> World:
+    world = on_trial()
+    world.annotate("abort", f"{wanted(world)}/1")
+    world.run(5)
+    world.annotate("retry", f"{wanted(world)}/1")
+    world.annotate("promote", f"{wanted(world)}/2/full")
+    world.until(lambda w: w.weight == 1000)
+    world.annotate("promote", f"{wanted(world)}/1/1")
+    world.run(2)
     return world
 
 
 @scenario
 def promote_full() -> World:
     world = on_trial()
-    world.annotate("promote", f"{wanted(world)}/full")
+    world.annotate("promote", f"{wanted(world)}/1/full")
     world.run(1)
     world.settle()
     return world
@@ -411,7 +524,7 @@ def the_strategy_is_edited() -> World:
 def stale_annotations_are_told_once() -> World:
     world = on_trial()
     revision = wanted(world)
-    world.annotate("promote", f"{revision}/7")
+    world.annotate("promote", f"{revision}/1/7")
     world.run(1)
     world.annotate("abort", f"{revision}/2")
     world.run(1)

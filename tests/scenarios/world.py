@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import msgspec
 from pydantic import ValidationError
 
 from claude_operator.api.base import seconds
@@ -23,27 +24,33 @@ from claude_operator.api.conditions import Reason, Type
 from claude_operator.api.crds import schema
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import (
+    Before,
     Counters,
     Evidence,
     GatewayConfig,
     GenerationEvidence,
     Histogram,
+    InFlight,
+    Recent,
     Stratum,
     dump_config,
     parse_config,
 )
 from claude_operator.api.kinds import KINDS
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import render
+from claude_operator.api.status import DeploymentStatus, Reading
+from claude_operator.core import render, told
 from claude_operator.core.actions import Decision
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.decide import decide, reading_due
+from claude_operator.core.decide import decide
+from claude_operator.core.draft import active
 from claude_operator.core.judge import ledger
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.evidence import Memory, PodReading, history
 from claude_operator.core.judge.replay import replay
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
+from claude_operator.core.plausible import plausible
+from claude_operator.core.told import Look, Told
 from claude_operator.core.validate import Problem
 from claude_operator.core.weights import canary_weight
 
@@ -93,9 +100,26 @@ class Pod:
     paces: dict[tuple[int, str], dict[float, int]] = field(default_factory=dict)
     """Answers by generation and revision, and how many times as slow as usual they were."""
     silent: bool = False
+    kept: list[Evidence] = field(default_factory=list)
+    lately: dict[int, tuple[int, dict[str, int]]] = field(default_factory=dict)
+    """By second: requests, and failures by cause."""
+    hanging: dict[str, list[tuple[dt.datetime, int]]] = field(default_factory=dict)
+    """By revision: requests that wait for an answer, and since when."""
 
-    def evidence(self, now: dt.datetime) -> Evidence:
-        """What it says on its admin port; counts are [requests, ok, error, overload, refusal]."""
+    def evidence(self, now: dt.datetime, since: Reading | None = None, *, keep: bool = False) -> Evidence:
+        """What it says on its admin port, and what it remembers of it."""
+        evidence = self._counted(now)
+        if keep:
+            evidence = msgspec.structs.replace(evidence, reading=len(self.kept) + 1)
+            self.kept.append(evidence)
+        known = since and since.boot_id == evidence.boot_id and since.reading <= len(self.kept)
+        if not since or not known:
+            return evidence
+        then = self.kept[since.reading - 1]
+        return msgspec.structs.replace(evidence, before=Before(then.reading, then.uptime, then.generations))
+
+    def _counted(self, now: dt.datetime) -> Evidence:
+        """Counts are [requests, ok, error, overload, refusal, account]."""
         generations = [
             GenerationEvidence(
                 generation,
@@ -107,20 +131,43 @@ class Pod:
                         "none",
                         Counters(
                             requests=n,
-                            outcomes={"ok": ok, "error": error, "overload": overload},
+                            outcomes={"ok": ok, "error": error, "overload": overload, "account": account},
                             stop_reasons={"refusal": refusal},
                             conversations=n,
                             bad_conversations={"error": error, "refusal": refusal},
                             ttft=latencies(self.paces.get((generation, revision), {})),
                         ),
                     )
-                    for (revision, role), (n, ok, error, overload, refusal) in strata.items()
+                    for (revision, role), (n, ok, error, overload, refusal, account) in strata.items()
                 ],
             )
             for generation, strata in sorted(self.counts.items())[-4:]
         ]
         served = self.config.generation if self.config else 0
-        return Evidence(f"boot-{self.boot}", served, (now - self.born).total_seconds(), generations)
+        return Evidence(
+            f"boot-{self.boot}",
+            served,
+            (now - self.born).total_seconds(),
+            generations,
+            in_flight=[
+                InFlight(revision, waiting, waiting, (now - min(at for at, _ in since)).total_seconds())
+                for revision, since in self.hanging.items()
+                if (waiting := sum(n for _, n in since))
+            ],
+            recent=self.recent,
+            weights={arm.revision: arm.weight for arm in self.config.arms} if self.config else None,
+        )
+
+    @property
+    def recent(self) -> Recent:
+        """What clients got in the last ten seconds."""
+        requests = sum(n for n, _ in self.lately.values())
+        causes = {
+            cause: n
+            for cause in ("error", "overload", "account")
+            if (n := sum(of.get(cause, 0) for _, of in self.lately.values()))
+        }
+        return Recent(requests=requests, failed=sum(causes.values()), causes=causes)
 
 
 @dataclass(frozen=True)
@@ -130,6 +177,9 @@ class Rates:
     error: float = 0.0
     overload: float = 0.0
     refusal: float = 0.0
+    account: float = 0.0
+    hang: float = 0.0
+    """Those that are never answered."""
     pace: float = 1.0
     """Times as slow as usual to the first token."""
 
@@ -173,12 +223,15 @@ class World:
             "spec": stored(spec if spec is not None else self.spec()),
         }
         self.status: Object = {}
+        self._parsed = (self.status, DeploymentStatus())
         self.revisions: dict[str, Object] = {}
         self.runs: dict[str, EvalRunStatus] = {}
         self.ledgers: dict[str, dict[str, str]] = {}
         self.config: GatewayConfig | None = None
         self.pods: list[Pod] = []
-        self.memory: Memory | None = None
+        self.told: list[Told] = []
+        self.skew = 0.0
+        """Seconds by which the operator's wall clock is ahead."""
         self.eval_set: EvalSetView | None = None
         self.problems: dict[str, Problem] = {}
         self.prompts: dict[tuple[str, str], str] = {}
@@ -207,7 +260,9 @@ class World:
 
     def fork(self) -> World:
         """The same world, to go another way from here."""
-        return copy.deepcopy(self)
+        unchanging = [*self.told, *(each for pod in self.pods for each in pod.kept), self._parsed[1], self.config]
+        unchanging += self.revisions.values()
+        return copy.deepcopy(self, {id(one): one for one in unchanging})
 
     def begin(self) -> World:
         """Forget the transcript and count the time from now."""
@@ -253,7 +308,7 @@ class World:
 
     def restart_operator(self) -> None:
         """Another process takes over: what it remembered of evidence is gone."""
-        self.memory = None
+        self.told = []
         self._next = self.now
 
     def restart_pod(self, index: int = 0) -> None:
@@ -313,7 +368,9 @@ class World:
     @property
     def parsed(self) -> DeploymentStatus:
         """The stored status."""
-        return DeploymentStatus.model_validate(self.status)
+        if self._parsed[0] is not self.status:
+            self._parsed = (self.status, DeploymentStatus.model_validate(self.status))
+        return self._parsed[1]
 
     @property
     def weight(self) -> int:
@@ -328,10 +385,12 @@ class World:
     def one_pass(self) -> None:
         """Gather, decide, act, as the shell does."""
         self.passes += 1
-        observation, memory = self._gather()
+        observation, look = self._gather()
         decision = decide(observation, SITE)
         if self.checked:
             self._check_decision(observation, decision)
+        at = self.now.timestamp()
+        self.told = told.announced(self.told, decision.status, memory=look.memory, now=look.now, at=at)
         try:
             done = self._act(observation, decision)
         except CrashError:
@@ -340,7 +399,7 @@ class World:
         if not done:  # a conflict: the pass is void
             self._next = self.now + dt.timedelta(seconds=0.05)
             return
-        self.memory = memory
+        self.told = self.told[-1:]
         for event in decision.events:
             self.tell(event.reason, event.note, warning=event.type == "Warning")
         self._tell_promoted(observation.status, [event.note for event in decision.events])
@@ -354,8 +413,12 @@ class World:
 
     # --------------------------------------------------------------------------------------------- gather
 
-    def _gather(self) -> tuple[Observation, Memory]:
-        status = self.parsed
+    def _gather(self) -> tuple[Observation, Look]:
+        stored = self.parsed
+        wall, at = self.now + dt.timedelta(seconds=self.skew), self.now.timestamp()
+        status, _ = plausible(stored, wall)
+        known = told.find(self.told, status)
+        wait = told.due(status, known, told.preliminary(status, known, wall=wall, at=at))
         spec, problems = None, []
         try:
             spec = DeploymentSpec.model_validate(self.owner["spec"])
@@ -363,24 +426,36 @@ class World:
             first = error.errors()[0]
             problems = [Problem(Reason.INVALID_SPEC, f"spec.{'.'.join(map(str, first['loc']))}: {first['msg']}")]
         ready = [pod for pod in self.pods if pod.ready_at <= self.now]
+        keep = wait == 0 or (wait is None and active(status) is not None)
+        since = {mark.pod: mark for mark in status.readings}
         readings = [
-            PodReading(pod.name, pod in ready, None if pod.silent or pod not in ready else pod.evidence(self.now))
+            PodReading(
+                pod.name,
+                pod in ready,
+                None if pod.silent or pod not in ready else pod.evidence(self.now, since.get(pod.name), keep=keep),
+            )
             for pod in self.pods
         ]
         view = GatewayView(
             settled=bool(self.pods) and len(ready) == len(self.pods),
             ready=len(ready),
             pods=tuple(
-                GatewayPod(one.pod, one.ready, one.evidence.config_generation if one.evidence else None)
+                GatewayPod(
+                    one.pod,
+                    one.ready,
+                    one.evidence.config_generation if one.evidence else None,
+                    weights=one.evidence.weights if one.evidence else None,
+                    recent=one.evidence.recent if one.evidence else None,
+                )
                 for one in readings
             ),
         )
-        increments, memory = self._evidence(status, readings)
+        look = told.look(status, known, readings, wait=wait, wall=wall, at=at)
         observation = Observation(
-            now=self.now,
+            now=look.now,
             owner=copy.deepcopy(self.owner),
             spec=spec,
-            status=status,
+            status=stored,
             problems=(*problems, *self.problems.values()),
             prompts=self.prompts,
             revisions=dict(self.revisions),
@@ -388,12 +463,13 @@ class World:
             eval_runs=dict(self.runs),
             config=self.config,
             gateway=view,
-            increments=increments,
+            increments=look.increments,
+            readings=look.memory.marks,
             ledger=self._ledger(status),
-            history=self._history(status, memory) if increments is not None else {},
+            history=self._history(status, look.memory) if look.increments is not None else {},
             models=self.models,
         )
-        return observation, memory
+        return observation, look
 
     def _ledger(self, status: DeploymentStatus) -> dict[str, str] | None:
         rollout = status.rollout
@@ -402,15 +478,6 @@ class World:
     @staticmethod
     def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
         return {"timeToFirstToken": history(memory, status.stable_revision or "", "timeToFirstToken")}
-
-    def _evidence(self, status: DeploymentStatus, readings: list[PodReading]) -> tuple[Increments | None, Memory]:
-        due = reading_due(status, self.now)
-        increments, memory = advance(self.memory, readings, now=self.now.timestamp())
-        if due is None:
-            return None, memory
-        if due > 0:
-            return None, self.memory or memory
-        return increments, memory
 
     # ------------------------------------------------------------------------------------------------ act
 
@@ -442,7 +509,8 @@ class World:
             self.pods = [self._pod(f"{seen.name}-gateway-{n}", 2.0 + n) for n in range(replicas)]
         for state in decision.revision_states:
             self._write("revision status")
-            self.revisions[state.name] |= {"status": {"state": state.state, "eval": state.eval}}
+            told_of = {"status": {"state": state.state, "eval": state.eval}}
+            self.revisions[state.name] = {**self.revisions[state.name], **told_of}
         for body in decision.deletions:
             self._write("delete")
             {"ClaudeRevision": self.revisions, "ClaudeEvalRun": self.runs}[body["kind"]].pop(body["metadata"]["name"])  # type: ignore[attr-defined]
@@ -516,15 +584,28 @@ class World:
         for arm in pod.config.arms:
             rates, key = self.rates.get(arm.revision, Rates()), (pod.name, arm.revision)
             n = self._whole((*key, "n"), requests * arm.weight / 10_000)
-            error = min(self._whole((*key, "error"), n * rates.error), n)
-            overload = min(self._whole((*key, "overload"), n * rates.overload), n - error)
-            ok = n - error - overload
+            hanging = min(self._whole((*key, "hang"), n * rates.hang), n)
+            if hanging:
+                pod.hanging.setdefault(arm.revision, []).append((self.now, hanging))
+            n -= hanging
+            account = min(self._whole((*key, "account"), n * rates.account), n)
+            error = min(self._whole((*key, "error"), (n - account) * rates.error), n - account)
+            overload = min(self._whole((*key, "overload"), n * rates.overload), n - account - error)
+            ok = n - account - error - overload
             refusal = min(self._whole((*key, "refusal"), ok * rates.refusal), ok)
-            counts = strata.setdefault((arm.revision, arm.role), [0] * 5)
-            for place, more in enumerate((n, ok, error, overload, refusal)):
+            counts = strata.setdefault((arm.revision, arm.role), [0] * 6)
+            for place, more in enumerate((n, ok, error, overload, refusal, account)):
                 counts[place] += more
+            self._count_lately(pod, n, {"error": error, "overload": overload, "account": account})
             paces = pod.paces.setdefault((pod.config.generation, arm.revision), {})
             paces[rates.pace] = paces.get(rates.pace, 0) + ok
+
+    def _count_lately(self, pod: Pod, n: int, failures: dict[str, int]) -> None:
+        second = int(self.now.timestamp())
+        pod.lately = {at: of for at, of in pod.lately.items() if at > second - 10}
+        requests, causes = pod.lately.get(second, (0, {}))
+        both = {cause: causes.get(cause, 0) + failures.get(cause, 0) for cause in causes | failures}
+        pod.lately[second] = (requests + n, both)
 
     def _whole(self, key: tuple[str, str, str], expected: float) -> int:
         """A whole number; the rest is carried over, so that it does not matter how often it is asked for."""
@@ -568,6 +649,7 @@ class World:
     # ----------------------------------------------------------------------------------------- invariants
 
     def _check_decision(self, seen: Observation, decision: Decision) -> None:
+        self._check_seen(seen, decision.status)
         again = decision.status.to_dict()
         assert DeploymentStatus.model_validate(again).to_dict() == again
         assert decision.requeue is None or decision.requeue >= 0
@@ -592,6 +674,24 @@ class World:
             assert event.note
             assert event.note[-1] != ".", event
             assert "None" not in event.note, event
+
+    def _check_seen(self, seen: Observation, after: DeploymentStatus) -> None:
+        """No step is left behind by a pass that has not seen its last part, unless a person says so."""
+        before, rollout = seen.status, seen.status.rollout
+        step, now = before.step, after.step
+        if rollout is None or step is None or rollout.outcome is not None or not canary_weight(before):
+            return
+        promoted = after.rollout is not None and after.rollout.outcome == "Promoted"
+        if not promoted and (now is None or now.index == step.index):
+            return
+        if step.action == "setWeight" or self._asked(rollout.revision, step.index, "full"):
+            return
+        new = seen.increments
+        assert new is not None, "a step ends without a reading"
+        assert not new.baseline, "a step ends with a baseline"
+        assert not new.unreachable, "a step ends while a pod is silent"
+        assert new.of(rollout.revision).counts.judged, "a step ends without an answer of the canary"
+        assert new.of(rollout.revision).counts.ok, "a canary goes on that fails everything"
 
     def check_quiet(self) -> None:
         """Where nothing is new, passes at the same moment soon stop to write and to tell."""
@@ -664,7 +764,7 @@ class World:
                 assert after.step.index == 0, "the first step is skipped"
             return
         if after.step is None:
-            assert new.outcome is not None, "a step is lost"
+            assert new.outcome is not None or self.config is None, "a step is lost"
             if new.outcome == "Promoted" and not self._asked(new.revision, "full", before.step.index):
                 assert before.step.index == len(new.plan.steps) - 1, "steps are skipped"
                 self._check_length(before, new)
@@ -677,7 +777,8 @@ class World:
 
     def _asked(self, revision: str, *what: object) -> bool:
         value = self.owner["metadata"]["annotations"].get("claudeops.dev/promote")
-        return value in {f"{revision}/{one}" for one in what}
+        attempt = self.parsed.rollout.attempt if self.parsed.rollout else 0
+        return value in {f"{revision}/{attempt}/{one}" for one in what}
 
     def _check_length(self, before: DeploymentStatus, rollout: Any) -> None:
         """The step that ends was as long as planned, and nothing was left unserved."""

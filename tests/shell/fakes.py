@@ -196,6 +196,11 @@ class FakeKube:
         ]
         return copied([body for body in found if selected(body, label_selector)])
 
+    async def list_with_version(
+        self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None, page: int = 500
+    ) -> tuple[list[Object], str]:
+        return await self.list(resource, namespace, label_selector=label_selector), str(self.version)
+
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
         await self._called("create", resource, body["metadata"]["name"])
         body = copied(body)

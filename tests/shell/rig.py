@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from tests.shell.fakes import FakeKube
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    Before,
     Counters,
     Evidence,
     GatewayConfig,
@@ -19,7 +21,7 @@ from claude_operator.api.gateway import (
     Stratum,
     parse_config,
 )
-from claude_operator.api.status import DeploymentStatus
+from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence import PodReading
 from claude_operator.core.judge.measurements import Measurement, Query
@@ -77,12 +79,14 @@ def secret(name: str = "anthropic", **data: str) -> Object:
 class Gateways:
     """What the pods say: counts by pod, config generation and revision; it stands in for the Scraper."""
 
-    def __init__(self, kube: FakeKube) -> None:
-        self._kube = kube
+    def __init__(self, kube: FakeKube, clock: Callable[[], dt.datetime]) -> None:
+        self._kube, self._clock = kube, clock
         self.counts: dict[str, dict[tuple[int, str, str], list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         self.boots: dict[str, str] = {}
         self.silent: set[str] = set()
-        self.uptime = 1.0
+        self.kept: dict[str, list[Evidence]] = defaultdict(list)
+        self.keeps = True
+        self.born: dict[str, dt.datetime] = {}
 
     def serve(self, pod: str, role: str, good: int, bad: int = 0) -> None:
         """So many requests more by the arm of a role."""
@@ -97,14 +101,28 @@ class Gateways:
         """What is live."""
         return parse_config(self._kube.take("ConfigMap", names.gateway_name(NAME))["data"][CONFIG_KEY])
 
-    async def read(self, pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
-        """As the Scraper does."""
-        self.uptime += 1.0
+    async def read(
+        self, pods: Sequence[Mapping[str, Any]], *, since: Sequence[Reading] = (), keep: bool = False
+    ) -> list[PodReading]:
+        """As the Scraper does, and as the gateways answer it."""
+        told = {mark.pod: mark for mark in since}
         readings = []
         for pod in pods:
             name = pod["metadata"]["name"]
-            readings.append(PodReading(name, is_ready(pod), None if name in self.silent else self._evidence(name)))
+            found = None if name in self.silent else self._kept(name, told.get(name), keep)
+            readings.append(PodReading(name, is_ready(pod), found))
         return readings
+
+    def _kept(self, pod: str, mark: Reading | None, keep: bool) -> Evidence:
+        evidence = self._evidence(pod)
+        kept = self.kept[evidence.boot_id]
+        if keep and self.keeps:
+            evidence = msgspec.structs.replace(evidence, reading=len(kept) + 1)
+            kept.append(evidence)
+        if mark is None or mark.boot_id != evidence.boot_id or mark.reading > len(kept):
+            return evidence
+        then = kept[mark.reading - 1]
+        return msgspec.structs.replace(evidence, before=Before(then.reading, then.uptime, then.generations))
 
     async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Any]:
         """As the Scraper does; nothing is known of cohorts."""
@@ -120,7 +138,9 @@ class Gateways:
         except (KeyError, ValueError):
             served = 0
         generations = [GenerationEvidence(generation, strata[generation]) for generation in sorted(strata)]
-        return Evidence(self.boots.get(pod, f"boot-{pod}"), served, self.uptime, generations)
+        boot = self.boots.get(pod, f"boot-{pod}")
+        uptime = (self._clock() - self.born.setdefault(boot, self._clock())).total_seconds() + 1.0
+        return Evidence(boot, served, uptime, generations)
 
 
 class Prometheus:
@@ -150,7 +170,9 @@ class Rig:
     def __init__(self, kube: FakeKube | None = None) -> None:
         self.kube = kube or FakeKube()
         self.now = START
-        self.gateways = Gateways(self.kube)
+        self.skew = 0.0
+        """Seconds by which the operator's wall clock is ahead."""
+        self.gateways = Gateways(self.kube, lambda: self.now)
         self.prometheus = Prometheus()
         self.metrics = Metrics()
         self.start_operator()
@@ -169,7 +191,8 @@ class Rig:
             self.prometheus,  # type: ignore[arg-type]
             ledgers,
             dict,
-            lambda: self.now,
+            lambda: self.now + dt.timedelta(seconds=self.skew),
+            lambda: self.now.timestamp(),
         )
         recorder = Recorder(self.kube, instance="one")  # type: ignore[arg-type]
         self.actor = Actor(self.kube, self.children, recorder, ledgers, self.metrics)  # type: ignore[arg-type]

@@ -6,10 +6,10 @@ import asyncio
 import datetime as dt
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -20,13 +20,12 @@ from tests.shell.served import Served, served
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import LEASES
 from claude_operator.shell import app as app_module
+from claude_operator.shell import lookout as lookout_module
 from claude_operator.shell.app import App, Settings
-from claude_operator.shell.handlers import WatchesEnded
-from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
+from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.lease import LeaseLost
 from claude_operator.shell.models import ModelBook
 from claude_operator.shell.queue import WorkQueue
-from claude_operator.shell.writes import Writes
 
 KEY = Key(DEPLOYMENT, "demo", "support")
 NO = KubeError(503, "ServiceUnavailable", "try later")
@@ -65,10 +64,11 @@ async def running(app: App) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         app.stop()
+        watches = app._lookout.watches if app._lookout is not None else None
         await asyncio.gather(task, return_exceptions=True)
-        if app._watches is not None:
-            await asyncio.to_thread(app._watches._thread.join, 30.0)
-            assert not app._watches.alive
+        if watches is not None:
+            assert await asyncio.to_thread(watches.join, 30.0)
+            assert not watches.alive
         mine = {one for one in asyncio.all_tasks() - before if "RequestHandler" not in repr(one)}
         assert mine == set()
 
@@ -83,7 +83,7 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
     kube.put(deployment())
     app = App(settings(port))
     async with running(app) as task, aiohttp.ClientSession() as session:
-        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 14)
+        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 7)
         assert holder(kube) == "me_1"
         assert kube.names("ClaudeModel")
         for path, status in (("healthz", 200), ("readyz", 200)):
@@ -99,27 +99,52 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
     assert holder(kube) == ""
 
 
-async def test_it_ends_when_the_lease_is_lost_and_leaves_it_to_the_other(cluster: Served) -> None:
+async def test_it_stands_by_when_the_lease_is_lost_and_leads_again_when_it_is_free(cluster: Served) -> None:
     kube, app = cluster.kube, App(settings())
+    kube.put(secret())
     async with running(app) as task:
-        await until(lambda: len(cluster.watching) == 14)
+        await until(lambda: len(cluster.watching) == 7)
+        first = app._lookout
+        assert first is not None
         lease = kube.take("Lease", "claude-operator", "claude-system")
         kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": "other"}})
-        with pytest.raises(LeaseLost, match="other holds it"):
-            await asyncio.wait_for(task, 30.0)
-    assert holder(kube) == "other"
+        await until(lambda: app._queue is None)
+        assert holder(kube) == "other"
+        assert app._unready() is None  # as a standby
+        kube.put(deployment())
+        await asyncio.sleep(0.5)
+        assert kube.names("Deployment") == []  # it does not work
+        lease = kube.take("Lease", "claude-operator", "claude-system")
+        kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": ""}})
+        await until(lambda: "support-gateway" in kube.names("Deployment"))
+        assert holder(kube) == "me_1"
+        assert app._lookout is not first
+        assert first.watches is not None
+        assert await asyncio.to_thread(first.watches.join, 30.0)
+        assert not task.done()
+    assert holder(kube) == ""
+    assert b'claude_operator_leaderships_lost_total{reason="lease"} 1.0' in app._metrics.page()
 
 
-@pytest.mark.slow
-async def test_it_ends_when_kopf_ends(cluster: Served) -> None:
-    app = App(settings())
+async def test_kopf_that_ends_is_begun_anew(cluster: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout_module, "_FIRST_PAUSE", 0.05)
+    kube, app = cluster.kube, App(settings())
+    kube.put(secret())
+    kube.put(deployment())
     async with running(app) as task:
+        await until(lambda: len(cluster.watching) == 7 and "support-gateway" in kube.names("Deployment"))
+        assert app._lookout is not None
+        first = app._lookout.watches
+        assert first is not None
+        first.stop()
         await until(lambda: len(cluster.watching) == 14)
-        assert app._watches is not None
-        app._watches.stop()
-        with pytest.raises(WatchesEnded, match="kopf has ended"):
-            await asyncio.wait_for(task, 30.0)
-    assert holder(cluster.kube) == ""
+        assert app._lookout.watches is not first
+        body = kube.take("ClaudeDeployment", "support")
+        kube.put({**body, "spec": {**body["spec"], "gateway": {"replicas": 5}}})
+        await until(lambda: kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 5)
+        assert not task.done()
+        assert holder(kube) == "me_1"
+    assert b"claude_operator_watch_restarts_total 1.0" in app._metrics.page()
 
 
 @pytest.mark.parametrize("kind", ["ClaudeDeployment", "ClaudeModel"])
@@ -140,7 +165,7 @@ async def test_it_waits_for_every_kind_and_says_so_once(
             assert response.status == 200
         assert cluster.kube.names("Lease") == []
         cluster.hidden.clear()
-        await until(lambda: len(cluster.watching) == 14)
+        await until(lambda: len(cluster.watching) == 7)
 
 
 async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cluster: Served) -> None:
@@ -236,87 +261,24 @@ def test_one_part_that_fails_ends_the_others() -> None:
     run(main())
 
 
-class Added:
-    """Stands for the queue: what was put into it, and when."""
+class Wakes:
+    """Stands for the lookout: how often all were woken."""
 
     def __init__(self) -> None:
-        self.keys: list[tuple[float, Key, float]] = []
+        self.times: list[float] = []
 
-    def add(self, key: Key, after: float = 0.0) -> None:
-        self.keys.append((now(), key, after))
-
-
-class Forgets:
-    """Stands for what remembers by UID."""
-
-    def __init__(self) -> None:
-        self.live: list[set[str]] = []
-
-    def forget(self, live: set[str]) -> None:
-        self.live.append(live)
-
-
-def listed(kube: FakeKube) -> None:
-    kube.put(deployment())
-    kube.put(
-        {
-            "apiVersion": "claudeops.dev/v1alpha1",
-            "kind": RUN,
-            "metadata": {"name": "r", "namespace": "demo"},
-            "spec": {},
-        }
-    )
-
-
-def test_everything_is_listed_at_once_and_every_five_minutes_spread_over_a_while() -> None:
-    async def main() -> None:
-        kube, queue, memory, children = FakeKube(), Added(), Forgets(), Forgets()
-        listed(kube)
-        app = App(settings())
-        task = asyncio.create_task(app._relist(kube, queue, memory, children))  # type: ignore[arg-type]
-        began = now()
-        await asyncio.sleep(301)
-        assert {key for at, key, after in queue.keys if at == began and after == 0} == {KEY, Key(RUN, "demo", "r")}
-        later = [after for at, _, after in queue.keys if at == began + 300]
-        assert len(later) == 2
-        assert all(0 <= after <= 30 for after in later)
-        uid = kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
-        assert memory.live == children.live == [{uid}] * 2
-        task.cancel()
-
-    run(main())
-
-
-def test_a_list_that_fails_forgets_nothing_and_is_tried_again() -> None:
-    async def main() -> None:
-        kube, queue, memory = FakeKube(), Added(), Forgets()
-        listed(kube)
-        left = [2]
-
-        def refuse(verb: str, kind: str, name: str) -> None:
-            if kind == RUN and left[0]:
-                left[0] -= 1
-                raise NO
-
-        kube.before = refuse
-        task = asyncio.create_task(App(settings())._relist(kube, queue, memory, Forgets()))  # type: ignore[arg-type]
-        await asyncio.sleep(3.9)
-        assert (queue.keys, memory.live) == ([], [])
-        await asyncio.sleep(0.2)
-        assert len(queue.keys) == 2
-        task.cancel()
-
-    run(main())
+    def add_all(self) -> None:
+        self.times.append(now())
 
 
 def test_models_are_kept_each_hour_at_each_change_and_wake_all_that_is_known() -> None:
     async def main() -> None:
-        kube, queue, app = FakeKube(), Added(), App(settings())
-        app._known = {KEY}
+        kube, wakes, app = FakeKube(), Wakes(), App(settings())
         book = ModelBook(kube, lambda: START)  # type: ignore[arg-type]
-        task = asyncio.create_task(app._keep_models(book, queue))  # type: ignore[arg-type]
+        task = asyncio.create_task(app._keep_models(book, wakes))  # type: ignore[arg-type]
         await asyncio.sleep(1)
-        assert [key for _, key, _ in queue.keys] == [KEY]
+        assert wakes.times == []  # the first passes wait for the models
+        assert app._models_read.is_set()
         kube.calls.clear()
         await asyncio.sleep(3600)
         assert [call[0] for call in kube.calls] == ["list"]  # nothing differs
@@ -326,7 +288,7 @@ def test_models_are_kept_each_hour_at_each_change_and_wake_all_that_is_known() -
         kube.put({**mine, "spec": {**mine["spec"], "id": "mine"}, "status": {}})
         app._models_changed.set()
         await asyncio.sleep(2.1)
-        assert len(queue.keys) == 2
+        assert len(wakes.times) == 1
         task.cancel()
 
     run(main())
@@ -334,8 +296,7 @@ def test_models_are_kept_each_hour_at_each_change_and_wake_all_that_is_known() -
 
 def test_models_that_cannot_be_listed_are_tried_again() -> None:
     async def main() -> None:
-        kube, queue, app = FakeKube(), Added(), App(settings())
-        app._known = {KEY}
+        kube, wakes, app = FakeKube(), Wakes(), App(settings())
 
         def refuse(verb: str, kind: str, name: str) -> None:
             if verb == "list":
@@ -343,12 +304,12 @@ def test_models_that_cannot_be_listed_are_tried_again() -> None:
                 raise NO
 
         kube.before = refuse
-        task = asyncio.create_task(app._keep_models(ModelBook(kube, lambda: START), queue))  # type: ignore[arg-type]
+        task = asyncio.create_task(app._keep_models(ModelBook(kube, lambda: START), wakes))  # type: ignore[arg-type]
         await asyncio.sleep(1.9)
         assert kube.names("ClaudeModel") == []
         await asyncio.sleep(0.5)
         assert kube.names("ClaudeModel")
-        assert len(queue.keys) == 1
+        assert len(wakes.times) == 1  # the first passes have not waited so long
         task.cancel()
 
     run(main())
@@ -370,36 +331,33 @@ def test_the_probe_fails_while_the_queue_is_stuck_and_only_then() -> None:
     run(main())
 
 
-def test_what_a_watch_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> None:
-    app, queue, looked = App(settings()), Added(), []
+def test_the_probe_fails_while_the_loop_is_stuck() -> None:
+    async def main() -> None:
+        app = App(settings())
+        app._moved -= 91.0
+        assert app._stuck() == "the working loop has not moved for 91 s"
+        watching = asyncio.create_task(app._watch_the_loop())
+        await asyncio.sleep(0.05)
+        assert app._stuck() is None
+        busy_until = time.thread_time() + 0.2
+        while time.thread_time() < busy_until:  # what a pass must not do
+            pass
+        await asyncio.sleep(0.05)
+        assert app._metrics.longest_hold._value.get() >= 0.15
+        watching.cancel()
 
-    class Children:
-        writes = Writes()
+    asyncio.run(main())
 
-        def changed(self, namespace: str, name: str, type_: str, body: Any) -> bool:
-            looked.append((namespace, name, type_))
-            return bool(type_ == "DELETED")
 
-    async def main() -> Any:
-        changes = app._changes(queue, Children())  # type: ignore[arg-type]
-        other = Key(DEPLOYMENT, "elsewhere", "x")
-        app._known = {KEY, other, Key(RUN, "demo", "r")}
-        owner = {"apiVersion": "claudeops.dev/v1alpha1", "kind": DEPLOYMENT, "name": "support", "controller": True}
-        child = {"metadata": {"name": "c", "namespace": "demo", "ownerReferences": [owner]}}
-        await asyncio.to_thread(changes.child, "MODIFIED", child)  # as wanted
-        await asyncio.to_thread(changes.child, "DELETED", child)
-        await asyncio.to_thread(changes.eval_set, {"metadata": {"name": "s", "namespace": "demo"}})
-        await asyncio.to_thread(changes.owned, child)
-        await asyncio.to_thread(changes.model, {})
-        await asyncio.sleep(0)
-        return changes
-
-    changes = asyncio.run(main())
-    assert [key for _, key, _ in queue.keys] == [KEY, KEY, KEY]
-    assert looked == [("demo", "support", "MODIFIED"), ("demo", "support", "DELETED")]
-    assert app._models_changed.is_set()
-    changes.model({})  # kopf's thread outlives the loop
-    changes.eval_set({"metadata": {"name": "s", "namespace": "demo"}})
+async def test_who_cannot_do_its_work_says_why() -> None:
+    app = App(settings())
+    assert app._unready() == "starting"
+    app._away = "ClaudeModel: no"
+    assert app._unready() == "starting: ClaudeModel: no"
+    app._started = True
+    assert "cannot be listed: ClaudeModel: no" in str(app._unready())
+    app._away = None
+    assert app._unready() is None
 
 
 def test_the_clock_is_of_utc() -> None:

@@ -18,8 +18,6 @@ from claude_operator.__main__ import main, make_parser
 from claude_operator.kube.client import KubeError
 from claude_operator.shell import cli
 from claude_operator.shell.app import Settings
-from claude_operator.shell.handlers import WatchesEnded
-from claude_operator.shell.lease import LeaseLost
 
 IMAGE = "registry.example.com/claude-operator:1"
 
@@ -52,8 +50,6 @@ class Ends:
     ("error", "code"),
     [
         (None, 0),
-        (LeaseLost("other holds it"), 1),
-        (WatchesEnded("kopf has ended"), 1),
         (KubeError(0, "NoConfiguration", "set KUBECONFIG"), 1),
         (OSError("port 8081 is taken"), 1),
     ],

@@ -178,7 +178,8 @@ async def test_a_deleted_config_comes_back_above_what_the_pods_serve() -> None:
     rig.kube.drop("ConfigMap", "support-gateway")
     await rig.one()
     assert rig.gateways.config.generation > before.generation
-    assert rig.gateways.config.arms == before.arms
+    assert [arm.revision for arm in rig.gateways.config.arms] == [arm.revision for arm in before.arms]
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000, 0]  # the canary begins its steps again
 
 
 async def test_a_gateway_deployment_of_somebody_else_says_nothing() -> None:
@@ -235,9 +236,9 @@ async def test_a_bad_conversation_that_two_pods_have_counted_is_one() -> None:
     rig.pod("gw-2")
     read = rig.gateways.read
 
-    async def shown(pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
+    async def shown(pods: Sequence[Mapping[str, Any]], **options: Any) -> list[PodReading]:
         """As the pods say, and that the canary's one bad conversation is the same in each."""
-        return [replace(reading, evidence=_one_bad(reading.evidence)) for reading in await read(pods)]
+        return [replace(reading, evidence=_one_bad(reading.evidence)) for reading in await read(pods, **options)]
 
     rig.gateways.read = shown  # type: ignore[method-assign]
     for pod in ("gw-1", "gw-2"):
@@ -264,6 +265,8 @@ async def test_what_is_remembered_of_deployments_that_are_gone_is_dropped() -> N
     rig.gatherer.forget({uid})
     rig.wait(5)
     assert (await observed(rig)).increments.traffic == 5
+    rig.gateways.keeps = False
+    rig.gateways.kept.clear()
     rig.gatherer.forget(set())
     assert (await observed(rig)).increments.traffic == 0  # a baseline again
 

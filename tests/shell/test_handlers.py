@@ -15,8 +15,10 @@ from tests.shell.rig import deployment
 from tests.shell.served import served
 
 from claude_operator.core import names
-from claude_operator.shell.handlers import Changes, Watches, make_registry
+from claude_operator.shell.handlers import LABELLED, WATCHED, Changes, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
+from claude_operator.shell.sight import Sight
+from claude_operator.shell.watches import Watches
 
 KEY = Key(DEPLOYMENT, "demo", "support")
 
@@ -104,10 +106,12 @@ def test_a_change_of_what_a_person_says_is_a_pass(change: dict[str, Any]) -> Non
     assert heard.added == [KEY] * 3
 
 
-def test_what_was_never_seen_or_was_listed_anew_is_a_pass() -> None:
+def test_what_was_never_seen_or_has_changed_since_the_last_list_is_a_pass() -> None:
     heard = Heard()
     heard.changes.deployment("MODIFIED", stored())
-    heard.changes.deployment(None, stored())
+    heard.changes.deployment(None, stored())  # another list: nothing has changed
+    assert heard.added == [KEY]
+    heard.changes.deployment(None, stored(generation=2))  # while no watch was there
     heard.changes.deployment("DELETED", stored())
     heard.changes.deployment("MODIFIED", stored())
     heard.changes.deployment("ADDED", stored(uid="u2"))
@@ -170,7 +174,11 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
     kube.put(deployment())
     kube.put({"apiVersion": "claudeops.dev/v1alpha1", **owned("ClaudeEvalSet")})
     async with served(kube, tmp_path) as server:
-        watches = Watches(make_registry(heard.changes))
+        sight = Sight(WATCHED)
+        ended: list[bool] = []
+        watches = Watches(
+            make_registry(heard.changes), sight, labelled=LABELLED, on_end=lambda: ended.append(watches.alive)
+        )
         watches.start()
         try:
             await until(lambda: len(server.watching) == 14 and heard.added == [KEY])
@@ -202,6 +210,6 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
             assert {one.partition(" ")[0] for one in server.requests} == {"GET"}
         finally:
             watches.stop()
-            await asyncio.to_thread(watches._thread.join, 30.0)
+            assert await asyncio.to_thread(watches.join, 30.0)
     assert not watches.alive
-    assert watches.error is None
+    assert (watches.error, ended, sight.blind()) == (None, [False], None)

@@ -16,6 +16,12 @@ def test_the_page() -> None:
     metrics.leader.set(1)
     metrics.gateway_read_failures.inc()
     metrics.events.labels("RolledBack").inc()
+    metrics.leaderships_lost.labels("blind").inc()
+    metrics.api_retries.inc()
+    metrics.watch_restarts.inc()
+    metrics.blind.set(7)
+    metrics.loop_stall.observe(0.5)
+    metrics.longest_hold.set(0.5)
     families = text_string_to_metric_families(metrics.page().decode())
     values = {
         (sample.name, *sample.labels.values()): sample.value
@@ -35,6 +41,14 @@ def test_the_page() -> None:
         ("claude_operator_leader",): 1,
         ("claude_operator_gateway_read_failures_total",): 1,
         ("claude_operator_events_total", "RolledBack"): 1,
+        ("claude_operator_leaderships_lost_total", "blind"): 1,
+        ("claude_operator_leaderships_lost_total", "lease"): 0,
+        ("claude_operator_api_retries_total",): 1,
+        ("claude_operator_watch_restarts_total",): 1,
+        ("claude_operator_blind_seconds",): 7,
+        ("claude_operator_loop_stall_seconds_count",): 1,
+        ("claude_operator_loop_stall_seconds_sum",): 0.5,
+        ("claude_operator_loop_longest_hold_seconds",): 0.5,
     }
 
 

@@ -103,6 +103,66 @@ def test_at_most_so_many_workers_first_come_first_served() -> None:
     run(main())
 
 
+def test_urgent_keys_go_first_and_a_quarter_of_the_workers_waits_for_them() -> None:
+    async def main() -> None:
+        work = Log(seconds=10)
+        queue = make(work, workers=4)
+        for key in "abcdef":
+            queue.add(key)
+        queue.rank("u", urgent=True)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(1)
+        assert work.began == [(0, "a"), (0, "b"), (0, "c")]
+        queue.add("u")
+        await asyncio.sleep(1)
+        assert work.began[3:] == [(1, "u")]
+        queue.rank("f", urgent=True)  # it waits already
+        await asyncio.sleep(9.5)
+        assert work.began[4] == (10, "f")
+        running.cancel()
+
+    run(main())
+
+
+def test_urgent_keys_do_not_push_the_others_out() -> None:
+    async def main() -> None:
+        work = Log(seconds=1, after=0)  # what is wanted again at once is urgent from then on
+        queue = make(work, workers=2)
+        for key in "uvw":
+            queue.rank(key, urgent=True)
+            queue.add(key)
+        queue.add("calm")
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(6.5)
+        assert (1, "calm") in work.began or (0, "calm") in work.began
+        running.cancel()
+
+    run(main())
+
+
+def test_what_wants_to_be_seen_again_soon_is_urgent_and_what_does_not_is_not() -> None:
+    async def main() -> None:
+        pauses = {"live": 5.0, "settled": 200.0}
+        began: list[str] = []
+
+        async def work(key: str) -> float:
+            began.append(key)
+            return pauses[key]
+
+        queue = make(work)
+        for key in pauses:
+            queue.add(key)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(1)
+        assert queue._urgent == {"live"}
+        pauses["live"] = 100.0
+        await asyncio.sleep(6)
+        assert queue._urgent == set()
+        running.cancel()
+
+    run(main())
+
+
 def test_failures_back_off_and_success_resets() -> None:
     async def main() -> None:
         began: list[float] = []

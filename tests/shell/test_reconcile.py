@@ -9,6 +9,7 @@ import pytest
 from tests.shell.fakes import FakeKube
 from tests.shell.rig import KEY, SITE, START, Rig, on_trial, serving
 
+from claude_operator.core.words import duration
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import JOBS
 from claude_operator.shell.keys import RUN, Key
@@ -16,6 +17,7 @@ from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.reconcile import Reconciler, RunLoop
 
 CONFLICT = KubeError(409, "Conflict", "the object has been modified")
+STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "2m"}}]
 LOST = KubeError(0, "Unreachable", "no answer in time")
 
 
@@ -147,17 +149,84 @@ async def test_a_config_that_was_not_written_after_its_status_counts_nothing_twi
     assert rig.counted("canary") == [100, 0]
 
 
-async def test_a_new_process_begins_with_a_baseline() -> None:
+async def test_a_new_process_goes_on_where_the_last_one_stopped() -> None:
     rig = await on_trial()
     traffic(rig)
     await tick(rig)
     traffic(rig, canary=7)
     rig.start_operator()
+    await rig.one()  # at once, without waiting for the interval
+    assert rig.counted("canary") == [57, 0]  # the 7 came meanwhile, and nothing counts twice
+    traffic(rig, canary=5)
     await tick(rig)
-    assert rig.counted("canary") == [50, 0]  # the 7 are lost, and nothing counts twice
+    assert rig.counted("canary") == [62, 0]
+
+
+async def test_a_new_process_counts_from_the_canarys_first_request_on() -> None:
+    """It may die between the first weight and the first tick."""
+    rig = await serving()
+    rig.say("Be brief.")
+    while not any(arm.role == "canary" and arm.weight for arm in rig.gateways.config.arms):
+        await rig.one()
+        rig.wait(0.3)
+    assert rig.status.judgement is None
+    traffic(rig, canary=7)
+    rig.start_operator()
+    await rig.one()
+    assert rig.counted("canary") == [7, 0]
+
+
+async def test_a_new_process_begins_with_a_baseline_where_the_gateways_keep_nothing() -> None:
+    rig = await on_trial()
+    traffic(rig)
+    await tick(rig)
+    rig.gateways.kept.clear()
+    traffic(rig, canary=7)
+    rig.start_operator()
+    await tick(rig)
+    judgement = rig.status.judgement
+    assert judgement
+    assert rig.counted("canary") == [50, 0]
+    assert judgement.seen_since == judgement.last_tick  # which ends no bake
     traffic(rig, canary=5)
     await tick(rig)
     assert rig.counted("canary") == [55, 0]
+
+
+async def test_a_status_that_another_leader_wrote_is_gone_on_from() -> None:
+    """A process that stood still while another one led, and leads again."""
+    rig = await on_trial()
+    traffic(rig)
+    await tick(rig)
+    asleep = rig.gatherer, rig.reconciler
+    rig.start_operator()
+    traffic(rig, canary=7)
+    await tick(rig)
+    traffic(rig, canary=5)
+    rig.gatherer, rig.reconciler = asleep
+    await tick(rig)
+    assert rig.counted("canary") == [62, 0]
+
+
+@pytest.mark.parametrize("skew", [7200.0, -7200.0])
+async def test_a_clock_that_is_set_ends_no_bake(skew: float) -> None:
+    rig = await on_trial(strategy={"canary": {"steps": STEPS, "analysis": {"interval": "5s"}}})
+    bake = 120.0 - 5.0  # on_trial waits for the first tick
+    for moment in range(12):
+        if moment == 3:
+            rig.skew = skew
+        if moment == 6:
+            rig.start_operator()  # whose clock is no better
+        if moment == 9:
+            rig.skew = 0.0
+        traffic(rig)
+        await tick(rig)
+    assert rig.status.step
+    assert rig.status.step.index == 1
+    assert f"bakes for {duration(bake - 12 * 5.0)} more" in rig.condition("Promoted")[2]
+    judgement = rig.status.judgement
+    assert judgement
+    assert judgement.verdict == "Inconclusive"
 
 
 async def test_a_pod_that_appears_later_counts_from_zero_even_if_first_seen_between_ticks() -> None:

@@ -11,8 +11,8 @@ from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.server import HealthServer
 
 
-def make(check: Callable[[], str | None] = lambda: None, ready: bool = True, port: int = 0) -> HealthServer:
-    return HealthServer(check=check, ready=lambda: ready, page=Metrics().page, host="127.0.0.1", port=port)
+def make(check: Callable[[], str | None] = lambda: None, unready: str | None = None, port: int = 0) -> HealthServer:
+    return HealthServer(check=check, unready=lambda: unready, page=Metrics().page, host="127.0.0.1", port=port)
 
 
 async def get(server: HealthServer, path: str) -> tuple[int, str, str]:
@@ -31,9 +31,9 @@ async def test_probes_and_metrics() -> None:
 
 
 async def test_what_is_stuck_is_said_in_words() -> None:
-    async with make(check=lambda: "the queue has not moved for 93 s", ready=False) as server:
+    async with make(check=lambda: "the queue has not moved for 93 s", unready="blind: no") as server:
         assert (await get(server, "/healthz"))[:2] == (500, "the queue has not moved for 93 s\n")
-        assert (await get(server, "/readyz"))[:2] == (503, "starting\n")
+        assert (await get(server, "/readyz"))[:2] == (503, "blind: no\n")
 
 
 async def test_a_check_that_breaks_is_no_good_health() -> None:

@@ -20,7 +20,7 @@ async def promoted() -> Rig:
     await rig.one()
     assert rig.status.rollout
     found = rig.kube.take("ClaudeDeployment", NAME)
-    value = f"{rig.status.rollout.revision}/full"
+    value = f"{rig.status.rollout.revision}/1/full"
     found["metadata"]["annotations"] = {"claudeops.dev/promote": value}
     rig.kube.put(found)
     await rig.one()

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
     WRITE_REFUSED = "WriteRefused"  # the API server does not let us write what was decided
+    REVISION_LOST = "RevisionLost"  # what serves is written nowhere any more but in the gateways' memory
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
     EVAL_PASSED = "EvalPassed"
@@ -81,6 +82,9 @@ class Reason(StrEnum):
     NO_TRAFFIC = "NoTraffic"
     METRICS_UNREACHABLE = "MetricsUnreachable"
     OVERLOADED = "Overloaded"  # the upstream answers 429 or 529
+    ACCOUNT_EXHAUSTED = "AccountExhausted"  # the account at the upstream is empty or at a limit; holds
+    NO_ANSWER = "NoAnswer"  # requests wait for an answer that does not come; holds
+    STABLE_FAILING = "StableFailing"  # stable fails and the canary does not
     # Promoted
     PROMOTED = "Promoted"
     PROGRESSING = "Progressing"
@@ -102,9 +106,13 @@ class Reason(StrEnum):
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision has passed its gate yet
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
+    NOT_SERVING = "NotServing"  # gateway pods serve no revision
+    REQUESTS_FAILING = "RequestsFailing"  # more than half of the requests fail
     NOT_YET_REPORTED = "NotYetReported"
     # Events only
     REVISION_CREATED = "RevisionCreated"
+    REVISION_RESTORED = "RevisionRestored"  # a revision that somebody deleted was made again
+    STATUS_NOT_TRUSTED = "StatusNotTrusted"  # status was written by somebody else, and what may not be was dropped
     ROLLOUT_STARTED = "RolloutStarted"
     WEIGHT_CHANGED = "WeightChanged"
     STEP_HELD = "StepHeld"
@@ -118,6 +126,7 @@ class Reason(StrEnum):
     CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
     CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
+    SOAKED = "Soaked"  # a soak has ended well
 
 
 class Condition(StatusModel):

@@ -141,7 +141,8 @@ class Pause(ApiModel):
 
     duration: Duration | None = Field(
         default=None,
-        description="How long. Left out: until a person annotates claudeops.dev/promote: <revision>/<step index>.",
+        description="How long. Left out: until a person annotates claudeops.dev/promote:"
+        " <revision>/<attempt>/<step index>.",
     )
 
 

@@ -1,8 +1,9 @@
 """The contract between control and data plane, as it travels in JSON.
 
 `GatewayConfig` is the key `config.json` of the ConfigMap `<name>-gateway`. `Evidence` is the answer to
-`GET /-/evidence` on a gateway's admin port, `Cohorts` that to `GET /-/evidence/cohorts`, and `Grade` the body of
-`POST /-/grades`. All are strict: a document that does not parse is refused whole.
+`GET /-/evidence` on a gateway's admin port, `Cohorts` that to `GET /-/evidence/cohorts`, `Serving` that to
+`GET /-/recent`, and `Grade` the body of `POST /-/grades`. All are strict: a document that does not parse is refused
+whole.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ CLIENT_DIR = "/etc/claude-operator/client"
 CLIENT_KEY = "ANTHROPIC_API_KEY"
 CLIENT_PREVIOUS_KEY = "ANTHROPIC_API_KEY_PREVIOUS"
 CLIENT_URL = "ANTHROPIC_BASE_URL"
+
+MIB = 1024 * 1024
+BODY_LIMIT = 32 * MIB
+"""Bytes of a request to the two composed endpoints: the API's own limit."""
+MEMORY = 512 * MIB
+"""Bytes that a gateway process may take where nobody says otherwise."""
 
 SERVICE_PORT = 8080
 ADMIN_PORT = 9090
@@ -324,6 +331,24 @@ def parse_evidence(data: bytes) -> Evidence:
         raise ValueError(f"evidence: {error}") from error
 
 
+class Serving(_Wire, frozen=True):
+    """What a gateway process does at this moment, and what its clients got of late: `GET /-/recent`."""
+
+    boot_id: Text
+    config_generation: Count
+    weights: dict[str, Count] | None
+    """By revision, in basis points. Empty: all get 503. None: no config was read yet."""
+    recent: Recent
+
+
+def parse_serving(data: bytes) -> Serving:
+    """Read what a gateway serves; raises `ValueError`."""
+    try:
+        return msgspec.json.decode(data, type=Serving)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"serving: {error}") from error
+
+
 class Grade(_Wire, frozen=True):
     """One verdict on an answer that was sampled from live traffic."""
 
@@ -383,6 +408,6 @@ def parse_cohorts(data: bytes) -> Cohorts:
 
 def json_schemas() -> Mapping[str, Any]:
     """JSON Schemas of the documents, for the docs and for other implementations."""
-    documents = [GatewayConfig, Evidence, Grade, Cohorts]
+    documents = [GatewayConfig, Evidence, Serving, Grade, Cohorts]
     schemas, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(schemas), "$defs": components}

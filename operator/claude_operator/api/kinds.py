@@ -103,7 +103,7 @@ REVISION = Kind(
     spec_rules=(cel.immutable("change the ClaudeDeployment instead, and a new revision is made"),),
     columns=(
         Column("Model", ".spec.request.model", description="The model."),
-        Column("State", ".status.state", description="Candidate, Canary, Stable, Failed or Old."),
+        Column("State", ".status.state", description="Candidate, Canary, Stable, Failed, Superseded or Old."),
         Column("Eval", ".status.eval", description="Phase of its eval run."),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),

@@ -27,7 +27,7 @@ class RevisionSpec(ApiModel):
 class RevisionStatus(StatusModel):
     """What became of the revision."""
 
-    state: str = Field(default="Candidate", description="Candidate, Canary, Stable, Failed or Old.")
+    state: str = Field(default="Candidate", description="Candidate, Canary, Stable, Failed, Superseded or Old.")
     eval: str = Field(default="", description="Phase of its eval run.")
 
 

@@ -36,6 +36,14 @@ class StepStatus(StatusModel):
     requests: int = Field(default=0, description="Requests that the canary has answered in this step.")
 
 
+class Reading(StatusModel):
+    """The last reading of a gateway pod that is told: the next leader goes on from there."""
+
+    pod: str = Field(description="The pod.")
+    boot_id: str = Field(description="Its process.")
+    reading: int = Field(description="The number under which the process keeps that reading.")
+
+
 class Traffic(StatusModel):
     """What one revision gets."""
 
@@ -165,6 +173,18 @@ class Judgement(StatusModel):
     )
     lowest: float = Field(default=1.0, description="The least evidence of harm so far, of shares of requests.")
     unreachable: list[str] = Field(default=[], description="Gateway pods that did not answer at the last tick.")
+    seen_since: Moment | None = Field(
+        default=None, description="Since when nothing is missing from what was read of the gateways."
+    )
+    last_answer: Moment | None = Field(default=None, description="The last tick in which the canary answered requests.")
+    waiting: int = Field(default=0, description="Requests of the canary that had no answer yet at the last tick.")
+    oldest: float = Field(default=0.0, description="Seconds that the longest of them had waited.")
+    waiting_stable: int = Field(default=0, description="The same of stable.")
+    recent: list[float] = Field(
+        default=[],
+        description="The last requests: answered, errors, overloads and account errors of the canary, then of stable;"
+        " answered and errors of both over the same seconds.",
+    )
     overloaded: bool = Field(
         default=False,
         description="Half or more of the requests of the last tick were answered 429 or 529; promotion holds.",
@@ -174,6 +194,9 @@ class Judgement(StatusModel):
     ticks: int = Field(default=0, description="Ticks that compared something.")
     recorded: Moment | None = Field(default=None, description="The last tick that stands in the ledger.")
     incident: list[float] = Field(default=[], description="Stable's errors and latency, before and of late.")
+    calm: list[MetricState] = Field(
+        default=[], description="Once there was an incident: what stable was like outside of it, one entry a metric."
+    )
     offsets: list[Offsets] = Field(default=[], description="By weight, read before the canary had its first request.")
     split: Split | None = Field(default=None, description=Split.__doc__)
     measured: list[Measured] = Field(default=[], description="Metrics with a threshold.")
@@ -266,6 +289,10 @@ class DeploymentStatus(StatusModel):
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
     replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)
+    readings: list[Reading] = Field(default=[], description="By gateway pod, while evidence is read.")
+    seen_at: Moment | None = Field(
+        default=None, description="Up to when the time of a step or a soak is counted: time that was lived through."
+    )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")

@@ -17,6 +17,7 @@ from claude_operator.api.gateway import BASIS_POINTS
 
 __all__ = ["assignment_key", "cohort", "in_canary", "metadata_user_id", "rank"]
 
+_LONGEST_USER = 4096  # characters; the API refuses far shorter ones
 _WORD = 8  # bytes of a hash that stand for one number
 
 
@@ -68,19 +69,21 @@ def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller:
     opening = _opening(body)
     if opening is None:
         return None
-    secret = blake2b(caller.encode("utf-8", "surrogatepass") + b"\0" + opening, digest_size=16)
+    secret = blake2b(caller.encode("utf-8", "surrogatepass") + b"\0", digest_size=16)
+    secret.update(opening)
     return f"conversation:{secret.hexdigest()}"
 
 
 def metadata_user_id(body: Mapping[str, msgspec.Raw]) -> str | None:
-    """`metadata.user_id` as the client sent it, None where there is none."""
+    """`metadata.user_id` as the client sent it, None where there is none, or one so long that the API refuses it."""
     raw = body.get("metadata")
     if raw is None:
         return None
     try:
-        return _metadata.decode(raw).user_id
+        user_id = _metadata.decode(raw).user_id
     except msgspec.MsgspecError:
         return None
+    return user_id if user_id is None or len(user_id) <= _LONGEST_USER else None
 
 
 def _opening(body: Mapping[str, msgspec.Raw]) -> bytes | None:

@@ -15,6 +15,7 @@ __all__ = ["LIMIT", "MARKER", "Mark", "breakpoint_ttl", "kept_marks", "message_m
 LIMIT = 4
 MARKER = b"cache_control"
 _HOUR = "1h"
+_DEEPEST = 6  # lists of blocks within one another that are looked at; the API has three
 
 
 class Mark(NamedTuple):
@@ -83,20 +84,19 @@ def message_marks(raw: msgspec.Raw | None) -> tuple[list[Mark], bool]:
     last = False
     try:
         for message in _messages.decode(raw):
-            last = _collect(message.content, ttls)
+            last = _collect(message.content, ttls, _DEEPEST)
     except msgspec.MsgspecError:
         return [], False
     return [Mark("messages", number, ttl, False) for number, ttl in enumerate(ttls)], last
 
 
-def _collect(content: msgspec.Raw, ttls: list[str]) -> bool:
-    """Add the ttls of a content list in order; returns whether its last block carries one."""
-    data = bytes(content)
-    if MARKER not in data or not data.startswith(b"["):
+def _collect(content: msgspec.Raw, ttls: list[str], deepest: int) -> bool:
+    """Add the ttls of a content list in order; returns whether its last block carries one. Copies nothing."""
+    if not deepest or bytes(memoryview(content)[:1]) != b"[":
         return False
     ttl = None
-    for block in _blocks.decode(data):
-        _collect(block.content, ttls)
+    for block in _blocks.decode(content):
+        _collect(block.content, ttls, deepest - 1)
         ttl = breakpoint_ttl(block.cache_control)
         if ttl:
             ttls.append(ttl)

@@ -30,18 +30,32 @@ __all__ = ["Composed", "MissingName", "PreparedArm", "compose", "prepare", "raw_
 
 Body = Mapping[str, msgspec.Raw]
 
+_LARGE = 1 << 16  # bytes from which a value is not copied into the body
 _SMALL = 2048  # bytes up to which two values are also compared by what they mean
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A request as it goes upstream. `overridden` names what the client sent or the revision marked in vain."""
+    """A request as it goes upstream. `overridden` names what the client sent or the revision marked in vain.
 
-    body: bytes
+    `pieces` make up the body. A large value is not copied: its piece is a view of what the client sent.
+    """
+
+    pieces: tuple[bytes | memoryview, ...]
     betas: tuple[str, ...]
     overridden: tuple[str, ...]
     model: str
     stream: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def body(self) -> bytes:
+        """The body in one piece."""
+        return b"".join(self.pieces)
 
 
 class _Item(msgspec.Struct):
@@ -81,9 +95,22 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
         overridden.append(mark.label)
         if mark.where == "cache_control":
             out.pop("cache_control", None)
-    return Composed(
-        msgspec.json.encode(out), variant.betas, tuple(overridden), _text(out.get("model")), _true(out.get("stream"))
-    )
+    return Composed(_pieces(out), variant.betas, tuple(overridden), _text(out.get("model")), _true(out.get("stream")))
+
+
+def _pieces(fields: Body) -> tuple[bytes | memoryview, ...]:
+    """The JSON object of `fields`: the small ones joined, the large ones as they are."""
+    pieces: list[bytes | memoryview] = []
+    small: list[bytes | memoryview] = [b"{"]
+    for name, raw in fields.items():
+        value = memoryview(raw)
+        small += (b"," if len(small) > 1 or pieces else b"", msgspec.json.encode(name), b":")
+        if len(value) > _LARGE:
+            pieces += (b"".join(small), value)
+            small = []
+        else:
+            small.append(value)
+    return (*pieces, b"".join([*small, b"}"]))
 
 
 def _merged(

@@ -10,11 +10,15 @@ from typing import Literal
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
+from claude_operator.core import serving
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.judge import judging, sentences
+from claude_operator.core.rules.intent import PROMOTE, promotion
+from claude_operator.core.rules.restore import is_lost
 from claude_operator.core.rules.soak import soaking
 from claude_operator.core.weights import canary_weight
+from claude_operator.core.witness import remembered
 from claude_operator.core.words import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -36,7 +40,7 @@ def conditions(
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     said = {
-        Type.READY: _ready(draft),
+        Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft),
         Type.GATEWAY_READY: _gateway_ready(draft, config),
         Type.EVAL_PASSED: _eval_passed(draft),
@@ -62,12 +66,21 @@ def _as_condition(type_: Type, said: Said, before: Condition | None, generation:
     )
 
 
-def _ready(draft: Draft) -> Said:
+def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     stable, ready = draft.status.stable_revision, draft.obs.gateway.ready
     if stable is None:
         return Said("False", Reason.NO_REVISION, "no revision has passed its gate yet; gateways answer 503")
     if not ready:
         return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
+    view = draft.obs.gateway
+    if serving.nothing_served(view):
+        serves_nothing = f"gateway pods answer 503 to all: none of them serves {stable}"
+        if config is not None and view.lagging(config.generation):
+            return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
+        return Said("False", Reason.NOT_SERVING, serves_nothing)
+    fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
+    if fails:
+        return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
     return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
 
 
@@ -103,6 +116,16 @@ def refused(
     return status.model_copy(update={"conditions": [*conditions, *newer.values()]})
 
 
+def _way_out(draft: Draft) -> str | None:
+    """How to end an outage that stable alone has, None where it has none."""
+    rollout, judgement = active(draft.status), draft.status.judgement
+    cure = sentences.cure(judgement) if judgement else None
+    if rollout is None or cure is None or not canary_weight(draft.status):
+        return None
+    where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
+    return f"{cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
+
+
 def _accepted(draft: Draft) -> Said:
     if draft.problem is None:
         return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
@@ -112,6 +135,11 @@ def _accepted(draft: Draft) -> Said:
 
 def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     view, live = draft.obs.gateway, draft.obs.config
+    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+        what = draft.status.stable_revision or "what gateways serve"
+        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
+        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        return Said("False", Reason.REVISION_LOST, note)
     if config is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
     refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
@@ -182,12 +210,14 @@ def _canary_healthy(draft: Draft) -> Said:
         return Said("False", sentences.reason(judgement), judgement.message)
     if judgement.unreachable:
         return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
-    if judgement.verdict == "NoData":
-        return Said("Unknown", Reason.NO_TRAFFIC, judgement.message)
-    if judgement.overloaded:
-        return Said("Unknown", Reason.OVERLOADED, "the upstream answers 429 or 529 to much of the traffic")
-    if judgement.verdict == "Error":
+    if judgement.verdict in ("NoData", "Error") or sentences.hanging(judgement):
         return Said("Unknown", sentences.reason(judgement), judgement.message)
+    reason = sentences.reason(judgement)
+    if reason in (Reason.ACCOUNT_EXHAUSTED, Reason.OVERLOADED):
+        said = sentences.account(judgement) or sentences.overload(judgement) or judgement.message
+        return Said("Unknown", reason, said)
+    if reason == Reason.STABLE_FAILING:
+        return Said("True", reason, _way_out(draft) or judgement.message)
     if judgement.shared:
         return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
     split = judging.mismatched(judgement)
@@ -205,8 +235,13 @@ def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
         return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
     against = f"{soak.revision} serves 100 % and is watched for {left} more against what {soak.previous} was like"
-    says_nothing = "; the upstream answers 429 or 529 just now, which does not count" if judgement.overloaded else ""
-    return Said("True", Reason.SOAKING, f"{against}: {judgement.message}{says_nothing}")
+    for reason, said in (
+        (Reason.ACCOUNT_EXHAUSTED, sentences.account(judgement)),
+        (Reason.OVERLOADED, sentences.overload(judgement)),
+    ):
+        if said:
+            return Said("Unknown", reason, f"{said}; this time does not count: {against}")
+    return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
 
 
 def _promoted(draft: Draft) -> Said:

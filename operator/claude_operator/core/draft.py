@@ -14,9 +14,9 @@ from claude_operator.core.observe import Observation
 from claude_operator.core.validate import Problem
 from claude_operator.core.words import cut
 
-__all__ = ["Draft", "Hold", "Rule", "active", "attempts_of"]
+__all__ = ["RECORDS", "Draft", "Hold", "Rule", "active", "attempts_of"]
 
-_RECORDS = 10
+RECORDS = 10  # ended rollouts that status keeps
 
 Object = dict[str, Any]
 
@@ -41,6 +41,8 @@ class Draft:
     """The revision that the spec asks for, None while it is not accepted."""
     new_revision: Object | None = None
     """Its object, while there is none."""
+    restored: tuple[Object, ...] = ()
+    """Revisions that somebody deleted and that are made again."""
     new_run: Object | None = None
     events: tuple[Event, ...] = ()
     ended: tuple[Ended, ...] = ()
@@ -110,7 +112,7 @@ class Draft:
             requests=judgement.requests if judgement else 0,
         )
         ended = self.set_rollout(outcome=outcome, reason=reason, message=message).set(
-            canary_revision=None, step=None, rollouts=[*self.status.rollouts, record][-_RECORDS:]
+            canary_revision=None, step=None, rollouts=[*self.status.rollouts, record][-RECORDS:]
         )
         return replace(ended, ended=(*self.ended, Ended(outcome, latency)), backward=outcome != "Promoted")
 

@@ -11,6 +11,7 @@ from claude_operator.core.draft import Draft, active
 from claude_operator.core.evalrun import FINAL
 from claude_operator.core.rules.rollout import window_left
 from claude_operator.core.rules.soak import soaking
+from claude_operator.core.witness import FAILED
 
 __all__ = ["outdated", "revision_states"]
 
@@ -25,14 +26,15 @@ def revision_states(draft: Draft) -> tuple[RevisionState, ...]:
         phases[name.rpartition("-")[0]] = run.phase
     found = []
     for name, revision in obs.revisions.items():
-        state = RevisionState(name, _state(status, name), phases.get(name, ""))
         told = revision.get("status") or {}
+        state = RevisionState(name, _state(status, name, str(told.get("state") or "")), phases.get(name, ""))
         if (told.get("state"), told.get("eval")) != (state.state, state.eval):
             found.append(state)
     return tuple(found)
 
 
-def _state(status: DeploymentStatus, name: str) -> str:
+def _state(status: DeploymentStatus, name: str, told: str) -> str:
+    """`told` is what it says now: what failed stays so though status forgets it, and only what has served is old."""
     if name == status.stable_revision:
         return "Stable"
     if name == status.canary_revision:
@@ -41,16 +43,18 @@ def _state(status: DeploymentStatus, name: str) -> str:
     if rollout is not None and rollout.revision == name:
         return "Candidate"
     ended = next((one for one in reversed(status.rollouts) if one.revision == name), None)
-    return "Failed" if ended and ended.outcome in ("RolledBack", "EvalFailed", "Aborted") else "Old"
+    if (ended and ended.outcome in FAILED) or told == "Failed":
+        return "Failed"
+    return "Superseded" if told in ("Candidate", "Canary", "Superseded") else "Old"
 
 
 def outdated(draft: Draft) -> tuple[Object, ...]:
     """Revisions beyond the history's limit, oldest first, and their eval runs; never one that serves or is wanted."""
     obs, status = draft.obs, draft.status
-    if obs.spec is None:
-        return ()
+    if obs.spec is None or (status.stable_revision and status.stable_revision not in obs.revisions):
+        return ()  # where something is missing nothing is thrown away
     needed = {status.stable_revision, status.canary_revision, draft.wanted, status.rollout and status.rollout.revision}
-    needed |= _may_return(draft)
+    needed |= _may_return(draft) | {arm.revision for arm in (obs.config.arms if obs.config else ())}
     old = [revision for name, revision in obs.revisions.items() if name not in needed]
     old.sort(key=lambda revision: (revision["metadata"].get("creationTimestamp", ""), revision["metadata"]["name"]))
     keep = obs.spec.revision_history_limit

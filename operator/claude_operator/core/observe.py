@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.gateway import GatewayConfig, Recent
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus
+from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.measurements import Measurement
@@ -32,6 +32,10 @@ class GatewayPod:
     generation: int | None = None
     error: str = ""
     """Why it refused the newest config."""
+    weights: Mapping[str, int] | None = None
+    """What it serves, by revision in basis points; None where it did not say."""
+    recent: Recent | None = None
+    """What its clients got of late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Observation:
     """Everything that a decision rests on. `increments` is None while no reading is due."""
 
     now: dt.datetime
+    """The rollout's time (`core.clock`), which goes on where the wall clock was set."""
     owner: Object
     """The ClaudeDeployment as stored."""
     spec: DeploymentSpec | None
@@ -93,6 +98,8 @@ class Observation:
     refused: Mapping[str, str] = field(default_factory=dict)
     """What the API server refused in the last passes, and why: config, status, child, revision, evalRun."""
     increments: Increments | None = None
+    readings: tuple[Reading, ...] = ()
+    """The readings that a status of this pass tells."""
     history: Mapping[str, Values] = field(default_factory=dict)
     """Stable's values up to now by quantity, while the judge has no edges for them yet."""
     cohorts: CohortHistory | None = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.core.names import revision_name
 
-__all__ = ["arm", "content", "name", "prompt_keys", "revision_spec"]
+__all__ = ["arm", "content", "name", "prompt_keys", "revision_spec", "spec_of"]
 
 _VERSION = b"v1"
 _DIGITS = 10
@@ -68,6 +69,47 @@ def arm(revision: Mapping[str, Any], role: wire.Role, weight: int) -> wire.Arm:
         subagents={key: dict(one["request"]) for key, one in (spec.get("subagents") or {}).items()},
         overrides=wire.Overrides(**(spec.get("overrides") or {})),
     )
+
+
+def spec_of(arm: wire.Arm, deployment: str) -> dict[str, Any] | None:
+    """The inverse of `arm`: the `ClaudeRevision.spec` that it was made of; None where its content is not its name's.
+
+    An arm does not tell what was left out from what was empty, nor which blocks of `system` came from promptFrom, so
+    each way is tried until the hash is that of the name.
+    """
+    for parts in _ways(arm):
+        if name(deployment, parts) == arm.revision:
+            return revision_spec(parts)
+    return None
+
+
+def _ways(arm: wire.Arm) -> Iterator[dict[str, Any]]:
+    """Contents that are served as this arm, the likely ones first."""
+    subagents = {key: {"request": request} for key, request in arm.subagents.items()}
+    modes = {"system": arm.overrides.system, "tools": arm.overrides.tools}
+    given = {key: mode for key, mode in modes.items() if mode != "Replace"}
+    overrides: list[dict[str, Any] | None] = [modes, given] if given else [None, modes, {}]
+    betas: list[list[str] | None] = [arm.betas] if arm.betas else [None, []]
+    overlays: list[dict[str, Any] | None] = [subagents] if subagents else [None, {}]
+    ways = itertools.product(_systems(arm.request), betas, overlays, overrides)
+    for (system, blocks), known, overlay, merge in ways:
+        request = {key: value for key, value in arm.request.items() if key != "system"}
+        request |= {key: value for key, value in (("system", system), ("betas", known)) if value is not None}
+        parts = {"request": request, "subagents": overlay, "promptFrom": blocks, "overrides": merge}
+        yield {key: value for key, value in parts.items() if value is not None}
+
+
+def _systems(request: Mapping[str, Any]) -> Iterator[tuple[Any, list[Any] | None]]:
+    """(`request.system`, blocks of promptFrom) that together are the arm's `system`."""
+    system = request.get("system")
+    yield system, None
+    if not isinstance(system, list):
+        return
+    for own in range(len(system)):
+        blocks, rest = system[: len(system) - own], system[len(system) - own :]
+        yield rest or None, blocks
+        if not rest:
+            yield [], blocks
 
 
 def _blocks(sources: Sequence[Mapping[str, Any]], prompts: Prompts) -> list[dict[str, Any]]:

@@ -33,7 +33,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
             config_generation=config.generation,
         )
         if config
-        else None,
+        else status.gateway,
     }
     told = status.model_copy(update=fields)
     return told.model_copy(update={"conditions": conditions(draft, config, models)})

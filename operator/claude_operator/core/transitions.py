@@ -13,10 +13,24 @@ __all__ = ["memory_kills", "transitions"]
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
     # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
-    Type.CANARY_HEALTHY: {Reason.METRICS_UNREACHABLE, Reason.OVERLOADED},
+    Type.CANARY_HEALTHY: {
+        Reason.METRICS_UNREACHABLE,
+        Reason.OVERLOADED,
+        Reason.ACCOUNT_EXHAUSTED,
+        Reason.NO_ANSWER,
+        Reason.SHARED_INCIDENT,
+        Reason.STABLE_FAILING,
+        Reason.METRIC_ERROR,
+        Reason.SPLIT_MISMATCH,
+    },
     Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
-    Type.READY: {Reason.GATEWAY_UNAVAILABLE},
-    Type.GATEWAY_READY: {Reason.CONFIG_REFUSED, Reason.WRITE_REFUSED, Reason.PODS_FAILING},
+    Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
+    Type.GATEWAY_READY: {
+        Reason.CONFIG_REFUSED,
+        Reason.REVISION_LOST,
+        Reason.WRITE_REFUSED,
+        Reason.PODS_FAILING,
+    },
     Type.PROMOTED: {Reason.WRITE_REFUSED},
 }
 _BETTER = {

@@ -11,11 +11,13 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.status import DeploymentStatus
+from claude_operator.api.status import DeploymentStatus, Plan
+from claude_operator.core.draft import active
 from claude_operator.core.observe import Observation
 from claude_operator.core.revision import arm
+from claude_operator.core.witness import remembered
 
-__all__ = ["LIMIT", "basis_points", "canary_weight", "desired_config", "rendered_size"]
+__all__ = ["LIMIT", "basis_points", "canary_weight", "desired_config", "planned_weight", "rendered_size"]
 
 LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it once more
 
@@ -25,13 +27,26 @@ def basis_points(percent: float) -> int:
     return round(percent * 100)
 
 
+def planned_weight(plan: Plan, index: int) -> int:
+    """The canary's share in basis points at a step: what the last setWeight up to it gives; 0 outside of the plan."""
+    if not 0 <= index < len(plan.steps):
+        return 0
+    given = [step.set_weight for step in plan.steps[: index + 1] if step.set_weight is not None]
+    return basis_points(given[-1]) if given else 0
+
+
 def canary_weight(status: DeploymentStatus) -> int:
-    """The canary's share in basis points, 0 where none has traffic."""
-    return basis_points(status.step.weight) if status.canary_revision and status.step else 0
+    """The canary's share in basis points: what the plan of the rollout under way gives its revision at its step."""
+    rollout = active(status)
+    if rollout is None or status.step is None or status.canary_revision != rollout.revision:
+        return 0
+    return planned_weight(rollout.plan, status.step.index)
 
 
 def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:
-    """The document that should be live, generation included; None while there is none and the spec is not accepted.
+    """The document that should be live, generation included; None to leave what there is.
+
+    That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
     While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
     serves, the spec has to do: gateways go on by their memory, and a weight of 0 must reach them.
@@ -44,8 +59,11 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
         base = live
     else:
         return None
+    arms = _arms(obs, status)
+    if not arms and live is None and (status.stable_revision is not None or remembered(obs)):
+        return None  # what serves by the gateways' memory alone goes on serving
     wanted = msgspec.structs.replace(
-        base, arms=_arms(obs, status), settled=_settled(status), generation=live.generation if live else _first(obs)
+        base, arms=arms, settled=_settled(status), generation=live.generation if live else _first(obs)
     )
     if live is None or wanted == live:
         return wanted
@@ -78,7 +96,7 @@ def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
     live = {one.revision: one for one in obs.config.arms} if obs.config else {}
     arms = []
     for name, role, share in wanted:
-        if name is None:
+        if name is None or (role == "canary" and name == status.stable_revision):
             continue
         if name in obs.revisions:
             arms.append(arm(obs.revisions[name], role, share))
@@ -86,7 +104,10 @@ def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
             arms.append(msgspec.structs.replace(live[name], role=role, weight=share))
     if len(arms) == 1 and arms[0].role == "stable":  # nothing is known of the canary: stable answers all
         arms = [msgspec.structs.replace(arms[0], weight=wire.BASIS_POINTS)]
-    return arms if sum(one.weight for one in arms) == wire.BASIS_POINTS else []
+    if sum(one.weight for one in arms) == wire.BASIS_POINTS:
+        return arms
+    serves = obs.config.arm("stable") if obs.config else None  # what is live is never emptied
+    return [msgspec.structs.replace(serves, weight=wire.BASIS_POINTS)] if serves else []
 
 
 def _settled(status: DeploymentStatus) -> wire.Settled | None:

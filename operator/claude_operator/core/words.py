@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "cut", "duration", "percent"]
+__all__ = ["count", "cut", "duration", "percent", "share"]
 
 _LONGEST = 1024  # characters of a sentence
 
@@ -10,6 +10,12 @@ _LONGEST = 1024  # characters of a sentence
 def percent(value: float) -> str:
     """A percentage, `10 %` or `0.5 %`."""
     return f"{value:g} %"
+
+
+def share(part: float) -> str:
+    """A share of 1 as a percentage, `31 %`, `6.0 %` or `0 %`."""
+    number = 100.0 * part
+    return f"{number:.0f} %" if number >= 9.95 or not number else f"{number:.1f} %"
 
 
 def duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from anthropic import AsyncAnthropic, AsyncStream
 
 from claude_operator.core.compose import PreparedArm, compose
 from claude_operator.core.evalset import Item
+from claude_operator.core.outcomes import Told, of_error, told
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
 
@@ -21,8 +22,6 @@ _SDK_RETRIES = 4
 _BROKEN_STREAM_RETRIES = 2  # the SDK retries what fails before an answer begins, not an answer that breaks off
 _CONNECT = 5.0  # seconds
 _REJECTIONS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large"}
-# The API answers 400 to these as well, and they say nothing of the request.
-_ACCOUNT = ("your specified api usage limits", "credit balance is too low")
 _LONGEST_MESSAGE = 500
 _TRUE = msgspec.Raw(b"true")
 
@@ -110,9 +109,11 @@ class Asker:
         except anthropic.APIStatusError as error:
             raise _of_status(error) from error
         except anthropic.AnthropicError as error:
-            raise Infrastructure(f"{self._url} cannot be reached: {_told(error)}") from error
+            raise Infrastructure(f"{self._url} cannot be reached: {_line(error)}") from error
         try:
             async with asyncio.timeout(self._timeout), stream:
+                if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
+                    raise _of_whole(await stream.response.aread())
                 return await _read(stream)
         except anthropic.APIStatusError as error:  # an event error within the answer
             raise _of_event(error) from error
@@ -158,30 +159,56 @@ def _add(usage: dict[str, Any], part: dict[str, Any] | None) -> None:
 
 def _of_status(error: anthropic.APIStatusError) -> Exception:
     """What a refused call means. Only the API's own envelope speaks of the request: a proxy's 404 does not."""
-    told = _told(error)
-    known = _REJECTIONS.get(error.status_code)
-    if known and _kind(error) and not any(words in told.lower() for words in _ACCOUNT):
-        return Rejected(f"{told} ({error.status_code} {_kind(error)})")
-    return Infrastructure(f"the Claude API answers {error.status_code}: {told}")
+    said, status = _told(error), error.status_code
+    outcome = of_error(status, said)
+    if outcome == "account":
+        return _no_account(said)
+    if outcome == "error" and said.type and status in _REJECTIONS:
+        return Rejected(f"{_line(error)} ({status} {said.type})")
+    return Infrastructure(f"the Claude API answers {status}: {_line(error)}")
 
 
 def _of_event(error: anthropic.APIStatusError) -> Exception:
-    if _kind(error) in _REJECTIONS.values():
-        return Rejected(f"{_told(error)} ({_kind(error)})")
-    return _Broken(f"the answer broke off: {_told(error)}")
+    """What an error within the answer means."""
+    return _of_error(_told(error), _line(error))
 
 
-def _kind(error: anthropic.APIStatusError) -> str:
-    """`error.type` of the API's envelope, empty where there is none."""
-    inner = error.body.get("error") if isinstance(error.body, dict) else None
-    return str(inner.get("type") or "") if isinstance(inner, dict) else ""
+def _of_whole(body: bytes) -> Exception:
+    """What an answer that is no stream means, though one was asked for and its status is good."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        answer = None
+    said = told(answer.get("error")) if isinstance(answer, dict) else Told()
+    return _of_error(said, _cut(said.message) or "it is no event stream")
 
 
-def _told(error: Exception) -> str:
+def _of_error(said: Told, line: str) -> Exception:
+    """An overload and whatever else may pass is worth another question."""
+    if of_error(200, said) == "account":
+        return _no_account(said)
+    if said.type in _REJECTIONS.values():
+        return Rejected(f"{line} ({said.type})")
+    return _Broken(f"the answer broke off: {line}")
+
+
+def _no_account(said: Told) -> Infrastructure:
+    return Infrastructure(
+        f"the account is empty or at its limit: {_cut(said.message) or said.type}; add credits or raise the limit in "
+        "the Claude Console"
+    )
+
+
+def _told(error: anthropic.APIStatusError) -> Told:
+    return told(error.body.get("error") if isinstance(error.body, dict) else None)
+
+
+def _line(error: Exception) -> str:
     """The API's own message, else the error's, on one line."""
-    body = getattr(error, "body", None)
-    inner = body.get("error") if isinstance(body, dict) else None
-    said = inner.get("message") if isinstance(inner, dict) else None
-    if not said and isinstance(error, anthropic.APIStatusError):
-        return "without the error envelope of the Claude API"
-    return " ".join(str(said or error).split())[:_LONGEST_MESSAGE]
+    if not isinstance(error, anthropic.APIStatusError):
+        return _cut(str(error))
+    return _cut(_told(error).message) or "without the error envelope of the Claude API"
+
+
+def _cut(message: str) -> str:
+    return " ".join(message.split())[:_LONGEST_MESSAGE]

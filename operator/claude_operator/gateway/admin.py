@@ -21,8 +21,19 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     """The application of the admin port. It is not in the Service and knows no key."""
     booted = time.monotonic()
 
-    async def evidence(_: web.Request) -> web.Response:
-        document = control.ledger.document(control.generation, time.monotonic() - booted, control.error)
+    async def evidence(request: web.Request) -> web.Response:
+        document = control.ledger.document(
+            control.generation,
+            time.monotonic() - booted,
+            control.error,
+            weights=control.weights,
+            since=request.query.get("since"),
+            keep=request.query.get("keep") == "1",
+        )
+        return web.Response(body=document, content_type="application/json")
+
+    async def recent(_: web.Request) -> web.Response:
+        document = control.ledger.serving(control.generation, control.weights)
         return web.Response(body=document, content_type="application/json")
 
     async def cohorts(_: web.Request) -> web.Response:
@@ -57,6 +68,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     app = web.Application(client_max_size=_BODY_LIMIT)
     app.router.add_get("/-/evidence", evidence)
     app.router.add_get("/-/evidence/cohorts", cohorts)
+    app.router.add_get("/-/recent", recent)
     app.router.add_post("/-/grades", grades)
     app.router.add_get("/metrics", page)
     app.router.add_get("/-/ready", ready)

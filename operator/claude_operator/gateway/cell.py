@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from claude_operator.api.gateway import LN_WIDTH, Counters, Histogram
 
@@ -14,17 +15,19 @@ __all__ = ["Cell"]
 class Observations:
     """A histogram being filled."""
 
-    __slots__ = ("buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
+    __slots__ = ("_wired", "buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
 
     def __init__(self) -> None:
         self.count = 0
         self.sum = self.sum_sq = self.ln_sum = self.ln_sum_sq = 0.0
         self.buckets: Counter[int] = Counter()
+        self._wired: Histogram | None = None
 
     def add(self, value: float | None) -> None:
         """Take in a positive quantity; nothing else has a logarithm, so nothing else counts."""
         if value is None or value <= 0.0:
             return
+        self._wired = None
         logarithm = math.log(value)
         self.count += 1
         self.sum += value
@@ -34,9 +37,17 @@ class Observations:
         self.buckets[math.floor(logarithm / LN_WIDTH)] += 1
 
     def wire(self) -> Histogram:
-        """As it travels."""
-        buckets = {str(index): self.buckets[index] for index in sorted(self.buckets)}
-        return Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
+        """As it travels: the same object until another value comes in."""
+        if self._wired is None:
+            buckets = {_name(index): self.buckets[index] for index in sorted(self.buckets)}
+            self._wired = Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
+        return self._wired
+
+
+@lru_cache(maxsize=1024)
+def _name(index: int) -> str:
+    """A bucket's key, one string however many readings hold it."""
+    return str(index)
 
 
 class Cell:

@@ -18,11 +18,13 @@ from claude_operator.api.gateway import (
     CONFIG_DIR,
     CONFIG_KEY,
     ENV_DIR,
+    MEMORY,
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.log import Log
+from claude_operator.gateway.memory import steady_allocator
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
 
@@ -64,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path(CLIENT_DIR),
         help="ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_PREVIOUS, the keys of clients (default: %(default)s)",
     )
+    parser.add_argument(
+        "--memory-bytes",
+        type=_memory,
+        default=MEMORY,
+        metavar="BYTES",
+        help="what the process may take: calls that find no room are told to come again (default: %(default)s)",
+    )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     parser.add_argument(
         "--drain-seconds",
@@ -79,8 +88,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _memory(text: str) -> int:
+    """A number of bytes."""
+    if not text.isdecimal() or int(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes: write for example {MEMORY}")
+    return int(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. 0 after a drain, 1 where it cannot start."""
+    steady_allocator()
     log = Log(sys.stdout, args.log_format)
     log.adopt(logging.getLogger())
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -94,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace, log: Log) -> None:
-    settings = Settings(args.host, args.port, args.admin_port, args.drain_seconds, args.settle_seconds)
+    settings = Settings(
+        args.host, args.port, args.admin_port, args.drain_seconds, args.settle_seconds, args.memory_bytes
+    )
     service = Service(settings, _source(args, log), _files(args), log)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)

@@ -34,6 +34,11 @@ class Control:
         """The config generation being served, 0 before the first."""
         return self.plan.config.generation if self.plan else 0
 
+    @property
+    def weights(self) -> dict[str, int] | None:
+        """What is being served, None before the first config."""
+        return self.plan.weights if self.plan else None
+
     def offer(self, data: bytes) -> None:
         """A source has read a config document."""
         if data == self._last:
@@ -72,8 +77,7 @@ class Control:
             return
         self.plan, self._waiting, self.error = plan, None, ""
         self._metrics.generation.set(config.generation)
-        weights = {arm.revision: arm.weight for arm in config.arms}
-        self._log.event("config applied", generation=config.generation, weights=weights)
+        self._log.event("config applied", generation=config.generation, weights=plan.weights)
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

@@ -16,10 +16,11 @@ __all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelo
 
 
 class Refused(Exception):  # noqa: N818  (an answer, not a fault)
-    """Answered by the gateway itself with `status` and the API's `error.type`."""
+    """Answered by the gateway itself with `status` and the API's `error.type`; `retry_after` in seconds, 0 for none."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, retry_after: int = 0) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.status = status
         self.kind = kind
         self.message = message

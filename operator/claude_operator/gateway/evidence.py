@@ -8,37 +8,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from claude_operator.api.gateway import CacheState, Evidence, GenerationEvidence, Role, Stratum
-from claude_operator.gateway.cell import Cell
+from claude_operator.api.gateway import Evidence, Serving
 from claude_operator.gateway.cohorts import History
-from claude_operator.gateway.conversations import Conversations, Recent
+from claude_operator.gateway.conversations import Recent
+from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.pricing import HitRatio
+from claude_operator.gateway.readings import Readings
+from claude_operator.gateway.running import Lately, Running
 
-__all__ = ["Generation", "Ledger"]
+__all__ = ["Ledger"]
 
 KEPT_GENERATIONS = 4
-
-
-class Generation:
-    """What is counted for requests that began under one config generation."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.conversations = Conversations()
-        self._cells: dict[tuple[str, Role, str, CacheState], Cell] = {}
-
-    def cell(self, revision: str, role: Role, surface: str, cache: CacheState) -> Cell:
-        """The counters of an arm and stratum."""
-        key = (revision, role, surface, cache)
-        cell = self._cells.get(key)
-        if cell is None:
-            cell = self._cells[key] = Cell()
-        return cell
-
-    def wire(self) -> GenerationEvidence:
-        """As it travels."""
-        strata = [Stratum(*key, cell.wire()) for key, cell in self._cells.items()]
-        return GenerationEvidence(self.number, strata)
 
 
 class Ledger:
@@ -53,6 +33,9 @@ class Ledger:
         self.hits = HitRatio()
         self.history = History(clock())
         self.bad = Recent()
+        self.running = Running(clock)
+        self.lately = Lately(clock)
+        self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
     def generation(self, number: int) -> Generation:
@@ -63,12 +46,37 @@ class Ledger:
             del self._generations[old]
         return generation
 
-    def document(self, config_generation: int, uptime: float, config_error: str) -> bytes:
-        """The answer to `GET /-/evidence`."""
+    def document(
+        self,
+        config_generation: int,
+        uptime: float,
+        config_error: str,
+        *,
+        weights: dict[str, int] | None = None,
+        since: str | None = None,
+        keep: bool = False,
+    ) -> bytes:
+        """The answer to `GET /-/evidence`. Without `since` it holds only what every operator can read."""
         generations = [generation.wire() for generation in self._generations.values()]
         bad, bad_first = self.bad.wire(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
-        return msgspec.json.encode(evidence)
+        if since is None:
+            return msgspec.json.encode(evidence)
+        before = self._readings.named(since)
+        reading = self._readings.keep(uptime, generations, bad_first + len(bad)) if keep else 0
+        more = msgspec.structs.replace(
+            evidence,
+            reading=reading,
+            before=before,
+            in_flight=self.running.wire(),
+            recent=self.lately.wire(),
+            weights=weights,
+        )
+        return msgspec.json.encode(more)
+
+    def serving(self, config_generation: int, weights: dict[str, int] | None) -> bytes:
+        """The answer to `GET /-/recent`."""
+        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.lately.wire()))
 
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""

@@ -66,6 +66,7 @@ class Metrics:
             registry=registry,
         )
         self.in_flight = Gauge("claude_gateway_in_flight", "Calls being answered.", registry=registry)
+        self.body_bytes = Gauge("claude_gateway_body_bytes", "Bytes that bodies have room for now.", registry=registry)
         self.generation = Gauge("claude_gateway_config_generation", "The config being served.", registry=registry)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:

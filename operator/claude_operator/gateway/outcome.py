@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import re
 import traceback
+import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
+from claude_operator.core.outcomes import NOT_A_MESSAGE, of_status, told
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.headers import WANTED_REVISION
 from claude_operator.gateway.sse import Message
 
-__all__ = ["left_with", "marks", "outcome", "place", "read_whole"]
+__all__ = ["left_with", "marks", "place", "read_whole"]
 
-_OVERLOAD = (429, 529)
 _NOT_FOR_HEADERS = re.compile(r"[^\x21-\x7e]")
+_LONGEST_DECODED = 64 * 1024 * 1024  # bytes of a compressed answer that are looked at
 
 
-class _Error(msgspec.Struct):
-    type: str = ""
+class _Answer(Message):
+    """A Message, or what stands in its place."""
+
+    type: Any = None
+    error: Any = None
 
 
-class _ErrorBody(msgspec.Struct):
-    error: _Error
-
-
-_message = msgspec.json.Decoder(Message)
-_error_body = msgspec.json.Decoder(_ErrorBody)
-
-
-def outcome(status: int) -> str:
-    """The outcome of an answer in one piece."""
-    if status in _OVERLOAD:
-        return "overload"
-    return "ok" if status < 400 else "error"
+_answer = msgspec.json.Decoder(_Answer)
 
 
 def left_with(call: Call) -> str:
     """The outcome of a call whose client is gone: what the upstream had told by then counts."""
-    if call.facts.ended:
-        return "error" if call.facts.error else "ok"
-    return call.outcome if call.outcome in ("error", "overload") else "canceled"
+    if call.facts.failure is not None:
+        return call.facts.failure
+    if call.facts.stopped or call.facts.stop_reason:
+        return "ok"  # the answer is complete, and paid for
+    return call.outcome if call.outcome not in ("", "ok") else "canceled"
 
 
 def place(error: Exception) -> str:
@@ -50,16 +46,37 @@ def place(error: Exception) -> str:
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:]))
 
 
-def read_whole(call: Call, body: bytes) -> None:
-    """Read a JSON answer's facts; one that cannot be read has none."""
+def read_whole(call: Call, body: bytes | bytearray, encoding: str) -> str:
+    """The outcome of an answer in one piece; its facts go into the call."""
+    facts = call.facts
+    readable = _decoded(body, encoding)
+    if readable is None:  # compressed in a way that is not known here: its status is all that it tells
+        return of_status(call.status)
     try:
-        if call.status < 300:
-            message = _message.decode(body)
-            call.facts.add(message.model, message.stop_reason, message.usage)
-        else:
-            call.error = _error_body.decode(body).error.type
+        answer = _answer.decode(readable)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return
+        answer = _Answer()
+    good = call.status < 300 and answer.type != "error" and answer.error is None
+    if good and not call.counted:
+        return "ok"
+    if good and (answer.type == "message" or (answer.type is None and answer.stop_reason)):
+        facts.add(answer.model, answer.stop_reason, answer.usage)
+        return "ok"
+    facts.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
+    return facts.failure or "error"
+
+
+def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None:
+    """A body without its content-encoding, None where that cannot be undone."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            try:
+                return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, _LONGEST_DECODED)
+            except zlib.error:
+                return b""  # the client cannot read it either
+    return None
 
 
 def marks(call: Call) -> Iterator[tuple[str, str]]:

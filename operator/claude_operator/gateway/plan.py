@@ -10,7 +10,7 @@ from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
 from claude_operator.core.assign import in_canary, rank
 from claude_operator.core.compose import PreparedArm, prepare
 from claude_operator.gateway.credentials import Credentials
-from claude_operator.gateway.evidence import Generation
+from claude_operator.gateway.generation import Generation
 
 __all__ = ["Choice", "Plan", "build", "choose"]
 
@@ -34,6 +34,11 @@ class Plan:
         given = (key or "").encode("utf-8", "surrogateescape")
         matches = [hmac.compare_digest(given, known) for known in self.credentials.client_keys]
         return any(matches)
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """By revision, in basis points."""
+        return {arm.revision: arm.weight for arm in self.config.arms}
 
     @property
     def swaps_key(self) -> bool:

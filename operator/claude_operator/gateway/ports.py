@@ -12,6 +12,8 @@ from typing import Protocol
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
+from claude_operator.gateway.memory import Lease
+
 __all__ = ["ClientReply", "ClientRequest", "Limits", "MutableHeaders", "RequestBody", "Upstream", "UpstreamReply"]
 
 MutableHeaders = CIMultiDict[str]
@@ -46,8 +48,11 @@ class ClientRequest(Protocol):
     def headers(self) -> MultiMapping[str]:
         """Any case, repeated ones included."""
 
-    async def body(self, limit: int) -> bytes | None:
-        """The whole body, None where it is larger than `limit` bytes; raises ClientGone."""
+    async def body(self, limit: int, lease: Lease) -> bytearray | None:
+        """The whole body, None where it is larger than `limit` bytes; raises ClientGone, and Refused.
+
+        Nothing is read before `lease` has room for it.
+        """
 
     def chunks(self) -> AsyncIterator[bytes] | None:
         """The body piece by piece, None where there is none."""
@@ -60,7 +65,7 @@ class ClientReply(Protocol):
     def started(self) -> bool:
         """Whether the status line is out."""
 
-    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | bytearray) -> None:
         """Answer in one piece."""
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -87,8 +92,8 @@ class UpstreamReply(Protocol):
     def headers(self) -> MultiMapping[str]:
         """As sent."""
 
-    async def body(self) -> bytes:
-        """The whole body."""
+    async def body(self, lease: Lease) -> bytearray:
+        """The whole body; `lease` makes room for it, or raises Refused."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body in the pieces that it comes in."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from multidict import MultiMapping
 
+from claude_operator.api.gateway import BODY_LIMIT, MIB
 from claude_operator.core.assign import assignment_key, metadata_user_id
 from claude_operator.core.compose import Composed, compose
+from claude_operator.core.outcomes import of_status
+from claude_operator.core.values import holds_more_values
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -24,19 +28,21 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
-from claude_operator.gateway.outcome import left_with, marks, outcome, place, read_whole
+from claude_operator.gateway.memory import Lease, Memory, full
+from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.sse import SseRelay
 
-__all__ = ["BODY_LIMIT", "Proxy"]
-
-BODY_LIMIT = 32 * 1024 * 1024  # bytes; the API's own limit for these two endpoints
+__all__ = ["Proxy"]
 
 _MESSAGES = "/v1/messages"
 _COUNT_TOKENS = "/v1/messages/count_tokens"
 _TOO_DEEP = "the body is nested too deeply"
+_PIECE = 1 << 16  # bytes of a body that are sent at once
+_KEPT = 1 << 14  # bytes of a body up to which it is kept until the answer begins
+_LONGEST_USER = 256  # characters of a user's name, which is for the log alone
 _LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
 
 Fields = dict[str, msgspec.Raw]
@@ -53,6 +59,7 @@ class Proxy:
         control: Control,
         upstream: Upstream,
         recorder: Recorder,
+        memory: Memory,
         *,
         clock: Callable[[], float] = time.perf_counter,
         draw: Callable[[int], int] = random.randrange,
@@ -62,12 +69,15 @@ class Proxy:
         self._control = control
         self._upstream = upstream
         self._recorder = recorder
+        self._memory = memory
+        self._writing: dict[int, ClientReply] = {}
         self._clock = clock
         self._draw = draw
 
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
         """Answer one call and settle it, whatever happens."""
         call = Call(request.method, request.path, self._clock(), self._control.plan)
+        call.counted = (request.method, request.path) == ("POST", _MESSAGES)
         call.attempt = request.headers.get("x-stainless-retry-count", "")
         task = asyncio.current_task()
         if task is not None:
@@ -80,6 +90,7 @@ class Proxy:
                 self.tasks.discard(task)
             self._recorder.metrics.in_flight.dec()
             call.ended = self._clock()
+            call.error = call.error or call.facts.error
             self._settle(call)
 
     def _settle(self, call: Call) -> None:
@@ -97,7 +108,7 @@ class Proxy:
             await self._answer(call, request, reply)
         except Refused as refused:
             call.outcome = "refused"
-            await self._tell(call, reply, refused.status, refused.kind, refused.message)
+            await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.retry_after)
         except UpstreamFailed as failure:
             call.outcome = "error"
             await self._tell(call, reply, failure.status, failure.kind, failure.message)
@@ -124,21 +135,32 @@ class Proxy:
         key = names.credential(request.headers)
         if not plan.admits(key):
             raise Refused(401, "authentication_error", "invalid key: use the ANTHROPIC_API_KEY of the client Secret")
+        if len(self.tasks) > self._memory.shares.calls:
+            raise full()
         if request.method == "POST" and request.path in (_MESSAGES, _COUNT_TOKENS):
-            await self._converse(call, plan, request, reply, key or "")
-        else:
+            lease = self._memory.request()
+            try:
+                await self._converse(call, plan, request, reply, key or "", lease)
+            finally:
+                lease.give_back()
+            return
+        lease = await self._memory.pass_through()
+        try:
             await self._pass_through(call, plan, request, reply)
+        finally:
+            lease.give_back()
 
     # ------------------------------------------------------------------------------ composed calls
 
-    async def _converse(self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply, key: str) -> None:
-        """Compose the request with an arm's revision and relay the answer."""
-        call.counted = request.path == _MESSAGES
-        data = await request.body(BODY_LIMIT)
+    async def _converse(
+        self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply, key: str, lease: Lease
+    ) -> None:
+        """Compose the request with an arm's revision and relay the answer. `lease` is for the request's body."""
+        data = await request.body(BODY_LIMIT, lease)
         if data is None:
             raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
         call.received = self._clock()
-        fields = _decode(data, request.headers)
+        fields = _decode(data, request.headers, self._memory.shares.values)
         try:
             choice = self._choose(call, plan, request.headers, fields, key)
             composed = compose(
@@ -147,12 +169,19 @@ class Proxy:
         except RecursionError:
             raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
         self._note(call, choice, composed)
+        if composed.size > BODY_LIMIT:
+            raise _grown(len(data), composed.size, call.revision)
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
+        body: bytes | AsyncIterator[bytes] = composed.body
+        if composed.size > _KEPT:
+            outgoing["content-length"] = str(composed.size)
+            body = _sent(deque(composed.pieces), lease)
         timeouts = plan.config.upstream.timeouts
         limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
-        sending = self._upstream.open("POST", _url(plan, request), outgoing, composed.body, limits)
-        del data, fields, composed  # a stream may live for minutes, its request need not
+        sending = self._upstream.open("POST", _url(plan, request), outgoing, body, limits)
+        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
+        self._recorder.sent(call)
         try:
             async with asyncio.timeout(timeouts.total), sending as answer:
                 await self._relay(call, answer, reply)
@@ -162,7 +191,7 @@ class Proxy:
     def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: Fields, key: str) -> Choice:
         """Pick the arm, and keep what the client says of the conversation."""
         call.session_id = headers.get(names.SESSION, "")
-        call.user_id = headers.get(names.USER, "") or metadata_user_id(fields) or ""
+        call.user_id = (headers.get(names.USER, "") or metadata_user_id(fields) or "")[:_LONGEST_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
         call.surface = surface if surface in plan.surfaces else "other"
@@ -190,10 +219,13 @@ class Proxy:
         if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/event-stream"):
             await self._stream(call, answer, reply)
             return
-        body = await answer.body()
-        call.outcome = outcome(answer.status)
-        read_whole(call, body)
-        await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
+        lease = self._memory.answer()
+        try:
+            body = await answer.body(lease)
+            call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
+            await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
+        finally:
+            lease.give_back()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         call.relay = relay = SseRelay(call.facts)
@@ -204,7 +236,7 @@ class Proxy:
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
-                    await reply.write(ready)
+                    await self._write(reply, ready)
         except UpstreamFailed:
             if not call.facts.ended:
                 raise
@@ -213,9 +245,18 @@ class Proxy:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
-        call.error = call.facts.error
-        call.outcome = "error" if call.facts.error else "ok"
+        call.outcome = call.facts.failure or "ok"
         await reply.finish()
+
+    async def _write(self, reply: ClientReply, piece: bytes) -> None:
+        """Send a piece on. Where too many clients do not read, the connection of the first of them is cut."""
+        self._writing[id(reply)] = reply
+        if len(self._writing) > self._memory.shares.stalled:
+            self._writing.pop(next(iter(self._writing))).abort()
+        try:
+            await reply.write(piece)
+        finally:
+            self._writing.pop(id(reply), None)
 
     # -------------------------------------------------------------------------------- everything else
 
@@ -230,13 +271,15 @@ class Proxy:
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
             async for chunk in answer.chunks():
-                await reply.write(chunk)
-            call.outcome = outcome(answer.status)
+                await self._write(reply, chunk)
+            call.outcome = of_status(answer.status)
             await reply.finish()
 
     # ------------------------------------------------------------------------------------ own errors
 
-    async def _tell(self, call: Call, reply: ClientReply, status: int, kind: str, message: str) -> None:
+    async def _tell(
+        self, call: Call, reply: ClientReply, status: int, kind: str, message: str, retry_after: int = 0
+    ) -> None:
         """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
         call.error = kind
         call.request_id = call.request_id or new_request_id()
@@ -244,7 +287,7 @@ class Proxy:
             async with asyncio.timeout(_LAST_WORDS):
                 if not reply.started:
                     call.status = status
-                    await self._send_error(call, reply, envelope(kind, message, call.request_id))
+                    await self._send_error(call, reply, envelope(kind, message, call.request_id), retry_after)
                 elif call.relay is not None:
                     await reply.write(call.relay.break_off() + error_event(kind, message, call.request_id))
                     await reply.finish()
@@ -253,16 +296,45 @@ class Proxy:
         except (ClientGone, TimeoutError):
             reply.abort()
 
-    async def _send_error(self, call: Call, reply: ClientReply, body: bytes) -> None:
+    async def _send_error(self, call: Call, reply: ClientReply, body: bytes, retry_after: int) -> None:
         headers = [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
+        if retry_after:
+            headers.append(("retry-after", str(retry_after)))
         headers.extend(marks(call))
         await reply.send(call.status, headers, body)
 
 
-def _decode(data: bytes, headers: MultiMapping[str]) -> Fields:
-    """The body's top-level fields, each with the bytes it was sent in."""
+async def _sent(pieces: deque[bytes | memoryview], lease: Lease) -> AsyncIterator[bytes]:
+    """A body bit by bit, and then its room given back: nobody waits with it for the answer."""
+    while pieces:
+        piece = memoryview(pieces.popleft())
+        for begin in range(0, len(piece), _PIECE):
+            yield bytes(piece[begin : begin + _PIECE])
+        del piece
+    lease.give_back()
+
+
+def _grown(size: int, composed: int, revision: str) -> Refused:
+    """The answer to a request that is too large with what its revision adds."""
+    return Refused(
+        413,
+        "request_too_large",
+        f"the request has {size} bytes and revision {revision} adds {composed - size}: together {composed - BODY_LIMIT}"
+        f" more than the {BODY_LIMIT} that the API takes",
+    )
+
+
+def _decode(data: bytearray, headers: MultiMapping[str], values: int) -> Fields:
+    """The body's top-level fields, each with the bytes it was sent in; `values` is how many it may have in all."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(400, "invalid_request_error", "send the body without a content-encoding")
+    if len(data) > MIB and holds_more_values(data, values):
+        raise Refused(
+            413,
+            "request_too_large",
+            f"the body holds more than the {values} values that this gateway has room for: "
+            "raise spec.gateway.resources.limits.memory",
+        )
     try:
         return _fields.decode(data)
     except RecursionError:

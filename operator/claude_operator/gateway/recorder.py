@@ -26,8 +26,15 @@ class Recorder:
         self.log = log
         self._ledger = ledger
 
+    def sent(self, call: Call) -> None:
+        """A call goes upstream."""
+        self._ledger.running.add(call)
+
     def settle(self, call: Call) -> None:
         """Take in an ended call."""
+        self._ledger.running.drop(call)
+        if call.counted:
+            self._ledger.lately.add(call)
         if call.counted and call.plan is not None and call.choice is not None:
             self._count(call)
         if call.outcome == "refused":

@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict, MultiMapping
 
-from claude_operator.gateway.errors import ClientGone, envelope, new_request_id
+from claude_operator.gateway.errors import ClientGone, Refused, envelope, new_request_id
+from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import ClientReply, ClientRequest
 
 __all__ = ["AiohttpClientReply", "AiohttpClientRequest", "make_server"]
 
 _LONG_HEADER = 1 << 16  # bytes of the request line or of one header
+_LONG_HEAD = 1 << 16  # bytes of all headers of a request that has not begun
+_READ_AHEAD = 1 << 16  # bytes of a body that wait in this process for whoever reads it
+_SOCKET_BUFFER = 1 << 16  # bytes, each way; else the kernel holds megabytes for a client that does not read
+_AT_ONCE = 1 << 16  # bytes of an answer that are written at once
+_BODY_SECONDS, _SLOWEST = 30.0, float(1 << 20)  # a body may take so long, and a second more for so many bytes
 _GONE = 499  # never seen by anybody
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
 
 Handler = Callable[[ClientRequest, ClientReply], Awaitable[None]]
 
 
-def make_server(handle: Handler, is_draining: Callable[[], bool]) -> web.Server:
-    """A server that has `handle` answer; while `is_draining`, each answer closes its connection."""
+def make_server(handle: Handler, is_draining: Callable[[], bool], most: int) -> web.Server:
+    """A server that has `handle` answer, for `most` connections; while `is_draining`, each answer closes its own."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         reply = AiohttpClientReply(request, is_draining)
         await handle(AiohttpClientRequest(request), reply)
         return reply.response or web.Response(status=_GONE)
 
-    return _Server(handler, handler_cancellation=True)
+    return _Server(handler, most)
 
 
 class _Connection(web.RequestHandler):
     """A client's connection. What is not HTTP is refused in the API's form too, and not quoted."""
+
+    _head = 0  # bytes of a request whose head is not complete
+    _body: aiohttp.StreamReader | None = None  # of the request that came last
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take it, or turn it away where there are too many."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        if isinstance(self._manager, _Server) and self._manager.is_full:
+            self._turn_away(529, "overloaded_error", "the gateway has too many connections")
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes. What comes after one request's body and makes no other is a head: bounded as a whole."""
+        seen, between = self._request_count, self._body is None or self._body.is_eof()
+        super().data_received(data)
+        if self._request_count != seen:
+            self._head = 0
+            self._body = self._messages[-1][1] if self._messages else None
+        elif between:
+            self._head += len(data)
+            if self._head > _LONG_HEAD:
+                self._turn_away(431, "invalid_request_error", f"the headers are longer than {_LONG_HEAD} bytes")
+
+    def _turn_away(self, status: int, kind: str, message: str) -> None:
+        body = envelope(kind, message, new_request_id())
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        if self.transport is not None:
+            self.transport.write(head.encode() + b"retry-after: 5\r\nconnection: close\r\n\r\n" + body)
+        self.force_close()
 
     def handle_error(
         self,
@@ -52,6 +91,15 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], most: int) -> None:
+        super().__init__(handler, handler_cancellation=True)
+        self._most = most
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more connections than may be."""
+        return len(self._connections) > self._most
+
     def __call__(self) -> _Connection:
         return _Connection(
             self,
@@ -59,6 +107,7 @@ class _Server(web.Server):
             access_log=None,  # type: ignore[arg-type]  # as its own docs say
             auto_decompress=False,
             keepalive_timeout=75.0,
+            read_bufsize=_READ_AHEAD,
             max_line_size=_LONG_HEADER,
             max_field_size=_LONG_HEADER,
         )
@@ -77,18 +126,27 @@ class AiohttpClientRequest:
         self.target: str = raw if raw.startswith("/") else request.rel_url.raw_path_qs
         self.path: str = self.target.partition("?")[0]
 
-    async def body(self, limit: int) -> bytes | None:
+    async def body(self, limit: int, lease: Lease) -> bytearray | None:
         """The whole body, None where it is larger than `limit`."""
-        if (self._request.content_length or 0) > limit:
+        length = self._request.content_length
+        most = limit if length is None else length
+        if most > limit:
             return None
-        pieces = []
-        size = 0
-        async for piece in self._read():
-            size += len(piece)
-            if size > limit:
-                return None
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        await lease.reserve(length or 0, known=True)
+        data = bytearray()  # grows in place: no second copy at the end
+        try:
+            async with asyncio.timeout(_BODY_SECONDS + most / _SLOWEST):
+                async for piece in self._read():
+                    size = len(data) + len(piece)
+                    if size > limit:
+                        return None
+                    if length is None:
+                        await lease.reserve(size, known=False)
+                    data += piece
+        except TimeoutError:
+            raise Refused(408, "timeout_error", "the body came too slowly") from None
+        lease.shrink(len(data))
+        return data
 
     def chunks(self) -> AsyncIterator[bytes] | None:
         """The body piece by piece, None where there is none."""
@@ -123,9 +181,15 @@ class AiohttpClientReply:
         """Whether the status line is out."""
         return self.response is not None
 
-    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        """Answer in one piece."""
-        await self._prepare(web.Response(status=status, headers=CIMultiDict(headers), body=body))
+    async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | bytearray) -> None:
+        """Answer in one piece; a long one is written bit by bit, so that it is not copied whole."""
+        if len(body) <= _AT_ONCE:
+            await self._prepare(web.Response(status=status, headers=CIMultiDict(headers), body=bytes(body)))
+        else:
+            await self.start(status, [*headers, ("content-length", str(len(body)))])
+            view = memoryview(body)
+            for begin in range(0, len(body), _AT_ONCE):
+                await self.write(bytes(view[begin : begin + _AT_ONCE]))
         await self.finish()
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from claude_operator.api.gateway import MEMORY
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.evidence import Ledger
 from claude_operator.gateway.log import Log
+from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.gateway.recorder import Recorder
@@ -35,6 +37,8 @@ class Settings:
     drain_seconds: float = 30.0
     settle_seconds: float = 3.0
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
+    memory: int = MEMORY
+    """Bytes that the process may take."""
 
 
 class Service:
@@ -44,7 +48,9 @@ class Service:
         self.settings = settings
         self.port = 0
         self.admin_port = 0
+        self.memory = Memory(settings.memory)
         self.metrics = Metrics()
+        self.metrics.body_bytes.set_function(lambda: self.memory.used)
         self.control = Control(files, Ledger(), self.metrics, log)
         self.draining = False
         self.started = asyncio.Event()
@@ -60,10 +66,12 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream())
-            proxy = Proxy(self.control, upstream, Recorder(self.control.ledger, self.metrics, self._log))
+            recorder = Recorder(self.control.ledger, self.metrics, self._log)
+            proxy = Proxy(self.control, upstream, recorder, self.memory)
             admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
-            front = web.ServerRunner(make_server(proxy.handle, self._is_draining), shutdown_timeout=_LAST_WORDS)
+            server = make_server(proxy.handle, self._is_draining, self.memory.shares.connections)
+            front = web.ServerRunner(server, shutdown_timeout=_LAST_WORDS)
             self.port = await self._listen(stack, front, self.settings.port)
             self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.ledger.boot_id)
             background = [

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from claude_operator.core.outcomes import Outcome, Told, of_error, told
+
 __all__ = ["Facts", "Message", "SseRelay"]
 
 HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
@@ -23,16 +25,12 @@ class Message(msgspec.Struct):
     usage: dict[str, Any] | None = None
 
 
-class _Error(msgspec.Struct):
-    type: str = "api_error"
-
-
 class _Event(msgspec.Struct):
     type: str = ""
     message: Message | None = None
     delta: Message | None = None
     usage: dict[str, Any] | None = None
-    error: _Error | None = None
+    error: Any = None
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -41,19 +39,26 @@ _event = msgspec.json.Decoder(_Event)
 class Facts:
     """What a response has told of itself so far."""
 
-    __slots__ = ("error", "model", "stop_reason", "stopped", "usage")
+    __slots__ = ("error", "failure", "model", "stop_reason", "stopped", "usage")
 
     def __init__(self) -> None:
         self.model = ""
         self.usage: dict[str, Any] = {}
         self.stop_reason = ""
         self.error = ""
+        self.failure: Outcome | None = None
+        """What `error` makes of the call."""
         self.stopped = False
 
     @property
     def ended(self) -> bool:
-        """Whether a stream has told its end, good or bad."""
-        return self.stopped or bool(self.error)
+        """Whether an answer has told its end, good or bad."""
+        return self.stopped or self.failure is not None
+
+    def fail(self, status: int, error: Told, kind: str = "") -> None:
+        """Take in an error; `kind` stands in for a type that it does not tell. Its message is not kept."""
+        self.error = error.type or kind
+        self.failure = of_error(status, error)
 
     def add(self, model: str | None, stop_reason: str | None, usage: dict[str, Any] | None) -> None:
         """Take in a message or a delta: usage is cumulative, so for each field the last value that is not null."""
@@ -134,7 +139,7 @@ class SseRelay:
             case "message_stop":
                 self.facts.stopped = True
             case "error":
-                self.facts.error = event.error.type if event.error else "api_error"
+                self.facts.fail(200, told(event.error), "api_error")
 
 
 def _end_of_events(data: bytes) -> int:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import io
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 from multidict import MultiMapping
 from yarl import URL
 
-from claude_operator.gateway.errors import UpstreamFailed, UpstreamTimeout
+from claude_operator.gateway.errors import Refused, UpstreamFailed, UpstreamTimeout
+from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody
 
 __all__ = ["AiohttpUpstream"]
 
 _KEEPALIVE = 30.0  # seconds; shorter than what servers grant, so that they are rarely the ones to close
 _LONG_HEADER = 1 << 16  # bytes
-_AT_ONCE = 1 << 20  # bytes of a body above which it is written in pieces, for the sake of the other streams
+# Bytes that are held of an answer whose client reads slowly: by the kernel, read ahead, and in one piece.
+_RECEIVE_BUFFER = 1 << 16
+_READ_AHEAD = 1 << 15
+_PIECE = 1 << 16
 
 
 class AiohttpUpstream:
@@ -25,11 +30,13 @@ class AiohttpUpstream:
 
     def __init__(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=10),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=10, socket_factory=_socket
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            read_bufsize=1 << 16,
+            read_bufsize=_READ_AHEAD,
             max_line_size=_LONG_HEADER,
             max_field_size=_LONG_HEADER,
         )
@@ -45,12 +52,11 @@ class AiohttpUpstream:
         self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
     ) -> AsyncIterator[AiohttpReply]:
         """Send a request; raises UpstreamFailed, here and while the reply is read."""
-        large = isinstance(body, bytes) and len(body) > _AT_ONCE
         try:
             response = await self._session.request(
                 method,
                 URL(url, encoded=True),
-                data=io.BytesIO(body) if large and isinstance(body, bytes) else body,
+                data=body,
                 headers=headers,
                 timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle),
                 allow_redirects=False,
@@ -75,24 +81,42 @@ class AiohttpReply:
         self._response = response
         self._limits = limits
 
-    async def body(self) -> bytes:
+    async def body(self, lease: Lease) -> bytearray:
         """The whole body."""
+        length = self._response.content_length
+        data = bytearray()
         try:
-            return await self._response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _failure(error, self._limits) from error
+            await lease.reserve(length or 0, known=True)
+            async for chunk in self.chunks():
+                if length is None:
+                    await lease.reserve(len(data) + len(chunk), known=False)
+                data += chunk
+        except Refused as refused:
+            if refused.retry_after:
+                raise
+            raise UpstreamFailed("the upstream's answer is larger than the gateway has room for") from None
+        lease.shrink(len(data))
+        return data
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body in the pieces that it comes in."""
         content = self._response.content
         while True:
             try:
-                chunk = await content.readany()
+                chunk = await content.read(_PIECE)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise _failure(error, self._limits) from error
             if not chunk:
                 return
             yield chunk
+
+
+def _socket(address: Any) -> socket.socket:
+    """A TCP socket whose kernel buffer is bounded."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return made
 
 
 def _failure(error: Exception, limits: Limits) -> UpstreamFailed:

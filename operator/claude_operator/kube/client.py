@@ -109,19 +109,28 @@ class Kube:
             raise
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
     ) -> Objects:
         """All objects, in one namespace or all; each with its kind and apiVersion."""
         return (await self.list_with_version(resource, namespace, label_selector=label_selector))[0]
 
     async def list_with_version(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        page: int = _CHUNK,
     ) -> tuple[Objects, str]:
         """As `list`, and the resourceVersion that a watch can go on from."""
         query = {"labelSelector": label_selector} if label_selector else {}
         path = resource.path(namespace)
         try:
-            return await self._pages(resource, path, query | {"limit": str(_CHUNK)})
+            return await self._pages(resource, path, query | {"limit": str(page)})
         except KubeError as error:
             if not error.gone:
                 raise

@@ -1,4 +1,7 @@
-"""The operator's process: wait for the Lease, then work until it is lost or the process is told to end."""
+"""The operator's process: wait for the Lease, work until it is lost, wait for it again, until it is told to end.
+
+What must not outlive a leadership is made anew for each: queue, watches, memories, connections to gateways.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,25 @@ import asyncio
 import contextlib
 import datetime as dt
 import logging
-import random
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core import render
 from claude_operator.kube.client import Kube, KubeError
-from claude_operator.kube.resources import (
-    CLAUDE_DEPLOYMENTS,
-    CLAUDE_EVAL_RUNS,
-    CLAUDE_EVAL_SETS,
-    CLAUDE_MODELS,
-    CLAUDE_REVISIONS,
-)
 from claude_operator.shell.act import Actor
+from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
-from claude_operator.shell.handlers import Changes, Watches, WatchesEnded, make_registry
+from claude_operator.shell.handlers import WATCHED
 from claude_operator.shell.keyring import Keyring
-from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
-from claude_operator.shell.lease import Lease
+from claude_operator.shell.keys import Key
+from claude_operator.shell.lease import Lease, LeaseLost
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
+from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
 from claude_operator.shell.prometheus import PrometheusReader
@@ -43,13 +41,14 @@ __all__ = ["App", "Settings"]
 
 _log = logging.getLogger(__name__)
 
-_KINDS = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS)
 _NONE = "claudeops.dev/deployment,!claudeops.dev/deployment"  # a selector that no object meets
-_RELIST = 300.0  # seconds between two passes over everything, whatever the watches say
-_RETRY = 2.0  # seconds until a list that failed is tried again
-_STUCK = 90.0  # seconds without a move of the queue after which the probe fails; longer than the longest pass
+_RETRY = 0.5  # seconds until the kinds are asked for again, or the models are written again
+_STUCK = (
+    90.0  # seconds without a move of the queue or the loop after which the probe fails; the longest pass is shorter
+)
 _MODELS = 3600.0  # seconds between two looks at the calendar
 _MODELS_WAIT = 3.0  # seconds that the first pass waits for them
+_LOOK = 0.02  # seconds between two looks at how late the loop is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +66,22 @@ class Settings:
 
 
 class App:
-    """Wires the parts. `run` returns when `stop` was called, and raises when the Lease is lost or a part fails."""
+    """Wires the parts. `run` returns when `stop` was called, and raises when a part fails."""
 
     def __init__(self, settings: Settings, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
         self._settings, self._now = settings, now
         self._metrics = Metrics()
         self._stopping = asyncio.Event()
         self._queue: WorkQueue[Key] | None = None
-        self._watches: Watches | None = None
+        self._lookout: Lookout | None = None
+        self._lease: Lease | None = None
         self._started = False
+        self._away: str | None = None
+        """Why the kinds that are watched cannot be listed."""
+        self._moved = time.monotonic()
+        """When the loop was last seen to move."""
         self._models_changed = asyncio.Event()
         self._models_read = asyncio.Event()
-        self._known: set[Key] = set()
 
     def stop(self) -> None:
         """End now; passes are cut wherever they are, which their order of writes allows."""
@@ -87,39 +90,64 @@ class App:
     async def run(self) -> None:
         """Serve probes, wait for the Lease, work."""
         server = HealthServer(
-            check=self._stuck, ready=lambda: self._started, page=self._metrics.page, port=self._settings.health_port
+            check=self._stuck, unready=self._unready, page=self._metrics.page, port=self._settings.health_port
         )
-        async with server, await Kube.from_environment() as kube:
-            lease = Lease(
-                kube,
-                name=self._settings.lease_name,
-                namespace=self._settings.namespace,
-                identity=self._settings.identity,
-            )
-            await self._until_served(kube)
-            self._started = True
-            try:
-                if await self._unless_stopped(lease.acquire()):
-                    self._metrics.leader.set(1)
-                    await self._lead(kube, lease)
-            finally:
-                self._metrics.leader.set(0)
-                await lease.release()  # even where we never led: a write that was cut short may have taken it
+        watchdog = asyncio.create_task(self._watch_the_loop())
+        try:
+            async with Aside("lease") as aside, contextlib.AsyncExitStack() as there:
+                await aside.run(server.__aenter__())
+                there.push_async_callback(lambda: aside.run(server.__aexit__(None, None, None)))
+                candidate = await aside.run(Kube.from_environment(tries=1))  # the Lease tries again by itself
+                there.push_async_callback(lambda: aside.run(candidate.__aexit__(None, None, None)))
+                lease = self._lease = Lease(
+                    candidate,
+                    name=self._settings.lease_name,
+                    namespace=self._settings.namespace,
+                    identity=self._settings.identity,
+                )
+                retried = self._metrics.api_retries.inc
+                async with await Kube.from_environment(permit=lease.check, on_retry=retried) as kube:
+                    while await self._candidate(aside, kube, lease):
+                        pass
+        finally:
+            watchdog.cancel()
+
+    async def _candidate(self, aside: Aside, kube: Kube, lease: Lease) -> bool:
+        """Wait for the Lease and lead; False once the process is told to end."""
+        if not await self._unless_stopped(self._until_served(kube)):
+            return False
+        self._started = True
+        try:
+            if not await self._unless_stopped(aside.run(lease.acquire())):
+                return False
+            self._metrics.leader.set(1)
+            await self._lead(aside, kube, lease)
+            return not self._stopping.is_set()
+        except (LeaseLost, CannotSee) as error:
+            reason = "lease" if isinstance(error, LeaseLost) else "blind"
+            self._metrics.leaderships_lost.labels(reason).inc()
+            _log.error("leads no longer: %s", error)
+            return True
+        finally:
+            self._metrics.leader.set(0)
+            await aside.run(lease.release())  # even where we never led: a write that was cut short may have taken it
 
     async def _until_served(self, kube: Kube) -> None:
-        """Wait until the API server serves all our kinds: kopf would go without one for ever, and not say a word."""
+        """Wait until all kinds that we watch can be listed: kopf would go without one for ever, and not say a word."""
         told = ""
-        for resource in _KINDS:
-            while not self._stopping.is_set():
+        for resource in WATCHED:
+            while True:
                 try:
                     await kube.list(resource, label_selector=_NONE)
                     break
                 except KubeError as error:
                     said = f"{resource.kind}: {error}"
                     if said != told:
-                        _log.warning("the kinds of claudeops.dev cannot be listed yet", extra=fields(error=said))
+                        _log.warning("the kinds that are watched cannot be listed yet", extra=fields(error=said))
                     told = said
-                    await self._unless_stopped(asyncio.sleep(_RETRY))
+                    self._away = said
+                    await asyncio.sleep(_RETRY)
+        self._away = None
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Await `work`; False where the process was told to end first."""
@@ -135,7 +163,9 @@ class App:
             task.result()
         return task in done
 
-    async def _lead(self, kube: Kube, lease: Lease) -> None:
+    async def _lead(self, aside: Aside, kube: Kube, lease: Lease) -> None:
+        self._models_read.clear()
+        self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._now)
         children = Children(kube, Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys"))
         reader = PrometheusReader(self._settings.prometheus_address)
@@ -154,20 +184,40 @@ class App:
                 self._metrics,
             )
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
-            self._queue = queue
-            watches = self._watches = Watches(make_registry(self._changes(queue, children)))
-            watches.start()
+
+            def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
+                if children.changed(key.namespace, key.name, type_, kind, body):
+                    queue.add(key)
+
+            def forget(live: set[str]) -> None:
+                gatherer.forget(live)
+                children.forget(live)
+
+            lookout = Lookout(
+                kube,
+                queue,
+                self._metrics,
+                child_changed=child_changed,
+                is_own=children.writes.is_own,
+                models_changed=self._models_changed.set,
+                forget=forget,
+            )
+            self._queue, self._lookout = queue, lookout
+            self._metrics.blind.set_function(lookout.blind_seconds)
             try:
                 await self._work(
-                    lease.hold(),
+                    aside.run(lease.hold()),
                     self._reconcile(queue),
-                    self._relist(kube, queue, gatherer, children),
-                    self._keep_models(models, queue),
-                    self._watch_the_watches(watches),
+                    lookout.watch(),
+                    lookout.relist(),
+                    self._keep_models(models, lookout),
                 )
+            except CannotSee as error:
+                self._away = str(error)
+                raise
             finally:
-                watches.stop()
-                self._queue = None
+                self._queue = self._lookout = None
+                self._metrics.blind.set_function(lambda: 0.0)
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait for ever."""
@@ -189,58 +239,10 @@ class App:
         for task in done - {stop}:
             task.result()
 
-    def _changes(self, queue: WorkQueue[Key], children: Children) -> Changes:
-        """What kopf's thread may call: everything goes over to this loop."""
-        loop = asyncio.get_running_loop()
-
-        def safely(function: Callable[..., object], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
-                loop.call_soon_threadsafe(function, *arguments)
-
-        def child_changed(key: Key, type_: str, body: Mapping[str, Any]) -> None:
-            if children.changed(key.namespace, key.name, type_, body):
-                queue.add(key)
-
-        def set_changed(namespace: str) -> None:
-            for key in self._known:
-                if key.kind == DEPLOYMENT and key.namespace == namespace:
-                    queue.add(key)
-
-        return Changes(
-            lambda key: safely(self._add, queue, key),
-            child_changed=lambda key, type_, body: safely(child_changed, key, type_, body),
-            is_own=children.writes.is_own,
-            set_changed=lambda namespace: safely(set_changed, namespace),
-            models_changed=lambda: safely(self._models_changed.set),
-        )
-
-    def _add(self, queue: WorkQueue[Key], key: Key) -> None:
-        self._known.add(key)
-        queue.add(key)
-
-    async def _relist(self, kube: Kube, queue: WorkQueue[Key], gatherer: Gatherer, children: Children) -> None:
-        """Put every object into the queue, at once and then every few minutes, spread over a while."""
-        spread = 0.0
-        while True:
-            try:
-                deployments = await kube.list(CLAUDE_DEPLOYMENTS)
-                runs = await kube.list(CLAUDE_EVAL_RUNS)
-            except KubeError as error:
-                _log.warning("objects could not be listed", extra=fields(error=str(error)))
-                await asyncio.sleep(_RETRY)
-                continue
-            keys = [key_of(DEPLOYMENT, one) for one in deployments] + [key_of(RUN, one) for one in runs]
-            self._known = set(keys)
-            for key in keys:
-                queue.add(key, random.uniform(0.0, spread))
-            live = {one["metadata"]["uid"] for one in deployments}
-            gatherer.forget(live)
-            children.forget(live)
-            spread = _RELIST / 10
-            await asyncio.sleep(_RELIST)
-
-    async def _keep_models(self, models: ModelBook, queue: WorkQueue[Key]) -> None:
+    async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
+        loop = asyncio.get_running_loop()
+        in_time = loop.time() + _MODELS_WAIT
         while True:
             self._models_changed.clear()
             pause, before = _MODELS, models.models()
@@ -248,11 +250,11 @@ class App:
                 await models.refresh()
             except KubeError as error:
                 _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
-                pause = _RETRY
+                pause = _RETRY * 4
+            waited_for = not self._models_read.is_set() and loop.time() < in_time
             self._models_read.set()
-            if models.models() != before:
-                for key in self._known:
-                    queue.add(key)
+            if models.models() != before and not waited_for:
+                lookout.add_all()
             try:
                 async with asyncio.timeout(pause):
                     await self._models_changed.wait()
@@ -260,13 +262,39 @@ class App:
             except TimeoutError:
                 pass
 
-    async def _watch_the_watches(self, watches: Watches) -> None:
-        while watches.alive:  # noqa: ASYNC110  # a thread has no event to wait for
-            await asyncio.sleep(1.0)
-        raise WatchesEnded(f"kopf has ended: {watches.error!r}")
+    async def _watch_the_loop(self) -> None:
+        """Tell how late the loop is, and how much of that is its own work: a pass that holds it up holds up all."""
+        loop, longest = asyncio.get_running_loop(), self._metrics.longest_hold
+        while True:
+            due, used = loop.time() + _LOOK, time.thread_time()
+            await asyncio.sleep(_LOOK)
+            late = max(loop.time() - due, 0.0)
+            self._moved = time.monotonic()
+            self._metrics.loop_stall.observe(late)
+            held = min(late, time.thread_time() - used)  # the rest is other threads' and other processes'
+            if held > longest._value.get():
+                longest.set(held)
 
     def _stuck(self) -> str | None:
-        """What the liveness probe says where nothing moves."""
-        if self._queue is not None and self._queue.heartbeat() > _STUCK:
-            return f"the queue has not moved for {self._queue.heartbeat():.0f} s"
+        """What the liveness probe says where nothing moves. Asked in another thread."""
+        still = time.monotonic() - self._moved
+        if still > _STUCK:
+            return f"the working loop has not moved for {still:.0f} s"
+        queue = self._queue
+        if queue is not None and queue.heartbeat() > _STUCK:
+            return f"the queue has not moved for {queue.heartbeat():.0f} s"
         return None
+
+    def _unready(self) -> str | None:
+        """What keeps us from our work, whether we lead or stand by. Asked in another thread."""
+        away = self._away
+        if not self._started:
+            return f"starting: {away}" if away else "starting"
+        if away is not None:
+            return f"cannot lead, the kinds that are watched cannot be listed: {away}"
+        lookout = self._lookout
+        blind = lookout.blind() if lookout is not None else None
+        if blind is not None:
+            return f"blind: {blind}"
+        lease = self._lease
+        return f"cannot lead: {lease.complaint}" if lease is not None and lease.complaint else None

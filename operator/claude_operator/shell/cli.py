@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -14,8 +15,6 @@ import uuid
 from claude_operator.core.render import Site
 from claude_operator.kube.client import KubeError
 from claude_operator.shell.app import App, Settings
-from claude_operator.shell.handlers import WatchesEnded
-from claude_operator.shell.lease import LeaseLost
 from claude_operator.shell.log import FORMATS, configure
 from claude_operator.shell.server import HEALTH_PORT
 
@@ -55,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work until SIGTERM or SIGINT. 0 after that, 1 where the Lease was lost, the watches ended, or it cannot start."""
+    """Work until SIGTERM or SIGINT. 0 after that, 1 where it cannot start."""
     try:
         configure(args.log_format, level=args.log_level)
     except ValueError as error:
@@ -80,9 +79,12 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         prometheus_address=args.prometheus_address,
     )
+    # What was imported stays: without this each full collection looks at all of it and holds up every thread.
+    gc.collect()
+    gc.freeze()
     try:
         asyncio.run(_serve(settings))
-    except (LeaseLost, WatchesEnded, KubeError, OSError) as error:
+    except (KubeError, OSError) as error:
         _log.error("the operator ends: %s", error)
         return 1
     return 0

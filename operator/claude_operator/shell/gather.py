@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,19 +17,20 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import names
+from claude_operator.core import names, told
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.decide import reading_due, watched_by
 from claude_operator.core.draft import active
 from claude_operator.core.judge import threshold
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.evidence import Memory, PodReading, history
 from claude_operator.core.judge.measurements import Measurement
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.observe import GatewayPod, GatewayView, MemoryKill, Observation
+from claude_operator.core.plausible import plausible
 from claude_operator.core.podtrouble import memory_kills, trouble
 from claude_operator.core.rules.analysis import cohorts_due
+from claude_operator.core.told import Told
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
@@ -52,7 +54,6 @@ __all__ = ["Gatherer", "Seen"]
 _log = logging.getLogger(__name__)
 
 _LATE = dt.timedelta(minutes=2)  # in which an end for lack of memory is news
-_ANNOUNCED = 8  # ticks whose status may still turn out to have been stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,12 @@ class Seen:
     config_version: str | None
     """resourceVersion of the live ConfigMap."""
     memory: Memory
+    at: float
+    """When it was, by the monotonic clock."""
 
 
 class Gatherer:
-    """Reads; keeps the memory of what each gateway pod has reported, which `remember` moves on."""
+    """Reads; keeps what goes with each status that it saw written (`core.told`), which `remember` moves on."""
 
     def __init__(
         self,
@@ -78,12 +81,13 @@ class Gatherer:
         ledgers: Ledgers,
         models: Callable[[], Mapping[str, Model]],
         now: Callable[[], dt.datetime],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube, self._scraper, self._children, self._references = kube, scraper, children, references
         self._prometheus, self._ledgers, self._models, self._now = prometheus, ledgers, models, now
-        self._memories: dict[str, Memory] = {}
-        self._announced: dict[str, dict[str, Memory]] = {}
-        """By UID and tick: the memory that holds once a status with this `lastTick` is seen to be stored."""
+        self._clock = clock
+        self._told: dict[str, list[Told]] = {}
+        """By UID, the newest last."""
         self._killed_before: dict[str, frozenset[MemoryKill]] = {}
         """By UID: what ran out of memory of late, and was told."""
 
@@ -93,17 +97,20 @@ class Gatherer:
         if owner is None or owner["metadata"].get("deletionTimestamp"):
             return None
         uid = owner["metadata"]["uid"]
-        status = await self._status(owner)
-        self._catch_up(uid, status)
+        stored = await self._status(owner)
+        status, _ = plausible(stored, self._now())  # what is read of gateways follows what will be decided on
+        known = told.find(self._told.get(uid, ()), status)
+        before = told.preliminary(status, known, wall=self._now(), at=self._clock())
+        wait = told.due(status, known, before)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
-        measuring = asyncio.ensure_future(self._measurements(key, uid, status))
+        measuring = asyncio.ensure_future(self._measurements(key, uid, status, wait, before))
         references, revisions, runs, config_map, (view, readings, cohorts), (taken, lost) = await asyncio.gather(
             self._references.read(key.namespace, spec) if spec else _nothing(),
             self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
             self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
             self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
-            self._gateways(key, owner, status),
+            self._gateways(key, owner, status, wait),
             self._children.taken(owner),
         )
         measurements = await measuring
@@ -116,15 +123,16 @@ class Gatherer:
             adopted = await self._children.adopt(owner, found)
             config_map = adopted.get(config_map["metadata"]["uid"], config_map) if config_map else None
             config_map = await self._children.config_seen(owner, config_map, served=status.gateway is not None)
-        now = self._now()
-        increments, memory = self._evidence(uid, status, readings, now)
+        at = self._clock()
+        look = told.look(status, known, readings, wait=wait, wall=self._now(), at=at)
+        now, increments, memory = look.now, look.increments, look.memory
         wanted = increments is not None or active(status) is None
         problems = [*taken, *invalid, *references.problems]
         observation = Observation(
             now=now,
             owner=owner,
             spec=spec,
-            status=status,
+            status=stored,
             problems=tuple(problems),
             prompts=references.prompts,
             revisions=self._by_name(owner, revisions),
@@ -134,6 +142,7 @@ class Gatherer:
             gateway=view,
             refused=self._children.writes.refused(uid),
             increments=increments,
+            readings=memory.marks,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
             ledger=await self._ledgers.read(uid, key.namespace, status) if wanted else None,
@@ -141,29 +150,25 @@ class Gatherer:
             models=self._models(),
         )
         version = config_map["metadata"]["resourceVersion"] if config_map and ours else None
-        return Seen(observation, version, memory)
+        return Seen(observation, version, memory, at)
 
     def announce(self, seen: Seen, status: DeploymentStatus) -> None:
         """Before the writes: `status` tells the increments of this pass, should it be stored whatever else fails."""
-        tick = _tick(status)
-        if seen.observation.increments is not None and tick is not None:
-            uid = seen.observation.owner["metadata"]["uid"]
-            announced = {**self._announced.get(uid, {}), tick: seen.memory}
-            self._announced[uid] = dict(list(announced.items())[-_ANNOUNCED:])
+        uid, now = seen.observation.owner["metadata"]["uid"], seen.observation.now
+        known = self._told.get(uid, ())
+        self._told[uid] = told.announced(known, status, memory=seen.memory, now=now, at=seen.at)
 
     def remember(self, seen: Seen) -> None:
         """The writes of this pass are done: its increments count as told."""
         uid = seen.observation.owner["metadata"]["uid"]
-        self._memories[uid] = seen.memory
-        self._announced.pop(uid, None)
+        self._told[uid] = self._told[uid][-1:]
         late = seen.observation.now - _LATE
-        told = self._killed_before.get(uid, frozenset()).union(seen.observation.gateway.killed)
-        self._killed_before[uid] = frozenset(one for one in told if one.at >= late)
+        killed = self._killed_before.get(uid, frozenset()).union(seen.observation.gateway.killed)
+        self._killed_before[uid] = frozenset(one for one in killed if one.at >= late)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
-        self._memories = {uid: memory for uid, memory in self._memories.items() if uid in live}
-        self._announced = {uid: known for uid, known in self._announced.items() if uid in live}
+        self._told = {uid: known for uid, known in self._told.items() if uid in live}
         self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
         self._prometheus.forget(live)
         self._ledgers.forget(live)
@@ -182,32 +187,11 @@ class Gatherer:
             await self._kube.patch_status(CLAUDE_DEPLOYMENTS, name, namespace, dict.fromkeys(owner["status"]))
             raise KubeError(409, "Unreadable", f"the status of {name} could not be read and was cleared") from None
 
-    def _catch_up(self, uid: str, status: DeploymentStatus) -> None:
-        """A pass that failed, or whose answer was lost, may have stored its status: then its increments are told."""
-        memory = self._announced.get(uid, {}).get(_tick(status) or "")
-        if memory is not None:
-            self._memories[uid] = memory
-            self._announced.pop(uid)
-
-    def _evidence(
-        self, uid: str, status: DeploymentStatus, readings: list[PodReading], now: dt.datetime
-    ) -> tuple[Increments | None, Memory]:
-        """Increments where a tick is due. Between ticks of a canary the memory stays, so that none is lost."""
-        before = self._memories.get(uid)
-        due = reading_due(status, now)
-        analysis = watched_by(status)
-        wanted = quantities(analysis) if analysis and due == 0 else ()
-        increments, memory = advance(before, readings, wanted, now=now.timestamp())
-        if due is None:
-            return None, memory
-        if due > 0:
-            return None, before or memory
-        return increments, memory
-
-    async def _measurements(self, key: Key, uid: str, status: DeploymentStatus) -> tuple[Measurement, ...]:
+    async def _measurements(
+        self, key: Key, uid: str, status: DeploymentStatus, wait: float | None, now: dt.datetime
+    ) -> tuple[Measurement, ...]:
         """Answers of Prometheus, where a tick is due that can take them in; this takes a tenth of a second at most."""
-        now, rollout = self._now(), active(status)
-        wait = reading_due(status, now)
+        rollout = active(status)
         if rollout is None or wait is None or status.stable_revision is None:
             return await self._prometheus.collect(uid, ())
         if wait > 0:
@@ -224,7 +208,7 @@ class Gatherer:
         return await self._prometheus.collect(uid, queries)
 
     async def _gateways(
-        self, key: Key, owner: Object, status: DeploymentStatus
+        self, key: Key, owner: Object, status: DeploymentStatus, wait: float | None
     ) -> tuple[GatewayView, list[PodReading], CohortHistory | None]:
         uid, name = owner["metadata"]["uid"], names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
@@ -235,11 +219,13 @@ class Gatherer:
         )
         if deployment is not None and not self._children.is_ours(owner, deployment):
             return GatewayView(), [], None
-        if deployment is not None and not names.is_controlled_by(deployment, owner["metadata"]["uid"]):
+        if deployment is not None and not names.is_controlled_by(deployment, uid):
             self._children.look_at(owner, deployment)
-        wanted = reading_due(status, self._now()) == 0 and cohorts_due(status)
+        wanted = wait == 0 and cohorts_due(status)
+        keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may tell
         readings, cohorts = await asyncio.gather(
-            self._scraper.read(pods), self._scraper.read_cohorts(pods if wanted else ())
+            self._scraper.read(pods, since=status.readings, keep=keep),
+            self._scraper.read_cohorts(pods if wanted else ()),
         )
         living = [
             GatewayPod(
@@ -247,6 +233,8 @@ class Gatherer:
                 ready=is_ready(pod),
                 generation=reading.evidence.config_generation if reading.evidence else None,
                 error=reading.evidence.config_error if reading.evidence else "",
+                weights=reading.evidence.weights if reading.evidence else None,
+                recent=reading.evidence.recent if reading.evidence else None,
             )
             for pod, reading in zip(pods, readings, strict=True)
             if not pod["metadata"].get("deletionTimestamp")
@@ -308,11 +296,6 @@ def _unreadable(one: Object, error: ValidationError) -> None:
     )
 
 
-def _tick(status: DeploymentStatus) -> str | None:
-    """When evidence was last told, as it is stored."""
-    judgement = status.soak.judgement if status.soak and status.soak.judgement else status.judgement
-    told = judgement.model_dump(include={"last_tick"}, mode="json") if judgement else {}
-    return told.get("last_tick")
 
 
 def _config(config_map: Object) -> GatewayConfig | None:

@@ -1,12 +1,10 @@
-"""Watches by kopf, in a thread and loop of its own: an event does nothing but put a key into the queue.
+"""Events into keys: an event does nothing but put a key into the queue.
 
 Only `on.event` is used, so kopf writes no finalizer, annotation or status of its own, and our deletion never hangs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,62 +17,46 @@ from claude_operator.kube.resources import (
     CLAUDE_EVAL_SETS,
     CLAUDE_MODELS,
     CLAUDE_REVISIONS,
-    CONFIG_MAPS,
+    DEPLOYMENTS,
     JOBS,
     Resource,
 )
-from claude_operator.shell.children import CHILDREN
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
-from claude_operator.shell.writes import digest
 
-__all__ = ["Changes", "Watches", "WatchesEnded", "make_registry"]
+__all__ = ["LABELLED", "WATCHED", "Changes", "make_registry"]
 
 _OURS = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
-_GATEWAYS = {**_OURS, names.LABEL_COMPONENT: "gateway"}
-_LABELS = {**dict.fromkeys((*CHILDREN, JOBS), _OURS), CONFIG_MAPS: _GATEWAYS}  # not everybody's, and no ledger
-_SILENCE = 70.0  # seconds without a line after which a watch is begun anew; bookmarks come every minute
+
+LABELLED = (DEPLOYMENTS, JOBS)
+"""Kinds of which only those with our label are watched."""
+WATCHED = (CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CLAUDE_EVAL_SETS, CLAUDE_EVAL_RUNS, CLAUDE_MODELS, *LABELLED)
 
 Body = Mapping[str, Any]
 Add = Callable[[Key], None]
-ChildChanged = Callable[[Key, str, Mapping[str, Any]], None]
-"""Gets the owner, the type of the event, and the child."""
-
-
-def _nobody(uid: str, status: Mapping[str, Any]) -> bool:
-    return False
 
 
 class Changes:
-    """Events into keys. Called in kopf's thread; what it is given must allow that.
-
-    `is_own(uid, status)`: whether we wrote this status of a ClaudeDeployment.
-    """
+    """Events into keys. Called in kopf's thread; `add`, `child_changed` and `models_changed` must allow that."""
 
     def __init__(
-        self,
-        add: Add,
-        *,
-        child_changed: ChildChanged,
-        set_changed: Callable[[str], None],
-        models_changed: Callable[[], None],
-        is_own: Callable[[str, Mapping[str, Any]], bool] = _nobody,
+        self, add: Add, *, child_changed: Add, set_changed: Callable[[str], None], models_changed: Callable[[], None]
     ) -> None:
-        self._add, self._child_changed, self._is_own = add, child_changed, is_own
+        self._add, self._child_changed = add, child_changed
         self._set_changed, self._models_changed = set_changed, models_changed
-        self._seen: dict[str, tuple[object, ...]] = {}
+        self._seen: dict[str, object] = {}
 
     def deployment(self, kind: str | None, body: Body) -> None:
-        """A ClaudeDeployment; where nothing but its status was written, and by us, it is dropped."""
-        metadata, status = body["metadata"], dict(body.get("status") or {})
+        """A ClaudeDeployment; writes of its status alone, most of them our own, and what is known are dropped."""
+        metadata = body["metadata"]
         names_ = ("generation", "annotations", "labels", "deletionTimestamp")
+        look = tuple(repr(metadata.get(name)) for name in names_)
         uid = metadata["uid"]
-        look = (*(repr(metadata.get(name)) for name in names_), digest(status))
-        before, self._seen[uid] = self._seen.get(uid), look
         if kind == "DELETED":
-            self._seen.pop(uid)
-        same = kind == "MODIFIED" and before is not None and before[:-1] == look[:-1]
-        if same and (before == look or self._is_own(uid, status)):
+            self._seen.pop(uid, None)
+        elif kind in ("MODIFIED", None) and self._seen.get(uid) == look:
             return
+        else:
+            self._seen[uid] = look
         self._add(key_of(DEPLOYMENT, body))
 
     def run(self, body: Body) -> None:
@@ -88,11 +70,11 @@ class Changes:
         if key is not None:
             self._add(key)
 
-    def child(self, kind: str, body: Body) -> None:
-        """What a ClaudeDeployment owns, or has owned."""
+    def child(self, body: Body) -> None:
+        """A gateway Deployment."""
         key = owner_key(body)
         if key is not None:
-            self._child_changed(key, kind, dict(body))
+            self._child_changed(key)
 
     def eval_set(self, body: Body) -> None:
         """A ClaudeEvalSet: the ClaudeDeployments of its namespace look whether it is theirs."""
@@ -107,23 +89,8 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
-    @kopf.on.startup(registry=registry)
-    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.posting.enabled = False
-        settings.peering.standalone = True
-        settings.scanning.disabled = True
-        settings.watching.chunk_size = 500
-        settings.watching.inactivity_timeout = _SILENCE
-        settings.networking.enforce_retry_after = True
-        settings.queueing.error_delays = (1, 2, 5, 10, 30)
-        settings.persistence.finalizer = f"{names.LABEL_DEPLOYMENT}-kopf"  # never set; kopf's own would be shared
-
-    @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
-
     def on(resource: Resource, handler: Callable[[str | None, Body], None], **options: Any) -> None:
-        def put(**event: Any) -> None:
+        async def put(**event: Any) -> None:  # kopf gives what is not async to a thread
             handler(event["type"], event["body"])
 
         where = (resource.group, resource.version, resource.plural)
@@ -138,52 +105,6 @@ def make_registry(changes: Changes) -> kopf.OperatorRegistry:
     on(CLAUDE_REVISIONS, lambda kind, body: changes.owned(body) if kind == "DELETED" else None)
     on(CLAUDE_EVAL_SETS, unlisted(changes.eval_set))
     on(CLAUDE_MODELS, unlisted(changes.model))
-    on(JOBS, unlisted(changes.owned), labels=_LABELS[JOBS])
-    for resource in CHILDREN:
-        on(resource, lambda kind, body: changes.child(kind, body) if kind else None, labels=_LABELS[resource])
+    on(DEPLOYMENTS, unlisted(changes.child), labels=_OURS)
+    on(JOBS, unlisted(changes.owned), labels=_OURS)
     return registry
-
-
-class WatchesEnded(Exception):  # noqa: N818
-    """kopf has stopped watching though nobody told it to."""
-
-
-class Watches:
-    """kopf in a thread of its own, for as long as it is entered: it takes every task of its loop for its own."""
-
-    def __init__(self, registry: kopf.OperatorRegistry) -> None:
-        self._registry = registry
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
-        self.error: BaseException | None = None
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still watches."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask it to end, without waiting."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        settings = kopf.OperatorSettings()
-        for resource, labels in _LABELS.items():
-            selector = ",".join(f"{label}={value}" for label, value in labels.items())
-            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector
-        try:
-            asyncio.run(
-                kopf.operator(
-                    registry=self._registry,
-                    settings=settings,
-                    standalone=True,
-                    clusterwide=True,
-                    stop_flag=self._stop,
-                )
-            )
-        except BaseException as error:
-            self.error = error

@@ -75,11 +75,22 @@ class Lease:
         self._seen_at = -math.inf  # when its resourceVersion was first seen; any write counts as a renewal
         self._renewed_at = -math.inf  # when the last renewal that succeeded was sent
         self._complaint = ""
+        self._late = 0.0  # seconds that our own loop ran late since the last renewal
+
+    @property
+    def complaint(self) -> str:
+        """What keeps us from reading or writing the Lease, empty where nothing does."""
+        return self._complaint
 
     @property
     def leading(self) -> bool:
-        """Whether we may act as the leader now."""
+        """Whether we may act as the leader now. Any thread may ask."""
         return self._left() > 0
+
+    def check(self) -> None:
+        """Raise `LeaseLost` where we may not act as the leader now. Any thread may call it."""
+        if not self.leading:
+            raise LeaseLost(f"the Lease {self._namespace}/{self._name} is lost: nothing more is written")
 
     async def acquire(self) -> None:
         """Wait until we lead, however long."""
@@ -90,17 +101,19 @@ class Lease:
     async def hold(self) -> None:
         """Renew until we lead no longer; then raises `LeaseLost`."""
         while True:
-            await asyncio.sleep(max(self._renewed_at + self._renew_every - self._clock(), 0.0))
-            if not self.leading:
-                self._lose(f"no renewal in the last {self._give_up:g} s")
+            due = self._renewed_at + self._renew_every
+            await self._sleep(max(due - self._clock(), 0.0))
+            if not self.leading:  # before anything was sent: it is us who came late
+                self._late = max(self._late, self._clock() - due)
+                self._lose(self._why())
             try:
                 async with asyncio.timeout(self._left()):
                     while not await self._attempt():
                         if self._holder() not in ("", self._identity):
                             self._lose(f"{self._holder()} holds it")
-                        await asyncio.sleep(self._look_every)
+                        await self._sleep(self._look_every)
             except TimeoutError:
-                self._lose(f"not renewed for {self._give_up:g} s: {self._complaint or 'no answer in time'}")
+                self._lose(self._why())
 
     async def release(self) -> None:
         """Give the Lease up if it is ours, so that the next leads at once; call it when all work has stopped."""
@@ -114,8 +127,24 @@ class Lease:
         except (KubeError, TimeoutError) as error:
             _log.warning("the Lease was not released", extra=fields(lease=self._name, error=_words(error)))
 
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, and note by how much the loop woke us late."""
+        due = self._clock() + seconds
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._late += max(self._clock() - due, 0.0)
+
+    def _why(self) -> str:
+        """Why it was not renewed: where this process had no time for that, the API server is not to blame."""
+        lost = f"not renewed for {self._give_up:g} s"
+        if self._give_up - 2 * self._renew_every <= self._late < math.inf:
+            return f"{lost}: the process was busy or stopped for {self._late:.1f} s"
+        return f"{lost}: {self._complaint or 'no answer in time'}"
+
     async def _attempt(self) -> bool:
         """Take or renew the Lease; False when it is somebody else's, or the API server did not do it."""
+        begun = self._clock()
         try:
             async with asyncio.timeout(self._call_timeout):
                 if not self._current:
@@ -129,7 +158,9 @@ class Lease:
             if not (isinstance(error, KubeError) and error.conflict):
                 self._complain(_words(error))
             return False
-        self._current, self._renewed_at, self._complaint = True, sent, ""
+        finally:
+            self._late += max(self._clock() - begun - self._call_timeout, 0.0)
+        self._current, self._renewed_at, self._complaint, self._late = True, sent, "", 0.0
         return self.leading
 
     async def _look(self) -> None:

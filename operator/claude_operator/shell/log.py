@@ -17,6 +17,8 @@ Format = Literal["json", "text"]
 FORMATS: tuple[Format, ...] = ("json", "text")
 
 _LIBRARIES = ("kopf", "kubernetes", "aiohttp", "asyncio", "client")  # client: the Kubernetes client's own logger
+# What kopf says of requests that failed, of its end, and of not being in the main thread: we tell it ourselves, once.
+_TOLD = ("kopf._cogs.clients", "kopf._core.reactor.orchestration", "kopf._core.reactor.running")
 _MESSAGE, _VALUE, _FRAMES = 2048, 256, 8  # characters, characters, calls
 
 
@@ -37,8 +39,8 @@ def configure(form: Format, *, level: str = "INFO", stream: TextIO | None = None
     root.setLevel(number)
     for library in _LIBRARIES:
         logging.getLogger(library).setLevel(max(number, logging.WARNING))
-    # kopf warns that it is not in the main thread, where we do not want it.
-    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    for told in _TOLD:
+        logging.getLogger(told).setLevel(logging.CRITICAL)
 
 
 class _Formatter(logging.Formatter):

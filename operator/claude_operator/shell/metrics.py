@@ -18,6 +18,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _PASS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ROLLBACK = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_STALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
@@ -56,6 +57,37 @@ class Metrics:
             registry=registry,
         )
         self.events = Counter("claude_operator_events", "Events written by reason.", ("reason",), registry=registry)
+
+        self.leaderships_lost = Counter(
+            "claude_operator_leaderships_lost",
+            "Times that this replica stopped leading without being told to, by reason: lease or blind.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in ("lease", "blind"):  # seen as 0 before the first
+            self.leaderships_lost.labels(reason)
+        self.api_retries = Counter(
+            "claude_operator_api_retries", "Calls to the API server that were tried again.", registry=registry
+        )
+        self.watch_restarts = Counter(
+            "claude_operator_watch_restarts", "Times that the watches ended and were begun anew.", registry=registry
+        )
+        self.blind = Gauge(
+            "claude_operator_blind_seconds",
+            "Seconds for which the leader has not seen changes of some kind; 0 where it sees all.",
+            registry=registry,
+        )
+        self.loop_stall = Histogram(
+            "claude_operator_loop_stall_seconds",
+            "Seconds by which the working loop came late, looked at fifty times a second.",
+            buckets=_STALL,
+            registry=registry,
+        )
+        self.longest_hold = Gauge(
+            "claude_operator_loop_longest_hold_seconds",
+            "The longest time of its own work by which the loop came late, since this replica began to lead.",
+            registry=registry,
+        )
 
     def page(self) -> bytes:
         """All series as `CONTENT_TYPE`."""

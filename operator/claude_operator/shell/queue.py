@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 60.0  # seconds
 _BEAT = 1.0  # seconds between two looks at an idle queue
+_SOON = 30.0  # seconds: what wants to be seen again within is being judged, and is urgent
 _SAID = 300  # characters of an exception's first line
 
 
@@ -31,6 +32,8 @@ class WorkQueue(Generic[Key]):
 
     `longest`: seconds after which a pass is cut and counts as failed. `clock`: seconds, monotonic.
     `jitter`: a number in [0, 1). `on_depth` gets the number of keys that are due and wait for a worker.
+    Urgent keys go first, and the others never take the last quarter of the workers: a start with very many of them
+    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out.
     """
 
     def __init__(
@@ -51,6 +54,10 @@ class WorkQueue(Generic[Key]):
         self._timetable: list[tuple[float, int, Key]] = []  # a heap; what differs from _due is stale
         self._order = itertools.count()
         self._ready: dict[Key, None] = {}  # due, first come first served
+        self._hurried: dict[Key, None] = {}  # due and urgent
+        self._urgent: set[Key] = set()
+        self._calm = 0  # workers that are busy with what is not urgent
+        self._share = workers - workers // 4
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._forgotten: set[Key] = set()  # running still
         self._failures: dict[Key, int] = {}
@@ -64,10 +71,23 @@ class WorkQueue(Generic[Key]):
             self._due[key] = due
             self._schedule(key)
 
+    def rank(self, key: Key, *, urgent: bool) -> None:
+        """Whether this key goes before others from now on."""
+        if urgent:
+            self._urgent.add(key)
+        else:
+            self._urgent.discard(key)
+        here, there = (self._ready, self._hurried) if urgent else (self._hurried, self._ready)
+        if key in here:
+            del here[key]
+            there[key] = None
+
     def forget(self, key: Key) -> None:
         """No further pass, unless it is added again; the present one ends by itself."""
         self._due.pop(key, None)
         self._ready.pop(key, None)
+        self._hurried.pop(key, None)
+        self._urgent.discard(key)
         self._failures.pop(key, None)
         if key in self._running:
             self._forgotten.add(key)
@@ -103,22 +123,35 @@ class WorkQueue(Generic[Key]):
         while self._timetable and self._timetable[0][0] <= now:
             due, _, key = heapq.heappop(self._timetable)
             if self._due.get(key) == due and key not in self._running:
-                self._ready[key] = None
-        while self._ready and len(self._running) < self._workers:
-            key = next(iter(self._ready))
-            del self._ready[key], self._due[key]
-            self._running[key] = asyncio.get_running_loop().create_task(self._pass(key))
+                (self._hurried if key in self._urgent else self._ready)[key] = None
+        while (chosen := self._next()) is not None:
+            calm = chosen not in self._hurried
+            del (self._ready if calm else self._hurried)[chosen], self._due[chosen]
+            self._running[chosen] = asyncio.get_running_loop().create_task(self._pass(chosen, calm))
+            self._calm += calm
             self._moved = now
         if len(self._running) < self._workers:
             self._moved = now
-        self._on_depth(len(self._ready))
+        self._on_depth(len(self._ready) + len(self._hurried))
 
-    async def _pass(self, key: Key) -> None:
+    def _next(self) -> Key | None:
+        """The key whose pass begins next, None while there is no worker for it."""
+        free = self._workers - len(self._running)
+        if free <= 0:
+            return None
+        calm = self._ready and self._calm < self._share
+        # Where none of the others runs, the last worker is theirs: urgent passes do not keep them waiting for ever.
+        if self._hurried and (free > 1 or not calm or self._calm > 0 or self._workers == 1):
+            return next(iter(self._hurried))
+        return next(iter(self._ready)) if calm else None
+
+    async def _pass(self, key: Key, calm: bool) -> None:
         after: float | None
         try:
             async with asyncio.timeout(self._longest):
                 after = await self._work(key)
             self._failures.pop(key, None)
+            self.rank(key, urgent=after is not None and after <= _SOON)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -128,6 +161,7 @@ class WorkQueue(Generic[Key]):
             after = self._failed(key, error)
         finally:
             self._running.pop(key, None)
+            self._calm -= calm
             self._moved = self._clock()
         self._end(key, after)
 

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 
 from claude_operator.api.gateway import ADMIN_PORT, Cohorts, parse_cohorts, parse_evidence
+from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence import PodReading
 from claude_operator.shell.metrics import Metrics
 
@@ -41,31 +42,38 @@ class Scraper:
         if self._session is not None:
             await self._session.close()
 
-    async def read(self, pods: Sequence[Mapping[str, Any]]) -> list[PodReading]:
-        """One reading for each pod, as the API server lists them, in order."""
-        return await asyncio.gather(*map(self._pod, pods))
+    async def read(
+        self, pods: Sequence[Mapping[str, Any]], *, since: Sequence[Reading] = (), keep: bool = False
+    ) -> list[PodReading]:
+        """One reading for each pod, as the API server lists them, in order.
+
+        `since`: earlier readings to go on from, by pod. `keep`: the gateways are to remember this one.
+        """
+        told = {mark.pod: f"{mark.boot_id}.{mark.reading}" for mark in since}
+        return await asyncio.gather(*(self._pod(pod, told.get(pod["metadata"]["name"], ""), keep) for pod in pods))
 
     async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Cohorts]:
         """What each pod that answers knows of the users of stable."""
         addresses = [address for pod in pods if (address := _address(pod))]
-        found = await asyncio.gather(*(self._get(address, "/cohorts", parse_cohorts) for address in addresses))
+        found = await asyncio.gather(*(self._get(address, "/cohorts", {}, parse_cohorts) for address in addresses))
         return [one for one in found if one is not None]
 
-    async def _pod(self, pod: Mapping[str, Any]) -> PodReading:
+    async def _pod(self, pod: Mapping[str, Any], since: str, keep: bool) -> PodReading:
         address = _address(pod)
         ready = is_ready(pod)
-        evidence = await self._get(address, "", parse_evidence) if address else None
+        query = {"since": since} | ({"keep": "1"} if keep else {})
+        evidence = await self._get(address, "", query, parse_evidence) if address else None
         if evidence is None and ready:
             self._metrics.gateway_read_failures.inc()
         return PodReading(pod["metadata"]["name"], ready, evidence)
 
-    async def _get(self, address: str, path: str, parse: Callable[[bytes], T]) -> T | None:
+    async def _get(self, address: str, path: str, query: Mapping[str, str], parse: Callable[[bytes], T]) -> T | None:
         if self._session is None:
             raise RuntimeError("the scraper is not entered")
         host = f"[{address}]" if ":" in address else address
         try:
             url = f"http://{host}:{ADMIN_PORT}/-/evidence{path}"
-            async with self._session.get(url, allow_redirects=False) as response:
+            async with self._session.get(url, params=query, allow_redirects=False) as response:
                 if response.status != 200:
                     return None
                 return parse(await _whole(response.content))

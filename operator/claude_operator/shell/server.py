@@ -16,22 +16,23 @@ HEALTH_PORT = 8081
 
 
 class HealthServer:
-    """Serves while entered. It runs on the operator's own event loop, so a loop that hangs answers no probe.
+    """Serves while entered, beside the loop that works: a busy process answers its probes, `check` tells if it hangs.
 
-    `check` says in words what is stuck, or None. `ready` is true for a standby that waits for the Lease too.
-    `page` gives the metrics. Port 0 takes a free one, see `port`. A port that is taken raises `OSError`.
+    `check` and `unready` say in words what is stuck, and what keeps it from doing its work; None where nothing does. A
+    standby that waits for the Lease is ready. `page` gives the metrics. Port 0 takes a free one, see `port`. A port
+    that is taken raises `OSError`.
     """
 
     def __init__(
         self,
         *,
         check: Callable[[], str | None],
-        ready: Callable[[], bool],
+        unready: Callable[[], str | None],
         page: Callable[[], bytes],
         host: str = "0.0.0.0",  # noqa: S104
         port: int = HEALTH_PORT,
     ) -> None:
-        self._check, self._ready, self._page = check, ready, page
+        self._check, self._unready, self._page = check, unready, page
         self._host, self.port = host, port
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
@@ -59,15 +60,19 @@ class HealthServer:
         await self._runner.cleanup()
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        try:
-            stuck = self._check()
-        except Exception as error:
-            stuck = f"the check itself failed: {type(error).__name__}"
+        stuck = _said(self._check)
         return web.Response(status=500 if stuck else 200, text=f"{stuck or 'ok'}\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        ready = self._ready()
-        return web.Response(status=200 if ready else 503, text="ok\n" if ready else "starting\n")
+        why = _said(self._unready)
+        return web.Response(status=503 if why else 200, text=f"{why or 'ok'}\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._page(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def _said(check: Callable[[], str | None]) -> str | None:
+    try:
+        return check()
+    except Exception as error:
+        return f"the check itself failed: {type(error).__name__}"

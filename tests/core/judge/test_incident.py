@@ -117,6 +117,17 @@ def test_what_is_said() -> None:
     assert "stable's time to first token is 2.1 times what it was" in said
 
 
+@pytest.mark.parametrize("tick", [1.0, 5.0])
+def test_an_outage_is_not_part_of_its_own_past(tick: float) -> None:
+    """Before it there was no error at all; what a minute of it adds, at a fiftieth of the pace, is a trifle."""
+    for start in (120.0, 123.0, 131.0, 300.0):
+        outage = between(start, start + 60.0, 1.0, 0.0)
+        said = [text for _, text in watch(3, 8, tick=tick, rate=outage) if text]
+        before = [float(found[1]) for text in said if (found := re.search(r"\(([0-9.]+) % before", text))]
+        assert before[0] <= 0.2, said
+        assert max(before) <= 2.0, said
+
+
 def test_nothing_is_said_within_the_first_minute() -> None:
     state = list[float]()
     for errors in (0, 0, 400):
@@ -158,5 +169,5 @@ def test_state_is_a_short_list_of_numbers(looks: list[tuple[float, int, float, f
         )
         text = shared(state)
         assert text is None or "nan" not in text
-        assert len(state) in (0, 13)
+        assert len(state) in (0, 23)
         assert all(math.isfinite(number) and number == round(number, 5) for number in state)

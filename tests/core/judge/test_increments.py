@@ -60,9 +60,9 @@ def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(memory, a=one(103), b=None)
     assert (increments.traffic, increments.unreachable) == (3, ("b",))
     increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
-    assert increments == Increments({}, 0, (), baseline=True, pods=2)
+    assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0)
     increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
-    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2)
+    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0)
 
 
 def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
@@ -87,7 +87,7 @@ def test_a_restarted_container_counts_from_zero() -> None:
 
 def test_a_pod_without_an_answer_goes_on_where_it_stood() -> None:
     increments, memory = look(started(a=one(10)), a=None)
-    assert increments == Increments({}, 0, ("a",))
+    assert increments == Increments({}, 0, ("a",), seconds=0.0)
     assert look(memory, a=one(13))[0].traffic == 3
 
 
@@ -110,7 +110,7 @@ def test_departed_pods_are_forgotten_in_the_end() -> None:
 
 def test_a_number_that_fell_adds_nothing() -> None:
     increments, memory = look(started(a=one(10)), a=one(7))
-    assert increments == Increments({}, 0, ())
+    assert increments == Increments({}, 0, (), seconds=0.0)
     assert look(memory, a=one(11))[0].traffic == 1
 
 

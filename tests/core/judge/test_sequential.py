@@ -148,24 +148,32 @@ def test_silent_pods_are_an_error_only_where_nothing_else_is_new() -> None:
 
 
 @pytest.mark.parametrize(
-    ("canary", "stable", "overloaded"),
+    ("canary", "stable", "overloaded", "limited"),
     [
-        (counts(2, overloads=3), counts(100), True),
-        (counts(3, overloads=2), counts(100), False),
-        (counts(0, overloads=4), counts(100), False),
-        (counts(0, overloads=4), counts(50, overloads=60), True),
-        (None, counts(5, overloads=5), True),
-        (None, counts(2, overloads=2), False),
+        (counts(2, overloads=3), counts(100), True, True),
+        (counts(3, overloads=2), counts(100), False, True),
+        (counts(0, overloads=4), counts(100), False, True),
+        (counts(30, overloads=1), counts(100), False, False),
+        (counts(0, overloads=4), counts(50, overloads=60), True, False),
+        (counts(3, overloads=2), counts(100, overloads=30), False, False),
+        (None, counts(5, overloads=5), True, False),
+        (None, counts(2, overloads=2), False, False),
     ],
 )
-def test_overloads_hold_and_are_no_evidence(canary: Counts | None, stable: Counts, overloaded: bool) -> None:
+def test_overloads_hold_and_are_no_evidence(
+    canary: Counts | None, stable: Counts, overloaded: bool, limited: bool
+) -> None:
+    """`limited`: the canary alone has them, however few they are."""
     judgement = judge(tick(canary, stable))
     assert judgement.overloaded is overloaded
     assert judgement.evidence == 1.0
     assert judgement.requests == (canary.ok if canary else 0)
-    assert reason(judgement) == (Reason.OVERLOADED if overloaded else Reason.WATCHING)
-    assert ("429" in judgement.message) is overloaded
-    assert not judge(tick(canary, stable), tick(counts(1), counts(10))).overloaded
+    assert reason(judgement) == (Reason.OVERLOADED if overloaded or limited else Reason.WATCHING)
+    assert ("429" in judgement.message) is (overloaded or limited)
+    assert ("a rate limit of its own" in judgement.message) is limited
+    later = judge(tick(canary, stable), tick(counts(30), counts(100)))
+    assert not later.overloaded
+    assert reason(later) == Reason.WATCHING
 
 
 # -------------------------------------------------------------------------------------------- strata

@@ -203,6 +203,32 @@ def test_empty_resources_are_rendered_as_none(resources: Object) -> None:
     assert pod["containers"][0]["resources"] == {}
 
 
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("resources", "limit", "told"),
+    [
+        (None, "512Mi", 512 * MIB),
+        ({"limits": {"memory": "1Gi"}}, "1Gi", 1024 * MIB),
+        ({"limits": {"memory": "0.5Gi"}, "requests": {"memory": "2Mi"}}, "0.5Gi", 512 * MIB),
+        ({"limits": {"memory": "300M"}}, "300M", 300_000_000),
+        ({"limits": {"memory": 268435456}}, "268435456", 256 * MIB),
+        ({"limits": {"memory": "1e9"}}, "1e9", 10**9),
+        ({"limits": {"cpu": 1}}, None, 512 * MIB),
+        ({}, None, 512 * MIB),
+        ({"requests": {"memory": "2Gi"}}, None, 2048 * MIB),
+        ({"requests": {"memory": "96Mi"}}, None, 512 * MIB),
+        ({"limits": {"memory": 0}, "requests": {"memory": "96Mi"}}, "0", 512 * MIB),  # no limit either
+    ],
+)
+def test_the_process_knows_the_limit_of_its_pod(resources: Object | None, limit: str | None, told: int) -> None:
+    fields = {} if resources is None else {"gateway": {"resources": resources}}
+    (container,) = pod_of(gateway(with_spec(MINIMAL, **fields))["Deployment"])["containers"]
+    assert (container["resources"].get("limits") or {}).get("memory") == limit
+    assert f"--memory-bytes={told}" in container["args"]
+
+
 def test_config_map_holds_the_config_and_no_secret() -> None:
     (made,) = (item for item in everything(FULL) if item["kind"] == "ConfigMap")
     assert made["metadata"]["name"] == "shop-gateway"

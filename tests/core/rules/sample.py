@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec, Step
+from claude_operator.api.deployment import Analysis, DeploymentSpec, Step
 from claude_operator.api.gateway import GatewayConfig, Settled
 from claude_operator.api.status import (
     DeploymentStatus,
@@ -22,6 +22,8 @@ from claude_operator.api.status import (
 )
 from claude_operator.core import render, revision
 from claude_operator.core.draft import Draft
+from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.sample import Counts, Sample
 from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.weights import desired_config
 
@@ -83,10 +85,15 @@ STEPS = [
     )
 ]
 PLAN = Plan(steps=STEPS)
+UNPROVEN = Plan(steps=STEPS, analysis=Analysis(tolerated_increase="100%"))  # time and requests alone decide
+ANSWERED = Increments(
+    {(1, "other", name): Sample(Counts(10, 10)) for name in (STABLE, CANARY)}, traffic=20, seconds=5.0
+)
 
 
 def judgement(**fields: Any) -> Judgement:
     known: Object = {"verdict": "Inconclusive", "requests": 500, "last_tick": NOW, "message": "no evidence of harm"}
+    known |= {"seen_since": ago(600), "last_answer": NOW}
     return Judgement(**known | fields)
 
 

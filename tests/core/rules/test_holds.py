@@ -11,6 +11,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Plan, Promotion, Split
 from claude_operator.core.draft import Draft
+from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.observe import GatewayPod, GatewayView
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.holds import frozen, gateways
@@ -38,7 +39,39 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(last_tick=ago(2))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(1, judgement=None), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(1, judgement=judgement(verdict="NoData")), Reason.NO_TRAFFIC, "no requests of late"),
+        (trial(1, judgement=judgement(seen_since=ago(9))), Reason.WAITING_FOR_EVIDENCE, "see 15 s without a gap"),
+        (trial(1, judgement=judgement(last_answer=ago(5))), Reason.WAITING_FOR_EVIDENCE, "an answer of the canary"),
+        (
+            trial(1, judgement=judgement(last_answer=ago(15), waiting=12, oldest=18.0, waiting_stable=3)),
+            Reason.NO_ANSWER,
+            "the canary hangs: 12 requests wait for an answer, the oldest for 18 s, and none was answered lately; 3 of",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0])),
+            Reason.ACCOUNT_EXHAUSTED,
+            "account is empty",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[10, 0, 3, 0, 20, 0, 0, 0, 10, 0, 20, 0])),
+            Reason.OVERLOADED,
+            "limit of its own",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[20, 9, 0, 0, 20, 1, 0, 0, 90, 9, 30, 1])),
+            Reason.WAITING_FOR_EVIDENCE,
+            "waits until it is clear why 9 of the canary's last 20 requests failed",
+        ),
+        (
+            trial(1, judgement=judgement(recent=[20, 2, 0, 0, 20, 1, 0, 0, 90, 2, 30, 1])),
+            Reason.PROGRESSING,
+            "goes from 10 % to 50 % (step 2)",
+        ),
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
+        (
+            trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])),
+            Reason.PROGRESSING,
+            "goes from 10 % to 50 % (step 2)",
+        ),
         (trial(1, judgement=judgement(unreachable=["gateway-1"])), Reason.METRICS_UNREACHABLE, "from gateway-1"),
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
         (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
@@ -58,8 +91,12 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, 301, judgement=judgement(promotions=[UNSHOWN])), Reason.INCONCLUSIVE, "inconclusive after 5 min"),
         (trial(1, judgement=judgement(promotions=[SHOWN])), Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
         (trial(3, age=1e6), Reason.PAUSED, "waits for a person: kubectl -n demo annotate --overwrite cld support"),
-        (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/3"),
-        (trial(3, handled=[f"promote={CANARY}/3"]), Reason.PAUSED, "support claudeops.dev/promote- && kubectl -n demo"),
+        (trial(3, age=1e6), Reason.PAUSED, f"claudeops.dev/promote={CANARY}/1/3"),
+        (
+            trial(3, handled=[f"promote={CANARY}/1/3"]),
+            Reason.PAUSED,
+            "support claudeops.dev/promote- && kubectl -n demo",
+        ),
         (trial(4, age=29), Reason.PAUSED, "goes on in 1.0 s"),
         (trial(4, age=31), Reason.PROGRESSING, "goes from 50 % to 80 % (step 5)"),
         (trial(4, judgement=judgement(last_tick=ago(70))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
@@ -69,7 +106,7 @@ def reason(draft: Draft) -> Reason | None:
     ],
 )
 def test_hold(status, why: Reason, says: str) -> None:
-    held = move(drafted(status))
+    held = move(drafted(status, increments=Increments()))
     assert reason(held) == why
     assert held.hold
     assert says in held.hold.message
@@ -87,6 +124,12 @@ def test_hold(status, why: Reason, says: str) -> None:
 )
 def test_the_first_hold_is_heard(status, why: Reason) -> None:
     assert reason(move(drafted(status))) == why
+
+
+def test_a_pass_without_a_reading_of_its_own_goes_nowhere() -> None:
+    assert reason(move(drafted(trial(1)))) == Reason.WAITING_FOR_EVIDENCE
+    assert reason(move(drafted(trial(4)))) == Reason.WAITING_FOR_EVIDENCE
+    assert reason(move(drafted(trial(4), increments=Increments()))) == Reason.PROGRESSING
 
 
 def test_a_hold_leaves_the_step_as_it_is() -> None:

@@ -49,7 +49,7 @@ def test_abort_before_the_first_request() -> None:
 @pytest.mark.parametrize(
     ("status", "value", "says"),
     [
-        (serving(), f"{CANARY}/1", "no rollout is under way"),
+        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
         (ended("RolledBack"), f"{CANARY}/1", "no rollout is under way"),
         (trial(1), f"{CANARY}/2", f"the rollout under way is {CANARY}/1"),
         (trial(1), CANARY, f"the rollout under way is {CANARY}/1"),
@@ -103,13 +103,16 @@ def test_a_retry_of_what_is_no_longer_wanted() -> None:
 @pytest.mark.parametrize(
     ("status", "value", "says"),
     [
-        (serving(), f"{CANARY}/1", "no rollout is under way"),
-        (trial(None), f"{CANARY}/0", f"{CANARY} has not begun its steps"),
-        (trial(1), f"{CANARY}/2", f"the present step is {CANARY}/1"),
-        (trial(1), f"{THIRD}/full", f"the present step is {CANARY}/1"),
-        (trial(1), f"{CANARY}/1", None),
-        (trial(1), f"{CANARY}/full", None),
-        (trial(None), f"{CANARY}/full", None),
+        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
+        (trial(None), f"{CANARY}/1/0", f"{CANARY}/1 has not begun its steps"),
+        (trial(1), f"{CANARY}/1/2", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/1", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/full", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/2/1", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{THIRD}/1/full", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/1/1", None),
+        (trial(1), f"{CANARY}/1/full", None),
+        (trial(None), f"{CANARY}/1/full", None),
     ],
 )
 def test_a_stale_promote_is_told_once(status, value: str, says: str | None) -> None:
@@ -119,15 +122,15 @@ def test_a_stale_promote_is_told_once(status, value: str, says: str | None) -> N
 
 
 def test_promote_ends_a_pause() -> None:
-    done = move(drafted(trial(3), annotations={"promote": f"{CANARY}/3"}))
+    done = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/3"}))
     assert done.status.step
     assert done.status.step.index == 4
-    assert done.status.handled == [f"promote={CANARY}/3"]
+    assert done.status.handled == [f"promote={CANARY}/1/3"]
 
 
 def test_promote_full() -> None:
     for index in (None, 1, 3):
-        done = move(drafted(trial(index), annotations={"promote": f"{CANARY}/full"}))
+        done = move(drafted(trial(index), annotations={"promote": f"{CANARY}/1/full"}))
         assert done.status.stable_revision == CANARY
         assert done.status.canary_revision is None
         assert done.status.rollout
@@ -136,5 +139,5 @@ def test_promote_full() -> None:
 
 
 def test_promote_waits_while_paused() -> None:
-    done = move(drafted(trial(3), raw(paused=True), annotations={"promote": f"{CANARY}/3"}))
+    done = move(drafted(trial(3), raw(paused=True), annotations={"promote": f"{CANARY}/1/3"}))
     assert done.status == trial(3)

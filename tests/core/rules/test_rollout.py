@@ -151,11 +151,24 @@ def test_an_end_that_was_written_is_an_end() -> None:
     assert [(one.reason, one.type) for one in draft.events] == [(Reason.ROLLED_BACK, "Warning")]
 
 
-@pytest.mark.parametrize("settled", [None, Settled(CANARY, 2, "RolledBack", ""), Settled(THIRD, 1, "RolledBack", "")])
-def test_the_end_of_another_trial_is_none(settled: Settled | None) -> None:
+def test_an_earlier_trial_than_one_that_has_ended_is_over_too() -> None:
     draft = drafted(trial(1))
-    draft = replace(draft, obs=replace(draft.obs, config=config_with(draft, settled)))
+    later = Settled(CANARY, 2, "RolledBack", "ErrorsIncreased")
+    draft = recover(replace(draft, obs=replace(draft.obs, config=config_with(draft, later))))
+    assert draft.status.rollout
+    assert (draft.status.rollout.attempt, draft.status.rollout.outcome) == (2, "RolledBack")
+    assert draft.status.canary_revision is None
+
+
+def test_the_end_of_another_trial_is_none() -> None:
+    draft = drafted(trial(1))
+    draft = replace(draft, obs=replace(draft.obs, config=config_with(draft, None)))
     assert recover(draft) == draft
+    other = Settled(THIRD, 1, "RolledBack", "ErrorsIncreased")
+    found = recover(replace(draft, obs=replace(draft.obs, config=config_with(draft, other))))
+    assert found.status == draft.status.model_copy(update={"rollouts": found.status.rollouts})
+    assert [one.revision for one in found.status.rollouts] == [STABLE, THIRD]
+    assert told(found) == [Reason.STATUS_NOT_TRUSTED]
 
 
 def test_a_lost_status_is_taken_from_what_is_live() -> None:

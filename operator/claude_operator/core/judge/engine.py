@@ -14,7 +14,16 @@ from claude_operator.core.judge import continuous, eprocess
 from claude_operator.core.judge.metrics import Binary, Watched
 from claude_operator.core.judge.sample import LN_WIDTH, Values
 
-__all__ = ["NO_OFFSETS", "Comparison", "combined", "initial", "leading", "tick"]
+__all__ = [
+    "NO_OFFSETS",
+    "Comparison",
+    "combined",
+    "initial",
+    "known_of_stable",
+    "leading",
+    "more_of_stable",
+    "tick",
+]
 
 NO_OFFSETS = Offsets(weight=0)
 _RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
@@ -65,6 +74,25 @@ def tick(
             state = _informed(state, watch, known)
         after.append(state)
     return after
+
+
+def known_of_stable(state: MetricState) -> MetricState:
+    """What a state knows of stable alone."""
+    return _state(state.name, 1.0, [0, 0], state.stable, [], state.edges, moments=state.moments)
+
+
+def more_of_stable(state: MetricState, comparisons: Iterable[Comparison]) -> MetricState:
+    """`state` of `known_of_stable` with what was compared since, as `tick` takes it in."""
+    (requests, bad), moments = state.stable, tuple(state.moments)
+    for name, ours, theirs in comparisons:
+        if name != state.name:
+            continue
+        if isinstance(theirs, Values) and isinstance(ours, Values):
+            requests += theirs.count if ours.count else 0
+            moments = tuple(continuous.moments(moments or continuous.MOMENTS, theirs))
+        elif not isinstance(theirs, Values) and not isinstance(ours, Values) and ours[0]:
+            requests, bad = requests + theirs[0], bad + theirs[1]
+    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=continuous.significant(moments))
 
 
 def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:

@@ -51,10 +51,11 @@ class Counts(NamedTuple):
     bad_context_window: int = 0
     grades: int = 0
     bad_grades: int = 0
+    accounts: int = 0
 
     @property
     def judged(self) -> int:
-        """Requests that say something of the arm: overloads are the upstream's, the rest never got an answer."""
+        """Requests that say something of the arm: overloads are the upstream's, an empty account is nobody's."""
         return self.ok + self.errors
 
     def plus(self, other: Counts) -> Counts:
@@ -170,6 +171,7 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
         bad.get("model_context_window_exceeded", 0),
         grades.get("pass", 0) + failed,
         failed,
+        outcomes.get("account", 0),
     )
 
 

@@ -28,10 +28,11 @@ from claude_operator.api.status import (
     Split,
     to_millisecond,
 )
-from claude_operator.core.judge import engine, incident, promotion, split
+from claude_operator.core import words
+from claude_operator.core.judge import engine, incident, promotion, recent, split
 from claude_operator.core.judge.continuous import significant
 from claude_operator.core.judge.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge.evidence import Increments, Waiting
 from claude_operator.core.judge.metrics import (
     CACHES,
     Binary,
@@ -112,19 +113,21 @@ def assess(
     """
     now = to_millisecond(now)
     before = previous or new_judgement(analysis, now)
+    began = before.started_at or now
+    elapsed = (now - (before.last_tick or began)).total_seconds()
     seen = {
         "last_tick": now,
         # A first look cannot tell silence from traffic.
         "last_traffic": now if increments.traffic or increments.baseline else before.last_traffic,
         "unreachable": list(increments.unreachable),
         "overloaded": _overloaded(increments, canary),
+        **_answers(before, increments, stable=stable, canary=canary, now=now, elapsed=elapsed),
     }
     if before.verdict == "Fail":
         return before.model_copy(update=seen), ()
     watches = watched(analysis, context.price_ratio)
     new = _strata(increments, stable, canary)
     strata, still_open = _closed(before.open, new)
-    began = before.started_at or now
     warm = (now - began).total_seconds() >= seconds(analysis.warmup)
     compared = tuple(_compared(strata, watches, warm=warm, budgets=context.budgets))
     known_offsets = list(context.offsets) or before.offsets
@@ -137,7 +140,6 @@ def assess(
         offsets=offsets,
         history=context.history,
     )
-    elapsed = (now - (before.last_tick or began)).total_seconds()
     state_of_stable = _incident(before, increments, stable, elapsed)
     judged = before.model_copy(
         update={
@@ -153,7 +155,8 @@ def assess(
             **_since(before, states, watches, now=now, bad=_bad(new, watches)),
             "offsets": known_offsets,
             "incident": state_of_stable,
-            "shared": incident.shared(state_of_stable) or "",
+            "shared": (shared := _shared(state_of_stable, recent.read(seen["recent"]))),
+            "calm": _calm(before, states, compared, trouble=bool(shared)),
             "promotions": _promotions(before, analysis, strata, context, offsets),
             "stable_requests": _stable_requests(before, strata),
             "split": _split(before, increments, stable, canary, context),
@@ -315,6 +318,43 @@ def _overloaded(increments: Increments, canary: str) -> bool:
         counts.requests >= _OVERLOAD_REQUESTS and 2 * counts.overloads >= counts.requests
         for counts in (everything, ours)
     )
+
+
+def _answers(
+    before: Judgement, increments: Increments, *, stable: str, canary: str, now: dt.datetime, elapsed: float
+) -> dict[str, Any]:
+    """Since when nothing is missing, whether the canary answers, what waits for an answer, and the last requests."""
+    ours, theirs = increments.of(canary).counts, increments.of(stable).counts
+    since = before.seen_since or now - dt.timedelta(seconds=increments.seconds or 0.0)
+    waiting = increments.waiting.get(canary, Waiting())
+    return {
+        "seen_since": now if increments.baseline else to_millisecond(since),
+        "last_answer": now if ours.judged else before.last_answer,
+        "waiting": waiting.requests,
+        "oldest": round(waiting.oldest, 1),
+        "waiting_stable": increments.waiting.get(stable, Waiting()).requests,
+        "recent": recent.update(before.recent, seconds=elapsed, canary=ours, stable=theirs),
+    }
+
+
+def _shared(state_of_stable: Sequence[float], lately: recent.Recent) -> str:
+    """What is wrong with stable or with both arms; empty where nothing is."""
+    if lately.outage:
+        both = f"stable fails {words.share(lately.stable.failed)} of its requests"
+        if lately.canary.answered >= 1.0:
+            both += f" and the canary {words.share(lately.canary.failed)}"
+        return both
+    return incident.shared(state_of_stable) or ""
+
+
+def _calm(
+    before: Judgement, states: Sequence[MetricState], compared: Sequence[Comparison], *, trouble: bool
+) -> list[MetricState]:
+    """What stable is like without incidents, for those who come after it; empty while there has been none."""
+    if trouble:
+        known = before.calm or before.state or states
+        return [engine.known_of_stable(state) for state in known]
+    return [engine.more_of_stable(state, compared) for state in before.calm]
 
 
 def _incident(before: Judgement, increments: Increments, stable: str, elapsed: float) -> list[float]:

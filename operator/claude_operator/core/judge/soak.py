@@ -21,11 +21,11 @@ from collections.abc import Sequence
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
-from claude_operator.core.judge import continuous, engine, eprocess, judging, sentences
+from claude_operator.core.judge import continuous, engine, eprocess, judging, recent, sentences
 from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.intervals import Z, wilson
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched, events, watched
-from claude_operator.core.judge.sample import Sample, Values
+from claude_operator.core.judge.sample import NOTHING, Sample, Values
 from claude_operator.core.words import count
 
 __all__ = ["assess", "history", "new_judgement"]
@@ -40,9 +40,11 @@ _OVERLOADED = 0.1  # share of overloads from which on a tick says nothing of the
 def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState]:
     """What stable was like in a rollout, one entry a metric of which enough is known; empty where nothing was compared.
 
+    Incidents that both arms had are left out.
+
     Counts of requests and bad events as `stable`, `moments` of a quantity. Budgets belong to surfaces and are left out.
     """
-    known = {state.name: state for state in (judgement.state if judgement else ())}
+    known = {state.name: state for state in ((judgement.calm or judgement.state) if judgement else ())}
     found = [
         MetricState(name=state.name, evidence=1.0, canary=[0, 0], stable=state.stable, moments=state.moments)
         for watch in watched(analysis)
@@ -67,14 +69,16 @@ def assess(
     """
     now = to_millisecond(now)
     before = soak.judgement or new_judgement(analysis, now)
+    elapsed = (now - (before.last_tick or now)).total_seconds()
     new = increments.of(soak.revision)
     seen = {
         "last_tick": now,
         "last_traffic": now if new.counts.requests else before.last_traffic,
         "unreachable": list(increments.unreachable),
         "overloaded": _overloaded(new),
+        "recent": recent.update(before.recent, seconds=elapsed, canary=new.counts, stable=NOTHING),
     }
-    if before.verdict == "Fail" or seen["overloaded"] or not new:
+    if before.verdict == "Fail" or seen["overloaded"] or new.counts.accounts or not new:
         return before.model_copy(update=seen)
     watches = _watches(soak.history, analysis, soak.max_increase, price_ratio)
     known = {state.name: state for state in soak.history}

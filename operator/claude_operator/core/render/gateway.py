@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from claude_operator.api.base import seconds
@@ -15,11 +16,14 @@ from claude_operator.api.gateway import (
     CLIENT_URL,
     CONFIG_DIR,
     CONFIG_KEY,
+    MEMORY,
+    MIB,
     SERVICE_PORT,
     GatewayConfig,
     dump_config,
 )
 from claude_operator.core import names
+from claude_operator.core.quantity import quantity
 from claude_operator.core.render.parts import (
     Object,
     Site,
@@ -35,7 +39,7 @@ __all__ = ["client_secret", "config_map", "gateway_objects"]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
-_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}}
+_RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": f"{MEMORY // MIB}Mi"}}
 
 
 def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> list[Object]:
@@ -137,7 +141,13 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
     return {
         "name": "gateway",
-        "args": ["gateway", f"--configmap={config}", "--log-format=json", f"--drain-seconds={drain}"],
+        "args": [
+            "gateway",
+            f"--configmap={config}",
+            "--log-format=json",
+            f"--drain-seconds={drain}",
+            f"--memory-bytes={_memory(resources)}",
+        ],
         "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
         "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
@@ -145,6 +155,14 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
         "livenessProbe": _probe("/-/live", period=10, timeout=5, failures=3),
         "resources": requirements(resources),
     }
+
+
+def _memory(resources: Mapping[str, Any]) -> int:
+    """Bytes that the gateway's process may take: the limit, else what is requested, but no less than by default."""
+    limit, requested = (quantity((resources.get(kind) or {}).get("memory")) for kind in ("limits", "requests"))
+    if isinstance(limit, Decimal) and limit >= 1:
+        return int(limit)
+    return max(int(requested), MEMORY) if isinstance(requested, Decimal) else MEMORY
 
 
 def _probe(path: str, *, period: int, timeout: int, failures: int) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render, revision
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
 from claude_operator.core.draft import Draft, active
@@ -36,14 +37,18 @@ def name_revision(draft: Draft) -> Draft:
         return draft
     parts = revision.content(obs.owner["spec"], obs.prompts)
     wanted = revision.name(obs.name, parts)
-    if wanted in obs.revisions:
+    if wanted in obs.revisions or any(one["metadata"]["name"] == wanted for one in draft.restored):
         return replace(draft, wanted=wanted)
     fields = revision.revision_spec(parts)
+    made = render.revision(obs.owner, wanted, fields)
+    if wanted in _known(draft.status):  # deleted by hand: nothing new is let in
+        note = f"Made {wanted} again, which was deleted, from the spec"
+        again = replace(draft, wanted=wanted, new_revision=made)
+        return again.tell(Reason.REVISION_RESTORED, note, warning=True).within(0.0)
     models = models_in_use(fields["request"], fields.get("subagents"))
     refusal = policy_verdict(obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models)
     if refusal:
         return replace(draft, problem=Problem(Reason.MODEL_REJECTED, refusal))
-    made = render.revision(obs.owner, wanted, fields)
     candidate, stable = rendered_size(obs, made, draft.status.stable_revision)
     if candidate + stable > LIMIT:
         return replace(draft, problem=Problem(Reason.CONFIG_TOO_LARGE, _too_large(candidate, stable)))
@@ -58,6 +63,13 @@ def stop_unaccepted(draft: Draft) -> Draft:
     if active(draft.status):
         draft = draft.waits(draft.problem.reason, f"held: the spec is not accepted: {draft.problem.message}")
     return draft.stop()
+
+
+def _known(status: DeploymentStatus) -> set[str]:
+    """Revisions that have been let in: what serves, and what may come back to that."""
+    found = {status.stable_revision, status.canary_revision}
+    found |= {status.soak.previous if status.soak else None, status.replaced.revision if status.replaced else None}
+    return {name for name in found if name}
 
 
 def _too_large(candidate: int, stable: int) -> str:

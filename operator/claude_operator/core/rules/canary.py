@@ -7,7 +7,7 @@ from claude_operator.api.status import Replaced, Rollout, StepStatus
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.rules import soak
 from claude_operator.core.rules.holds import SOON, frozen, gateways, hold_step
-from claude_operator.core.rules.intent import PROMOTE, ask, mark
+from claude_operator.core.rules.intent import PROMOTE, ask, mark, promotion
 from claude_operator.core.words import count, duration, percent
 
 __all__ = ["move"]
@@ -22,12 +22,12 @@ def move(draft: Draft) -> Draft:
     if held.hold:
         return held
     value = ask(draft, PROMOTE)
-    if value == f"{rollout.revision}/full":
+    if value == promotion(rollout, "full"):
         return promote(draft.handle(mark(PROMOTE, value)))
     step = draft.status.step
     if step is None:
         return _enter(draft, rollout, 0)
-    if value == f"{rollout.revision}/{step.index}":
+    if value == promotion(rollout, step.index):
         return _enter(draft.handle(mark(PROMOTE, value)), rollout, step.index + 1)
     draft = hold_step(draft, rollout, step)
     return draft if draft.hold else _enter(draft, rollout, step.index + 1)

@@ -9,6 +9,7 @@ from claude_operator.core import render
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.rules.holds import gateways
+from claude_operator.core.witness import remembered
 
 __all__ = ["gate"]
 
@@ -30,7 +31,9 @@ def gate(draft: Draft) -> Draft:
     if spec.paused:
         return draft.waits(Reason.PAUSED, f"{rollout.revision} has passed its gate; spec.paused holds it").stop()
     if draft.status.stable_revision is None:
-        draft = gateways(draft)
+        # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
+        if draft.obs.config is not None or not remembered(draft.obs):
+            draft = gateways(draft)
         if draft.hold:
             return draft.stop()
         message = f"{rollout.revision} is the first revision and serves 100 %"

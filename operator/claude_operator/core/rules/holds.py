@@ -11,13 +11,14 @@ from claude_operator.api.deployment import Bake, Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, Hold
 from claude_operator.core.judge import judging, sentences
-from claude_operator.core.rules.intent import PROMOTE, mark
+from claude_operator.core.rules.intent import PROMOTE, mark, promotion
 from claude_operator.core.weights import canary_weight, desired_config
 from claude_operator.core.words import count, duration, percent
 
 __all__ = ["SOON", "frozen", "gateways", "hold_step", "longest", "overdue"]
 
 _LONGEST = 1800.0
+_LAST_PART = 10.0  # seconds
 SOON = 0.3  # seconds between two looks while gateways take over a config
 
 
@@ -60,7 +61,9 @@ def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
         if found is not None:
             at = f"step {present.index} at {percent(present.weight)}"
             held = draft.waits(found.reason, f"{at} {found.message}")
-            return _wake(_overdue(held, rollout, step, present), step, present)
+            if hold is not _reading:  # which is there within an interval
+                held = _overdue(held, rollout, step, present)
+            return _wake(held, step, present)
     return draft
 
 
@@ -87,16 +90,25 @@ def _silent(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return None
 
 
+def _hanging(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    stuck = sentences.hanging(draft.status.judgement) if draft.status.judgement else None
+    return Hold(Reason.NO_ANSWER, f"holds: {stuck}") if stuck and canary_weight(draft.status) else None
+
+
+def _account(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    empty = sentences.account(draft.status.judgement) if draft.status.judgement else None
+    return Hold(Reason.ACCOUNT_EXHAUSTED, f"holds: {empty}") if empty else None
+
+
 def _overloaded(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    judgement = draft.status.judgement
-    if judgement is None or not judgement.overloaded:
-        return None
-    return Hold(Reason.OVERLOADED, "holds: the upstream answers 429 or 529, so the arms cannot be compared")
+    overload = sentences.overload(draft.status.judgement) if draft.status.judgement else None
+    return Hold(Reason.OVERLOADED, f"holds: {overload}") if overload else None
 
 
 def _shared(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """Where stable alone is in trouble the canary is the way out of it."""
     judgement = draft.status.judgement
-    if judgement is None or not judgement.shared:
+    if judgement is None or not judgement.shared or sentences.cure(judgement):
         return None
     return Hold(
         Reason.SHARED_INCIDENT, f"holds: {judgement.shared}, so the canary is not to blame and not to be cleared"
@@ -111,9 +123,10 @@ def _split(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 
 def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    if step.pause is None or step.pause.duration is not None:
+    rollout = draft.status.rollout
+    if step.pause is None or step.pause.duration is not None or rollout is None:
         return None
-    go = f"{draft.status.canary_revision}/{present.index}"
+    go = promotion(rollout, present.index)
     where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
     # One that was done or refused before says nothing new until it has gone.
     stale = f"{where} {PROMOTE}- && " if mark(PROMOTE, go) in draft.status.handled else ""
@@ -131,14 +144,41 @@ def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 
 def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    """A bake rests on evidence up to its end, a pause on some evidence of its own."""
+    """The pass that goes on has read the gateways itself, after the step's end, and its last part has no gap."""
     if not canary_weight(draft.status):
         return None
+    judgement, end = draft.status.judgement, _end(step, present)
+    tick = judgement.last_tick if judgement else None
+    if judgement is None or draft.obs.increments is None or tick is None or tick < end:
+        return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
+    since, needed = judgement.seen_since or tick, _last_part(draft, step, present)
+    if (tick - since).total_seconds() < needed:
+        missing = f"nothing is known of the gateways before {since.astimezone(dt.UTC):%H:%M:%SZ}"
+        return Hold(Reason.WAITING_FOR_EVIDENCE, f"has to see {duration(needed)} without a gap, but {missing}")
+    return None
+
+
+def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A canary that does not answer may not go on: each step ends with an answer in the reading that ends it."""
     judgement = draft.status.judgement
-    needed = _end(step, present) if step.bake else present.started_at
-    if judgement is not None and judgement.last_tick is not None and judgement.last_tick >= needed:
+    if judgement is None or not canary_weight(draft.status) or judgement.last_answer == judgement.last_tick:
         return None
-    return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
+    wait = f"; {count(judgement.waiting, 'request')} wait for one" if judgement.waiting else ""
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for an answer of the canary{wait}")
+
+
+def _failing(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """At a large weight it takes the judge a while to tell a canary that has begun to fail from bad luck."""
+    judgement = draft.status.judgement
+    failing = sentences.failing(judgement) if judgement and canary_weight(draft.status) else None
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits until it is clear why {failing}") if failing else None
+
+
+def _last_part(draft: Draft, step: Step, present: StepStatus) -> float:
+    """Seconds at a step's end of which nothing may be missing."""
+    rollout = draft.status.rollout
+    interval = seconds(rollout.plan.analysis.interval) if rollout else 0.0
+    return min((_end(step, present) - present.started_at).total_seconds(), max(_LAST_PART, 3.0 * interval))
 
 
 def _requests(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
@@ -168,15 +208,19 @@ def _proof(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _silent,
+    _hanging,
     _no_traffic,
+    _account,
     _overloaded,
     _shared,
     _split,
     _person,
     _time,
-    _reading,
     _requests,
     _proof,
+    _failing,
+    _reading,
+    _answers,
 )
 
 

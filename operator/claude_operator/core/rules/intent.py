@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Literal
 
 from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
+from claude_operator.api.status import Rollout
 from claude_operator.core.draft import Draft, active
 
-__all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "mark", "retry_asked"]
+__all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "mark", "promotion", "retry_asked"]
 
 ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"
@@ -74,18 +76,30 @@ def retry_asked(draft: Draft) -> tuple[Draft, bool]:
     return draft.handle(mark(RETRY, value)), True
 
 
+def promotion(rollout: Rollout, what: int | Literal["full"]) -> str:
+    """What `promote` has to say to end a step of this attempt, or all that is left of its steps."""
+    return f"{rollout.revision}/{rollout.attempt}/{what}"
+
+
 def ignore_promote(draft: Draft) -> Draft:
-    """Answer a promote that names neither this rollout nor its present step."""
+    """Answer a promote that names neither this attempt nor its present step.
+
+    It is said of what a person could see, which is the status before this pass: one that is written along with the
+    retry that begins the attempt was said of none.
+    """
     value = ask(draft, PROMOTE)
     if value is None:
         return draft
     rollout, step = active(draft.status), draft.status.step
     if rollout is None:
         return ignore(draft, PROMOTE, value, "no rollout is under way")
-    if value == f"{rollout.revision}/full":
+    seen = active(draft.obs.status)
+    if seen is None or (seen.revision, seen.attempt) != (rollout.revision, rollout.attempt):
+        return ignore(draft, PROMOTE, value, f"{rollout.revision}/{rollout.attempt} has only just begun")
+    if value == promotion(rollout, "full"):
         return draft
     if step is None:
-        return ignore(draft, PROMOTE, value, f"{rollout.revision} has not begun its steps")
-    if value != f"{rollout.revision}/{step.index}":
-        return ignore(draft, PROMOTE, value, f"the present step is {rollout.revision}/{step.index}")
+        return ignore(draft, PROMOTE, value, f"{rollout.revision}/{rollout.attempt} has not begun its steps")
+    if value != promotion(rollout, step.index):
+        return ignore(draft, PROMOTE, value, f"the present step is {promotion(rollout, step.index)}")
     return draft

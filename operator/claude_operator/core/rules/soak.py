@@ -15,7 +15,7 @@ from claude_operator.core.judge import sentences
 from claude_operator.core.judge import soak as judge
 from claude_operator.core.rules.analysis import dearer
 from claude_operator.core.rules.intent import ABORT, ask, ignore, mark
-from claude_operator.core.words import duration
+from claude_operator.core.words import count, duration
 
 __all__ = ["abort", "begun", "roll_back", "soaking", "superseded", "taken_back", "watch"]
 
@@ -69,12 +69,25 @@ def watch(draft: Draft) -> Draft:
     if obs.increments is not None:
         ratio = dearer(obs, soak.previous, soak.revision)
         judged = judge.assess(soak, rollout.plan.analysis, obs.increments, now=obs.now, price_ratio=ratio)
-        soak = soak.model_copy(update={"judgement": judged})
+        update: dict[str, object] = {"judgement": judged}
+        last = soak.judgement.last_tick if soak.judgement else None
+        if last is not None and _says_nothing(judged):  # this time does not count
+            update["until"] = soak.until + max(obs.now - last, dt.timedelta())
+        soak = soak.model_copy(update=update)
         draft = draft.set(soak=soak)
     left = (soak.until - obs.now).total_seconds()
     if left > 0 or _harm(soak):
         return draft.within(left) if left > 0 else draft
-    return draft.set(soak=None)
+    if obs.increments is None:  # the last part is judged before it ends
+        return draft
+    seen = soak.judgement.requests if soak.judgement else 0
+    note = f"{soak.revision} has soaked: {count(seen, 'request')} judged against what {soak.previous} was like"
+    return draft.set(soak=None).tell(Reason.SOAKED, note)
+
+
+def _says_nothing(judgement: Judgement) -> bool:
+    """Whether the upstream is in such trouble that a soak learns nothing of the revision."""
+    return bool(judgement.overloaded or sentences.account(judgement))
 
 
 def roll_back(draft: Draft) -> Draft:

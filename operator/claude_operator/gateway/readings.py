@@ -1,0 +1,38 @@
+"""Readings of the evidence that this process remembers, so that a new leader can go on from one of the last one's."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from claude_operator.api.gateway import Before, GenerationEvidence
+
+__all__ = ["KEPT", "Readings"]
+
+KEPT = 32
+
+
+class Readings:
+    """The last `KEPT` readings, the least recently used forgotten first. What did not change is shared by them."""
+
+    def __init__(self, boot_id: str) -> None:
+        self._boot_id = boot_id
+        self._taken = 0
+        self._kept: OrderedDict[int, Before] = OrderedDict()
+
+    def keep(self, uptime: float, generations: list[GenerationEvidence], bad_count: int) -> int:
+        """Remember a reading; returns its number, counted from 1."""
+        self._taken += 1
+        self._kept[self._taken] = Before(self._taken, uptime, generations, bad_count)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return self._taken
+
+    def named(self, since: str) -> Before | None:
+        """The reading `<boot id>.<number>`, None where it is of another process or forgotten. Naming it is using it."""
+        boot_id, _, number = since.rpartition(".")
+        if boot_id != self._boot_id or not (number.isascii() and number.isdecimal() and len(number) < 16):
+            return None
+        before = self._kept.get(int(number))
+        if before is not None:
+            self._kept.move_to_end(before.reading)
+        return before

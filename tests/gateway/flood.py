@@ -1,0 +1,227 @@
+"""Large bodies from one client against a real gateway process, while others have streams open.
+
+The process and its peak, read from /proc, are the product's own; the upstream and the clients run here.
+`python -m bench.gateway` shows the figures, a test holds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from tests.gateway.harness import make_arm, make_config
+from tests.gateway.test_process import Process, gateway_process
+from tests.gateway.upstream import MESSAGE, stream_events
+
+from claude_operator.api.gateway import BODY_LIMIT, Auth, Overrides, dump_config
+
+__all__ = ["Flood", "Peak", "large_body", "measure", "resident", "spread"]
+
+_LINE = 1 << 16
+
+
+@dataclass
+class Peak:
+    """What a flood came to. Bytes; statuses of its calls; streams of others that ended as they should."""
+
+    before: int = 0
+    peak: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    whole_streams: int = 0
+    broken_streams: int = 0
+    longest_gap: float = 0.0
+    """Seconds between two events of a stream."""
+
+
+def resident(pid: int, line: str = "VmRSS") -> int:
+    """Bytes of a process: `VmRSS` now, `VmHWM` at most."""
+    for each in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if each.startswith(line + ":"):
+            return int(each.split()[1]) * 1024
+    raise ValueError(f"no {line} of process {pid}")
+
+
+LARGE = BODY_LIMIT - 1024  # leaves room for what the revision adds
+
+
+def large_body(size: int = LARGE) -> bytes:
+    """A request of `size` bytes: a conversation with an image, as applications send them."""
+    turns: list[dict[str, Any]] = [
+        {"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "X"}}]},
+        {"role": "assistant", "content": "A cat."},
+        {"role": "user", "content": [{"type": "text", "text": "?", "cache_control": {"type": "ephemeral"}}]},
+    ]
+    frame = json.dumps({"messages": turns, "max_tokens": 9, "model": "m"}).encode()
+    return frame.replace(b'"X"', b'"' + b"A" * (size - len(frame) + 1) + b'"')
+
+
+def padded(frame: str, unit: str, size: int = LARGE) -> bytes:
+    """`frame` with as many of `unit` in place of its X as make up `size` bytes."""
+    before, _, after = frame.partition("X")
+    return (before + unit * ((size - len(frame)) // len(unit.encode())) + after).encode()
+
+
+HOSTILE = {
+    # What a body takes while it is read and composed, at its worst for its size.
+    "wide text": padded(
+        '{"messages":[{"role":"user","content":"\U0001f600\\n X"},{"role":"assistant","content":"a"}]}', "abcdefghij "
+    ),
+    "nested blocks": padded(
+        '{"messages":[{"role":"user","content":' + '[{"cache_control":null,"content":' * 40 + '"X"' + "}]" * 40 + "}]}",
+        "abcdefghij",
+    ),
+    "many tools": padded('{"messages":[],"tools":[X0]}', "0,"),
+    "many blocks": padded('{"messages":[{"role":"user","content":[{"cache_control":{}},X{}]}]}', "{},"),
+    "escapes and commas": padded(
+        '{"messages":[{"role":"user","content":"X"},{"role":"assistant","content":"a"}]}', "\\n,"
+    ),
+    "many fields": padded('{"messages":[],X"z":0}', '"a":0,'),
+    "a user's name": padded('{"messages":[],"metadata":{"user_id":"X"}}', "user "),
+    "a long system prompt": padded('{"messages":[],"system":[{"type":"text","text":"X"}]}', "Be kind. "),
+    "many small tools": padded('{"messages":[],"tools":[X{}]}', '{"name":"abcdefghijklmnopqrstuvwxyz"},' + " " * 60),
+}
+"""Bodies that cost most to read."""
+
+
+@dataclass
+class Flood:
+    """`count` bodies at once on `url`, then wait for all."""
+
+    url: str
+    count: int = 50
+    body: bytes = field(default_factory=large_body)
+    chunked: bool = False
+
+    async def run(self, peak: Peak) -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            await asyncio.gather(*(self._one(http, peak) for _ in range(self.count)))
+
+    async def _one(self, http: aiohttp.ClientSession, peak: Peak) -> None:
+        try:
+            async with http.post(self.url, data=self._pieces(), headers=self._headers()) as response:
+                await response.read()
+                peak.statuses[response.status] += 1
+        except aiohttp.ClientError:
+            peak.statuses[0] += 1
+
+    def _headers(self) -> dict[str, str]:
+        return {} if self.chunked else {"content-length": str(len(self.body))}
+
+    async def _pieces(self) -> Any:
+        view = memoryview(self.body)
+        for start in range(0, len(view), _LINE):
+            yield bytes(view[start : start + _LINE])
+
+
+async def steady_stream(url: str, expected: bytes, peak: Peak, stop: asyncio.Event) -> None:
+    """Streams one after the other until told to stop; each has to come whole."""
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as http:
+        while not stop.is_set():
+            got, last = bytearray(), loop.time()
+            try:
+                async with http.post(url, json={"messages": [], "stream": True}) as response:
+                    async for chunk in response.content.iter_any():
+                        peak.longest_gap = max(peak.longest_gap, loop.time() - last)
+                        last = loop.time()
+                        got += chunk
+            except aiohttp.ClientError:
+                got.clear()
+            if bytes(got) == expected:
+                peak.whole_streams += 1
+            else:
+                peak.broken_streams += 1
+
+
+STREAM = stream_events(*"abcdefghijklmnop")
+
+
+@asynccontextmanager
+async def discarding_upstream(pause: float = 0.05) -> AsyncIterator[str]:
+    """Reads bodies without keeping them. Large ones get a Message, small ones a stream of `STREAM` with pauses."""
+    answer = json.dumps(MESSAGE).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+                left = length
+                while left:
+                    left -= len(await reader.read(min(left, 1 << 20)) or exit_early())
+                if length > _LINE:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+                    writer.write(b"content-length: %d\r\n\r\n" % len(answer) + answer)
+                    continue
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+                )
+                for event in STREAM:
+                    writer.write(b"%x\r\n%s\r\n" % (len(event), event))
+                    await asyncio.sleep(pause)
+                writer.write(b"0\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def exit_early() -> bytes:
+    """The other end is gone."""
+    raise ConnectionResetError
+
+
+@asynccontextmanager
+async def flooded_gateway(folder: Path, *options: str) -> AsyncIterator[tuple[str, int]]:
+    """A gateway process in front of a discarding upstream: the URL of its messages, and its process id."""
+    async with discarding_upstream() as upstream:
+        path = folder / "config.json"
+        own = {"system": [{"type": "text", "text": "s"}], "tools": [{"name": "look_up", "input_schema": {}}]}
+        arm = make_arm(request=own, overrides=Overrides("Append", "Append"))
+        path.write_text(dump_config(make_config(upstream, arm, auth=Auth("None"))))
+        async with gateway_process("--config", str(path), *options, ANTHROPIC_API_KEY="k") as gateway:
+            ports = await gateway.line("listening")
+            await gateway.line("config applied")
+            reading = asyncio.create_task(_read_on(gateway))
+            try:
+                yield f"http://127.0.0.1:{ports['port']}/v1/messages", gateway.process.pid
+            finally:
+                reading.cancel()
+                await asyncio.wait([reading])
+                assert gateway.process.returncode is None, "the gateway died"
+
+
+async def _read_on(gateway: Process) -> None:
+    """Keep its standard output from filling up."""
+    while await gateway.process.stdout.readline():  # type: ignore[union-attr]
+        pass
+
+
+async def measure(folder: Path, flood: Callable[[str], Awaitable[None]], peak: Peak, *options: str) -> None:
+    """A flood against a gateway while four other clients stream."""
+    async with flooded_gateway(folder, *options) as (url, pid):
+        stop = asyncio.Event()
+        streams = [asyncio.create_task(steady_stream(url, b"".join(STREAM), peak, stop)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        peak.before = resident(pid)
+        await flood(url)
+        stop.set()
+        await asyncio.gather(*streams)
+        peak.peak = resident(pid, "VmHWM")
+
+
+def spread(values: list[float]) -> str:
+    """Minimum, median, maximum."""
+    return f"{min(values):.0f} / {statistics.median(values):.0f} / {max(values):.0f}"

@@ -48,7 +48,7 @@ def said(rig: Rig, *reasons: str) -> list[str]:
 
 async def heard(rig: Rig, type_: str, body: dict[str, Any]) -> bool:
     """What a watch says comes in; where it wakes a pass, that is made."""
-    wakes = rig.children.changed("demo", "support", type_, body)
+    wakes = rig.children.changed("demo", "support", type_, body["kind"], body)
     if wakes:
         await rig.one()
     return wakes
@@ -213,8 +213,10 @@ async def test_what_admission_puts_into_the_deployment_each_time_is_let_be() -> 
 async def test_an_event_about_what_is_no_child_is_not_looked_at() -> None:
     rig = await serving()
     ledger = {"kind": "ConfigMap", "metadata": {"name": "support-x-1-ledger", "namespace": "demo"}}
-    assert not rig.children.changed("demo", "support", "MODIFIED", ledger)
-    assert rig.children.changed("demo", "unknown", "MODIFIED", ledger)  # nothing is known of it: a pass looks
+    assert not rig.children.changed("demo", "support", "MODIFIED", "ConfigMap", ledger)
+    assert rig.children.changed(
+        "demo", "unknown", "MODIFIED", "ConfigMap", ledger
+    )  # nothing is known of it: a pass looks
 
 
 async def test_fields_of_other_managers_stay() -> None:

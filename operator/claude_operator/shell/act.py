@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from claude_operator.api.conditions import Reason
@@ -123,7 +123,6 @@ class Actor:
         metadata = {key: owner["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
         body = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "metadata": metadata, "status": wanted}
         uid, writes = owner["metadata"]["uid"], self._children.writes
-        writes.own(uid, wanted)
         try:
             stored = await self._kube.apply(
                 CLAUDE_DEPLOYMENTS, body, field_manager=names.FIELD_MANAGER, subresource="status"
@@ -133,7 +132,7 @@ class Actor:
                 note = f"the API server refuses the status, so that conditions tell how it was before: {error}"
                 await self._emit(owner, Event(Reason.WRITE_REFUSED, note, "Warning"))
             raise
-        writes.own(uid, stored.get("status") or {})
+        writes.own(uid, stored)
         writes.done(uid, "status")
 
     async def _config(self, seen: Seen, decision: Decision) -> None:
@@ -144,12 +143,12 @@ class Actor:
             return
         body = render.config_map(owner, config)
         try:
-            with self._children.writing(owner, body):
+            with self._children.writing(owner, body) as stored:
                 if seen.config_version is None:
-                    await self._create_config(owner, body)
+                    await self._create_config(owner, body, stored)
                 else:
                     fenced = {**body, "metadata": {**body["metadata"], "resourceVersion": seen.config_version}}
-                    await self._kube.apply(CONFIG_MAPS, fenced, field_manager=names.FIELD_MANAGER)
+                    stored(await self._kube.apply(CONFIG_MAPS, fenced, field_manager=names.FIELD_MANAGER))
         except KubeError as error:
             await self._refused(seen, decision, "config", error)
             raise
@@ -178,10 +177,10 @@ class Actor:
             await self._status(obs.owner, obs.status, told)
             await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, told)))
 
-    async def _create_config(self, owner: Mapping[str, Any], body: Object) -> None:
+    async def _create_config(self, owner: Mapping[str, Any], body: Object, stored: Callable[[Object], None]) -> None:
         """Create it. Where it is there by now the pass is void, unless it is somebody else's: then nothing is done."""
         try:
-            await self._kube.create(CONFIG_MAPS, body)
+            stored(await self._kube.create(CONFIG_MAPS, body))
         except KubeError as error:
             metadata = body["metadata"]
             live = (

@@ -50,6 +50,7 @@ CHILDREN = (
 """Kinds of which a ClaudeDeployment has objects, watched by our label."""
 
 _AGAIN = 60.0  # seconds after which what was as wanted is looked at again, whatever the watches say
+_COUNTED = (DEPLOYMENTS.kind, POD_DISRUPTION_BUDGETS.kind)  # whose status is written often
 _NAMED = 3  # fields named in a sentence
 _ACCOUNT = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
 _GATEWAY = (*_ACCOUNT, CONFIG_MAPS, SERVICES, DEPLOYMENTS, POD_DISRUPTION_BUDGETS)
@@ -73,6 +74,8 @@ class _Family:
     wanted: dict[Name, Object] = field(default_factory=dict)
     """As last ensured."""
     uids: dict[Name, str] = field(default_factory=dict)
+    looks: dict[Name, object] = field(default_factory=dict)
+    """What an event has to look like to be no news."""
     doubted: set[Name] = field(default_factory=set)
     """To be looked at in the next pass."""
     admitted: dict[Name, bytes] = field(default_factory=dict)
@@ -160,11 +163,15 @@ class Children:
         return events
 
     @contextmanager
-    def writing(self, owner: Mapping[str, Any], body: Object) -> Iterator[None]:
-        """While the gateways' ConfigMap is written: its event is no news, and what differs later was not ours."""
+    def writing(self, owner: Mapping[str, Any], body: Object) -> Iterator[Callable[[Object], None]]:
+        """While the gateways' ConfigMap is written: what differs later was not ours. Gets it as it was stored."""
         family = self._family(owner)
         family.config, family.writing = None, body
-        yield
+
+        def stored(live: Object) -> None:
+            family.looks[_name_of(body)] = _look(live, body["kind"])
+
+        yield stored
         family.config, family.writing = body, None
 
     async def config_seen(self, owner: Mapping[str, Any], live: Object | None, *, served: bool) -> Object | None:
@@ -186,6 +193,7 @@ class Children:
             self._told_mended(family, key, contest, f"was changed{_what(live, known)}")
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if render.covers(live["metadata"].get("labels"), labels):
+            family.looks[key] = _look(live, key[0])
             return live
         fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
         return await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
@@ -225,28 +233,22 @@ class Children:
         family.digest, family.since = digest, now if whole else family.since
         return min(waits, default=None)
 
-    def changed(self, namespace: str, name: str, type_: str, body: Mapping[str, Any]) -> bool:
+    def changed(self, namespace: str, name: str, type_: str, kind: str, body: Mapping[str, Any]) -> bool:
         """An event about an object that may be a child of this owner; whether a pass has to look at it.
 
-        One that is as wanted costs one comparison. A Deployment's status always matters.
+        Of `body` the metadata are read alone. One that is as it was when it was last seen to be as wanted costs one
+        comparison. A Deployment's status always matters.
         """
-        family = self._families.get((namespace, name))
-        key = (str(body.get("kind")), str(body["metadata"]["name"]))
+        family, key = self._families.get((namespace, name)), (kind, str(body["metadata"]["name"]))
         if family is None:
             return True
-        if key == (CONFIG_MAPS.kind, names.gateway_name(name)):
-            known = [one for one in (family.config, family.writing) if one]
-            owned = type_ != "DELETED" and names.is_controlled_by(body, family.uid)
-            return not (owned and any(render.covers(body, one) for one in known))
-        secret = key == (SECRETS.kind, names.client_secret(name))
-        wanted = family.wanted.get(key)
-        if wanted is None and not secret:
-            return False  # a ledger, or what is no longer wanted
-        owned = type_ != "DELETED" and names.is_controlled_by(body, family.uid)
-        if owned and (self._secrets.seen(family.uid, body) if wanted is None else self._is_so(family, body, wanted)):
-            family.uids[key] = body["metadata"]["uid"]
-            return key[0] == DEPLOYMENTS.kind
-        family.doubted.add(key)
+        config = key == (CONFIG_MAPS.kind, names.gateway_name(name))
+        if key not in family.wanted and key != (SECRETS.kind, names.client_secret(name)) and not config:
+            return False  # what is no longer wanted
+        if type_ != "DELETED" and family.looks.get(key) == _look(body, kind):
+            return kind == DEPLOYMENTS.kind
+        if not config:  # which every pass reads
+            family.doubted.add(key)
         return True
 
     def look_again(self, namespace: str, name: str) -> None:
@@ -330,8 +332,9 @@ class Children:
         return render.covers(live, wanted)
 
     def _note(self, family: _Family, child: Object, live: Object) -> None:
-        family.wanted[_name_of(child)] = child
-        family.uids[_name_of(child)] = live["metadata"]["uid"]
+        key = _name_of(child)
+        family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
+        family.looks[key] = _look(live, key[0])
 
     def _told_mended(self, family: _Family, key: Name, contest: Contest, said: str) -> None:
         if not contest.put_back(self._clock()):
@@ -356,12 +359,20 @@ class Children:
         live, said = await self._secrets.ensure(owner, live)
         if said and known:
             family.events.append(Event(Reason.CHILD_RESTORED, said, "Warning"))
-        family.uids[key] = live["metadata"]["uid"]
+        family.uids[key], family.looks[key] = live["metadata"]["uid"], _look(live, key[0])
         return None
 
 
 def _name_of(body: Mapping[str, Any]) -> Name:
     return str(body["kind"]), str(body["metadata"]["name"])
+
+
+def _look(body: Mapping[str, Any], kind: str) -> object:
+    """What a change of it by anybody changes: its generation where Kubernetes counts one, else its version."""
+    metadata = body["metadata"]
+    counted = metadata.get("generation") if kind in _COUNTED else metadata.get("resourceVersion")
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
+    return metadata.get("uid"), counted, sorted(labels.items()), orjson.dumps(owners, option=orjson.OPT_SORT_KEYS)
 
 
 def _type_of(body: Object) -> Object:

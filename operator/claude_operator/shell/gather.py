@@ -296,8 +296,6 @@ def _unreadable(one: Object, error: ValidationError) -> None:
     )
 
 
-
-
 def _config(config_map: Object) -> GatewayConfig | None:
     try:
         return parse_config((config_map.get("data") or {}).get(CONFIG_KEY, ""))

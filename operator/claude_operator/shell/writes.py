@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
 from claude_operator.kube.errors import KubeError
 
-__all__ = ["What", "Writes", "digest"]
+__all__ = ["What", "Writes"]
 
 What = Literal["config", "status", "child", "revision", "evalRun", "pass"]
 
@@ -34,7 +31,7 @@ class Writes:
 
     def __init__(self) -> None:
         self._failures: dict[str, dict[What, _Failure]] = defaultdict(dict)
-        self._own: dict[str, deque[bytes]] = {}
+        self._own: dict[str, tuple[str, ...]] = {}
 
     def failed(self, uid: str, what: What, error: KubeError) -> bool:
         """A write failed; True where this is to be told, which it is once until one succeeds.
@@ -59,21 +56,16 @@ class Writes:
         """What cannot be written, and why."""
         return {what: one.message for what, one in self._failures.get(uid, {}).items() if one.told}
 
-    def own(self, uid: str, status: Mapping[str, Any]) -> None:
-        """A status that this process writes, or has written."""
-        self._own.setdefault(uid, deque(maxlen=_OWN)).append(digest(status))
+    def own(self, uid: str, stored: Mapping[str, Any]) -> None:
+        """A ClaudeDeployment as a write of its status by this process left it."""
+        self._own[uid] = (*self._own.get(uid, ())[1 - _OWN :], str(stored["metadata"]["resourceVersion"]))
 
-    def is_own(self, uid: str, status: Mapping[str, Any]) -> bool:
-        """Whether this process wrote it."""
-        return digest(status) in tuple(self._own.get(uid, ()))
+    def is_own(self, uid: str, version: str) -> bool:
+        """Whether this process made that resourceVersion."""
+        return version in self._own.get(uid, ())
 
     def forget(self, live: set[str]) -> None:
         """Drop what is known of owners that are no more; `live` are UIDs."""
         for known in (self._failures, self._own):
             for uid in known.keys() - live:
                 known.pop(uid, None)
-
-
-def digest(status: Mapping[str, Any]) -> bytes:
-    """Of a status, however its fields are ordered."""
-    return hashlib.sha256(orjson.dumps(dict(status), option=orjson.OPT_SORT_KEYS)).digest()

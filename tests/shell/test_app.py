@@ -137,7 +137,7 @@ async def test_kopf_that_ends_is_begun_anew(cluster: Served, monkeypatch: pytest
         first = app._lookout.watches
         assert first is not None
         first.stop()
-        await until(lambda: len(cluster.watching) == 14)
+        await until(lambda: len(cluster.watching) == 28)
         assert app._lookout.watches is not first
         body = kube.take("ClaudeDeployment", "support")
         kube.put({**body, "spec": {**body["spec"], "gateway": {"replicas": 5}}})

@@ -192,11 +192,11 @@ class Children:
             family.config, family.writing = None, known
             self._told_mended(family, key, contest, f"was changed{_what(live, known)}")
         labels = names.labels(owner["metadata"]["name"], "gateway")
-        if render.covers(live["metadata"].get("labels"), labels):
-            family.looks[key] = _look(live, key[0])
-            return live
-        fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-        return await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
+        if not render.covers(live["metadata"].get("labels"), labels):
+            fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+            live = await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
+        family.looks[key] = _look(live, key[0])
+        return live
 
     async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object], *, served: bool = False) -> float | None:
         """Make the children as wanted; raises `KubeError` where one cannot be, after all others.

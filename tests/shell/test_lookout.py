@@ -42,7 +42,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.kube, self.queue, self.live = FakeKube(), Added(), list[set[str]]()
-        self.looked: list[Key] = []
+        self.looked: list[tuple[Key, str]] = []
         self.models = 0
         self.kube.put(deployment())
         run_ = {"apiVersion": "claudeops.dev/v1alpha1", "kind": RUN, "spec": {}}
@@ -51,7 +51,8 @@ class Scene:
             self.kube,  # type: ignore[arg-type]
             self.queue,  # type: ignore[arg-type]
             Metrics(),
-            child_changed=self.looked.append,
+            child_changed=lambda key, type_, body: self.looked.append((key, type_)),
+            is_own=lambda uid, status: False,
             models_changed=self._model,
             forget=self.live.append,
         )
@@ -190,7 +191,7 @@ def test_what_kopf_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> Non
         it.lookout.known = {KEY, Key(DEPLOYMENT, "elsewhere", "x"), Key(RUN, "demo", "r")}
         owner = {"apiVersion": "claudeops.dev/v1alpha1", "kind": DEPLOYMENT, "name": "support", "controller": True}
         child = {"metadata": {"name": "c", "namespace": "demo", "ownerReferences": [owner]}}
-        await asyncio.to_thread(changes.child, child)
+        await asyncio.to_thread(changes.child, "DELETED", child)
         await asyncio.to_thread(changes.eval_set, {"metadata": {"name": "s", "namespace": "demo"}})
         await asyncio.to_thread(changes.owned, child)
         await asyncio.to_thread(changes.model, {})
@@ -199,7 +200,7 @@ def test_what_kopf_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> Non
     asyncio.run(main())
     (it,) = scenes
     assert [key for _, key, _ in it.queue.keys] == [KEY, KEY]
-    assert (it.looked, it.models) == ([KEY], 1)
+    assert (it.looked, it.models) == ([(KEY, "DELETED")], 1)
     it.lookout._changes.model({})  # kopf's thread outlives the loop
     it.lookout._changes.eval_set({"metadata": {"name": "s", "namespace": "demo"}})
 

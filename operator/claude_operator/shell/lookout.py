@@ -12,7 +12,7 @@ from typing import Any
 from claude_operator.core.evalrun import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
-from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, ChildChanged, IsOwn, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
@@ -43,7 +43,7 @@ class Lookout:
     """Of one leadership. `known` are the keys of all objects that were seen."""
 
     def __init__(
-        self, kube: Kube, queue: WorkQueue[Key], metrics: Metrics, *, child_changed: Callable[[Key], None],
+        self, kube: Kube, queue: WorkQueue[Key], metrics: Metrics, *, child_changed: ChildChanged, is_own: IsOwn,
         models_changed: Callable[[], None], forget: Callable[[set[str]], None],
     ) -> None:  # fmt: skip
         self._kube, self._queue, self._metrics, self._forget = kube, queue, metrics, forget
@@ -55,6 +55,7 @@ class Lookout:
         self._changes = Changes(
             self._from_kopf(self._add),
             child_changed=self._from_kopf(child_changed),
+            is_own=is_own,
             set_changed=self._from_kopf(self._set_changed),
             models_changed=self._from_kopf(models_changed),
         )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,6 +92,7 @@ class Watches:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
         self._sessions: list[aiohttp.ClientSession] = []
+        self._roots: Collection[asyncio.Task[Any]] = ()
         self._watching = True
         self.error: BaseException | None = None
         kopf.on.login(registry=registry)(self._login)
@@ -130,7 +131,7 @@ class Watches:
 
     async def _watch(self) -> None:
         """Return when it was stopped, raise what ended kopf. kopf's own `operator` ends only when all of it has."""
-        tasks = await kopf.spawn_tasks(
+        tasks = self._roots = await kopf.spawn_tasks(
             registry=self._registry, settings=self._settings(), standalone=True, clusterwide=True
         )
         stop = asyncio.ensure_future(self._stop.wait())
@@ -139,14 +140,17 @@ class Watches:
             task.result()
 
     async def _close(self) -> None:
-        """Cancel what is left, give it a while to end, and leave what does not."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, left = await asyncio.wait(tasks, timeout=_ENDING)
+        """End kopf's root tasks, which end the others; then cancel what is left, and leave what does not end."""
+        for whole, seconds in ((False, _ENDING), (True, _ENDING / 5)):
+            tasks = asyncio.all_tasks() if whole else self._roots
+            left = {task for task in tasks if not task.done()} - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
             if left:
-                _log.warning("tasks of kopf did not end", extra=fields(tasks=len(left)))
+                await asyncio.wait(left, timeout=seconds)
+        stuck = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if stuck:
+            _log.warning("tasks of kopf did not end", extra=fields(tasks=len(stuck)))
         for session in self._sessions:
             await session.close()
         await asyncio.sleep(0)

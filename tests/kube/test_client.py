@@ -11,7 +11,7 @@ from aiohttp import web
 from kubernetes.aio import client as aio
 from tests.kube.apiserver import ApiServer, Request, failure
 
-from claude_operator.kube.client import Kube, KubeError, Object
+from claude_operator.kube.client import URGENT, Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_MODELS, CONFIG_MAPS, DEPLOYMENTS, JOBS, LEASES
 
 JSON = "application/json"
@@ -276,6 +276,23 @@ async def test_the_environments_proxies_are_not_used(
 async def test_many_calls_at_once(server: ApiServer, kube: Kube) -> None:
     await asyncio.gather(*(kube.get(CONFIG_MAPS, str(number), "team") for number in range(50)))
     assert len(server.requests) == 50
+
+
+async def test_urgent_calls_do_not_stand_in_line(server: ApiServer, kube: Kube) -> None:
+    server.delay = 0.5
+    line = [asyncio.create_task(kube.get(CONFIG_MAPS, str(number), "team")) for number in range(100)]
+    await asyncio.sleep(0.1)
+
+    async def urgent() -> float:
+        URGENT.set(True)
+        began = time.monotonic()
+        await kube.get(CONFIG_MAPS, "urgent", "team")
+        return time.monotonic() - began
+
+    took = await asyncio.create_task(urgent())
+    assert sum(task.done() for task in line) < 100
+    assert took < 1.5
+    await asyncio.gather(*line)
 
 
 @pytest.mark.parametrize("name", ["../secrets/x", "..", ".", "a/b", "a?b", "a%2fb", "a#b"])

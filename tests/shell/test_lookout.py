@@ -42,7 +42,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.kube, self.queue, self.live = FakeKube(), Added(), list[set[str]]()
-        self.looked: list[Key] = []
+        self.looked: list[tuple[Key, str]] = []
         self.models = 0
         self.kube.put(deployment())
         run_ = {"apiVersion": "claudeops.dev/v1alpha1", "kind": RUN, "spec": {}}

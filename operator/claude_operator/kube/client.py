@@ -6,10 +6,12 @@ The generated, typed API costs milliseconds of CPU a call in model validation; t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -22,7 +24,10 @@ from claude_operator.kube.errors import KubeError, parse, unreachable
 from claude_operator.kube.resources import Resource
 from claude_operator.kube.wire import encode
 
-__all__ = ["APPLY", "MERGE", "Kube", "KubeError", "Object"]
+__all__ = ["APPLY", "MERGE", "URGENT", "Kube", "KubeError", "Object"]
+
+URGENT: ContextVar[bool] = ContextVar("urgent", default=False)
+"""Set for work whose calls wait for no connection that other work has: live canaries among very many others."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -205,7 +210,7 @@ class Kube:
         target = path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else encode(body)
         loop, fresh, attempt = asyncio.get_running_loop(), False, 1
-        async with self._free:
+        async with contextlib.nullcontext() if URGENT.get() else self._free:
             end = loop.time() + self._timeout
             while True:
                 if method != "GET":

@@ -32,7 +32,7 @@ _HUNG = 60.0  # seconds without sight after which kopf is begun anew, though it 
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two beginnings of kopf
 _PAGE = 25  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a prompt may be long
-_ENDING = 15.0  # seconds for kopf's thread to end
+_AT_ONCE = 50  # objects between two breaths
 
 
 class CannotSee(Exception):  # noqa: N818
@@ -139,7 +139,9 @@ class Lookout:
         deployments, _ = await self._kube.list_with_version(CLAUDE_DEPLOYMENTS, page=_PAGE)
         runs = await self._kube.list(CLAUDE_EVAL_RUNS)
         self.known = {key_of(DEPLOYMENT, one) for one in deployments} | {key_of(RUN, one) for one in runs}
-        for one in deployments:
+        for number, one in enumerate(deployments):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # others want the loop
             self._changes.deployment(None, one)  # adds it where it has changed
             key = key_of(DEPLOYMENT, one)
             self._queue.rank(key, urgent=_live(one))

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from pathlib import PurePath
 from typing import Generic, TypeVar
 
+from claude_operator.kube.client import URGENT
 from claude_operator.shell.log import fields
 
 __all__ = ["WorkQueue"]
@@ -147,6 +148,7 @@ class WorkQueue(Generic[Key]):
 
     async def _pass(self, key: Key, calm: bool) -> None:
         after: float | None
+        URGENT.set(not calm)
         try:
             async with asyncio.timeout(self._longest):
                 after = await self._work(key)

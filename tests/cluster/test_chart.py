@@ -61,7 +61,7 @@ def test_install_runs_two_replicas_of_which_one_leads(operator: Operator) -> Non
     ("verb", "resource", "allowed"),
     [
         ("get", "secrets", True),
-        ("list", "secrets", False),
+        ("list", "secrets", True),  # those with its label are watched, metadata alone
         ("delete", "secrets", False),
         ("update", "secrets", False),
         ("delete", "deployments.apps", False),

@@ -77,10 +77,19 @@ def attempt(
             say(f"it fails everything since its bake was about to end; a leader, or the API, after {result.away:.1f} s")
             _ends(result, record, fault, canary, began)
         finally:
-            scenario()
+            wait_for(_heals, 60, "the simulator does not answer")
         traffic.stop()
         _counts(result, record, traffic, canary)
     return result
+
+
+def _heals() -> bool:
+    """After a minute without the API server Kubernetes takes the node for lost, and Services for empty, for a while."""
+    try:
+        scenario()
+    except OSError:
+        return False
+    return True
 
 
 def _turns_bad(result: Try, record: Record, fault: Fault, prompt: str) -> float:

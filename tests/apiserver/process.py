@@ -52,7 +52,8 @@ class Operator:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def metric(self, name: str) -> float:
         """The sum of a metric's series; KeyError where there is none."""

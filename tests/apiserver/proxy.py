@@ -69,8 +69,12 @@ class Proxy:
 
     async def _end(self) -> None:
         await self._runner.cleanup()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
         await self._session.close()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # connections of TLS end
 
     async def _pass(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._open is not None

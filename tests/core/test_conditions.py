@@ -137,6 +137,14 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.ACCEPTED, "False", Reason.CONFIG_TOO_LARGE, {"status": serving(), "spec": raw("x" * 950 * 1024)}),
     (Type.ACCEPTED, "False", Reason.MODEL_REJECTED, model(retires=TODAY - DAY) | {"revisions": {STABLE: OLD}}),
     (Type.GATEWAY_READY, "True", Reason.GATEWAYS_CURRENT, {"status": ended("RolledBack")}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"config": "no (403)"}}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"child": "no (403)"}}),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.PODS_FAILING,
+        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be made: exceeded quota")},
+    ),
     (Type.GATEWAY_READY, "False", Reason.ROLLING_OUT, {"status": serving(), "gateway": UNWELL}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "gateway": lagging(1, 0)}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "config": None}),
@@ -152,7 +160,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.EVAL_PASSED, "True", Reason.EVAL_PASSED, gated(phase="Passed")),
     (Type.EVAL_PASSED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
     (Type.EVAL_PASSED, "Unknown", Reason.EVAL_RUNNING, gated(phase="Running")),
-    (Type.EVAL_PASSED, "Unknown", Reason.EVAL_RUNNING, gated()),
+    (Type.EVAL_PASSED, "Unknown", Reason.NOT_YET_REPORTED, gated()),  # there is no run yet
     (Type.EVAL_PASSED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.EVAL_PASSED, "Unknown", Reason.EVAL_ERROR, gated(phase="Error")),
     (Type.EVAL_PASSED, "True", Reason.EVAL_NOT_REQUIRED, gated(LAX, phase="Failed")),
@@ -295,6 +303,11 @@ EVENTS_ONLY = {
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
+    Reason.OUT_OF_MEMORY,
+    Reason.PASS_FAILED,
+    Reason.CHILD_RESTORED,
+    Reason.CHILD_CONTESTED,
+    Reason.CHILD_ADOPTED,
     Reason.SOAKED,
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import statistics
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,13 +16,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from tests.gateway.harness import make_arm, make_config
 from tests.gateway.test_process import Process, gateway_process
 from tests.gateway.upstream import MESSAGE, stream_events
 
-from claude_operator.api.gateway import BODY_LIMIT, Auth, Overrides, dump_config
+from claude_operator.api.gateway import BODY_LIMIT, MEMORY, Auth, Overrides, dump_config
 
 __all__ = ["Flood", "Peak", "large_body", "measure", "resident", "spread"]
 
@@ -34,6 +36,8 @@ class Peak:
 
     before: int = 0
     peak: int = 0
+    charged: int = 0
+    """What the kernel charged the process with at most, its sockets' buffers too; 0 where it cannot be told."""
     statuses: Counter[int] = field(default_factory=Counter)
     whole_streams: int = 0
     broken_streams: int = 0
@@ -92,6 +96,27 @@ HOSTILE = {
 
 
 @dataclass
+class Unread:
+    """`count` streams without end that nobody reads."""
+
+    url: str
+    count: int
+
+    async def run(self, seconds: float) -> None:
+        target = urlsplit(self.url)
+        body = b'{"messages":[],"stream":true,"metadata":{"user_id":"endless"}}'
+        writers = []
+        for _ in range(self.count):
+            _, writer = await asyncio.open_connection(target.hostname, target.port)
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            writers.append(writer)
+        await asyncio.sleep(seconds)
+        for writer in writers:
+            writer.transport.abort()
+
+
+@dataclass
 class Flood:
     """`count` bodies at once on `url`, then wait for all."""
 
@@ -141,6 +166,7 @@ async def steady_stream(url: str, expected: bytes, peak: Peak, stop: asyncio.Eve
                 peak.broken_streams += 1
 
 
+LONG_EVENT = b"event: ping\ndata: " + b"x" * 20_000 + b"\n\n"
 STREAM = stream_events(*"abcdefghijklmnop")
 
 
@@ -154,9 +180,15 @@ async def discarding_upstream(pause: float = 0.05) -> AsyncIterator[str]:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-                left = length
+                left, body = length, b""
                 while left:
-                    left -= len(await reader.read(min(left, 1 << 20)) or exit_early())
+                    body = await reader.read(min(left, 1 << 20)) or exit_early()
+                    left -= len(body)
+                if b"endless" in body:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+                    while True:
+                        writer.write(LONG_EVENT)
+                        await writer.drain()
                 if length > _LINE:
                     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
                     writer.write(b"content-length: %d\r\n\r\n" % len(answer) + answer)
@@ -184,23 +216,55 @@ def exit_early() -> bytes:
 
 
 @asynccontextmanager
-async def flooded_gateway(folder: Path, *options: str) -> AsyncIterator[tuple[str, int]]:
-    """A gateway process in front of a discarding upstream: the URL of its messages, and its process id."""
+async def flooded_gateway(folder: Path, *options: str) -> AsyncIterator[tuple[str, int, Path | None]]:
+    """A gateway process in front of a discarding upstream: the URL of its messages, its process id and its cgroup.
+
+    Where the kernel lets us it is killed, as a pod is, when it takes more than the limit.
+    """
     async with discarding_upstream() as upstream:
         path = folder / "config.json"
         own = {"system": [{"type": "text", "text": "s"}], "tools": [{"name": "look_up", "input_schema": {}}]}
         arm = make_arm(request=own, overrides=Overrides("Append", "Append"))
         path.write_text(dump_config(make_config(upstream, arm, auth=Auth("None"))))
-        async with gateway_process("--config", str(path), *options, ANTHROPIC_API_KEY="k") as gateway:
+        async with (
+            limited_memory(MEMORY) as group,
+            gateway_process("--config", str(path), *options, ANTHROPIC_API_KEY="k") as gateway,
+        ):
+            if group is not None:
+                (group / "cgroup.procs").write_text(str(gateway.process.pid))
             ports = await gateway.line("listening")
             await gateway.line("config applied")
             reading = asyncio.create_task(_read_on(gateway))
             try:
-                yield f"http://127.0.0.1:{ports['port']}/v1/messages", gateway.process.pid
+                yield f"http://127.0.0.1:{ports['port']}/v1/messages", gateway.process.pid, group
             finally:
                 reading.cancel()
                 await asyncio.wait([reading])
                 assert gateway.process.returncode is None, "the gateway died"
+
+
+GROUPS = Path("/sys/fs/cgroup/memory")
+
+
+@asynccontextmanager
+async def limited_memory(limit: int) -> AsyncIterator[Path | None]:
+    """A cgroup whose processes are killed above `limit` bytes, None where none can be made here."""
+    group = GROUPS / f"gateway-{secrets.token_hex(4)}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+    except OSError:
+        yield None
+        return
+    try:
+        yield group
+    finally:
+        for _ in range(100):  # the kernel takes a moment to see that its last process has ended
+            try:
+                group.rmdir()
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
 
 
 async def _read_on(gateway: Process) -> None:
@@ -211,7 +275,7 @@ async def _read_on(gateway: Process) -> None:
 
 async def measure(folder: Path, flood: Callable[[str], Awaitable[None]], peak: Peak, *options: str) -> None:
     """A flood against a gateway while four other clients stream."""
-    async with flooded_gateway(folder, *options) as (url, pid):
+    async with flooded_gateway(folder, *options) as (url, pid, group):
         stop = asyncio.Event()
         streams = [asyncio.create_task(steady_stream(url, b"".join(STREAM), peak, stop)) for _ in range(4)]
         await asyncio.sleep(0.5)
@@ -220,6 +284,8 @@ async def measure(folder: Path, flood: Callable[[str], Awaitable[None]], peak: P
         stop.set()
         await asyncio.gather(*streams)
         peak.peak = resident(pid, "VmHWM")
+        if group is not None:
+            peak.charged = int((group / "memory.max_usage_in_bytes").read_text())
 
 
 def spread(values: list[float]) -> str:

@@ -12,12 +12,13 @@ import jsonschema
 import pytest
 from tests.gateway.harness import make_arm
 
-from claude_operator.api.gateway import OUTCOMES, Evidence, json_schemas, parse_config
+from claude_operator.api.gateway import MEMORY, MIB, OUTCOMES, Evidence, json_schemas, parse_config
 from claude_operator.core.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import Ledger
 from claude_operator.gateway.log import Log
+from claude_operator.gateway.memory import Shares
 from claude_operator.gateway.metrics import Metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -82,3 +83,19 @@ def test_the_table_of_outcomes_is_the_codes() -> None:
         words = set(re.findall(r"`([a-z_]+)`", text))
         assert words == row.types | row.codes | set(row.says)
         assert set(re.findall(r'"([^"]+)"', text)) == {*row.begins, *row.says.values()}
+
+
+def test_the_shares_of_the_default_limit_are_the_codes() -> None:
+    section = PAGE[PAGE.index("### Memory") : PAGE.index("## Where the config comes from")]
+    told = re.findall(r"^\| .+ \| .+ \| ([0-9,]+)( MiB)? \|$", section, re.MULTILINE)
+    shares = Shares.of(MEMORY)
+    assert [int(number.replace(",", "")) * (MIB if unit else 1) for number, unit in told] == [
+        shares.large,
+        shares.small,
+        shares.answers,
+        shares.passing // (MIB // 2),
+        shares.calls,
+        shares.stalled,
+        shares.connections,
+        shares.values,
+    ]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.gateway.flood import HOSTILE, LARGE, Flood, Peak, large_body, measure
+from tests.gateway.flood import HOSTILE, LARGE, Flood, Peak, Unread, large_body, measure
 from tests.gateway.harness import CLIENT_KEY, STABLE, Gateway, make_arm, running_gateway
 from tests.gateway.upstream import MESSAGE, Playback, Recorded, json_answer, recording_upstream
 
@@ -379,6 +379,16 @@ async def test_fifty_large_bodies_of_one_client_harm_no_other(tmp_path: Path, ch
     assert peak.broken_streams == 0
     assert peak.whole_streams >= 4
     assert peak.peak // MIB < LIMIT_MIB * 3 // 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+async def test_a_client_that_reads_nothing_of_many_streams_harms_no_other(tmp_path: Path) -> None:
+    peak = Peak()
+    await measure(tmp_path, lambda url: Unread(url, 500).run(8.0), peak)
+    assert peak.broken_streams == 0
+    assert peak.whole_streams >= 4
+    assert peak.peak // MIB < LIMIT_MIB // 2
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
@@ -264,6 +265,24 @@ class FakeKube:
         self.writes.append(("patch status", resource.kind, name))
         return self._store(key, new)
 
+    async def merge(self, resource: Resource, body: Object) -> Object:
+        await self._called("merge", resource, body["metadata"]["name"])
+        key = _key_of({**body, "kind": resource.kind})
+        if key not in self.objects:
+            raise KubeError(404, "NotFound", f"{key} not found")
+        if "resourceVersion" in body["metadata"]:
+            self._fence(key, body)
+        old = copied(self.objects[key])
+        patch = _applied(body)
+        new = merged(old, patch)
+        self.owned.setdefault(key, {}).setdefault(("merge", ""), set()).update(path for path, _ in leaves(patch))
+        if new == old:
+            return old
+        if old.get("spec") != new.get("spec"):
+            new["metadata"]["generation"] += 1
+        self.writes.append(("merge", resource.kind, key[2]))
+        return self._store(key, new)
+
     async def delete(
         self, resource: Resource, name: str, namespace: str | None = None, *, propagation: str = "Background"
     ) -> bool:
@@ -294,6 +313,9 @@ class FakeKube:
         body["metadata"].setdefault("creationTimestamp", "2026-11-24T10:00:00Z")
 
     def _store(self, key: tuple[str, str, str], body: Object) -> Object:
+        owners = [one for one in body["metadata"].get("ownerReferences") or () if one.get("controller")]
+        if len(owners) > 1:
+            raise KubeError(422, "Invalid", f"{key}: Only one reference can have Controller set to true")
         type_ = "MODIFIED" if key in self.objects else "ADDED"
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
@@ -318,9 +340,11 @@ def copied(body: T) -> T:
 
 
 def leaves(body: Any, path: Path = ()) -> list[tuple[Path, Any]]:
-    """Paths and values of an object's fields; a list is one value."""
+    """Paths and values of an object's fields; a list is one value, unless its entries have keys."""
     if isinstance(body, dict) and (body or not path):
         return [leaf for name, value in body.items() for leaf in leaves(value, (*path, name))]
+    if keyed := _keyed(path, body):
+        return [leaf for name, value in keyed.items() for leaf in leaves(value, (*path, name))]
     return [(path, copied(body))]
 
 
@@ -359,16 +383,57 @@ def _applied(body: Object) -> Object:
     return given
 
 
-def _set(body: Object, path: Path, value: Any) -> None:
-    for name in path[:-1]:
-        body = body.setdefault(name, {})
-    body[path[-1]] = copied(value)
+def _set(body: Any, path: Path, value: Any) -> None:
+    for name, following in itertools.pairwise(path):
+        empty: Any = [] if following.startswith("[") else {}
+        body = _entry(body, name) if name.startswith("[") else body.setdefault(name, empty)
+    if path[-1].startswith("["):
+        _entry(body, path[-1])
+    else:
+        body[path[-1]] = copied(value)
 
 
-def _remove(body: Object, path: Path) -> None:
+_KEYS = {
+    "containers": "name",
+    "env": "name",
+    "initContainers": "name",
+    "ownerReferences": "uid",
+    "ports": "name",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+
+
+def _keyed(path: Path, body: Any) -> dict[str, Any] | None:
+    """The entries of a list that server-side apply merges by a key."""
+    key = _KEYS.get(path[-1]) if path and path[0] in ("metadata", "spec") else None
+    if key is None or not isinstance(body, list) or not body or not all(isinstance(one, dict) for one in body):
+        return None
+    return {f"[{key}={one.get(key)}]": one for one in body}
+
+
+def _entry(entries: Any, name: str) -> Object:
+    """The entry of a list with a key, made where there is none."""
+    key, _, value = name.strip("[]").partition("=")
+    for one in entries:
+        if str(one.get(key)) == value:
+            return one  # type: ignore[no-any-return]
+    entries.append({key: value})
+    return entries[-1]  # type: ignore[no-any-return]
+
+
+def _remove(body: Any, path: Path) -> None:
     """Take a field out, and what is empty then."""
+    if path[0].startswith("["):
+        key, _, value = path[0].strip("[]").partition("=")
+        found = next((one for one in body if str(one.get(key)) == value), None)
+        if found is not None and len(path) > 1:
+            _remove(found, path[1:])
+        if found in ({}, {key: value}):
+            body.remove(found)
+        return
     inner = body.get(path[0])
-    if len(path) > 1 and isinstance(inner, dict):
+    if len(path) > 1 and isinstance(inner, dict | list):
         _remove(inner, path[1:])
-    if len(path) == 1 or inner == {}:
+    if len(path) == 1 or inner in ({}, []):
         body.pop(path[0], None)

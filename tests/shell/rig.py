@@ -30,6 +30,7 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.metrics import Metrics
@@ -178,7 +179,8 @@ class Rig:
 
     def start_operator(self) -> None:
         """Another process: nothing is remembered."""
-        self.children = Children(self.kube, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
+        keyring = Keyring(self.kube, "claude-system")  # type: ignore[arg-type]
+        self.children = Children(self.kube, keyring, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
         references = ReferenceReader(self.kube)  # type: ignore[arg-type]
         ledgers = Ledgers(self.kube)  # type: ignore[arg-type]
         self.gatherer = Gatherer(

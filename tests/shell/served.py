@@ -132,7 +132,7 @@ class Served:
             sub = rest[1] if len(rest) > 1 else None
             return await self.kube.apply(resource, body, field_manager=manager, subresource=sub)
         if rest[1:] != ["status"]:
-            raise KubeError(405, "MethodNotAllowed", "only the status is patched")
+            return await self.kube.merge(resource, body)
         return await self.kube.patch_status(resource, name, namespace, body["status"])
 
     async def _watch(

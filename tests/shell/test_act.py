@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import pytest
@@ -211,7 +212,12 @@ async def test_forward_nothing_is_told_of_a_revision_that_cannot_be_made() -> No
     said_no(rig, "create", "ClaudeRevision", DENIED)
     with pytest.raises(KubeError, match="exceeded quota"):
         await rig.one()
-    assert rig.kube.writes == []
+    assert {write[:2] for write in rig.kube.writes} <= {STATUS, ("create", "Event")}
+    assert rig.condition("Promoted") == (
+        "Unknown",
+        "WriteRefused",
+        "the API server refuses the ClaudeRevision: exceeded quota (403 Forbidden)",
+    )
 
 
 async def test_a_revision_of_somebody_else_is_named_and_does_not_make_the_loop_spin() -> None:
@@ -221,14 +227,15 @@ async def test_a_revision_of_somebody_else_is_named_and_does_not_make_the_loop_s
     stale = rig.status.canary_revision or ""
     found = rig.kube.take("ClaudeRevision", stale)
     rig.kube.drop("ClaudeRevision", stale)
-    found["metadata"] = {"name": stale, "namespace": "demo"}  # as `--cascade=orphan` leaves it
+    found["metadata"] = {"name": stale, "namespace": "demo"}
+    found["spec"]["request"]["max_tokens"] += 1
     rig.kube.put(found)
     for _ in range(3):
         after = await rig.one()
     assert after is not None and after > 1.0
     status, reason, message = rig.condition("Accepted")
     assert (status, reason) == ("False", "NameTaken")
-    assert f"ClaudeRevision {stale} belongs to something else" in message
+    assert f"ClaudeRevision {stale} has another content than its name says" in message
     rig.kube.drop("ClaudeRevision", stale)
     await rig.settle()
     assert rig.condition("Accepted")[0] == "True"
@@ -286,3 +293,135 @@ async def test_a_revision_that_went_before_its_status_was_written_fails_nothing(
     for _ in range(4):
         await rig.reconciler(KEY)
     assert ("patch status", "ClaudeRevision", rig.status.stable_revision) in rig.kube.calls
+
+
+INVALID = KubeError(422, "Invalid", "ValidatingAdmissionPolicy 'freeze' denied the request")
+BROKEN = KubeError(500, "InternalError", "failed calling webhook")
+
+
+def events(rig: Rig, reason: str) -> list[str]:
+    found = [rig.kube.take("Event", name) for name in rig.kube.names("Event")]
+    return [one["note"] for one in found if one["reason"] == reason]
+
+
+@pytest.mark.parametrize("error", [INVALID, DENIED, BROKEN], ids=["policy", "rights", "webhook"])
+async def test_a_config_that_is_refused_is_told_while_the_canary_is_bad(error: KubeError) -> None:
+    rig = await on_trial()
+    fail(rig)
+    said_no(rig, *CONFIG, error, times=1000)
+    for _ in range(6):
+        with pytest.raises(KubeError):
+            await rig.one()
+        rig.wait(0.5)
+    assert [arm.weight for arm in rig.gateways.config.arms] == [9000, 1000]
+    status, reason, message = rig.condition("GatewayReady")
+    assert (status, reason) == ("False", "WriteRefused")
+    assert message.startswith("the API server refuses the gateways' config, so they go on with the last one: ")
+    assert error.message in message
+    status, reason, message = rig.condition("CanaryHealthy")
+    assert (status, reason) == ("False", "ErrorsIncreased")
+    assert message.startswith("traffic is to be taken back, and the gateways' config is refused: ")
+    assert rig.status.rollout is not None
+    assert rig.status.rollout.outcome is None  # nothing is told as done that is not
+    assert len(events(rig, "WriteRefused")) == 1
+    assert events(rig, "RolledBack") == []
+    rig.kube.before = lambda *_: None  # the policy goes
+    await rig.settle()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert rig.condition("GatewayReady")[0] == "True"
+    assert len(events(rig, "RolledBack")) == 1
+    assert len(events(rig, "WriteRefused")) == 1
+    counted = rig.metrics.registry.get_sample_value("claude_operator_write_failures_total", {"what": "config"})
+    assert counted == 6.0
+
+
+async def test_no_step_goes_on_over_a_config_that_is_refused() -> None:
+    rig = await serving(strategy={"canary": {"steps": [{"setWeight": 1}, {"setWeight": 10}, {"setWeight": 50}]}})
+    rig.say("Be brief.")
+    said_no(rig, *CONFIG, INVALID, times=1000)
+    for _ in range(20):
+        with contextlib.suppress(KubeError):
+            await rig.one()
+        rig.wait(60)
+    assert rig.status.step is None  # its weight 0 was not even written
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert rig.condition("GatewayReady")[1] == "WriteRefused"
+    assert len(events(rig, "WriteRefused")) == 1
+    rig.kube.before = lambda *_: None
+    await rig.settle()
+    assert rig.condition("GatewayReady")[0] == "True"
+    assert rig.status.stable_revision == rig.gateways.config.arms[0].revision
+
+
+async def test_a_status_that_is_refused_is_told_by_an_event_and_a_metric_and_stops_the_way_forward() -> None:
+    rig = await serving()
+    before = rig.gateways.config
+    rig.say("Be brief.")
+    said_no(rig, *STATUS, INVALID, times=1000)
+    for _ in range(10):
+        with pytest.raises(KubeError):
+            await rig.one()
+        rig.wait(60)
+    assert rig.gateways.config == before
+    (note,) = events(rig, "WriteRefused")
+    assert note.startswith("the API server refuses the status, so that conditions tell how it was before: ")
+    assert rig.metrics.registry.get_sample_value("claude_operator_write_failures_total", {"what": "status"}) == 10.0
+
+
+async def test_a_status_that_is_refused_keeps_no_rollback_from_happening() -> None:
+    rig = await on_trial()
+    fail(rig)
+    said_no(rig, *STATUS, INVALID, times=3)
+    for _ in range(3):
+        with pytest.raises(KubeError):
+            await rig.one()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert len(events(rig, "WriteRefused")) == 1
+    await rig.settle()
+    assert rig.status.rollouts[-1].outcome == "RolledBack"
+
+
+async def test_an_api_server_that_is_away_is_no_refusal() -> None:
+    rig = await on_trial()
+    fail(rig)
+    for error in (KubeError(0, "Unreachable", "no answer in time"), KubeError(429, "TooManyRequests", "busy")):
+        said_no(rig, *CONFIG, error, times=5)
+        for _ in range(5):
+            with pytest.raises(KubeError):
+                await rig.one()
+    rig.kube.before = lambda *_: None
+    await rig.settle()
+    assert events(rig, "WriteRefused") == []
+    assert len(events(rig, "RolledBack")) == 1
+
+
+async def test_a_child_that_is_refused_is_told_once() -> None:
+    rig = await serving()
+    said_no(rig, "apply", "Deployment", DENIED, times=4)
+    rig.edit(gateway={"replicas": 2})
+    for _ in range(4):
+        assert (await rig.one() or 99) <= 5.0
+        rig.wait(5)
+    assert rig.condition("GatewayReady")[1] == "WriteRefused"
+    (note,) = events(rig, "WriteRefused")
+    assert note == "the API server refuses a part of the gateway: exceeded quota (403 Forbidden)"
+    await rig.settle()
+    assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"
+    assert len(events(rig, "Recovered")) == 1
+
+
+async def test_a_pass_that_cannot_decide_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = await serving()
+
+    def crash(*_: object) -> None:
+        raise IndexError("step 99 of 2")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("claude_operator.shell.reconcile.decide", crash)
+        for _ in range(5):
+            with pytest.raises(IndexError):
+                await rig.one()
+    (note,) = events(rig, "PassFailed")
+    assert note.endswith("gateways serve on: IndexError: step 99 of 2")
+    await rig.one()
+    assert rig.children.writes.refused(rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]) == {}

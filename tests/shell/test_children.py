@@ -6,10 +6,12 @@ import base64
 from typing import Any
 
 import pytest
-from tests.shell.rig import Rig, deployment, secret, serving
+from tests.shell.fakes import FakeKube
+from tests.shell.rig import Rig, deployment, on_trial, secret, serving
 
 from claude_operator.core import names
 from claude_operator.kube.client import KubeError
+from claude_operator.shell.keyring import Keyring
 
 GATEWAY = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget"]
 
@@ -38,32 +40,183 @@ async def test_nothing_is_written_and_nothing_read_where_nothing_changed() -> No
     assert rig.kube.writes == []
 
 
-@pytest.mark.parametrize("kind", GATEWAY)
-async def test_a_child_that_somebody_deleted_or_changed_comes_back(kind: str) -> None:
+def said(rig: Rig, *reasons: str) -> list[str]:
+    """Notes of the Events of these reasons, in order."""
+    events = [rig.kube.take("Event", name) for name in rig.kube.names("Event")]
+    return [one["note"] for one in events if one["reason"] in (reasons or ("ChildRestored",))]
+
+
+async def heard(rig: Rig, type_: str, body: dict[str, Any]) -> bool:
+    """What a watch says comes in; where it wakes a pass, that is made."""
+    wakes = rig.children.changed("demo", "support", type_, body["kind"], body)
+    if wakes:
+        await rig.one()
+    return wakes
+
+
+@pytest.mark.parametrize("kind", [*GATEWAY, "ConfigMap"])
+async def test_a_child_that_somebody_deleted_comes_back_with_one_event(kind: str) -> None:
     rig = await serving()
     wanted = rig.kube.take(kind, "support-gateway")
     rig.kube.drop(kind, "support-gateway")
-    rig.wait(61)
-    await rig.one()
-    found = rig.kube.take(kind, "support-gateway")
-    assert found.get("spec") == wanted.get("spec")
-    found["metadata"]["labels"][names.LABEL_INSTANCE] = "other"
-    rig.kube.put(found)
-    rig.wait(61)
-    await rig.one()
-    assert rig.kube.take(kind, "support-gateway")["metadata"]["labels"] == wanted["metadata"]["labels"]
+    rig.kube.calls.clear()
+    assert await heard(rig, "DELETED", wanted)
+    back = rig.kube.take(kind, "support-gateway")
+    assert back.get("spec") == wanted.get("spec")
+    assert said(rig) == [f"{kind} support-gateway was deleted and is as wanted again"]
+    others = {name for verb, name, _ in rig.kube.calls if verb == "get"} & set(GATEWAY) - {kind, "Deployment"}
+    assert others == set()  # nothing else is looked at
+    rig.kube.writes.clear()
+    assert await heard(rig, "ADDED", back) is (kind == "Deployment")  # our own write is no news
+    assert rig.kube.writes == []
 
 
-async def test_an_event_about_a_child_has_it_looked_at_at_once() -> None:
+@pytest.mark.parametrize("kind", [*GATEWAY, "ConfigMap"])
+async def test_a_child_that_somebody_changed_is_as_wanted_again_with_one_event(kind: str) -> None:
     rig = await serving()
-    found = rig.kube.take("Deployment", "support-gateway")
-    found["spec"]["replicas"] = 7
-    rig.kube.put(found)
+    wanted = rig.kube.take(kind, "support-gateway")
+    spoilt = rig.kube.take(kind, "support-gateway")
+    spoilt["metadata"]["labels"][names.LABEL_INSTANCE] = "other"
+    spoilt["metadata"]["managedFields"] = [{"manager": "kubectl-edit", "time": "2026-11-24T10:00:00Z"}]
+    spoilt = rig.kube.put(spoilt)
+    assert await heard(rig, "MODIFIED", spoilt)
+    back = rig.kube.take(kind, "support-gateway")
+    assert back["metadata"]["labels"] == wanted["metadata"]["labels"]
+    field = f"metadata.labels.{names.LABEL_INSTANCE}"
+    assert said(rig) == [f"{kind} support-gateway was changed ({field}) by kubectl-edit and is as wanted again"]
+    assert await heard(rig, "MODIFIED", back) is (kind == "Deployment")
+    assert len(said(rig)) == 1
+
+
+@pytest.mark.parametrize("kind", GATEWAY)
+async def test_what_no_watch_told_is_mended_within_a_minute_by_an_operator_that_has_just_begun(kind: str) -> None:
+    rig = await serving()
+    rig.kube.drop(kind, "support-gateway")
+    rig.start_operator()
     await rig.one()
-    assert rig.kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 7  # not seen yet
-    rig.children.look_again("demo", "support")
+    assert rig.kube.names(kind) == ["support-gateway"]
+    assert said(rig) == [f"{kind} support-gateway was deleted and is as wanted again"]
+
+
+async def test_a_change_that_is_our_own_wish_is_no_mending() -> None:
+    rig = await serving()
+    rig.edit(gateway={"replicas": 3})
+    await rig.settle()
+    rig.edit(gateway={"replicas": 2, "auth": {"type": "None"}})
+    await rig.settle()
+    assert rig.kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 2
+    assert said(rig, "ChildRestored", "ChildContested", "ChildAdopted") == []
+
+
+async def test_one_who_changes_a_child_every_second_does_not_make_us_spin() -> None:
+    rig = await serving()
+    rig.kube.writes.clear()
+    for _ in range(600):
+        found = rig.kube.take("Service", "support-gateway")
+        if found["spec"]["ports"][0]["port"] == 80:
+            found["spec"]["ports"][0]["port"] = 81
+            await heard(rig, "MODIFIED", rig.kube.put(found))
+        else:
+            await rig.one()
+        rig.wait(1)
+    restored = [write for write in rig.kube.writes if write[1] == "Service"]
+    assert 10 <= len(restored) <= 16
+    assert len(said(rig)) == 3
+    assert len(said(rig, "ChildContested")) == 1
+    for _ in range(3):  # then there is peace
+        rig.wait(61)
+        await rig.one()
+    assert rig.kube.take("Service", "support-gateway")["spec"]["ports"][0]["port"] == 80
+
+
+FOREIGN: list[tuple[str, dict[str, Any]]] = [
+    ("containers", {"containers": [{"name": "sidecar", "image": "x"}]}),
+    ("initContainers", {"initContainers": [{"name": "init", "image": "x"}]}),
+    ("volumes", {"volumes": [{"name": "more", "emptyDir": {}}]}),
+    ("hostNetwork", {"hostNetwork": True}),
+    ("dnsPolicy", {"dnsPolicy": "Default"}),
+]
+
+
+@pytest.mark.parametrize(("field", "added"), FOREIGN, ids=[name for name, _ in FOREIGN])
+async def test_what_others_add_to_the_pods_of_gateways_is_taken_out(field: str, added: dict[str, Any]) -> None:
+    rig = await serving()
+    before = rig.kube.take("Deployment", "support-gateway")
+    spoilt = rig.kube.take("Deployment", "support-gateway")
+    pod = spoilt["spec"]["template"]["spec"]
+    for name, value in added.items():
+        pod[name] = [*value, *pod.get(name, [])] if isinstance(value, list) else value
+    await heard(rig, "MODIFIED", rig.kube.put(spoilt))
+    assert rig.kube.take("Deployment", "support-gateway")["spec"] == before["spec"]
+    assert said(rig) == [f"Deployment support-gateway was changed (spec.template.spec.{field}) and is as wanted again"]
+
+
+@pytest.mark.parametrize(
+    "added",
+    [{"env": [{"name": "HTTPS_PROXY", "value": "http://evil"}]}, {"command": ["sleep"]}, {"lifecycle": {"a": 1}}],
+)
+async def test_what_others_add_to_our_container_is_taken_out(added: dict[str, Any]) -> None:
+    rig = await serving()
+    before = rig.kube.take("Deployment", "support-gateway")
+    spoilt = rig.kube.take("Deployment", "support-gateway")
+    spoilt["spec"]["template"]["spec"]["containers"][0] |= added
+    await heard(rig, "MODIFIED", rig.kube.put(spoilt))
+    assert rig.kube.take("Deployment", "support-gateway")["spec"] == before["spec"]
+    assert len(said(rig)) == 1
+
+
+async def test_defaults_and_annotations_stay_in_the_template() -> None:
+    rig = await serving()
+    live = rig.kube.take("Deployment", "support-gateway")
+    template = live["spec"]["template"]
+    template["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}  # kubectl rollout restart
+    template["metadata"]["creationTimestamp"] = None
+    pod = template["spec"]
+    pod |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler"}
+    pod |= {"serviceAccount": pod["serviceAccountName"]}
+    pod["containers"][0] |= {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+    rig.kube.put(live)
+    rig.kube.writes.clear()
+    assert await heard(rig, "MODIFIED", rig.kube.take("Deployment", "support-gateway"))  # its status may be new
+    rig.wait(61)
     await rig.one()
-    assert rig.kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 1
+    assert "Deployment" not in {kind for _, kind, _ in rig.kube.writes}
+    assert said(rig) == []
+
+
+async def test_what_admission_puts_into_the_deployment_each_time_is_let_be() -> None:
+    rig = await serving()
+    stored = rig.kube._store
+
+    def inject(key: tuple[str, str, str], body: dict[str, Any]) -> Any:
+        pod = body.get("spec", {}).get("template", {}).get("spec", {})
+        if pod and all(one["name"] != "mesh" for one in pod["containers"]):
+            pod["containers"].append({"name": "mesh", "image": "x"})
+        return stored(key, body)
+
+    rig.kube._store = inject  # type: ignore[method-assign]
+    rig.edit(gateway={"replicas": 2})
+    await rig.settle()
+    rig.kube.writes.clear()
+    for _ in range(5):
+        await heard(rig, "MODIFIED", rig.kube.take("Deployment", "support-gateway"))
+        rig.wait(61)
+        await rig.one()
+    assert rig.kube.writes == []
+    assert said(rig) == []
+    spoilt = rig.kube.take("Deployment", "support-gateway")
+    spoilt["spec"]["replicas"] = 9
+    await heard(rig, "MODIFIED", rig.kube.put(spoilt))
+    assert rig.kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 2
+
+
+async def test_an_event_about_what_is_no_child_is_not_looked_at() -> None:
+    rig = await serving()
+    ledger = {"kind": "ConfigMap", "metadata": {"name": "support-x-1-ledger", "namespace": "demo"}}
+    assert not rig.children.changed("demo", "support", "MODIFIED", "ConfigMap", ledger)
+    assert rig.children.changed(
+        "demo", "unknown", "MODIFIED", "ConfigMap", ledger
+    )  # nothing is known of it: a pass looks
 
 
 async def test_fields_of_other_managers_stay() -> None:
@@ -79,26 +232,101 @@ async def test_fields_of_other_managers_stay() -> None:
     assert found["metadata"]["annotations"]
 
 
-async def test_the_client_secret_is_made_once_and_never_applied_over() -> None:
+def key_in(rig: Rig) -> str:
+    return base64.b64decode(rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_API_KEY"]).decode()
+
+
+async def test_the_client_secret_is_made_once_and_never_written_over() -> None:
     rig = await serving()
     first = rig.kube.take("Secret", "support-client")
-    assert first["stringData"]["ANTHROPIC_BASE_URL"] == "http://support-gateway.demo.svc"
-    rotated = {**first, "data": {"ANTHROPIC_API_KEY": base64.b64encode(b"mine").decode()}}
+    assert base64.b64decode(first["data"]["ANTHROPIC_BASE_URL"]) == b"http://support-gateway.demo.svc"
+    assert key_in(rig).startswith("co-")
+    rotated = {**first, "data": {**first["data"], "ANTHROPIC_API_KEY": base64.b64encode(b"mine").decode()}}
     rig.kube.put(rotated)
     for _ in range(3):
         rig.wait(61)
         rig.start_operator()
         await rig.one()
     assert rig.kube.take("Secret", "support-client")["data"] == rotated["data"]
-    assert [write for write in rig.kube.writes if write[1] == "Secret"] == [("create", "Secret", "support-client")]
-    keys = set()
-    for _ in range(2):
-        rig.kube.drop("Secret", "support-client")
-        rig.wait(61)
-        await rig.one()
-        keys.add(rig.kube.take("Secret", "support-client")["stringData"]["ANTHROPIC_API_KEY"])
-    assert len(keys | {first["stringData"]["ANTHROPIC_API_KEY"]}) == 3
-    assert all(key.startswith("co-") and len(key) > 40 for key in keys)
+    assert [write for write in rig.kube.writes if write[2] == "support-client"] == [
+        ("create", "Secret", "support-client")
+    ]
+
+
+async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    rig.kube.drop("Secret", "support-client")
+    assert await heard(rig, "DELETED", first)
+    assert rig.kube.take("Secret", "support-client")["data"] == first["data"]
+    assert said(rig) == [
+        "Secret support-client was deleted and has been made again with the key that it had",
+    ]
+    assert not await heard(rig, "ADDED", rig.kube.take("Secret", "support-client"))
+
+
+async def test_a_client_secret_that_was_deleted_while_nobody_led_has_the_derived_key() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    rig.kube.drop("Secret", "support-client")
+    rig.start_operator()
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"] == first["data"]
+    (note,) = said(rig)
+    assert "where it had another one" in note
+    assert "401" in note
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.drop("Secret", "support-client")
+    rig.start_operator()
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"] != first["data"]  # the master is lost
+
+
+async def test_a_key_of_a_persons_own_comes_back_too() -> None:
+    rig = await serving()
+    live = rig.kube.take("Secret", "support-client")
+    mine = {"ANTHROPIC_API_KEY": "bWluZQ==", "ANTHROPIC_API_KEY_PREVIOUS": "b2xk", "EXTRA": "eA=="}
+    live = rig.kube.put({**live, "data": {**live["data"], **mine}})
+    rig.kube.writes.clear()
+    assert await heard(rig, "MODIFIED", live)
+    assert rig.kube.writes == []
+    rig.kube.drop("Secret", "support-client")
+    await heard(rig, "DELETED", live)
+    assert rig.kube.take("Secret", "support-client")["data"] == live["data"]
+
+
+async def test_a_client_secret_without_its_key_is_completed() -> None:
+    rig = await serving()
+    live = rig.kube.take("Secret", "support-client")
+    spoilt = {**live, "data": {"ANTHROPIC_API_KEY": "", "EXTRA": "eA=="}}
+    await heard(rig, "MODIFIED", rig.kube.put(spoilt))
+    assert rig.kube.take("Secret", "support-client")["data"] == {**live["data"], "EXTRA": "eA=="}
+    assert said(rig) == [
+        "Secret support-client had lost its key or address and has been completed with the key that it had"
+    ]
+
+
+async def test_a_client_secret_that_lost_its_labels_is_watched_again() -> None:
+    rig = await serving()
+    live = rig.kube.take("Secret", "support-client")
+    bare = rig.kube.put({**live, "metadata": {**live["metadata"], "labels": {}}})
+    await heard(rig, "DELETED", bare)  # so says a watch by labels
+    back = rig.kube.take("Secret", "support-client")
+    assert (back["metadata"]["labels"], back["data"]) == (live["metadata"]["labels"], live["data"])
+    assert said(rig) == ["Secret support-client was changed (metadata.labels) and is as wanted again"]
+
+
+async def test_a_master_key_that_was_deleted_is_put_back_by_who_knows_it() -> None:
+    kube = FakeKube()
+    ring = Keyring(kube, "claude-system")  # type: ignore[arg-type]
+    first = await ring.key("u1")
+    kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    assert await ring.key("u1") == first
+    assert await Keyring(kube, "claude-system").key("u1") == first  # type: ignore[arg-type]
+    spoilt = kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    kube.put({**spoilt, "data": {"master": "c2hvcnQ="}})
+    with pytest.raises(KubeError, match="holds no master key of 32 bytes: put it back from a backup"):
+        await Keyring(kube, "claude-system").key("u1")  # type: ignore[arg-type]
 
 
 async def test_two_that_make_the_client_secret_at_once_agree() -> None:
@@ -107,16 +335,17 @@ async def test_two_that_make_the_client_secret_at_once_agree() -> None:
     rig.kube.put(deployment())
 
     def other(verb: str, kind: str, name: str) -> None:
-        if (verb, kind) == ("create", "Secret"):
+        if (verb, name) == ("create", "support-client"):
             rig.kube.before = lambda *_: None
             uid = rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
             body = secret("support-client", ANTHROPIC_API_KEY="dGhlaXJz")
             body["metadata"]["ownerReferences"] = [{"kind": "ClaudeDeployment", "uid": uid, "controller": True}]
+            body["data"]["ANTHROPIC_BASE_URL"] = "eA=="
             rig.kube.put(body)
 
     rig.kube.before = other
     await rig.settle()
-    assert rig.kube.take("Secret", "support-client")["data"] == {"ANTHROPIC_API_KEY": "dGhlaXJz"}
+    assert rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_API_KEY"] == "dGhlaXJz"
     assert "Deployment" in {kind for _, kind, _ in rig.kube.writes}
 
 
@@ -130,13 +359,19 @@ async def test_a_name_that_is_taken_stops_every_write(kind: str, name: str) -> N
     rig = Rig()
     rig.kube.put(secret())
     rig.kube.put(deployment())
-    other = {"kind": "ClaudeDeployment", "apiVersion": "claudeops.dev/v1alpha1", "uid": "another", "controller": True}
+    other = {
+        "kind": "ClaudeDeployment",
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "name": "other",
+        "uid": "o",
+        "controller": True,
+    }
     theirs = {"name": name, "namespace": "demo", "ownerReferences": [other]}
     rig.kube.put({"apiVersion": "v1", "kind": kind, "metadata": theirs})
     assert await rig.one() == 15.0
     status, reason, message = rig.condition("Accepted")
     assert (status, reason) == ("False", "NameTaken")
-    assert f"{kind} {name} belongs to something else" in message
+    assert f"{kind} {name} belongs to ClaudeDeployment other" in message
     written = {kind for _, kind, _ in rig.kube.writes}
     assert written <= {"ClaudeDeployment", "Event"}
     rig.kube.drop(kind, name)
@@ -186,15 +421,106 @@ async def test_what_failed_is_tried_again_and_what_is_known_is_forgotten_with_it
     assert rig.kube.calls
 
 
-async def test_an_owner_made_anew_is_another_owner() -> None:
-    rig = await serving()
+def orphans(rig: Rig, *uids: str) -> None:
+    """All that is left of the ClaudeDeployment: without owners, or with those of an earlier life."""
     rig.kube.drop("ClaudeDeployment", "support")
-    rig.kube.put(deployment())  # before its old children are collected
+    for (kind, space, name), body in list(rig.kube.objects.items()):
+        if kind in ("Event", "Pod") or not body["metadata"].get("ownerReferences"):
+            continue
+        references = [{**body["metadata"]["ownerReferences"][0], "uid": uid} for uid in uids]
+        rig.kube.put({**rig.kube.take(kind, name, space), "metadata": {"name": name, "namespace": space,
+            "ownerReferences": references}})  # fmt: skip
+
+
+@pytest.mark.parametrize("uids", [(), ("old",)], ids=["cascade=orphan", "restored under another UID"])
+async def test_what_an_earlier_life_left_is_adopted_at_once_and_serves_on(uids: tuple[str, ...]) -> None:
+    rig = await serving()
+    stable, secret_before = rig.status.stable_revision, rig.kube.take("Secret", "support-client")["data"]
+    served = rig.gateways.config
+    orphans(rig, *uids)
+    rig.start_operator()
+    rig.kube.put(deployment())
+    uid = rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
+    await rig.settle()
+    for kind in [*GATEWAY, "ConfigMap"]:
+        (reference,) = rig.kube.take(kind, "support-gateway")["metadata"]["ownerReferences"]
+        assert reference["uid"] == uid, kind
+    assert rig.kube.take("Secret", "support-client")["data"] == secret_before
+    assert names.is_controlled_by(rig.kube.take("ClaudeRevision", stable or ""), uid)
+    assert rig.status.stable_revision == stable
+    assert rig.gateways.config.arms == served.arms
+    assert rig.condition("Accepted")[0] == "True"
+    (note,) = said(rig, "ChildAdopted")
+    assert f"ClaudeRevision {stable}" in note
+    assert said(rig, "ChildRestored", "ChildContested") == []
+    assert len(said(rig, "RevisionCreated")) == 1  # the first life's
+
+
+async def test_what_is_being_deleted_of_an_earlier_life_is_waited_for() -> None:
+    rig = await serving()
+    orphans(rig, "old")
+    leaving = rig.kube.take("Service", "support-gateway")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-24T10:00:00Z"
+    rig.kube.put(leaving)
+    rig.kube.put(deployment())
+    rig.kube.writes.clear()
     assert await rig.one() == 15.0
     assert rig.condition("Accepted")[1] == "NameTaken"
-    old: dict[str, Any] = dict(rig.kube.objects)
-    for kind, space, name in old:
-        if kind not in ("ClaudeDeployment", "Secret", "Event", "Pod") or name == "support-client":
-            rig.kube.drop(kind, name, space)
+    assert {kind for _, kind, _ in rig.kube.writes} == {"ClaudeDeployment", "Event"}
+    rig.kube.drop("Service", "support-gateway")
     await rig.settle()
     assert rig.condition("Accepted")[0] == "True"
+
+
+@pytest.mark.parametrize("kind", [*GATEWAY, "ConfigMap", "ClaudeRevision", "Secret"])
+@pytest.mark.parametrize("bare", [False, True], ids=["", "labels too"])
+async def test_a_child_that_lost_its_owner_has_it_again(kind: str, bare: bool) -> None:
+    rig = await serving()
+    uid = rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]
+    name = {"ClaudeRevision": rig.status.stable_revision or "", "Secret": "support-client"}.get(kind, "support-gateway")
+    lost = rig.kube.take(kind, name)
+    lost["metadata"] |= {"ownerReferences": [], **({"labels": {}} if bare else {})}
+    lost = rig.kube.put(lost)
+    if kind == "ClaudeRevision":
+        await rig.one()
+    else:
+        assert await heard(rig, "MODIFIED", lost)
+    await rig.settle()
+    back = rig.kube.take(kind, name)
+    assert names.is_controlled_by(back, uid)
+    assert back["metadata"]["labels"][names.LABEL_MANAGED_BY] == names.FIELD_MANAGER
+    assert said(rig, "ChildAdopted") == [f"Adopted {kind} {name}: what was made for support had lost its owner"]
+    assert said(rig, "RevisionCreated", "NameTaken") == said(rig, "RevisionCreated")[:1]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment"])
+async def test_a_bad_canary_is_taken_back_though_a_child_lost_its_owner(kind: str) -> None:
+    rig = await on_trial()
+    lost = rig.kube.take(kind, "support-gateway")
+    lost["metadata"]["ownerReferences"] = []
+    rig.kube.put(lost)
+    rig.gateways.serve("gw-1", "canary", 0, 200)
+    rig.gateways.serve("gw-1", "stable", 2000, 0)
+    rig.wait(5)
+    await rig.one()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+    assert rig.status.rollouts[-1].outcome == "RolledBack"
+    assert len(said(rig, "ChildAdopted")) == 1
+
+
+async def test_an_orphan_that_may_not_be_adopted_is_read_all_the_same() -> None:
+    rig = await on_trial()
+    lost = rig.kube.take("Deployment", "support-gateway")
+    lost["metadata"]["ownerReferences"] = []
+    rig.kube.put(lost)
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if verb == "merge":
+            raise KubeError(403, "Forbidden", "no patch for you")
+
+    rig.kube.before = refuse
+    rig.gateways.serve("gw-1", "canary", 0, 200)
+    rig.gateways.serve("gw-1", "stable", 2000, 0)
+    rig.wait(5)
+    await rig.one()
+    assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]

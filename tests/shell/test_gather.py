@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -184,9 +185,20 @@ async def test_a_deleted_config_comes_back_above_what_the_pods_serve() -> None:
 async def test_a_gateway_deployment_of_somebody_else_says_nothing() -> None:
     rig = await serving()
     found = rig.kube.take("Deployment", "support-gateway")
-    found["metadata"]["ownerReferences"] = []
+    found["metadata"]["ownerReferences"][0] |= {"kind": "Rollout", "apiVersion": "argoproj.io/v1", "uid": "other"}
     rig.kube.put(found)
     assert (await observed(rig)).gateway.pods == ()
+
+
+async def test_pods_that_serve_on_are_seen_though_their_deployment_is_gone_or_nobodys() -> None:
+    rig = await serving()
+    found = rig.kube.take("Deployment", "support-gateway")
+    rig.kube.put({**found, "metadata": {**found["metadata"], "ownerReferences": []}})
+    view = (await observed(rig)).gateway
+    assert (view.settled, view.ready, len(view.pods)) == (True, 1, 1)
+    rig.kube.drop("Deployment", "support-gateway")
+    view = (await observed(rig)).gateway
+    assert (view.settled, view.ready, len(view.pods)) == (False, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -257,3 +269,56 @@ async def test_what_is_remembered_of_deployments_that_are_gone_is_dropped() -> N
     rig.gateways.kept.clear()
     rig.gatherer.forget(set())
     assert (await observed(rig)).increments.traffic == 0  # a baseline again
+
+
+def killed(rig: Rig, at: dt.datetime) -> None:
+    """The gateway's container was ended for lack of memory and runs again."""
+    found = rig.kube.take("Pod", "gw-1")
+    found["spec"] = {"containers": [{"name": "gateway", "resources": {"limits": {"memory": "512Mi"}}}]}
+    end = {"reason": "OOMKilled", "exitCode": 137, "finishedAt": at.isoformat()}
+    found["status"]["containerStatuses"] = [{"name": "gateway", "lastState": {"terminated": end}}]
+    rig.kube.put(found)
+
+
+def out_of_memory(rig: Rig) -> list[str]:
+    found = [rig.kube.take("Event", name) for name in rig.kube.names("Event")]
+    return [one["note"] for one in found if one["reason"] == "OutOfMemory"]
+
+
+async def test_an_end_for_lack_of_memory_is_told_once_each() -> None:
+    rig = await serving()
+    killed(rig, rig.now)
+    for _ in range(30):
+        await rig.one()
+        rig.wait(10)
+    (note,) = out_of_memory(rig)
+    assert note == (
+        "container gateway of pod gw-1 used more memory than it may (limit 512Mi) and was ended, with all calls that it"
+        " had open; raise spec.gateway.resources.limits.memory, or spec.gateway.replicas"
+    )
+    killed(rig, rig.now)
+    await rig.one()
+    assert len(out_of_memory(rig)) == 2
+    rig.wait(300)
+    rig.start_operator()
+    await rig.one()
+    assert len(out_of_memory(rig)) == 2
+
+
+async def test_a_cause_is_told_by_the_condition_and_once_by_an_event_and_then_that_it_is_over() -> None:
+    rig = await serving()
+    found = rig.kube.take("Deployment", "support-gateway")
+    failure = {"type": "ReplicaFailure", "status": "True", "message": 'forbidden: exceeded quota: "small"'}
+    rig.kube.put({**found, "status": {**found["status"], "availableReplicas": 0, "conditions": [failure]}})
+    rig.pod("gw-1", ready=False)
+    for _ in range(3):
+        assert (await rig.one() or 99) <= 2.0  # nobody is served
+    status, reason, message = rig.condition("GatewayReady")
+    assert (status, reason) == ("False", "PodsFailing")
+    assert message == 'pods cannot be made: forbidden: exceeded quota: "small"; 0 pods ready'
+    rig.pod("gw-1")
+    rig.roll_out()
+    await rig.settle()
+    reasons = [rig.kube.take("Event", name)["reason"] for name in rig.kube.names("Event")]
+    assert reasons.count("PodsFailing") == 1
+    assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"

@@ -15,7 +15,7 @@ from tests.shell.rig import deployment
 from tests.shell.served import served
 
 from claude_operator.core import names
-from claude_operator.shell.handlers import LABELLED, WATCHED, Changes, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of, owner_key
 from claude_operator.shell.sight import Sight
 from claude_operator.shell.watches import Watches
@@ -28,15 +28,21 @@ class Heard:
 
     def __init__(self) -> None:
         self.added: list[Key] = []
-        self.children: list[Key] = []
+        self.children: list[tuple[Key, str, str]] = []
+        self.own: list[str] = []
         self.sets: list[str] = []
         self.models = 0
         self.changes = Changes(
             self.added.append,
-            child_changed=self.children.append,
+            child_changed=self._child,
             set_changed=self.sets.append,
             models_changed=self._model,
+            is_own=lambda uid, version: version in self.own,
         )
+
+    def _child(self, key: Key, type_: str, kind: str, body: Any) -> None:
+        assert type(body["metadata"].get("labels", {})) is dict  # to be compared with what is wanted
+        self.children.append((key, type_, kind))
 
     def _model(self) -> None:
         self.models += 1
@@ -57,14 +63,26 @@ def owner(kind: str = DEPLOYMENT, name: str = "support", api: str = "claudeops.d
     return {"apiVersion": api, "kind": kind, "name": name, "uid": "u1", "controller": True} | more
 
 
-def test_writes_of_the_status_alone_are_dropped() -> None:
+def test_our_own_writes_of_the_status_alone_are_dropped() -> None:
     heard = Heard()
+    heard.own = ["2", "3", "4", "5"]
     heard.changes.deployment("ADDED", stored())
     for version in range(2, 6):
-        body = stored(resourceVersion=str(version), managedFields=[{"time": version}])
-        body["status"] = {"observedGeneration": version}
-        heard.changes.deployment("MODIFIED", body)
+        heard.changes.deployment("MODIFIED", stored(resourceVersion=str(version), managedFields=[{"time": version}]))
+    heard.changes.deployment(None, stored(resourceVersion="5"))
     assert heard.added == [KEY]
+
+
+def test_a_status_that_somebody_else_wrote_or_wiped_is_a_pass() -> None:
+    heard = Heard()
+    heard.own = ["3"]
+    heard.changes.deployment("ADDED", stored())
+    heard.changes.deployment("MODIFIED", stored(resourceVersion="2"))  # wiped
+    heard.changes.deployment("MODIFIED", stored(resourceVersion="3"))  # and written again by us
+    assert heard.added == [KEY] * 2
+    heard.changes.deployment(None, stored(resourceVersion="4"))  # while nobody watched
+    heard.changes.deployment("MODIFIED", stored(resourceVersion="4"))
+    assert heard.added == [KEY] * 3
 
 
 @pytest.mark.parametrize(
@@ -105,6 +123,11 @@ def test_owners_are_found_where_they_are_ours_and_control() -> None:
     for none in (owner(controller=False), owner(api="other.dev/v1"), owner("ClaudeRevision")):
         assert owner_key(owned("Job", none)) is None
     assert owner_key({"metadata": {"name": "x", "namespace": "demo", "ownerReferences": None}}) is None
+    lost = owned("Service", owner(controller=False))
+    lost["metadata"]["labels"] = names.labels("support", "gateway")
+    assert owner_key(lost) == KEY
+    lost["metadata"]["ownerReferences"].append(owner("Rollout", api="argoproj.io/v1"))
+    assert owner_key(lost) is None
     assert str(key_of(RUN, owned(RUN))) == "ClaudeEvalRun demo/x"
 
 
@@ -117,18 +140,23 @@ def test_a_run_wakes_its_own_loop_and_what_it_gates() -> None:
 
 def test_children_sets_and_models_are_told() -> None:
     heard = Heard()
-    heard.changes.child(owned("Deployment", owner()))
-    heard.changes.child(owned("Deployment"))
+    heard.changes.child("DELETED", "Service", owned("Service", owner()))
+    heard.changes.child("DELETED", "Deployment", owned("Deployment"))
     heard.changes.eval_set(owned("ClaudeEvalSet"))
     heard.changes.model({"metadata": {"name": "m"}})
-    assert (heard.added, heard.children, heard.sets, heard.models) == ([], [KEY], ["demo"], 1)
+    assert (heard.added, heard.children, heard.sets, heard.models) == (
+        [],
+        [(KEY, "DELETED", "Service")],
+        ["demo"],
+        1,
+    )
 
 
 def test_only_events_are_handled_so_that_kopf_writes_nothing() -> None:
     registry = make_registry(Heard().changes)
     assert registry._changing.get_all_handlers() == []
     assert registry._spawning.get_all_handlers() == []
-    assert len(registry._watching.get_all_handlers()) == 7
+    assert len(registry._watching.get_all_handlers()) == 14
     assert isinstance(registry, kopf.OperatorRegistry)
 
 
@@ -147,17 +175,22 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
         sight = Sight(WATCHED)
         ended: list[bool] = []
         watches = Watches(
-            make_registry(heard.changes), sight, labelled=LABELLED, on_end=lambda: ended.append(watches.alive)
+            make_registry(heard.changes),
+            sight,
+            labels=LABELS,
+            bodiless=BODILESS,
+            on_end=lambda: ended.append(watches.alive),
         )
         watches.start()
         try:
-            await until(lambda: len(server.watching) == 7 and heard.added == [KEY])
+            await until(lambda: len(server.watching) == 14 and heard.added == [KEY])
             assert heard.sets == []  # what was there is the relist's
             ours = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
             body = kube.take("ClaudeDeployment", "support")
             kube.put({**copy.deepcopy(body), "status": {"observedGeneration": 1}})
             kube.put({**body, "spec": {**body["spec"], "paused": True}})
-            for version, kind in (("apps/v1", "Deployment"), ("batch/v1", "Job")):
+            versions = {"Deployment": "apps/v1", "Job": "batch/v1", "Secret": "v1", "ConfigMap": "v1"}
+            for kind, version in versions.items():
                 child = {"apiVersion": version, **owned(kind, owner())}
                 kube.put({**child, "metadata": {**child["metadata"], "labels": ours}})
                 kube.put({**child, "metadata": {**child["metadata"], "name": "theirs"}})
@@ -167,11 +200,14 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
             kube.put({"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeModel", "metadata": {"name": "m"}})
             kube.put({"apiVersion": "claudeops.dev/v1alpha1", **owned("ClaudeRevision", owner())})
             kube.drop("ClaudeRevision", "x")
-            await until(lambda: bool(len(heard.added) >= 6 and heard.children and heard.sets and heard.models))
+            await until(lambda: len(heard.added) >= 7 and len(heard.children) == 2)
+            await until(lambda: bool(heard.sets and heard.models))
             await asyncio.sleep(0.1)
-            # the list, the edit, the Job, the run and what it gates, the revision
-            assert sorted(heard.added) == sorted([KEY] * 5 + [Key(RUN, "demo", "x")])
-            assert (heard.children, heard.sets, heard.models) == ([KEY], ["demo"], 1)
+            # the list, a status that is not ours, the edit, the Job, the run and what it gates, the revision
+            assert sorted(heard.added) == sorted([KEY] * 6 + [Key(RUN, "demo", "x")])
+            # of ConfigMaps the gateways' alone, no ledger
+            assert sorted(heard.children) == [(KEY, "ADDED", "Deployment"), (KEY, "ADDED", "Secret")]
+            assert (heard.sets, heard.models) == (["demo"], 1)
             assert kube.writes == []
             assert {one.partition(" ")[0] for one in server.requests} == {"GET"}
         finally:

@@ -51,7 +51,8 @@ class Scene:
             self.kube,  # type: ignore[arg-type]
             self.queue,  # type: ignore[arg-type]
             Metrics(),
-            child_changed=self.looked.append,
+            child_changed=lambda key, *_: self.looked.append(key),
+            is_own=lambda uid, version: False,
             models_changed=self._model,
             forget=self.live.append,
         )
@@ -190,7 +191,7 @@ def test_what_kopf_says_goes_over_to_the_loop_and_after_its_end_nowhere() -> Non
         it.lookout.known = {KEY, Key(DEPLOYMENT, "elsewhere", "x"), Key(RUN, "demo", "r")}
         owner = {"apiVersion": "claudeops.dev/v1alpha1", "kind": DEPLOYMENT, "name": "support", "controller": True}
         child = {"metadata": {"name": "c", "namespace": "demo", "ownerReferences": [owner]}}
-        await asyncio.to_thread(changes.child, child)
+        await asyncio.to_thread(changes.child, "MODIFIED", "Service", child)
         await asyncio.to_thread(changes.eval_set, {"metadata": {"name": "s", "namespace": "demo"}})
         await asyncio.to_thread(changes.owned, child)
         await asyncio.to_thread(changes.model, {})

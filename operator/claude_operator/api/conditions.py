@@ -45,8 +45,10 @@ class Reason(StrEnum):
     # GatewayReady
     GATEWAYS_CURRENT = "GatewaysCurrent"  # every ready pod serves the current config
     ROLLING_OUT = "RollingOut"  # pods are starting or being replaced
+    PODS_FAILING = "PodsFailing"  # pods cannot be made, scheduled or started, and why is known
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
+    WRITE_REFUSED = "WriteRefused"  # the API server does not let us write what was decided
     REVISION_LOST = "RevisionLost"  # what serves is written nowhere any more but in the gateways' memory
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
@@ -119,6 +121,11 @@ class Reason(StrEnum):
     ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
+    OUT_OF_MEMORY = "OutOfMemory"  # a gateway pod used more memory than its limit and was ended
+    PASS_FAILED = "PassFailed"  # noqa: S105  nothing could be decided: a fault of the operator
+    CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
+    CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
+    CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
     SOAKED = "Soaked"  # a soak has ended well
 
 

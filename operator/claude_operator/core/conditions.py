@@ -9,8 +9,7 @@ from typing import Literal
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import Judgement, SoakStatus
+from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core import serving
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.draft import Draft, active
@@ -22,7 +21,7 @@ from claude_operator.core.weights import canary_weight
 from claude_operator.core.witness import remembered
 from claude_operator.core.words import count, cut, duration, percent
 
-__all__ = ["conditions", "model_condition"]
+__all__ = ["conditions", "model_condition", "refused"]
 
 Answer = Literal["True", "False", "Unknown"]
 
@@ -50,18 +49,19 @@ def conditions(
         Type.MODEL_CURRENT: model_condition(models),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
-    return [_condition(type_, one, before.get(type_), draft) for type_, one in said.items()]
+    generation, now = draft.obs.generation, draft.obs.now
+    return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in said.items()]
 
 
-def _condition(type_: Type, said: Said, before: Condition | None, draft: Draft) -> Condition:
-    now = draft.obs.now.astimezone(dt.UTC).replace(microsecond=0)
+def _as_condition(type_: Type, said: Said, before: Condition | None, generation: int, now: dt.datetime) -> Condition:
+    now = now.astimezone(dt.UTC).replace(microsecond=0)
     same = before is not None and before.status == said.status
     return Condition(
         type=type_,
         status=said.status,
         reason=said.reason,
         message=cut(said.message),
-        observed_generation=draft.obs.generation,
+        observed_generation=generation,
         last_transition_time=before.last_transition_time if same and before else now,
     )
 
@@ -82,6 +82,38 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     if fails:
         return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
     return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
+
+
+_WRITES = {
+    "config": "the API server refuses the gateways' config, so they go on with the last one",
+    "child": "the API server refuses a part of the gateway",
+    "revision": "the API server refuses the ClaudeRevision",
+    "evalRun": "the API server refuses the ClaudeEvalRun",
+}
+
+
+def refused(
+    status: DeploymentStatus, after: DeploymentStatus, what: str, why: str, now: dt.datetime
+) -> DeploymentStatus:
+    """`status`, where `after` was not stored because a write before it was refused: conditions that say so.
+
+    What was decided is not done: of `after` only evidence of harm is told, so that nothing looks healthy.
+    """
+    said = Said("False", Reason.WRITE_REFUSED, f"{_WRITES[what]}: {why}")
+    type_ = Type.GATEWAY_READY
+    if what not in ("config", "child"):
+        type_, said = Type.PROMOTED, Said("Unknown", said.reason, said.message)
+    told = {type_: said}
+    harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
+    if harm is not None and what == "config":
+        message = f"traffic is to be taken back, and the gateways' config is refused: {harm.message}"
+        told[Type.CANARY_HEALTHY] = Said("False", Reason(harm.reason), message)
+    before = {one.type: one for one in status.conditions}
+    newer = {
+        kind: _as_condition(kind, one, before.get(kind), after.observed_generation, now) for kind, one in told.items()
+    }
+    conditions = [newer.pop(Type(one.type), one) if one.type in set(Type) else one for one in status.conditions]
+    return status.model_copy(update={"conditions": [*conditions, *newer.values()]})
 
 
 def _way_out(draft: Draft) -> str | None:
@@ -113,8 +145,11 @@ def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
     if refused is not None:
         return Said("False", Reason.CONFIG_REFUSED, f"{refused.name} goes on with its last config: {refused.error}")
-    if draft.obs.trouble:
-        return Said("False", Reason.ROLLING_OUT, f"a child could not be written: {draft.obs.trouble}")
+    kept = next((what for what in ("config", "child") if what in draft.obs.refused), None)
+    if kept is not None:
+        return Said("False", Reason.WRITE_REFUSED, f"{_WRITES[kept]}: {draft.obs.refused[kept]}")
+    if (not view.settled or not view.ready) and view.trouble:
+        return Said("False", Reason.PODS_FAILING, f"{view.trouble}; {count(view.ready, 'pod')} ready")
     if not view.settled or not view.ready:
         return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
     lagging = [pod.name for pod in view.lagging(config.generation)]
@@ -135,7 +170,10 @@ def _eval_passed(draft: Draft) -> Said:
                 "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
             )
         return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
-    run = draft.obs.eval_runs.get(rollout.eval_run, EvalRunStatus())
+    run = draft.obs.eval_runs.get(rollout.eval_run)
+    if run is None:
+        when = "yet" if rollout.outcome is None else "any more"
+        return Said("Unknown", Reason.NOT_YET_REPORTED, f"there is no ClaudeEvalRun {rollout.eval_run} {when}")
     message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
     if run.phase == "Passed":
         return Said("True", Reason.EVAL_PASSED, message)
@@ -151,7 +189,8 @@ def _eval_passed(draft: Draft) -> Said:
         case _:
             done = f": {run.done} of {run.total} items done" if run.total else ""
             trouble = f"; {run.message}" if run.message else ""  # why its Job tries again
-            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} is running{done}{trouble}")
+            does = "is running" if run.phase == "Running" else "waits for its Job"
+            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} {does}{done}{trouble}")
 
 
 def _canary_healthy(draft: Draft) -> Said:

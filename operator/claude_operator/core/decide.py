@@ -21,7 +21,7 @@ from claude_operator.core.plausible import plausible
 from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, restore, rollout, soak
 from claude_operator.core.rules.record import record
 from claude_operator.core.tell import finished
-from claude_operator.core.transitions import transitions
+from claude_operator.core.transitions import memory_kills, transitions
 from claude_operator.core.weights import canary_weight, desired_config
 
 __all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due", "watched_by"]
@@ -55,6 +55,7 @@ _OF_CREATIONS = (Reason.REVISION_CREATED, Reason.REVISION_RESTORED)
 _MISSING = 15.0  # seconds until something that is missing, or a prompt in a ConfigMap, is looked at again
 _UNSETTLED = 1.0  # seconds between two looks at gateways that a rollout waits for
 _UNREADY = 15.0  # the same where nothing waits for them; their Deployment's changes wake us
+_UNAVAILABLE = 2.0  # the same where nobody is served: that is not to be said a moment longer than it is so
 
 Object = dict[str, Any]
 
@@ -148,7 +149,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         creations=tuple(one for one in creations if one is not None),
         deletions=outdated(draft),
         revision_states=revision_states(draft),
-        events=(*events, *transitions(obs, status)),
+        events=(*events, *transitions(obs, status), *memory_kills(obs)),
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )
@@ -212,7 +213,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     if delays[1] is None and clock.timed(draft.status):
         delays.append(clock.TOLD_EVERY)
     if config is not None and (config != obs.config or not _served(obs, config)):
-        delays.append(_UNSETTLED if config != obs.config or active(draft.status) else _UNREADY)
+        waited_for = config != obs.config or active(draft.status)
+        delays.append(_UNSETTLED if waited_for else _UNREADY if obs.gateway.ready else _UNAVAILABLE)
     if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]

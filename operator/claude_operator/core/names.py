@@ -40,7 +40,7 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 NAME_MAX = 63  # a Job's name becomes a label value on its pods
 _HASH = 8
 
-Component = Literal["gateway", "eval"]
+Component = Literal["gateway", "eval", "ledger"]
 
 
 def gateway_name(name: str) -> str:

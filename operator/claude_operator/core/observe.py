@@ -18,7 +18,7 @@ from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
 from claude_operator.core.validate import Problem
 
-__all__ = ["EvalSetView", "GatewayPod", "GatewayView", "Observation"]
+__all__ = ["EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
 
 Object = Mapping[str, Any]
 
@@ -39,6 +39,16 @@ class GatewayPod:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryKill:
+    """A container that was ended because it used more memory than it may; `limit` as in `limit 512Mi`, or empty."""
+
+    pod: str
+    container: str
+    limit: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayView:
     """The gateway Deployment and its pods, terminating ones left out."""
 
@@ -46,6 +56,10 @@ class GatewayView:
     """Every replica is of the newest template and available, and no other is left."""
     ready: int = 0
     pods: tuple[GatewayPod, ...] = ()
+    trouble: str = ""
+    """Why pods are missing or not ready, empty where they are not or where no cause is known."""
+    killed: tuple[MemoryKill, ...] = ()
+    """What ran out of memory of late and was not told yet."""
 
     def lagging(self, generation: int) -> list[GatewayPod]:
         """Ready pods that do not serve this config generation yet, or do not say."""
@@ -81,8 +95,8 @@ class Observation:
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
     config: GatewayConfig | None = None
     gateway: GatewayView = GatewayView()
-    trouble: str = ""
-    """Why a child could not be written in the last pass."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What the API server refused in the last passes, and why: config, status, child, revision, evalRun."""
     increments: Increments | None = None
     readings: tuple[Reading, ...] = ()
     """The readings that a status of this pass tells."""

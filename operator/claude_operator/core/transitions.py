@@ -8,7 +8,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.actions import Event
 from claude_operator.core.observe import Observation
 
-__all__ = ["transitions"]
+__all__ = ["memory_kills", "transitions"]
 
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
@@ -25,7 +25,13 @@ _WORSE = {
     },
     Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
     Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
-    Type.GATEWAY_READY: {Reason.CONFIG_REFUSED, Reason.REVISION_LOST},
+    Type.GATEWAY_READY: {
+        Reason.CONFIG_REFUSED,
+        Reason.REVISION_LOST,
+        Reason.WRITE_REFUSED,
+        Reason.PODS_FAILING,
+    },
+    Type.PROMOTED: {Reason.WRITE_REFUSED},
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
@@ -50,6 +56,20 @@ def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
         elif was is not None and _is_bad(type_, was) and one.status == "True":
             events.append(Event(Reason.RECOVERED, f"{type_}: {one.message}"))
     return events
+
+
+def memory_kills(obs: Observation) -> list[Event]:
+    """One Event for each gateway container that was ended for lack of memory."""
+    return [
+        Event(
+            Reason.OUT_OF_MEMORY,
+            f"container {one.container} of pod {one.pod} used more memory than it may{one.limit and f' ({one.limit})'}"
+            " and was ended, with all calls that it had open; raise spec.gateway.resources.limits.memory, or"
+            " spec.gateway.replicas",
+            "Warning",
+        )
+        for one in obs.gateway.killed
+    ]
 
 
 def _is_bad(type_: Type, reason: str) -> bool:

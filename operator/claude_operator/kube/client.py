@@ -161,6 +161,12 @@ class Kube:
         path = resource.path(namespace, name, "status")
         return await self._call("PATCH", path, body={"status": dict(status)}, content_type=MERGE)
 
+    async def merge(self, resource: Resource, body: Object) -> Object:
+        """Merge into an object (a JSON merge patch: lists whole, null takes out); fenced as `apply` is."""
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        return await self._call("PATCH", path, body=body, content_type=MERGE)
+
     async def delete(
         self, resource: Resource, name: str, namespace: str | None = None, *, propagation: str = "Background"
     ) -> bool:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import names, render
-from claude_operator.core.actions import Decision
+from claude_operator.core import names, ownership, render
+from claude_operator.core.actions import Decision, Event
+from claude_operator.core.conditions import refused
+from claude_operator.core.transitions import transitions
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CONFIG_MAPS
 from claude_operator.shell.children import Children
@@ -18,6 +22,7 @@ from claude_operator.shell.gather import Seen
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
+from claude_operator.shell.writes import What
 
 __all__ = ["Actor"]
 
@@ -37,46 +42,78 @@ class Actor:
         """Do all of it; returns the seconds until the next pass.
 
         Raises `KubeError` where the status or the config was not written; with `conflict` somebody else wrote
-        meanwhile, and the pass is void. What fails besides is logged and tried again.
+        meanwhile, and the pass is void. What fails besides is logged and tried again. What is refused is told.
         """
         owner = seen.observation.owner
         if decision.backward:
             await self._config(seen, decision)
             await self._ledger(owner, decision)
             await self._status(owner, seen.observation.status, decision.status)
+            made = True
         else:
-            for body in decision.creations:
-                await self._create(owner, body)
+            made = all([await self._make(seen, decision, body) for body in decision.creations])
             await self._ledger(owner, decision)
             await self._status(owner, seen.observation.status, decision.status)
             await self._config(seen, decision)
-        self._told(owner, decision)
-        again = await self._besides(owner, decision)
-        await asyncio.gather(*(self._emit(owner, event) for event in decision.events))
-        if decision.error:
+        events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
+        self._log(owner, events)
+        self._count(decision)
+        again = await self._besides(seen, decision)
+        others = self._children.told(owner)
+        self._log(owner, others)
+        events += others
+        await asyncio.gather(*(self._emit(owner, event) for event in events))
+        if not decision.error:
+            self._children.writes.done(owner["metadata"]["uid"], "pass")
+        else:
+            await self.failed(owner, RuntimeError(decision.error))
             raise RuntimeError(f"traffic was taken back, the rest of the pass failed: {decision.error}")
-        known = [delay for delay in (again, decision.requeue) if delay is not None]
+        refused_no_more = seen.observation.refused.keys() - self._children.writes.refused(owner["metadata"]["uid"])
+        known = [delay for delay in (again, decision.requeue, 0.0 if refused_no_more else None) if delay is not None]
         return min(known) if known else None
+
+    async def failed(self, owner: Mapping[str, Any], error: Exception) -> None:
+        """Tell, once until a pass succeeds, that nothing could be decided: conditions cannot say so."""
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        if self._failed(owner, "pass", KubeError(422, "PassFailed", said)):
+            note = f"a pass fails, so that nothing moves and conditions are older than this; gateways serve on: {said}"
+            await self._emit(owner, Event(Reason.PASS_FAILED, note, "Warning"))
 
     async def _ledger(self, owner: Mapping[str, Any], decision: Decision) -> None:
         """Before the status that has its tick: a record too many is dropped later, one too few would be missing."""
         if decision.ledger is not None:
             await self._ledgers.write(owner, decision.ledger)
 
-    async def _create(self, owner: Mapping[str, Any], body: Mapping[str, Any]) -> None:
-        """Create what never changes; where it is there and ours, it is as wanted."""
+    async def _make(self, seen: Seen, decision: Decision, body: Mapping[str, Any]) -> bool:
+        """Create what the rest of the pass rests on."""
+        what: What = "revision" if body["kind"] == CLAUDE_REVISIONS.kind else "evalRun"
+        try:
+            made = await self._create(seen.observation.owner, body)
+        except KubeError as error:
+            await self._refused(seen, decision, what, error)
+            raise
+        self._children.writes.done(seen.observation.owner["metadata"]["uid"], what)
+        return made
+
+    async def _create(self, owner: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+        """Create what never changes; False where it is there: as wanted, if it is ours or an orphan."""
         resource, metadata = BY_KIND[body["kind"]], body["metadata"]
         try:
             await self._kube.create(resource, dict(body))
-            return
+            return True
         except KubeError as error:
             if not error.conflict:
                 raise
         live = await self._kube.get(resource, metadata["name"], metadata["namespace"])
-        if live is not None and not names.is_controlled_by(live, owner["metadata"]["uid"]):
-            # No conflict that another look would end: what an owner of the same name left, or a person made.
+        if live is None:
+            return False
+        if not self._children.is_ours(owner, live):
+            # No conflict that another look would end: what a person made, or what is still being deleted.
             # The next pass finds it among what is taken, and says so in a condition.
-            self._children.doubt(owner, resource, metadata["name"])
+            self._children.doubt(owner, resource.kind, metadata["name"])
+        elif not await self._children.adopt(owner, [live]) and not ownership.is_marked(live, owner["metadata"]["name"]):
+            await self._kube.merge(resource, ownership.adoption(live, owner))  # by its labels it is found
+        return False
 
     async def _status(self, owner: Mapping[str, Any], before: DeploymentStatus, after: DeploymentStatus) -> None:
         """Apply the status where it differs, fenced by the resourceVersion that was read."""
@@ -85,52 +122,97 @@ class Actor:
             return
         metadata = {key: owner["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
         body = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "metadata": metadata, "status": wanted}
-        await self._kube.apply(CLAUDE_DEPLOYMENTS, body, field_manager=names.FIELD_MANAGER, subresource="status")
+        uid, writes = owner["metadata"]["uid"], self._children.writes
+        try:
+            stored = await self._kube.apply(
+                CLAUDE_DEPLOYMENTS, body, field_manager=names.FIELD_MANAGER, subresource="status"
+            )
+        except KubeError as error:
+            if self._failed(owner, "status", error):
+                note = f"the API server refuses the status, so that conditions tell how it was before: {error}"
+                await self._emit(owner, Event(Reason.WRITE_REFUSED, note, "Warning"))
+            raise
+        writes.own(uid, stored)
+        writes.done(uid, "status")
 
     async def _config(self, seen: Seen, decision: Decision) -> None:
         """Apply the config where it differs; a document that was changed meanwhile is not written over."""
-        config = decision.config
+        config, owner = decision.config, seen.observation.owner
         if config is None or config == seen.observation.config:
+            self._children.writes.done(owner["metadata"]["uid"], "config")
             return
-        body = render.config_map(seen.observation.owner, config)
-        if seen.config_version is None:
-            await self._create_config(seen.observation.owner, body)
-            return
-        fenced = {**body, "metadata": {**body["metadata"], "resourceVersion": seen.config_version}}
-        await self._kube.apply(CONFIG_MAPS, fenced, field_manager=names.FIELD_MANAGER)
+        body = render.config_map(owner, config)
+        try:
+            with self._children.writing(owner, body) as stored:
+                if seen.config_version is None:
+                    await self._create_config(owner, body, stored)
+                else:
+                    fenced = {**body, "metadata": {**body["metadata"], "resourceVersion": seen.config_version}}
+                    stored(await self._kube.apply(CONFIG_MAPS, fenced, field_manager=names.FIELD_MANAGER))
+        except KubeError as error:
+            await self._refused(seen, decision, "config", error)
+            raise
+        self._children.writes.done(owner["metadata"]["uid"], "config")
 
-    async def _create_config(self, owner: Mapping[str, Any], body: Object) -> None:
+    def _failed(self, owner: Mapping[str, Any], what: What, error: KubeError) -> bool:
+        """Count a write that failed; True where it is to be told now."""
+        if not error.conflict and not error.not_found:
+            self._metrics.write_failures.labels(what).inc()
+        return self._children.writes.failed(owner["metadata"]["uid"], what, error)
+
+    async def _refused(self, seen: Seen, decision: Decision, what: What, error: KubeError) -> None:
+        """Say in the status that something was not written; once the status is written first, the next pass does."""
+        obs = seen.observation
+        self._failed(obs.owner, what, error)
+        why = self._children.writes.refused(obs.owner["metadata"]["uid"]).get(what)
+        if why is None:
+            return
+        if what == "config" and not decision.backward:
+            await asyncio.gather(
+                *(self._emit(obs.owner, one) for one in decision.events if one.reason == Reason.WRITE_REFUSED)
+            )
+            return
+        told = refused(obs.status, decision.status, what, why, obs.now)
+        with contextlib.suppress(KubeError):  # told by an Event of its own
+            await self._status(obs.owner, obs.status, told)
+            await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, told)))
+
+    async def _create_config(self, owner: Mapping[str, Any], body: Object, stored: Callable[[Object], None]) -> None:
         """Create it. Where it is there by now the pass is void, unless it is somebody else's: then nothing is done."""
         try:
-            await self._kube.create(CONFIG_MAPS, body)
+            stored(await self._kube.create(CONFIG_MAPS, body))
         except KubeError as error:
             metadata = body["metadata"]
             live = (
                 await self._kube.get(CONFIG_MAPS, metadata["name"], metadata["namespace"]) if error.conflict else None
             )
-            if live is None or names.is_controlled_by(live, owner["metadata"]["uid"]):
+            if live is None or self._children.is_ours(owner, live):
                 raise
             self._children.doubt(owner)  # the next pass says whose name it is
 
-    def _told(self, owner: Mapping[str, Any], decision: Decision) -> None:
+    @staticmethod
+    def _log(owner: Mapping[str, Any], events: Sequence[Event]) -> None:
         where = {"namespace": owner["metadata"]["namespace"], "deployment": owner["metadata"]["name"]}
-        for event in decision.events:
+        for event in events:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             _log.log(level, event.note, extra=fields(reason=event.reason, **where))
+
+    def _count(self, decision: Decision) -> None:
         for ended in decision.ended:
             self._metrics.rollouts.labels(ended.outcome).inc()
             if ended.latency is not None:
                 self._metrics.rollback_latency.observe(ended.latency)
 
-    async def _besides(self, owner: Mapping[str, Any], decision: Decision) -> float | None:
+    async def _besides(self, seen: Seen, decision: Decision) -> float | None:
         """Children, the history and the revisions' own status: none of it may keep traffic from being taken back."""
+        owner, served = seen.observation.owner, seen.observation.status.gateway is not None
         namespace = owner["metadata"]["namespace"]
-        jobs = [self._create(owner, body) for body in decision.creations if decision.backward]
-        jobs += [self._children.ensure(owner, decision.children)] if decision.children else []
+        jobs: list[Coroutine[Any, Any, Any]] = [self._delete(body) for body in decision.deletions]
+        jobs += [self._create(owner, body) for body in decision.creations if decision.backward]
         jobs += [self._revision_status(namespace, one.name, one.state, one.eval) for one in decision.revision_states]
-        jobs += [self._delete(body) for body in decision.deletions]
-        results = await asyncio.gather(*jobs, return_exceptions=True)
-        failed = [result for result in results if isinstance(result, BaseException)]
+        children = self._children.ensure(owner, decision.children, served=served) if decision.children else _nothing()
+        wait, *results = await asyncio.gather(children, *jobs, return_exceptions=True)
+        failed = [result for result in (wait, *results) if isinstance(result, BaseException)]
         for error in failed:
             if not isinstance(error, KubeError):
                 raise error
@@ -138,7 +220,9 @@ class Actor:
             _log.warning(
                 "a child was not written", extra=fields(namespace=namespace, deployment=name, error=str(error))
             )
-        return _RETRY if failed else None
+        if isinstance(wait, KubeError):
+            self._metrics.write_failures.labels("child").inc()
+        return _RETRY if failed or isinstance(wait, BaseException) else wait
 
     async def _revision_status(self, namespace: str, name: str, state: str, phase: str) -> None:
         try:
@@ -150,5 +234,9 @@ class Actor:
     async def _delete(self, body: Mapping[str, Any]) -> None:
         await self._kube.delete(BY_KIND[body["kind"]], body["metadata"]["name"], body["metadata"]["namespace"])
 
-    async def _emit(self, owner: Mapping[str, Any], event: Any) -> None:
+    async def _emit(self, owner: Mapping[str, Any], event: Event) -> None:
         await self._recorder.emit(owner, type=event.type, reason=event.reason, note=event.note, action=event.reason)
+
+
+async def _nothing() -> None:
+    return None

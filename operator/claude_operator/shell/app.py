@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.handlers import WATCHED
+from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import Key
 from claude_operator.shell.lease import Lease, LeaseLost
 from claude_operator.shell.ledgers import Ledgers
@@ -166,7 +167,7 @@ class App:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._now)
-        children = Children(kube)
+        children = Children(kube, Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys"))
         reader = PrometheusReader(self._settings.prometheus_address)
         async with Scraper(self._metrics) as scraper, reader as prometheus:
             references, ledgers = ReferenceReader(kube), Ledgers(kube)
@@ -184,9 +185,9 @@ class App:
             )
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
 
-            def child_changed(key: Key) -> None:
-                children.look_again(key.namespace, key.name)
-                queue.add(key)
+            def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
+                if children.changed(key.namespace, key.name, type_, kind, body):
+                    queue.add(key)
 
             def forget(live: set[str]) -> None:
                 gatherer.forget(live)
@@ -197,6 +198,7 @@ class App:
                 queue,
                 self._metrics,
                 child_changed=child_changed,
+                is_own=children.writes.is_own,
                 models_changed=self._models_changed.set,
                 forget=forget,
             )

@@ -1,18 +1,21 @@
-"""Child objects as wanted: applied where they differ, left alone where they do not, refused where they are others'."""
+"""Child objects as wanted: applied where they differ, mended where somebody changed them, refused where others' are."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core import names, render
+from claude_operator.core import names, ownership, render
+from claude_operator.core.actions import Event
+from claude_operator.core.ownership import Claim
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
@@ -27,109 +30,366 @@ from claude_operator.kube.resources import (
     SERVICES,
     Resource,
 )
+from claude_operator.shell.clientsecret import ClientSecrets
+from claude_operator.shell.contest import Contest
+from claude_operator.shell.keyring import Keyring
+from claude_operator.shell.writes import Writes
 
-__all__ = ["Children"]
+__all__ = ["CHILDREN", "Children"]
 
-_AGAIN = 60.0  # seconds after which what was as wanted is looked at again
+CHILDREN = (
+    SERVICE_ACCOUNTS,
+    ROLES,
+    ROLE_BINDINGS,
+    CONFIG_MAPS,
+    SECRETS,
+    SERVICES,
+    DEPLOYMENTS,
+    POD_DISRUPTION_BUDGETS,
+)
+"""Kinds of which a ClaudeDeployment has objects, watched by our label."""
+
+_AGAIN = 60.0  # seconds after which what was as wanted is looked at again, whatever the watches say
+_COUNTED = (DEPLOYMENTS.kind, POD_DISRUPTION_BUDGETS.kind)  # whose status is written often
+_NAMED = 3  # fields named in a sentence
 _ACCOUNT = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
 _GATEWAY = (*_ACCOUNT, CONFIG_MAPS, SERVICES, DEPLOYMENTS, POD_DISRUPTION_BUDGETS)
+
+Name = tuple[str, str]
+"""Kind and name of a child."""
+
+
+@dataclass(slots=True)
+class _Family:
+    """What is known of the children of one ClaudeDeployment."""
+
+    uid: str
+    free: bool = False
+    """None of their names is taken."""
+    further: set[Name] = field(default_factory=set)
+    """Other names that turned out to be taken."""
+    digest: bytes = b""
+    """Of what was wanted when all of it was found to be so, and when that was."""
+    since: float = 0.0
+    wanted: dict[Name, Object] = field(default_factory=dict)
+    """As last ensured."""
+    uids: dict[Name, str] = field(default_factory=dict)
+    looks: dict[Name, object] = field(default_factory=dict)
+    """What an event has to look like to be no news."""
+    doubted: set[Name] = field(default_factory=set)
+    """To be looked at in the next pass."""
+    admitted: dict[Name, bytes] = field(default_factory=dict)
+    """What admission puts into a child each time it is taken out."""
+    contests: dict[Name, Contest] = field(default_factory=dict)
+    config: Object | None = None
+    """The gateways' ConfigMap as it was last written, None where that is not known."""
+    writing: Object | None = None
+    """As it is being written."""
+    events: list[Event] = field(default_factory=list)
+    """Not told yet."""
 
 
 class Children:
     """Remembers what it has found to be as wanted, so that a pass in which nothing changed costs no calls."""
 
-    def __init__(self, kube: Kube, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kube: Kube, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube, self._clock = kube, clock
-        self._free: set[str] = set()  # UIDs of owners none of whose names is taken
-        self._ensured: dict[tuple[str, str], tuple[str, bytes, float]] = {}
-        """By the owner's namespace and name: its UID, the digest of what was wanted, and when."""
-        self._further: dict[str, set[tuple[Resource, str]]] = {}  # by UID: other names that turned out to be taken
-        self._trouble: dict[str, str] = {}  # by UID: why the last `ensure` failed
+        self._secrets = ClientSecrets(kube, keyring)
+        self.writes = Writes()
+        self._families: dict[tuple[str, str], _Family] = {}
+        """By the owner's namespace and name."""
 
-    async def taken(self, owner: Mapping[str, Any]) -> list[Problem]:
-        """Objects of our children's names that we do not control. Nothing is written while there is one."""
-        uid, name, namespace = (owner["metadata"][key] for key in ("uid", "name", "namespace"))
-        if uid in self._free:
-            return []
-        wanted: list[tuple[Resource, str]] = [(resource, names.gateway_name(name)) for resource in _GATEWAY]
+    # ------------------------------------------------------------------------------------------- whose they are
+
+    async def taken(self, owner: Mapping[str, Any]) -> tuple[list[Problem], list[Object]]:
+        """Objects of our children's names that are somebody else's, and orphans to adopt.
+
+        Nothing is written while there is one of the first.
+        """
+        family = self._family(owner)
+        if family.free:
+            return [], []
+        name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+        wanted = [(resource, names.gateway_name(name)) for resource in _GATEWAY]
         wanted += [(SECRETS, names.client_secret(name))]
         wanted += [(resource, names.eval_account(name)) for resource in _ACCOUNT]
-        wanted += sorted(self._further.get(uid, ()), key=str)
+        wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
         found = await asyncio.gather(*(self._kube.get(resource, child, namespace) for resource, child in wanted))
-        problems = [
-            Problem(Reason.NAME_TAKEN, _taken(resource, live, owner))
-            for (resource, child), live in zip(wanted, found, strict=True)
-            if live is not None and not names.is_controlled_by(live, uid)
-        ]
+        live = [one for one in found if one is not None]
+        others = [one for one in live if not self.is_ours(owner, one)]
+        problems = [Problem(Reason.NAME_TAKEN, ownership.refusal(one, owner)) for one in others]
         if not problems:
-            self._free.add(uid)
-            self._further.pop(uid, None)
-        return problems
+            family.free = True
+            family.further.clear()
+        return problems, [one for one in live if self._claim(owner, one) is Claim.ORPHAN]
 
-    def doubt(self, owner: Mapping[str, Any], resource: Resource | None = None, name: str = "") -> None:
+    def is_ours(self, owner: Mapping[str, Any], live: Object) -> bool:
+        """Whether it is the owner's, or an orphan that is to be adopted."""
+        return self._claim(owner, live) in (Claim.OURS, Claim.ORPHAN)
+
+    async def adopt(self, owner: Mapping[str, Any], found: Iterable[Object]) -> dict[str, Object]:
+        """Make the owner the controller of the orphans among `found`; returns those that it is now, by UID.
+
+        One that cannot be adopted is trouble, and goes on being read as ours.
+        """
+        orphans = {one["metadata"]["uid"]: one for one in found if self._claim(owner, one) is Claim.ORPHAN}
+        adopted: dict[str, Object] = {}
+        for uid, one in orphans.items():
+            if (live := await self._merged(owner, ownership.adoption(one, owner))) is not None:
+                adopted[uid] = live
+        if adopted:
+            what = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in adopted.values())
+            note = f"Adopted {what}: what was made for {owner['metadata']['name']} had lost its owner"
+            self._family(owner).events.append(Event(Reason.CHILD_ADOPTED, note))
+        return adopted
+
+    def look_at(self, owner: Mapping[str, Any], live: Object) -> None:
+        """A child was seen that may not be as wanted: the next `ensure` looks at it, and adopts it."""
+        self._family(owner).doubted.add(_name_of(live))
+
+    def doubt(self, owner: Mapping[str, Any], kind: str = "", name: str = "") -> None:
         """An object was seen that this owner does not control: `taken` looks again, and at this one of another name."""
-        uid = owner["metadata"]["uid"]
-        self._free.discard(uid)
-        if resource is not None:
-            self._further.setdefault(uid, set()).add((resource, name))
+        family = self._family(owner)
+        family.free = False
+        if kind:
+            family.further.add((kind, name))
 
-    def trouble(self, owner: Mapping[str, Any]) -> str:
-        """Why a child could not be written in the last pass, empty where all could."""
-        return self._trouble.get(owner["metadata"]["uid"], "")
+    # ------------------------------------------------------------------------------------------------ as wanted
 
-    async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object]) -> None:
-        """Make the children as wanted; raises `KubeError` for the first that cannot be."""
-        uid, name, namespace = (owner["metadata"][key] for key in ("uid", "name", "namespace"))
+    def told(self, owner: Mapping[str, Any]) -> list[Event]:
+        """Events about children since the last time."""
+        family = self._family(owner)
+        events, family.events = family.events, []
+        return events
+
+    @contextmanager
+    def writing(self, owner: Mapping[str, Any], body: Object) -> Iterator[Callable[[Object], None]]:
+        """While the gateways' ConfigMap is written: what differs later was not ours. Gets it as it was stored."""
+        family = self._family(owner)
+        family.config, family.writing = None, body
+
+        def stored(live: Object) -> None:
+            family.looks[_name_of(body)] = _look(live, body["kind"])
+
+        yield stored
+        family.config, family.writing = body, None
+
+    async def config_seen(self, owner: Mapping[str, Any], live: Object | None, *, served: bool) -> Object | None:
+        """Tell where somebody deleted or changed the gateways' ConfigMap, and give it back its labels.
+
+        Its data is decided and written by the pass. Returns it as it is now.
+        """
+        family = self._family(owner)
+        known, key = family.config, (CONFIG_MAPS.kind, names.gateway_name(owner["metadata"]["name"]))
+        contest = family.contests.setdefault(key, Contest())
+        if live is None:
+            if known is not None or (served and family.writing is None):
+                family.config, family.writing = None, known or {}
+                self._told_mended(family, key, contest, "was deleted")
+            return None
+        family.uids[key] = live["metadata"]["uid"]
+        if known is not None and not render.covers(live, known):
+            family.config, family.writing = None, known
+            self._told_mended(family, key, contest, f"was changed{_what(live, known)}")
+        labels = names.labels(owner["metadata"]["name"], "gateway")
+        if not render.covers(live["metadata"].get("labels"), labels):
+            fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+            live = await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
+        family.looks[key] = _look(live, key[0])
+        return live
+
+    async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object], *, served: bool = False) -> float | None:
+        """Make the children as wanted; raises `KubeError` where one cannot be, after all others.
+
+        `served`: the deployment has had a gateway before, so that a part that is missing was deleted. Returns the
+        seconds until a child that somebody keeps changing is looked at again.
+        """
+        family, now = self._family(owner), self._clock()
         digest = hashlib.sha256(orjson.dumps(wanted)).digest()
-        *known, since = self._ensured.get((namespace, name), ("", b"", 0.0))
-        if known == [uid, digest] and self._clock() - since < _AGAIN:
-            return
-        try:
-            await self._client_secret(owner)  # before the Deployment, whose pods mount it
-            for child in wanted:
-                await self._child(owner, child)
-        except KubeError as error:
-            self._trouble[uid] = str(error)
-            raise
-        self._trouble.pop(uid, None)
-        self._ensured[namespace, name] = (uid, digest, self._clock())
+        whole = family.digest != digest or now - family.since >= _AGAIN
+        secret = (SECRETS.kind, names.client_secret(owner["metadata"]["name"]))
+        if not whole and not family.doubted:
+            return None
+        failed: list[KubeError] = []
+        waits: list[float] = []
+        for key, child in [(secret, None), *((_name_of(one), one) for one in wanted)]:
+            if not whole and key not in family.doubted:
+                continue
+            family.doubted.discard(key)
+            try:
+                # The Secret comes first: the Deployment's pods mount it.
+                wait = await (self._child(owner, child, served) if child else self._client_secret(owner, key, served))
+            except KubeError as error:
+                failed.append(error)
+                family.doubted.add(key)
+            else:
+                if wait:
+                    waits.append(wait)
+                    family.doubted.add(key)
+        if failed:
+            self.writes.failed(family.uid, "child", failed[0])
+            raise failed[0]
+        self.writes.done(family.uid, "child")
+        family.digest, family.since = digest, now if whole else family.since
+        return min(waits, default=None)
+
+    def changed(self, namespace: str, name: str, type_: str, kind: str, body: Mapping[str, Any]) -> bool:
+        """An event about an object that may be a child of this owner; whether a pass has to look at it.
+
+        Of `body` the metadata are read alone. One that is as it was when it was last seen to be as wanted costs one
+        comparison. A Deployment's status always matters.
+        """
+        family, key = self._families.get((namespace, name)), (kind, str(body["metadata"]["name"]))
+        if family is None:
+            return True
+        config = key == (CONFIG_MAPS.kind, names.gateway_name(name))
+        if key not in family.wanted and key != (SECRETS.kind, names.client_secret(name)) and not config:
+            return False  # what is no longer wanted
+        if type_ != "DELETED" and family.looks.get(key) == _look(body, kind):
+            return kind == DEPLOYMENTS.kind
+        if not config:  # which every pass reads
+            family.doubted.add(key)
+        return True
 
     def look_again(self, namespace: str, name: str) -> None:
-        """A child of this owner may have been changed by somebody."""
-        self._ensured.pop((namespace, name), None)
+        """Children of this owner may have been changed by somebody: all are looked at."""
+        family = self._families.get((namespace, name))
+        if family is not None:
+            family.digest = b""
 
     def forget(self, live: set[str]) -> None:
         """Drop what is known of owners that are no more; `live` are UIDs."""
-        self._free &= live
-        self._further = {uid: known for uid, known in self._further.items() if uid in live}
-        self._trouble = {uid: known for uid, known in self._trouble.items() if uid in live}
-        self._ensured = {owner: known for owner, known in self._ensured.items() if known[0] in live}
+        self._families = {key: family for key, family in self._families.items() if family.uid in live}
+        self._secrets.forget(live)
+        self.writes.forget(live)
 
-    async def _child(self, owner: Mapping[str, Any], child: Object) -> None:
-        resource, metadata = BY_KIND[child["kind"]], child["metadata"]
-        live = await self._kube.get(resource, metadata["name"], metadata["namespace"])
-        if live is not None and not names.is_controlled_by(live, owner["metadata"]["uid"]):
-            self.doubt(owner)
-            raise KubeError(409, Reason.NAME_TAKEN, _taken(resource, live, owner))
-        if live is None or not render.covers(live, child):
-            await self._kube.apply(resource, child, field_manager=names.FIELD_MANAGER)
+    # ------------------------------------------------------------------------------------------------ one child
 
-    async def _client_secret(self, owner: Mapping[str, Any]) -> None:
-        """Made once and never applied over, so that its key changes only where a person changes it."""
-        name, namespace = names.client_secret(owner["metadata"]["name"]), owner["metadata"]["namespace"]
-        if await self._kube.get(SECRETS, name, namespace) is not None:
-            return
+    def _family(self, owner: Mapping[str, Any]) -> _Family:
+        uid, name, namespace = (owner["metadata"][key] for key in ("uid", "name", "namespace"))
+        family = self._families.get((namespace, name))
+        if family is None or family.uid != uid:
+            family = self._families[namespace, name] = _Family(uid)
+        return family
+
+    def _claim(self, owner: Mapping[str, Any], live: Object) -> Claim:
+        return ownership.claim(live, owner, known=self._family(owner).uids.values())
+
+    async def _merged(self, owner: Mapping[str, Any], patch: Object) -> Object | None:
+        """A child with metadata mended, None where that failed: it goes on being read as it is."""
         try:
-            await self._kube.create(SECRETS, render.client_secret(owner, f"co-{secrets.token_urlsafe(32)}"))
-        except KubeError as error:
-            if not error.conflict:
-                raise
+            live = await self._kube.merge(BY_KIND[patch["kind"]], patch)
+        except KubeError as error:  # of a conflict somebody else is the cause, and the next pass looks anew
+            self.writes.failed(owner["metadata"]["uid"], "child", error)
+            return None
+        return {**_type_of(patch), **live}
+
+    async def _child(self, owner: Mapping[str, Any], child: Object, served: bool) -> float | None:
+        """Look at one child and mend it; returns the seconds to wait where somebody keeps changing it."""
+        family, key, resource = self._family(owner), _name_of(child), BY_KIND[child["kind"]]
+        before, contest = family.wanted.get(key), family.contests.setdefault(key, Contest())
+        if before == child and (wait := contest.wait(self._clock())):
+            return wait
+        live = await self._mine(owner, resource, key[1])
+        if live is not None and self._is_so(family, live, child):
+            self._note(family, child, live)
+            return None
+        said = f"was changed{_what(live, child)}" if live is not None else "was deleted"
+        deleted = live is None and (before is not None or (served and _is_gateways(child)))
+        made = await self._kube.apply(resource, child, field_manager=names.FIELD_MANAGER)
+        made = await self._without_excess(family, child, made)
+        self._note(family, child, made)
+        if deleted or (live is not None and before == child):
+            self._told_mended(family, key, contest, said)
+        return None
+
+    async def _mine(self, owner: Mapping[str, Any], resource: Resource, name: str) -> Object | None:
+        """The live object, adopted where it was an orphan; raises `KubeError` where it is somebody else's."""
+        live = await self._kube.get(resource, name, owner["metadata"]["namespace"])
+        if live is None:
+            return None
+        if not self.is_ours(owner, live):
+            self.doubt(owner)
+            raise KubeError(409, Reason.NAME_TAKEN, ownership.refusal(live, owner))
+        return (await self.adopt(owner, [live])).get(live["metadata"]["uid"], live)
+
+    async def _without_excess(self, family: _Family, child: Object, made: Object) -> Object:
+        """Take out what others have added; what comes back at once is admission's, and stays."""
+        patch, key = render.excess(made, child), _name_of(child)
+        if not patch or family.admitted.get(key) == _digest(patch):
+            return made
+        metadata = {name: made["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+        patch["metadata"] = {**patch.get("metadata", {}), **metadata}
+        after = await self._kube.merge(BY_KIND[child["kind"]], {**patch, **_type_of(child)})
+        left = render.excess(after, child)
+        family.admitted[key] = _digest(left) if left else b""
+        return after
+
+    def _is_so(self, family: _Family, live: Mapping[str, Any], wanted: Object) -> bool:
+        patch = render.excess(live, wanted)
+        if patch:
+            return family.admitted.get(_name_of(wanted)) == _digest(patch) and not render.lacks(live, wanted)
+        return render.covers(live, wanted)
+
+    def _note(self, family: _Family, child: Object, live: Object) -> None:
+        key = _name_of(child)
+        family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
+        family.looks[key] = _look(live, key[0])
+
+    def _told_mended(self, family: _Family, key: Name, contest: Contest, said: str) -> None:
+        if not contest.put_back(self._clock()):
+            return
+        if contest.begun:
+            note = f"{' '.join(key)} {said} for the {contest.count}th time; it is put back less often from now on"
+            family.events.append(Event(Reason.CHILD_CONTESTED, note, "Warning"))
+        else:
+            note = f"{' '.join(key)} {said} and is as wanted again"
+            family.events.append(Event(Reason.CHILD_RESTORED, note, "Warning"))
+
+    async def _client_secret(self, owner: Mapping[str, Any], key: Name, served: bool) -> float | None:
+        family = self._family(owner)
+        live = await self._mine(owner, SECRETS, key[1])
+        known = key in family.uids or served
+        labels = names.labels(owner["metadata"]["name"], "gateway")
+        if live is not None and not render.covers(live["metadata"].get("labels"), labels):  # else nobody watches it
+            fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+            live = await self._kube.merge(SECRETS, {**_type_of(live), "metadata": {**fenced, "labels": labels}})
+            contest = family.contests.setdefault(key, Contest())
+            self._told_mended(family, key, contest, "was changed (metadata.labels)")
+        live, said = await self._secrets.ensure(owner, live)
+        if said and known:
+            family.events.append(Event(Reason.CHILD_RESTORED, said, "Warning"))
+        family.uids[key], family.looks[key] = live["metadata"]["uid"], _look(live, key[0])
+        return None
 
 
-def _taken(resource: Resource, live: Object, owner: Mapping[str, Any]) -> str:
-    """Whose a taken name is, and what helps."""
-    name = live["metadata"]["name"]
-    owners = live["metadata"].get("ownerReferences") or ()
-    if any((one.get("kind"), one.get("name")) == (owner["kind"], owner["metadata"]["name"]) for one in owners):
-        return f"{resource.kind} {name} is left of an earlier {owner['kind']} of this name; it goes by itself, wait"
-    return f"{resource.kind} {name} belongs to something else: rename the {owner['kind']}, or remove that object"
+def _name_of(body: Mapping[str, Any]) -> Name:
+    return str(body["kind"]), str(body["metadata"]["name"])
+
+
+def _look(body: Mapping[str, Any], kind: str) -> object:
+    """What a change of it by anybody changes: its generation where Kubernetes counts one, else its version."""
+    metadata = body["metadata"]
+    counted = metadata.get("generation") if kind in _COUNTED else metadata.get("resourceVersion")
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
+    return metadata.get("uid"), counted, sorted(labels.items()), orjson.dumps(owners, option=orjson.OPT_SORT_KEYS)
+
+
+def _type_of(body: Object) -> Object:
+    return {"apiVersion": body["apiVersion"], "kind": body["kind"]}
+
+
+def _is_gateways(child: Object) -> bool:
+    return bool(child["metadata"]["labels"].get(names.LABEL_COMPONENT) == "gateway")
+
+
+def _digest(patch: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(orjson.dumps(patch, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _what(live: Object, wanted: Object) -> str:
+    """Which fields, and by whom."""
+    found = render.differences(live, wanted)
+    fields = f" ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})" if found else ""
+    who = ownership.written_by(live)
+    return f"{fields}{f' by {who}' if who else ''}"

@@ -26,8 +26,9 @@ from claude_operator.core.judge.measurements import Measurement
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.judge.offset import CohortHistory
 from claude_operator.core.judge.sample import Values
-from claude_operator.core.observe import GatewayPod, GatewayView, Observation
+from claude_operator.core.observe import GatewayPod, GatewayView, MemoryKill, Observation
 from claude_operator.core.plausible import plausible
+from claude_operator.core.podtrouble import memory_kills, trouble
 from claude_operator.core.rules.analysis import cohorts_due
 from claude_operator.core.told import Told
 from claude_operator.core.validate import Problem
@@ -51,6 +52,8 @@ from claude_operator.shell.scrape import Scraper, is_ready
 __all__ = ["Gatherer", "Seen"]
 
 _log = logging.getLogger(__name__)
+
+_LATE = dt.timedelta(minutes=2)  # in which an end for lack of memory is news
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Gatherer:
         self._clock = clock
         self._told: dict[str, list[Told]] = {}
         """By UID, the newest last."""
+        self._killed_before: dict[str, frozenset[MemoryKill]] = {}
+        """By UID: what ran out of memory of late, and was told."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted."""
@@ -100,19 +105,24 @@ class Gatherer:
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         measuring = asyncio.ensure_future(self._measurements(key, uid, status, wait, before))
-        references, revisions, runs, config_map, (view, readings, cohorts), taken = await asyncio.gather(
+        references, revisions, runs, config_map, (view, readings, cohorts), (taken, lost) = await asyncio.gather(
             self._references.read(key.namespace, spec) if spec else _nothing(),
             self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector),
             self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector),
             self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace),
-            self._gateways(key, uid, status, wait),
+            self._gateways(key, owner, status, wait),
             self._children.taken(owner),
         )
         measurements = await measuring
-        ours = config_map is not None and names.is_controlled_by(config_map, uid)
+        ours = config_map is not None and self._children.is_ours(owner, config_map)
         if config_map is not None and not ours and not taken:
             self._children.doubt(owner)
-            taken = await self._children.taken(owner)
+            taken, lost = await self._children.taken(owner)
+        if not taken:
+            found = [*lost, *revisions, *runs, *([config_map] if config_map else [])]
+            adopted = await self._children.adopt(owner, found)
+            config_map = adopted.get(config_map["metadata"]["uid"], config_map) if config_map else None
+            config_map = await self._children.config_seen(owner, config_map, served=status.gateway is not None)
         at = self._clock()
         look = told.look(status, known, readings, wait=wait, wall=self._now(), at=at)
         now, increments, memory = look.now, look.increments, look.memory
@@ -125,12 +135,12 @@ class Gatherer:
             status=stored,
             problems=tuple(problems),
             prompts=references.prompts,
-            revisions=_by_name(revisions, uid),
+            revisions=self._by_name(owner, revisions),
             eval_set=references.eval_set,
-            eval_runs={name: _run_status(run) for name, run in _by_name(runs, uid).items()},
+            eval_runs={name: _run_status(run) for name, run in self._by_name(owner, runs).items()},
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
-            trouble=self._children.trouble(owner),
+            refused=self._children.writes.refused(uid),
             increments=increments,
             readings=memory.marks,
             history=_history(status, memory) if increments is not None else {},
@@ -152,10 +162,14 @@ class Gatherer:
         """The writes of this pass are done: its increments count as told."""
         uid = seen.observation.owner["metadata"]["uid"]
         self._told[uid] = self._told[uid][-1:]
+        late = seen.observation.now - _LATE
+        killed = self._killed_before.get(uid, frozenset()).union(seen.observation.gateway.killed)
+        self._killed_before[uid] = frozenset(one for one in killed if one.at >= late)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._told = {uid: known for uid, known in self._told.items() if uid in live}
+        self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
         self._prometheus.forget(live)
         self._ledgers.forget(live)
 
@@ -194,17 +208,19 @@ class Gatherer:
         return await self._prometheus.collect(uid, queries)
 
     async def _gateways(
-        self, key: Key, uid: str, status: DeploymentStatus, wait: float | None
+        self, key: Key, owner: Object, status: DeploymentStatus, wait: float | None
     ) -> tuple[GatewayView, list[PodReading], CohortHistory | None]:
-        name = names.gateway_name(key.name)
+        uid, name = owner["metadata"]["uid"], names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
         selector = ",".join(f"{label}={value}" for label, value in chosen.items())
         deployment, pods = await asyncio.gather(
             self._kube.get(DEPLOYMENTS, name, key.namespace),
             self._kube.list(PODS, key.namespace, label_selector=selector),
         )
-        if deployment is None or not names.is_controlled_by(deployment, uid):
+        if deployment is not None and not self._children.is_ours(owner, deployment):
             return GatewayView(), [], None
+        if deployment is not None and not names.is_controlled_by(deployment, uid):
+            self._children.look_at(owner, deployment)
         wanted = wait == 0 and cohorts_due(status)
         keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may tell
         readings, cohorts = await asyncio.gather(
@@ -223,8 +239,23 @@ class Gatherer:
             for pod, reading in zip(pods, readings, strict=True)
             if not pod["metadata"].get("deletionTimestamp")
         ]
-        view = GatewayView(_settled(deployment), sum(pod.ready for pod in living), tuple(living))
+        present = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        view = GatewayView(
+            deployment is not None and _settled(deployment),
+            sum(pod.ready for pod in living),
+            tuple(living),
+            trouble(deployment, present),
+            self._killed(uid, memory_kills(present)),
+        )
         return view, readings, CohortHistory.merged(cohorts) if wanted else None
+
+    def _killed(self, uid: str, found: tuple[MemoryKill, ...]) -> tuple[MemoryKill, ...]:
+        """Those of late that were not told; what an operator before this one told is news for two minutes."""
+        known, since = self._killed_before.get(uid, frozenset()), self._now() - _LATE
+        return tuple(one for one in found if one not in known and one.at >= since)
+
+    def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
+        return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}
 
 
 def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
@@ -263,10 +294,6 @@ def _unreadable(one: Object, error: ValidationError) -> None:
     _log.error(
         "a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=first_fault(error, "status"))
     )
-
-
-def _by_name(objects: list[Object], uid: str) -> dict[str, Object]:
-    return {one["metadata"]["name"]: one for one in objects if names.is_controlled_by(one, uid)}
 
 
 def _config(config_map: Object) -> GatewayConfig | None:

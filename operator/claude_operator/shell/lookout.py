@@ -12,7 +12,7 @@ from typing import Any
 from claude_operator.core.evalrun import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
-from claude_operator.shell.handlers import LABELLED, WATCHED, Changes, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, ChildChanged, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
@@ -43,8 +43,8 @@ class Lookout:
     """Of one leadership. `known` are the keys of all objects that were seen."""
 
     def __init__(
-        self, kube: Kube, queue: WorkQueue[Key], metrics: Metrics, *, child_changed: Callable[[Key], None],
-        models_changed: Callable[[], None], forget: Callable[[set[str]], None],
+        self, kube: Kube, queue: WorkQueue[Key], metrics: Metrics, *, child_changed: ChildChanged,
+        is_own: Callable[[str, str], bool], models_changed: Callable[[], None], forget: Callable[[set[str]], None],
     ) -> None:  # fmt: skip
         self._kube, self._queue, self._metrics, self._forget = kube, queue, metrics, forget
         self.known: set[Key] = set()
@@ -57,6 +57,7 @@ class Lookout:
             child_changed=self._from_kopf(child_changed),
             set_changed=self._from_kopf(self._set_changed),
             models_changed=self._from_kopf(models_changed),
+            is_own=is_own,
         )
 
     def blind(self) -> Blind | None:
@@ -115,7 +116,11 @@ class Lookout:
         """Why kopf watches no longer. Where this is cancelled, or kopf hangs, it is asked to end and left to itself."""
         self._ended.clear()
         watches = self.watches = Watches(
-            make_registry(self._changes), self.sight, labelled=LABELLED, on_end=self._from_kopf(self._ended.set)
+            make_registry(self._changes),
+            self.sight,
+            labels=LABELS,
+            bodiless=BODILESS,
+            on_end=self._from_kopf(self._ended.set),
         )
         watches.start()
         try:

@@ -50,6 +50,12 @@ class Metrics:
         self.gateway_read_failures = Counter(
             "claude_operator_gateway_read_failures", "Gateway pods that gave no evidence when asked.", registry=registry
         )
+        self.write_failures = Counter(
+            "claude_operator_write_failures",
+            "Writes that failed, conflicts aside: config, status, child, revision or evalRun.",
+            ("what",),
+            registry=registry,
+        )
         self.events = Counter("claude_operator_events", "Events written by reason.", ("reason",), registry=registry)
 
         self.leaderships_lost = Counter(

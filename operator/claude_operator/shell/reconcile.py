@@ -38,7 +38,11 @@ class DeploymentLoop:
         seen = await self._gatherer.gather(key)
         if seen is None:
             return None
-        decision = decide(seen.observation, self._site)
+        try:
+            decision = decide(seen.observation, self._site)
+        except Exception as error:
+            await self._actor.failed(seen.observation.owner, error)
+            raise
         self._gatherer.announce(seen, decision.status)
         try:
             after = await self._actor.act(seen, decision)

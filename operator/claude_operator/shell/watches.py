@@ -1,4 +1,4 @@
-"""kopf in a thread and loop of its own: it lists and watches, of each object the metadata alone."""
+"""kopf in a thread and loop of its own: it lists and watches, and keeps nothing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import kopf
 import orjson
-from yarl import URL
 
 from claude_operator.core import names
 from claude_operator.kube.resources import Resource
@@ -72,9 +71,10 @@ class _Response(aiohttp.ClientResponse):
 
 
 class Watches:
-    """Watches for the handlers of `registry`, from `start` on; `labelled` kinds only where they are ours.
+    """Watches for the handlers of `registry`, from `start` on.
 
-    `on_end` is called, in that thread, as soon as it watches no longer. One that was stopped is not started again.
+    `labels`: by kind, those that an object must have. `bodiless` kinds come without spec and status. `on_end` is
+    called, in that thread, as soon as it watches no longer. One that was stopped is not started again.
     """
 
     def __init__(
@@ -82,14 +82,17 @@ class Watches:
         registry: kopf.OperatorRegistry,
         sight: Sight,
         *,
-        labelled: Iterable[Resource] = (),
+        labels: Mapping[Resource, Mapping[str, str]],
+        bodiless: Iterable[Resource],
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._registry, self._sight, self._labelled, self._on_end = registry, sight, tuple(labelled), on_end
+        self._registry, self._sight, self._labels, self._on_end = registry, sight, labels, on_end
+        self._bodiless = {resource.path() for resource in bodiless}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
         self._sessions: list[aiohttp.ClientSession] = []
+        self._roots: Collection[asyncio.Task[Any]] = ()
         self._watching = True
         self.error: BaseException | None = None
         kopf.on.login(registry=registry)(self._login)
@@ -128,7 +131,7 @@ class Watches:
 
     async def _watch(self) -> None:
         """Return when it was stopped, raise what ended kopf. kopf's own `operator` ends only when all of it has."""
-        tasks = await kopf.spawn_tasks(
+        tasks = self._roots = await kopf.spawn_tasks(
             registry=self._registry, settings=self._settings(), standalone=True, clusterwide=True
         )
         stop = asyncio.ensure_future(self._stop.wait())
@@ -137,14 +140,17 @@ class Watches:
             task.result()
 
     async def _close(self) -> None:
-        """Cancel what is left, give it a while to end, and leave what does not."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            _, left = await asyncio.wait(tasks, timeout=_ENDING)
+        """End kopf's root tasks, which end the others; then cancel what is left, and leave what does not end."""
+        for whole, seconds in ((False, _ENDING), (True, _ENDING / 5)):
+            tasks = asyncio.all_tasks() if whole else self._roots
+            left = {task for task in tasks if not task.done()} - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
             if left:
-                _log.warning("tasks of kopf did not end", extra=fields(tasks=len(left)))
+                await asyncio.wait(left, timeout=seconds)
+        stuck = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if stuck:
+            _log.warning("tasks of kopf did not end", extra=fields(tasks=len(stuck)))
         for session in self._sessions:
             await session.close()
         await asyncio.sleep(0)
@@ -167,8 +173,8 @@ class Watches:
         settings.persistence.finalizer = f"{names.LABEL_DEPLOYMENT}-kopf"  # never set; kopf's own would be shared
         settings.persistence.diffbase_storage = _NoDiffs()
         settings.persistence.progress_storage = _NoProgress()
-        selector = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
-        for resource in self._labelled:  # not everybody's
+        for resource, labels in self._labels.items():  # not everybody's
+            selector = ",".join(f"{label}={value}" for label, value in labels.items())
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector
         return settings
 
@@ -178,7 +184,7 @@ class Watches:
         if info is None:
             return None
         tracing = aiohttp.TraceConfig()
-        tracing.on_request_start.append(_ask_for_metadata)
+        tracing.on_request_start.append(self._ask)
         tracing.on_request_end.append(self._answered)
         tracing.on_request_exception.append(self._failed)
         session = aiohttp.ClientSession(
@@ -199,6 +205,10 @@ class Watches:
             expiration=info.expiration,
         )
 
+    async def _ask(self, _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams) -> None:
+        if start.url.path in self._bodiless:
+            start.headers["Accept"] = _WATCHED if "watch" in start.url.query else _LISTED
+
     async def _answered(
         self, _: aiohttp.ClientSession, __: SimpleNamespace, end: aiohttp.TraceRequestEndParams
     ) -> None:
@@ -210,13 +220,3 @@ class Watches:
     ) -> None:
         if not isinstance(end.exception, asyncio.CancelledError):  # a watch that is ended
             self._sight.failed(end.url.path, f"no answer ({type(end.exception).__name__})")
-
-
-async def _ask_for_metadata(
-    _: aiohttp.ClientSession, __: SimpleNamespace, start: aiohttp.TraceRequestStartParams
-) -> None:
-    query = URL(start.url).query
-    if "watch" in query:
-        start.headers["Accept"] = _WATCHED
-    elif "limit" in query:
-        start.headers["Accept"] = _LISTED

@@ -245,11 +245,11 @@ def test_one_more_bad_event_of_the_canary_is_never_less_evidence(
         changed = [*ticks[:place], (each, theirs), *ticks[place + 1 :]]
         found.append(judge(*(tick(one, other) for one, other in changed), plan=plan))
     fewer, more = found
-    if fewer.verdict == "Fail":
+    if "Fail" in (fewer.verdict, more.verdict):  # which is final: later ticks add nothing
         assert more.verdict == "Fail"
         return
     assert more.state[0].evidence >= fewer.state[0].evidence * (1 - 1e-4)
-    assert more.evidence >= fewer.evidence * (1 - 1e-4) or more.verdict == "Fail"
+    assert more.evidence >= fewer.evidence * (1 - 1e-4)
 
 
 # ---------------------------------------------------------------------------------------------- the status

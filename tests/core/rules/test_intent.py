@@ -9,8 +9,24 @@ from tests.core.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, 
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.draft import active
+from claude_operator.core.rules import intent
 from claude_operator.core.rules.canary import move
 from claude_operator.core.rules.intent import abort, ignore_promote, retry_asked
+from claude_operator.core.tell import finished
+
+
+@pytest.mark.parametrize("annotation", [intent.ABORT, intent.PROMOTE, intent.RETRY])
+def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> None:
+    value = "🚲" * 20_000
+    draft = drafted(serving(), annotations={annotation.partition("/")[2]: value})
+    for rule in (abort, lambda draft: retry_asked(draft)[0], ignore_promote):
+        draft = rule(draft)
+    (mark,), (event,) = draft.status.handled, draft.events
+    assert len(mark) < 100
+    assert len(event.note) < 300
+    assert "… (20,000 characters) does nothing" in event.note
+    assert intent.ask(draft, annotation) is None  # it is remembered
+    assert finished(draft, None).handled == [mark]
 
 
 def test_abort_takes_the_traffic_back() -> None:

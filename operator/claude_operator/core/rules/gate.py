@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.names import eval_run_name
@@ -65,7 +64,9 @@ def _run(draft: Draft) -> Draft:
 def _await(draft: Draft) -> Draft:
     rollout = active(draft.status)
     name = (rollout.eval_run if rollout else None) or ""
-    run = draft.obs.eval_runs.get(name, EvalRunStatus())
+    run = draft.obs.eval_runs.get(name)
+    if run is None:
+        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being made").within(_EVAL_POLL).stop()
     match run.phase:
         case "Passed":
             return draft

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Literal
 
 from claude_operator.api.base import GROUP
@@ -15,6 +16,9 @@ ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"
 RETRY = f"{GROUP}/retry"
 
+_LONGEST = 128  # characters of a value that can mean something
+_SAID = 64
+
 
 def ask(draft: Draft, annotation: str) -> str | None:
     """The value of an annotation that nothing has come of yet."""
@@ -23,13 +27,15 @@ def ask(draft: Draft, annotation: str) -> str | None:
 
 
 def mark(annotation: str, value: str) -> str:
-    """How status remembers it."""
-    return f"{annotation.partition('/')[2]}={value}"
+    """How status remembers it: what is longer than a name of a revision or step can be, by its hash."""
+    known = value if len(value) <= _LONGEST else f"sha256:{sha256(value.encode('utf-8', 'replace')).hexdigest()}"
+    return f"{annotation.partition('/')[2]}={known}"
 
 
 def ignore(draft: Draft, annotation: str, value: str, present: str) -> Draft:
     """Say once that an annotation names something else than what there is."""
-    note = f"{annotation}: {value} does nothing: {present}"
+    said = value if len(value) <= _LONGEST else f"{value[:_SAID]}… ({len(value):,} characters)"
+    note = f"{annotation}: {said} does nothing: {present}"
     return draft.handle(mark(annotation, value)).tell(Reason.ANNOTATION_IGNORED, note, warning=True)
 
 

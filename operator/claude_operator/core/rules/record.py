@@ -33,6 +33,6 @@ def record(draft: Draft) -> Draft:
     data = ledger.appended(obs.ledger, before=before, after=after, comparisons=draft.compared, facts=facts)
     owner = obs.revisions.get(rollout.revision) or obs.owner
     name = ledger.name(rollout.revision, rollout.attempt)
-    body = child(owner, "ConfigMap", "v1", name, names.labels(obs.name, "gateway")) | {"data": data}
+    body = child(owner, "ConfigMap", "v1", name, names.labels(obs.name, "ledger")) | {"data": data}
     noted = after.model_copy(update={"recorded": after.last_tick})
     return draft.set(judgement=noted).recording(body)

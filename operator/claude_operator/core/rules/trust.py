@@ -13,6 +13,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.draft import Draft, active
 from claude_operator.core.rules.intent import PROMOTE, promotion
+from claude_operator.core.rules.rollout import window_left
 from claude_operator.core.weights import basis_points, canary_weight, planned_weight
 from claude_operator.core.witness import (
     has_failed,
@@ -160,7 +161,9 @@ def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
     if soak is not None and soak.previous in obs.revisions and not may_return(obs, soak.previous):
         doubts.append(f"soak.previous: {soak.previous} has not served")
         draft = draft.set(soak=None)
-    if replaced is not None and replaced.revision in obs.revisions and not may_return(obs, replaced.revision):
+    # Past its window it brings nothing back, and may have gone on trial again.
+    returns = replaced is not None and window_left(draft) is not None
+    if replaced and returns and replaced.revision in obs.revisions and not may_return(obs, replaced.revision):
         doubts.append(f"replaced: {replaced.revision} has not served")
         draft = draft.set(replaced=None)
     return draft

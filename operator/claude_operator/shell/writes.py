@@ -1,0 +1,71 @@
+"""What this process wrote of statuses, and what it could not write: known to later passes, by the owner's UID."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from claude_operator.kube.errors import KubeError
+
+__all__ = ["What", "Writes"]
+
+What = Literal["config", "status", "child", "revision", "evalRun", "pass"]
+
+_OWN = 16  # statuses of a ClaudeDeployment that are remembered; their events come within a second
+_IN_A_ROW = 3  # failures of the server after which they are told as a refusal is
+
+
+@dataclass(slots=True)
+class _Failure:
+    """Writes of one kind that failed, without one in between that did not."""
+
+    message: str
+    times: int = 0
+    told: bool = False
+
+
+class Writes:
+    """Called in the loop of the passes, but for `is_own`, which only reads and may be called in any thread."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, dict[What, _Failure]] = defaultdict(dict)
+        self._own: dict[str, tuple[str, ...]] = {}
+
+    def failed(self, uid: str, what: What, error: KubeError) -> bool:
+        """A write failed; True where this is to be told, which it is once until one succeeds.
+
+        A conflict or an object that went is for the next pass. A server that is away or busy is no refusal; one that
+        fails again and again, as it does where an admission webhook is down, is.
+        """
+        if error.conflict or error.not_found or error.status in (0, 429):
+            return False
+        failure = self._failures[uid].setdefault(what, _Failure(""))
+        failure.message, failure.times = str(error), failure.times + 1
+        if failure.told or (error.status >= 500 and failure.times < _IN_A_ROW):
+            return False
+        failure.told = True
+        return True
+
+    def done(self, uid: str, what: What) -> None:
+        """A write succeeded, or there is nothing to write any more."""
+        self._failures[uid].pop(what, None)
+
+    def refused(self, uid: str) -> dict[str, str]:
+        """What cannot be written, and why."""
+        return {what: one.message for what, one in self._failures.get(uid, {}).items() if one.told}
+
+    def own(self, uid: str, stored: Mapping[str, Any]) -> None:
+        """A ClaudeDeployment as a write of its status by this process left it."""
+        self._own[uid] = (*self._own.get(uid, ())[1 - _OWN :], str(stored["metadata"]["resourceVersion"]))
+
+    def is_own(self, uid: str, version: str) -> bool:
+        """Whether this process made that resourceVersion."""
+        return version in self._own.get(uid, ())
+
+    def forget(self, live: set[str]) -> None:
+        """Drop what is known of owners that are no more; `live` are UIDs."""
+        for known in (self._failures, self._own):
+            for uid in known.keys() - live:
+                known.pop(uid, None)

@@ -42,3 +42,17 @@ def test_conditions_page_says_what_to_do_about_every_reason() -> None:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         assert len(cells) == 3, row
         assert all(len(cell) > 3 for cell in cells), row
+
+
+def test_what_was_tried_names_tests_that_are_there() -> None:
+    page = (DOCS / "rollouts.md").read_text()
+    section = page[page.index("## When something dies") : page.index("## When somebody changes")]
+    rows = [row for row in section.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) > 20
+    for row in rows:
+        assert row.count(" | ") == 3, row
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", row.rpartition(" | ")[2])
+        assert named, row
+        for file, name in named:
+            text = (DOCS.parent / "tests" / file).read_text()
+            assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file}::{name}"

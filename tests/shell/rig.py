@@ -18,6 +18,7 @@ from claude_operator.api.gateway import (
     Evidence,
     GatewayConfig,
     GenerationEvidence,
+    Recent,
     Stratum,
     parse_config,
 )
@@ -86,6 +87,7 @@ class Gateways:
         self.silent: set[str] = set()
         self.kept: dict[str, list[Evidence]] = defaultdict(list)
         self.keeps = True
+        self.recent: Recent | None = None
         self.born: dict[str, dt.datetime] = {}
 
     def serve(self, pod: str, role: str, good: int, bad: int = 0) -> None:
@@ -140,7 +142,7 @@ class Gateways:
         generations = [GenerationEvidence(generation, strata[generation]) for generation in sorted(strata)]
         boot = self.boots.get(pod, f"boot-{pod}")
         uptime = (self._clock() - self.born.setdefault(boot, self._clock())).total_seconds() + 1.0
-        return Evidence(boot, served, uptime, generations)
+        return Evidence(boot, served, uptime, generations, recent=self.recent)
 
 
 class Prometheus:

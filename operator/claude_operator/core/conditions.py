@@ -73,7 +73,7 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     if not ready:
         return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
     view = draft.obs.gateway
-    if serving.nothing_served(view):
+    if serving.nothing_served(pod.weights for pod in view.pods if pod.ready):
         serves_nothing = f"gateway pods answer 503 to all: none of them serves {stable}"
         if config is not None and view.lagging(config.generation):
             return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")

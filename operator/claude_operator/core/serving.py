@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from claude_operator.api.gateway import Recent
-from claude_operator.core.observe import GatewayView
 from claude_operator.core.words import count
 
-__all__ = ["failing", "nothing_served"]
+__all__ = ["failing", "in_trouble", "nothing_served"]
 
 _FEWEST = 3  # requests from which on a share is one
 
@@ -21,10 +20,15 @@ _CAUSES = {
 }
 
 
-def nothing_served(view: GatewayView) -> bool:
-    """Whether every ready pod says that it serves no revision."""
-    said = [pod.weights for pod in view.pods if pod.ready]
-    return bool(said) and all(weights is not None and not any(weights.values()) for weights in said)
+def nothing_served(weights: Iterable[Mapping[str, int] | None]) -> bool:
+    """Whether all say that they serve no revision; `weights` of each ready pod, None where it does not say."""
+    said = list(weights)
+    return bool(said) and all(one is not None and not any(one.values()) for one in said)
+
+
+def in_trouble(weights: Iterable[Mapping[str, int] | None], recents: Iterable[Recent | None]) -> bool:
+    """Whether clients get nothing, or mostly failures."""
+    return nothing_served(weights) or failing(recents) is not None
 
 
 def failing(recents: Iterable[Recent | None]) -> str | None:

@@ -30,6 +30,7 @@ from claude_operator.shell.log import fields
 from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
+from claude_operator.shell.patrol import Patrol
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
@@ -211,6 +212,7 @@ class App:
                     lookout.watch(),
                     lookout.relist(),
                     self._keep_models(models, lookout),
+                    Patrol(scraper, gatherer.resting, queue.add).run(),
                 )
             except CannotSee as error:
                 self._away = str(error)

@@ -19,6 +19,7 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names, told
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.decide import watched_by
 from claude_operator.core.draft import active
 from claude_operator.core.judge import threshold
 from claude_operator.core.judge.evidence import Memory, PodReading, history
@@ -30,6 +31,7 @@ from claude_operator.core.observe import GatewayPod, GatewayView, MemoryKill, Ob
 from claude_operator.core.plausible import plausible
 from claude_operator.core.podtrouble import memory_kills, trouble
 from claude_operator.core.rules.analysis import cohorts_due
+from claude_operator.core.serving import in_trouble
 from claude_operator.core.told import Told
 from claude_operator.core.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -45,6 +47,7 @@ from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.log import fields
+from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.scrape import Scraper, is_ready
@@ -88,6 +91,7 @@ class Gatherer:
         self._clock = clock
         self._told: dict[str, list[Told]] = {}
         """By UID, the newest last."""
+        self._resting: dict[str, Resting] = {}
         self._killed_before: dict[str, frozenset[MemoryKill]] = {}
         """By UID: what ran out of memory of late, and was told."""
 
@@ -170,6 +174,7 @@ class Gatherer:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
         self._told = {uid: known for uid, known in self._told.items() if uid in live}
         self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
+        self._resting = {uid: one for uid, one in self._resting.items() if uid in live}
         self._prometheus.forget(live)
         self._ledgers.forget(live)
 
@@ -247,7 +252,23 @@ class Gatherer:
             trouble(deployment, present),
             self._killed(uid, memory_kills(present)),
         )
+        self._rests(key, uid, pods, living, watched=watched_by(status) is not None)
         return view, readings, CohortHistory.merged(cohorts) if wanted else None
+
+    def resting(self) -> list[Resting]:
+        """Those of which no readings are made, as their last pass saw them."""
+        return list(self._resting.values())
+
+    def _rests(self, key: Key, uid: str, pods: list[Object], living: list[GatewayPod], *, watched: bool) -> None:
+        ready = [pod for pod in living if pod.ready]
+        if watched or not ready:
+            self._resting.pop(uid, None)
+            return
+        troubled = in_trouble([pod.weights for pod in ready], [pod.recent for pod in ready])
+        found = [
+            {"metadata": {"name": pod["metadata"]["name"]}, "status": pod["status"]} for pod in pods if is_ready(pod)
+        ]
+        self._resting[uid] = Resting(key, found, troubled)
 
     def _killed(self, uid: str, found: tuple[MemoryKill, ...]) -> tuple[MemoryKill, ...]:
         """Those of late that were not told; what an operator before this one told is news for two minutes."""

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from claude_operator.api.gateway import ADMIN_PORT, Cohorts, parse_cohorts, parse_evidence
+from claude_operator.api.gateway import ADMIN_PORT, Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence import PodReading
 from claude_operator.shell.metrics import Metrics
@@ -52,17 +52,25 @@ class Scraper:
         told = {mark.pod: f"{mark.boot_id}.{mark.reading}" for mark in since}
         return await asyncio.gather(*(self._pod(pod, told.get(pod["metadata"]["name"], ""), keep) for pod in pods))
 
+    async def read_serving(self, pods: Sequence[Mapping[str, Any]]) -> list[Serving]:
+        """What each pod that answers serves, and what its clients got of late."""
+        addresses = [address for pod in pods if (address := _address(pod))]
+        found = await asyncio.gather(*(self._get(address, "/-/recent", {}, parse_serving) for address in addresses))
+        return [one for one in found if one is not None]
+
     async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Cohorts]:
         """What each pod that answers knows of the users of stable."""
         addresses = [address for pod in pods if (address := _address(pod))]
-        found = await asyncio.gather(*(self._get(address, "/cohorts", {}, parse_cohorts) for address in addresses))
+        found = await asyncio.gather(
+            *(self._get(address, "/-/evidence/cohorts", {}, parse_cohorts) for address in addresses)
+        )
         return [one for one in found if one is not None]
 
     async def _pod(self, pod: Mapping[str, Any], since: str, keep: bool) -> PodReading:
         address = _address(pod)
         ready = is_ready(pod)
         query = {"since": since} | ({"keep": "1"} if keep else {})
-        evidence = await self._get(address, "", query, parse_evidence) if address else None
+        evidence = await self._get(address, "/-/evidence", query, parse_evidence) if address else None
         if evidence is None and ready:
             self._metrics.gateway_read_failures.inc()
         return PodReading(pod["metadata"]["name"], ready, evidence)
@@ -72,7 +80,7 @@ class Scraper:
             raise RuntimeError("the scraper is not entered")
         host = f"[{address}]" if ":" in address else address
         try:
-            url = f"http://{host}:{ADMIN_PORT}/-/evidence{path}"
+            url = f"http://{host}:{ADMIN_PORT}{path}"
             async with self._session.get(url, params=query, allow_redirects=False) as response:
                 if response.status != 200:
                     return None

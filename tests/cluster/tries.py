@@ -15,7 +15,7 @@ from tests.cluster.faults import Fault, Kind
 from tests.cluster.record import Record, moment
 from tests.cluster.replicas import both_ready
 from tests.cluster.rollouts import bake, begun, deployment, errs, scenario
-from tests.cluster.support import Operator, get, wait_for
+from tests.cluster.support import Operator, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 LEAD = 2.0  # seconds before the bake's end at which it turns bad
@@ -59,8 +59,9 @@ def attempt(
 ) -> Try:
     """Run a try on the ClaudeDeployment `app` that serves; `say` hears how far it is."""
     result = Try(number, kind)
-    scenario()
+    wait_for(_heals, 60, "the simulator does not answer")
     both_ready(operator)
+    kubectl("wait", "cld/app", "--for=condition=GatewayReady", "--timeout=60s", namespace=namespace)
     stable = str(get("cld", "app", namespace=namespace)["status"]["stableRevision"])
     prompt = f"v{number}-{secrets.token_hex(3)}"
     with (
@@ -77,10 +78,19 @@ def attempt(
             say(f"it fails everything since its bake was about to end; a leader, or the API, after {result.away:.1f} s")
             _ends(result, record, fault, canary, began)
         finally:
-            scenario()
+            wait_for(_heals, 60, "the simulator does not answer")
         traffic.stop()
-        _counts(result, record, traffic, canary)
+        _counts(result, record, traffic, canary, began)
     return result
+
+
+def _heals() -> bool:
+    """After a minute without the API server Kubernetes takes the node for lost, and Services for empty, for a while."""
+    try:
+        scenario()
+    except OSError:
+        return False
+    return True
 
 
 def _turns_bad(result: Try, record: Record, fault: Fault, prompt: str) -> float:
@@ -134,13 +144,15 @@ def _serves_all(record: Record, revision: str) -> bool:
     return arms.get("stable") == revision
 
 
-def _counts(result: Try, record: Record, traffic: Traffic, canary: str) -> None:
+def _counts(result: Try, record: Record, traffic: Traffic, canary: str, began: float) -> None:
     """Hold what the Event says against what clients saw."""
     bad = [one for one in traffic.answers if one.error and one.revision == canary]
-    result.failed, result.others = len(bad), len(traffic.failed(besides=[canary]))
-    if result.others:
-        said = sorted({one.error[:60] for one in traffic.failed(besides=[canary])})
-        result.broken.append(f"{result.others} requests of others failed: {'; '.join(said[:3])}")
+    others = traffic.failed(besides=[canary])
+    result.failed, result.others = len(bad), len(others)
+    if others:
+        said = sorted({one.error[:60] for one in others})
+        when = f"{min(one.at for one in others) - began:+.1f} to {max(one.at for one in others) - began:+.1f} s"
+        result.broken.append(f"{len(others)} requests of others failed at {when}: {'; '.join(said[:3])}")
     notes = [note for _, note in record.events("RolledBack")]
     if result.outcome != "RolledBack":
         return

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +29,7 @@ from pathlib import Path
 
 from tests.cluster import apps, faults, readiness, tries
 from tests.cluster.rollouts import scenario, start
-from tests.cluster.support import CommandError, Operator, install
+from tests.cluster.support import Operator, install
 
 GROUPS = ("tries", "ready")
 
@@ -36,6 +37,7 @@ GROUPS = ("tries", "ready")
 def main() -> int:
     """Run what was asked for; returns the exit code."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what was frozen is continued
     if not (os.environ.get("KUBECONFIG") and os.environ.get("CLAUDE_OPERATOR_IMAGE")):
         print("no cluster: run `make under-fire`", file=sys.stderr)
         return 2
@@ -85,7 +87,7 @@ def _tries(kinds: list[str], total: int, operator: Operator, file: Path | None) 
             with _told(f"{number}/{total} {kind}") as say:
                 try:
                     result = tries.attempt(number, kind, faults.KINDS[kind], operator, namespace, say)
-                except (AssertionError, CommandError) as error:
+                except (AssertionError, OSError) as error:
                     result = tries.Try(number, kind, broken=[f"not carried through: {error}"])
                 say(f"{result.outcome or 'no outcome'}: {'; '.join(result.broken) or result.message}")
             _keep(tries.as_json(result), file)
@@ -97,7 +99,7 @@ def _experiments(names: list[str], file: Path | None) -> Iterator[readiness.Resu
         with _told(name) as say, apps.space("ready") as namespace:
             try:
                 result = readiness.run(name, namespace, say)
-            except (AssertionError, CommandError) as error:
+            except (AssertionError, OSError) as error:
                 result = readiness.Result(name, broken=[f"not carried through: {error}"])
             say("; ".join(result.broken) or f"{result.reason}: {result.message}")
         _keep(tries.as_json(result), file)

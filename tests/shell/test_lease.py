@@ -250,6 +250,27 @@ def test_a_leader_that_was_busy_blames_itself_and_not_the_api() -> None:
     run(main())
 
 
+def test_a_standby_is_well_again_when_an_outage_is_over() -> None:
+    async def main() -> None:
+        store = Store()
+        client = Client(store)
+        first, second = candidate(Client(store), "a"), candidate(client, "b")
+        await first.acquire()
+        holding = asyncio.create_task(first.hold())
+        waiting = asyncio.create_task(second.acquire())
+        client.failing = KubeError(503, "ServiceUnavailable", "away")
+        await asyncio.sleep(5)
+        assert "away" in second.complaint
+        client.failing = None
+        await asyncio.sleep(1)
+        assert second.complaint == ""
+        assert first.leading and not second.leading
+        for task in (holding, waiting):
+            task.cancel()
+
+    run(main())
+
+
 def test_leave_to_write_ends_with_the_lease() -> None:
     async def main() -> None:
         client = Client(Store())

@@ -150,6 +150,7 @@ class Lease:
                 if not self._current:
                     await self._look()
                 if not self._free():
+                    self._complaint = ""  # it was read, and there is nothing for us to write
                     return False
                 self._current = False  # until we know how the write ended
                 sent = self._clock()

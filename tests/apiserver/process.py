@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 from tests.apiserver.client import Client, wait_for
-from tests.apiserver.server import ApiServer, environment, free_ports
+from tests.apiserver.server import ApiServer, die_with_parent, environment, free_ports
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/claude-operator"
@@ -31,6 +31,7 @@ class Operator:
             self.process = subprocess.Popen(
                 [*command, f"--health-port={self.port}", *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env=environment(kubeconfig, more),
+                preexec_fn=die_with_parent,
             )  # fmt: skip
 
     def stop(self) -> int:

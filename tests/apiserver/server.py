@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import importlib
 import json
 import os
@@ -19,8 +20,15 @@ from typing import Any
 from tests.apiserver.client import Client
 
 NODE = Path(__file__).parents[1] / "cluster/node"
+_LIBC = ctypes.CDLL(None)
 _PATIENCE = 90.0  # seconds for a start on a machine that has other work
 _ADMIN, _CONTROLLER = ("admin", "system:masters"), ("system:kube-controller-manager", "")
+
+
+def die_with_parent() -> None:
+    """For a new process: it is killed when the tests are, however they end. Linux alone knows this."""
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def find_programs() -> Path | None:
@@ -166,8 +174,9 @@ class ApiServer:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder)}  # no proxies of the caller's
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [str(self._programs / name), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-            )
+                [str(self._programs / name), *args], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
 
     def _kill(self, name: str) -> None:
         process = self._running.pop(name, None)

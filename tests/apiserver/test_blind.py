@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tests.apiserver import conftest
 from tests.apiserver.client import Client, wait_for
-from tests.apiserver.objects import deployment, secret
+from tests.apiserver.gateways import Gateways
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.objects import deployment, says, secret
 from tests.apiserver.process import Operator, account, bind
 from tests.apiserver.proxy import Proxy
 from tests.apiserver.server import ApiServer
@@ -174,10 +176,6 @@ def test_an_outage_of_the_api_server_restarts_no_process(own_server: ApiServer, 
 def test_a_fifth_of_all_calls_fails_and_a_rollout_goes_on(
     server: ApiServer, admin: Client, namespace: str, tmp_path: Path, operate: Callable[..., Operator]
 ) -> None:
-    from tests.apiserver.gateways import Gateways
-    from tests.apiserver.kubelet import Kubelet
-    from tests.apiserver.objects import says
-
     steps = [{"setWeight": 10}, {"pause": {"duration": "2s"}}, {"setWeight": 50}, {"pause": {"duration": "2s"}}]
     strategy = {"canary": {"steps": steps, "analysis": {"interval": "1s"}}}
     admin.create(secret(), namespace)

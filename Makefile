@@ -23,7 +23,7 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
 
-under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 35 minutes; ARGS="--only ready"
+under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 25 minutes; ARGS="--only ready"
 	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)
 
 bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute

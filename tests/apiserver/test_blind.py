@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -195,6 +196,10 @@ def test_a_fifth_of_all_calls_fails_and_a_rollout_goes_on(
             admin.patch("ClaudeDeployment", "support", namespace, {"spec": {"request": says("Be brief.")}})
 
             def promoted() -> bool:
+                with contextlib.suppress(KeyError):  # no step ends without answers of the canary
+                    share = gateways.weight("support", "canary") // 1000
+                    gateways.serve("support", "stable", 10 - share)
+                    gateways.serve("support", "canary", share)
                 found = admin.take("ClaudeDeployment", "support", namespace)["status"]
                 return bool(found["stableRevision"] != stable)
 

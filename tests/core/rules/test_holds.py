@@ -80,6 +80,11 @@ def reason(draft: Draft) -> Reason | None:
             Reason.SPLIT_MISMATCH,
             "the canary gets 44 % of the conversations at a weight of 10 %",
         ),
+        (
+            trial(1, judgement=judgement(split=Split(weight=1000, canary=1, stable=500, evidence=9), waiting=40)),
+            Reason.PROGRESSING,
+            "goes from 10 % to 50 % (step 2)",
+        ),
         (trial(1, judgement=judgement(evidence=10.5)), Reason.WAITING_FOR_EVIDENCE, "evidence of harm to become clear"),
         (PROMOTES, Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
         (

@@ -24,6 +24,9 @@ __all__ = ["assess", "harmless", "mismatched", "new_judgement", "suspicious", "u
 
 _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
+_IN_FLIGHT = (
+    3  # requests of the canary without an answer: their conversations are counted with it, and missing till then
+)
 _NO_CONTEXT = Context()
 
 unsupported = threshold.unsupported
@@ -148,7 +151,7 @@ def _holding(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: 
 def mismatched(judgement: Judgement) -> str | None:
     """That the arms get other shares of the conversations than they should, as a sentence; None where they do not."""
     split = judgement.split
-    if split is None or split.evidence < LIMIT:
+    if split is None or split.evidence < LIMIT or judgement.waiting >= _IN_FLIGHT:
         return None
     share = split.canary / max(split.canary + split.stable, 1.0)
     return f"the canary gets {100 * share:.2g} % of the conversations at a weight of {split.weight / 100:g} %"

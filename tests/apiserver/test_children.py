@@ -277,7 +277,7 @@ def test_a_write_that_a_policy_refuses_is_told_and_done_once_the_policy_is_gone(
                 assert served.events("RolledBack") == []
                 assert served.weights() == [9000, 1000]
             else:
-                assert served.weights() == [10_000]
+                wait_for(lambda: served.weights() == [10_000], 30, "the config waits for the status")
         finally:
             for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings"):
                 admin.call("DELETE", f"{_ADMISSION}/{kind}/{name}")

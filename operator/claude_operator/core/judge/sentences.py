@@ -29,7 +29,7 @@ __all__ = [
 
 _NAMED_PODS = 3
 _HANGS = 10.0  # seconds without an answer while requests wait for one
-_SEVERAL, _LONG = 3, 30.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
+_SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
 
 
 def reason(judgement: Judgement) -> Reason:

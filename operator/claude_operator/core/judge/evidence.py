@@ -70,6 +70,14 @@ class Increments:
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
 
+    def counts_of(self, revision: str) -> Counts:
+        """The counts of a revision over its strata, without its values."""
+        whole = NOTHING
+        for (_, _, name), sample in self.cells.items():
+            if name == revision:
+                whole = whole.plus(sample.counts)
+        return whole
+
     def of(self, revision: str) -> Sample:
         """All that is new of a revision, over its strata."""
         whole = Sample()

@@ -28,11 +28,10 @@ from claude_operator.api.status import (
     Split,
     to_millisecond,
 )
-from claude_operator.core import words
-from claude_operator.core.judge import engine, incident, promotion, recent, split
+from claude_operator.core.judge import engine, promotion, recent, split, trouble
 from claude_operator.core.judge.continuous import significant
 from claude_operator.core.judge.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.evidence import Increments, Waiting
+from claude_operator.core.judge.evidence import Increments
 from claude_operator.core.judge.metrics import (
     CACHES,
     Binary,
@@ -44,7 +43,6 @@ from claude_operator.core.judge.sample import LN_WIDTH, NO_VALUES, NOTHING, Coun
 
 __all__ = ["Bake", "Context", "assess", "new_judgement", "offsets_at", "over"]
 
-_OVERLOAD_REQUESTS = 5
 _ENOUGH = 10  # judged requests of both arms together that close a stratum
 _TRIFLE = 1e-6  # of evidence
 _MOST_OPEN = 4  # strata that may wait; status has to stay small
@@ -120,8 +118,8 @@ def assess(
         # A first look cannot tell silence from traffic.
         "last_traffic": now if increments.traffic or increments.baseline else before.last_traffic,
         "unreachable": list(increments.unreachable),
-        "overloaded": _overloaded(increments, canary),
-        **_answers(before, increments, stable=stable, canary=canary, now=now, elapsed=elapsed),
+        "overloaded": trouble.overloaded(increments, canary),
+        **trouble.answers(before, increments, stable=stable, canary=canary, now=now, elapsed=elapsed),
     }
     if before.verdict == "Fail":
         return before.model_copy(update=seen), ()
@@ -140,7 +138,7 @@ def assess(
         offsets=offsets,
         history=context.history,
     )
-    state_of_stable = _incident(before, increments, stable, elapsed)
+    state_of_stable = trouble.incident_of(before, increments, stable, elapsed)
     judged = before.model_copy(
         update={
             **seen,
@@ -155,8 +153,8 @@ def assess(
             **_since(before, states, watches, now=now, bad=_bad(new, watches)),
             "offsets": known_offsets,
             "incident": state_of_stable,
-            "shared": (shared := _shared(state_of_stable, recent.read(seen["recent"]))),
-            "calm": _calm(before, states, compared, trouble=bool(shared)),
+            "shared": (shared := trouble.shared(state_of_stable, recent.read(seen["recent"]))),
+            "calm": trouble.calm(before, states, compared, in_trouble=bool(shared)),
             "promotions": _promotions(before, analysis, strata, context, offsets),
             "stable_requests": _stable_requests(before, strata),
             "split": _split(before, increments, stable, canary, context),
@@ -304,70 +302,7 @@ def _write(generation: int, surface: str, pair: Pair) -> OpenStratum:
     )
 
 
-# ---------------------------------------------------------------------------------------------------- what holds
-
-
-def _overloaded(increments: Increments, canary: str) -> bool:
-    """Whether half or more of the canary's requests or of all in this tick were overloads, with at least five."""
-    everything = ours = NOTHING
-    for (_, _, name), sample in increments.cells.items():
-        everything = everything.plus(sample.counts)
-        if name == canary:
-            ours = ours.plus(sample.counts)
-    return any(
-        counts.requests >= _OVERLOAD_REQUESTS and 2 * counts.overloads >= counts.requests
-        for counts in (everything, ours)
-    )
-
-
-def _answers(
-    before: Judgement, increments: Increments, *, stable: str, canary: str, now: dt.datetime, elapsed: float
-) -> dict[str, Any]:
-    """Since when nothing is missing, whether the canary answers, what waits for an answer, and the last requests."""
-    ours, theirs = increments.of(canary).counts, increments.of(stable).counts
-    since = before.seen_since or now - dt.timedelta(seconds=increments.seconds or 0.0)
-    waiting = increments.waiting.get(canary, Waiting())
-    return {
-        "seen_since": now if increments.baseline else to_millisecond(since),
-        "last_answer": now if ours.judged else before.last_answer,
-        "waiting": waiting.requests,
-        "oldest": round(waiting.oldest, 1),
-        "waiting_stable": increments.waiting.get(stable, Waiting()).requests,
-        "recent": recent.update(before.recent, seconds=elapsed, canary=ours, stable=theirs),
-    }
-
-
-def _shared(state_of_stable: Sequence[float], lately: recent.Recent) -> str:
-    """What is wrong with stable or with both arms; empty where nothing is."""
-    if lately.outage:
-        both = f"stable fails {words.share(lately.stable.failed)} of its requests"
-        if lately.canary.answered >= 1.0:
-            both += f" and the canary {words.share(lately.canary.failed)}"
-        return both
-    return incident.shared(state_of_stable) or ""
-
-
-def _calm(
-    before: Judgement, states: Sequence[MetricState], compared: Sequence[Comparison], *, trouble: bool
-) -> list[MetricState]:
-    """What stable is like without incidents, for those who come after it; empty while there has been none."""
-    if trouble:
-        known = before.calm or before.state or states
-        return [engine.known_of_stable(state) for state in known]
-    return [engine.more_of_stable(state, compared) for state in before.calm]
-
-
-def _incident(before: Judgement, increments: Increments, stable: str, elapsed: float) -> list[float]:
-    requests = errors = count = 0
-    ln_sum = 0.0
-    for (_, _, name), sample in increments.cells.items():
-        if name == stable:
-            requests, errors = requests + sample.counts.judged, errors + sample.counts.errors
-            values = sample.quantity("timeToFirstToken", CACHES)
-            count, ln_sum = count + values.count, ln_sum + values.ln_sum
-    return incident.update(
-        before.incident, seconds=elapsed, requests=requests, errors=errors, ttft_count=count, ttft_ln_sum=ln_sum
-    )
+# ------------------------------------------------------------------------------------------- promotion and split
 
 
 def _promotions(

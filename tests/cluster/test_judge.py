@@ -187,13 +187,13 @@ def test_a_slowdown_of_both_arms_holds_and_is_no_harm(namespace: str) -> None:
     scenario(defaults=usual)
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=30) as traffic:
-        support.apply(judged("v2", [{"setWeight": 50}, bake(82, 20)]), namespace)
+        support.apply(judged("v2", [{"setWeight": 50}, bake(100, 20)]), namespace)
         second = begun(record, first)
-        wait_for(lambda: _history(record.status) >= 62.0, 100, "stable has no history", every=0.5)
+        wait_for(lambda: _history(record.status) >= 46.0, 110, "stable has no history", every=0.5)
         scenario(defaults=slow)
         wait_for(lambda: record.condition("CanaryHealthy")["reason"] == "SharedIncident", 20, "it is not told")
         begins = time.time()
-        wait_for(lambda: _elapsed(record.status) >= 84.0, 30)
+        wait_for(lambda: _elapsed(record.status) >= 102.0, 50)
         ends = time.time()
         scenario()  # quicker than ever, so that the slow ones are soon forgotten
         wait_for(lambda: record.rollout.get("outcome"), 90, "it does not go on", every=0.05)
@@ -206,12 +206,12 @@ def test_a_slowdown_of_both_arms_holds_and_is_no_harm(namespace: str) -> None:
     assert_holds(meanwhile, "SharedIncident", r"stable's time to first token is [\d.]+ times what it was")
     assert {one["step"]["index"] for one in meanwhile} == {1}
     # It had its time, its requests and its proof.
-    assert _elapsed(meanwhile[-1]) > 82.0 and _shown(meanwhile[-1], 1)
+    assert _elapsed(meanwhile[-1]) > 100.0 and _shown(meanwhile[-1], 1)
     assert not traffic.failed()
 
 
 def _history(status: dict[str, Any]) -> float:
-    """Seconds of the past that stable is held against."""
+    """Seconds of the past that stable is held against; what is new takes a while to become past."""
     incident = status["judgement"].get("incident")
     return float(incident[0]) if incident else 0.0
 
@@ -230,8 +230,8 @@ def assert_holds(statuses: list[dict[str, Any]], reason: str, words: str) -> Non
 # ------------------------------------------------------------------------------------------------------- ledger
 
 
-def test_kills_in_mid_bake_lose_little_and_double_nothing(operator: Operator, namespace: str, tmp_path: Path) -> None:
-    """What was judged is what the gateways counted without the gaps, and the ledger comes to the same evidence.
+def test_kills_in_mid_bake_lose_nothing_and_double_nothing(operator: Operator, namespace: str, tmp_path: Path) -> None:
+    """What was judged is what the gateways counted, and the ledger comes to the same evidence.
 
     The second kill hits between the write of a tick to the ledger and that to status.
     """
@@ -274,7 +274,7 @@ def test_kills_in_mid_bake_lose_little_and_double_nothing(operator: Operator, na
     assert gaps[0][1] < gaps[1][0]
     stable = final["stableRequests"][0] + sum(one["stable"][1] + one["stable"][2] for one in final.get("open", []))
     for revision, since, seen in ((second, None, final["requests"]), (first, begins, stable)):
-        least, most = counting.expected(revision, since, gaps, ticks[-1])
+        least, most = counting.expected(revision, since, ticks[-1])
         print(f"{revision}: {seen} judged, {least} to {most} expected, {counting.total(revision)} counted in all")
         assert seen <= counting.total(revision)
         assert least <= seen <= most
@@ -327,7 +327,7 @@ def leader_ends(operator: Operator, record: Record) -> float:
 
 
 def goes_on(record: Record, killed: float) -> None:
-    """Wait for two readings that are later: the first is a baseline."""
+    """Wait for two readings that are later."""
     after = dt.datetime.fromtimestamp(killed + 0.5, dt.UTC)
     wait_for(lambda: len([tick for tick in record.ticks() if tick > after]) >= 2, 60, "no readings by the new leader")
 
@@ -368,17 +368,11 @@ class Counting(Looking):
         self._looks: dict[str, list[tuple[float, float, dict[str, int]]]] = defaultdict(list)
         self._known: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
 
-    def expected(
-        self, revision: str, since: float | None, gaps: list[tuple[float, float]], until: float
-    ) -> tuple[int, int]:
-        """At least and at most: what was counted since a time, without what came between the two times of each gap."""
+    def expected(self, revision: str, since: float | None, until: float) -> tuple[int, int]:
+        """At least and at most: what was counted since a time, whoever led meanwhile."""
         from_least, from_most = self._at(revision, since) if since else (0, 0)
         least, most = self._at(revision, until)
-        least, most = least - from_most, most - from_least
-        for lost, found in gaps:
-            (a_least, a_most), (b_least, b_most) = self._at(revision, lost), self._at(revision, found)
-            least, most = least - (b_most - a_least), most - max(b_least - a_most, 0)
-        return least, most
+        return least - from_most, most - from_least
 
     def total(self, revision: str) -> int:
         """What all pods have counted by the last look."""

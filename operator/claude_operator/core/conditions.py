@@ -258,9 +258,9 @@ def _promoted(draft: Draft) -> Said:
         case "Promoted":
             if hold is not None and draft.wanted not in (None, rollout.revision):
                 return Said("Unknown", hold.reason, hold.message)
-            live = draft.obs.config
-            if live is None or live.arm("stable") is None:  # before that nobody is served
-                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "the gateways' first config is being written")
+            live, pods = draft.obs.config, draft.obs.gateway.pods
+            if live is None or live.arm("stable") is None or serving.nothing_served(p.weights for p in pods if p.ready):
+                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = f"{rollout.revision}/{rollout.attempt}"

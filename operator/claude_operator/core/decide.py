@@ -20,6 +20,7 @@ from claude_operator.core.observe import Observation
 from claude_operator.core.plausible import plausible
 from claude_operator.core.rules import accept, analysis, canary, gate, intent, recover, restore, rollout, soak
 from claude_operator.core.rules.record import record
+from claude_operator.core.serving import nothing_served
 from claude_operator.core.tell import finished
 from claude_operator.core.transitions import memory_kills, transitions
 from claude_operator.core.weights import canary_weight, desired_config
@@ -214,7 +215,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
         delays.append(clock.TOLD_EVERY)
     if config is not None and (config != obs.config or not _served(obs, config)):
         waited_for = config != obs.config or active(draft.status)
-        delays.append(_UNSETTLED if waited_for else _UNREADY if obs.gateway.ready else _UNAVAILABLE)
+        nobody = not obs.gateway.ready or nothing_served(pod.weights for pod in obs.gateway.pods if pod.ready)
+        delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
     if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]

@@ -93,7 +93,7 @@ def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: st
     assert {one.revision for one in traffic.answers if one.began > back} == {first}
 
 
-def test_a_quiet_soak_ends_without_a_word(namespace: str) -> None:
+def test_a_quiet_soak_ends_with_one_word(namespace: str) -> None:
     scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
@@ -104,7 +104,8 @@ def test_a_quiet_soak_ends_without_a_word(namespace: str) -> None:
         time.sleep(3)
         traffic.stop()
         assert (record.rollout["outcome"], record.status["stableRevision"]) == ("Promoted", second)
-        assert (record.config["generation"], len(record.events())) == (generation, told)
+        assert (record.config["generation"], len(record.events())) == (generation, told + 1)
+        assert len(record.events("Soaked")) == 1
         assert record.condition("CanaryHealthy")["reason"] == "NoCanary"
         watched = [status["soak"]["judgement"] for _, status in record.statuses() if status.get("soak")]
         assert len({one["lastTick"] for one in watched}) >= 5

@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
 ARGS ?=
+QUICK = $(BIN)/python -m pytest -m "not cluster and not slow" -n auto $(ARGS)
 CRDS = $(BIN)/python -m claude_operator crds --output crds --chart charts/claude-operator/templates/crds --docs docs/api.md
 
 help: ## show this help
@@ -21,7 +22,8 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
-	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest $(ARGS)
+	@$(QUICK) || [ $$? -eq 5 ]  # no test of this kind among what ARGS chooses
+	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest -m "cluster or slow" $(ARGS)
 
 under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 25 minutes; ARGS="--only ready"
 	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)
@@ -35,7 +37,7 @@ check: setup ## check style, types, layers and CRDs, and run the unit tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) crds-check
-	@$(BIN)/python -m pytest -m "not cluster and not slow" -n auto $(ARGS)
+	@$(QUICK)
 
 fmt: setup ## format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only

@@ -179,7 +179,7 @@ async def test_a_child_that_cannot_be_written_keeps_no_rollback_from_happening(
     spoilt = rig.kube.take(kind, "support-gateway")
     spoilt["metadata"]["labels"] = {}
     rig.kube.put(spoilt)
-    rig.children.look_again("demo", "support")
+    rig.children.look_at(rig.kube.take("ClaudeDeployment", "support"), spoilt)
     fail(rig)
     said_no(rig, "apply", kind, DENIED)
     with caplog.at_level(logging.WARNING):

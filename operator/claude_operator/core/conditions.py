@@ -73,7 +73,7 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     if not ready:
         return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
     view = draft.obs.gateway
-    if serving.nothing_served(pod.weights for pod in view.pods if pod.ready):
+    if serving.nothing_served(view.weights):
         serves_nothing = f"gateway pods answer 503 to all: none of them serves {stable}"
         if config is not None and view.lagging(config.generation):
             return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
@@ -122,8 +122,7 @@ def _way_out(draft: Draft) -> str | None:
     cure = sentences.cure(judgement) if judgement else None
     if rollout is None or cure is None or not canary_weight(draft.status):
         return None
-    where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    return f"{cure}, at once by: {where} {PROMOTE}={promotion(rollout, 'full')}"
+    return f"{cure}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
 
 
 def _accepted(draft: Draft) -> Said:
@@ -258,14 +257,13 @@ def _promoted(draft: Draft) -> Said:
         case "Promoted":
             if hold is not None and draft.wanted not in (None, rollout.revision):
                 return Said("Unknown", hold.reason, hold.message)
-            live, pods = draft.obs.config, draft.obs.gateway.pods
-            if live is None or live.arm("stable") is None or serving.nothing_served(p.weights for p in pods if p.ready):
+            live, weights = draft.obs.config, draft.obs.gateway.weights
+            if live is None or live.arm("stable") is None or serving.nothing_served(weights):
                 return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = f"{rollout.revision}/{rollout.attempt}"
-            where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-            again = f"{where} claudeops.dev/retry={trial}"
+            again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
                 helps = f"another revision, or another eval set and then: {again}"
                 return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {helps}")

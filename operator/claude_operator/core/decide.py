@@ -215,7 +215,7 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
         delays.append(clock.TOLD_EVERY)
     if config is not None and (config != obs.config or not _served(obs, config)):
         waited_for = config != obs.config or active(draft.status)
-        nobody = not obs.gateway.ready or nothing_served(pod.weights for pod in obs.gateway.pods if pod.ready)
+        nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
         delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
     if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)

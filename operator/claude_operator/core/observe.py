@@ -61,6 +61,11 @@ class GatewayView:
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory of late and was not told yet."""
 
+    @property
+    def weights(self) -> list[Mapping[str, int] | None]:
+        """What each ready pod serves, None where it does not say."""
+        return [pod.weights for pod in self.pods if pod.ready]
+
     def lagging(self, generation: int) -> list[GatewayPod]:
         """Ready pods that do not serve this config generation yet, or do not say."""
         return [pod for pod in self.pods if pod.ready and pod.generation != generation]
@@ -115,6 +120,11 @@ class Observation:
     def name(self) -> str:
         """metadata.name."""
         return str(self.owner["metadata"]["name"])
+
+    @property
+    def annotate(self) -> str:
+        """The command that annotates it, up to the annotation."""
+        return f"kubectl -n {self.owner['metadata']['namespace']} annotate --overwrite cld {self.name}"
 
     @property
     def generation(self) -> int:

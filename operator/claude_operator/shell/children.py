@@ -251,12 +251,6 @@ class Children:
             family.doubted.add(key)
         return True
 
-    def look_again(self, namespace: str, name: str) -> None:
-        """Children of this owner may have been changed by somebody: all are looked at."""
-        family = self._families.get((namespace, name))
-        if family is not None:
-            family.digest = b""
-
     def forget(self, live: set[str]) -> None:
         """Drop what is known of owners that are no more; `live` are UIDs."""
         self._families = {key: family for key, family in self._families.items() if family.uid in live}

@@ -127,7 +127,7 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if step.pause is None or step.pause.duration is not None or rollout is None:
         return None
     go = promotion(rollout, present.index)
-    where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
+    where = draft.obs.annotate
     # One that was done or refused before says nothing new until it has gone.
     stale = f"{where} {PROMOTE}- && " if mark(PROMOTE, go) in draft.status.handled else ""
     return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")

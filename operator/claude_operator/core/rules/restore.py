@@ -49,7 +49,6 @@ def without_stable(draft: Draft) -> Draft:
     value = ask(draft, PROMOTE) or ""
     if value == promotion(rollout, "full"):
         return promote(draft.handle(mark(PROMOTE, value)))
-    where = f"kubectl -n {draft.obs.owner['metadata']['namespace']} annotate --overwrite cld {draft.obs.name}"
-    helps = f"apply the spec that it was made of, or: {where} {PROMOTE}={promotion(rollout, 'full')}"
+    helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
     note = f"{draft.status.stable_revision} is written nowhere any more, so nothing moves. What helps: {helps}"
     return draft.waits(Reason.REVISION_LOST, note)

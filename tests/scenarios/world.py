@@ -47,10 +47,9 @@ from claude_operator.core.reconcile import checkpoint
 from claude_operator.core.reconcile.checkpoint import Look, Told
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.decision import Decision
-from claude_operator.core.reconcile.draft import active
-from claude_operator.core.reconcile.gateway_config import canary_weight
 from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.progress import active, canary_weight
 from claude_operator.core.spec.validate import Problem
 from claude_operator.crds.cli import schema
 from claude_operator.replay.replay import replay

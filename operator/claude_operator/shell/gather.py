@@ -27,11 +27,10 @@ from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile import checkpoint
 from claude_operator.core.reconcile.checkpoint import Told
-from claude_operator.core.reconcile.decide import watched_by
-from claude_operator.core.reconcile.draft import active
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
+from claude_operator.core.reconcile.progress import active, watched_by
 from claude_operator.core.reconcile.rules.analysis import cohorts_due
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.spec.validate import Problem

@@ -9,7 +9,7 @@ from typing import Any
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.judge.ledger import config_map
-from claude_operator.core.reconcile.draft import active
+from claude_operator.core.reconcile.progress import active
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CONFIG_MAPS
 from claude_operator.shell.log import fields

@@ -19,9 +19,10 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample
-from claude_operator.core.reconcile.decide import decide, reading_due
+from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.progress import reading_due
 from claude_operator.crds.cli import schema
 
 Object = dict[str, Any]

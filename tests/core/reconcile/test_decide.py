@@ -31,7 +31,8 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout
-from claude_operator.core.reconcile.decide import decide, reading_due
+from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.progress import reading_due
 from claude_operator.core.spec.validate import Problem
 
 MISSING = Problem(Reason.SECRET_NOT_FOUND, "spec.env: there is no Secret docs; create it")

@@ -12,8 +12,9 @@ from tests.core.reconcile.rules.sample import CANARY, NEW, OLD, STABLE, ended, o
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import Arm, GatewayConfig, dump_config, parse_config
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.reconcile.gateway_config import basis_points, canary_weight, desired_config, rendered_size
+from claude_operator.core.reconcile.gateway_config import desired_config, rendered_size
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.reconcile.progress import basis_points, canary_weight
 from claude_operator.core.spec.validate import Problem
 
 

@@ -15,7 +15,7 @@ from claude_operator.api.base import seconds
 from claude_operator.api.status import DeploymentStatus, Reading, to_millisecond
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.metrics import quantities
-from claude_operator.core.reconcile.decide import reading_due, watched_by
+from claude_operator.core.reconcile.progress import reading_due, watched_by
 from claude_operator.core.reconcile.rollout_clock import rollout_time
 
 __all__ = ["Look", "Mark", "Told", "announced", "due", "find", "look", "preliminary"]

@@ -13,11 +13,10 @@ from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge import assessment, sentences
 from claude_operator.core.reconcile import serving
-from claude_operator.core.reconcile.draft import Draft, active
-from claude_operator.core.reconcile.gateway_config import canary_weight
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
 from claude_operator.core.reconcile.rules.restore import is_lost
-from claude_operator.core.reconcile.rules.soak import soaking
 from claude_operator.core.reconcile.track_record import remembered
 from claude_operator.core.text import count, cut, duration, percent
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.reconcile import rollout_clock
 from claude_operator.core.reconcile.decision import Decision
-from claude_operator.core.reconcile.draft import Draft, Rule, active
+from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import memory_kills, transitions
-from claude_operator.core.reconcile.gateway_config import canary_weight, desired_config
+from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.progress import active, reading_due, watched_by
 from claude_operator.core.reconcile.retention import outdated, revision_states
 from claude_operator.core.reconcile.rules import accept, analysis, canary, gate, intent, recover, restore, rollout, soak
 from claude_operator.core.reconcile.rules.record import record
 from claude_operator.core.reconcile.serving import nothing_served
 from claude_operator.core.reconcile.status import finished
 
-__all__ = ["GOING_ON", "TAKING_BACK", "decide", "reading_due", "watched_by"]
+__all__ = ["GOING_ON", "TAKING_BACK", "decide"]
 
 TAKING_BACK: tuple[Rule, ...] = (
     recover.recover,
@@ -166,29 +163,6 @@ def _seen(draft: Draft) -> Draft:
     return draft.set(
         readings=readings, seen_at=rollout_clock.counted(before, after, obs.now, read=read, watched=watched)
     )
-
-
-def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
-    """Seconds until the gateways' counters are to be read, 0 where it is time; None while nobody asks for them.
-
-    `analysis.interval` after the last reading, never because of an event.
-    """
-    watching = watched_by(status)
-    if watching is None:
-        return None
-    judgement = soaking.judgement if (soaking := soak.soaking(status)) else status.judgement
-    last = judgement.last_tick if judgement else None
-    if last is None or last > now:  # the clock of an operator that ran before may have been ahead
-        return 0.0
-    return max(seconds(watching.interval) - (now - last).total_seconds(), 0.0)
-
-
-def watched_by(status: DeploymentStatus) -> Analysis | None:
-    """The analysis that wants evidence: of a canary with traffic, or of a revision that soaks."""
-    on_trial = active(status) is not None and canary_weight(status) > 0
-    if status.rollout is None or not (on_trial or soak.soaking(status)):
-        return None
-    return status.rollout.plan.analysis
 
 
 def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:

@@ -14,7 +14,7 @@ from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.validate import Problem
 from claude_operator.core.text import cut
 
-__all__ = ["RECORDS", "Draft", "Hold", "Rule", "active", "attempts_of"]
+__all__ = ["RECORDS", "Draft", "Hold", "Rule"]
 
 RECORDS = 10  # ended rollouts that status keeps
 
@@ -118,16 +118,3 @@ class Draft:
 
 
 Rule = Callable[[Draft], Draft]
-
-
-def active(status: DeploymentStatus) -> Rollout | None:
-    """The rollout under way."""
-    return status.rollout if status.rollout and status.rollout.outcome is None else None
-
-
-def attempts_of(status: DeploymentStatus, revision: str) -> int:
-    """The number of the last trial of a revision that status still knows of, 0 before the first."""
-    known = [record.attempt for record in status.rollouts if record.revision == revision]
-    if status.rollout and status.rollout.revision == revision:
-        known.append(status.rollout.attempt)
-    return max(known, default=0)

@@ -11,36 +11,15 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.status import DeploymentStatus, Plan
-from claude_operator.core.reconcile.draft import active
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import canary_weight
 from claude_operator.core.reconcile.track_record import remembered
 from claude_operator.core.spec.revision import arm
 
-__all__ = ["LIMIT", "basis_points", "canary_weight", "desired_config", "planned_weight", "rendered_size"]
+__all__ = ["LIMIT", "desired_config", "rendered_size"]
 
 LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it once more
-
-
-def basis_points(percent: float) -> int:
-    """Hundredths of a percent, rounded."""
-    return round(percent * 100)
-
-
-def planned_weight(plan: Plan, index: int) -> int:
-    """The canary's share in basis points at a step: what the last setWeight up to it gives; 0 outside of the plan."""
-    if not 0 <= index < len(plan.steps):
-        return 0
-    given = [step.set_weight for step in plan.steps[: index + 1] if step.set_weight is not None]
-    return basis_points(given[-1]) if given else 0
-
-
-def canary_weight(status: DeploymentStatus) -> int:
-    """The canary's share in basis points: what the plan of the rollout under way gives its revision at its step."""
-    rollout = active(status)
-    if rollout is None or status.step is None or status.canary_revision != rollout.revision:
-        return 0
-    return planned_weight(rollout.plan, status.step.index)
 
 
 def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:

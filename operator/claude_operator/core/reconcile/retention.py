@@ -8,9 +8,9 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.evals.runs import FINAL
 from claude_operator.core.reconcile.decision import RevisionState
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, soaking
 from claude_operator.core.reconcile.rules.rollout import window_left
-from claude_operator.core.reconcile.rules.soak import soaking
 from claude_operator.core.reconcile.track_record import FAILED
 
 __all__ = ["outdated", "revision_states"]

@@ -11,8 +11,7 @@ from __future__ import annotations
 import datetime as dt
 
 from claude_operator.api.status import DeploymentStatus, to_millisecond
-from claude_operator.core.reconcile.draft import active
-from claude_operator.core.reconcile.rules.soak import soaking
+from claude_operator.core.reconcile.progress import active, soaking
 
 __all__ = ["TOLD_EVERY", "counted", "rollout_time", "timed"]
 

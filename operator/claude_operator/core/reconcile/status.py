@@ -8,7 +8,7 @@ from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.gateway_config import canary_weight
+from claude_operator.core.reconcile.progress import canary_weight
 from claude_operator.core.reconcile.rules import intent
 
 __all__ = ["finished"]

@@ -8,7 +8,7 @@ import pytest
 from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core.reconcile.draft import active
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules import intent
 from claude_operator.core.reconcile.rules.canary import move
 from claude_operator.core.reconcile.rules.intent import abort, ignore_promote, retry_asked

@@ -30,7 +30,7 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, RolloutRecord
 from claude_operator.core.judge.evidence.increments import Counts, Increments, Sample
 from claude_operator.core.names import eval_run_name
-from claude_operator.core.reconcile.draft import active
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules.analysis import analyse, roll_back
 from claude_operator.core.reconcile.rules.recover import recover
 from claude_operator.core.reconcile.rules.rollout import begin, note_plan, plan_of, supersede

@@ -44,7 +44,9 @@ from claude_operator.api.status import (
 )
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample
-from claude_operator.core.reconcile.decide import decide, reading_due, watched_by
+from claude_operator.core.reconcile import progress
+from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.progress import reading_due, watched_by
 from claude_operator.core.reconcile.retention import outdated, revision_states
 from claude_operator.core.reconcile.rules import soak
 from claude_operator.core.reconcile.rules.canary import promote
@@ -117,7 +119,7 @@ def test_a_soak_begins_with_a_promotion() -> None:
     assert (running.judgement.evidence, running.judgement.last_tick) == (1.0, NOW)
     assert done.status.replaced == Replaced(revision=STABLE, at=NOW)
     assert done.events[0].note.endswith("500 canary requests judged; watched for 1 h more")
-    assert soak.soaking(done.status) == running
+    assert progress.soaking(done.status) == running
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
 from claude_operator.core.judge import assessment
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem, problems
 

@@ -15,9 +15,9 @@ from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.stats import continuous
-from claude_operator.core.reconcile.draft import Draft, active
-from claude_operator.core.reconcile.gateway_config import basis_points, canary_weight
+from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight
 from claude_operator.core.reconcile.rules.holds import longest, overdue
 from claude_operator.core.spec.validate import allowed
 from claude_operator.core.text import duration, percent

@@ -7,7 +7,8 @@ from dataclasses import replace
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
 from claude_operator.core.names import eval_run_name
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules.holds import gateways
 from claude_operator.core.reconcile.track_record import remembered
 

@@ -11,7 +11,8 @@ from claude_operator.api.deployment import Bake, Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge import assessment, sentences
 from claude_operator.core.reconcile.draft import Draft, Hold
-from claude_operator.core.reconcile.gateway_config import canary_weight, desired_config
+from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.progress import canary_weight
 from claude_operator.core.reconcile.rules.intent import PROMOTE, mark, promotion
 from claude_operator.core.text import count, duration, percent
 

@@ -8,7 +8,8 @@ from typing import Literal
 from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
 
 __all__ = ["ABORT", "PROMOTE", "RETRY", "abort", "ask", "ignore", "ignore_promote", "mark", "promotion", "retry_asked"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from claude_operator.core import names
 from claude_operator.core.judge.ledger import config_map
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules.analysis import dearer
 from claude_operator.core.render.parts import child
 

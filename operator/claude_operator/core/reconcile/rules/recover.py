@@ -6,6 +6,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import Settled
 from claude_operator.api.status import Outcome, Rollout, RolloutRecord
 from claude_operator.core.reconcile.draft import RECORDS, Draft
+from claude_operator.core.reconcile.progress import soaking
 from claude_operator.core.reconcile.rules import soak
 from claude_operator.core.reconcile.rules.intent import RETRY
 from claude_operator.core.reconcile.rules.trust import believe, doubted
@@ -43,10 +44,10 @@ def _ended(draft: Draft, settled: Settled, outcome: Outcome) -> Draft:
     if rollout.outcome is None and rollout.attempt <= settled.attempt:
         ended = draft.set_rollout(attempt=settled.attempt).end(outcome, settled.reason, settled.message)
         return ended.tell(Reason(outcome), settled.message, warning=outcome != "Promoted")
-    soaking = soak.soaking(draft.status)
-    if soaking is None or outcome == "Promoted" or rollout.attempt != settled.attempt:
+    watched = soaking(draft.status)
+    if watched is None or outcome == "Promoted" or rollout.attempt != settled.attempt:
         return draft
-    back = soak.taken_back(draft, soaking, outcome, settled.reason, settled.message)
+    back = soak.taken_back(draft, watched, outcome, settled.reason, settled.message)
     return back.tell(Reason(outcome), settled.message, warning=True)
 
 

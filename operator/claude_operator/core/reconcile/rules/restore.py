@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
-from claude_operator.core.reconcile.draft import Draft, active
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules.canary import promote
 from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
 from claude_operator.core.spec import revision

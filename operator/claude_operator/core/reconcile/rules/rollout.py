@@ -9,7 +9,8 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Step
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
-from claude_operator.core.reconcile.draft import Draft, active, attempts_of
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, attempts_of
 from claude_operator.core.reconcile.rules import soak
 from claude_operator.core.reconcile.rules.intent import retry_asked
 from claude_operator.core.text import duration

@@ -9,23 +9,16 @@ import datetime as dt
 
 from claude_operator.api.base import fraction, seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import DeploymentStatus, Judgement, Outcome, Rollout, SoakStatus
+from claude_operator.api.status import Judgement, Outcome, Rollout, SoakStatus
 from claude_operator.core.judge import sentences
 from claude_operator.core.judge import soak as judge
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import soaking
 from claude_operator.core.reconcile.rules.analysis import dearer
 from claude_operator.core.reconcile.rules.intent import ABORT, ask, ignore, mark
 from claude_operator.core.text import count, duration
 
-__all__ = ["abort", "begun", "roll_back", "soaking", "superseded", "taken_back", "watch"]
-
-
-def soaking(status: DeploymentStatus) -> SoakStatus | None:
-    """The soak under way: of the revision that was promoted last and serves."""
-    soak, rollout = status.soak, status.rollout
-    if soak is None or rollout is None or rollout.outcome != "Promoted":
-        return None
-    return soak if soak.revision == rollout.revision == status.stable_revision else None
+__all__ = ["abort", "begun", "roll_back", "superseded", "taken_back", "watch"]
 
 
 def begun(draft: Draft, rollout: Rollout, previous: str | None) -> tuple[Draft, str]:

@@ -11,8 +11,8 @@ from typing import TypeGuard
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
-from claude_operator.core.reconcile.draft import Draft, active
-from claude_operator.core.reconcile.gateway_config import basis_points, canary_weight, planned_weight
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight
 from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
 from claude_operator.core.reconcile.rules.rollout import window_left
 from claude_operator.core.reconcile.track_record import (

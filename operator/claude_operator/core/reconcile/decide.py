@@ -14,6 +14,7 @@ from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.gateway_state import first_hold
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import active, reading_due, watched_by
@@ -190,7 +191,7 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     delays = [draft.again, reading_due(draft.status, obs.now)]
     if delays[1] is None and rollout_clock.timed(draft.status):
         delays.append(rollout_clock.TOLD_EVERY)
-    if config is not None and (config != obs.config or not _served(obs, config)):
+    if config is not None and first_hold(obs, config) is not None:
         waited_for = config != obs.config or active(draft.status)
         nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
         delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
@@ -198,7 +199,3 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]
     return min(known) if known else None
-
-
-def _served(obs: Observation, config: GatewayConfig) -> bool:
-    return obs.gateway.settled and obs.gateway.ready > 0 and not obs.gateway.lagging(config.generation)

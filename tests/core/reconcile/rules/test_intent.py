@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
+from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, ago, drafted, ended, raw, serving, told, trial
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.status import Replaced
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules import intent
 from claude_operator.core.reconcile.rules.canary import move
@@ -51,6 +52,12 @@ def test_abort_before_the_first_request() -> None:
     [
         (serving(), f"{CANARY}/1/1", "no rollout is under way"),
         (ended("RolledBack"), f"{CANARY}/1", "no rollout is under way"),
+        (
+            ended("Promoted", replaced=Replaced(revision=STABLE, at=ago(3600))),
+            f"{CANARY}/1",
+            f"{CANARY} is promoted already. To go back to {STABLE}, apply its spec again:"
+            f" kubectl -n demo get clr {STABLE} -o yaml shows it",
+        ),
         (trial(1), f"{CANARY}/2", f"the rollout under way is {CANARY}/1"),
         (trial(1), CANARY, f"the rollout under way is {CANARY}/1"),
         (trial(1), "yes", f"the rollout under way is {CANARY}/1"),

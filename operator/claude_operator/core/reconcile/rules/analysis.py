@@ -10,15 +10,16 @@ from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rol
 from claude_operator.core.catalogue.cost import price_ratio
 from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence import offset
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.stats import continuous
+from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight
-from claude_operator.core.reconcile.rules.holds import longest, overdue
 from claude_operator.core.spec.validate import allowed
 from claude_operator.core.text import duration, percent
 
@@ -66,7 +67,7 @@ def roll_back(draft: Draft) -> Draft:
     when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
     found = sentences.harm(judgement)
     message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
-    ended = draft.end("RolledBack", sentences.reason(judgement), message, latency=latency)
+    ended = draft.end("RolledBack", reason_of(judgement), message, latency=latency)
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
 
 
@@ -85,9 +86,9 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
     step = rollout.plan.steps[present.index] if present.index < len(rollout.plan.steps) else Step(set_weight=100)
     if step.bake is None or step.bake.on_inconclusive != "Rollback" or judgement.verdict != "Inconclusive":
         return draft
-    if draft.obs.increments is None or not overdue(step, present, draft.obs.now):
+    if draft.obs.increments is None or not is_overdue(step, present, draft.obs.now):
         return draft
-    missing = assessment.harmless(judgement, rollout.plan.analysis, present.index)
+    missing = explain_missing(step.bake, present, judgement, rollout.plan.analysis, draft.obs.now)
     if missing is None:
         return draft
     found = f"after {duration(longest(step.bake))} it {missing}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Replaced, Rollout, StepStatus
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.gateway_state import SOON
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.holds import SOON, frozen, gateways, hold_step
+from claude_operator.core.reconcile.rules.holds import frozen, gateways, hold_step
 from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
 from claude_operator.core.text import count, duration, percent
 

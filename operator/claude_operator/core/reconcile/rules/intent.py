@@ -50,7 +50,7 @@ def abort(draft: Draft) -> Draft:
     if ended and ended.outcome == "Aborted" and value == f"{ended.revision}/{ended.attempt}":
         return draft.handle(mark(ABORT, value))  # done, but a status write that told so was lost
     if rollout is None:
-        return ignore(draft, ABORT, value, "no rollout is under way")
+        return ignore(draft, ABORT, value, _way_back(draft, value))
     if value != f"{rollout.revision}/{rollout.attempt}":
         return ignore(draft, ABORT, value, f"the rollout under way is {rollout.revision}/{rollout.attempt}")
     at = f" at {draft.status.step.weight:g} %" if draft.status.step else " before its first request"
@@ -60,6 +60,19 @@ def abort(draft: Draft) -> Draft:
         .end("Aborted", Reason.ABORTED, message)
         .tell(Reason.ABORTED, message, warning=True)
     )
+
+
+def _way_back(draft: Draft, value: str) -> str:
+    """Why an abort comes too late, and how the revision that served before serves again."""
+    ended, replaced = draft.status.rollout, draft.status.replaced
+    if ended is None or ended.outcome != "Promoted" or value != f"{ended.revision}/{ended.attempt}":
+        return "no rollout is under way"
+    too_late = f"{ended.revision} is promoted already"
+    if replaced is None:
+        return too_late
+    namespace = draft.obs.owner["metadata"]["namespace"]
+    shown = f"kubectl -n {namespace} get clr {replaced.revision} -o yaml shows it"
+    return f"{too_late}. To go back to {replaced.revision}, apply its spec again: {shown}"
 
 
 def retry_asked(draft: Draft) -> tuple[Draft, bool]:

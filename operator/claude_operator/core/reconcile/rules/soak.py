@@ -10,8 +10,8 @@ import datetime as dt
 from claude_operator.api.base import fraction, seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Outcome, Rollout, SoakStatus
-from claude_operator.core.judge import sentences
 from claude_operator.core.judge import soak as judge
+from claude_operator.core.judge.diagnosis import is_uninformative, reason_of
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import soaking
 from claude_operator.core.reconcile.rules.analysis import dearer
@@ -64,7 +64,7 @@ def watch(draft: Draft) -> Draft:
         judged = judge.assess(soak, rollout.plan.analysis, obs.increments, now=obs.now, price_ratio=ratio)
         update: dict[str, object] = {"judgement": judged}
         last = soak.judgement.last_tick if soak.judgement else None
-        if last is not None and _says_nothing(judged):  # this time does not count
+        if last is not None and is_uninformative(judged):  # this time does not count
             update["until"] = soak.until + max(obs.now - last, dt.timedelta())
         soak = soak.model_copy(update=update)
         draft = draft.set(soak=soak)
@@ -78,11 +78,6 @@ def watch(draft: Draft) -> Draft:
     return draft.set(soak=None).tell(Reason.SOAKED, note)
 
 
-def _says_nothing(judgement: Judgement) -> bool:
-    """Whether the upstream is in such trouble that a soak learns nothing of the revision."""
-    return bool(judgement.overloaded or sentences.account(judgement))
-
-
 def roll_back(draft: Draft) -> Draft:
     """The former revision serves 100 % again in the pass that sees the evidence, whatever the spec."""
     soak, rollout = soaking(draft.status), draft.status.rollout
@@ -92,7 +87,7 @@ def roll_back(draft: Draft) -> Draft:
     if soak.previous not in draft.obs.revisions:
         return _stays(draft, soak, rollout, harm)
     message = f"Rolled back {soak.revision} after its promotion: {harm.message}"
-    back = taken_back(draft, soak, "RolledBack", sentences.reason(harm), message)
+    back = taken_back(draft, soak, "RolledBack", reason_of(harm), message)
     return back.tell(Reason.ROLLED_BACK, message, warning=True)
 
 
@@ -127,4 +122,4 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
     if told in draft.status.handled:
         return draft
     note = f"{soak.revision} goes on serving, since {soak.previous} is gone: {harm.message}"
-    return draft.handle(told).tell(sentences.reason(harm), note, warning=True)
+    return draft.handle(told).tell(reason_of(harm), note, warning=True)

@@ -28,8 +28,8 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import parse_evidence
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.gateway.evidence import Ledger

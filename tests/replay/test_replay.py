@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.ledger.lines import LineError, parse, strata, write_json
 from claude_operator.replay.replay import replay
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
-from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.ledger import pages
 from claude_operator.core.judge.ledger.config_map import (
     EARLIER,

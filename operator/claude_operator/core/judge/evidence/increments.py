@@ -38,7 +38,7 @@ class PodReading:
     evidence: Evidence | None
 
 
-Cell = tuple[int, str, str]
+StratumKey = tuple[int, str, str]
 """Config generation, surface, revision."""
 
 
@@ -55,10 +55,10 @@ class Increments:
 
     Counts are merged over cache states: a failed request has none, so strata of cache states would compare unlike
     things where the metric is binary. `traffic` counts all requests, those of clients that chose their revision too;
-    `cells` are without those. `unreachable` names ready pods that did not answer.
+    `samples` are without those. `unreachable` names ready pods that did not answer.
     """
 
-    cells: Mapping[Cell, Sample] = field(default_factory=dict)
+    samples: Mapping[StratumKey, Sample] = field(default_factory=dict)
     traffic: int = 0
     unreachable: tuple[str, ...] = ()
     baseline: bool = False
@@ -73,7 +73,7 @@ class Increments:
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
         whole = NOTHING
-        for (_, _, name), sample in self.cells.items():
+        for (_, _, name), sample in self.samples.items():
             if name == revision:
                 whole = whole.plus(sample.counts)
         return whole
@@ -81,7 +81,7 @@ class Increments:
     def of(self, revision: str) -> Sample:
         """All that is new of a revision, over its strata."""
         whole = Sample()
-        for (_, _, name), sample in self.cells.items():
+        for (_, _, name), sample in self.samples.items():
             if name == revision:
                 whole = whole.plus(sample)
         return whole
@@ -167,10 +167,10 @@ def advance(
     duplicates: Mapping[str, Duplicates] = {}
     if rows and now is not None:
         duplicates, bad = sift(bad, rows, now)
-    cells, traffic = _cells(looks, quantities, duplicates)
+    samples, traffic = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     found = Increments(
-        cells,
+        samples,
         traffic,
         tuple(sorted(unreachable)),
         baseline,
@@ -233,11 +233,11 @@ def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
     return found
 
 
-def _cells(
+def _samples(
     looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
-) -> tuple[dict[Cell, Sample], int]:
+) -> tuple[dict[StratumKey, Sample], int]:
     """What is new over all pods, and all requests; `duplicates` by boot id are used up."""
-    cells: dict[Cell, Sample] = {}
+    samples: dict[StratumKey, Sample] = {}
     traffic = 0
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
@@ -248,15 +248,15 @@ def _cells(
             traffic += counts.requests
             if surface == PINNED:
                 continue
-            cell = (generation, surface, revision)
+            key = (generation, surface, revision)
             if twice:
-                counts = without(counts, cell, twice)
+                counts = without(counts, key, twice)
             values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
             if counts == NOTHING and not values:
                 continue
             new_sample = Sample(counts, values)
-            cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
-    return cells, traffic
+            samples[key] = samples[key].plus(new_sample) if key in samples else new_sample
+    return samples, traffic
 
 
 def history(memory: Memory | None, revision: str, quantity: str) -> Values:
@@ -296,7 +296,7 @@ def _age(reading: PodReading) -> tuple[str, float]:
 
 
 def _grown(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counters, Counters]]:
-    """Every cell that has changed since `before`, with what it was; another boot counts from zero."""
+    """Every key that has changed since `before`, with what it was; another boot counts from zero."""
     old = before.counters if before.boot_id == seen.boot_id else {}
     for key, counters in seen.counters.items():
         earlier = old.get(key, _NO_COUNTERS)

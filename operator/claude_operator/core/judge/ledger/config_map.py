@@ -15,9 +15,9 @@ from typing import Any
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement
-from claude_operator.core.judge.judges.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.judges.sequential import offsets_at
-from claude_operator.core.judge.ledger.lines import strata, write_json
+from claude_operator.core.judge.judges import engine
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.ledger.lines import strata, write_json, written_offsets
 from claude_operator.core.judge.ledger.pages import EARLIER, SIZE, TICKS, found, readable
 from claude_operator.core.judge.ledger.points import Point, with_point
 from claude_operator.core.judge.metrics import METRICS
@@ -28,11 +28,6 @@ POINTS = "points.jsonl"
 LIMIT = 128 * 1024
 """Bytes of all three together, at most."""
 
-_NEUTRAL = {
-    "errors": NO_OFFSETS.errors,
-    "timeToFirstToken": NO_OFFSETS.time_to_first_token,
-    "cost": NO_OFFSETS.cost,
-}
 _POINTS = LIMIT - 2 * SIZE - 1024
 
 
@@ -123,9 +118,9 @@ def _record(at: float, after: Judgement, comparisons: Sequence[Comparison]) -> s
         "verdict": after.verdict,
         "leading": after.leading,
     }
-    offsets = offsets_at(after.offsets, after.weight)
-    used = {"errors": offsets.errors, "timeToFirstToken": offsets.time_to_first_token, "cost": offsets.cost}
-    if used != _NEUTRAL:
+    offsets = engine.offsets_at(after.offsets, after.weight)
+    used, neutral = written_offsets(offsets), written_offsets(engine.NO_OFFSETS)
+    if used != neutral:
         judged["offsets"] = used
     lines = (start | {"metrics": one} | (judged if not i else {}) for i, one in enumerate(strata(comparisons)))
     return "".join(f"{write_json(line)}\n" for line in lines)

@@ -11,14 +11,14 @@ from pydantic import Field, ValidationError
 
 from claude_operator.api.base import StatusModel, first_fault
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import MetricState, Moment
+from claude_operator.api.status import MetricState, Moment, Offsets
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.judge.judges.engine import Comparison
-from claude_operator.core.judge.ledger.reading import EXAMPLE, Line, LineError, Reader, refuse
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.ledger.reading import EXAMPLE, UNUSED_OFFSETS, Line, LineError, Reader, refuse
 from claude_operator.core.judge.metrics import METRICS, Binary
-from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.core.judge.stats import eprocess
 
-__all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json"]
+__all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json", "written_offsets"]
 
 
 class Header(StatusModel):
@@ -75,6 +75,11 @@ def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     return found
 
 
+def written_offsets(offsets: Offsets) -> dict[str, Any]:
+    """Those that the evidence of harm goes by."""
+    return offsets.model_dump(by_alias=True, exclude=UNUSED_OFFSETS)
+
+
 def read_json(text: str) -> Any:
     """A JSON document without NaN and infinity; raises `ValueError`."""
     try:
@@ -115,8 +120,7 @@ def _whole(state: MetricState) -> bool:
         return False
     if isinstance(METRICS[state.name], Binary):
         return not state.edges
-    lengths = (len(state.score), len(continuous.SCORE)), (len(state.moments), len(continuous.MOMENTS))
-    return len(state.logs) == len(state.edges) * eprocess.EDGES.size and all(n in (0, full) for n, full in lengths)
+    return len(state.logs) == len(state.edges) * eprocess.EDGES.size
 
 
 def _written(name: str, arm: tuple[int, int] | Values) -> Any:

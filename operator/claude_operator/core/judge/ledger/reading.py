@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from pydantic.alias_generators import to_camel
+
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
-from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.metrics import METRICS, Binary
 
-__all__ = ["EXAMPLE", "Line", "LineError", "Reader", "refuse"]
+__all__ = ["EXAMPLE", "UNUSED_OFFSETS", "Line", "LineError", "Reader", "refuse"]
 
 EXAMPLE = '{"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}'
+
+UNUSED_OFFSETS = {"weight", "errors_least"}
+"""Fields of Offsets that no line has: nothing of the evidence of harm goes by them."""
 
 _FIRST: Mapping[str, int] = {"timeToFirstToken": -31, "duration": -31, "cost": -62, "outputTokens": 0}
 """Bucket that a list of buckets begins with where `first` is left out: 1 ms, 1 ms, 1 micro-dollar, 1 token."""
@@ -144,7 +149,8 @@ class Reader:
         if not isinstance(value, dict):
             self.refuse('offsets is not an object: write {"errors": 1.1, "timeToFirstToken": 0.0, "cost": 0.0}')
         found = Offsets(weight=0)
-        for name, field in (("errors", "errors"), ("timeToFirstToken", "time_to_first_token"), ("cost", "cost")):
+        for field in Offsets.model_fields.keys() - UNUSED_OFFSETS:
+            name = to_camel(field)
             setattr(found, field, self.real(value.get(name, getattr(found, field)), f"offsets.{name}"))
         if not 0.0 < found.errors <= 1e6:
             self.refuse(f"offsets.errors {found.errors:g} is no ratio of rates: write a number above 0, 1 for none")

@@ -7,14 +7,15 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
+from claude_operator.api.sums import Moments
 from claude_operator.core.catalogue.cost import price_ratio
 from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.judge import assessment, sentences
 from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.stats import continuous
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
@@ -114,8 +115,6 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
 def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
     """The present bake and the next ones, each with the excess that the weight after it does not stand."""
     steps, analysis = rollout.plan.steps, rollout.plan.analysis
-    if analysis.judge != "Sequential":
-        return []
     tolerated = fraction(analysis.tolerated_increase)
     found = []
     for index in range(present.index, len(steps)):
@@ -165,8 +164,8 @@ def _variance(values: Values) -> float:
     """Of ln; 1 where there are too few to tell."""
     if values.count < _FEW:
         return 1.0
-    _, _, dof, squares, *_ = continuous.moments(continuous.MOMENTS, values)
-    return max(squares / dof, 1e-6)
+    known = continuous.moments(Moments(), values)
+    return max(known.squares / known.freedom, 1e-6)
 
 
 def dearer(obs: Observation, stable: str, canary: str) -> float:

@@ -168,7 +168,7 @@ def _offsets(before: PrePeriod | None, weights: tuple[float, ...]) -> list[Offse
     for weight in weights:
         on_canary = before.on_canary(weight)
         high, low = (
-            offset.offsets(
+            offset.estimate(
                 history,
                 lambda cohort, mine=on_canary: bool(mine[cohort]),
                 ttft_within=ttft_within,

@@ -31,7 +31,11 @@ def parsed(lists: dict[str, list[float]]) -> Judgement:
 def test_a_list_of_numbers_has_names() -> None:
     lists = {name: [float(n) for n in range(size)] for name, size in (SIZES | OF_METRIC).items()}
     found = parsed(lists)
-    assert (found.recent.canary.errors, found.recent.stable.answered, found.recent.stable_meanwhile.errors) == (1, 4, 11)
+    assert (found.recent.canary.errors, found.recent.stable.answered, found.recent.stable_meanwhile.errors) == (
+        1,
+        4,
+        11,
+    )
     assert (found.incident.past.errors, found.incident.now.requests, found.incident.newer.ln_sum) == (2, 5, 22)
     (state,) = found.state
     assert (state.score.information, state.moments.squares, state.soak.moments.mean) == (1, 3, 3)

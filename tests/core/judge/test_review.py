@@ -27,8 +27,8 @@ def history(*failing: tuple[int, int, int]) -> offset.CohortHistory:
     return offset.CohortHistory(rows | {who: (float(n), float(x), 0.0, 0.0, 0.0, 0.0) for who, n, x in failing})
 
 
-def known(of: offset.CohortHistory, caution: float = offset.CAUTION) -> offset.Offsets:
-    return offset.offsets(of, lambda who: who < CANARY_COHORTS, ttft_within=1.0, cost_within=1.0, caution=caution)
+def known(of: offset.CohortHistory, caution: float = offset.CAUTION) -> offset.Imbalance:
+    return offset.estimate(of, lambda who: who < CANARY_COHORTS, ttft_within=1.0, cost_within=1.0, caution=caution)
 
 
 @pytest.mark.parametrize(("weight", "canary", "stable", "ticks"), [(100, 1, 99, 10), (1000, 10, 90, 10)])

@@ -162,15 +162,17 @@ INVALID = [
     ),
     (
         {"upstream": {"baseURL": "https://api.anthropic.com/v1/"}},
-        "spec.upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows",
+        "spec.upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows",
     ),
     (
         {"upstream": {"baseURL": "https://user:word@proxy.example"}},
-        "spec.upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef",
+        "spec.upstream.baseURL: it contains a user or password: remove them, the key goes into"
+        " upstream.apiKeySecretRef",
     ),
     (
         {"upstream": {"baseURL": "https://proxy.example/?to=claude"}},
-        "spec.upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it",
+        "spec.upstream.baseURL: it contains ? or #: remove it and what follows, because the path of a request is"
+        " appended to it",
     ),
     *(
         (

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -22,13 +21,14 @@ from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.urls import url_problems
 
-__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
+__all__ = ["BUDGETED", "YEAR", "Problem", "allowed", "impossible_names", "problems"]
 
 BUDGETED = ("timeToFirstToken", "duration")
 """What a budget can be of."""
 
-_YEAR = 365 * 86400.0  # longer times would leave the calendar
+YEAR = 365 * 86400.0  # longer times would leave the calendar
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
@@ -159,7 +159,7 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             if most is not None and seconds(most) < seconds(least):
                 yield f"{path}.bake.maxDuration: {most} is shorter than minDuration {least}: raise it or lower that"
     for path, duration in found.items():
-        if duration is not None and seconds(duration) > _YEAR:
+        if duration is not None and seconds(duration) > YEAR:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
 
 
@@ -226,17 +226,14 @@ def _quantity(value: Any) -> Decimal | None:
 def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
     """A base URL that /v1/messages can be put after, without a secret in it."""
     base = spec.upstream.base_url
-    try:
-        parts = urlsplit(base)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host:
-        yield "upstream.baseURL: it has no valid host and port: write for example https://api.anthropic.com"
-        return
-    if parts.username is not None or parts.password is not None:
-        yield "upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef"
-    if parts.query or parts.fragment:
-        yield "upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it"
-    if re.search(r"/v1(/messages)?/?$", parts.path):
-        yield "upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows"
+    found = list(
+        url_problems(
+            base,
+            example="https://api.anthropic.com",
+            instead="the key goes into upstream.apiKeySecretRef",
+            appended="the path of a request",
+        )
+    )
+    yield from (f"upstream.baseURL: it {one}" for one in found)
+    if not found and re.search(r"/v1(/messages)?/?$", base):
+        yield "upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows"

@@ -65,8 +65,6 @@ def test_only_sequential_weighs_evidence_and_only_threshold_compares_nothing() -
 )
 def test_nothing_else_asks_for_a_name(names: tuple[str, ...], known_to: set[str]) -> None:
     """What is special to a judge is its class, what is special to a metric a field of its row."""
-    quoted = re.compile("|".join(f'(?<![{{\\w])["\']{name}["\']' for name in names))
-    found = {
-        str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py") if quoted.search(path.read_text("utf-8"))
-    }
+    quoted = re.compile("|".join(f"(?<![{{\\w])[\"']{name}[\"']" for name in names))
+    found = {str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py") if quoted.search(path.read_text("utf-8"))}
     assert found <= known_to

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from claude_operator.api.gateway import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
 from claude_operator.api.status import Reading
-from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, new_rows, sift, without
+from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
     QUANTITIES,
@@ -36,10 +36,6 @@ class PodReading:
     pod: str
     ready: bool
     evidence: Evidence | None
-
-
-StratumKey = tuple[int, str, str]
-"""Config generation, surface, revision."""
 
 
 class Waiting(NamedTuple):
@@ -115,7 +111,7 @@ class Memory:
     pods: Mapping[str, _Seen | None]
     bad: Mapping[str, Known] = field(default_factory=dict)
     """Conversations that lately counted as bad, by digest."""
-    marks: tuple[Reading, ...] = ()
+    readings: tuple[Reading, ...] = ()
     """What another operator can go on from: the last kept reading of each listed pod."""
 
 
@@ -125,21 +121,21 @@ def advance(
     quantities: Collection[str] = QUANTITIES,
     *,
     now: float | None = None,
-    marks: Sequence[Reading] = (),
+    stored: Sequence[Reading] = (),
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
-    `memory` is None when the operator has just started: then it goes on from `marks`, what status has of the last
+    `memory` is None when the operator has just started: then it goes on from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
     `quantities` are those whose values are wanted. `now`: seconds of a clock that goes on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
-    told = {mark.pod: mark for mark in marks}
-    away = _away(readings, told) if memory is None else None
+    last = {reading.pod: reading for reading in stored}
+    away = _away(readings, last) if memory is None else None
     pods: dict[str, _Seen | None] = {}
     looks: list[tuple[_Seen, _Seen]] = []
     rows: list[Row] = []
-    told_rows: list[Row] = []
+    known_rows: list[Row] = []
     answered = 0
     boots: dict[str, str] = {}
     baseline = False
@@ -150,20 +146,20 @@ def advance(
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         if before is None and reading.evidence:
-            before = _resumed(reading.evidence, told.get(pod), away)
+            before = _resumed(reading.evidence, last.get(pod), away)
         seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
         answered += reading.evidence is not None
         if seen is None:
             continue
         first = before.bad if before and before.boot_id == seen.boot_id else 0
         if now is not None and reading.evidence and (seen.bad > first or memory is None):
-            told_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
+            known_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
             rows += new_rows(reading.evidence, first, now)
         if before is None:
             baseline = True
         else:
             looks.append((seen, before))
-    bad = memory.bad if memory else sift({}, told_rows, now)[1] if now is not None else {}
+    bad = memory.bad if memory else sift({}, known_rows, now)[1] if now is not None else {}
     duplicates: Mapping[str, Duplicates] = {}
     if rows and now is not None:
         duplicates, bad = sift(bad, rows, now)
@@ -178,33 +174,33 @@ def advance(
         seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
         waiting=_waiting(readings),
     )
-    return found, Memory(_departed(memory, pods) | pods, bad, _marks(pods, told))
+    return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 
 
-def _away(readings: Sequence[PodReading], told: Mapping[str, Reading]) -> float | None:
-    """Seconds since `told` was read, by the clock of a process that was there; None where there is none."""
+def _away(readings: Sequence[PodReading], last: Mapping[str, Reading]) -> float | None:
+    """Seconds since `last` was read, by the clock of a process that was there; None where there is none."""
     since = [
         reading.evidence.uptime - before.uptime
         for reading in readings
-        if reading.evidence and (before := _kept(reading.evidence, told.get(reading.pod)))
+        if reading.evidence and (before := _kept(reading.evidence, last.get(reading.pod)))
     ]
     return min(since, default=None)
 
 
-def _kept(evidence: Evidence, mark: Reading | None) -> Before | None:
-    """The reading that `mark` names, where the process has it still."""
+def _kept(evidence: Evidence, last: Reading | None) -> Before | None:
+    """The reading that `last` names, where the process has it still."""
     before = evidence.before
-    if mark is None or before is None or (evidence.boot_id, before.reading) != (mark.boot_id, mark.reading):
+    if last is None or before is None or (evidence.boot_id, before.reading) != (last.boot_id, last.reading):
         return None
     return before
 
 
-def _resumed(evidence: Evidence, mark: Reading | None, away: float | None) -> _Seen | None:
-    """What was told of a process when `mark` was written, None where nobody knows.
+def _resumed(evidence: Evidence, last: Reading | None, away: float | None) -> _Seen | None:
+    """What was counted of a process at `last`, None where nobody knows.
 
-    One that was born since then has told nothing: all that it has counted is new.
+    Of one that was born since then nothing was: all that it has counted is new.
     """
-    before = _kept(evidence, mark)
+    before = _kept(evidence, last)
     if before is not None:
         return _Seen(
             evidence.boot_id, before.uptime, _counters(before.generations, {}), before.bad_count, before.reading
@@ -212,12 +208,12 @@ def _resumed(evidence: Evidence, mark: Reading | None, away: float | None) -> _S
     return _FRESH if away is not None and evidence.uptime < away else None
 
 
-def _marks(pods: Mapping[str, _Seen | None], told: Mapping[str, Reading]) -> tuple[Reading, ...]:
+def _kept_readings(pods: Mapping[str, _Seen | None], last: Mapping[str, Reading]) -> tuple[Reading, ...]:
     """One a pod that has kept a reading; of one that has not answered yet since the operator's start the old one."""
     found = []
     for pod, seen in sorted(pods.items()):
-        if seen is None and pod in told:
-            found.append(told[pod])
+        if seen is None and pod in last:
+            found.append(last[pod])
         elif seen is not None and seen.reading:
             found.append(Reading(pod=pod, boot_id=seen.boot_id, reading=seen.reading))
     return tuple(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
@@ -11,6 +10,8 @@ from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unkno
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
 from claude_operator.core.judge.judges.protocol import Judge
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
+from claude_operator.core.spec.urls import url_problems
+from claude_operator.core.spec.validate import YEAR
 
 __all__ = ["QUANTITIES", "SHARES", "missing", "problem", "unsupported"]
 
@@ -20,7 +21,6 @@ QUANTITIES = {name: kind.unit for name in VALUES if isinstance(kind := METRICS[n
 """Built-in metrics that are means, and their units."""
 
 _KNOWN = ", ".join((*SHARES, *QUANTITIES))
-_YEAR = 365 * 86400.0
 _OF_THRESHOLD = {  # say nothing without one
     "interval": "interval",
     "window": "window",
@@ -86,7 +86,7 @@ def _without_threshold(metric: Metric, judge: Judge) -> Iterator[str]:
         yield f"threshold of {name} is missing: write for example threshold: {{max: 0.05}}"
     for field, written in _OF_THRESHOLD.items():
         if getattr(metric, field) is not None and not (judge.by_interval and field == "interval"):
-            yield f"{written} of {name} says nothing without a threshold: add threshold: {{max: ...}}, or remove it"
+            yield f"{written} of {name} has no effect without a threshold: add threshold: {{max: ...}}, or remove it"
     if judge.by_interval:
         yield from _times(metric)
 
@@ -95,7 +95,7 @@ def _limits(name: str, limits: Threshold) -> Iterator[str]:
     if limits.max is None and limits.min is None:
         yield f"threshold of {name} has no limit: write max, min or both, for example threshold: {{max: 0.05}}"
     if limits.max is not None and limits.min is not None and limits.min > limits.max:
-        yield f"threshold of {name}: min {limits.min:g} is above max {limits.max:g}: exchange them"
+        yield f"threshold of {name}: min {limits.min:g} is above max {limits.max:g}: swap them"
     for limit in (limits.max, limits.min):
         if limit is None:
             continue
@@ -113,7 +113,7 @@ def _times(metric: Metric) -> Iterator[str]:
         written = _OF_THRESHOLD[field]
         if field != "initial_delay" and seconds(value) < 1:
             yield f"{written} of {metric.name}: {value} is too short: write 1s or more"
-        if seconds(value) > _YEAR:
+        if seconds(value) > YEAR:
             yield f"{written} of {metric.name}: {value} is more than a year: write 8760h or less"
 
 
@@ -124,14 +124,10 @@ def _query(name: str, source: Prometheus) -> Iterator[str]:
         yield f"prometheus.query of {name}: {stranger} is not known: write one of {known}"
     if source.address is None:
         return
-    try:
-        parts = urlsplit(source.address)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if not host:
-        yield f"prometheus.address of {name} has no valid host and port: write for example http://prometheus.monitoring:9090"
-    if parts.username is not None or parts.password is not None:
-        yield f"prometheus.address of {name} holds a user or password: remove them, a spec is no place for secrets"
-    if parts.query or parts.fragment:
-        yield f"prometheus.address of {name} holds ? or #: remove what follows, /api/v1/query is put after it"
+    found = url_problems(
+        source.address,
+        example="http://prometheus.monitoring:9090",
+        instead="a spec is no place for secrets",
+        appended="/api/v1/query",
+    )
+    yield from (f"prometheus.address of {name} {one}" for one in found)

@@ -22,7 +22,7 @@ from claude_operator.core.judge.ledger.pages import EARLIER, SIZE, TICKS, found,
 from claude_operator.core.judge.ledger.points import Point, with_point
 from claude_operator.core.judge.metrics import METRICS
 
-__all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Facts", "appended", "name", "readable", "worth"]
+__all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Trial", "appended", "name", "readable", "worth"]
 
 POINTS = "points.jsonl"
 LIMIT = 128 * 1024
@@ -32,7 +32,7 @@ _POINTS = LIMIT - 2 * SIZE - 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Trial:
     """What a header says of the rollout besides the judge's memory."""
 
     deployment: str
@@ -60,7 +60,7 @@ def appended(
     before: Judgement | None,
     after: Judgement,
     comparisons: Sequence[Comparison],
-    facts: Facts,
+    trial: Trial,
 ) -> dict[str, str]:
     """The ConfigMap's data with one more tick, of which `after` is the judgement; never raises for what `data` holds.
 
@@ -71,7 +71,7 @@ def appended(
     began = after.started_at or after.last_tick
     at = _seconds(after.last_tick, began) or 0.0
     recorded = _seconds(before.recorded, began) if before else None
-    head, known, memory = _head(facts, began), data or {}, before.state if before else []
+    head, known, memory = _head(trial, began), data or {}, before.state if before else []
     pages = found(known, head=head, memory=memory, recorded=recorded, at=at)
     header, lines = "", _record(at, after, comparisons)
     if not pages.follows or len(pages.page) + len(lines) > SIZE:
@@ -90,22 +90,22 @@ def appended(
     }
 
 
-def _head(facts: Facts, began: dt.datetime | None) -> dict[str, Any]:
-    compared = facts.analysis.metrics
+def _head(trial: Trial, began: dt.datetime | None) -> dict[str, Any]:
+    compared = trial.analysis.metrics
     if compared is not None:  # queries may be long, and a replay has no use for them
         compared = [metric for metric in compared if metric.name in METRICS]
-    analysis = facts.analysis.model_copy(update={"metrics": compared})
+    analysis = trial.analysis.model_copy(update={"metrics": compared})
     return {
         "ledger": 1,
-        "deployment": facts.deployment,
-        "revision": facts.revision,
-        "attempt": facts.attempt,
+        "deployment": trial.deployment,
+        "revision": trial.revision,
+        "attempt": trial.attempt,
         "startedAt": began.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if began
         else None,
-        "stable": facts.stable,
+        "stable": trial.stable,
         "analysis": analysis.model_dump(by_alias=True, exclude_none=True, mode="json"),
-        "priceRatio": facts.price_ratio,
+        "priceRatio": trial.price_ratio,
     }
 
 

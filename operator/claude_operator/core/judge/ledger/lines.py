@@ -67,11 +67,11 @@ def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """`metrics` of each line of a tick, at least one: a metric's n-th comparison stands in the n-th line."""
     found: list[dict[str, Any]] = [{}]
     for name, canary, stable in comparisons:
-        place = next((line for line in found if name not in line), None)
-        if place is None:
-            place = {}
-            found.append(place)
-        place[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
+        row = next((line for line in found if name not in line), None)
+        if row is None:
+            row = {}
+            found.append(row)
+        row[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
     return found
 
 
@@ -141,7 +141,7 @@ def _written(name: str, arm: tuple[int, int] | Values) -> Any:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

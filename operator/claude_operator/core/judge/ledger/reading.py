@@ -126,7 +126,7 @@ class Reader:
         if isinstance(given, list):
             begin = value.get("first", first)
             if not isinstance(begin, int) or abs(begin) > _FARTHEST or len(given) > _FARTHEST:
-                self.refuse(f"{where}.first is no bucket: write the whole number i of 1.25^i, for example {first}")
+                self.refuse(f"{where}.first is not a bucket: write the whole number i of 1.25^i, for example {first}")
             pairs = enumerate(given, begin)
         elif isinstance(given, dict):
             pairs = iter([(self.index(key, where), count) for key, count in given.items()])  # type: ignore[assignment]
@@ -140,7 +140,7 @@ class Reader:
         except ValueError:
             index = _FARTHEST + 1
         if abs(index) > _FARTHEST:
-            self.refuse(f"{where}.buckets: {key!r} is no bucket: write the whole number i of 1.25^i as the key")
+            self.refuse(f"{where}.buckets: {key!r} is not a bucket: write the whole number i of 1.25^i as the key")
         return index
 
     def offsets(self, value: Any) -> Offsets | None:
@@ -153,7 +153,7 @@ class Reader:
             name = to_camel(field)
             setattr(found, field, self.real(value.get(name, getattr(found, field)), f"offsets.{name}"))
         if not 0.0 < found.errors <= 1e6:
-            self.refuse(f"offsets.errors {found.errors:g} is no ratio of rates: write a number above 0, 1 for none")
+            self.refuse(f"offsets.errors {found.errors:g} is not a ratio of rates: write a number above 0, 1 for none")
         if max(abs(found.time_to_first_token), abs(found.cost)) > 100.0:
             self.refuse("offsets.timeToFirstToken and offsets.cost are differences of ln: write 0 for none")
         return found
@@ -162,7 +162,7 @@ class Reader:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.refuse(f"{where}: {_shown(value)} is no count: write a whole number")
+            self.refuse(f"{where}: {_shown(value)} is not a count: write a whole number")
         if not 0 <= value <= _MOST:
             fault = "negative: write what the tick added" if value < 0 else f"more than {_MOST:.0e}"
             self.refuse(f"{where}: {_shown(value)} is {fault}")
@@ -170,7 +170,7 @@ class Reader:
 
     def real(self, value: Any, where: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
-            self.refuse(f"{where}: {_shown(value)} is no number: write a finite one")
+            self.refuse(f"{where}: {_shown(value)} is not a number: write a finite one")
         return float(value)
 
     def refuse(self, why: str) -> NoReturn:

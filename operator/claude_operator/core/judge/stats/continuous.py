@@ -86,14 +86,14 @@ def edge_logs(
         ours = _above(edges, canary.buckets)
         bad = list(map(add, ours, _above(lowered, stable.buckets)))
         above = list(map(add, above, ours))
-        for place, (_, ratio) in enumerate(EDGES.alternatives):
+        for number, (_, ratio) in enumerate(EDGES.alternatives):
             ln_mean = math.log1p((ratio - 1.0) * share)
-            expected[place] = [known + count * ln_mean for known, count in zip(expected[place], bad, strict=True)]
+            expected[number] = [known + count * ln_mean for known, count in zip(expected[number], bad, strict=True)]
     after = list(logs)
-    for place, (ln_ratio, _) in enumerate(EDGES.alternatives):
-        after[place :: EDGES.size] = [
+    for number, (ln_ratio, _) in enumerate(EDGES.alternatives):
+        after[number :: EDGES.size] = [
             log + count * ln_ratio - mean
-            for log, count, mean in zip(logs[place :: EDGES.size], above, expected[place], strict=True)
+            for log, count, mean in zip(logs[number :: EDGES.size], above, expected[number], strict=True)
         ]
     return after
 

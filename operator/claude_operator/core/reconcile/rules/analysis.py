@@ -145,7 +145,7 @@ def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> li
         if not 0 < weight < BASIS_POINTS:
             continue
         high, low = (
-            offset.offsets(
+            offset.estimate(
                 obs.cohorts,
                 offset.owned_by(rollout.revision, weight),
                 ttft_within=within.get("timeToFirstToken", 1.0),

@@ -99,7 +99,7 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
     ids=lambda value: str(value)[:40],
 )
 async def test_what_says_nothing_of_the_request(answer: Text | Refusal, calls: int, message: str) -> None:
-    options = {"timeout": 1.0} if " s" in message else {}
+    options = {"timeout": 1.0} if "within" in message else {}
     async with upstream(lambda _: answer) as api, asker(api.url, **options) as one:
         with pytest.raises(Infrastructure, match=message):
             await one.ask(arm(), ITEM)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 HANGS = 120.0  # seconds after which a test that waits has failed; a loaded machine is never that slow
 
 
-async def until(holds: Callable[[], object], otherwise: str = "it did not come about") -> None:
-    """Wait until `holds` is true."""
+async def until(holds: Callable[[], Any], otherwise: str = "it did not come about") -> Any:
+    """Ask `holds`, which may be a coroutine function, until its answer is true; returns that."""
     try:
         async with asyncio.timeout(HANGS):
-            while not holds():  # noqa: ASYNC110  # it changes elsewhere
-                await asyncio.sleep(0.005)
+            while True:
+                answer = holds()
+                if inspect.isawaitable(answer):
+                    answer = await answer
+                if answer:
+                    return answer
+                await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(otherwise) from None

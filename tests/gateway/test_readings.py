@@ -11,7 +11,7 @@ import pytest
 from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm, make_config
 from tests.gateway.pod import Pod
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
-from tests.waiting import HANGS, until
+from tests.waiting import until
 
 from claude_operator.api.gateway import Evidence, InFlight, Recent, Serving, parse_evidence, parse_serving
 from claude_operator.gateway.call import Call
@@ -147,10 +147,12 @@ async def test_requests_in_flight(gateway: Gateway) -> None:
     assert (flight.revision, flight.requests, flight.waiting) == (STABLE, 2, 2)
     assert 0.05 <= flight.oldest <= time.monotonic() - began
     silent.set()
-    async with asyncio.timeout(HANGS):
-        while (flight.requests, flight.waiting) != (2, 1):
-            await asyncio.sleep(0.01)
-            (flight,) = (await read(gateway)).in_flight
+
+    async def is_seen() -> bool:
+        (flight,) = (await read(gateway)).in_flight
+        return (flight.requests, flight.waiting) == (2, 1)
+
+    await until(is_seen)
     go_on.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert (await read(gateway)).in_flight == []

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from tests.cluster.prometheus import NoPrometheusError, Prometheus
 from tests.shell.rig import KEY, Rig, on_trial, serving
-from tests.waiting import HANGS
+from tests.waiting import HANGS, until
 
 from claude_operator.core.judge.measurements import Measurement, Query
 from claude_operator.shell.prometheus import PrometheusReader
@@ -248,9 +248,7 @@ class Gate:
 
 async def found(reader: PrometheusReader, *queries: Query, uid: str = "uid") -> tuple[Measurement, ...]:
     """What one of the next passes finds."""
-    async with asyncio.timeout(HANGS):
-        while not (measured := await reader.collect(uid, queries)):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    measured: tuple[Measurement, ...] = await until(lambda: reader.collect(uid, queries))
     return measured
 
 
@@ -434,9 +432,12 @@ async def test_a_real_prometheus_is_understood(real: Prometheus) -> None:
             assert measurement.value == value, (text, measurement)
             assert bool(said) is bool(measurement.error), (text, measurement)
             assert said in measurement.error
-        async with asyncio.timeout(HANGS):
-            while (await reader.read([query(text='up{job="itself"}', at=await clock(real))]))[0].value != 1.0:
-                await asyncio.sleep(0.2)
+
+        async def is_up() -> bool:
+            [up] = await reader.read([query(text='up{job="itself"}', at=await clock(real))])
+            return up.value == 1.0
+
+        await until(is_up)
 
 
 async def clock(real: Prometheus) -> dt.datetime:

@@ -16,7 +16,7 @@ from tests.cluster.prometheus import NoPrometheusError, Prometheus
 from tests.shell.rig import KEY, Rig, on_trial, serving
 from tests.waiting import HANGS, until
 
-from claude_operator.core.judge.measurements import Measurement, Query
+from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.shell.prometheus import PrometheusReader
 
 AT = dt.datetime(2026, 11, 24, 10, 0, 0, tzinfo=dt.UTC)

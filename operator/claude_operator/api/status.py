@@ -159,7 +159,7 @@ class Judgement(StatusModel):
         default=100.0, description="Evidence at which traffic is taken back: 1 / falseRollbackRate."
     )
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
-    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail.")
+    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail or a metric has no data.")
     message: str = Field(default="", description="The same as a sentence.")
     detectable: str = Field(default="", description="The smallest increase of errors that could be seen by now.")
     promotions: list[Promotion] = Field(default=[], description="What was shown for the present bake and the next.")

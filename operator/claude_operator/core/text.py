@@ -1,0 +1,53 @@
+"""How numbers are written in sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["count", "cut", "duration", "join_names", "percent", "share"]
+
+_LONGEST = 1024  # characters of a sentence
+_NAMED = 3  # names that a list of many gives
+
+
+def percent(value: float) -> str:
+    """A percentage, `10 %` or `0.5 %`."""
+    return f"{value:g} %"
+
+
+def share(part: float) -> str:
+    """A share of 1 as a percentage, `31 %`, `6.0 %` or `0 %`."""
+    number = 100.0 * part
+    return f"{number:.0f} %" if number >= 9.95 or not number else f"{number:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time span, `2.1 s`, `3 min 20 s` or `1 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return _pair(whole // 60, "min", whole % 60, "s")
+    minutes = round(seconds / 60)
+    return _pair(minutes // 60, "h", minutes % 60, "min")
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 request`, `58 requests`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def join_names(names: Iterable[str]) -> str:
+    """A list of names, of many the first three: `a, b, c and 4 more`."""
+    known = list(names)
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    return f"{', '.join(known[:_NAMED])}{more}"
+
+
+def cut(text: str) -> str:
+    """A sentence that quotes others, at most 1,024 characters of it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _pair(large: int, unit: str, small: int, subunit: str) -> str:
+    return f"{large} {unit} {small} {subunit}" if small else f"{large} {unit}"

@@ -79,7 +79,7 @@ DEPLOYMENT = Kind(
         Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
         Column("Age", ".metadata.creationTimestamp", "date"),
         Column(
-            "Canary health",
+            "Health",
             '.status.conditions[?(@.type=="CanaryHealthy")].reason',
             description="What is known of the canary: Watching is good.",
             wide=True,

@@ -237,6 +237,11 @@ class Rollout(StatusModel):
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
 
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
+
 
 class Replaced(StatusModel):
     """The revision that served before."""
@@ -256,6 +261,11 @@ class RolloutRecord(StatusModel):
     started_at: Moment | None = Field(default=None, description="When it began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     requests: int = Field(default=0, description="Canary requests that were judged.")
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class ModelStatus(StatusModel):

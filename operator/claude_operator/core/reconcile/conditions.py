@@ -13,12 +13,11 @@ from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import serving
+from claude_operator.core.reconcile.annotations import PROMOTE, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
-from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
-from claude_operator.core.reconcile.rules.restore import is_lost
-from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.reconcile.track_record import is_lost, remembered
 from claude_operator.core.text import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -125,7 +124,8 @@ def _accepted(draft: Draft) -> Said:
 
 
 def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
-    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+    lost = is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
+    if config is None and (lost or (draft.problem is None and remembered(draft.obs))):
         what = draft.status.stable_revision or "what gateways serve"
         helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
         note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
@@ -227,7 +227,7 @@ def _promoted(draft: Draft) -> Said:
                 return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
-            trial = f"{rollout.revision}/{rollout.attempt}"
+            trial = rollout.trial
             again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
                 helps = f"another revision, or another eval set and then: {again}"

@@ -9,14 +9,15 @@ from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, ago, drafte
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Replaced
+from claude_operator.core.reconcile import annotations
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules import intent
 from claude_operator.core.reconcile.rules.canary import move
-from claude_operator.core.reconcile.rules.intent import abort, ignore_promote, retry_asked
+from claude_operator.core.reconcile.rules.intent import abort, ignore_promote
+from claude_operator.core.reconcile.rules.rollout import retry_asked
 from claude_operator.core.reconcile.status import finished
 
 
-@pytest.mark.parametrize("annotation", [intent.ABORT, intent.PROMOTE, intent.RETRY])
+@pytest.mark.parametrize("annotation", [annotations.ABORT, annotations.PROMOTE, annotations.RETRY])
 def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> None:
     value = "🚲" * 20_000
     draft = drafted(serving(), annotations={annotation.partition("/")[2]: value})
@@ -26,7 +27,7 @@ def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> 
     assert len(mark) < 100
     assert len(event.note) < 300
     assert "… (20,000 characters) does nothing" in event.note
-    assert intent.ask(draft, annotation) is None  # it is remembered
+    assert annotations.ask(draft, annotation) is None  # it is remembered
     assert finished(draft, None).handled == [mark]
 
 

@@ -8,8 +8,8 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.holds import gateways
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.holds import gateways
 from claude_operator.core.reconcile.track_record import remembered
 
 __all__ = ["gate"]

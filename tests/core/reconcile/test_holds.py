@@ -12,9 +12,9 @@ from claude_operator.api.deployment import Step
 from claude_operator.api.status import Plan, Promotion, Split
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.holds import frozen, gateways
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.rules.canary import move
-from claude_operator.core.reconcile.rules.holds import frozen, gateways
 
 UNSHOWN, SHOWN = (Promotion(step=1, margin=0.05, logs=[0.0] * 7, shown=shown) for shown in (False, True))
 

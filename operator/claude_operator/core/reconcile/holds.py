@@ -11,12 +11,13 @@ from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures
+from claude_operator.core.reconcile.annotations import PROMOTE, mark, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
-from claude_operator.core.reconcile.rules.intent import PROMOTE, mark, promotion
 from claude_operator.core.text import count, duration, percent
 
 __all__ = ["frozen", "gateways", "hold_step"]
@@ -78,7 +79,7 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     go = promotion(rollout, present.index)
     where = draft.obs.annotate
     # One that was done or refused before says nothing new until it has gone.
-    stale = f"{where} {PROMOTE}- && " if mark(PROMOTE, go) in draft.status.handled else ""
+    stale = f"{where} {PROMOTE}- && " if draft.has_handled(mark(PROMOTE, go)) else ""
     return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
 
 
@@ -166,11 +167,11 @@ def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) ->
     if step.bake is None or draft.hold is None:
         return draft
     left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()
-    told = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
+    notice = Notice("held", rollout.trial, str(present.index))
     if left > 0:
         return draft.within(left)
-    if told in draft.status.handled:
+    if draft.has_handled(notice):
         return draft
     late = "" if draft.hold.reason == Reason.INCONCLUSIVE else f"past maxDuration {duration(longest(step.bake))}: "
     note = f"{late}{draft.hold.message}"
-    return draft.handle(told).tell(Reason.STEP_HELD, note, warning=True)
+    return draft.handle(notice).tell(Reason.STEP_HELD, note, warning=True)

@@ -290,8 +290,11 @@ async def test_connections_are_bounded_in_number(tmp_path: Path) -> None:
         writer.close()
         for _, each in open_ones:
             each.close()
-        await asyncio.sleep(0.1)
-        assert (await gateway.post())[0].status == 200
+
+        async def is_served() -> bool:
+            return (await gateway.post())[0].status == 200
+
+        await until(is_served)
 
 
 @pytest.mark.parametrize("answered", [True, False])

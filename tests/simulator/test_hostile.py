@@ -87,10 +87,10 @@ def test_any_scenario_is_taken_or_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_goes_away_is_logged_and_no_trouble(api: Running, stream: bool) -> None:
-    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 20}}")
+    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 2}}")
     async with aiohttp.ClientSession() as http:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(1.0):
                 async with http.post(api.url + "/v1/messages", json=message(stream=stream), headers=HEADERS) as answer:
                     await answer.read()
     await until(lambda: len(api.lines()) >= 2)

@@ -505,7 +505,7 @@ class World:
                 return False
         if decision.children and not self.pods:
             self._write("children")
-            replicas = seen.spec.gateway.replicas if seen.spec else 0
+            replicas = (seen.spec.gateway.replicas or 2) if seen.spec else 0
             self.pods = [self._pod(f"{seen.name}-gateway-{n}", 2.0 + n) for n in range(replicas)]
         for state in decision.revision_states:
             self._write("revision status")

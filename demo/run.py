@@ -28,7 +28,7 @@ from demo.screen import Screen  # noqa: E402
 from demo.story import CHAPTERS, Chapter  # noqa: E402
 from demo.traffic import Traffic  # noqa: E402
 
-from claude_operator.core import revision  # noqa: E402
+from claude_operator.core.spec import revision  # noqa: E402
 from demo import cluster, story  # noqa: E402
 
 _PATIENCE = 180.0  # seconds for one chapter

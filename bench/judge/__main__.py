@@ -18,7 +18,7 @@ from bench.judge.plots import detection, false_rollbacks
 from bench.judge.report import markdown, promises
 from bench.judge.runner import Cell, Settings, finished, rollouts_of
 from bench.judge.scenarios import Scenario, find
-from claude_operator.core.judge import judging
+from claude_operator.core.judge import assessment
 
 ROLLOUTS, OTHERS, RIVALS = 2000, 500, 400
 QUICK = 4
@@ -105,7 +105,7 @@ def main(words: Sequence[str] | None = None) -> None:
 def _made_of(settings: Settings) -> dict[str, object]:
     """What results depend on; the number of processes is not of it."""
     code = hashlib.sha256()
-    for folder in (Path(judging.__file__).parent, Path(__file__).parent):
+    for folder in (Path(assessment.__file__).parent, Path(__file__).parent):
         for file in sorted(folder.rglob("*.py")):
             code.update(file.read_bytes())
     made_of = {**asdict(settings), "numpy": np.__version__, "code": code.hexdigest()[:16]}

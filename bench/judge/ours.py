@@ -9,11 +9,13 @@ from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
 from claude_operator.api.base import fraction
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import judging, offset, promotion, sentences
-from claude_operator.core.judge.evidence import Increments
-from claude_operator.core.judge.sample import NO_VALUES, Counts, Sample, Values
-from claude_operator.core.judge.sequential import Bake
-from claude_operator.core.judge.sequential import Context as Surroundings
+from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values
+from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.judges.sequential import Bake
+from claude_operator.core.judge.judges.sequential import Context as Surroundings
 
 __all__ = ["Ours", "OursByPod", "OursWithoutMargins"]
 
@@ -56,7 +58,7 @@ class Ours:
         for name in _QUANTITIES:
             if name not in known:
                 self._history[name] = self._history[name].plus(stable.quantity(name, ("read", "write", "none")))
-        self._judgement, _ = judging.assess(
+        self._judgement, _ = assessment.assess(
             before,
             self.analysis,
             Increments(cells, traffic=tick.stable.requests + tick.canary.requests),
@@ -95,7 +97,7 @@ class Ours:
         elapsed = (judgement.last_tick - _START).total_seconds() - self._began
         if elapsed < _MIN_DURATION or self._requests < _MIN_REQUESTS:
             return False
-        return judging.harmless(judgement, self.analysis, self._following.index(weight)) is None
+        return assessment.harmless(judgement, self.analysis, self._following.index(weight)) is None
 
 
 class OursWithoutMargins(Ours):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from claude_operator.core.judge import promotion
-from claude_operator.core.judge.detectable import ratio_needed, requests_needed
+from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.stats.detectable import ratio_needed, requests_needed
 
 __all__ = ["main"]
 

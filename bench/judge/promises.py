@@ -12,7 +12,7 @@ from bench.judge.ours import Ours
 from bench.judge.runner import Cell
 from bench.judge.scenarios import SCENARIOS, Scenario, find
 from claude_operator.api.base import fraction
-from claude_operator.core.judge.detectable import promotion_needed, ratio_needed, requests_needed
+from claude_operator.core.judge.stats.detectable import promotion_needed, ratio_needed, requests_needed
 
 __all__ = ["PROMISES", "Promise", "Verdict", "floor_minutes", "judged"]
 

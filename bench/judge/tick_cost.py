@@ -27,10 +27,11 @@ from bench.judge.traffic import Rollout
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import parse_evidence
 from claude_operator.api.status import Judgement
-from claude_operator.core.judge import judging, ledger
-from claude_operator.core.judge.evidence import Memory, PodReading, advance
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
+from claude_operator.core.judge.judges.sequential import Bake, Context
+from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.metrics import quantities
-from claude_operator.core.judge.sequential import Bake, Context
 from claude_operator.gateway.evidence import Ledger
 
 __all__ = ["Cost", "measured"]
@@ -46,8 +47,8 @@ _CONTEXT = Context(weight=round(_WEIGHT * 10_000), generation=1, bakes=[Bake(1, 
 WORDS = {
     "parsed": f"the answers of {_PODS} gateway pods parsed",
     "advance": "`evidence.advance`: what is new in them",
-    "assess": "`judging.assess`: the judgement with the default metrics",
-    "appended": "`ledger.appended`: the tick written down",
+    "assess": "`assessment.assess`: the judgement with the default metrics",
+    "appended": "`config_map.appended`: the tick written down",
     "reference": "beside it: `reference.py`, the plain method in Python without promotion, tails and history",
 }
 
@@ -153,9 +154,9 @@ def measured(requests: int = 250, ticks: int = 120, repeats: int = 7) -> Costs:
 def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[float]], Judgement, dict[str, str]]:
     analysis = Analysis()
     wanted = quantities(analysis)
-    facts = ledger.Facts(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
+    facts = config_map.Facts(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
     memory = Memory({})
-    judgement = judging.new_judgement(analysis, _START)
+    judgement = assessment.new_judgement(analysis, _START)
     data: dict[str, str] = {}
     spent: dict[str, list[float]] = {name: [] for name in WORDS}
 
@@ -173,7 +174,7 @@ def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[floa
         before, now = judgement, _START + dt.timedelta(seconds=seconds)
         judgement, compared = timed(
             "assess",
-            judging.assess,
+            assessment.assess,
             before,
             analysis,
             increments,
@@ -183,7 +184,7 @@ def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[floa
             context=_CONTEXT,
         )
         data = timed(
-            "appended", ledger.appended, data, before=before, after=judgement, comparisons=compared, facts=facts
+            "appended", config_map.appended, data, before=before, after=judgement, comparisons=compared, facts=facts
         )
         judgement = judgement.model_copy(update={"recorded": judgement.last_tick})
     return spent, judgement, data

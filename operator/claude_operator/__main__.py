@@ -13,9 +13,9 @@ COMMANDS = {
     "operator": ("claude_operator.shell.cli", "run the control plane"),
     "gateway": ("claude_operator.gateway.cli", "serve live traffic by a config file or a ConfigMap"),
     "eval": ("claude_operator.evals.cli", "ask and grade an eval set, as a Job or on a laptop"),
-    "judge": ("claude_operator.judge.cli", "replay and plot what a rollout was judged by"),
+    "judge": ("claude_operator.replay.cli", "replay and plot what a rollout was judged by"),
     "simulator": ("claude_operator.simulator.cli", "a Claude API to rehearse against"),
-    "crds": ("claude_operator.api.crds", "write the CustomResourceDefinitions"),
+    "crds": ("claude_operator.crds.cli", "write the CustomResourceDefinitions"),
 }
 
 

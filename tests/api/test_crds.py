@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from claude_operator.api import cel, crds
+from claude_operator.api import cel
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.kinds import DEPLOYMENT, EVAL_RUN, EVAL_SET, HASHED, KINDS, REVISION, Kind
 from claude_operator.api.resources import EvalRunSpec
 from claude_operator.core.catalogue.table import all_models
+from claude_operator.crds import cli
 
 ROOT = Path(__file__).parents[2]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.short)
@@ -58,7 +59,7 @@ def filled(schema: dict[str, Any], value: Any) -> Any:
 
 @kinds
 def test_schema_is_structural(kind: Kind) -> None:
-    for path, node in nodes(crds.schema(kind)):
+    for path, node in nodes(cli.schema(kind)):
         if node.get("x-kubernetes-int-or-string"):
             continue
         assert node.get("type") in {"object", "array", "string", "integer", "number", "boolean"}, path
@@ -70,13 +71,13 @@ def test_schema_is_structural(kind: Kind) -> None:
 
 @kinds
 def test_every_field_is_described(kind: Kind) -> None:
-    for path, node in nodes(crds.schema(kind)):
+    for path, node in nodes(cli.schema(kind)):
         if path and path != ".metadata" and not path.endswith(("[]", "{}")):
             assert re.search(r"\w.*[.:)]$", node.get("description", "")), path
 
 
 def test_request_takes_fields_that_are_not_known_yet() -> None:
-    schema = crds.schema(DEPLOYMENT)
+    schema = cli.schema(DEPLOYMENT)
     for path in (".spec.request", ".spec.request.tool_choice", ".spec.request.cache_control"):
         assert at(schema, path)["x-kubernetes-preserve-unknown-fields"], path
     for path in (".spec.request.system", ".spec.request.tools", ".spec.request.mcp_servers"):
@@ -85,41 +86,41 @@ def test_request_takes_fields_that_are_not_known_yet() -> None:
 
 
 def test_nothing_that_names_a_revision_is_defaulted() -> None:
-    schema = crds.schema(DEPLOYMENT)
+    schema = cli.schema(DEPLOYMENT)
     for field in HASHED:
         assert not [path for path, node in nodes(at(schema, f".spec.{field}")) if "default" in node], field
     for kind in (REVISION, EVAL_SET):
-        assert not [path for path, node in nodes(crds.schema(kind)) if "default" in node], kind.kind
+        assert not [path for path, node in nodes(cli.schema(kind)) if "default" in node], kind.kind
     assert "Default: Replace." in at(schema, ".spec.overrides.system")["description"]
 
 
 def test_api_server_fills_in_what_the_models_assume() -> None:
     spec = {"request": {"model": "claude-opus-5-5", "max_tokens": 1}}
-    stored = filled(crds.schema(DEPLOYMENT)["properties"]["spec"], spec)
+    stored = filled(cli.schema(DEPLOYMENT)["properties"]["spec"], spec)
     assert stored["strategy"]["canary"]["steps"][0] == {"setWeight": 1}
     assert DeploymentSpec.model_validate(stored) == DeploymentSpec.model_validate(spec)
     run = {"revision": "a-1", "setRef": "s"}
-    stored = filled(crds.schema(EVAL_RUN)["properties"]["spec"], run)
+    stored = filled(cli.schema(EVAL_RUN)["properties"]["spec"], run)
     assert stored["attempt"] == 1
     assert EvalRunSpec.model_validate(stored) == EvalRunSpec.model_validate(run)
 
 
 @kinds
 def test_what_the_operator_writes_is_checked_for_types_alone(kind: Kind) -> None:
-    schema = crds.schema(kind)
+    schema = cli.schema(kind)
     assert not rules(at(schema, ".status"))
     assert not [path for path, node in nodes(at(schema, ".status")) if "default" in node or "maxItems" in node]
 
 
 def test_revisions_and_runs_are_immutable() -> None:
-    assert [rule["rule"] for _, _, rule in rules(crds.schema(REVISION))] == ["self == oldSelf"]
-    spec = at(crds.schema(EVAL_RUN), ".spec")
+    assert [rule["rule"] for _, _, rule in rules(cli.schema(REVISION))] == ["self == oldSelf"]
+    spec = at(cli.schema(EVAL_RUN), ".spec")
     assert [rule["rule"] for rule in spec["x-kubernetes-validations"]] == ["self == oldSelf"]
 
 
 @kinds
 def test_rules_name_fields_that_exist_and_say_a_remedy(kind: Kind) -> None:
-    for path, node, rule in rules(crds.schema(kind)):
+    for path, node, rule in rules(cli.schema(kind)):
         assert len(rule["message"]) > 20, path
         assert rule["message"][-1] != ".", path
         if "fieldPath" in rule:
@@ -149,7 +150,7 @@ def test_sampling_rule_agrees_with_the_catalogue() -> None:
 
 
 def test_names_columns_and_status() -> None:
-    found = {kind.kind: crds.crd(kind)["spec"] for kind in KINDS}
+    found = {kind.kind: cli.crd(kind)["spec"] for kind in KINDS}
     assert {spec["names"]["shortNames"][0]: name for name, spec in found.items()} == {
         "cld": "ClaudeDeployment",
         "clr": "ClaudeRevision",
@@ -169,7 +170,7 @@ def test_names_columns_and_status() -> None:
 
 @kinds
 def test_columns_show_fields_that_exist(kind: Kind) -> None:
-    schema = crds.schema(kind)
+    schema = cli.schema(kind)
     for column in kind.columns:
         path = re.sub(r"\[\?.*?\]", "", column.path)
         if path.startswith(".metadata"):
@@ -190,19 +191,19 @@ def test_committed_files_are_in_step(capsys: pytest.CaptureFixture[str]) -> None
         docs=ROOT / "docs/api.md",
         check=True,
     )
-    assert crds.run(args) == 0, capsys.readouterr().err
+    assert cli.run(args) == 0, capsys.readouterr().err
 
 
 def test_check_names_the_files_that_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = argparse.Namespace(output=tmp_path / "crds", chart=tmp_path / "chart", docs=None, check=False)
-    assert crds.run(args) == 0
+    assert cli.run(args) == 0
     args.check = True
-    assert crds.run(args) == 0
+    assert cli.run(args) == 0
     capsys.readouterr()
     drifted = tmp_path / "chart" / "claudemodels.yaml"
     drifted.write_text("")
     (tmp_path / "crds" / "claudeevalruns.yaml").unlink()
-    assert crds.run(args) == 1
+    assert cli.run(args) == 1
     said = capsys.readouterr().err
     assert str(drifted) in said
     assert "crds/claudeevalruns.yaml" in said
@@ -211,11 +212,11 @@ def test_check_names_the_files_that_drift(tmp_path: Path, capsys: pytest.Capture
 
 @kinds
 def test_chart_copy_is_kept_on_uninstall_and_has_no_stray_template(kind: Kind) -> None:
-    text = crds.chart_template(kind)
+    text = cli.chart_template(kind)
     body = text.split("\n", 2)[2].removesuffix("{{- end }}\n").replace('{{ "{{" }}', "{{")
     document = yaml.safe_load(body)
     assert document["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    assert document == yaml.safe_load(crds.manifest(kind))
+    assert document == yaml.safe_load(cli.manifest(kind))
     assert re.findall(r"\{\{.*?\}\}", text.replace('{{ "{{" }}', "")) == [
         "{{- if .Values.crds.install }}",
         "{{- end }}",

@@ -23,7 +23,7 @@ from bench.judge.scenarios import SCENARIOS, Scenario, find
 from bench.judge.ticks import Tick
 from bench.judge.traffic import Rollout
 
-from claude_operator.core.judge.detectable import promotion_needed
+from claude_operator.core.judge.stats.detectable import promotion_needed
 
 
 def scenario(name: str) -> Scenario:

@@ -13,8 +13,8 @@ import yaml
 from tests.chart.conftest import CHART, Objects
 
 from claude_operator import __version__
-from claude_operator.api import crds
 from claude_operator.api.kinds import KINDS
+from claude_operator.crds import cli
 from claude_operator.simulator.scenario import parse
 
 pytestmark = pytest.mark.slow  # each runs helm
@@ -184,7 +184,7 @@ def test_definitions_are_those_of_the_models(template: Template) -> None:
     for kind in KINDS:
         rendered = found[kind.kind]
         assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-        assert rendered == crds.crd(kind)
+        assert rendered == cli.crd(kind)
     assert not [item for item in template("crds: {install: false}") if item["kind"] == "CustomResourceDefinition"]
 
 

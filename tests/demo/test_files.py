@@ -15,11 +15,11 @@ from demo.story import CHAPTERS, flagged_model
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
-from claude_operator.core.evalgate import Answer, judge_run
-from claude_operator.core.evalset import Item, grade, load_items
-from claude_operator.core.judge.judging import unsupported
-from claude_operator.core.revision import content, name
-from claude_operator.core.validate import problems
+from claude_operator.core.evals.gate import Answer, judge_run
+from claude_operator.core.evals.sets import Item, grade, load_items
+from claude_operator.core.judge.assessment import unsupported
+from claude_operator.core.spec.revision import content, name
+from claude_operator.core.spec.validate import problems
 from claude_operator.simulator.answers import reply_to
 from claude_operator.simulator.models import find
 from claude_operator.simulator.profile import Compiled, compile_scenario

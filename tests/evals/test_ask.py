@@ -6,8 +6,8 @@ import pytest
 from tests.evals.servers import Body, Refusal, Text, upstream
 
 from claude_operator.api.gateway import Arm
-from claude_operator.core.compose import PreparedArm, compose, prepare, raw_body
-from claude_operator.core.evalset import Check, Item
+from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.request.compose import PreparedArm, compose, prepare, raw_body
 from claude_operator.evals.ask import Asker, Infrastructure, Rejected
 
 EMPTY = "the account is empty or at its limit: "

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
-from claude_operator.core.evalgate import RunReason
-from claude_operator.core.evalrun import EXIT_CODES
-from claude_operator.core.evalset import _KINDS, load_items
-from claude_operator.core.evalset import LONGEST_SEARCHED as LONGEST
+from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.runs import EXIT_CODES
+from claude_operator.core.evals.sets import _KINDS, load_items
+from claude_operator.core.evals.sets import LONGEST_SEARCHED as LONGEST
 from claude_operator.evals.session import _GRADING_SECONDS
 
 TEXT = (Path(__file__).parents[2] / "docs/evals.md").read_text()

@@ -15,7 +15,7 @@ import pytest
 from kubernetes.aio import client as aio
 from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
 
-from claude_operator.core.evalset import set_hash
+from claude_operator.core.evals.sets import set_hash
 from claude_operator.evals.inputs import Places
 from claude_operator.evals.job import run_job
 from claude_operator.evals.log import Log

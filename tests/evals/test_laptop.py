@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.evals.servers import Body, Refusal, Text, question, upstream
 
-from claude_operator.core.evalgate import Result
+from claude_operator.core.evals.gate import Result
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 

@@ -9,8 +9,8 @@ import pytest
 
 from claude_operator.api.gateway import Arm
 from claude_operator.api.resources import EvalGate
-from claude_operator.core.compose import PreparedArm, prepare
-from claude_operator.core.evalset import Check, Item
+from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected, Reply
 from claude_operator.evals.session import Arms, evaluate
 

@@ -13,8 +13,8 @@ from tests.gateway.test_docs import SCHEMA
 from tests.gateway.upstream import sse_answer, stream_events
 
 from claude_operator.api.gateway import PINNED, Cohorts, parse_cohorts
-from claude_operator.core.assign import cohort
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.cohorts import History
 
 USAGE = {"input_tokens": 100, "output_tokens": 10}

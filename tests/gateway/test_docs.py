@@ -13,7 +13,7 @@ import pytest
 from tests.gateway.harness import make_arm
 
 from claude_operator.api.gateway import MEMORY, MIB, OUTCOMES, Evidence, json_schemas, parse_config
-from claude_operator.core.outcomes import TABLE
+from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import Ledger

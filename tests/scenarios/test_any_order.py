@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core.observe import EvalSetView
-from claude_operator.core.validate import Problem
+from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.spec.validate import Problem
 
 STEPS = [
     {"setWeight": 10},

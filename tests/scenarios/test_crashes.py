@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
 
-from claude_operator.core.observe import EvalSetView
+from claude_operator.core.reconcile.observation import EvalSetView
 
 STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "5s", "minRequests": 5}}]
 SPEC = World.spec(strategy={"canary": {"steps": STEPS, "analysis": UNPROVEN}}, gateway={"replicas": 2})

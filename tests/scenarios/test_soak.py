@@ -20,7 +20,7 @@ from tests.scenarios.world import QUICK, SET_HASH, UNPROVEN, Rates, World
 
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.observe import EvalSetView
+from claude_operator.core.reconcile.observation import EvalSetView
 
 GOLDEN = Path(__file__).parent / "golden" / "soak"
 SCENARIOS: dict[str, Callable[[], World]] = {}

@@ -17,8 +17,8 @@ from tests.scenarios.world import QUICK, SET_HASH, STEPS, UNPROVEN, Rates, World
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.observe import EvalSetView
-from claude_operator.core.validate import Problem
+from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.spec.validate import Problem
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, Callable[[], World]] = {}

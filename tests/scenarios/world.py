@@ -21,7 +21,6 @@ from pydantic import ValidationError
 
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.crds import schema
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import (
     Before,
@@ -39,20 +38,21 @@ from claude_operator.api.gateway import (
 from claude_operator.api.kinds import KINDS
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Reading
-from claude_operator.core import render, told
-from claude_operator.core.actions import Decision
+from claude_operator.core import render
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.decide import decide
-from claude_operator.core.draft import active
-from claude_operator.core.judge import ledger
-from claude_operator.core.judge.evidence import Memory, PodReading, history
-from claude_operator.core.judge.replay import replay
-from claude_operator.core.judge.sample import Values
-from claude_operator.core.observe import EvalSetView, GatewayPod, GatewayView, Observation
-from claude_operator.core.plausible import plausible
-from claude_operator.core.told import Look, Told
-from claude_operator.core.validate import Problem
-from claude_operator.core.weights import canary_weight
+from claude_operator.core.judge.evidence.increments import Memory, PodReading, history
+from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.judge.ledger import config_map
+from claude_operator.core.reconcile import checkpoint
+from claude_operator.core.reconcile.checkpoint import Look, Told
+from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.decision import Decision
+from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, GatewayView, Observation
+from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.progress import active, canary_weight
+from claude_operator.core.spec.validate import Problem
+from claude_operator.crds.cli import schema
+from claude_operator.replay.replay import replay
 
 START = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 SITE = render.Site(image="registry.example.com/claude-operator:1.2.3", pull_policy="IfNotPresent")
@@ -390,7 +390,7 @@ class World:
         if self.checked:
             self._check_decision(observation, decision)
         at = self.now.timestamp()
-        self.told = told.announced(self.told, decision.status, memory=look.memory, now=look.now, at=at)
+        self.told = checkpoint.announced(self.told, decision.status, memory=look.memory, now=look.now, at=at)
         try:
             done = self._act(observation, decision)
         except CrashError:
@@ -417,8 +417,8 @@ class World:
         stored = self.parsed
         wall, at = self.now + dt.timedelta(seconds=self.skew), self.now.timestamp()
         status, _ = plausible(stored, wall)
-        known = told.find(self.told, status)
-        wait = told.due(status, known, told.preliminary(status, known, wall=wall, at=at))
+        known = checkpoint.find(self.told, status)
+        wait = checkpoint.due(status, known, checkpoint.preliminary(status, known, wall=wall, at=at))
         spec, problems = None, []
         try:
             spec = DeploymentSpec.model_validate(self.owner["spec"])
@@ -450,7 +450,7 @@ class World:
                 for one in readings
             ),
         )
-        look = told.look(status, known, readings, wait=wait, wall=wall, at=at)
+        look = checkpoint.look(status, known, readings, wait=wait, wall=wall, at=at)
         observation = Observation(
             now=look.now,
             owner=copy.deepcopy(self.owner),
@@ -473,7 +473,7 @@ class World:
 
     def _ledger(self, status: DeploymentStatus) -> dict[str, str] | None:
         rollout = status.rollout
-        return self.ledgers.get(ledger.name(rollout.revision, rollout.attempt)) if rollout else None
+        return self.ledgers.get(config_map.name(rollout.revision, rollout.attempt)) if rollout else None
 
     @staticmethod
     def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
@@ -711,10 +711,10 @@ class World:
         rollout, judgement = status.rollout, status.judgement
         if rollout is None or rollout.outcome is None or judgement is None or judgement.recorded is None:
             return
-        pages = self.ledgers[ledger.name(rollout.revision, rollout.attempt)]
+        pages = self.ledgers[config_map.name(rollout.revision, rollout.attempt)]
         assert judgement.started_at is not None
         last = (judgement.recorded - judgement.started_at).total_seconds()
-        ticks = [tick for tick in replay(pages[ledger.TICKS].splitlines()) if tick["t"] <= last + 1e-6]
+        ticks = [tick for tick in replay(pages[config_map.TICKS].splitlines()) if tick["t"] <= last + 1e-6]
         assert ticks, pages
         assert math.isclose(ticks[-1]["total"], judgement.evidence, rel_tol=1e-9), (ticks[-1], judgement)
 

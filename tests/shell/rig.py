@@ -24,8 +24,8 @@ from claude_operator.api.gateway import (
 )
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
-from claude_operator.core.judge.evidence import PodReading
-from claude_operator.core.judge.measurements import Measurement, Query
+from claude_operator.core.judge.evidence.increments import PodReading
+from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children

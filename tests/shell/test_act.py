@@ -8,8 +8,8 @@ import logging
 import pytest
 from tests.shell.rig import KEY, Rig, on_trial, serving
 
-from claude_operator.core.judge.replay import replay
 from claude_operator.kube.client import KubeError
+from claude_operator.replay.replay import replay
 
 STATUS, CONFIG = ("apply status", "ClaudeDeployment"), ("apply", "ConfigMap")
 LEDGER = ("apply", "the ledger")

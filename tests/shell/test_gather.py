@@ -13,7 +13,7 @@ import pytest
 from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
 
 from claude_operator.api.gateway import BadConversation, Evidence, GenerationEvidence
-from claude_operator.core.judge.evidence import PodReading
+from claude_operator.core.judge.evidence.increments import PodReading
 
 
 async def observed(rig: Rig) -> Any:

@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.cluster.prometheus import NoPrometheusError, Prometheus
 from tests.shell.rig import KEY, Rig, on_trial, serving
 
-from claude_operator.core.judge.measurements import Measurement, Query
+from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.shell.prometheus import PrometheusReader
 
 AT = dt.datetime(2026, 11, 24, 10, 0, 0, tzinfo=dt.UTC)

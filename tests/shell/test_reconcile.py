@@ -9,7 +9,7 @@ import pytest
 from tests.shell.fakes import FakeKube
 from tests.shell.rig import KEY, SITE, START, Rig, on_trial, serving
 
-from claude_operator.core.words import duration
+from claude_operator.core.text import duration
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import JOBS
 from claude_operator.shell.keys import RUN, Key

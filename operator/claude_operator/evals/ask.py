@@ -12,9 +12,9 @@ import httpx2
 import msgspec
 from anthropic import AsyncAnthropic, AsyncStream
 
-from claude_operator.core.compose import PreparedArm, compose
-from claude_operator.core.evalset import Item
-from claude_operator.core.outcomes import Told, of_error, told
+from claude_operator.core.evals.sets import Item
+from claude_operator.core.request.compose import PreparedArm, compose
+from claude_operator.core.request.outcomes import Told, of_error, told
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
 

@@ -14,7 +14,7 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
 from claude_operator.api.resources import EvalSetSpec, RevisionSpec
-from claude_operator.core import revision
+from claude_operator.core.spec import revision
 
 __all__ = ["RequestFile", "api_key", "directory", "first_error", "read_request", "read_set"]
 

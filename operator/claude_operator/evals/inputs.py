@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
-from claude_operator.core import revision
-from claude_operator.core.compose import PreparedArm, prepare
-from claude_operator.core.evalgate import RunReason
-from claude_operator.core.evalset import Item, load_items, set_hash
+from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.sets import Item, load_items, set_hash
+from claude_operator.core.request.compose import PreparedArm, prepare
+from claude_operator.core.spec import revision
 from claude_operator.evals.files import api_key, directory, first_error
 from claude_operator.evals.session import Arms
 from claude_operator.kube.client import Kube

@@ -9,8 +9,8 @@ from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.core.evalgate import Result, RunReason
-from claude_operator.core.evalrun import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
+from claude_operator.core.evals.gate import Result, RunReason
+from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
 from claude_operator.evals.ask import Asker, Infrastructure
 from claude_operator.evals.inputs import Inputs, NotReady, Places, read_inputs
 from claude_operator.evals.log import Log

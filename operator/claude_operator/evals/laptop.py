@@ -12,9 +12,9 @@ import orjson
 
 from claude_operator.api.base import seconds
 from claude_operator.api.resources import EvalSetSpec, Scores
-from claude_operator.core.compose import PreparedArm, prepare
-from claude_operator.core.evalgate import Result
-from claude_operator.core.evalset import Item, load_items
+from claude_operator.core.evals.gate import Result
+from claude_operator.core.evals.sets import Item, load_items
+from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
 from claude_operator.evals.session import Arms, evaluate

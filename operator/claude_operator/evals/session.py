@@ -12,9 +12,9 @@ from typing import Protocol
 
 from claude_operator.api.resources import EvalGate
 from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.compose import PreparedArm
-from claude_operator.core.evalgate import Answer, Result, judge_run, rejected
-from claude_operator.core.evalset import Item, grade
+from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
+from claude_operator.core.evals.sets import Item, grade
+from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
 
 __all__ = ["Arms", "Ask", "evaluate"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from claude_operator.core.outcomes import NOT_A_MESSAGE, of_status, told
+from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, told
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.headers import WANTED_REVISION
 from claude_operator.gateway.sse import Message

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
-from claude_operator.core.assign import in_canary, rank
-from claude_operator.core.compose import PreparedArm, prepare
+from claude_operator.core.request.assignment import in_canary, rank
+from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 

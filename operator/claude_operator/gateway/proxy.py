@@ -12,10 +12,10 @@ import msgspec
 from multidict import MultiMapping
 
 from claude_operator.api.gateway import BODY_LIMIT, MIB
-from claude_operator.core.assign import assignment_key, metadata_user_id
-from claude_operator.core.compose import Composed, compose
-from claude_operator.core.outcomes import of_status
-from claude_operator.core.values import holds_more_values
+from claude_operator.core.request.assignment import assignment_key, metadata_user_id
+from claude_operator.core.request.compose import Composed, compose
+from claude_operator.core.request.json_size import holds_more_values
+from claude_operator.core.request.outcomes import of_status
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control

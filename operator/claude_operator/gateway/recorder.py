@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claude_operator.api.gateway import PINNED, Role
-from claude_operator.core.assign import cohort
+from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
 from claude_operator.gateway.evidence import Ledger

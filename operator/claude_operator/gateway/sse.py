@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from claude_operator.core.outcomes import Outcome, Told, of_error, told
+from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
 
 __all__ = ["Facts", "Message", "SseRelay"]
 

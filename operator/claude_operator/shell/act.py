@@ -10,10 +10,11 @@ from typing import Any
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import names, ownership, render
-from claude_operator.core.actions import Decision, Event
-from claude_operator.core.conditions import refused
-from claude_operator.core.transitions import transitions
+from claude_operator.core import names, render
+from claude_operator.core.reconcile import ownership
+from claude_operator.core.reconcile.conditions import refused
+from claude_operator.core.reconcile.decision import Decision, Event
+from claude_operator.core.reconcile.events import transitions
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CONFIG_MAPS
 from claude_operator.shell.children import Children

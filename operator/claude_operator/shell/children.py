@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core import names, ownership, render
-from claude_operator.core.actions import Event
-from claude_operator.core.ownership import Claim
-from claude_operator.core.validate import Problem
+from claude_operator.core import names, render
+from claude_operator.core.reconcile import ownership
+from claude_operator.core.reconcile.decision import Event
+from claude_operator.core.reconcile.ownership import Claim
+from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
     BY_KIND,

@@ -17,23 +17,23 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core import names, told
+from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.decide import watched_by
-from claude_operator.core.draft import active
-from claude_operator.core.judge import threshold
-from claude_operator.core.judge.evidence import Memory, PodReading, history
-from claude_operator.core.judge.measurements import Measurement
+from claude_operator.core.judge.evidence.increments import Memory, PodReading, history
+from claude_operator.core.judge.evidence.measurements import Measurement
+from claude_operator.core.judge.evidence.offset import CohortHistory
+from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import quantities
-from claude_operator.core.judge.offset import CohortHistory
-from claude_operator.core.judge.sample import Values
-from claude_operator.core.observe import GatewayPod, GatewayView, MemoryKill, Observation
-from claude_operator.core.plausible import plausible
-from claude_operator.core.podtrouble import memory_kills, trouble
-from claude_operator.core.rules.analysis import cohorts_due
-from claude_operator.core.serving import in_trouble
-from claude_operator.core.told import Told
-from claude_operator.core.validate import Problem
+from claude_operator.core.reconcile import checkpoint
+from claude_operator.core.reconcile.checkpoint import Told
+from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill, Observation
+from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
+from claude_operator.core.reconcile.progress import active, watched_by
+from claude_operator.core.reconcile.rules.analysis import cohorts_due
+from claude_operator.core.reconcile.serving import in_trouble
+from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
     CLAUDE_DEPLOYMENTS,
@@ -103,9 +103,9 @@ class Gatherer:
         uid = owner["metadata"]["uid"]
         stored = await self._status(owner)
         status, _ = plausible(stored, self._now())  # what is read of gateways follows what will be decided on
-        known = told.find(self._told.get(uid, ()), status)
-        before = told.preliminary(status, known, wall=self._now(), at=self._clock())
-        wait = told.due(status, known, before)
+        known = checkpoint.find(self._told.get(uid, ()), status)
+        before = checkpoint.preliminary(status, known, wall=self._now(), at=self._clock())
+        wait = checkpoint.due(status, known, before)
         spec, invalid = _parse(owner)
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         measuring = asyncio.ensure_future(self._measurements(key, uid, status, wait, before))
@@ -128,7 +128,7 @@ class Gatherer:
             config_map = adopted.get(config_map["metadata"]["uid"], config_map) if config_map else None
             config_map = await self._children.config_seen(owner, config_map, served=status.gateway is not None)
         at = self._clock()
-        look = told.look(status, known, readings, wait=wait, wall=self._now(), at=at)
+        look = checkpoint.look(status, known, readings, wait=wait, wall=self._now(), at=at)
         now, increments, memory = look.now, look.increments, look.memory
         wanted = increments is not None or active(status) is None
         problems = [*taken, *invalid, *references.problems]
@@ -160,7 +160,7 @@ class Gatherer:
         """Before the writes: `status` tells the increments of this pass, should it be stored whatever else fails."""
         uid, now = seen.observation.owner["metadata"]["uid"], seen.observation.now
         known = self._told.get(uid, ())
-        self._told[uid] = told.announced(known, status, memory=seen.memory, now=now, at=seen.at)
+        self._told[uid] = checkpoint.announced(known, status, memory=seen.memory, now=now, at=seen.at)
 
     def remember(self, seen: Seen) -> None:
         """The writes of this pass are done: its increments count as told."""

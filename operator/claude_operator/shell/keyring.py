@@ -7,7 +7,7 @@ import binascii
 import secrets
 
 from claude_operator.core import names
-from claude_operator.core.clientkey import client_key
+from claude_operator.core.reconcile.client_key import client_key
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import SECRETS
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
-from claude_operator.core.draft import active
-from claude_operator.core.judge import ledger
+from claude_operator.core.judge.ledger import config_map
+from claude_operator.core.reconcile.progress import active
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CONFIG_MAPS
 from claude_operator.shell.log import fields
@@ -36,10 +36,10 @@ class Ledgers:
             self._known.pop(uid, None)
         if rollout is None or status.judgement is None or status.judgement.recorded is None:
             return None
-        name = ledger.name(rollout.revision, rollout.attempt)
+        name = config_map.name(rollout.revision, rollout.attempt)
         if self._known.get(uid, ("", {}))[0] != name:
             found = await self._kube.get(CONFIG_MAPS, name, namespace)
-            self._known[uid] = (name, ledger.readable((found or {}).get("data") or {}))
+            self._known[uid] = (name, config_map.readable((found or {}).get("data") or {}))
         return self._known[uid][1]
 
     async def write(self, owner: Mapping[str, Any], body: Object) -> None:

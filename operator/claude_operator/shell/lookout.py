@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from claude_operator.core.evalrun import FINAL
+from claude_operator.core.evals.runs import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
 from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, ChildChanged, make_registry

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from claude_operator.api.gateway import Serving
-from claude_operator.core.serving import in_trouble
+from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.shell.keys import Key
 
 __all__ = ["Patrol", "Resting"]

@@ -16,7 +16,7 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
-from claude_operator.core.judge.measurements import Measurement, Query
+from claude_operator.core.judge.evidence.measurements import Measurement, Query
 
 __all__ = ["PrometheusReader"]
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import names, render
-from claude_operator.core.decide import decide
-from claude_operator.core.evalrun import decide_run, not_started, run_status, watched_job
+from claude_operator.core.evals.runs import decide_run, not_started, run_status, watched_job
+from claude_operator.core.reconcile.decide import decide
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor

@@ -14,10 +14,10 @@ from claude_operator.api.base import first_fault
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, KeyRef
 from claude_operator.api.resources import EvalSetSpec
-from claude_operator.core.evalset import load_items, set_hash
-from claude_operator.core.observe import EvalSetView
-from claude_operator.core.revision import prompt_keys
-from claude_operator.core.validate import Problem, impossible_names
+from claude_operator.core.evals.sets import load_items, set_hash
+from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.spec.revision import prompt_keys
+from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
 from claude_operator.shell.log import fields

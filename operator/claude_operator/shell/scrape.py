@@ -11,7 +11,7 @@ import aiohttp
 
 from claude_operator.api.gateway import ADMIN_PORT, Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.status import Reading
-from claude_operator.core.judge.evidence import PodReading
+from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["Scraper", "is_ready"]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from claude_operator.core.breakpoints import breakpoint_ttl
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.simulator.request import Request, blocks_of
 from claude_operator.simulator.tokens import block_tokens
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from claude_operator.core.breakpoints import LIMIT
+from claude_operator.core.request.breakpoints import LIMIT
 from claude_operator.simulator.request import VERSION, Request, blocks_of, places
 
 __all__ = ["PROMPT_RULES"]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement
-from claude_operator.core.judge import judging
-from claude_operator.core.judge.evidence import Increments
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.sample import LN_WIDTH, NOTHING, QUANTITIES, Counts, Sample, Values
+from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.metrics import METRICS
-from claude_operator.core.judge.sample import LN_WIDTH, NOTHING, QUANTITIES, Counts, Sample, Values
-from claude_operator.core.judge.sequential import Context
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
 START = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
@@ -83,11 +83,11 @@ def judge(
     previous: Judgement | None = None,
 ) -> Judgement:
     """The judgement after `ticks`, so many seconds apart."""
-    judgement = previous or judging.new_judgement(plan, START)
+    judgement = previous or assessment.new_judgement(plan, START)
     began = judgement.last_tick or START
     for number, increments in enumerate(ticks, 1):
         now = began + dt.timedelta(seconds=every * number)
-        judgement, _ = judging.assess(
+        judgement, _ = assessment.assess(
             judgement, plan, increments, stable=STABLE, canary=CANARY, now=now, context=context
         )
     return judgement

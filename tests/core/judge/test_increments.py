@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.core.judge.arms import values
 
 from claude_operator.api.gateway import BAD_KINDS, Counters, Evidence, GenerationEvidence, Histogram, Stratum
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance, history
-from claude_operator.core.judge.sample import Counts, Sample
+from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance, history
+from claude_operator.core.judge.evidence.sample import Counts, Sample
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
 OUTCOMES = ("ok", "error", "overload", "refused", "canceled")

@@ -34,11 +34,11 @@ from tests.core.judge.arms import (
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import judging
-from claude_operator.core.judge.evidence import Increments, Memory, PodReading, advance
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
+from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
+from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.metrics import METRICS
-from claude_operator.core.judge.sample import QUANTITIES, Counts, Sample, Values
-from claude_operator.core.judge.sequential import Bake, Context
 
 FEW = settings(max_examples=12)
 SURFACES = ("chat", "batch")
@@ -83,7 +83,7 @@ def test_every_number_is_finite_and_no_evidence_negative(ticks: list[Increments]
 @given(st.lists(increments(40), max_size=5), PLANS)
 @FEW
 def test_a_judgement_may_be_written_and_read_between_any_two_ticks(ticks: list[Increments], plan: Analysis) -> None:
-    stored = judging.new_judgement(plan, START)
+    stored = assessment.new_judgement(plan, START)
     for each in ticks:
         stored = judge(each, plan=plan, context=WHOLE, previous=restored(stored))
     assert text(stored) == text(judge(*ticks, plan=plan, context=WHOLE))
@@ -149,7 +149,7 @@ def test_a_restart_of_the_operator_loses_the_tick_in_flight_and_doubles_none(
 ) -> None:
     pods, clock = Pods(), count(1)
     memory: Memory | None = advance(None, pods.readings(0.0))[1]
-    judgement = judging.new_judgement(ANALYSIS, START)
+    judgement = assessment.new_judgement(ANALYSIS, START)
     asked = in_flight = lost = 0
 
     def look() -> None:

@@ -10,12 +10,13 @@ from tests.core.judge.arms import analysis, arm, counts, judge, tick, values
 
 from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Histogram, Stratum
 from claude_operator.api.status import Offsets
-from claude_operator.core.judge import engine, offset
-from claude_operator.core.judge.engine import Comparison
-from claude_operator.core.judge.evidence import PodReading, advance
+from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.increments import PodReading, advance
+from claude_operator.core.judge.evidence.sample import Counts, Values
+from claude_operator.core.judge.judges import engine
+from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.metrics import watched
-from claude_operator.core.judge.sample import Counts, Values
-from claude_operator.core.judge.sequential import Context
 
 CANARY_COHORTS = 100
 

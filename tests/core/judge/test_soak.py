@@ -15,9 +15,9 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, SoakStatus
 from claude_operator.core.judge import soak
-from claude_operator.core.judge.evidence import Increments
-from claude_operator.core.judge.intervals import wilson
-from claude_operator.core.judge.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.stats.intervals import wilson
 
 NEW, OLD = "support-7b9e21c3d4", "support-5f6d8c1a2b"
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)

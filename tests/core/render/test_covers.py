@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.core.render.sample import FULL, MINIMAL, everything, gateway, pod_of, with_spec
 
-from claude_operator.core.quantity import quantity
 from claude_operator.core.render import covers
+from claude_operator.core.spec.quantity import quantity
 
 
 @pytest.mark.parametrize(

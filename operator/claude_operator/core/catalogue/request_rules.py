@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from claude_operator.core.breakpoints import LIMIT, breakpoint_ttl
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.request.breakpoints import LIMIT, breakpoint_ttl
 
 __all__ = ["COMMON_RULES", "Asked", "RequestRule"]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis, Metric
-from claude_operator.core.judge import eprocess
-from claude_operator.core.judge.sample import Counts
+from claude_operator.core.judge.evidence.sample import Counts
+from claude_operator.core.judge.stats import eprocess
 
 __all__ = ["METRICS", "Binary", "Quantity", "Watched", "declared", "events", "quantities", "watched"]
 

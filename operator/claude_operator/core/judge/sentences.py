@@ -7,11 +7,11 @@ import math
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
-from claude_operator.core.judge import detectable as bounds
-from claude_operator.core.judge import recent
-from claude_operator.core.judge.intervals import Z, newcombe
+from claude_operator.core.judge.evidence import recent
 from claude_operator.core.judge.metrics import METRICS, Quantity
-from claude_operator.core.words import count, duration, share
+from claude_operator.core.judge.stats import detectable as bounds
+from claude_operator.core.judge.stats.intervals import Z, newcombe
+from claude_operator.core.text import count, duration, share
 
 __all__ = [
     "account",

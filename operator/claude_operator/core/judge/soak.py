@@ -21,12 +21,15 @@ from collections.abc import Sequence
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
-from claude_operator.core.judge import continuous, engine, eprocess, judging, recent, sentences
-from claude_operator.core.judge.evidence import Increments
-from claude_operator.core.judge.intervals import Z, wilson
+from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.evidence import recent
+from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.sample import NOTHING, Sample, Values
+from claude_operator.core.judge.judges import engine
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched, events, watched
-from claude_operator.core.judge.sample import NOTHING, Sample, Values
-from claude_operator.core.words import count
+from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.core.judge.stats.intervals import Z, wilson
+from claude_operator.core.text import count
 
 __all__ = ["assess", "history", "new_judgement"]
 
@@ -209,7 +212,7 @@ def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) 
     evidence, threshold = sentences.number(judgement.evidence), sentences.number(judgement.threshold)
     state = next((one for one in judgement.state if one.name == judgement.leading), None)
     before = next((one for one in known if one.name == judgement.leading), None)
-    if state is None or before is None or not judging.suspicious(judgement):
+    if state is None or before is None or not assessment.suspicious(judgement):
         requests = count(judgement.requests, "request")
         return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"

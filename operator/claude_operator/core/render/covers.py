@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from claude_operator.core.quantity import quantity
+from claude_operator.core.spec.quantity import quantity
 
 __all__ = ["covers", "differences", "excess", "lacks"]
 

@@ -23,7 +23,6 @@ from claude_operator.api.gateway import (
     dump_config,
 )
 from claude_operator.core import names
-from claude_operator.core.quantity import quantity
 from claude_operator.core.render.parts import (
     Object,
     Site,
@@ -34,6 +33,7 @@ from claude_operator.core.render.parts import (
     pod_spec,
     requirements,
 )
+from claude_operator.core.spec.quantity import quantity
 
 __all__ = ["client_secret", "config_map", "gateway_objects"]
 

@@ -1,0 +1,1 @@
+"""The eval gate: sets, runs and the decision over them."""

@@ -1,0 +1,1 @@
+"""What gateways and Prometheus counted, as samples of both arms."""

@@ -1,0 +1,329 @@
+"""From the gateways' cumulative counters to what is new since the last look.
+
+Nothing is ever counted twice: a gateway process is known by its boot id, and what was seen of it is remembered, for a
+while even when its pod is no longer listed. What was read last is in the status by its number (`Reading`), and the
+gateways keep their readings: so another leader goes on where the last one stopped, and its first tick has all that
+happened meanwhile. A pod of which nothing is known gives a baseline first, which is no evidence of anything. A bad
+conversation that several pods have counted is taken off from all but one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from claude_operator.api.gateway import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
+from claude_operator.api.status import Reading
+from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, new_rows, sift, without
+from claude_operator.core.judge.evidence.sample import (
+    NOTHING,
+    QUANTITIES,
+    Counts,
+    Sample,
+    Values,
+    counts_since,
+    values_since,
+)
+
+__all__ = ["Counts", "Increments", "Memory", "PodReading", "Sample", "Waiting", "advance", "history"]
+
+
+@dataclass(frozen=True, slots=True)
+class PodReading:
+    """One look at one gateway pod. `evidence` is None where it did not answer."""
+
+    pod: str
+    ready: bool
+    evidence: Evidence | None
+
+
+Cell = tuple[int, str, str]
+"""Config generation, surface, revision."""
+
+
+class Waiting(NamedTuple):
+    """Requests that have gone upstream and have had no answer yet, and the seconds that the longest has waited."""
+
+    requests: int = 0
+    oldest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Increments:
+    """What is new since the last look, over all pods.
+
+    Counts are merged over cache states: a failed request has none, so strata of cache states would compare unlike
+    things where the metric is binary. `traffic` counts all requests, those of clients that chose their revision too;
+    `cells` are without those. `unreachable` names ready pods that did not answer.
+    """
+
+    cells: Mapping[Cell, Sample] = field(default_factory=dict)
+    traffic: int = 0
+    unreachable: tuple[str, ...] = ()
+    baseline: bool = False
+    """What is new of some pod is not known: it gave its baseline."""
+    pods: int = 1
+    """Pods that answered."""
+    seconds: float | None = None
+    """Time since the last look by the gateways' own clocks, None where no process was there at both."""
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    """By revision, over the pods that answered."""
+
+    def counts_of(self, revision: str) -> Counts:
+        """The counts of a revision over its strata, without its values."""
+        whole = NOTHING
+        for (_, _, name), sample in self.cells.items():
+            if name == revision:
+                whole = whole.plus(sample.counts)
+        return whole
+
+    def of(self, revision: str) -> Sample:
+        """All that is new of a revision, over its strata."""
+        whole = Sample()
+        for (_, _, name), sample in self.cells.items():
+            if name == revision:
+                whole = whole.plus(sample)
+        return whole
+
+
+_Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, cache state
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The last that one gateway process has reported, and its age in seconds then."""
+
+    boot_id: str
+    uptime: float
+    counters: Mapping[_Key, Counters]
+    bad: int = 0
+    """How many bad conversations it had counted one by one."""
+    reading: int = 0
+    """The number under which the process keeps this reading, 0 where it does not."""
+
+
+_FRESH = _Seen("", 0.0, {})
+_NO_COUNTERS = Counters()
+_DEPARTED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What was seen of each pod, None where it still owes its baseline. Kept in the operator's memory, not stored."""
+
+    pods: Mapping[str, _Seen | None]
+    bad: Mapping[str, Known] = field(default_factory=dict)
+    """Conversations that lately counted as bad, by digest."""
+    marks: tuple[Reading, ...] = ()
+    """What another operator can go on from: the last kept reading of each listed pod."""
+
+
+def advance(
+    memory: Memory | None,
+    readings: Sequence[PodReading],
+    quantities: Collection[str] = QUANTITIES,
+    *,
+    now: float | None = None,
+    marks: Sequence[Reading] = (),
+) -> tuple[Increments, Memory]:
+    """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
+
+    `memory` is None when the operator has just started: then it goes on from `marks`, what status has of the last
+    look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
+    `quantities` are those whose values are wanted. `now`: seconds of a clock that goes on from look to look; without it
+    a bad conversation counts once for each pod that counted it.
+    """
+    told = {mark.pod: mark for mark in marks}
+    away = _away(readings, told) if memory is None else None
+    pods: dict[str, _Seen | None] = {}
+    looks: list[tuple[_Seen, _Seen]] = []
+    rows: list[Row] = []
+    told_rows: list[Row] = []
+    answered = 0
+    boots: dict[str, str] = {}
+    baseline = False
+    for reading in sorted(readings, key=_age):
+        pod = reading.pod
+        if reading.evidence and boots.setdefault(reading.evidence.boot_id, pod) != pod:
+            continue  # an address that has changed hands between the listing and the look
+        known = pods if pod in pods else memory.pods if memory else {pod: None}
+        before = known.get(pod, _FRESH)
+        if before is None and reading.evidence:
+            before = _resumed(reading.evidence, told.get(pod), away)
+        seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
+        answered += reading.evidence is not None
+        if seen is None:
+            continue
+        first = before.bad if before and before.boot_id == seen.boot_id else 0
+        if now is not None and reading.evidence and (seen.bad > first or memory is None):
+            told_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
+            rows += new_rows(reading.evidence, first, now)
+        if before is None:
+            baseline = True
+        else:
+            looks.append((seen, before))
+    bad = memory.bad if memory else sift({}, told_rows, now)[1] if now is not None else {}
+    duplicates: Mapping[str, Duplicates] = {}
+    if rows and now is not None:
+        duplicates, bad = sift(bad, rows, now)
+    cells, traffic = _cells(looks, quantities, duplicates)
+    unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
+    found = Increments(
+        cells,
+        traffic,
+        tuple(sorted(unreachable)),
+        baseline,
+        max(answered, 1),
+        seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
+        waiting=_waiting(readings),
+    )
+    return found, Memory(_departed(memory, pods) | pods, bad, _marks(pods, told))
+
+
+def _away(readings: Sequence[PodReading], told: Mapping[str, Reading]) -> float | None:
+    """Seconds since `told` was read, by the clock of a process that was there; None where there is none."""
+    since = [
+        reading.evidence.uptime - before.uptime
+        for reading in readings
+        if reading.evidence and (before := _kept(reading.evidence, told.get(reading.pod)))
+    ]
+    return min(since, default=None)
+
+
+def _kept(evidence: Evidence, mark: Reading | None) -> Before | None:
+    """The reading that `mark` names, where the process has it still."""
+    before = evidence.before
+    if mark is None or before is None or (evidence.boot_id, before.reading) != (mark.boot_id, mark.reading):
+        return None
+    return before
+
+
+def _resumed(evidence: Evidence, mark: Reading | None, away: float | None) -> _Seen | None:
+    """What was told of a process when `mark` was written, None where nobody knows.
+
+    One that was born since then has told nothing: all that it has counted is new.
+    """
+    before = _kept(evidence, mark)
+    if before is not None:
+        return _Seen(
+            evidence.boot_id, before.uptime, _counters(before.generations, {}), before.bad_count, before.reading
+        )
+    return _FRESH if away is not None and evidence.uptime < away else None
+
+
+def _marks(pods: Mapping[str, _Seen | None], told: Mapping[str, Reading]) -> tuple[Reading, ...]:
+    """One a pod that has kept a reading; of one that has not answered yet since the operator's start the old one."""
+    found = []
+    for pod, seen in sorted(pods.items()):
+        if seen is None and pod in told:
+            found.append(told[pod])
+        elif seen is not None and seen.reading:
+            found.append(Reading(pod=pod, boot_id=seen.boot_id, reading=seen.reading))
+    return tuple(found)
+
+
+def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
+    found: dict[str, Waiting] = {}
+    for reading in readings:
+        for one in reading.evidence.in_flight if reading.evidence else ():
+            if one.waiting:
+                known = found.get(one.revision, Waiting())
+                found[one.revision] = Waiting(known.requests + one.waiting, max(known.oldest, one.oldest))
+    return found
+
+
+def _cells(
+    looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
+) -> tuple[dict[Cell, Sample], int]:
+    """What is new over all pods, and all requests; `duplicates` by boot id are used up."""
+    cells: dict[Cell, Sample] = {}
+    traffic = 0
+    for seen, before in looks:
+        # Every gateway that counts conversations has counted one with its first request.
+        by_conversation = any(counters.conversations for counters in seen.counters.values())
+        twice = duplicates.get(seen.boot_id)
+        for (generation, revision, _, surface, cache), now, earlier in _grown(seen, before):
+            counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
+            traffic += counts.requests
+            if surface == PINNED:
+                continue
+            cell = (generation, surface, revision)
+            if twice:
+                counts = without(counts, cell, twice)
+            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
+            if counts == NOTHING and not values:
+                continue
+            new_sample = Sample(counts, values)
+            cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
+    return cells, traffic
+
+
+def history(memory: Memory | None, revision: str, quantity: str) -> Values:
+    """All values of a quantity that listed and departed pods have reported of a revision, over all strata."""
+    whole = Values()
+    empty = Histogram()
+    for seen in (memory.pods if memory else {}).values():
+        for (_, name, _, surface, _), counters in (seen.counters if seen else {}).items():
+            if name == revision and surface != PINNED:
+                whole = whole.plus(values_since(_histogram(quantity, counters), empty))
+    return whole
+
+
+def _values(name: str, now: Counters, before: Counters) -> Values:
+    return values_since(_histogram(name, now), _histogram(name, before))
+
+
+def _histogram(name: str, counters: Counters) -> Histogram:
+    if name == "timeToFirstToken":
+        return counters.ttft
+    if name == "duration":
+        return counters.duration
+    if name == "outputTokens":
+        return counters.output_tokens
+    # At stable's hit ratio: a new prefix is cold at first, and that is not the revision's price.
+    return counters.normalised_cost if counters.normalised_cost.count else counters.cost
+
+
+def _departed(memory: Memory | None, pods: Mapping[str, _Seen | None]) -> dict[str, _Seen | None]:
+    """The last pods that are not listed now: one that comes back with the same boot id must not count twice."""
+    gone = [(pod, seen) for pod, seen in memory.pods.items() if pod not in pods] if memory else []
+    return dict(gone[-_DEPARTED:])
+
+
+def _age(reading: PodReading) -> tuple[str, float]:
+    return reading.pod, reading.evidence.uptime if reading.evidence else -1.0
+
+
+def _grown(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counters, Counters]]:
+    """Every cell that has changed since `before`, with what it was; another boot counts from zero."""
+    old = before.counters if before.boot_id == seen.boot_id else {}
+    for key, counters in seen.counters.items():
+        earlier = old.get(key, _NO_COUNTERS)
+        if counters is not earlier:
+            yield key, counters, earlier
+
+
+def _seen(evidence: Evidence, before: _Seen | None) -> _Seen:
+    """What is known after `evidence`: `before` itself where it tells of an earlier moment of the same process.
+
+    A generation that the gateway no longer reports is forgotten: it would start from zero if it came back.
+    """
+    same = before if before and before.boot_id == evidence.boot_id else None
+    if same and evidence.uptime < same.uptime:
+        return same
+    found = _counters(evidence.generations, same.counters if same else {})
+    bad = max(evidence.bad_first + len(evidence.bad), same.bad if same else 0)
+    return _Seen(evidence.boot_id, evidence.uptime, found, bad, evidence.reading)
+
+
+def _counters(generations: Iterable[GenerationEvidence], old: Mapping[_Key, Counters]) -> dict[_Key, Counters]:
+    found: dict[_Key, Counters] = {}
+    for generation in generations:
+        for each in generation.strata:
+            key = (generation.generation, each.revision, each.role, each.surface, each.cache)
+            now, earlier = each.counters, old.get(key)
+            # Most counters stand still, and then the same object says so. None ever goes down in one process.
+            keep = earlier is not None and (now == earlier or now.requests < earlier.requests)
+            found[key] = earlier if keep and earlier is not None else now
+    return found

@@ -1,0 +1,1 @@
+"""The judges, and what they share."""

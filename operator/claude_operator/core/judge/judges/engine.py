@@ -1,0 +1,233 @@
+"""One metric through one tick: what was compared goes in, its state comes out. All that the judge is proved by.
+
+The rollout, a replay of its ledger and the benchmark run this same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from claude_operator.api.status import MetricState, Offsets
+from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values
+from claude_operator.core.judge.metrics import Binary, Watched
+from claude_operator.core.judge.stats import continuous, eprocess
+
+__all__ = [
+    "NO_OFFSETS",
+    "Comparison",
+    "combined",
+    "initial",
+    "known_of_stable",
+    "leading",
+    "more_of_stable",
+    "tick",
+]
+
+NO_OFFSETS = Offsets(weight=0)
+_RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
+
+
+class Comparison(NamedTuple):
+    """One stratum of one metric: both arms' (requests, bad events), or their values."""
+
+    metric: str
+    canary: tuple[int, int] | Values
+    stable: tuple[int, int] | Values
+
+
+def initial(watch: Watched, history: Values | None = None) -> MetricState:
+    """Evidence 1, nothing seen. `history`: stable's values before the rollout, for edges and a first variance."""
+    if isinstance(watch.kind, Binary):
+        return _state(watch.name, 1.0, [0, 0], [0, 0], list(watch.kind.grid.start))
+    state = _state(watch.name, 1.0, [0, 0], [0, 0], [])
+    return _informed(state, watch, history) if history else state
+
+
+def tick(
+    states: Sequence[MetricState],
+    watches: Sequence[Watched],
+    comparisons: Iterable[Comparison],
+    *,
+    number: int,
+    offsets: Offsets = NO_OFFSETS,
+    history: Mapping[str, Values] | None = None,
+    exact: bool = False,
+) -> list[MetricState]:
+    """The states after the tick of that number, counted from 1 over those that compared something.
+
+    `history`: stable's values up to now, for quantities that have no edges yet; they hold from the next tick on.
+    `exact`: as the formulas have it, neither rounded to what status holds nor with a floor.
+    """
+    pairs: dict[str, list[Comparison]] = {}
+    for one in comparisons:
+        pairs.setdefault(one.metric, []).append(one)
+    after = []
+    for state, watch in zip(states, watches, strict=True):
+        mine = pairs.get(watch.name)
+        if mine:
+            update = _binary if isinstance(watch.kind, Binary) else _quantity
+            state = update(state, watch, mine, number, offsets, exact)
+        if not isinstance(watch.kind, Binary) and not state.edges:
+            known = (history or {}).get(watch.name) or _together(mine or [])
+            state = _informed(state, watch, known)
+        after.append(state)
+    return after
+
+
+def known_of_stable(state: MetricState) -> MetricState:
+    """What a state knows of stable alone."""
+    return _state(state.name, 1.0, [0, 0], state.stable, [], state.edges, moments=state.moments)
+
+
+def more_of_stable(state: MetricState, comparisons: Iterable[Comparison]) -> MetricState:
+    """`state` of `known_of_stable` with what was compared since, as `tick` takes it in."""
+    (requests, bad), moments = state.stable, tuple(state.moments)
+    for name, ours, theirs in comparisons:
+        if name != state.name:
+            continue
+        if isinstance(theirs, Values) and isinstance(ours, Values):
+            requests += theirs.count if ours.count else 0
+            moments = tuple(continuous.moments(moments or continuous.MOMENTS, theirs))
+        elif not isinstance(theirs, Values) and not isinstance(ours, Values) and ours[0]:
+            requests, bad = requests + theirs[0], bad + theirs[1]
+    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=continuous.significant(moments))
+
+
+def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:
+    """The weighted mean of the metrics' evidence: an e-process again, however they depend on each other."""
+    weighted = [watch.weight * state.evidence for state, watch in zip(states, watches, strict=True) if watch.weight]
+    return min(math.fsum(weighted), eprocess.CAP) if weighted else 1.0
+
+
+def leading(states: Sequence[MetricState], watches: Sequence[Watched]) -> str | None:
+    """The metric with the most weighted evidence of harm, None where none has any."""
+    harmed = {
+        state.name: watch.weight * state.evidence
+        for state, watch in zip(states, watches, strict=True)
+        if watch.weight and state.evidence > 1.0
+    }
+    return max(harmed, key=harmed.__getitem__, default=None)
+
+
+def _binary(
+    state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
+) -> MetricState:
+    """Stable's counts are those of strata that the canary had requests in."""
+    assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
+    grid = watch.kind.grid
+    margin = math.exp(watch.margin)
+    exposure = offsets.errors if watch.name == "errors" else 1.0
+    logs = eprocess.carried(state.logs, grid.size, state.evidence)
+    (n_canary, x_canary), (n_stable, x_stable) = state.canary, state.stable
+    for _, ours, theirs in pairs:
+        assert not isinstance(ours, Values) and not isinstance(theirs, Values)  # noqa: S101
+        if not ours[0]:
+            continue
+        logs = eprocess.updated(logs, ours, theirs, grid=grid, margin=margin, exposure=exposure)
+        n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
+        n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
+    logs = list(logs) if exact else eprocess.stored(logs, number)
+    return _state(state.name, eprocess.value(logs), [n_canary, x_canary], [n_stable, x_stable], logs)
+
+
+def _quantity(
+    state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
+) -> MetricState:
+    assert not isinstance(watch.kind, Binary)  # noqa: S101  by the caller
+    offset = _offset(watch.name, offsets)
+    lower = continuous.shift(watch.margin, offset)
+    logs: Sequence[float] = state.logs
+    score, known = state.score or continuous.SCORE, state.moments or continuous.MOMENTS
+    cap = continuous.cap_of(state.edges) if watch.kind.raw else None
+    n_canary, n_stable = state.canary[0], state.stable[0]
+    both: list[tuple[Values, Values]] = []
+    for _, ours, theirs in pairs:
+        assert isinstance(ours, Values) and isinstance(theirs, Values)  # noqa: S101
+        if not theirs.count:
+            continue
+        if ours.count:
+            score = continuous.scored(
+                score,
+                known,
+                ours,
+                theirs,
+                judged=n_canary,
+                offset=offset,
+                cap=cap,
+            )
+            both.append((ours, theirs))
+            n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
+        known = continuous.moments(known, theirs, cap)
+    if state.edges and both:
+        logs = continuous.edge_logs(logs, state.edges, both, lower)
+    if not exact:
+        logs = eprocess.stored(logs, number)
+        score, known = continuous.significant(score), continuous.significant(known)
+    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], list(logs), state.edges, score, known)
+    after.evidence = _evidence(after, watch)
+    return after
+
+
+def _evidence(state: MetricState, watch: Watched) -> float:
+    u, v, prior, raw_u, raw_v, raw_prior = state.score
+    of_ln = continuous.spoken(continuous.mixture(u, v, prior, watch.margin), state.canary[0])
+    of_edges = eprocess.value(state.logs) if state.logs else 1.0
+    evidence = (of_ln + of_edges) / 2.0
+    if not getattr(watch.kind, "raw", False):
+        return evidence
+    # Raw values are known by their bucket: what keeps within the margin may still lie so many buckets higher.
+    raw_margin = state.moments[4] * math.expm1(continuous.shift(watch.margin) * LN_WIDTH)
+    return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * continuous.mixture(raw_u, raw_v, raw_prior, raw_margin)
+
+
+def _informed(state: MetricState, watch: Watched, history: Values | None) -> MetricState:
+    """With edges from stable's distribution, and its variance where none is known yet."""
+    edges = continuous.choose_edges(history.buckets) if history else []
+    if history is None or not edges:
+        return state
+    cap = continuous.cap_of(edges) if getattr(watch.kind, "raw", False) else None
+    known = state.moments
+    if not known or cap is not None:  # raw values do not count before there is a cap
+        known = continuous.significant(continuous.moments(continuous.MOMENTS, history, cap))
+    logs = list(eprocess.EDGES.start) * len(edges)
+    score = state.score or list(continuous.SCORE)
+    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, score, known)
+
+
+def _together(pairs: list[Comparison]) -> Values:
+    whole = Values()
+    for _, _, theirs in pairs:
+        if isinstance(theirs, Values):
+            whole = whole.plus(theirs)
+    return whole
+
+
+def _offset(name: str, offsets: Offsets) -> float:
+    if name in ("timeToFirstToken", "duration"):
+        return offsets.time_to_first_token
+    return offsets.cost if name in ("cost", "outputTokens") else 0.0
+
+
+def _state(
+    name: str,
+    evidence: float,
+    canary: list[int],
+    stable: list[int],
+    logs: list[float],
+    edges: Sequence[int] = (),
+    score: Sequence[float] = (),
+    moments: Sequence[float] = (),
+) -> MetricState:
+    """Unchecked: it is made of numbers that are what they should be, once a tick and metric."""
+    return MetricState.made(
+        name=name,
+        evidence=evidence,
+        canary=canary,
+        stable=stable,
+        logs=logs,
+        edges=list(edges),
+        score=list(score),
+        moments=list(moments),
+    )

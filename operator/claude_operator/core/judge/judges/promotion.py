@@ -1,0 +1,106 @@
+"""May the canary have the next weight? Evidence that it does not cost more than is tolerated.
+
+At weight w a canary whose share of bad requests is d above stable's raises that of all requests by w d. With B of all
+requests tolerated, the next weight w' is safe where d < B / w'. Two e-processes against "d is that much or more",
+averaged: the exact conditional test of `eprocess` with the ratio 1 + (B / w') / p as its null, p being stable's rate;
+and, since stable is often too good to compare with, the plain likelihood ratio of the canary's own rate against B / w'.
+Requests are counted, not conversations: a burst of errors can only make it wait.
+"""
+
+from __future__ import annotations
+
+import math
+
+from claude_operator.api.status import Promotion
+from claude_operator.core.judge.stats.detectable import promotion_needed
+from claude_operator.core.judge.stats.eprocess import stored
+
+__all__ = ["advanced", "margin_of", "needed", "new_promotion"]
+
+_RATIOS = (1.0, 0.7, 0.4)  # of the canary's rate to stable's, where it is harmless
+_SHARES = (0.5, 0.2, 0.05, 0.01)  # of the margin that the canary's own rate may be, where it is harmless
+_SIZE = len(_RATIOS) + len(_SHARES)
+_CONDITIONAL = 0.6  # of the evidence: where stable has errors of its own, only the comparison can show it
+_LN_CAP = 690.0
+_UNSEEN = 2.0  # bad requests of stable that are added to those seen: a rate that is taken too low proves too much
+
+
+def margin_of(tolerated: float, next_weight: float) -> float:
+    """Excess of bad requests to be ruled out, both as shares; 1 or more where nothing is asked."""
+    return tolerated / next_weight if next_weight > 0 else 1.0
+
+
+def new_promotion(step: int, margin: float, false_promotion_rate: float) -> Promotion:
+    """Nothing shown yet; where the margin is 1 or more there is nothing to show."""
+    given = margin >= 1.0
+    threshold = 1.0 / false_promotion_rate
+    evidence = threshold if given else 1.0
+    return Promotion(step=step, margin=margin, evidence=evidence, threshold=threshold, shown=given, logs=[0.0] * _SIZE)
+
+
+def advanced(
+    promotion: Promotion,
+    canary: tuple[int, int],
+    stable: tuple[int, int],
+    known: tuple[int, int],
+    *,
+    exposure: float = 1.0,
+) -> Promotion:
+    """After a stratum with (requests, bad requests) of each arm; `known` are those of stable before it.
+
+    `exposure`: how many times as likely as stable's the canary's users were to meet a bad request before, at least.
+    """
+    (n_canary, x_canary), (n_stable, x_stable) = canary, stable
+    delta = promotion.margin * min(exposure, 1.0)  # of users who are lucky, less is to be expected
+    if promotion.margin >= 1.0 or not n_canary:
+        return promotion
+    logs = list(promotion.logs)
+    bad = x_canary + x_stable
+    if bad and n_stable and known[0]:
+        weighed = n_canary * exposure
+        share = weighed / (weighed + n_stable)
+        rate = min((known[1] + _UNSEEN) / (known[0] + _UNSEEN), 1.0)
+        worst = 1.0 + promotion.margin / rate
+        base = math.log1p((worst - 1.0) * share)
+        for index, ratio in enumerate(_RATIOS):
+            logs[index] += x_canary * math.log(ratio / worst) - bad * (math.log1p((ratio - 1.0) * share) - base)
+    for index, part in enumerate(_SHARES, len(_RATIOS)):
+        good = n_canary - x_canary
+        logs[index] += x_canary * math.log(part) + good * (math.log1p(-part * delta) - math.log1p(-delta))
+    logs = stored(logs)
+    conditional, absolute = logs[: len(_RATIOS)], logs[len(_RATIOS) :]
+    evidence = _CONDITIONAL * _mean(conditional) + (1.0 - _CONDITIONAL) * _mean(absolute)
+    shown = promotion.shown or evidence >= promotion.threshold
+    return Promotion.made(
+        step=promotion.step,
+        margin=promotion.margin,
+        evidence=evidence,
+        threshold=promotion.threshold,
+        shown=shown,
+        logs=logs,
+    )
+
+
+def needed(promotion: Promotion, rate: float, share: float) -> float:
+    """Canary requests that are still to be expected where the canary equals stable; infinite where none would do.
+
+    `rate`: stable's share of bad requests, `share`: the canary's of all requests.
+    """
+    if promotion.shown:
+        return 0.0
+    conditional, absolute = promotion.logs[: len(_RATIOS)], promotion.logs[len(_RATIOS) :]
+    # What the two best alternatives, which grow alike, lack for their part of the evidence to reach the threshold.
+    lacks = math.log(promotion.threshold * len(_RATIOS) / _CONDITIONAL / 2.0) - max(conditional)
+    compared = promotion_needed(rate, promotion.margin, share, math.exp(min(max(lacks, 0.0), _LN_CAP)))
+    alone = math.inf
+    if rate < promotion.margin < 1.0:
+        divergence = (1.0 - rate) * math.log((1.0 - rate) / (1.0 - promotion.margin))
+        divergence += rate * math.log(rate / promotion.margin) if rate > 0.0 else 0.0
+        lacks = math.log(promotion.threshold * len(_SHARES) / (1.0 - _CONDITIONAL) / 2.0) - max(absolute)
+        alone = max(lacks, 0.0) / divergence if divergence > 0.0 else math.inf
+    return min(compared, alone)
+
+
+def _mean(logs: list[float]) -> float:
+    top = max(logs)
+    return math.exp(min(top + math.log(math.fsum(math.exp(log - top) for log in logs) / len(logs)), _LN_CAP))

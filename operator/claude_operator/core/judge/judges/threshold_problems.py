@@ -1,0 +1,126 @@
+"""What of a metric with a threshold, or with a query of its own, cannot be measured, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from claude_operator.api.base import seconds
+from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
+from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
+from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
+from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
+
+__all__ = ["QUANTITIES", "SHARES", "problem", "unsupported"]
+
+SHARES = tuple(name for name, kind in METRICS.items() if isinstance(kind, Binary))
+"""Built-in metrics that are shares of requests."""
+QUANTITIES = {name: kind.unit for name in VALUES if isinstance(kind := METRICS[name], Quantity)}
+"""Built-in metrics that are means, and their units."""
+
+_KNOWN = ", ".join((*SHARES, *QUANTITIES))
+_YEAR = 365 * 86400.0
+_OF_THRESHOLD = {  # say nothing without one
+    "interval": "interval",
+    "window": "window",
+    "initial_delay": "initialDelay",
+    "failure_limit": "failureLimit",
+    "consecutive_error_limit": "consecutiveErrorLimit",
+}
+_OF_COMPARISON = {"weight": "weight", "max_increase": "maxIncrease"}
+
+
+def unsupported(analysis: Analysis) -> str | None:
+    """The first thing of `analysis` that `problem` finds, or that the judge Threshold lacks; None where all is well."""
+    for metric in analysis.metrics or ():
+        found = problem(metric, analysis.judge)
+        if found:
+            return f"analysis.metrics: {found}"
+    if analysis.judge == "Threshold" and not analysis.metrics:
+        example = "[{name: errors, threshold: {max: 0.05}}]"
+        return f"analysis.metrics: the judge Threshold has nothing to compare: write for example {example}"
+    return None
+
+
+def problem(metric: Metric, judge: str = "Sequential") -> str | None:
+    """The first thing of `metric` that cannot be measured, with what to write instead; None where all can."""
+    return next(_problems(metric, judge), None)
+
+
+def _problems(metric: Metric, judge: str) -> Iterator[str]:
+    name, built_in = metric.name, metric.name in SHARES or metric.name in QUANTITIES
+    if metric.prometheus is None and not built_in:
+        yield (
+            f"there is no metric {name!r}: write one of {_KNOWN}, or give it a prometheus.query and a threshold.max"
+            " or threshold.min"
+        )
+    if metric.prometheus is not None and built_in:
+        yield f"prometheus: {name} is measured by the gateways: give a metric of your own another name"
+    if metric.threshold is None:
+        yield from _without_threshold(metric, judge)
+        return
+    for field, written in _OF_COMPARISON.items():
+        if getattr(metric, field) is not None and (not built_in or judge == "Threshold"):
+            yield f"{written} of {name} compares the arms, and a threshold does not: remove it"
+    yield from _limits(name, metric.threshold)
+    yield from _times(metric)
+    if metric.prometheus is not None:
+        yield from _query(name, metric.prometheus)
+
+
+def _without_threshold(metric: Metric, judge: str) -> Iterator[str]:
+    name = metric.name
+    if metric.prometheus is not None or judge == "Threshold":
+        yield f"threshold of {name} is missing: write for example threshold: {{max: 0.05}}"
+    series = judge == "MannWhitney"  # has a value an interval
+    for field, written in _OF_THRESHOLD.items():
+        if getattr(metric, field) is not None and not (series and field == "interval"):
+            yield f"{written} of {name} says nothing without a threshold: add threshold: {{max: ...}}, or remove it"
+    if series:
+        yield from _times(metric)
+
+
+def _limits(name: str, limits: Threshold) -> Iterator[str]:
+    if limits.max is None and limits.min is None:
+        yield f"threshold of {name} has no limit: write max, min or both, for example threshold: {{max: 0.05}}"
+    if limits.max is not None and limits.min is not None and limits.min > limits.max:
+        yield f"threshold of {name}: min {limits.min:g} is above max {limits.max:g}: exchange them"
+    for limit in (limits.max, limits.min):
+        if limit is None:
+            continue
+        if name in SHARES and not 0 <= limit <= 1:
+            yield f"threshold of {name}: it is a share of requests, from 0 to 1: write for example 0.05 for 5 %"
+        elif name in QUANTITIES and limit < 0:
+            yield f"threshold of {name}: {limit:g} is below 0: write {QUANTITIES[name]}"
+
+
+def _times(metric: Metric) -> Iterator[str]:
+    for field in ("interval", "window", "initial_delay"):
+        value = getattr(metric, field)
+        if value is None:
+            continue
+        written = _OF_THRESHOLD[field]
+        if field != "initial_delay" and seconds(value) < 1:
+            yield f"{written} of {metric.name}: {value} is too short: write 1s or more"
+        if seconds(value) > _YEAR:
+            yield f"{written} of {metric.name}: {value} is more than a year: write 8760h or less"
+
+
+def _query(name: str, source: Prometheus) -> Iterator[str]:
+    stranger = unknown(source.query)
+    if stranger:
+        known = ", ".join(f"{{{{{one}}}}}" for one in PLACEHOLDERS)
+        yield f"prometheus.query of {name}: {stranger} is not known: write one of {known}"
+    if source.address is None:
+        return
+    try:
+        parts = urlsplit(source.address)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if not host:
+        yield f"prometheus.address of {name} has no valid host and port: write for example http://prometheus.monitoring:9090"
+    if parts.username is not None or parts.password is not None:
+        yield f"prometheus.address of {name} holds a user or password: remove them, a spec is no place for secrets"
+    if parts.query or parts.fragment:
+        yield f"prometheus.address of {name} holds ? or #: remove what follows, /api/v1/query is put after it"

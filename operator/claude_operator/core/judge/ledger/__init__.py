@@ -1,0 +1,1 @@
+"""A rollout's ledger: every tick, as it was judged."""

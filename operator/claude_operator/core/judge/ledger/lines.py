@@ -1,0 +1,144 @@
+"""Ticks as lines of JSON: what a replay reads and what a ledger holds; described in docs/judge-replay.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import Field, ValidationError
+
+from claude_operator.api.base import StatusModel, first_fault
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import MetricState, Moment
+from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.ledger.reading import EXAMPLE, Line, LineError, Reader, refuse
+from claude_operator.core.judge.metrics import METRICS, Binary
+from claude_operator.core.judge.stats import continuous, eprocess
+
+__all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json"]
+
+
+class Header(StatusModel):
+    """The first line of a page: what was judged and how, and the judge's memory at the start of the page."""
+
+    ledger: Literal[1]
+    deployment: str = ""
+    revision: str = ""
+    stable: str = ""
+    attempt: int = 1
+    started_at: Moment | None = None
+    analysis: Analysis = Analysis()
+    price_ratio: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    ticks: Annotated[int, Field(ge=0)] = 0
+    state: list[MetricState] = Field(default=[])
+
+    @property
+    def rollout(self) -> tuple[Any, ...]:
+        """What tells one rollout from another."""
+        return self.deployment, self.revision, self.attempt, self.started_at
+
+
+def parse(lines: Iterable[str]) -> Iterator[Header | Line]:
+    """Headers and lines in their order, blank lines left out; raises `LineError`."""
+    last, headed, begun = -math.inf, False, False
+    for number, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
+        document = _document(text, number)
+        if "ledger" in document:
+            if begun and not headed:
+                refuse(number, "a header stands before its ticks: move it to the first line")
+            last, headed, begun = -math.inf, True, True
+            yield _header(document, number)
+            continue
+        begun = True
+        # What the operator has counted, it has counted: only what others write is doubted.
+        line = Reader(number, trusted=headed).line(document)
+        if line.t < last:
+            refuse(number, f"t {line.t:g} is before {last:g} of the line before: put the lines in the order of time")
+        last = line.t
+        yield line
+
+
+def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """`metrics` of each line of a tick, at least one: a metric's n-th comparison stands in the n-th line."""
+    found: list[dict[str, Any]] = [{}]
+    for name, canary, stable in comparisons:
+        place = next((line for line in found if name not in line), None)
+        if place is None:
+            place = {}
+            found.append(place)
+        place[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
+    return found
+
+
+def read_json(text: str) -> Any:
+    """A JSON document without NaN and infinity; raises `ValueError`."""
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("too deeply nested") from None
+
+
+def write_json(document: Any) -> str:
+    """One line without blanks."""
+    return _ENCODER.encode(document)
+
+
+def _document(text: str, number: int) -> dict[str, Any]:
+    try:
+        document = read_json(text)
+    except ValueError as error:
+        refuse(number, f"not JSON ({error}): write one tick a line, for example {EXAMPLE}")
+    if not isinstance(document, dict):
+        refuse(number, f"not an object: write for example {EXAMPLE}")
+    return document
+
+
+def _header(document: dict[str, Any], number: int) -> Header:
+    try:
+        header = Header.model_validate(document)
+    except ValidationError as error:
+        refuse(number, f"{first_fault(error, 'header')}; a header is as the operator has written it")
+    for state in header.state:
+        if state.name not in METRICS or not _whole(state):
+            refuse(number, f"header.state: {state.name} is damaged; a header is as the operator has written it")
+    return header
+
+
+def _whole(state: MetricState) -> bool:
+    """Whether the lists have the lengths that the engine counts on."""
+    if len(state.canary) != 2 or len(state.stable) != 2:
+        return False
+    if isinstance(METRICS[state.name], Binary):
+        return not state.edges
+    lengths = (len(state.score), len(continuous.SCORE)), (len(state.moments), len(continuous.MOMENTS))
+    return len(state.logs) == len(state.edges) * eprocess.EDGES.size and all(n in (0, full) for n, full in lengths)
+
+
+def _written(name: str, arm: tuple[int, int] | Values) -> Any:
+    if not isinstance(arm, Values):
+        return list(arm)
+    if not arm.count:
+        return {"count": 0}
+    found: dict[str, Any] = {"count": arm.count, "lnSum": arm.ln_sum, "lnSumSq": arm.ln_sum_sq}
+    if getattr(METRICS[name], "raw", False):
+        found |= {"sum": arm.sum, "sumSq": arm.sum_sq}
+    if arm.buckets:
+        low, high = min(arm.buckets), max(arm.buckets)
+        if high - low < 4 * len(arm.buckets):
+            found |= {"first": low, "buckets": [arm.buckets.get(index, 0) for index in range(low, high + 1)]}
+        else:
+            found["buckets"] = {str(index): count for index, count in sorted(arm.buckets.items())}
+    return found
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)

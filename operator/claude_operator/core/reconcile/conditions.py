@@ -1,0 +1,294 @@
+"""Conditions for people. Output only: no rule reads them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from claude_operator.api.conditions import Condition, Reason, Type
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
+from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
+from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.reconcile import serving
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, canary_weight, soaking
+from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
+from claude_operator.core.reconcile.rules.restore import is_lost
+from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.text import count, cut, duration, percent
+
+__all__ = ["conditions", "model_condition", "refused"]
+
+Answer = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A condition without its bookkeeping."""
+
+    status: Answer
+    reason: Reason
+    message: str
+
+
+def conditions(
+    draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
+) -> list[Condition]:
+    """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
+    said = {
+        Type.READY: _ready(draft, config),
+        Type.ACCEPTED: _accepted(draft),
+        Type.GATEWAY_READY: _gateway_ready(draft, config),
+        Type.EVAL_PASSED: _eval_passed(draft),
+        Type.CANARY_HEALTHY: _canary_healthy(draft),
+        Type.PROMOTED: _promoted(draft),
+        Type.MODEL_CURRENT: model_condition(models),
+    }
+    before = {one.type: one for one in draft.obs.status.conditions}
+    generation, now = draft.obs.generation, draft.obs.now
+    return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in said.items()]
+
+
+def _as_condition(type_: Type, said: Said, before: Condition | None, generation: int, now: dt.datetime) -> Condition:
+    now = now.astimezone(dt.UTC).replace(microsecond=0)
+    same = before is not None and before.status == said.status
+    return Condition(
+        type=type_,
+        status=said.status,
+        reason=said.reason,
+        message=cut(said.message),
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time if same and before else now,
+    )
+
+
+def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
+    stable, ready = draft.status.stable_revision, draft.obs.gateway.ready
+    if stable is None:
+        return Said("False", Reason.NO_REVISION, "no revision has passed its gate yet; gateways answer 503")
+    if not ready:
+        return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
+    view = draft.obs.gateway
+    if serving.nothing_served(view.weights):
+        serves_nothing = f"gateway pods answer 503 to all: none of them serves {stable}"
+        if config is not None and view.lagging(config.generation):
+            return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
+        return Said("False", Reason.NOT_SERVING, serves_nothing)
+    fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
+    if fails:
+        return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
+    return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
+
+
+_WRITES = {
+    "config": "the API server refuses the gateways' config, so they go on with the last one",
+    "child": "the API server refuses a part of the gateway",
+    "revision": "the API server refuses the ClaudeRevision",
+    "evalRun": "the API server refuses the ClaudeEvalRun",
+}
+
+
+def refused(
+    status: DeploymentStatus, after: DeploymentStatus, what: str, why: str, now: dt.datetime
+) -> DeploymentStatus:
+    """`status`, where `after` was not stored because a write before it was refused: conditions that say so.
+
+    What was decided is not done: of `after` only evidence of harm is told, so that nothing looks healthy.
+    """
+    said = Said("False", Reason.WRITE_REFUSED, f"{_WRITES[what]}: {why}")
+    type_ = Type.GATEWAY_READY
+    if what not in ("config", "child"):
+        type_, said = Type.PROMOTED, Said("Unknown", said.reason, said.message)
+    told = {type_: said}
+    harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
+    if harm is not None and what == "config":
+        message = f"traffic is to be taken back, and the gateways' config is refused: {harm.message}"
+        told[Type.CANARY_HEALTHY] = Said("False", Reason(harm.reason), message)
+    before = {one.type: one for one in status.conditions}
+    newer = {
+        kind: _as_condition(kind, one, before.get(kind), after.observed_generation, now) for kind, one in told.items()
+    }
+    conditions = [newer.pop(Type(one.type), one) if one.type in set(Type) else one for one in status.conditions]
+    return status.model_copy(update={"conditions": [*conditions, *newer.values()]})
+
+
+def _way_out(draft: Draft) -> str | None:
+    """How to end an outage that stable alone has, None where it has none."""
+    rollout, judgement = active(draft.status), draft.status.judgement
+    cure = sentences.cure(judgement) if judgement else None
+    if rollout is None or cure is None or not canary_weight(draft.status):
+        return None
+    return f"{cure}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
+
+
+def _accepted(draft: Draft) -> Said:
+    if draft.problem is None:
+        return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
+    keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""
+    return Said("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
+
+
+def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
+    view, live = draft.obs.gateway, draft.obs.config
+    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+        what = draft.status.stable_revision or "what gateways serve"
+        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
+        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        return Said("False", Reason.REVISION_LOST, note)
+    if config is None:
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
+    refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
+    if refused is not None:
+        return Said("False", Reason.CONFIG_REFUSED, f"{refused.name} goes on with its last config: {refused.error}")
+    kept = next((what for what in ("config", "child") if what in draft.obs.refused), None)
+    if kept is not None:
+        return Said("False", Reason.WRITE_REFUSED, f"{_WRITES[kept]}: {draft.obs.refused[kept]}")
+    if (not view.settled or not view.ready) and view.trouble:
+        return Said("False", Reason.PODS_FAILING, f"{view.trouble}; {count(view.ready, 'pod')} ready")
+    if not view.settled or not view.ready:
+        return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
+    lagging = [pod.name for pod in view.lagging(config.generation)]
+    if config != live or lagging:
+        who = f" by {', '.join(lagging[:3])}" if config == live else ""
+        return Said("False", Reason.CONFIG_PENDING, f"config generation {config.generation} is not served yet{who}")
+    ready = count(view.ready, "ready pod")
+    return Said("True", Reason.GATEWAYS_CURRENT, f"config generation {config.generation} is served by {ready}")
+
+
+def _eval_passed(draft: Draft) -> Said:
+    rollout, spec = draft.status.rollout, draft.obs.spec
+    if rollout is None:
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "no revision was on trial yet")
+    if rollout.eval_run is None or (spec is not None and spec.evals is None):
+        if spec is not None and spec.evals is not None:
+            return Said(
+                "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
+            )
+        return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
+    run = draft.obs.eval_runs.get(rollout.eval_run)
+    if run is None:
+        when = "yet" if rollout.outcome is None else "any more"
+        return Said("Unknown", Reason.NOT_YET_REPORTED, f"there is no ClaudeEvalRun {rollout.eval_run} {when}")
+    message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
+    if run.phase == "Passed":
+        return Said("True", Reason.EVAL_PASSED, message)
+    if spec is not None and spec.evals is not None and not spec.evals.required:
+        return Said("True", Reason.EVAL_NOT_REQUIRED, f"evals.required is false; {message}")
+    match run.phase:
+        case "Failed":
+            return Said("False", Reason.EVAL_FAILED, message)
+        case "Inconclusive":
+            return Said("Unknown", Reason.EVAL_INCONCLUSIVE, message)
+        case "Error":
+            return Said("Unknown", Reason.EVAL_ERROR, message)
+        case _:
+            done = f": {run.done} of {run.total} items done" if run.total else ""
+            trouble = f"; {run.message}" if run.message else ""  # why its Job tries again
+            does = "is running" if run.phase == "Running" else "waits for its Job"
+            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} {does}{done}{trouble}")
+
+
+def _canary_healthy(draft: Draft) -> Said:
+    status = draft.status
+    judgement, rollout = status.judgement, status.rollout
+    if rollout is not None and rollout.outcome == "RolledBack":
+        reason = Reason(rollout.reason) if rollout.reason in set(Reason) else Reason.ROLLED_BACK
+        return Said("False", reason, rollout.message)
+    soak = soaking(status)
+    if soak is not None and soak.judgement is not None:
+        return _soaks(soak, soak.judgement)
+    if active(status) is None or status.canary_revision is None:
+        return Said("True", Reason.NO_CANARY, "no revision is on trial with live traffic")
+    if judgement is None or not canary_weight(status):
+        return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
+    if judgement.verdict == "Fail":
+        return Said("False", sentences.reason(judgement), judgement.message)
+    if judgement.unreachable:
+        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
+    if judgement.verdict in ("NoData", "Error") or sentences.hanging(judgement):
+        return Said("Unknown", sentences.reason(judgement), judgement.message)
+    reason = sentences.reason(judgement)
+    if reason in (Reason.ACCOUNT_EXHAUSTED, Reason.OVERLOADED):
+        said = sentences.account(judgement) or sentences.overload(judgement) or judgement.message
+        return Said("Unknown", reason, said)
+    if reason == Reason.STABLE_FAILING:
+        return Said("True", reason, _way_out(draft) or judgement.message)
+    if judgement.shared:
+        return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
+    split = assessment.mismatched(judgement)
+    if split:
+        return Said("Unknown", Reason.SPLIT_MISMATCH, split)
+    return Said("True", Reason.WATCHING, judgement.message)
+
+
+def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
+    """The time is told as of the last tick: between two of them nothing is new."""
+    if judgement.verdict == "Fail":
+        stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {judgement.message}"
+        return Said("False", sentences.reason(judgement), stays)
+    if judgement.unreachable:
+        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
+    left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
+    against = f"{soak.revision} serves 100 % and is watched for {left} more against what {soak.previous} was like"
+    for reason, said in (
+        (Reason.ACCOUNT_EXHAUSTED, sentences.account(judgement)),
+        (Reason.OVERLOADED, sentences.overload(judgement)),
+    ):
+        if said:
+            return Said("Unknown", reason, f"{said}; this time does not count: {against}")
+    return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
+
+
+def _promoted(draft: Draft) -> Said:
+    status, hold = draft.status, draft.hold
+    rollout = status.rollout
+    if draft.problem is not None:
+        held = ""
+        if active(status) and status.canary_revision and status.step:
+            held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
+        return Said("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
+    if rollout is None:
+        return Said("Unknown", Reason.PROGRESSING, "the first revision is being made")
+    match rollout.outcome:
+        case "Promoted":
+            if hold is not None and draft.wanted not in (None, rollout.revision):
+                return Said("Unknown", hold.reason, hold.message)
+            live, weights = draft.obs.config, draft.obs.gateway.weights
+            if live is None or live.arm("stable") is None or serving.nothing_served(weights):
+                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
+            return Said("True", Reason.PROMOTED, rollout.message)
+        case "RolledBack" | "Aborted" | "EvalFailed":
+            trial = f"{rollout.revision}/{rollout.attempt}"
+            again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
+            if rollout.outcome == "EvalFailed":  # a finished run is not asked again
+                helps = f"another revision, or another eval set and then: {again}"
+                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {helps}")
+            return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
+        case "Superseded":
+            return Said("Unknown", Reason.PROGRESSING, rollout.message)
+    if hold is not None:
+        return Said("Unknown", hold.reason, hold.message)
+    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
+
+
+_MODEL_REASONS = {
+    Lifecycle.RETIRED: Reason.RETIRED,
+    Lifecycle.DEPRECATED: Reason.DEPRECATED,
+    Lifecycle.LEGACY: Reason.LEGACY,
+    Lifecycle.UNKNOWN: Reason.UNKNOWN_MODEL,
+    Lifecycle.ACTIVE: Reason.ACTIVE,
+}  # the worst first
+
+
+def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> Said:
+    """The worst state of the models in use, given as (id, state)."""
+    known = list(models)
+    for lifecycle, reason in _MODEL_REASONS.items():
+        found = [(name, state) for name, state in known if state.lifecycle == lifecycle]
+        if found:
+            status: Answer = {Lifecycle.ACTIVE: "True", Lifecycle.UNKNOWN: "Unknown"}.get(lifecycle, "False")  # type: ignore[assignment]
+            return Said(status, reason, "; ".join(state.sentence(name) for name, state in found))
+    return Said("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")

@@ -1,0 +1,204 @@
+"""One pass over a ClaudeDeployment: a chain of rules from what is observed to what is to be done. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.core import render
+from claude_operator.core.reconcile import rollout_clock
+from claude_operator.core.reconcile.decision import Decision
+from claude_operator.core.reconcile.draft import Draft, Rule
+from claude_operator.core.reconcile.events import memory_kills, transitions
+from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.plausible import plausible
+from claude_operator.core.reconcile.progress import active, reading_due, watched_by
+from claude_operator.core.reconcile.retention import outdated, revision_states
+from claude_operator.core.reconcile.rules import accept, analysis, canary, gate, intent, recover, restore, rollout, soak
+from claude_operator.core.reconcile.rules.record import record
+from claude_operator.core.reconcile.serving import nothing_served
+from claude_operator.core.reconcile.status import finished
+
+__all__ = ["GOING_ON", "TAKING_BACK", "decide"]
+
+TAKING_BACK: tuple[Rule, ...] = (
+    recover.recover,
+    analysis.analyse,
+    analysis.roll_back,
+    soak.abort,
+    intent.abort,
+    soak.watch,
+    soak.roll_back,
+)
+"""What may take traffic back: nothing that comes after it, whatever is wrong there, may stand in its way."""
+
+GOING_ON: tuple[Rule, ...] = (
+    restore.restore,
+    accept.check,
+    accept.name_revision,
+    accept.stop_unaccepted,
+    rollout.supersede,
+    rollout.begin,
+    rollout.note_plan,
+    intent.ignore_promote,
+    gate.gate,
+    restore.without_stable,
+    canary.move,
+)
+
+_OF_CREATIONS = (Reason.REVISION_CREATED, Reason.REVISION_RESTORED)
+_MISSING = 15.0  # seconds until something that is missing, or a prompt in a ConfigMap, is looked at again
+_UNSETTLED = 1.0  # seconds between two looks at gateways that a rollout waits for
+_UNREADY = 15.0  # the same where nothing waits for them; their Deployment's changes wake us
+_UNAVAILABLE = 2.0  # the same where nobody is served: that is not to be said a moment longer than it is so
+
+Object = dict[str, Any]
+
+
+def decide(obs: Observation, site: render.Site) -> Decision:
+    """What this pass does and what the status is afterwards.
+
+    What raises in the rules that go on, or in what only tells, is raised; but where traffic is being taken back, that
+    alone is decided and `error` says what else went wrong. Where a pass fails for what status remembers of a trial, it
+    is decided without that: the canary's traffic goes to 0 and its steps begin again; the second time it is aborted.
+    """
+    status, dropped = plausible(obs.status, obs.now)
+    draft = Draft(replace(obs, status=status), status)
+    if dropped:
+        note = f"Parts of status are not what this operator wrote, and were dropped: {', '.join(dropped)}"
+        draft = draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
+    try:
+        return _decide(draft, site)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        without = _forgetting(draft, said)
+        if without is None:
+            raise
+        try:
+            return replace(_decide(without, site), error=said)
+        except Exception:
+            raise error from None
+
+
+def _decide(draft: Draft, site: render.Site) -> Decision:
+    draft = _chain(draft, TAKING_BACK)
+    try:
+        return _decision(draft.obs, _chain(draft, GOING_ON), site)
+    except Exception as error:
+        if not draft.backward:
+            raise
+        draft = _seen(draft)
+        return Decision(
+            status=draft.status,
+            config=desired_config(draft.obs, draft.status, accepted=False),
+            backward=True,
+            events=draft.events,
+            ended=draft.ended,
+            requeue=_UNSETTLED,
+            error=f"{type(error).__name__}: {error}",
+        )
+
+
+def _forgetting(draft: Draft, error: str) -> Draft | None:
+    """The draft without the memory of a canary or a soak; None where status has none."""
+    status = draft.status
+    rollout = status.rollout
+    bare = status.model_copy(update={"judgement": None, "soak": None, "step": None, "canary_revision": None})
+    if bare == status or rollout is None:
+        return None
+    trial = f"{rollout.revision}/{rollout.attempt}"
+    again, mark = replace(draft, obs=replace(draft.obs, status=bare), status=bare), f"failing:{trial}:"
+    note = f"a pass failed for what status remembers of {trial} ({error})"
+    if active(status) is None or mark not in status.handled:
+        again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: that was dropped", warning=True)
+        return again.handle(mark)
+    message = f"Aborted {trial}: {note} once more"
+    return again.end("Aborted", Reason.ABORTED, message).tell(Reason.ABORTED, message, warning=True)
+
+
+def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
+    for rule in rules:
+        if draft.done:
+            break
+        draft = rule(draft)
+    return draft
+
+
+def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
+    accepted = draft.problem is None
+    draft = _seen(record(draft))
+    config = desired_config(obs, draft.status, accepted=accepted)
+    status = finished(draft, config)
+    children = _children(obs, site) if accepted else ()
+    backward = draft.backward or _gives_back(obs, config)
+    creations, events = (*draft.restored, draft.new_revision, draft.new_run), draft.events
+    if backward:  # nothing may fail before the traffic is taken back; the next pass makes what is to be made
+        creations = ()
+        events = tuple(event for event in events if event.reason not in _OF_CREATIONS)
+    return Decision(
+        status=status,
+        config=config,
+        backward=backward,
+        ledger=draft.ledger,
+        children=children,
+        creations=tuple(one for one in creations if one is not None),
+        deletions=outdated(draft),
+        revision_states=revision_states(draft),
+        events=(*events, *transitions(obs, status), *memory_kills(obs)),
+        ended=draft.ended,
+        requeue=_requeue(draft, config),
+    )
+
+
+def _seen(draft: Draft) -> Draft:
+    """With what the next leader goes on from: the last reading that is told, and up to when time is counted."""
+    obs, before, after = draft.obs, draft.obs.status, draft.status
+    watched = watched_by(after) is not None
+    read = watched and (obs.increments is not None or watched_by(before) is None)
+    readings = list(obs.readings) if read else after.readings if watched else []
+    return draft.set(
+        readings=readings, seen_at=rollout_clock.counted(before, after, obs.now, read=read, watched=watched)
+    )
+
+
+def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
+    if obs.spec is None:
+        return ()
+    dataset = obs.eval_set.config_map if obs.eval_set else None
+    return (
+        *render.gateway_objects(obs.owner, obs.spec, site),
+        *render.eval_objects(obs.owner, obs.spec, dataset_config_map=dataset),
+    )
+
+
+def _gives_back(obs: Observation, config: GatewayConfig | None) -> bool:
+    """Whether the new config takes traffic from a canary that the live one gives it."""
+    live = obs.config.arm("canary") if obs.config else None
+    if live is None or config is None:
+        return False
+    after = next((arm.weight for arm in config.arms if arm.revision == live.revision), 0)
+    return after < live.weight
+
+
+def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
+    """Seconds until the next pass, the soonest of what is waited for."""
+    obs = draft.obs
+    delays = [draft.again, reading_due(draft.status, obs.now)]
+    if delays[1] is None and rollout_clock.timed(draft.status):
+        delays.append(rollout_clock.TOLD_EVERY)
+    if config is not None and (config != obs.config or not _served(obs, config)):
+        waited_for = config != obs.config or active(draft.status)
+        nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
+        delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
+    if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
+        delays.append(_MISSING)
+    known = [delay for delay in delays if delay is not None]
+    return min(known) if known else None
+
+
+def _served(obs: Observation, config: GatewayConfig) -> bool:
+    return obs.gateway.settled and obs.gateway.ready > 0 and not obs.gateway.lagging(config.generation)

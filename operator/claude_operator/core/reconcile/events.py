@@ -1,0 +1,89 @@
+"""The Events that transitions of conditions are."""
+
+from __future__ import annotations
+
+from claude_operator.api.conditions import Reason, Type
+from claude_operator.api.deployment import LifecyclePolicy
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.decision import Event
+from claude_operator.core.reconcile.observation import Observation
+
+__all__ = ["memory_kills", "transitions"]
+
+_WORSE = {
+    Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
+    # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
+    Type.CANARY_HEALTHY: {
+        Reason.METRICS_UNREACHABLE,
+        Reason.OVERLOADED,
+        Reason.ACCOUNT_EXHAUSTED,
+        Reason.NO_ANSWER,
+        Reason.SHARED_INCIDENT,
+        Reason.STABLE_FAILING,
+        Reason.METRIC_ERROR,
+        Reason.SPLIT_MISMATCH,
+    },
+    Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
+    Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
+    Type.GATEWAY_READY: {
+        Reason.CONFIG_REFUSED,
+        Reason.REVISION_LOST,
+        Reason.WRITE_REFUSED,
+        Reason.PODS_FAILING,
+    },
+    Type.PROMOTED: {Reason.WRITE_REFUSED},
+}
+_BETTER = {
+    Type.EVAL_PASSED: {Reason.EVAL_PASSED},
+}
+
+
+def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
+    """One Event for each condition that took on a reason worth telling, or left one that was told as a warning."""
+    old = {one.type: one for one in obs.status.conditions}
+    ignored = _ignored(obs)
+    events = []
+    for one in after.conditions:
+        type_, reason = Type(one.type), Reason(one.reason)
+        was = old[type_].reason if type_ in old else None  # it may be of another version's reasons
+        if reason == was or reason in ignored:
+            continue
+        bad = _is_bad(type_, reason)
+        if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:
+            continue  # pods that start for the first time are no incident
+        if bad or reason in _BETTER.get(type_, ()):
+            events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
+        elif was is not None and _is_bad(type_, was) and one.status == "True":
+            events.append(Event(Reason.RECOVERED, f"{type_}: {one.message}"))
+    return events
+
+
+def memory_kills(obs: Observation) -> list[Event]:
+    """One Event for each gateway container that was ended for lack of memory."""
+    return [
+        Event(
+            Reason.OUT_OF_MEMORY,
+            f"container {one.container} of pod {one.pod} used more memory than it may{one.limit and f' ({one.limit})'}"
+            " and was ended, with all calls that it had open; raise spec.gateway.resources.limits.memory, or"
+            " spec.gateway.replicas",
+            "Warning",
+        )
+        for one in obs.gateway.killed
+    ]
+
+
+def _is_bad(type_: Type, reason: str) -> bool:
+    if type_ == Type.ACCEPTED:
+        return reason != Reason.VALID
+    return reason in _WORSE.get(type_, ())
+
+
+def _ignored(obs: Observation) -> set[Reason]:
+    """States of a model that spec.lifecycle ignores: the condition tells them, no Event does."""
+    policy = obs.spec.lifecycle if obs.spec else LifecyclePolicy()
+    policies = {
+        Reason.LEGACY: policy.on_legacy,
+        Reason.DEPRECATED: policy.on_deprecated,
+        Reason.RETIRED: policy.on_retired,
+    }
+    return {reason for reason, action in policies.items() if action == "Ignore"}

@@ -1,0 +1,114 @@
+"""The gateway's config as a function of status and spec: who serves, with how much, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from claude_operator.api import gateway as wire
+from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.spec.revision import arm
+
+__all__ = ["LIMIT", "desired_config", "rendered_size"]
+
+LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it once more
+
+
+def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:
+    """The document that should be live, generation included; None to leave what there is.
+
+    That is so while there is none and the spec is not accepted, or nothing is known to put into it.
+
+    While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
+    serves, the spec has to do: gateways go on by their memory, and a weight of 0 must reach them.
+    """
+    live = obs.config
+    taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)
+    if obs.spec is not None and (accepted or (live is None and status.stable_revision and not taken)):
+        base = _from_spec(obs, obs.spec)
+    elif live is not None:
+        base = live
+    else:
+        return None
+    arms = _arms(obs, status)
+    if not arms and live is None and (status.stable_revision is not None or remembered(obs)):
+        return None  # what serves by the gateways' memory alone goes on serving
+    wanted = msgspec.structs.replace(
+        base, arms=arms, settled=_settled(status), generation=live.generation if live else _first(obs)
+    )
+    if live is None or wanted == live:
+        return wanted
+    return msgspec.structs.replace(wanted, generation=live.generation + 1)
+
+
+def rendered_size(obs: Observation, candidate: Mapping[str, Any], stable: str | None) -> tuple[int, int]:
+    """Bytes of the arms as JSON: (candidate, stable)."""
+
+    def size(revision: Mapping[str, Any] | None) -> int:
+        return len(msgspec.json.encode(arm(revision, "stable", 0))) if revision else 0
+
+    return size(candidate), size(obs.revisions.get(stable) if stable else None)
+
+
+def _first(obs: Observation) -> int:
+    """The generation of a document where none is live: 1, or above that of one that was deleted and is still served."""
+    known = [pod.generation or 0 for pod in obs.gateway.pods]
+    if obs.status.gateway is not None:
+        known.append(obs.status.gateway.config_generation)
+    return max(known, default=0) + 1
+
+
+def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
+    weight = canary_weight(status)
+    wanted: list[tuple[str | None, wire.Role, int]] = [
+        (status.stable_revision, "stable", wire.BASIS_POINTS - weight),
+        (status.canary_revision, "canary", weight),
+    ]
+    live = {one.revision: one for one in obs.config.arms} if obs.config else {}
+    arms = []
+    for name, role, share in wanted:
+        if name is None or (role == "canary" and name == status.stable_revision):
+            continue
+        if name in obs.revisions:
+            arms.append(arm(obs.revisions[name], role, share))
+        elif name in live:  # its object was deleted by hand: what serves goes on serving
+            arms.append(msgspec.structs.replace(live[name], role=role, weight=share))
+    if len(arms) == 1 and arms[0].role == "stable":  # nothing is known of the canary: stable answers all
+        arms = [msgspec.structs.replace(arms[0], weight=wire.BASIS_POINTS)]
+    if sum(one.weight for one in arms) == wire.BASIS_POINTS:
+        return arms
+    serves = obs.config.arm("stable") if obs.config else None  # what is live is never emptied
+    return [msgspec.structs.replace(serves, weight=wire.BASIS_POINTS)] if serves else []
+
+
+def _settled(status: DeploymentStatus) -> wire.Settled | None:
+    ended = status.rollouts[-1] if status.rollouts else None
+    return (
+        wire.Settled(ended.revision, ended.attempt, ended.outcome, ended.reason, ended.message)
+        if ended is not None
+        else None
+    )
+
+
+def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:
+    metadata = obs.owner["metadata"]
+    timeouts = spec.upstream.timeouts
+    return wire.GatewayConfig(
+        generation=0,
+        deployment=wire.Deployment(metadata["name"], metadata["namespace"], metadata["uid"]),
+        auth=wire.Auth(spec.gateway.auth.type),
+        upstream=wire.Upstream(
+            base_url=spec.upstream.base_url,
+            timeouts=wire.Timeouts(seconds(timeouts.connect), seconds(timeouts.idle), seconds(timeouts.total)),
+        ),
+        env=[variable.name for variable in spec.env or ()],
+        surfaces=list(dict.fromkeys(budget.surface for budget in spec.budgets or ())),
+    )

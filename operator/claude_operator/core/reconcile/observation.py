@@ -1,0 +1,137 @@
+"""What one pass sees of a ClaudeDeployment and its surroundings, as plain values."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.gateway import GatewayConfig, Recent
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus, Reading
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.measurements import Measurement
+from claude_operator.core.judge.evidence.offset import CohortHistory
+from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.spec.validate import Problem
+
+__all__ = ["EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPod:
+    """A gateway pod as the kubelet and it itself tell of it; `generation` is None where it did not answer."""
+
+    name: str
+    ready: bool
+    generation: int | None = None
+    error: str = ""
+    """Why it refused the newest config."""
+    weights: Mapping[str, int] | None = None
+    """What it serves, by revision in basis points; None where it did not say."""
+    recent: Recent | None = None
+    """What its clients got of late."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryKill:
+    """A container that was ended because it used more memory than it may; `limit` as in `limit 512Mi`, or empty."""
+
+    pod: str
+    container: str
+    limit: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """The gateway Deployment and its pods, terminating ones left out."""
+
+    settled: bool = False
+    """Every replica is of the newest template and available, and no other is left."""
+    ready: int = 0
+    pods: tuple[GatewayPod, ...] = ()
+    trouble: str = ""
+    """Why pods are missing or not ready, empty where they are not or where no cause is known."""
+    killed: tuple[MemoryKill, ...] = ()
+    """What ran out of memory of late and was not told yet."""
+
+    @property
+    def weights(self) -> list[Mapping[str, int] | None]:
+        """What each ready pod serves, None where it does not say."""
+        return [pod.weights for pod in self.pods if pod.ready]
+
+    def lagging(self, generation: int) -> list[GatewayPod]:
+        """Ready pods that do not serve this config generation yet, or do not say."""
+        return [pod for pod in self.pods if pod.ready and pod.generation != generation]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalSetView:
+    """The set that is the gate."""
+
+    name: str
+    hash: str
+    items: int
+    config_map: str | None = None
+    """Where its items are kept, if not in place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything that a decision rests on. `increments` is None while no reading is due."""
+
+    now: dt.datetime
+    """The rollout's time (`core.clock`), which goes on where the wall clock was set."""
+    owner: Object
+    """The ClaudeDeployment as stored."""
+    spec: DeploymentSpec | None
+    status: DeploymentStatus
+    problems: tuple[Problem, ...] = ()
+    """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
+    prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    revisions: Mapping[str, Object] = field(default_factory=dict)
+    eval_set: EvalSetView | None = None
+    eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
+    config: GatewayConfig | None = None
+    gateway: GatewayView = GatewayView()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What the API server refused in the last passes, and why: config, status, child, revision, evalRun."""
+    increments: Increments | None = None
+    readings: tuple[Reading, ...] = ()
+    """The readings that a status of this pass tells."""
+    history: Mapping[str, Values] = field(default_factory=dict)
+    """Stable's values up to now by quantity, while the judge has no edges for them yet."""
+    cohorts: CohortHistory | None = None
+    """What stable's users were like before the canary had them, while the judge wants to know."""
+    ledger: Mapping[str, str] | None = None
+    """Data of the rollout's ledger, None where there is none yet."""
+    measurements: tuple[Measurement, ...] = ()
+    """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
+
+    @property
+    def name(self) -> str:
+        """metadata.name."""
+        return str(self.owner["metadata"]["name"])
+
+    @property
+    def annotate(self) -> str:
+        """The command that annotates it, up to the annotation."""
+        return f"kubectl -n {self.owner['metadata']['namespace']} annotate --overwrite cld {self.name}"
+
+    @property
+    def generation(self) -> int:
+        """metadata.generation."""
+        return int(self.owner["metadata"].get("generation", 0))
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """metadata.annotations."""
+        return self.owner["metadata"].get("annotations") or {}

@@ -1,0 +1,86 @@
+"""How far a rollout is: what status says of the trial under way, its traffic, its soak, and when to read next."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from claude_operator.api.base import seconds
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import DeploymentStatus, Plan, Rollout, SoakStatus
+
+__all__ = [
+    "active",
+    "attempts_of",
+    "basis_points",
+    "canary_weight",
+    "planned_weight",
+    "reading_due",
+    "soaking",
+    "watched_by",
+]
+
+
+def active(status: DeploymentStatus) -> Rollout | None:
+    """The rollout under way."""
+    return status.rollout if status.rollout and status.rollout.outcome is None else None
+
+
+def attempts_of(status: DeploymentStatus, revision: str) -> int:
+    """The number of the last trial of a revision that status still knows of, 0 before the first."""
+    known = [record.attempt for record in status.rollouts if record.revision == revision]
+    if status.rollout and status.rollout.revision == revision:
+        known.append(status.rollout.attempt)
+    return max(known, default=0)
+
+
+def soaking(status: DeploymentStatus) -> SoakStatus | None:
+    """The soak under way: of the revision that was promoted last and serves."""
+    soak, rollout = status.soak, status.rollout
+    if soak is None or rollout is None or rollout.outcome != "Promoted":
+        return None
+    return soak if soak.revision == rollout.revision == status.stable_revision else None
+
+
+def basis_points(percent: float) -> int:
+    """Hundredths of a percent, rounded."""
+    return round(percent * 100)
+
+
+def planned_weight(plan: Plan, index: int) -> int:
+    """The canary's share in basis points at a step: what the last setWeight up to it gives; 0 outside of the plan."""
+    if not 0 <= index < len(plan.steps):
+        return 0
+    given = [step.set_weight for step in plan.steps[: index + 1] if step.set_weight is not None]
+    return basis_points(given[-1]) if given else 0
+
+
+def canary_weight(status: DeploymentStatus) -> int:
+    """The canary's share in basis points: what the plan of the rollout under way gives its revision at its step."""
+    rollout = active(status)
+    if rollout is None or status.step is None or status.canary_revision != rollout.revision:
+        return 0
+    return planned_weight(rollout.plan, status.step.index)
+
+
+def watched_by(status: DeploymentStatus) -> Analysis | None:
+    """The analysis that wants evidence: of a canary with traffic, or of a revision that soaks."""
+    on_trial = active(status) is not None and canary_weight(status) > 0
+    if status.rollout is None or not (on_trial or soaking(status)):
+        return None
+    return status.rollout.plan.analysis
+
+
+def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
+    """Seconds until the gateways' counters are to be read, 0 where it is time; None while nobody asks for them.
+
+    `analysis.interval` after the last reading, never because of an event.
+    """
+    watching = watched_by(status)
+    if watching is None:
+        return None
+    soak = soaking(status)
+    judgement = soak.judgement if soak else status.judgement
+    last = judgement.last_tick if judgement else None
+    if last is None or last > now:  # the clock of an operator that ran before may have been ahead
+        return 0.0
+    return max(seconds(watching.interval) - (now - last).total_seconds(), 0.0)

@@ -1,0 +1,56 @@
+"""The time of a rollout: time that was lived through, whatever the wall clocks of operators say.
+
+Steps, bakes and soaks last as long as somebody was there to see it. A pass knows up to when that was counted
+(`status.seenAt`) and how long ago it was, by a clock that only goes on: this process's own, or the gateways' where
+another leader wrote it. The wall clock is taken where it agrees; where it was set, the rollout's time goes on by itself
+until nothing is timed any more.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from claude_operator.api.status import DeploymentStatus, to_millisecond
+from claude_operator.core.reconcile.progress import active, soaking
+
+__all__ = ["TOLD_EVERY", "counted", "rollout_time", "timed"]
+
+TOLD_EVERY = 15.0
+"""Seconds after which the time of a step without readings is written down: a new leader counts from there."""
+
+_AGREES = 2.0  # seconds between two clocks that are set alike
+
+
+def rollout_time(seen_at: dt.datetime | None, wall: dt.datetime, lived: float | None, *, unknown: float) -> dt.datetime:
+    """Now. `lived`: seconds since `seen_at`, None where no clock was there at both moments.
+
+    Then no more than `unknown` seconds count, and none that the wall clock does not show.
+    """
+    if seen_at is None:
+        return wall
+    if lived is None:
+        lived = min(max((wall - seen_at).total_seconds(), 0.0), unknown)
+    now = seen_at + dt.timedelta(seconds=max(lived, 0.0))
+    return max(wall, seen_at) if abs((wall - now).total_seconds()) <= _AGREES else now
+
+
+def timed(status: DeploymentStatus) -> bool:
+    """Whether something lasts: a step, or a soak."""
+    return bool((active(status) and status.step) or soaking(status))
+
+
+def counted(
+    before: DeploymentStatus, after: DeploymentStatus, now: dt.datetime, *, read: bool, watched: bool
+) -> dt.datetime | None:
+    """`seenAt` of the status that a pass writes. `read`: it tells new readings. `watched`: readings are made.
+
+    It goes with the readings, whose age tells another leader how long ago it was; without them it moves now and then.
+    """
+    if not timed(after):
+        return None
+    if before.seen_at is None or read:
+        return to_millisecond(now)
+    if watched:
+        return before.seen_at
+    old = (now - before.seen_at).total_seconds() >= TOLD_EVERY
+    return to_millisecond(now) if old or before.step != after.step else before.seen_at

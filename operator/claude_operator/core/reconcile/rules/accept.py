@@ -1,0 +1,81 @@
+"""Whether the spec holds, and which revision it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core import render
+from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
+from claude_operator.core.judge import assessment
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
+from claude_operator.core.reconcile.progress import active
+from claude_operator.core.spec import revision
+from claude_operator.core.spec.validate import Problem, problems
+
+__all__ = ["check", "name_revision", "stop_unaccepted"]
+
+
+def check(draft: Draft) -> Draft:
+    """The first thing that is wrong with the spec; references first, since they mend themselves."""
+    obs = draft.obs
+    if obs.problems or obs.spec is None:
+        return replace(draft, problem=obs.problems[0] if obs.problems else None)
+    found = problems(obs.spec, today=obs.now.date(), models=obs.models)
+    unsupported = assessment.unsupported(obs.spec.strategy.canary.analysis)
+    if not found and unsupported:
+        found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]
+    if len(found) > 1:
+        found = [Problem(found[0].reason, "; ".join(problem.message for problem in found))]
+    return replace(draft, problem=found[0]) if found else draft
+
+
+def name_revision(draft: Draft) -> Draft:
+    """The revision of an accepted spec, and its object where there is none; a model may not be let in."""
+    obs = draft.obs
+    if draft.problem or obs.spec is None:
+        return draft
+    parts = revision.content(obs.owner["spec"], obs.prompts)
+    wanted = revision.name(obs.name, parts)
+    if wanted in obs.revisions or any(one["metadata"]["name"] == wanted for one in draft.restored):
+        return replace(draft, wanted=wanted)
+    fields = revision.revision_spec(parts)
+    made = render.revision(obs.owner, wanted, fields)
+    if wanted in _known(draft.status):  # deleted by hand: nothing new is let in
+        note = f"Made {wanted} again, which was deleted, from the spec"
+        again = replace(draft, wanted=wanted, new_revision=made)
+        return again.tell(Reason.REVISION_RESTORED, note, warning=True).within(0.0)
+    models = models_in_use(fields["request"], fields.get("subagents"))
+    refusal = policy_verdict(obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models)
+    if refusal:
+        return replace(draft, problem=Problem(Reason.MODEL_REJECTED, refusal))
+    candidate, stable = rendered_size(obs, made, draft.status.stable_revision)
+    if candidate + stable > LIMIT:
+        return replace(draft, problem=Problem(Reason.CONFIG_TOO_LARGE, _too_large(candidate, stable)))
+    made_known = replace(draft, wanted=wanted, new_revision=made)
+    return made_known.tell(Reason.REVISION_CREATED, f"Created {wanted}").within(0.0)
+
+
+def stop_unaccepted(draft: Draft) -> Draft:
+    """Nothing moves forward while the spec is not accepted; the last good revision goes on serving."""
+    if draft.problem is None:
+        return draft
+    if active(draft.status):
+        draft = draft.waits(draft.problem.reason, f"held: the spec is not accepted: {draft.problem.message}")
+    return draft.stop()
+
+
+def _known(status: DeploymentStatus) -> set[str]:
+    """Revisions that have been let in: what serves, and what may come back to that."""
+    found = {status.stable_revision, status.canary_revision}
+    found |= {status.soak.previous if status.soak else None, status.replaced.revision if status.replaced else None}
+    return {name for name in found if name}
+
+
+def _too_large(candidate: int, stable: int) -> str:
+    return (
+        f"the new revision takes {candidate:,} bytes of the gateway's config and stable {stable:,}, together more than"
+        f" {LIMIT:,}: shorten prompts or tool descriptions"
+    )

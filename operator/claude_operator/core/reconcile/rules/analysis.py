@@ -1,0 +1,187 @@
+"""Evidence into judgement, and traffic back on evidence of harm."""
+
+from __future__ import annotations
+
+from claude_operator.api.base import fraction
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Step
+from claude_operator.api.gateway import BASIS_POINTS
+from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
+from claude_operator.core.catalogue.cost import price_ratio
+from claude_operator.core.catalogue.table import Model, find
+from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.judges.sequential import Bake, Context
+from claude_operator.core.judge.stats import continuous
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight
+from claude_operator.core.reconcile.rules.holds import longest, overdue
+from claude_operator.core.spec.validate import allowed
+from claude_operator.core.text import duration, percent
+
+__all__ = ["analyse", "cohorts_due", "dearer", "roll_back"]
+
+_SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
+_FEW = 30  # values that a variance is told from
+_WEIGHTS = 8  # of a plan that offsets are kept for
+_AHEAD = 4  # bakes that are proved at a time: what is seen at a low weight speaks for the later ones too
+
+
+def analyse(draft: Draft) -> Draft:
+    """Let the judge see a tick's increments, while the canary has traffic."""
+    obs, status = draft.obs, draft.status
+    rollout = active(status)
+    if rollout is None or status.step is None or status.stable_revision is None or not canary_weight(status):
+        return draft
+    if obs.increments is None:
+        return draft
+    before = status.judgement
+    judgement, compared = assessment.assess(
+        before,
+        rollout.plan.analysis,
+        obs.increments,
+        stable=status.stable_revision,
+        canary=rollout.revision,
+        now=obs.now,
+        context=_context(obs, status, rollout, status.step, status.stable_revision),
+        measurements=obs.measurements,
+    )
+    new = judgement.requests - (before.requests if before else 0)
+    step = status.step.model_copy(update={"requests": status.step.requests + new})
+    return draft.set(judgement=judgement, step=step).compared_in(compared)
+
+
+def roll_back(draft: Draft) -> Draft:
+    """The canary's traffic goes to 0 in the pass that sees the evidence, whatever the step and the spec."""
+    status = draft.status
+    rollout, judgement, step = active(status), status.judgement, status.step
+    if rollout is None or step is None or judgement is None:
+        return draft
+    if judgement.verdict != "Fail":
+        return _inconclusive(draft, rollout, judgement, step)
+    latency = (draft.obs.now - judgement.first_bad).total_seconds() if judgement.first_bad else None
+    when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
+    found = sentences.harm(judgement)
+    message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
+    ended = draft.end("RolledBack", sentences.reason(judgement), message, latency=latency)
+    return ended.tell(Reason.ROLLED_BACK, message, warning=True)
+
+
+def cohorts_due(status: DeploymentStatus) -> bool:
+    """Whether the judge wants to know how the users whom the canary gets differed from the rest.
+
+    For all weights at once, as it begins: later the last hour of stable would no longer know those that it lost.
+    """
+    if active(status) is None or not 0 < canary_weight(status) < BASIS_POINTS:
+        return False
+    return status.judgement is None or not status.judgement.offsets
+
+
+def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present: StepStatus) -> Draft:
+    """A bake that showed nothing in time goes back where the plan says so; what is missing only holds."""
+    step = rollout.plan.steps[present.index] if present.index < len(rollout.plan.steps) else Step(set_weight=100)
+    if step.bake is None or step.bake.on_inconclusive != "Rollback" or judgement.verdict != "Inconclusive":
+        return draft
+    if draft.obs.increments is None or not overdue(step, present, draft.obs.now):
+        return draft
+    missing = assessment.harmless(judgement, rollout.plan.analysis, present.index)
+    if missing is None:
+        return draft
+    found = f"after {duration(longest(step.bake))} it {missing}"
+    message = f"Rolled back {rollout.revision} at {percent(present.weight)}: {found}"
+    return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
+
+
+def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step: StepStatus, stable: str) -> Context:
+    weight = canary_weight(status)
+    live = obs.config.arm("canary") if obs.config else None
+    served = obs.config is not None and live is not None and live.weight == weight
+    return Context(
+        weight=weight,
+        generation=obs.config.generation if served and obs.config else None,
+        bakes=_bakes(rollout, step),
+        history=obs.history,
+        budgets=_budgets(obs),
+        offsets=_offsets(obs, status, rollout),
+        price_ratio=dearer(obs, stable, rollout.revision),
+    )
+
+
+def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
+    """The present bake and the next ones, each with the excess that the weight after it does not stand."""
+    steps, analysis = rollout.plan.steps, rollout.plan.analysis
+    if analysis.judge != "Sequential":
+        return []
+    tolerated = fraction(analysis.tolerated_increase)
+    found = []
+    for index in range(present.index, len(steps)):
+        if steps[index].bake is not None:
+            following = (step.set_weight for step in steps[index:] if step.set_weight is not None)
+            found.append(Bake(index, promotion.margin_of(tolerated, next(following, 100.0) / 100.0)))
+    return found[:_AHEAD]
+
+
+def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
+    """By surface; what is no duration is told when the spec is checked, and must not keep a rollback from happening."""
+    found: dict[str, tuple[str, float]] = {}
+    for budget in (obs.spec.budgets if obs.spec else None) or ():
+        most = allowed(budget)
+        if most is not None:
+            found.setdefault(budget.surface, (budget.metric, most))
+    return found
+
+
+def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> list[Offsets]:
+    """For each weight of the plan, where cohorts were read; harm is given the doubt, and so is promotion."""
+    if obs.cohorts is None or not cohorts_due(status):
+        return []
+    within = {name: _variance(values) for name, values in obs.history.items()}
+    planned = {basis_points(step.set_weight) for step in rollout.plan.steps if step.set_weight is not None}
+    found = []
+    for weight in sorted(planned | {canary_weight(status)})[:_WEIGHTS]:
+        if not 0 < weight < BASIS_POINTS:
+            continue
+        high, low = (
+            offset.offsets(
+                obs.cohorts,
+                offset.owned_by(rollout.revision, weight),
+                ttft_within=within.get("timeToFirstToken", 1.0),
+                cost_within=within.get("cost", 1.0),
+                caution=caution,
+            )
+            for caution in (offset.CAUTION, -offset.CAUTION)
+        )
+        numbers = (high.errors, low.errors, high.time_to_first_token, high.cost)
+        errors, least, ttft, cost = (float(f"{number:.5g}") for number in numbers)
+        found.append(Offsets(weight=weight, errors=errors, errors_least=least, time_to_first_token=ttft, cost=cost))
+    return found
+
+
+def _variance(values: Values) -> float:
+    """Of ln; 1 where there are too few to tell."""
+    if values.count < _FEW:
+        return 1.0
+    _, _, dof, squares, *_ = continuous.moments(continuous.MOMENTS, values)
+    return max(squares / dof, 1e-6)
+
+
+def dearer(obs: Observation, stable: str, canary: str) -> float:
+    """How many times as dear the canary's model is as stable's by the price lists, 1 at least."""
+    return price_ratio(_model(obs, stable), _model(obs, canary))
+
+
+def _model(obs: Observation, revision: str) -> Model | None:
+    """The model of a revision's main request."""
+    name = ((obs.revisions.get(revision) or {}).get("spec") or {}).get("request", {}).get("model", "")
+    return obs.models.get(name) or find(name)
+
+
+def _shared(judgement: Judgement) -> str:
+    """A warning where stable, which has the traffic again, fails a good deal of it too."""
+    leading = next((metric for metric in judgement.state if metric.name == judgement.leading), None)
+    if leading is None or not leading.stable[0] or leading.stable[1] < _SICK * leading.stable[0]:
+        return ""
+    return f"; stable itself is unhealthy ({leading.name} {leading.stable[1]} of {leading.stable[0]})"

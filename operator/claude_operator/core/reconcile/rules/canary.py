@@ -1,0 +1,67 @@
+"""How the canary moves: one step at a time, and only while everything that it rests on is there."""
+
+from __future__ import annotations
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.status import Replaced, Rollout, StepStatus
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.rules import soak
+from claude_operator.core.reconcile.rules.holds import SOON, frozen, gateways, hold_step
+from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
+from claude_operator.core.text import count, duration, percent
+
+__all__ = ["move"]
+
+
+def move(draft: Draft) -> Draft:
+    """Complete the present step and begin the next, or say what holds."""
+    rollout = active(draft.status)
+    if rollout is None or not draft.status.canary_revision or draft.obs.spec is None:
+        return draft
+    held = frozen(gateways(draft))
+    if held.hold:
+        return held
+    value = ask(draft, PROMOTE)
+    if value == promotion(rollout, "full"):
+        return promote(draft.handle(mark(PROMOTE, value)))
+    step = draft.status.step
+    if step is None:
+        return _enter(draft, rollout, 0)
+    if value == promotion(rollout, step.index):
+        return _enter(draft.handle(mark(PROMOTE, value)), rollout, step.index + 1)
+    draft = hold_step(draft, rollout, step)
+    return draft if draft.hold else _enter(draft, rollout, step.index + 1)
+
+
+def promote(draft: Draft) -> Draft:
+    """The canary becomes stable."""
+    rollout = active(draft.status)
+    if rollout is None:
+        return draft
+    began = rollout.started_at
+    after = f" after {duration((draft.obs.now - began).total_seconds())}" if began else ""
+    seen = draft.status.judgement.requests if draft.status.judgement else 0
+    previous = draft.status.stable_revision
+    replaced = Replaced(revision=previous, at=draft.obs.now) if previous else None
+    draft, further = soak.begun(draft, rollout, previous)
+    message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
+    served = draft.set(stable_revision=rollout.revision, replaced=replaced)
+    done = served.end("Promoted", Reason.PROMOTED, message)
+    return done.tell(Reason.PROMOTED, message).stop()
+
+
+def _enter(draft: Draft, rollout: Rollout, index: int) -> Draft:
+    """Begin a step; past the last one the canary is promoted."""
+    steps = rollout.plan.steps
+    if index >= len(steps):
+        return promote(draft)
+    step, before = steps[index], draft.status.step
+    was = before.weight if before else 0.0
+    weight = step.set_weight if step.set_weight is not None else was
+    present = StepStatus(index=index, action=step.action, weight=weight, started_at=draft.obs.now)
+    moved = draft.set(step=present).within(SOON)
+    if step.action != "setWeight":
+        return hold_step(moved, rollout, present)
+    note = f"{rollout.revision} goes from {percent(was)} to {percent(weight)} (step {index})"
+    return moved.tell(Reason.WEIGHT_CHANGED, note).waits(Reason.PROGRESSING, note)

@@ -1,0 +1,85 @@
+"""What must be true before the first live request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from claude_operator.api.conditions import Reason
+from claude_operator.core import render
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.rules.holds import gateways
+from claude_operator.core.reconcile.track_record import remembered
+
+__all__ = ["gate"]
+
+_EVAL_POLL = 5.0  # seconds; the run's own changes wake us earlier
+
+
+def gate(draft: Draft) -> Draft:
+    """Hold until the eval run has passed; then the revision is a canary without traffic, or the first to serve."""
+    rollout, spec = active(draft.status), draft.obs.spec
+    if rollout is None or spec is None or draft.status.canary_revision:
+        return draft
+    if rollout.revision not in draft.obs.revisions:
+        return draft.waits(Reason.PROGRESSING, f"{rollout.revision} is being created").within(0.0).stop()
+    draft = _run(draft)
+    if spec.evals is not None and spec.evals.required:
+        draft = _await(draft)
+        if draft.done:
+            return draft
+    if spec.paused:
+        return draft.waits(Reason.PAUSED, f"{rollout.revision} has passed its gate; spec.paused holds it").stop()
+    if draft.status.stable_revision is None:
+        # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
+        if draft.obs.config is not None or not remembered(draft.obs):
+            draft = gateways(draft)
+        if draft.hold:
+            return draft.stop()
+        message = f"{rollout.revision} is the first revision and serves 100 %"
+        first = draft.set(stable_revision=rollout.revision).end("Promoted", Reason.PROMOTED, message)
+        return first.tell(Reason.PROMOTED, message).stop()
+    return draft.set(canary_revision=rollout.revision)
+
+
+def _run(draft: Draft) -> Draft:
+    """Have the run of the set as it is now, unless one of an earlier set has passed or failed already."""
+    rollout, chosen, spec = active(draft.status), draft.obs.eval_set, draft.obs.spec
+    if rollout is None or chosen is None or spec is None or spec.evals is None:
+        return draft
+    found = draft.obs.eval_runs.get(rollout.eval_run or "")
+    current = eval_run_name(rollout.revision, chosen.hash)
+    if current != rollout.eval_run and (found is None or found.phase not in ("Passed", "Failed")):
+        draft = draft.set_rollout(eval_run=current)
+        found = draft.obs.eval_runs.get(current)
+    if found is not None:
+        return draft
+    upstream = draft.obs.owner["spec"].get("upstream") or {}
+    made = render.eval_run(
+        draft.obs.owner, rollout.revision, draft.status.stable_revision, chosen.name, chosen.hash, upstream
+    )
+    return replace(draft, new_run=made)
+
+
+def _await(draft: Draft) -> Draft:
+    rollout = active(draft.status)
+    name = (rollout.eval_run if rollout else None) or ""
+    run = draft.obs.eval_runs.get(name)
+    if run is None:
+        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being made").within(_EVAL_POLL).stop()
+    match run.phase:
+        case "Passed":
+            return draft
+        case "Failed":
+            message = f"{name}: {run.message}"
+            return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
+        case "Inconclusive":
+            helps = f"change the eval set, or delete ClaudeEvalRun {name} to have it asked again"
+            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. What helps: {helps}").stop()
+        case "Error":
+            return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
+        case _:
+            done = f", {run.done} of {run.total} items" if run.total else ""
+            trouble = f"; {run.message}" if run.message else ""
+            return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is running{done}{trouble}").within(_EVAL_POLL).stop()

@@ -1,0 +1,56 @@
+"""Revisions that somebody deleted: those that serve or are on trial are made again, from what the gateways are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from claude_operator.api.conditions import Reason
+from claude_operator.core import render
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.rules.canary import promote
+from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
+from claude_operator.core.spec import revision
+
+__all__ = ["is_lost", "restore", "without_stable"]
+
+
+def restore(draft: Draft) -> Draft:
+    """With an object for each arm of the live config that has lost its own; where the content is not its name's, none.
+
+    What stands in the spec is made of that, with the next revision.
+    """
+    obs = draft.obs
+    if obs.config is None or draft.backward:
+        return draft
+    for arm in obs.config.arms:
+        serves = arm.revision in (draft.status.stable_revision, draft.status.canary_revision)
+        if arm.revision in obs.revisions or not serves:
+            continue
+        spec = revision.spec_of(arm, obs.name)
+        if spec is not None:
+            made = render.revision(obs.owner, arm.revision, spec)
+            note = f"Made {arm.revision} again, which was deleted, from the configuration that is served"
+            draft = replace(draft, restored=(*draft.restored, made)).tell(Reason.REVISION_RESTORED, note, warning=True)
+    return draft
+
+
+def is_lost(draft: Draft) -> bool:
+    """Whether what is stable is written nowhere any more: neither in its object, nor in the config, nor in the spec."""
+    stable, obs = draft.status.stable_revision, draft.obs
+    if stable is None or stable in obs.revisions or draft.wanted == stable:
+        return False
+    return obs.config is None or all(arm.revision != stable for arm in obs.config.arms)
+
+
+def without_stable(draft: Draft) -> Draft:
+    """Gateways go on by their memory, and nothing moves, until a person has the new revision serve everything."""
+    rollout = active(draft.status)
+    if rollout is None or draft.status.canary_revision is None or not is_lost(draft):
+        return draft
+    value = ask(draft, PROMOTE) or ""
+    if value == promotion(rollout, "full"):
+        return promote(draft.handle(mark(PROMOTE, value)))
+    helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
+    note = f"{draft.status.stable_revision} is written nowhere any more, so nothing moves. What helps: {helps}"
+    return draft.waits(Reason.REVISION_LOST, note)

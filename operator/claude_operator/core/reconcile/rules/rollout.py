@@ -1,0 +1,150 @@
+"""When a rollout begins, and when it gives way to a newer revision."""
+
+from __future__ import annotations
+
+import hashlib
+
+from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec, Step
+from claude_operator.api.status import Plan, Replaced, Rollout
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, attempts_of
+from claude_operator.core.reconcile.rules import soak
+from claude_operator.core.reconcile.rules.intent import retry_asked
+from claude_operator.core.text import duration
+
+__all__ = ["begin", "note_plan", "plan_of", "supersede", "window_left"]
+
+
+def supersede(draft: Draft) -> Draft:
+    """The spec asks for another revision: the canary goes to 0 first, the next pass begins anew."""
+    if draft.backward:  # the same holds after a rollback
+        return draft.within(1.0).stop()
+    rollout = active(draft.status)
+    if rollout is None or rollout.revision == draft.wanted:
+        return draft
+    message = f"{rollout.revision} was superseded by {draft.wanted}"
+    return draft.end("Superseded", Reason.SUPERSEDED, message).tell(Reason.SUPERSEDED, message).within(0.0).stop()
+
+
+def begin(draft: Draft) -> Draft:
+    """Put the wanted revision on trial, unless it serves, is on trial or has failed and nobody asked for a retry."""
+    wanted, spec, last = draft.wanted, draft.obs.spec, draft.status.rollout
+    if wanted is None or spec is None:
+        return draft
+    draft, again = retry_asked(draft)
+    if again:
+        attempt = attempts_of(draft.status, wanted) + 1
+        return _start(draft.tell(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
+    # One that gave way and is wanted again before another has begun has not failed.
+    if last is not None and last.revision == wanted and last.outcome != "Superseded":
+        return draft
+    if wanted == draft.status.stable_revision:
+        # What failed before may be tried again when it is wanted next.
+        message = f"{wanted} serves 100 %"
+        attempt = max(attempts_of(draft.status, wanted), 1)
+        known = Rollout(
+            revision=wanted,
+            attempt=attempt,
+            eval_run=run if (run := _eval_run(draft, wanted)) in draft.obs.eval_runs else None,
+            outcome="Promoted",
+            reason=Reason.PROMOTED,
+            message=message,
+        )
+        return draft.set(rollout=known, judgement=None)
+    replaced, left = draft.status.replaced, window_left(draft)
+    if replaced is None or left is None or replaced.revision != wanted or wanted not in draft.obs.revisions:
+        return _start(draft, wanted, spec)
+    if spec.paused:
+        note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"
+        return draft.waits(Reason.PAUSED, note).within(left)
+    return _return(draft, wanted, spec, replaced)
+
+
+def window_left(draft: Draft) -> float | None:
+    """Seconds in which the revision that served before still returns at once, None where it does not."""
+    replaced, spec = draft.status.replaced, draft.obs.spec
+    window = spec.strategy.canary.rollback_window if spec else None
+    if replaced is None or window is None:
+        return None
+    left = seconds(window.duration) - (draft.obs.now - replaced.at).total_seconds()
+    return left if left > 0 else None
+
+
+def note_plan(draft: Draft) -> Draft:
+    """Say once that an edit of the strategy in mid-rollout concerns the next one."""
+    rollout, spec = active(draft.status), draft.obs.spec
+    if rollout is None or spec is None:
+        return draft
+    plan = plan_of(spec)
+    if plan == rollout.plan:
+        return draft
+    digest = hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:8]
+    mark = f"plan:{rollout.revision}/{rollout.attempt}:{digest}"
+    if mark in draft.status.handled:
+        return draft
+    note = f"{rollout.revision} follows the strategy that it began with; the edit concerns the next rollout"
+    return draft.handle(mark).tell(Reason.PLAN_FIXED, note)
+
+
+def plan_of(spec: DeploymentSpec) -> Plan:
+    """Steps, analysis and soak to be fixed; a last setWeight: 100 is implied, so it is left out."""
+    canary = spec.strategy.canary
+    steps: list[Step] = list(canary.steps)
+    if steps and steps[-1].set_weight == 100:
+        steps.pop()
+    return Plan(steps=steps, analysis=canary.analysis, soak=canary.soak)
+
+
+def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
+    attempt = attempts_of(draft.status, wanted) + 1
+    rollout = Rollout(
+        revision=wanted,
+        attempt=attempt,
+        plan=plan_of(spec),
+        started_at=draft.obs.now,
+        eval_run=_eval_run(draft, wanted),
+    )
+    draft, ends = soak.superseded(draft)
+    draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
+    against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
+    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}{ends}").within(0.0)
+
+
+def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
+    """What served a while ago is no trial: it has passed its gate and its steps, so it has all traffic in this pass."""
+    now, stable = draft.obs.now, draft.status.stable_revision
+    rollout = Rollout(
+        revision=wanted,
+        attempt=attempts_of(draft.status, wanted) + 1,
+        plan=Plan(steps=[], analysis=spec.strategy.canary.analysis),
+        started_at=now,
+        eval_run=_known_run(draft, wanted),
+    )
+    draft, ends = soak.superseded(draft)
+    since = duration((now - replaced.at).total_seconds())
+    message = f"Returned to {wanted}, which served until {since} ago: 100 % at once{ends}"
+    served = draft.set(
+        rollout=rollout,
+        judgement=None,
+        step=None,
+        canary_revision=None,
+        stable_revision=wanted,
+        replaced=Replaced(revision=stable, at=now) if stable else None,
+    )
+    return served.end("Promoted", Reason.PROMOTED, message).tell(Reason.PROMOTED, message).stop()
+
+
+def _eval_run(draft: Draft, wanted: str) -> str | None:
+    """The run that is its gate, None where no evals are declared."""
+    chosen, spec = draft.obs.eval_set, draft.obs.spec
+    return eval_run_name(wanted, chosen.hash) if chosen and spec and spec.evals else None
+
+
+def _known_run(draft: Draft, wanted: str) -> str | None:
+    """The run that was its gate: of the set as it is now, or else the one that it passed."""
+    runs, now = draft.obs.eval_runs, _eval_run(draft, wanted)
+    passed = (name for name, run in runs.items() if name.rpartition("-")[0] == wanted and run.phase == "Passed")
+    return now if now in runs else next(passed, None)

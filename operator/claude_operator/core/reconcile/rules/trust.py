@@ -1,0 +1,173 @@
+"""What status says of traffic is believed as one step ahead of the live config at most, and only of what may serve.
+
+Status can be written by hand, by a broken tool, by a restore. The config, the revisions' own objects and the eval runs
+are other witnesses, and going back is always safe.
+"""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight
+from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
+from claude_operator.core.reconcile.rules.rollout import window_left
+from claude_operator.core.reconcile.track_record import (
+    has_failed,
+    has_served,
+    is_gated,
+    may_return,
+    may_serve,
+    newest_told,
+    remembered,
+    revision_of,
+    told,
+)
+from claude_operator.core.text import percent
+
+__all__ = ["believe", "doubted"]
+
+
+def believe(draft: Draft) -> tuple[Draft, list[str]]:
+    """With what may be so, and what was not believed."""
+    config, doubts = draft.obs.config, list[str]()
+    if any(problem.reason == Reason.NAME_TAKEN for problem in draft.obs.problems) and config is None:
+        return draft, doubts  # it may be there under another owner; nothing is written while that is so
+    draft = _stable(draft, config, doubts)
+    draft = _canary(draft, config, doubts)
+    return _return_ways(draft, doubts), doubts
+
+
+def doubted(draft: Draft, doubts: list[str]) -> Draft:
+    """With one Event that says what of status was not believed."""
+    if not doubts:
+        return draft
+    note = f"Parts of status are not what this operator wrote, and were put right: {'; '.join(doubts)}"
+    return draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
+
+
+def _stable(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
+    said = draft.status.stable_revision
+    found = _found_stable(draft, said) if config is None else _live_stable(draft, config, said)
+    if found == said:
+        return draft
+    if said is not None:
+        doubts.append(f"stableRevision: {found or 'nothing'} serves, not {said}")
+    return draft.set(stable_revision=found)
+
+
+def _live_stable(draft: Draft, config: GatewayConfig, said: str | None) -> str | None:
+    """The stable arm that is live, unless status is one promotion ahead of it."""
+    live, obs = config.arm("stable"), draft.obs
+    if live is None:
+        return said if said is not None and may_serve(obs, said) else None
+    if said is None or said == live.revision:
+        return live.revision
+    if _just_promoted(draft, config, said) or _just_returned(draft, said, live.revision):
+        return said
+    if has_failed(obs, live.revision) and may_serve(obs, said):
+        return said
+    # A config that was edited or restored: two witnesses against one.
+    two = told(obs, said) == "Stable" and told(obs, live.revision) != "Stable"
+    return said if two and may_serve(obs, said) else live.revision
+
+
+def _just_promoted(draft: Draft, config: GatewayConfig, said: str) -> bool:
+    """Status is written before the config: the canary that is live has done its last step, or a person cut it short."""
+    rollout, arm = draft.status.rollout, config.arm("canary")
+    if not _promoted(rollout, said) or arm is None or arm.revision != said:
+        return False
+    full = draft.obs.annotations.get(PROMOTE) == promotion(rollout, "full")
+    done = arm.weight >= planned_weight(rollout.plan, len(rollout.plan.steps) - 1)
+    return (done or full) and not has_failed(draft.obs, said, rollout.attempt)
+
+
+def _just_returned(draft: Draft, said: str, live: str) -> bool:
+    """Within the rollback window what served before has all traffic at once."""
+    obs, replaced = draft.obs, draft.status.replaced
+    window = obs.spec.strategy.canary.rollback_window if obs.spec else None
+    if not _promoted(draft.status.rollout, said) or window is None or replaced is None or replaced.revision != live:
+        return False
+    return has_served(obs, said) and not has_failed(obs, said)
+
+
+def _found_stable(draft: Draft, said: str | None) -> str | None:
+    """Without a readable config: what the revisions' own objects say, or what has just been promoted."""
+    obs, stable = draft.obs, newest_told(draft.obs, "Stable")
+    if said is None or told(obs, said) == "Stable":
+        return said or stable
+    just = _promoted(draft.status.rollout, said) and told(obs, said) in ("Canary", "Old")
+    if stable is None or just:
+        if may_serve(obs, said):
+            return said
+        if stable is None and said not in obs.revisions and remembered(obs):
+            return said  # gateways may still serve it
+    return stable
+
+
+def _canary(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
+    status, rollout = draft.status, active(draft.status)
+    if rollout is not None and rollout.eval_run and revision_of(rollout.eval_run) != rollout.revision:
+        doubts.append(f"rollout.evalRun: {rollout.eval_run} is no run of {rollout.revision}")
+        draft = draft.set_rollout(eval_run=None)
+    name, step = status.canary_revision, status.step
+    if name is None and step is None:
+        return draft
+    if rollout is None or name != rollout.revision or name == status.stable_revision:
+        doubts.append(f"canaryRevision: {name or 'nothing'} is not on trial")
+        return draft.set(canary_revision=None, step=None, judgement=None)
+    if config is None:
+        note = f"{name} begins its steps again, since the gateways' configuration is gone or cannot be read"
+        again = draft.set(canary_revision=None, step=None)
+        return again.tell(Reason.WEIGHT_CHANGED, note, warning=True) if canary_weight(status) else again
+    wrong = _wrong_step(rollout, step, config) if step else _not_yet(draft, rollout, config)
+    if wrong is None:
+        return draft
+    doubts.append(wrong)
+    return draft.set(canary_revision=None, step=None, judgement=None)
+
+
+def _wrong_step(rollout: Rollout, step: StepStatus, config: GatewayConfig) -> str | None:
+    """Why a step cannot be the one that follows what is live."""
+    steps, arm = rollout.plan.steps, config.arm("canary")
+    if arm is None or arm.revision != rollout.revision:
+        return f"step: {rollout.revision} is not among what the gateways serve"
+    if step.index >= len(steps) or step.action != steps[step.index].action:
+        return f"step: the plan has no {step.action} at {step.index}"
+    planned, before = (planned_weight(rollout.plan, index) for index in (step.index, step.index - 1))
+    if basis_points(step.weight) != planned:
+        return f"step: the plan gives {percent(planned / 100)} at {step.index}, not {percent(step.weight)}"
+    if arm.weight < before:
+        return f"step: {rollout.revision} has {percent(arm.weight / 100)}, so it is not at {step.index}"
+    return None
+
+
+def _not_yet(draft: Draft, rollout: Rollout, config: GatewayConfig) -> str | None:
+    """Why a revision that is to be served without traffic has not passed its gate; one that is live has."""
+    name, obs = rollout.revision, draft.obs
+    if any(arm.revision == name for arm in config.arms):
+        return None
+    if name in obs.revisions and is_gated(obs, name, rollout.eval_run):
+        return None
+    return f"canaryRevision: {name} has not passed its gate"
+
+
+def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
+    """What a soak or the rollback window would bring back has served, or may."""
+    obs, soak, replaced = draft.obs, draft.status.soak, draft.status.replaced
+    if soak is not None and soak.previous in obs.revisions and not may_return(obs, soak.previous):
+        doubts.append(f"soak.previous: {soak.previous} has not served")
+        draft = draft.set(soak=None)
+    # Past its window it brings nothing back, and may have gone on trial again.
+    returns = replaced is not None and window_left(draft) is not None
+    if replaced and returns and replaced.revision in obs.revisions and not may_return(obs, replaced.revision):
+        doubts.append(f"replaced: {replaced.revision} has not served")
+        draft = draft.set(replaced=None)
+    return draft
+
+
+def _promoted(rollout: Rollout | None, name: str) -> TypeGuard[Rollout]:
+    return rollout is not None and rollout.outcome == "Promoted" and rollout.revision == name

@@ -1,0 +1,65 @@
+"""The status as it is stored: what the rules decided, with all that only tells it to people."""
+
+from __future__ import annotations
+
+from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
+from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
+from claude_operator.core import names
+from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
+from claude_operator.core.reconcile.conditions import conditions
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.rules import intent
+
+__all__ = ["finished"]
+
+
+def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
+    """The status with all that only tells: conditions, traffic, model, gateway."""
+    obs, status = draft.obs, draft.status
+    models = _models(draft)
+    weight = canary_weight(status)
+    shares = [(status.stable_revision, (BASIS_POINTS - weight) / 100), (status.canary_revision, weight / 100)]
+    main = next(iter(models), None)
+    fields = {
+        "observed_generation": obs.generation,
+        "traffic": [Traffic(revision=name, percent=share) for name, share in shares if name],
+        "model": _model_status(*main) if main else None,
+        "handled": _still_meant(draft),
+        "gateway": GatewayStatus(
+            url=names.gateway_url(obs.name, obs.owner["metadata"]["namespace"]),
+            client_secret=names.client_secret(obs.name),
+            ready=obs.gateway.ready,
+            config_generation=config.generation,
+        )
+        if config
+        else status.gateway,
+    }
+    told = status.model_copy(update=fields)
+    return told.model_copy(update={"conditions": conditions(draft, config, models)})
+
+
+def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
+    """Models of the newest spec, the main one first, and of what serves."""
+    obs, status = draft.obs, draft.status
+    specs = [obs.owner["spec"]]
+    serving = [name for name in (status.stable_revision, status.canary_revision) if name]
+    specs += [obs.revisions[name]["spec"] for name in serving if name in obs.revisions]
+    ids = dict.fromkeys(
+        one for spec in specs for one in models_in_use(spec.get("request") or {}, spec.get("subagents"))
+    )
+    return [(name, lifecycle_of(name, obs.now.date(), obs.models)) for name in ids]
+
+
+def _model_status(name: str, state: LifecycleState) -> ModelStatus:
+    retires = state.retires_at.isoformat() if state.retires_at else None
+    return ModelStatus(id=name, lifecycle=state.lifecycle, retires_at=retires, replacement=state.replacement)
+
+
+def _still_meant(draft: Draft) -> list[str]:
+    """Marks of annotations that still stand, and of the rollout under way."""
+    annotations = [intent.ABORT, intent.PROMOTE, intent.RETRY]
+    standing = {intent.mark(name, value) for name in annotations if (value := draft.obs.annotations.get(name))}
+    rollout = draft.status.rollout
+    own = f":{rollout.revision}/{rollout.attempt}:" if rollout else None
+    return [one for one in draft.status.handled if one in standing or (own and own in one)]

@@ -1,0 +1,86 @@
+"""What else than status tells of a revision: the live config, its own object, its eval runs."""
+
+from __future__ import annotations
+
+from claude_operator.api.gateway import Settled
+from claude_operator.api.status import Outcome
+from claude_operator.core.reconcile.observation import Observation
+
+__all__ = [
+    "FAILED",
+    "has_failed",
+    "has_served",
+    "is_gated",
+    "may_return",
+    "may_serve",
+    "newest_told",
+    "outcome_of",
+    "remembered",
+    "revision_of",
+    "told",
+]
+
+_OUTCOMES: tuple[Outcome, ...] = ("Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded")
+FAILED: tuple[Outcome, ...] = ("RolledBack", "Aborted", "EvalFailed")
+
+
+def told(obs: Observation, name: str) -> str:
+    """`status.state` of the ClaudeRevision, which we write; empty where nothing is known."""
+    return str(((obs.revisions.get(name) or {}).get("status") or {}).get("state") or "")
+
+
+def newest_told(obs: Observation, state: str) -> str | None:
+    """The newest revision that is told to be in a state."""
+    found = [one["metadata"] for name, one in obs.revisions.items() if told(obs, name) == state]
+    newest = max(((one.get("creationTimestamp", ""), one["name"]) for one in found), default=None)
+    return newest[1] if newest else None
+
+
+def has_failed(obs: Observation, name: str, attempt: int | None = None) -> bool:
+    """Whether it was taken back, or failed its gate; with `attempt`, whether that trial of it is known to have."""
+    settled = obs.config.settled if obs.config else None
+    if settled is not None and settled.revision == name and settled.outcome in FAILED:
+        return attempt is None or attempt <= settled.attempt
+    return attempt is None and told(obs, name) == "Failed"
+
+
+def has_served(obs: Observation, name: str) -> bool:
+    """Whether it has been stable once: so it has passed its gate, or is from before there was one."""
+    return told(obs, name) in ("Stable", "Old")
+
+
+def is_gated(obs: Observation, name: str, run: str | None = None) -> bool:
+    """Whether nothing more is asked of it before its first request: no evals are required, or they have passed.
+
+    `run` is the run that counts, else any of its runs does. An unreadable spec may require them.
+    """
+    if obs.spec is not None and (obs.spec.evals is None or not obs.spec.evals.required):
+        return True
+    passed = {one for one, status in obs.eval_runs.items() if status.phase == "Passed" and revision_of(one) == name}
+    return run in passed if run is not None else bool(passed)
+
+
+def may_serve(obs: Observation, name: str) -> bool:
+    """Whether it may be stable by all that is known of it."""
+    return name in obs.revisions and not has_failed(obs, name) and (has_served(obs, name) or is_gated(obs, name))
+
+
+def may_return(obs: Observation, name: str) -> bool:
+    """Whether it may have all traffic at once: it has had it, or nothing tells otherwise and it passed its gate."""
+    served = has_served(obs, name) or (not told(obs, name) and is_gated(obs, name))
+    return name in obs.revisions and served and not has_failed(obs, name)
+
+
+def remembered(obs: Observation) -> bool:
+    """Whether a ready gateway may serve by its memory what is not written anywhere any more."""
+    return any(pod.ready and pod.generation != 0 for pod in obs.gateway.pods)
+
+
+def revision_of(run: str) -> str:
+    """The revision that an eval run was made for, by the run's name."""
+    return run.rpartition("-")[0]
+
+
+def outcome_of(settled: Settled) -> Outcome | None:
+    """How it ended; None where another version wrote a word that this one does not know."""
+    return next((one for one in _OUTCOMES if one == settled.outcome), None)

@@ -1,0 +1,182 @@
+"""An arm made ready: everything encoded that does not depend on the client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from claude_operator.api.gateway import Arm, Merge
+from claude_operator.core.request.breakpoints import Mark, breakpoint_ttl, kept_marks
+
+__all__ = ["LISTS", "MissingName", "Part", "PreparedArm", "Variant", "joined", "list_marks", "prepare", "raw_body"]
+
+LISTS = ("tools", "system")  # in the order in which the API caches them
+_CLIENTS_OWN = ("messages", "stream")
+_COUNTED = frozenset(  # what POST /v1/messages/count_tokens takes besides messages and the lists
+    (
+        "billing_policy",
+        "cache_control",
+        "compaction",
+        "context_management",
+        "mcp_servers",
+        "model",
+        "output_config",
+        "speed",
+        "thinking",
+        "tool_choice",
+    )
+)
+_NAME = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+_encode = msgspec.json.encode
+
+
+class MissingName(ValueError):  # noqa: N818  (what happened, as the message says it)
+    """An `authorization_token` refers to a `$(NAME)` that has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A system block or tool: its JSON with and without its breakpoint, and whose it is."""
+
+    raw: bytes
+    plain: bytes
+    ttl: str | None = None
+    name: str | None = None
+    ours: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The revision's request, or one subagent's."""
+
+    fields: Mapping[str, msgspec.Raw]
+    """Everything but the lists; `counted` are those that count_tokens takes."""
+    counted: Mapping[str, msgspec.Raw]
+    lists: Mapping[str, tuple[Part, ...]]
+    whole: Mapping[str, msgspec.Raw]
+    """The lists as JSON, as they are where the client has no part and no breakpoint in the request."""
+    automatic: str | None
+    """The ttl of the top-level `cache_control`."""
+    dropped: tuple[Mark, ...]
+    """Breakpoints that the revision cannot have whatever the client sends."""
+    betas: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedArm:
+    """An arm and its variants by subagent; the empty name is the request itself."""
+
+    arm: Arm
+    variants: Mapping[str, Variant]
+    modes: Mapping[str, Merge]
+
+
+def prepare(arm: Arm, env: Mapping[str, str]) -> PreparedArm:
+    """Encode an arm's fields, `$(NAME)` in an MCP server's authorization_token replaced from `env`.
+
+    Raises MissingName for a name without a value, ValueError for a field that is the client's alone.
+    """
+    requests = {"": arm.request} | {name: {**arm.request, **over} for name, over in arm.subagents.items()}
+    variants = {
+        name: _variant(arm, fields, arm.subagents.get(name, {}).get("betas"), env) for name, fields in requests.items()
+    }
+    return PreparedArm(arm, variants, {"tools": arm.overrides.tools, "system": arm.overrides.system})
+
+
+def raw_body(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    """A request given as plain data, in the form that `compose` takes."""
+    return {name: msgspec.Raw(_encode(value)) for name, value in fields.items()}
+
+
+def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, env: Mapping[str, str]) -> Variant:
+    """A request as a variant; `own` betas of a subagent stand in place of the revision's."""
+    for name in _CLIENTS_OWN:
+        if name in request:
+            raise ValueError(f"arm {arm.revision}: {name} is the client's; leave it out of the request")
+    fields = {name: value for name, value in request.items() if name not in (*LISTS, "betas") and value is not None}
+    if fields.get("mcp_servers"):
+        fields["mcp_servers"] = [_with_token(server, arm.revision, env) for server in fields["mcp_servers"]]
+    lists = {name: _our_parts(request[name]) for name in LISTS if request.get(name) is not None}
+    automatic = breakpoint_ttl(fields.get("cache_control"))
+    marks = list_marks(lists) + ([Mark("cache_control", 0, automatic, True)] if automatic else [])
+    kept = kept_marks(marks)
+    dropped = tuple(mark for mark in marks if mark not in kept)
+    encoded = raw_body(fields)
+    betas = own if own is not None else [*arm.betas, *(request.get("betas") or ())]
+    return Variant(
+        fields=encoded,
+        counted={name: raw for name, raw in encoded.items() if name in _COUNTED},
+        lists=lists,
+        whole={name: joined(name, parts, dropped) for name, parts in lists.items()},
+        automatic=automatic,
+        dropped=dropped,
+        betas=tuple(dict.fromkeys([*betas, *_implied(fields, betas)])),
+    )
+
+
+def _with_token(server: Any, revision: str, env: Mapping[str, str]) -> Any:
+    """An MCP server with the names in its token replaced; anything else in it is text."""
+    if not isinstance(server, dict) or not isinstance(server.get("authorization_token"), str):
+        return server
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in env:
+            raise MissingName(
+                f"arm {revision}: the token of mcp_servers {server.get('name')!r} refers to $({name}), "
+                f"which has no value yet; name it in spec.env and create its Secret key"
+            )
+        return env[name]
+
+    return {**server, "authorization_token": _NAME.sub(value, server["authorization_token"])}
+
+
+def _our_parts(value: Any) -> tuple[Part, ...]:
+    """The parts of a declared list; a string is a system prompt of one block."""
+    return tuple(map(_our_part, [{"type": "text", "text": value}] if isinstance(value, str) else value))
+
+
+def _our_part(block: Any) -> Part:
+    if not isinstance(block, dict):
+        return Part(_encode(block), _encode(block))
+    plain = {name: value for name, value in block.items() if name != "cache_control"}
+    return Part(_encode(block), _encode(plain), breakpoint_ttl(block.get("cache_control")), block.get("name"))
+
+
+def _implied(fields: Mapping[str, Any], betas: Sequence[str]) -> list[str]:
+    """Betas without which the API refuses what the revision declares, unless it names a version of its own."""
+    wanted = ["mcp-client-2025-11-20"] if fields.get("mcp_servers") else []
+    edits = (fields.get("context_management") or {}).get("edits") or ()
+    kinds = [str(edit.get("type")) for edit in edits if isinstance(edit, dict)]
+    if any(kind.startswith("clear_") for kind in kinds):
+        wanted.append("context-management-2025-06-27")
+    if any(kind.startswith("compact_") for kind in kinds):
+        wanted.append("compact-2026-01-12")
+    return [beta for beta in wanted if not any(named.startswith(beta[:-10]) for named in betas)]
+
+
+def list_marks(lists: Mapping[str, Sequence[Part]]) -> list[Mark]:
+    """The breakpoints of tools and system, a revision's numbered as in its own list."""
+    marks = []
+    for name in LISTS:
+        number = {True: -1, False: -1}
+        for part in lists.get(name, ()):
+            number[part.ours] += 1
+            if part.ttl:
+                marks.append(Mark(name, number[part.ours], part.ttl, part.ours))
+    return marks
+
+
+def joined(name: str, parts: Sequence[Part], dropped: Sequence[Mark]) -> msgspec.Raw:
+    """The JSON list of parts, without the dropped breakpoints."""
+    gone = {mark.place for mark in dropped if mark.where == name}
+    number = -1
+    pieces = []
+    for part in parts:
+        number += part.ours
+        pieces.append(part.plain if part.ours and number in gone else part.raw)
+    return msgspec.Raw(b"[" + b",".join(pieces) + b"]")

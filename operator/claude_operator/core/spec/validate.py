@@ -1,0 +1,250 @@
+"""What is wrong with a spec beyond what the API server refuses by schema and CEL."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from claude_operator.api.base import DURATION_PATTERN, fraction, seconds
+from claude_operator.api.cel import PATTERNS
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Budget, DeploymentSpec
+from claude_operator.api.request import Request
+from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
+from claude_operator.core.catalogue.rules import request_problems
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.spec.quantity import quantity
+
+__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
+
+BUDGETED = ("timeToFirstToken", "duration")
+"""What a budget can be of."""
+
+_YEAR = 365 * 86400.0  # longer times would leave the calendar
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
+_RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
+_SHAPES = {  # what to write for a field of a wrong shape
+    "betas": "a list: [mcp-client-2025-11-20]",
+    "max_tokens": "a whole number: 2048",
+    "system": "a list of text blocks: [{type: text, text: ...}]",
+    "tools": "a list: [{name: ..., input_schema: {type: object}}]",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a spec is not accepted; the message names the field and says what to write instead."""
+
+    reason: Reason
+    message: str
+
+
+def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str, Model] = NO_MODELS) -> list[Problem]:
+    """Everything wrong with a spec that the API server let in; empty for one that may become a revision.
+
+    `models` are the cluster's own, by id and alias, and hold before the shipped table's. A model that nothing is known
+    of is no problem, nor is one that is Retired: spec.lifecycle decides about that.
+    """
+    invalid = [
+        f"spec.{text}"
+        for check in (_references, _times, _budgets, _plan, _resources, _endpoint)
+        for text in check(spec)
+    ]
+    return [
+        *(Problem(Reason.INVALID_SPEC, text) for text in invalid),
+        *(Problem(Reason.INVALID_REQUEST, text) for text in _requests(spec, today, models)),
+    ]
+
+
+def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, Model]) -> Iterator[str]:
+    """What the API would refuse of the request and of each subagent's, as they are served."""
+    request = spec.request.model_dump(exclude_unset=True)
+    blocks = [
+        {"type": "text", "text": "...", "cache_control": source.cache_control and source.cache_control.model_dump()}
+        for source in spec.prompt_from or ()
+    ]
+    if blocks:
+        request["system"] = [*blocks, *(request.get("system") or ())]
+    known = request_problems(model_of(spec.request.model, models), request, today=today)
+    yield from (f"spec.request.{text}" for text in known)
+    for name, subagent in (spec.subagents or {}).items():
+        merged = {**request, **subagent.request}
+        found = list(_shape(subagent.request, merged))
+        if not found:
+            found = request_problems(model_of(str(merged["model"]), models), merged, today=today)
+        yield from (f"spec.subagents.{name}.request.{text}" for text in found if text not in known)
+
+
+def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
+    """Fields of an overlay that have not the shape of the request's."""
+    for name in ("messages", "stream"):
+        if name in overlay:
+            yield f"{name}: it is the client's: remove it"
+    try:
+        Request.model_validate(merged, strict=True)
+    except ValidationError as error:
+        for entry in error.errors(include_input=False, include_url=False):
+            field, *rest = entry["loc"]
+            path = str(field) + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in rest)
+            pattern = PATTERNS.get(str(entry.get("ctx", {}).get("pattern")))
+            shape = _SHAPES.get(str(field)) if not rest else None
+            yield f"{path}: " + (f"has not the right shape: write {shape}" if shape else pattern or entry["msg"])
+
+
+def _references(spec: DeploymentSpec) -> Iterator[str]:
+    """Prompts named twice, and names that `impossible_names` has something to say of."""
+    yield from impossible_names(spec)
+    prompts = Counter((one.config_map_key_ref.name, one.config_map_key_ref.key) for one in spec.prompt_from or ())
+    for (name, key), count in prompts.items():
+        if count > 1:
+            yield f"promptFrom: key {key} of ConfigMap {name} stands {count} times: name each key once"
+
+
+def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
+    """Names of objects and keys that no object can have: whoever reads by name asks this first."""
+    keys = [
+        (f"promptFrom[{n}].configMapKeyRef", one.config_map_key_ref) for n, one in enumerate(spec.prompt_from or ())
+    ]
+    keys += [
+        (f"env[{n}].valueFrom.secretKeyRef", one.value_from.secret_key_ref) for n, one in enumerate(spec.env or ())
+    ]
+    if spec.upstream.api_key_secret_ref:
+        keys.append(("upstream.apiKeySecretRef", spec.upstream.api_key_secret_ref))
+    names = [(f"{path}.name", ref.name) for path, ref in keys]
+    if spec.evals:
+        names.append(("evals.setRef.name", spec.evals.set_ref.name))
+    for path, name in names:
+        if not _NAME.fullmatch(name):
+            yield f"{path}: {name!r} is no object's name: write lower case letters, digits, - and ."
+    for path, ref in keys:
+        if not _KEY.fullmatch(ref.key):
+            yield f"{path}.key: {ref.key!r} is no key: write letters, digits, -, _ and ."
+
+
+def _times(spec: DeploymentSpec) -> Iterator[str]:
+    """Durations that are too long to reckon with or leave no time, and a bake's two in the wrong order."""
+    limits = spec.upstream.timeouts
+    timeouts = {f"upstream.timeouts.{name}": getattr(limits, name) for name in ("connect", "idle", "total")}
+    for path, value in timeouts.items():
+        if seconds(value) <= 0:
+            yield f"{path}: {value} fails every request: write for example 5s or 10m"
+    found: dict[str, str | None] = {
+        **timeouts,
+        "strategy.canary.analysis.interval": spec.strategy.canary.analysis.interval,
+        "strategy.canary.analysis.warmup": spec.strategy.canary.analysis.warmup,
+    }
+    after = {"soak": spec.strategy.canary.soak, "rollbackWindow": spec.strategy.canary.rollback_window}
+    for name, one in after.items():
+        if one is None:
+            continue
+        found[f"strategy.canary.{name}.duration"] = one.duration
+        if seconds(one.duration) <= 0:
+            yield f"strategy.canary.{name}.duration: {one.duration} is over at once: write for example 1h or remove it"
+    for number, step in enumerate(spec.strategy.canary.steps):
+        path = f"strategy.canary.steps[{number}]"
+        if step.pause:
+            found[f"{path}.pause.duration"] = step.pause.duration
+        if step.bake:
+            least, most = step.bake.min_duration, step.bake.max_duration
+            found |= {f"{path}.bake.minDuration": least, f"{path}.bake.maxDuration": most}
+            if most is not None and seconds(most) < seconds(least):
+                yield f"{path}.bake.maxDuration: {most} is shorter than minDuration {least}: raise it or lower that"
+    for path, duration in found.items():
+        if duration is not None and seconds(duration) > _YEAR:
+            yield f"{path}: {duration} is more than a year: write 8760h or less"
+
+
+def allowed(budget: Budget) -> float | None:
+    """Seconds that a budget allows, None where it names no time or is of something else."""
+    if budget.metric not in BUDGETED or not budget.max or not re.fullmatch(DURATION_PATTERN, budget.max):
+        return None
+    return seconds(budget.max) or None
+
+
+def _budgets(spec: DeploymentSpec) -> Iterator[str]:
+    """Latency budgets that are no times, and a metric of them where there are none."""
+    watched = spec.strategy.canary.analysis.metrics or ()
+    if any(metric.name == "latencyBudget" for metric in watched) and not any(one.max for one in spec.budgets or ()):
+        yield (
+            "strategy.canary.analysis.metrics: latencyBudget has no budget to hold requests against: write for example"
+            " spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
+        )
+    for number, budget in enumerate(spec.budgets or ()):
+        path = f"budgets[{number}]"
+        if budget.metric not in BUDGETED:
+            yield f"{path}.metric: {budget.metric!r} has no budget: write {' or '.join(BUDGETED)}"
+        elif budget.max is not None and allowed(budget) is None:
+            yield f"{path}.max: {budget.max!r} is no time: write for example 1500ms"
+
+
+def _plan(spec: DeploymentSpec) -> Iterator[str]:
+    """A judge without anything to watch, steps that nobody can be assigned by, bakes that wait for what never comes."""
+    weight = 0.0
+    canary = spec.strategy.canary
+    if canary.analysis.metrics == [] and canary.analysis.judge != "Threshold":
+        yield "strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones"
+    if not fraction(canary.analysis.tolerated_increase):
+        yield (
+            "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+            " example 0.5%, or 100% to ask for no proof"
+        )
+    for number, step in enumerate(canary.steps):
+        path = f"strategy.canary.steps[{number}]"
+        if step.set_weight is not None:
+            weight = step.set_weight
+            if abs(round(weight, 2) - weight) > 1e-9:
+                yield f"{path}.setWeight: {weight} is finer than a conversation is assigned by: write {weight:.2f}"
+        if step.bake and step.bake.min_requests and not weight:
+            yield (
+                f"{path}.bake: it waits for {step.bake.min_requests} requests while the canary gets none: put a"
+                " setWeight above 0 before it, or write minRequests: 0"
+            )
+
+
+def _resources(spec: DeploymentSpec) -> Iterator[str]:
+    """Quantities that the gateway's pods would be refused for."""
+    resources = spec.gateway.resources or {}
+    for kind in ("requests", "limits"):
+        for name, value in (resources.get(kind) or {}).items():
+            path = f"gateway.resources.{kind}.{name}"
+            if not _RESOURCE.fullmatch(name):
+                yield f"{path}: there is no such resource: write cpu, memory or ephemeral-storage"
+            amount, most = _quantity(value), _quantity((resources.get("limits") or {}).get(name, value))
+            if amount is None:
+                yield f"{path}: {value!r} is no quantity: write for example 100m, 0.5, 256Mi or 1Gi"
+            elif most is not None and amount > most:
+                yield f"{path}: {value} is more than the limit: lower it, or raise gateway.resources.limits.{name}"
+
+
+def _quantity(value: Any) -> Decimal | None:
+    """A Kubernetes quantity as a number, None for what is none."""
+    amount = quantity(value)
+    return amount if isinstance(amount, Decimal) and amount >= 0 else None
+
+
+def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
+    """A base URL that /v1/messages can be put after, without a secret in it."""
+    base = spec.upstream.base_url
+    try:
+        parts = urlsplit(base)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:
+        host = None
+    if not host:
+        yield "upstream.baseURL: it has no valid host and port: write for example https://api.anthropic.com"
+        return
+    if parts.username is not None or parts.password is not None:
+        yield "upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef"
+    if parts.query or parts.fragment:
+        yield "upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it"
+    if re.search(r"/v1(/messages)?/?$", parts.path):
+        yield "upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows"

@@ -1,0 +1,1 @@
+"""The command `crds`: CustomResourceDefinitions and their reference."""

@@ -1,0 +1,165 @@
+"""Items, their hash, and the checks on an answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from claude_operator.api.resources import EvalSetSpec
+from claude_operator.core.evals.sets import LONGEST_SEARCHED, Check, Item, grade, load_items, set_hash
+
+DATASET = {"dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}}}
+EQUALS = {"type": "equals", "value": "billing"}
+TEST = {"id": "a", "input": "Hi", "assert": [EQUALS]}
+
+
+def load(spec: dict[str, Any], jsonl: str | None = None) -> list[Item]:
+    return load_items(EvalSetSpec.model_validate(spec), jsonl)
+
+
+def lines(*tests: Any) -> str:
+    return "\n".join(test if isinstance(test, str) else json.dumps(test) for test in tests)
+
+
+# ------------------------------------------------------------------------------------------------ loading
+
+
+def test_items_in_place_and_in_lines_are_the_same() -> None:
+    tests = [
+        {**TEST, "critical": True},
+        {"id": "b", "messages": [{"role": "user", "content": "Hö"}], "subagent": "researcher"},
+    ]
+    common = {"defaultTest": {"assert": [{"type": "is-json"}]}}
+    items = load({"tests": tests, **common})
+    assert items == load({**DATASET, **common}, lines(*tests) + "\n\n")
+    assert items == [
+        Item("a", b'[{"role":"user","content":"Hi"}]', (Check("equals", "billing"),), critical=True),
+        Item("b", '[{"role":"user","content":"Hö"}]'.encode(), (Check("is-json"),), subagent="researcher"),
+    ]
+
+
+def test_a_line_may_hold_a_line_separator_and_end_in_crlf() -> None:
+    text = json.dumps({**TEST, "input": "a\u2028b"}, ensure_ascii=False)
+    [item] = load(DATASET, text + "\r\n")
+    assert "a\u2028b" in item.messages.decode()
+
+
+def test_a_set_without_items_has_none() -> None:
+    assert load({"tests": []}) == []
+    assert load(DATASET, "\n") == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "jsonl", "message"),
+    [
+        ({}, None, "exactly one of tests and dataset"),
+        ({"tests": [], **DATASET}, "", "exactly one of tests and dataset"),
+        (DATASET, None, "in the ConfigMap questions, key items.jsonl, which is missing: create it"),
+        ({"tests": [TEST, TEST]}, None, r"test 2 \(a\): the id 'a' stands at test 1 \(a\) already"),
+        (DATASET, lines(TEST, "", TEST), "line 3: the id 'a' stands at line 1 already"),
+        (DATASET, lines(TEST, "{'id': 1}"), "line 2 is not JSON .*: write one object a line"),
+        (DATASET, "[" * 100_000, "line 1 is not JSON"),
+        (DATASET, '"x"', 'line 1 is not an object: write {"id"'),
+        (DATASET, '{"input": "x"}', "line 1, id: field required"),
+        (DATASET, lines({**TEST, "vars": {}}), "line 1, vars: .*the fields of an item are id, input, messages,"),
+        (DATASET, lines({**TEST, "assert": [{"type": "llm-rubric"}]}), "'llm-rubric': write one of equals, contains"),
+        (DATASET, lines({**TEST, "assert": "x"}), "line 1, assert: input should be a valid list"),
+        (DATASET, '{"id": "a", "input": "\\ud800", "assert": [{"type": "is-json"}]}', "line 1"),
+        ({"tests": [{"id": "a", "input": "x"}]}, None, "nothing is checked: add assert to it, or to defaultTest"),
+        ({"tests": [{"id": "a", "input": "x", "assert": []}]}, None, "nothing is checked"),
+        ({"tests": [{"id": "a", "assert": [EQUALS]}]}, None, "exactly one of input and messages"),
+        ({"tests": [{**TEST, "messages": [{}]}]}, None, "exactly one of input and messages"),
+        ({"tests": [{"id": "a", "messages": [], "assert": [EQUALS]}]}, None, "messages is empty"),
+        ({"tests": [{**TEST, "assert": [{"type": "contains"}]}]}, None, "contains has no value: write what"),
+        ({"tests": [{**TEST, "assert": [{"type": "regex", "value": "("}]}]}, None, "not a regular expression"),
+        ({"tests": [TEST], "defaultTest": {"assert": []}}, None, None),
+    ],
+)
+def test_what_is_wrong_is_named(spec: dict[str, Any], jsonl: str | None, message: str | None) -> None:
+    if message is None:
+        assert load(spec, jsonl)
+    else:
+        with pytest.raises(ValueError, match=message):
+            load(spec, jsonl)
+
+
+# --------------------------------------------------------------------------------------------------- hash
+
+SPEC = {"tests": [{"id": "ö", "input": "Hi", "assert": [{"type": "is-json"}]}], "gate": {"passRate": 0.75}}
+
+
+def test_the_hash_is_for_ever() -> None:
+    """Another value makes an upgrade of the operator ask every question of every gate again."""
+    assert set_hash(SPEC, None) == "a01942c7c3eccd362e61a22e508703c6f14ca110c66c8dde0388384e7fe36dfd"
+    assert set_hash(DATASET, "{}\n") == "af6b3af9f699fca84c8ed1a1ab6181b808583c3e1ec3cab0e99656b1552c0e46"
+
+
+def test_the_hash_is_of_the_content() -> None:
+    one = set_hash(SPEC, None)
+    assert set_hash(dict(reversed(SPEC.items())), None) == one
+    assert set_hash({**SPEC, "execution": {"timeout": "600s"}}, None) == one
+    assert set_hash({**SPEC, "gate": {"passRate": 0.75, "margin": 0.03}}, None) != one, "nothing is defaulted"
+    assert set_hash(SPEC, "") != one
+    assert set_hash(DATASET, "a\n") != set_hash(DATASET, "a")
+
+
+# ------------------------------------------------------------------------------------------------- checks
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text", "holds"),
+    [
+        ("equals", "billing", " billing\n", True),
+        ("equals", "billing", "Billing", False),
+        ("equals", "billing", "billing.", False),
+        ("contains", "42", "It is 42.", True),
+        ("contains", "refund", "Refund", False),
+        ("icontains", "STRASSE", "straße", True),
+        ("icontains", "refund", "A REFUND", True),
+        ("icontains", "refund", "fund", False),
+        ("regex", "^(billing|other)$", "other", True),
+        ("regex", "^(billing|other)$", "other.", False),
+        ("regex", r"\d{2}", "costs 12", True),
+        ("is-json", "", ' {"a": [1]} ', True),
+        ("is-json", "", '{"a": 1', False),
+        ("is-json", "", "", False),
+        ("is-json", "", "```json\n{}\n```", False),
+        ("is-json", "", "[" * 100_000 + "]" * 100_000, False),
+        ("is-json", "", '"\ud800"', False),
+    ],
+)
+def test_each_check(kind: Any, value: str, text: str, holds: bool) -> None:
+    item = Item("a", b"[]", (Check(kind, value),))
+    assert (grade(item, text, "end_turn") == "") is holds
+
+
+def test_the_first_check_that_does_not_hold_is_named_and_cut() -> None:
+    item = Item("a", b"[]", (Check("contains", "a"), Check("is-json"), Check("equals", "x" * 200)))
+    assert grade(item, "a", "end_turn") == "is-json"
+    assert grade(item, '"a"', "end_turn") == "equals: " + "x" * 80
+
+
+def test_a_refusal_holds_nothing() -> None:
+    assert grade(Item("a", b"[]", (Check("contains", ""),)), "anything", "refusal") == "refusal"
+
+
+def test_a_regular_expression_is_not_tried_on_an_endless_answer() -> None:
+    item = Item("a", b"[]", (Check("regex", "a"),))
+    assert grade(item, "a" * LONGEST_SEARCHED, None) == ""
+    assert grade(item, "a" * (LONGEST_SEARCHED + 1), None).startswith("regex: a (an answer of over 100,000")
+
+
+@settings(max_examples=50)
+@given(st.text(), st.text())
+def test_checks_imply_each_other(value: str, text: str) -> None:
+    def holds(kind: Any) -> bool:
+        return grade(Item("a", b"[]", (Check(kind, value),)), text, "end_turn") == ""
+
+    if holds("equals"):
+        assert value.strip() == text.strip()
+    if holds("contains"):
+        assert holds("icontains")

@@ -1,0 +1,98 @@
+"""What keeps a spec from being accepted, and which revision it asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.core.reconcile.rules.sample import CANARY, NOW, OLD, STABLE, drafted, raw, serving, told, trial
+
+from claude_operator.api.conditions import Reason
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.rules.accept import check, name_revision, stop_unaccepted
+from claude_operator.core.spec.validate import Problem
+
+MISSING = Problem(Reason.SECRET_NOT_FOUND, "spec.env: there is no Secret docs; create it")
+BAD = raw(upstream={"baseURL": "https://a.example/v1"})
+RETIRED = {"claude-opus-5-5": Model("claude-opus-5-5", line="opus", retires=NOW.date())}
+
+
+def unnamed(spec: Any = None, **fields: Any) -> Draft:
+    return replace(drafted(serving(), spec, **fields), wanted=None)
+
+
+def test_a_valid_spec() -> None:
+    assert check(unnamed()).problem is None
+
+
+def test_references_are_told_before_what_is_wrong_with_the_spec() -> None:
+    assert check(unnamed(BAD, problems=(MISSING,))).problem == MISSING
+    found = check(unnamed(BAD)).problem
+    assert found
+    assert found.reason == Reason.INVALID_SPEC
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    found = check(unnamed(BAD | {"promptFrom": [{"configMapKeyRef": {"name": "A B", "key": "k"}}]})).problem
+    assert found
+    assert "promptFrom[0]" in found.message
+    assert "upstream.baseURL" in found.message
+
+
+def test_a_metric_that_does_not_exist_is_refused() -> None:
+    found = check(unnamed(raw(strategy={"canary": {"analysis": {"metrics": [{"name": "kindness"}]}}}))).problem
+    assert found
+    assert found.reason == Reason.UNSUPPORTED_METRIC
+    assert "'kindness': write one of errors, refusals, maxTokens" in found.message
+
+
+def test_a_known_revision_is_found_again() -> None:
+    draft = name_revision(unnamed())
+    assert (draft.wanted, draft.new_revision) == (CANARY, None)
+    assert told(draft) == []
+
+
+def test_a_new_revision_is_made() -> None:
+    draft = name_revision(unnamed(revisions={STABLE: OLD}))
+    assert draft.wanted == CANARY
+    assert draft.new_revision
+    assert told(draft) == [Reason.REVISION_CREATED]
+
+
+@pytest.mark.parametrize("policy", ["Warn", "Ignore"])
+def test_a_model_that_is_let_in(policy: str) -> None:
+    spec = raw(lifecycle={"onRetired": policy})
+    assert name_revision(unnamed(spec, models=RETIRED, revisions={})).wanted == CANARY
+
+
+def test_a_model_that_is_not() -> None:
+    draft = name_revision(unnamed(models=RETIRED, revisions={}))
+    assert draft.problem
+    assert draft.problem.reason == Reason.MODEL_REJECTED
+    assert (draft.wanted, draft.new_revision) == (None, None)
+
+
+def test_the_model_of_a_revision_that_is_there_is_not_asked_for() -> None:
+    assert name_revision(unnamed(models=RETIRED)).wanted == CANARY
+
+
+def test_a_config_that_is_too_large() -> None:
+    draft = name_revision(unnamed(raw("x" * 950_000)))
+    assert draft.problem
+    assert draft.problem.reason == Reason.CONFIG_TOO_LARGE
+    assert "more than 921,600" in draft.problem.message
+
+
+def test_nothing_moves_on_without_an_accepted_spec() -> None:
+    draft = stop_unaccepted(replace(drafted(trial(1)), problem=MISSING))
+    assert draft.done
+    assert draft.hold
+    assert draft.hold.reason == Reason.SECRET_NOT_FOUND
+    assert draft.status == trial(1)
+    assert not stop_unaccepted(drafted(trial(1))).done
+
+
+def test_a_rejected_spec_names_no_revision() -> None:
+    assert name_revision(replace(unnamed(), problem=MISSING)).wanted is None

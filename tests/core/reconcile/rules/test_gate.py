@@ -1,0 +1,141 @@
+"""The gate: nothing passes it before its eval run has, and each end of a run leads somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.core.reconcile.rules.sample import CANARY, NEW, PLAN, SET, STABLE, drafted, raw, told, trial
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus, Rollout
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.reconcile.rules.gate import gate
+
+RUN = eval_run_name(CANARY, SET.hash)
+OTHER_SET = EvalSetView("support-evals", "fedcba9876543210" * 4, 21)
+OTHER_RUN = eval_run_name(CANARY, OTHER_SET.hash)
+EVALS = raw(evals={"setRef": {"name": "support-evals"}})
+
+
+def before(run: str | None = RUN, **fields: object) -> DeploymentStatus:
+    return trial(None, canary_revision=None, rollout=Rollout(revision=CANARY, plan=PLAN, eval_run=run), **fields)
+
+
+def gated(phase: str | None, run: str | None = RUN, **fields: object) -> Draft:
+    runs = {RUN: EvalRunStatus(phase=phase, message="the scores", done=3, total=20)} if phase else {}  # type: ignore[arg-type]
+    return gate(drafted(before(run), EVALS, **{"eval_runs": runs} | fields))  # type: ignore[arg-type]
+
+
+def test_without_evals_there_is_no_gate() -> None:
+    assert gate(drafted(before(None))).status.canary_revision == CANARY
+
+
+def test_passed() -> None:
+    draft = gated("Passed")
+    assert draft.status.canary_revision == CANARY
+    assert draft.status.step is None
+    assert not draft.done
+
+
+@pytest.mark.parametrize(
+    ("phase", "why", "says"),
+    [
+        (None, Reason.WAITING_FOR_EVAL, f"{RUN} is being made"),
+        ("Pending", Reason.WAITING_FOR_EVAL, f"{RUN} is running, 3 of 20 items"),
+        ("Running", Reason.WAITING_FOR_EVAL, f"{RUN} is running, 3 of 20 items"),
+        ("Inconclusive", Reason.EVAL_INCONCLUSIVE, "the scores"),
+        ("Error", Reason.EVAL_ERROR, "the scores"),
+    ],
+)
+def test_it_holds(phase: str | None, why: Reason, says: str) -> None:
+    draft = gated(phase)
+    assert draft.done
+    assert draft.hold
+    assert draft.hold.reason == why
+    assert says in draft.hold.message
+    assert draft.status.canary_revision is None
+
+
+def test_failed() -> None:
+    draft = gated("Failed")
+    assert draft.done
+    assert draft.backward
+    assert draft.status.rollout
+    assert (draft.status.rollout.outcome, draft.status.rollout.message) == ("EvalFailed", f"{RUN}: the scores")
+    assert draft.status.stable_revision == STABLE
+
+
+def test_a_run_is_made_once_and_against_what_serves() -> None:
+    made = gated(None).new_run
+    assert made
+    assert made["metadata"]["name"] == RUN
+    assert made["spec"]["baselineRevision"] == STABLE
+    assert made["spec"]["setHash"] == SET.hash
+    for phase in ("Pending", "Running", "Error", "Passed", "Failed", "Inconclusive"):
+        assert gated(phase).new_run is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "run"),
+    [
+        (None, OTHER_RUN),
+        ("Running", OTHER_RUN),
+        ("Error", OTHER_RUN),
+        ("Inconclusive", OTHER_RUN),
+        ("Passed", RUN),
+    ],
+)
+def test_a_set_that_is_changed_is_run_anew_unless_there_is_a_result(phase: str | None, run: str) -> None:
+    draft = gated(phase, eval_set=OTHER_SET)
+    assert draft.status.rollout
+    assert draft.status.rollout.eval_run == run
+    assert (draft.new_run is None) == (run == RUN)
+
+
+def test_evals_that_need_not_pass_hold_nothing() -> None:
+    spec = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
+    draft = gate(drafted(before(), spec))
+    assert draft.new_run
+    assert draft.status.canary_revision == CANARY
+
+
+def test_evals_taken_out_again() -> None:
+    assert gate(drafted(before())).status.canary_revision == CANARY
+
+
+def test_paused_holds_behind_the_gate() -> None:
+    draft = gate(drafted(before(None), raw(paused=True)))
+    assert draft.hold
+    assert draft.hold.reason == Reason.PAUSED
+    assert draft.status.canary_revision is None
+
+
+def test_a_revision_that_is_not_there_yet() -> None:
+    draft = gate(drafted(before(None), revisions={}))
+    assert draft.done
+    assert draft.again == 0
+    assert draft.hold
+    assert draft.hold.message == f"{CANARY} is being created"
+
+
+def test_the_first_revision_serves_at_once() -> None:
+    status = before(None, stable_revision=None)
+    draft = gate(drafted(status))
+    assert draft.status.stable_revision == CANARY
+    assert told(draft) == [Reason.PROMOTED]
+    assert not draft.backward
+    waiting = gate(
+        replace(drafted(status), obs=replace(drafted(status).obs, gateway=drafted(status).obs.gateway.__class__()))
+    )
+    assert waiting.status == status
+    assert waiting.hold
+    assert waiting.hold.reason == Reason.WAITING_FOR_GATEWAY
+
+
+def test_nothing_is_asked_of_what_is_past_the_gate() -> None:
+    draft = drafted(trial(1), EVALS, revisions={CANARY: NEW})
+    assert gate(draft) == draft

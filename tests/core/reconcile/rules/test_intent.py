@@ -1,0 +1,143 @@
+"""Annotations do what they name, once, or say that they do nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
+
+from claude_operator.api.conditions import Reason
+from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.rules import intent
+from claude_operator.core.reconcile.rules.canary import move
+from claude_operator.core.reconcile.rules.intent import abort, ignore_promote, retry_asked
+from claude_operator.core.reconcile.status import finished
+
+
+@pytest.mark.parametrize("annotation", [intent.ABORT, intent.PROMOTE, intent.RETRY])
+def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> None:
+    value = "🚲" * 20_000
+    draft = drafted(serving(), annotations={annotation.partition("/")[2]: value})
+    for rule in (abort, lambda draft: retry_asked(draft)[0], ignore_promote):
+        draft = rule(draft)
+    (mark,), (event,) = draft.status.handled, draft.events
+    assert len(mark) < 100
+    assert len(event.note) < 300
+    assert "… (20,000 characters) does nothing" in event.note
+    assert intent.ask(draft, annotation) is None  # it is remembered
+    assert finished(draft, None).handled == [mark]
+
+
+def test_abort_takes_the_traffic_back() -> None:
+    done = abort(drafted(trial(1), annotations={"abort": f"{CANARY}/1"}))
+    assert done.status.rollout
+    assert done.status.rollout.outcome == "Aborted"
+    assert (done.status.canary_revision, done.status.step, done.status.stable_revision) == (None, None, STABLE)
+    assert done.backward
+    assert told(done) == [Reason.ABORTED]
+    assert done.status.rollouts[-1].outcome == "Aborted"
+    assert done.events[0].note == f"Aborted {CANARY} at 10 %, as annotated"
+    assert told(abort(drafted(done.status, annotations={"abort": f"{CANARY}/1"}))) == []
+
+
+def test_abort_before_the_first_request() -> None:
+    done = abort(drafted(trial(None, canary_revision=None), annotations={"abort": f"{CANARY}/1"}))
+    assert done.events[0].note == f"Aborted {CANARY} before its first request, as annotated"
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "says"),
+    [
+        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
+        (ended("RolledBack"), f"{CANARY}/1", "no rollout is under way"),
+        (trial(1), f"{CANARY}/2", f"the rollout under way is {CANARY}/1"),
+        (trial(1), CANARY, f"the rollout under way is {CANARY}/1"),
+        (trial(1), "yes", f"the rollout under way is {CANARY}/1"),
+    ],
+)
+def test_a_stale_abort_is_told_once(status, value: str, says: str) -> None:
+    draft = abort(drafted(status, annotations={"abort": value}))
+    assert told(draft) == [Reason.ANNOTATION_IGNORED]
+    assert draft.events[0].note == f"claudeops.dev/abort: {value} does nothing: {says}"
+    assert active(draft.status) == active(status)
+    assert told(abort(drafted(draft.status, annotations={"abort": value}))) == []
+
+
+def test_an_abort_whose_status_was_lost_is_not_called_stale() -> None:
+    draft = abort(drafted(ended("Aborted"), annotations={"abort": f"{CANARY}/1"}))
+    assert told(draft) == []
+    assert draft.status.handled == [f"abort={CANARY}/1"]
+
+
+@pytest.mark.parametrize("outcome", ["RolledBack", "Aborted", "EvalFailed"])
+def test_retry_of_what_failed(outcome: str) -> None:
+    draft, again = retry_asked(drafted(ended(outcome), annotations={"retry": f"{CANARY}/1"}))
+    assert again
+    assert retry_asked(drafted(draft.status, annotations={"retry": f"{CANARY}/1"}))[1] is False
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "says"),
+    [
+        (trial(1), f"{CANARY}/1", "no revision has failed"),
+        (serving(), f"{STABLE}/1", "no revision has failed"),
+        (ended("RolledBack"), f"{CANARY}/2", f"the last trial is {CANARY}/1"),
+        (ended("RolledBack"), CANARY, f"the last trial is {CANARY}/1"),
+    ],
+)
+def test_a_stale_retry_is_told_once(status, value: str, says: str) -> None:
+    draft, again = retry_asked(drafted(status, annotations={"retry": value}))
+    assert not again
+    assert says in draft.events[0].note
+    assert told(retry_asked(drafted(draft.status, annotations={"retry": value}))[0]) == []
+
+
+def test_a_retry_of_what_is_no_longer_wanted() -> None:
+    draft = replace(drafted(ended("RolledBack"), annotations={"retry": f"{CANARY}/1"}), wanted=THIRD)
+    draft, again = retry_asked(draft)
+    assert not again
+    assert f"the spec asks for {THIRD} now" in draft.events[0].note
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "says"),
+    [
+        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
+        (trial(None), f"{CANARY}/1/0", f"{CANARY}/1 has not begun its steps"),
+        (trial(1), f"{CANARY}/1/2", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/1", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/full", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/2/1", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{THIRD}/1/full", f"the present step is {CANARY}/1/1"),
+        (trial(1), f"{CANARY}/1/1", None),
+        (trial(1), f"{CANARY}/1/full", None),
+        (trial(None), f"{CANARY}/1/full", None),
+    ],
+)
+def test_a_stale_promote_is_told_once(status, value: str, says: str | None) -> None:
+    draft = ignore_promote(drafted(status, annotations={"promote": value}))
+    assert [event.note.partition(" does nothing: ")[2] for event in draft.events] == ([says] if says else [])
+    assert told(ignore_promote(drafted(draft.status, annotations={"promote": value}))) == [] or says is None
+
+
+def test_promote_ends_a_pause() -> None:
+    done = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/3"}))
+    assert done.status.step
+    assert done.status.step.index == 4
+    assert done.status.handled == [f"promote={CANARY}/1/3"]
+
+
+def test_promote_full() -> None:
+    for index in (None, 1, 3):
+        done = move(drafted(trial(index), annotations={"promote": f"{CANARY}/1/full"}))
+        assert done.status.stable_revision == CANARY
+        assert done.status.canary_revision is None
+        assert done.status.rollout
+        assert done.status.rollout.outcome == "Promoted"
+        assert not done.backward
+
+
+def test_promote_waits_while_paused() -> None:
+    done = move(drafted(trial(3), raw(paused=True), annotations={"promote": f"{CANARY}/1/3"}))
+    assert done.status == trial(3)

@@ -1,0 +1,398 @@
+"""Every reason of a condition can be reached, and reads as a sentence."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.core.reconcile.rules.sample import (
+    ANSWERED,
+    CANARY,
+    NEW,
+    NOW,
+    OLD,
+    PLAN,
+    SET,
+    SITE,
+    STABLE,
+    STEPS,
+    UNPROVEN,
+    ago,
+    ended,
+    failed,
+    judgement,
+    observed,
+    raw,
+    serving,
+    trial,
+)
+from tests.core.reconcile.rules.test_soak import soaking
+
+from claude_operator.api.conditions import Condition, Reason, Type
+from claude_operator.api.gateway import Recent
+from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, Split
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.names import eval_run_name
+from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.decision import Decision
+from claude_operator.core.reconcile.events import transitions
+from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.spec.validate import Problem
+
+EVALS = raw(evals={"setRef": {"name": "support-evals"}})
+LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
+RUN = eval_run_name(CANARY, SET.hash)
+UNWELL = GatewayView(False, 0, ())
+
+
+def gated(spec: dict[str, Any] = EVALS, phase: str | None = None) -> dict[str, Any]:
+    status = trial(None, canary_revision=None, rollout=Rollout(revision=CANARY, plan=PLAN, eval_run=RUN))
+    runs = {RUN: EvalRunStatus(phase=phase, message="the scores")} if phase else {}  # type: ignore[arg-type]
+    return {"status": status, "spec": spec, "eval_runs": runs}
+
+
+def model(**dates: Any) -> dict[str, Any]:
+    return {"status": serving(), "models": {"claude-opus-5-5": Model("claude-opus-5-5", line="opus", **dates)}}
+
+
+def says(generation: int, **fields: Any) -> GatewayView:
+    return GatewayView(True, 1, (GatewayPod("gateway-0", True, generation, **fields),))
+
+
+def problem(reason: Reason) -> dict[str, Any]:
+    return {"status": serving(), "problems": (Problem(reason, "spec.env: there is none; create it"),)}
+
+
+def lagging(*generations: int | None, error: str = "") -> GatewayView:
+    return GatewayView(True, 2, tuple(GatewayPod(f"gateway-{n}", True, g, error) for n, g in enumerate(generations)))
+
+
+def harmed(leading: str, reason: str = "") -> Judgement:
+    state = [MetricState(name=leading, evidence=1e6, canary=[58, 31], stable=[512, 4])]
+    told = {"leading": leading, "reason": reason, "state": state, "message": f"{leading} is above its threshold"}
+    return failed().model_copy(update=told)
+
+
+DAY = dt.timedelta(days=30)
+TODAY = NOW.date()
+CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
+    (Type.READY, "True", Reason.SERVING, {"status": serving()}),
+    (Type.READY, "False", Reason.NO_REVISION, {"status": DeploymentStatus(), "gateway": UNWELL}),
+    (Type.READY, "False", Reason.GATEWAY_UNAVAILABLE, {"status": serving(), "gateway": UNWELL}),
+    (Type.READY, "False", Reason.CONFIG_PENDING, {"status": serving(), "gateway": says(0, weights={})}),
+    (Type.READY, "False", Reason.NOT_SERVING, {"status": ended("RolledBack"), "gateway": says(1, weights={})}),
+    (
+        Type.READY,
+        "False",
+        Reason.REQUESTS_FAILING,
+        {
+            "status": serving(),
+            "gateway": says(1, weights={STABLE: 10_000}, recent=Recent(10.0, 9, 5, {"error": 5}, "502 api_error")),
+        },
+    ),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.REVISION_LOST,
+        {
+            "status": serving(),
+            "config": None,
+            "revisions": {},
+            "gateway": GatewayView(True, 1, (GatewayPod("a", True, 7),)),
+        },
+    ),
+    (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
+    (
+        Type.ACCEPTED,
+        "False",
+        Reason.INVALID_SPEC,
+        {"status": serving(), "spec": raw(upstream={"baseURL": "https://a.example/v1"})},
+    ),
+    (
+        Type.ACCEPTED,
+        "False",
+        Reason.INVALID_REQUEST,
+        {"status": serving(), "spec": raw() | {"request": {"model": "claude-opus-5-5", "max_tokens": 10**9}}},
+    ),
+    (
+        Type.ACCEPTED,
+        "False",
+        Reason.UNSUPPORTED_METRIC,
+        {"status": serving(), "spec": raw(strategy={"canary": {"analysis": {"metrics": [{"name": "kindness"}]}}})},
+    ),
+    *(
+        (Type.ACCEPTED, "False", reason, problem(reason))
+        for reason in (
+            Reason.SECRET_NOT_FOUND,
+            Reason.CONFIG_MAP_NOT_FOUND,
+            Reason.EVAL_SET_NOT_FOUND,
+            Reason.INVALID_EVAL_SET,
+            Reason.NAME_TAKEN,
+        )
+    ),
+    (Type.ACCEPTED, "False", Reason.CONFIG_TOO_LARGE, {"status": serving(), "spec": raw("x" * 950 * 1024)}),
+    (Type.ACCEPTED, "False", Reason.MODEL_REJECTED, model(retires=TODAY - DAY) | {"revisions": {STABLE: OLD}}),
+    (Type.GATEWAY_READY, "True", Reason.GATEWAYS_CURRENT, {"status": ended("RolledBack")}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"config": "no (403)"}}),
+    (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"child": "no (403)"}}),
+    (
+        Type.GATEWAY_READY,
+        "False",
+        Reason.PODS_FAILING,
+        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be made: exceeded quota")},
+    ),
+    (Type.GATEWAY_READY, "False", Reason.ROLLING_OUT, {"status": serving(), "gateway": UNWELL}),
+    (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "gateway": lagging(1, 0)}),
+    (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "config": None}),
+    (Type.GATEWAY_READY, "False", Reason.CONFIG_REFUSED, {"status": serving(), "gateway": lagging(0, 0, error="odd")}),
+    (
+        Type.GATEWAY_READY,
+        "Unknown",
+        Reason.NOT_YET_REPORTED,
+        problem(Reason.NAME_TAKEN) | {"status": DeploymentStatus(), "config": None},
+    ),
+    (Type.EVAL_PASSED, "True", Reason.NO_GATE, {"status": trial(1)}),
+    (Type.EVAL_PASSED, "True", Reason.NO_GATE, gated(raw())),
+    (Type.EVAL_PASSED, "True", Reason.EVAL_PASSED, gated(phase="Passed")),
+    (Type.EVAL_PASSED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
+    (Type.EVAL_PASSED, "Unknown", Reason.EVAL_RUNNING, gated(phase="Running")),
+    (Type.EVAL_PASSED, "Unknown", Reason.NOT_YET_REPORTED, gated()),  # there is no run yet
+    (Type.EVAL_PASSED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
+    (Type.EVAL_PASSED, "Unknown", Reason.EVAL_ERROR, gated(phase="Error")),
+    (Type.EVAL_PASSED, "True", Reason.EVAL_NOT_REQUIRED, gated(LAX, phase="Failed")),
+    (Type.EVAL_PASSED, "Unknown", Reason.NOT_YET_REPORTED, problem(Reason.NAME_TAKEN) | {"status": DeploymentStatus()}),
+    (Type.CANARY_HEALTHY, "True", Reason.NO_CANARY, {"status": ended("Aborted")}),
+    (Type.CANARY_HEALTHY, "True", Reason.WATCHING, {"status": trial(1)}),
+    (Type.CANARY_HEALTHY, "True", Reason.WATCHING, {"status": trial(None)}),
+    (Type.CANARY_HEALTHY, "False", Reason.ERRORS_INCREASED, {"status": trial(1, judgement=failed())}),
+    *(
+        (Type.CANARY_HEALTHY, "False", metric.reason, {"status": trial(1, judgement=harmed(name))})
+        for name, metric in METRICS.items()
+    ),
+    *(
+        (Type.CANARY_HEALTHY, "False", reason, {"status": trial(1, judgement=harmed("errors", reason))})
+        for reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.METRIC_ERROR,
+        {"status": trial(1, judgement=judgement(verdict="Error", message="complaints could not be measured"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.SHARED_INCIDENT,
+        {"status": trial(1, judgement=judgement(shared="stable fails 31 % of its requests"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.SPLIT_MISMATCH,
+        {"status": trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9)))},
+    ),
+    (Type.CANARY_HEALTHY, "True", Reason.SOAKING, {"status": soaking()}),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.NO_TRAFFIC,
+        {"status": trial(1, judgement=judgement(verdict="NoData", message="no request seen on any arm"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.METRICS_UNREACHABLE,
+        {"status": trial(1, judgement=judgement(unreachable=["gateway-0"]))},
+    ),
+    (Type.CANARY_HEALTHY, "Unknown", Reason.OVERLOADED, {"status": trial(1, judgement=judgement(overloaded=True))}),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.ACCOUNT_EXHAUSTED,
+        {"status": trial(1, judgement=judgement(recent=[0, 0, 0, 5, 0, 0, 0, 20, 0, 0, 0, 0]))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.NO_ANSWER,
+        {"status": trial(1, judgement=judgement(last_answer=ago(20), waiting=9, oldest=15, message="it hangs"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "True",
+        Reason.STABLE_FAILING,
+        {
+            "status": trial(
+                1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])
+            )
+        },
+    ),
+    (Type.PROMOTED, "True", Reason.PROMOTED, {"status": serving(), "spec": raw("Be kind.")}),
+    (
+        Type.PROMOTED,
+        "Unknown",
+        Reason.PROGRESSING,
+        {"status": trial(1, rollout=Rollout(revision=CANARY, plan=UNPROVEN)), "increments": ANSWERED},
+    ),
+    (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(3)}),
+    (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(1), "spec": raw(paused=True)}),
+    (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_GATEWAY, {"status": trial(1), "gateway": UNWELL}),
+    (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
+    (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
+    (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
+    (
+        Type.PROMOTED,
+        "Unknown",
+        Reason.INCONCLUSIVE,
+        {"status": trial(1, 301, judgement=judgement(promotions=[Promotion(step=1, margin=0.05, logs=[0.0] * 7)]))},
+    ),
+    (Type.PROMOTED, "False", Reason.ROLLED_BACK, {"status": trial(1, judgement=failed())}),
+    (Type.PROMOTED, "False", Reason.ABORTED, {"status": ended("Aborted")}),
+    (Type.PROMOTED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
+    (Type.PROMOTED, "False", Reason.REJECTED, problem(Reason.SECRET_NOT_FOUND)),
+    (Type.MODEL_CURRENT, "True", Reason.ACTIVE, model()),
+    (Type.MODEL_CURRENT, "False", Reason.LEGACY, model(superseded=TODAY - DAY)),
+    (Type.MODEL_CURRENT, "False", Reason.DEPRECATED, model(deprecated=TODAY - DAY, retires=TODAY + DAY)),
+    (Type.MODEL_CURRENT, "False", Reason.RETIRED, model(retires=TODAY - DAY)),
+    (
+        Type.MODEL_CURRENT,
+        "Unknown",
+        Reason.UNKNOWN_MODEL,
+        {
+            "status": serving(),
+            "spec": raw() | {"request": {"model": "claude-of-next-year", "max_tokens": 10}},
+        },
+    ),
+]
+
+
+def decided(status: DeploymentStatus, **fields: Any) -> Decision:
+    spec = fields.pop("spec", None)
+    return decide(observed(status, spec, **fields), SITE)
+
+
+def said(decision: Decision, type_: Type) -> Condition:
+    return next(one for one in decision.status.conditions if one.type == type_)
+
+
+@pytest.mark.parametrize(("type_", "status", "reason", "world"), CASES)
+def test_reason(type_: Type, status: str, reason: Reason, world: dict[str, Any]) -> None:
+    one = said(decided(**world), type_)
+    assert (one.status, one.reason) == (status, reason)
+    assert one.observed_generation == 3
+    assert " " in one.message
+    assert one.message == one.message.strip()
+    assert not one.message.endswith((".", ";", ":"))
+    for odd in ("None", "{", "}", "  ", "<", "..."):
+        assert odd not in one.message, one.message
+
+
+EVENTS_ONLY = {
+    Reason.REVISION_CREATED,
+    Reason.REVISION_RESTORED,
+    Reason.STATUS_NOT_TRUSTED,
+    Reason.ROLLOUT_STARTED,
+    Reason.WEIGHT_CHANGED,
+    Reason.STEP_HELD,
+    Reason.SUPERSEDED,
+    Reason.PLAN_FIXED,
+    Reason.ANNOTATION_IGNORED,
+    Reason.RETRIED,
+    Reason.RECOVERED,
+    Reason.OUT_OF_MEMORY,
+    Reason.PASS_FAILED,
+    Reason.CHILD_RESTORED,
+    Reason.CHILD_CONTESTED,
+    Reason.CHILD_ADOPTED,
+    Reason.SOAKED,
+}
+
+
+def test_every_reason_is_reached_above() -> None:
+    """A reason that nothing gives is documentation of what never happens."""
+    assert {reason for _, _, reason, _ in CASES} | EVENTS_ONLY == set(Reason)
+
+
+def test_all_seven_in_order() -> None:
+    assert [one.type for one in decided(serving()).status.conditions] == list(Type)
+
+
+def test_a_transition_has_a_time_of_its_own() -> None:
+    before = decided(trial(1, age=3)).status
+    later = NOW + dt.timedelta(seconds=90, microseconds=5)
+    view = observed(before)
+    same = decide(replace(view, now=later), SITE).status
+    for one, was in zip(same.conditions, before.conditions, strict=True):
+        assert one.last_transition_time == (was.last_transition_time if one.status == was.status else later)
+    gone = decide(replace(view, now=later, gateway=UNWELL), SITE).status
+    ready = next(one for one in gone.conditions if one.type == Type.READY)
+    assert ready.last_transition_time == later.replace(microsecond=0)
+
+
+def test_a_rejected_spec_names_what_goes_on_serving_and_where_a_canary_is_held() -> None:
+    decision = decided(trial(1), problems=(Problem(Reason.SECRET_NOT_FOUND, "spec.env: no Secret docs"),))
+    assert said(decision, Type.ACCEPTED).message == f"spec.env: no Secret docs; {STABLE} goes on serving"
+    assert said(decision, Type.PROMOTED).message.endswith(f"{CANARY} is held at 10 %")
+
+
+def test_what_failed_says_how_to_try_it_again() -> None:
+    command = f"kubectl -n demo annotate --overwrite cld support claudeops.dev/retry={CANARY}/1"
+    for outcome in ("RolledBack", "Aborted", "EvalFailed"):
+        assert said(decided(ended(outcome)), Type.PROMOTED).message.endswith(command)
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+
+def conditions(**reasons: tuple[str, Reason]) -> DeploymentStatus:
+    made = [
+        Condition(type=type_, status=status, reason=reason, message="so it is", last_transition_time=NOW)  # type: ignore[arg-type]
+        for type_, (status, reason) in reasons.items()
+    ]
+    return DeploymentStatus(conditions=made)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (("True", Reason.VALID), ("False", Reason.INVALID_SPEC), [(Reason.INVALID_SPEC, "Warning")]),
+        (None, ("False", Reason.SECRET_NOT_FOUND), [(Reason.SECRET_NOT_FOUND, "Warning")]),
+        (("False", Reason.INVALID_SPEC), ("False", Reason.NAME_TAKEN), [(Reason.NAME_TAKEN, "Warning")]),
+        (("False", Reason.INVALID_SPEC), ("False", Reason.INVALID_SPEC), []),
+        (("False", Reason.INVALID_SPEC), ("True", Reason.VALID), [(Reason.RECOVERED, "Normal")]),
+        (None, ("True", Reason.VALID), []),
+    ],
+)
+def test_transitions_are_told_once(before: Any, after: Any, expected: list[tuple[Reason, str]]) -> None:
+    old = conditions(Accepted=before) if before else DeploymentStatus()
+    events = transitions(observed(old), conditions(Accepted=after))
+    assert [(event.reason, event.type) for event in events] == expected
+
+
+@pytest.mark.parametrize(("policy", "warned"), [("Warn", 1), ("Ignore", 0)])
+def test_a_state_that_the_policy_ignores_is_a_condition_and_no_event(policy: str, warned: int) -> None:
+    old = conditions(ModelCurrent=("True", Reason.ACTIVE))
+    now = conditions(ModelCurrent=("False", Reason.DEPRECATED))
+    assert len(transitions(observed(old, raw(lifecycle={"onDeprecated": policy})), now)) == warned
+
+
+def test_pods_that_start_for_the_first_time_are_no_incident() -> None:
+    gone = conditions(Ready=("False", Reason.GATEWAY_UNAVAILABLE))
+    assert transitions(observed(conditions(Ready=("False", Reason.NO_REVISION))), gone) == []
+    assert len(transitions(observed(conditions(Ready=("True", Reason.SERVING))), gone)) == 1
+
+
+def test_a_reason_of_another_version_is_no_trouble() -> None:
+    old = conditions(Accepted=("True", Reason.VALID))
+    old.conditions[0].reason = "FromTheFuture"
+    events = transitions(observed(old), conditions(Accepted=("False", Reason.INVALID_SPEC)))
+    assert [event.reason for event in events] == [Reason.INVALID_SPEC]
+
+
+def test_the_samples_are_what_they_say() -> None:
+    assert [step.action for step in STEPS].count("bake") == 2
+    assert NEW["metadata"]["name"] == CANARY

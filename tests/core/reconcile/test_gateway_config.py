@@ -1,0 +1,136 @@
+"""The gateways' document as a function of status and spec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.core.reconcile.rules.sample import CANARY, NEW, OLD, STABLE, ended, observed, raw, serving, trial
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.gateway import Arm, GatewayConfig, dump_config, parse_config
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.gateway_config import desired_config, rendered_size
+from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.reconcile.progress import basis_points, canary_weight
+from claude_operator.core.spec.validate import Problem
+
+
+def arms(config: GatewayConfig | None) -> list[tuple[str, str, int]]:
+    return [(arm.revision, arm.role, arm.weight) for arm in config.arms] if config else []
+
+
+def wanted(status: DeploymentStatus, *, accepted: bool = True, **fields: Any) -> GatewayConfig | None:
+    return desired_config(observed(status, **fields), status, accepted=accepted)
+
+
+@pytest.mark.parametrize(
+    ("percent", "points"), [(0, 0), (0.01, 1), (0.29, 29), (1, 100), (33.33, 3333), (57.53, 5753), (100, 10_000)]
+)
+def test_basis_points(percent: float, points: int) -> None:
+    assert basis_points(percent) == points
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (DeploymentStatus(), []),
+        (serving(), [(STABLE, "stable", 10_000)]),
+        (trial(None), [(STABLE, "stable", 10_000), (CANARY, "canary", 0)]),
+        (trial(1), [(STABLE, "stable", 9000), (CANARY, "canary", 1000)]),
+        (trial(6), [(STABLE, "stable", 2000), (CANARY, "canary", 8000)]),
+        (ended("RolledBack"), [(STABLE, "stable", 10_000)]),
+    ],
+)
+def test_arms(status: DeploymentStatus, expected: list[tuple[str, str, int]]) -> None:
+    config = wanted(status)
+    assert arms(config) == expected
+    assert config
+    assert parse_config(dump_config(config)) == config
+
+
+def test_no_weight_without_a_canary_or_a_step() -> None:
+    assert canary_weight(trial(1, canary_revision=None)) == 0
+    assert canary_weight(trial(None)) == 0
+
+
+def test_the_generation_rises_with_any_change_and_only_then() -> None:
+    seen = observed(trial(1))
+    assert seen.config
+    assert desired_config(seen, trial(1), accepted=True) == seen.config
+    after = desired_config(seen, trial(3), accepted=True)
+    assert after
+    assert after.generation == seen.config.generation + 1
+    assert wanted(trial(1), config=None, gateway=GatewayView()).generation == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("field", ["surfaces", "env"])
+def test_every_field_of_the_document_counts(field: str) -> None:
+    seen = observed(trial(1))
+    assert seen.config
+    other = msgspec.structs.replace(seen.config, **{field: ["x"]})
+    after = desired_config(replace(seen, config=other), trial(1), accepted=True)
+    assert after
+    assert after.generation == other.generation + 1
+
+
+def test_where_a_document_was_lost_its_number_is_not_used_again() -> None:
+    pods = (GatewayPod("a", True, 31), GatewayPod("b", True, None))
+    config = wanted(serving(), config=None, gateway=GatewayView(True, 2, pods))
+    assert config
+    assert config.generation == 32
+
+
+def test_what_ended_last_is_told() -> None:
+    config = wanted(ended("RolledBack"))
+    assert config
+    assert config.settled
+    assert (config.settled.revision, config.settled.attempt, config.settled.outcome) == (CANARY, 1, "RolledBack")
+
+
+def test_an_unaccepted_spec_changes_nothing_but_the_arms() -> None:
+    live = observed(trial(1)).config
+    spec = raw(upstream={"baseURL": "https://claude.example.com"})
+    seen = replace(observed(trial(1), spec), config=live)
+    assert desired_config(seen, trial(1), accepted=False) == live
+    back = desired_config(seen, ended("RolledBack"), accepted=False)
+    assert back
+    assert live
+    assert arms(back) == [(STABLE, "stable", 10_000)]
+    assert back.upstream == live.upstream
+
+
+def test_an_unaccepted_spec_has_no_document_before_something_serves() -> None:
+    assert wanted(DeploymentStatus(), accepted=False, config=None) is None
+
+
+def test_nothing_is_written_under_a_name_that_is_taken() -> None:
+    taken = Problem(Reason.NAME_TAKEN, "ConfigMap support-gateway is not ours")
+    assert wanted(serving(), accepted=False, config=None, problems=(taken,)) is None
+
+
+@pytest.mark.parametrize(
+    ("revisions", "expected"),
+    [
+        ({STABLE: OLD}, [(STABLE, "stable", 9000), (CANARY, "canary", 1000)]),
+        ({}, [(STABLE, "stable", 9000), (CANARY, "canary", 1000)]),
+    ],
+)
+def test_a_deleted_revision_is_served_from_what_is_live(revisions: Any, expected: Any) -> None:
+    assert arms(wanted(trial(1), revisions=revisions)) == expected
+
+
+def test_a_canary_that_nothing_is_known_of_leaves_all_to_stable() -> None:
+    assert arms(wanted(trial(1), revisions={STABLE: OLD}, config=None)) == [(STABLE, "stable", 10_000)]
+
+
+def test_rendered_size_is_that_of_the_arms() -> None:
+    seen = observed(serving())
+    candidate, stable = rendered_size(seen, NEW, STABLE)
+    spec = NEW["spec"]["request"]
+    assert candidate == len(msgspec.json.encode(Arm(CANARY, "stable", 0, spec)))
+    assert 100 < stable < 1000
+    assert rendered_size(seen, NEW, None)[1] == 0
+    assert rendered_size(seen, NEW, "support-gone")[1] == 0

@@ -1,0 +1,134 @@
+"""Assignment: properties that every rollout leans on."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from claude_operator.core.request.assignment import assignment_key, cohort, in_canary, metadata_user_id, rank
+
+UID = "0b2f4d3e-0000-4000-8000-000000000001"
+CANARY = "support-7b9e21c3d4"
+WEIGHTS = st.integers(0, 10_000)
+
+
+def body(**fields: object) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in fields.items()}
+
+
+@given(st.text(), st.text())
+def test_a_cohort_is_a_number_below_ten_thousand_and_stays(uid: str, key: str) -> None:
+    assert 0 <= cohort(uid, key) < 10_000
+    assert cohort(uid, key) == cohort(uid, key)
+
+
+def test_cohorts_and_ranks_never_change_between_versions() -> None:
+    assert [cohort(UID, key) for key in ("session:a", "session:b", "user:a")] == [3580, 2942, 1078]
+    assert list(rank(CANARY)[:5]) == [1705, 5553, 338, 8243, 9374]
+
+
+@pytest.mark.parametrize("seed", ["", CANARY, "support-0000000000", "é"])
+def test_a_rank_is_a_permutation(seed: str) -> None:
+    assert sorted(rank(seed)) == list(range(10_000))
+
+
+@given(st.text(min_size=1), WEIGHTS, WEIGHTS)
+def test_a_growing_weight_never_moves_a_conversation_back(key: str, one: int, other: int) -> None:
+    low, high = sorted((one, other))
+    if in_canary(UID, key, CANARY, low):
+        assert in_canary(UID, key, CANARY, high)
+
+
+@given(st.text(min_size=1))
+def test_nothing_and_everything(key: str) -> None:
+    assert not in_canary(UID, key, CANARY, 0)
+    assert in_canary(UID, key, CANARY, 10_000)
+
+
+@pytest.mark.parametrize("weight", [100, 1000, 5000])
+@pytest.mark.parametrize("seed", [CANARY, "other-0123456789"])
+def test_the_split_over_sessions_is_binomial(seed: str, weight: int) -> None:
+    sessions = 20_000
+    hits = sum(in_canary(UID, f"session:{number}", seed, weight) for number in range(sessions))
+    share = weight / 10_000
+    assert abs(hits - sessions * share) < 4 * math.sqrt(sessions * share * (1 - share))
+
+
+def test_another_canary_starts_with_other_people() -> None:
+    sessions = [f"session:{number}" for number in range(20_000)]
+    first = {key for key in sessions if in_canary(UID, key, "support-aaaaaaaaaa", 1000)}
+    second = {key for key in sessions if in_canary(UID, key, "support-bbbbbbbbbb", 1000)}
+    assert abs(len(first & second) / len(first) - 0.1) < 0.03
+
+
+def test_another_deployment_starts_with_other_people() -> None:
+    sessions = [f"session:{number}" for number in range(20_000)]
+    ours = {key for key in sessions if in_canary(UID, key, CANARY, 1000)}
+    theirs = {key for key in sessions if in_canary("another-uid", key, CANARY, 1000)}
+    assert abs(len(ours & theirs) / len(ours) - 0.1) < 0.03
+
+
+TURNS = [
+    {"role": "user", "content": "Where is my order?"},
+    {"role": "assistant", "content": "Which one?"},
+    {"role": "user", "content": "17"},
+]
+
+
+def test_the_session_comes_before_the_user_and_the_user_before_the_conversation() -> None:
+    request = body(messages=TURNS, metadata={"user_id": "u1"})
+    assert assignment_key("s1", request, "key") == "session:s1"
+    assert assignment_key(None, request, "key") == "user:u1"
+    key = assignment_key(None, body(messages=TURNS), "key")
+    assert key is not None
+    assert key.startswith("conversation:")
+
+
+def test_a_session_and_a_user_of_one_name_are_not_one_conversation() -> None:
+    assert assignment_key("x", body(), "") != assignment_key(None, body(metadata={"user_id": "x"}), "")
+
+
+def test_a_first_turn_without_a_name_is_drawn() -> None:
+    assert assignment_key(None, body(messages=TURNS[:1]), "key") is None
+    assert assignment_key("", body(messages=TURNS[:1]), "key") is None
+
+
+def test_a_conversation_keeps_its_key_as_it_grows_and_its_breakpoint_moves() -> None:
+    early = [
+        {"role": "user", "content": [{"cache_control": {"type": "ephemeral"}, "type": "text", "text": "Hi"}]},
+        {"role": "assistant", "content": "Hello"},
+    ]
+    late = [{"role": "user", "content": "Hi"}, *early[1:], {"role": "user", "content": "More"}]
+    assert assignment_key(None, body(messages=early), "key") == assignment_key(None, body(messages=late), "key")
+
+
+def test_callers_and_openings_are_told_apart_and_stay_unreadable() -> None:
+    keys = {
+        assignment_key(None, body(messages=TURNS), "key-1"),
+        assignment_key(None, body(messages=TURNS), "key-2"),
+        assignment_key(None, body(messages=[{"role": "user", "content": "Else"}, *TURNS[1:]]), "key-1"),
+    }
+    assert len(keys) == 3
+    assert not any("key-" in str(key) or "order" in str(key) for key in keys)
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {},
+        body(messages="hello"),
+        body(messages=[1]),
+        body(messages=[{"role": "assistant"}]),
+        body(metadata=7),
+        body(metadata={"user_id": 7}),
+        body(metadata={"user_id": None}),
+        {"messages": msgspec.Raw(b"null")},
+    ],
+)
+def test_what_cannot_be_read_is_drawn(request_body: dict[str, msgspec.Raw]) -> None:
+    assert assignment_key(None, request_body, "key") is None
+    assert metadata_user_id(request_body) is None

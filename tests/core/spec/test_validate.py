@@ -1,0 +1,350 @@
+"""What is wrong with a spec beyond the API server's own checks, each message word for word."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec, Step
+from claude_operator.core.catalogue.table import Model
+from claude_operator.core.spec.validate import problems
+
+TODAY = dt.date(2026, 11, 24)
+EXAMPLES = Path(__file__).parents[3] / "examples"
+KEY = {"name": "anthropic", "key": "api-key"}
+
+
+def spec(request: dict[str, Any] | None = None, **fields: Any) -> DeploymentSpec:
+    base = {"model": "claude-opus-5-5", "max_tokens": 2048}
+    upstream = {"apiKeySecretRef": KEY, **fields.pop("upstream", {})}
+    return DeploymentSpec.model_validate({"request": base | (request or {}), "upstream": upstream, **fields})
+
+
+def messages(reason: Reason, request: dict[str, Any] | None = None, **fields: Any) -> list[str]:
+    found = problems(spec(request, **fields), today=TODAY)
+    assert {problem.reason for problem in found} <= {reason}
+    return [problem.message for problem in found]
+
+
+def steps(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"strategy": {"canary": {"steps": list(entries)}}}
+
+
+def subagent(**request: Any) -> dict[str, Any]:
+    return {"subagents": {"helper": {"request": request}}}
+
+
+def prompt(ttl: str | None = None, key: str = "a") -> dict[str, Any]:
+    control = {"cache_control": {"type": "ephemeral", "ttl": ttl}} if ttl else {}
+    return {"configMapKeyRef": {"name": "prompts", "key": key}, **control}
+
+
+def block(ttl: str) -> dict[str, Any]:
+    return {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("claudedeployment*.yaml")), ids=lambda path: path.parent.name)
+def test_the_examples_are_accepted(path: Path) -> None:
+    documents = [one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "ClaudeDeployment"]
+    assert documents
+    for document in documents:
+        assert problems(DeploymentSpec.model_validate(document["spec"]), today=TODAY) == []
+
+
+VALID = [
+    {},
+    {"promptFrom": [prompt("1h"), prompt("5m", "b")]},
+    {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "docs.example", "key": "TOKEN_1.x"}}}]},
+    {"evals": {"setRef": {"name": "support-evals"}}},
+    {"upstream": {"baseURL": "http://simulator.claude-system.svc:8081/base"}},
+    {"upstream": {"timeouts": {"connect": "500ms", "idle": "20m", "total": "1h30m"}}},
+    {
+        "gateway": {
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": 0.1, "memory": "64Mi"}}
+        }
+    },
+    {"gateway": {"resources": {"limits": {"example.com/gpu": 1, "hugepages-2Mi": "1e3", "ephemeral-storage": "1Gi"}}}},
+    steps(),
+    steps({"setWeight": 0.01}, {"bake": {"minDuration": "1m", "maxDuration": "60s"}}, {"pause": {}}),
+    steps({"bake": {"minRequests": 0}}, {"setWeight": 99.99}, {"bake": {}}),
+    steps({"pause": {"duration": "8760h"}}, {"setWeight": 100}),
+]
+
+
+@pytest.mark.parametrize("fields", VALID)
+def test_valid(fields: dict) -> None:
+    assert problems(spec(**fields), today=TODAY) == []
+
+
+INVALID = [
+    (
+        {"promptFrom": [prompt(key="b"), prompt(), prompt()]},
+        "spec.promptFrom: key a of ConfigMap prompts stands 2 times: name each key once",
+    ),
+    (
+        {"promptFrom": [{"configMapKeyRef": {"name": "../secrets", "key": "a"}}]},
+        "spec.promptFrom[0].configMapKeyRef.name: '../secrets' is no object's name: write lower case letters, digits,"
+        " - and .",
+    ),
+    (
+        {"upstream": {"apiKeySecretRef": {"name": "anthropic", "key": "api/key"}}},
+        "spec.upstream.apiKeySecretRef.key: 'api/key' is no key: write letters, digits, -, _ and .",
+    ),
+    (
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "Docs", "key": "a"}}}]},
+        "spec.env[0].valueFrom.secretKeyRef.name: 'Docs' is no object's name: write lower case letters, digits, -"
+        " and .",
+    ),
+    (
+        {"evals": {"setRef": {"name": "my set"}}},
+        "spec.evals.setRef.name: 'my set' is no object's name: write lower case letters, digits, - and .",
+    ),
+    (
+        {"upstream": {"timeouts": {"total": "0s"}}},
+        "spec.upstream.timeouts.total: 0s fails every request: write for example 5s or 10m",
+    ),
+    (
+        steps({"setWeight": 1}, {"bake": {"minDuration": "30m", "maxDuration": "10m"}}),
+        "spec.strategy.canary.steps[1].bake.maxDuration: 10m is shorter than minDuration 30m: raise it or lower that",
+    ),
+    (
+        steps({"pause": {"duration": "99999999999999999999h"}}),
+        "spec.strategy.canary.steps[0].pause.duration: 99999999999999999999h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"interval": "8761h"}}}},
+        "spec.strategy.canary.analysis.interval: 8761h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"soak": {"duration": "99999999999999999999h"}}}},
+        "spec.strategy.canary.soak.duration: 99999999999999999999h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"rollbackWindow": {"duration": "0s"}}}},
+        "spec.strategy.canary.rollbackWindow.duration: 0s is over at once: write for example 1h or remove it",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"warmup": "8761h"}}}},
+        "spec.strategy.canary.analysis.warmup: 8761h is more than a year: write 8760h or less",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"toleratedIncrease": "0.0%"}}}},
+        "spec.strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+        " example 0.5%, or 100% to ask for no proof",
+    ),
+    (
+        {"strategy": {"canary": {"analysis": {"metrics": []}}}},
+        "spec.strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones",
+    ),
+    (
+        {
+            "budgets": [{"surface": "chat", "metric": "duration"}],
+            "strategy": {"canary": {"analysis": {"metrics": [{"name": "latencyBudget"}]}}},
+        },
+        "spec.strategy.canary.analysis.metrics: latencyBudget has no budget to hold requests against: write for example"
+        " spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]",
+    ),
+    (
+        steps({"setWeight": 0}, {"bake": {}}, {"setWeight": 10}),
+        "spec.strategy.canary.steps[1].bake: it waits for 100 requests while the canary gets none: put a setWeight"
+        " above 0 before it, or write minRequests: 0",
+    ),
+    (
+        {"gateway": {"resources": {"limits": {"memory": "256 MB"}}}},
+        "spec.gateway.resources.limits.memory: '256 MB' is no quantity: write for example 100m, 0.5, 256Mi or 1Gi",
+    ),
+    (
+        {"gateway": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1900m"}}}},
+        "spec.gateway.resources.requests.cpu: 2 is more than the limit: lower it, or raise"
+        " gateway.resources.limits.cpu",
+    ),
+    (
+        {"gateway": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1000M"}}}},
+        "spec.gateway.resources.requests.memory: 1Gi is more than the limit: lower it, or raise"
+        " gateway.resources.limits.memory",
+    ),
+    (
+        {"gateway": {"resources": {"requests": {"cpus": 1}}}},
+        "spec.gateway.resources.requests.cpus: there is no such resource: write cpu, memory or ephemeral-storage",
+    ),
+    (
+        {"upstream": {"baseURL": "https://api.anthropic.com/v1/"}},
+        "spec.upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows",
+    ),
+    (
+        {"upstream": {"baseURL": "https://user:word@proxy.example"}},
+        "spec.upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef",
+    ),
+    (
+        {"upstream": {"baseURL": "https://proxy.example/?to=claude"}},
+        "spec.upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it",
+    ),
+    *(
+        (
+            {"upstream": {"baseURL": url}},
+            "spec.upstream.baseURL: it has no valid host and port: write for example https://api.anthropic.com",
+        )
+        for url in ("https://:443", "https://host:port", "https://host:99999", "http://[::1")
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), INVALID)
+def test_invalid_spec(fields: dict, message: str) -> None:
+    assert messages(Reason.INVALID_SPEC, **fields) == [message]
+
+
+def test_a_weight_finer_than_a_cohort() -> None:
+    """The schema refuses it too; a spec may have been stored before the schema did."""
+    fine = spec()
+    canary = fine.strategy.canary.model_copy(update={"steps": [Step.model_construct(set_weight=0.125)]})
+    fine = fine.model_copy(update={"strategy": fine.strategy.model_copy(update={"canary": canary})})
+    assert [problem.message for problem in problems(fine, today=TODAY)] == [
+        "spec.strategy.canary.steps[0].setWeight: 0.125 is finer than a conversation is assigned by: write 0.12"
+    ]
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.07, 0.29, 1.1, 33.33, 57.97, 99.99])
+def test_hundredths_are_weights(weight: float) -> None:
+    assert problems(spec(**steps({"setWeight": weight})), today=TODAY) == []
+
+
+CACHE = (
+    "cache_control: 5 breakpoints over tools, promptFrom, system and the top level, the API takes 4: keep those at the"
+    " end of the longest prefixes that stay the same"
+)
+ORDER = (
+    "cache_control: ttl 1h stands behind 5m, in the order tools, promptFrom, system, top level: give the earlier ones"
+    " 1h or the later ones 5m"
+)
+OLD = "claude-haiku-4-5-20251001"
+REQUESTS = [
+    (
+        {"max_tokens": 200_000},
+        {},
+        "request.max_tokens: 200000 is more than claude-opus-5-5 gives: write 128000 or less",
+    ),
+    (
+        {"model": "claude-haiku-4-5"},
+        {},
+        f"request.model: claude-haiku-4-5 is an alias, what it means can change under a revision: write {OLD}",
+    ),
+    ({"system": [block("1h")] * 4}, {"promptFrom": [prompt("1h")]}, f"request.{CACHE}"),
+    ({"system": [block("1h")]}, {"promptFrom": [prompt("5m")]}, f"request.{ORDER}"),
+    # What a subagent inherits is judged by its own model.
+    (
+        {"max_tokens": 100_000},
+        subagent(model=OLD),
+        f"subagents.helper.request.max_tokens: 100000 is more than {OLD} gives: write 64000 or less",
+    ),
+    (
+        {"output_config": {"effort": "high"}},
+        subagent(model=OLD),
+        f"subagents.helper.request.output_config.effort: {OLD} takes none: remove it",
+    ),
+    (
+        {"model": OLD, "temperature": 0.2},
+        subagent(model="claude-opus-5-5"),
+        "subagents.helper.request.temperature: claude-opus-5-5 refuses it: remove it, and steer with system or"
+        " output_config.effort",
+    ),
+    (
+        {},
+        subagent(tool_choice={"type": "any"}),
+        "subagents.helper.request.tool_choice.type: claude-opus-5-5 does not take 'any': write auto, and ask for the"
+        " tool in system",
+    ),
+    (
+        {},
+        subagent(inference_geo="mars"),
+        "subagents.helper.request.inference_geo: 'mars' is none of its values: write us or global",
+    ),
+    (
+        {"betas": ["mcp-client-2025-11-20"]},
+        subagent(mcp_servers=[{"type": "url", "name": "docs", "url": "https://mcp.example.com"}]),
+        "subagents.helper.request.tools: MCP server 'docs' has 0 toolsets: write {type: mcp_toolset, mcp_server_name:"
+        " docs} exactly once",
+    ),
+    # The prompts of ConfigMaps go with the request's system, tools that the subagent adds stand before them.
+    (
+        {},
+        subagent(tools=[{"name": "a", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}}])
+        | {"promptFrom": [prompt("1h")]},
+        f"subagents.helper.request.{ORDER}",
+    ),
+    # Shapes that the schema knows of the request only.
+    (
+        {},
+        subagent(system="You are brief."),
+        "subagents.helper.request.system: has not the right shape: write a list of text blocks:"
+        " [{type: text, text: ...}]",
+    ),
+    ({}, subagent(system=[{"type": "text"}]), "subagents.helper.request.system[0].text: Field required"),
+    (
+        {},
+        subagent(betas="a-1"),
+        "subagents.helper.request.betas: has not the right shape: write a list: [mcp-client-2025-11-20]",
+    ),
+    (
+        {},
+        subagent(max_tokens="2048"),
+        "subagents.helper.request.max_tokens: has not the right shape: write a whole number: 2048",
+    ),
+    (
+        {},
+        subagent(tools=[{"name": "a b", "input_schema": {"type": "object"}}]),
+        "subagents.helper.request.tools[0].name: is not a tool name: write 1 to 64 letters, digits, _ or -",
+    ),
+    (
+        {},
+        subagent(cache_control={"type": "ephemeral", "ttl": "2h"}),
+        "subagents.helper.request.cache_control.ttl: Input should be '5m' or '1h'",
+    ),
+    ({}, subagent(messages=[]), "subagents.helper.request.messages: it is the client's: remove it"),
+]
+
+
+@pytest.mark.parametrize(("request_", "fields", "message"), REQUESTS)
+def test_invalid_request(request_: dict, fields: dict, message: str) -> None:
+    assert messages(Reason.INVALID_REQUEST, request_, **fields) == [f"spec.{message}"]
+
+
+def test_a_subagents_own_system_stands_without_the_prompts_of_config_maps() -> None:
+    fields = subagent(system=[block("1h")] * 4) | {"promptFrom": [prompt("5m")]}
+    assert problems(spec(**fields), today=TODAY) == []
+
+
+def test_what_a_subagent_only_inherits_is_told_once() -> None:
+    found = messages(Reason.INVALID_REQUEST, {"inference_geo": "mars"}, **subagent(max_tokens=5))
+    assert found == ["spec.request.inference_geo: 'mars' is none of its values: write us or global"]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-9", "claude-2.1", "claude-opus-4-1", "claude-opus-4-1-20250805"])
+def test_unknown_and_retired_models_are_no_problem_here(model: str) -> None:
+    assert problems(spec({"model": model}, **subagent(model=model)), today=TODAY) == []
+
+
+def test_fields_of_tomorrow_are_no_problem() -> None:
+    fields = {"future": {"a": [1, None]}, "thinking": {"type": "adaptive", "future": 1}}
+    assert problems(spec(fields, **subagent(**fields)), today=TODAY) == []
+
+
+def test_the_clusters_own_models_hold_before_the_shipped_ones() -> None:
+    own = {"claude-opus-5-5": Model(id="claude-opus-5-5", max_output_tokens=1000)}
+    assert [problem.message for problem in problems(spec(), today=TODAY, models=own)] == [
+        "spec.request.max_tokens: 2048 is more than claude-opus-5-5 gives: write 1000 or less"
+    ]
+
+
+def test_everything_wrong_is_told_at_once_the_spec_before_the_request() -> None:
+    wrong = spec({"inference_geo": "mars"}, upstream={"timeouts": {"idle": "0s", "connect": "0s"}})
+    assert [problem.reason for problem in problems(wrong, today=TODAY)] == [
+        Reason.INVALID_SPEC,
+        Reason.INVALID_SPEC,
+        Reason.INVALID_REQUEST,
+    ]

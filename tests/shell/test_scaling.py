@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.shell.rig import Rig, deployment, secret
 
-from claude_operator.core import names, ownership
+from claude_operator.core import names
+from claude_operator.core.reconcile import ownership
 from claude_operator.kube.client import KubeError
 
 FIELD = ("spec", "replicas")

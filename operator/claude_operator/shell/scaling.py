@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from claude_operator.core import names, ownership
+from claude_operator.core import names
+from claude_operator.core.reconcile import ownership
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, DEPLOYMENTS
 

@@ -30,6 +30,11 @@ class KubeError(Exception):
         return self.status == 404
 
     @property
+    def undeclared(self) -> bool:
+        """A field that the kind's schema does not have: the CustomResourceDefinition is older than who writes."""
+        return "field not declared in schema" in self.message
+
+    @property
     def gone(self) -> bool:
         """A continue token or resourceVersion too old to go on from (410)."""
         return self.status == 410

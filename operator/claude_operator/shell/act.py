@@ -59,13 +59,15 @@ class Actor:
             await self._status(seen.observation, decision.status)
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
-        self._log(owner, events)
         self._count(decision)
-        again = await self._besides(seen, decision)
-        others = self._children.told(owner)
-        self._log(owner, others)
-        events += others
-        await asyncio.gather(*(self._emit(owner, event) for event in events))
+        try:
+            again = await self._besides(seen, decision)
+        except KubeError:  # the namespace is being deleted
+            raise
+        except BaseException:
+            self._log(owner, events)
+            raise
+        await self._tell(owner, [*events, *self._children.told(owner)])
         if not decision.error:
             self._children.writes.done(owner["metadata"]["uid"], "pass")
         else:
@@ -176,7 +178,7 @@ class Actor:
 
     def _failed(self, owner: Mapping[str, Any], what: What, error: KubeError) -> bool:
         """Count a write that failed; True where it is to be told now."""
-        if not error.conflict and not error.not_found:
+        if not error.conflict and not error.not_found and not error.terminating:
             self._metrics.write_failures.labels(what).inc()
         return self._children.writes.failed(owner["metadata"]["uid"], what, error)
 
@@ -210,6 +212,14 @@ class Actor:
                 raise
             self._children.doubt(owner)  # the next pass says whose name it is
 
+    async def _tell(self, owner: Mapping[str, Any], events: Sequence[Event]) -> None:
+        """Events, and a line of the log for each; no line where the namespace is being deleted, which is raised."""
+        results = await asyncio.gather(*(self._emit(owner, event) for event in events), return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
+        self._log(owner, events)
+
     @staticmethod
     def _log(owner: Mapping[str, Any], events: Sequence[Event]) -> None:
         where = {"namespace": owner["metadata"]["namespace"], "deployment": owner["metadata"]["name"]}
@@ -234,12 +244,13 @@ class Actor:
         wait, *results = await asyncio.gather(children, *jobs, return_exceptions=True)
         failed = [result for result in (wait, *results) if isinstance(result, BaseException)]
         for error in failed:
-            if not isinstance(error, KubeError):
+            if not isinstance(error, KubeError) or error.terminating:
                 raise error
-            name = owner["metadata"]["name"]
-            _log.warning(
-                "a child was not written", extra=fields(namespace=namespace, deployment=name, error=str(error))
-            )
+        for error in failed:
+            where = fields(namespace=namespace, deployment=owner["metadata"]["name"], error=str(error))
+            # What somebody deleted or wrote meanwhile is looked at anew.
+            passing = isinstance(error, KubeError) and (error.conflict or error.not_found)
+            _log.log(logging.INFO if passing else logging.WARNING, "a child was not written", extra=where)
         if isinstance(wait, KubeError):
             self._metrics.write_failures.labels("child").inc()
         return _RETRY if failed or isinstance(wait, BaseException) else wait

@@ -22,6 +22,7 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.definitions import DefinitionsReader
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.handlers import WATCHED
@@ -187,10 +188,11 @@ class App:
                 instance=self._settings.identity,
                 on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
             )
+            endings = Endings()
             actor = Actor(kube, children, recorder, ledgers, self._metrics)
             reconciler = Reconciler(
-                DeploymentLoop(gatherer, actor, self._settings.site),
-                RunLoop(kube, self._settings.site, self._now),
+                DeploymentLoop(gatherer, actor, self._settings.site, endings),
+                RunLoop(kube, self._settings.site, self._now, endings),
                 self._metrics,
             )
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)

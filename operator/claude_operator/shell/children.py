@@ -231,8 +231,9 @@ class Children:
                     waits.append(wait)
                     family.doubted.add(key)
         if failed:
-            self.writes.failed(family.uid, "child", failed[0])
-            raise failed[0]
+            first = next((error for error in failed if error.terminating), failed[0])
+            self.writes.failed(family.uid, "child", first)
+            raise first
         self.writes.done(family.uid, "child")
         family.digest, family.since = digest, now if whole else family.since
         return min(waits, default=None)

@@ -42,7 +42,7 @@ class Writes:
         A conflict or an object that went is for the next pass. A server that is away or busy is no refusal; one that
         fails again and again, as it does where an admission webhook is down, is, and one that lacks a field.
         """
-        if error.conflict or error.not_found or error.status in (0, 429):
+        if error.conflict or error.not_found or error.terminating or error.status in (0, 429):
             return False
         failure = self._failures[uid].setdefault(what, _Failure(""))
         lacking = self.definitions if error.undeclared else None

@@ -111,6 +111,26 @@ async def test_the_servers_no(server: ApiServer, kube: Kube, status: int) -> Non
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "details", "terminating"),
+    [
+        (403, {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]}, True),
+        (403, {"name": "support-gateway", "kind": "configmaps"}, False),
+        (404, {"name": "demo", "kind": "namespaces"}, True),
+        (404, {"name": "support-gateway", "kind": "configmaps"}, False),
+        (403, None, False),
+        (403, {"causes": ["odd"]}, False),
+    ],
+)
+async def test_a_namespace_that_is_being_deleted_is_told_apart(
+    server: ApiServer, kube: Kube, status: int, details: object, terminating: bool
+) -> None:
+    server.answers = [web.json_response({"message": "no", "reason": "Because", "details": details}, status=status)]
+    with pytest.raises(KubeError) as caught:
+        await kube.create(CONFIG_MAPS, {"metadata": {"name": "a", "namespace": "demo"}})
+    assert caught.value.terminating is terminating
+
+
 async def test_answers_that_are_no_json(server: ApiServer) -> None:
     page = "<html>password: secret</html>"
     for answer, words in (

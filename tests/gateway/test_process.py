@@ -159,7 +159,7 @@ async def test_outside_a_pod_a_configmap_is_a_clear_error() -> None:
 
 async def test_a_laptop_without_a_key_is_told_the_flag_and_the_variable(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
-    config.write_text(dump_config(make_config("http://127.0.0.1:1", auth=Auth("None"))))
+    config.write_text(dump_config(make_config("http://127.0.0.1:1", make_arm(), auth=Auth("None"))))
     async with gateway_process("--config", str(config), ANTHROPIC_API_KEY="") as process:
         port = (await process.line("listening"))["port"]
         await process.line("no upstream API key")

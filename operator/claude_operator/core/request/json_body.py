@@ -57,7 +57,7 @@ def decode_object(data: bytes | bytearray) -> JsonObject:
     except RecursionError:
         raise BodyError("the body is nested too deeply") from None
     except msgspec.ValidationError:
-        raise BodyError("the body is JSON, but not an object: begin it with {") from None
+        raise BodyError("the body is not a JSON object: begin it with {") from None
     except msgspec.DecodeError as error:
         raise BodyError(_what_is_malformed(data, str(error))) from None
     _check_numbers(data)

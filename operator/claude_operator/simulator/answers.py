@@ -6,13 +6,11 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import share
 from claude_operator.simulator.profile import Compiled, Profile
-from claude_operator.simulator.request import Request
+from claude_operator.simulator.request import Request, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
 
 __all__ = ["Reply", "reply_to"]
@@ -41,11 +39,11 @@ def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profil
     """The answer that this request gets as long as the scenario stays."""
     tool = _forced_tool(request)
     if tool is not None:
-        text = orjson.dumps(sample(tool.get("input_schema"))).decode()
+        text = canonical(sample(tool.get("input_schema"))).decode()
         return _cut(Reply(text, "tool_use", 0, tool=tool["name"]), request, model)
     schema = _format(request)
     if schema is not None and request.question not in scenario.answers:
-        return _cut(Reply(orjson.dumps(sample(schema)).decode(), "end_turn", 0), request, model)
+        return _cut(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile)
     return _cut(Reply(text, "end_turn", 0, right=right), request, model)
 

@@ -484,7 +484,7 @@ def test_columns_tell_what_is_going_on(quiet: None, namespace: str) -> None:
         "MODELSTATE": "Active",
     }
     wide = kubectl("get", "cld", "support", "-o", "wide", namespace=namespace)
-    assert {"VERDICT", "URL", "MESSAGE"} <= set(wide.split())
+    assert {"HEALTH", "URL", "MESSAGE"} <= set(wide.split())
 
 
 def test_columns_of_the_other_kinds(quiet: None, namespace: str) -> None:

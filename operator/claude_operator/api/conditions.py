@@ -76,6 +76,7 @@ class Reason(StrEnum):
     THRESHOLD_EXCEEDED = "ThresholdExceeded"  # measurements outside a threshold, more than failureLimit
     METRIC_WORSENED = "MetricWorsened"  # the judge MannWhitney found a metric worse
     METRIC_ERROR = "MetricError"  # a metric of your own could not be measured; holds
+    METRIC_NO_DATA = "MetricNoData"  # the query of a metric of your own finds nothing; a bake waits for it
     SHARED_INCIDENT = "SharedIncident"  # stable is worse than it was too: holds, blames nobody
     SPLIT_MISMATCH = "SplitMismatch"  # the arms get other shares of conversations than they should; holds
     SOAKING = "Soaking"  # promoted, and still watched
@@ -104,7 +105,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     # Ready
     SERVING = "Serving"
-    NO_REVISION = "NoRevision"  # no revision has passed its gate yet
+    NO_REVISION = "NoRevision"  # no revision serves yet
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
     NOT_SERVING = "NotServing"  # gateway pods serve no revision
     REQUESTS_FAILING = "RequestsFailing"  # more than half of the requests fail

@@ -95,6 +95,11 @@ class Settled(_Wire, frozen=True):
     reason: str
     message: str = ""
 
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
+
 
 class Deployment(_Wire, frozen=True):
     """Whose config this is. `uid` salts the cohorts."""

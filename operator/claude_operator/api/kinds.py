@@ -78,7 +78,12 @@ DEPLOYMENT = Kind(
         Column("Reason", _condition("Promoted", "reason"), description="How the newest revision is getting on."),
         Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
         Column("Age", ".metadata.creationTimestamp", "date"),
-        Column("Verdict", ".status.judgement.verdict", description="What the judge says of the canary.", wide=True),
+        Column(
+            "Health",
+            '.status.conditions[?(@.type=="CanaryHealthy")].reason',
+            description="What is known of the canary: Watching is good.",
+            wide=True,
+        ),
         Column(
             "Detectable",
             ".status.judgement.detectable",

@@ -30,8 +30,7 @@ from claude_operator.core.reconcile.checkpoint import Told
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
-from claude_operator.core.reconcile.progress import active, watched_by
-from claude_operator.core.reconcile.rules.analysis import cohorts_due
+from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object

@@ -186,6 +186,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (
         Type.CANARY_HEALTHY,
         "Unknown",
+        Reason.METRIC_NO_DATA,
+        {"status": trial(1, judgement=judgement(reason="MetricNoData", message="complaints has no data"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
         Reason.SHARED_INCIDENT,
         {"status": trial(1, judgement=judgement(shared="stable fails 31 % of its requests"))},
     ),

@@ -47,12 +47,13 @@ from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.reconcile import progress
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.progress import reading_due, watched_by
+from claude_operator.core.reconcile.promotion import promote
 from claude_operator.core.reconcile.retention import outdated, revision_states
 from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.canary import promote
-from claude_operator.core.reconcile.rules.intent import abort, retry_asked
+from claude_operator.core.reconcile.rules.intent import abort
 from claude_operator.core.reconcile.rules.recover import recover
-from claude_operator.core.reconcile.rules.rollout import begin, note_plan, plan_of
+from claude_operator.core.reconcile.rules.rollout import begin, note_plan, retry_asked
+from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.spec.validate import Problem
 
 HISTORY = MetricState(name="errors", evidence=1.0, canary=[0, 0], stable=[800, 4])

@@ -8,8 +8,8 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.holds import gateways
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.holds import gateways
 from claude_operator.core.reconcile.track_record import remembered
 
 __all__ = ["gate"]
@@ -30,7 +30,7 @@ def gate(draft: Draft) -> Draft:
         if draft.done:
             return draft
     if spec.paused:
-        return draft.waits(Reason.PAUSED, f"{rollout.revision} has passed its gate; spec.paused holds it").stop()
+        return draft.waits(Reason.PAUSED, f"spec.paused holds {rollout.revision} before its first request").stop()
     if draft.status.stable_revision is None:
         # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
         if draft.obs.config is not None or not remembered(draft.obs):

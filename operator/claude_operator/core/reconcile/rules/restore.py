@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, mark, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.canary import promote
-from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
+from claude_operator.core.reconcile.promotion import promote
+from claude_operator.core.reconcile.track_record import is_lost
 from claude_operator.core.spec import revision
 
-__all__ = ["is_lost", "restore", "without_stable"]
+__all__ = ["restore", "without_stable"]
 
 
 def restore(draft: Draft) -> Draft:
@@ -35,18 +36,14 @@ def restore(draft: Draft) -> Draft:
     return draft
 
 
-def is_lost(draft: Draft) -> bool:
-    """Whether what is stable is written nowhere any more: neither in its object, nor in the config, nor in the spec."""
-    stable, obs = draft.status.stable_revision, draft.obs
-    if stable is None or stable in obs.revisions or draft.wanted == stable:
-        return False
-    return obs.config is None or all(arm.revision != stable for arm in obs.config.arms)
-
-
 def without_stable(draft: Draft) -> Draft:
     """Gateways go on by their memory, and nothing moves, until a person has the new revision serve everything."""
     rollout = active(draft.status)
-    if rollout is None or draft.status.canary_revision is None or not is_lost(draft):
+    if (
+        rollout is None
+        or draft.status.canary_revision is None
+        or not is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
+    ):
         return draft
     value = ask(draft, PROMOTE) or ""
     if value == promotion(rollout, "full"):

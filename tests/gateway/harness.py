@@ -109,8 +109,10 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(upstream: RecordingUpstream, folder: Path, **settings: Any) -> AsyncIterator[Gateway]:
-    files = CredentialFiles(upstream_key=folder / "upstream-key", env=folder / "env", client=folder / "client")
+async def running_gateway(
+    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, **settings: Any
+) -> AsyncIterator[Gateway]:
+    files = CredentialFiles(folder / "upstream-key", folder / "env", folder / "client", on_a_laptop=on_a_laptop)
     files.env.mkdir()
     files.client.mkdir()
     files.upstream_key.write_text(UPSTREAM_KEY + "\n")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm
-from tests.gateway.upstream import Playback, Recorded, json_answer
+from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm, running_gateway
+from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
 
 from claude_operator.api.gateway import Auth, Timeouts
 
@@ -35,6 +36,10 @@ def refusal(body: bytes, response: Any) -> tuple[int, str, str]:
         ({"authorization": f"Bearer {CLIENT_KEY}"}, 200),
         ({"authorization": f"bearer  {CLIENT_KEY}"}, 200),
         ({"authorization": "", "x-api-key": CLIENT_KEY}, 200),
+        ({"x-api-key": "stale"}, 200),
+        ({"authorization": "Bearer stale", "x-api-key": CLIENT_KEY}, 200),
+        ({"authorization": "Basic dTpw", "x-api-key": f" {CLIENT_KEY}"}, 200),
+        ({"authorization": "Bearer stale", "x-api-key": "stale"}, 401),
         ({"authorization": "Bearer wrong"}, 401),
         ({"authorization": f"Bearer {CLIENT_KEY}x"}, 401),
         ({"authorization": "", "x-api-key": "wrong"}, 401),
@@ -48,6 +53,8 @@ async def test_the_client_key_in_either_header(gateway: Gateway, headers: dict[s
     assert response.status == status
     if status == 401:
         assert refusal(body, response)[1] == "authentication_error"
+        assert "ANTHROPIC_API_KEY" in refusal(body, response)[2]
+        assert response.headers["x-should-retry"] == "false"
         assert gateway.upstream.requests == []
         assert (await gateway.lines())[0]["outcome"] == "refused"
     else:
@@ -102,6 +109,34 @@ async def test_a_new_upstream_key_is_taken_up_and_a_lost_one_kept(gateway: Gatew
     gateway.service.control.reload_credentials()
     await gateway.post()
     assert gateway.upstream.last.all("x-api-key") == ["sk-ant-new"]
+
+
+@pytest.mark.parametrize(
+    ("on_a_laptop", "remedy", "key_remedy"),
+    [
+        (True, ("ANTHROPIC_API_KEY", "--upstream-key-file"), "--client-dir"),
+        (False, ("spec.upstream.apiKeySecretRef",), "Secret <name>-client"),
+    ],
+)
+async def test_a_key_that_is_missing_is_named_and_not_waited_for(
+    tmp_path: Path, on_a_laptop: bool, remedy: tuple[str, ...], key_remedy: str
+) -> None:
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path, on_a_laptop=on_a_laptop) as gateway,
+    ):
+        gateway.files.upstream_key.unlink()
+        gateway.serve()
+        response, body = await gateway.post()
+        assert refusal(body, response)[:2] == (500, "api_error")
+        assert response.headers["x-should-retry"] == "false"
+        assert all(word in refusal(body, response)[2] for word in remedy)
+        warning = next(line for line in map(json.loads, gateway.output.getvalue().splitlines()) if "remedy" in line)
+        assert warning["level"] == "warning"
+        assert all(word in warning["remedy"] for word in remedy)
+        response, body = await gateway.post(headers={"authorization": "Bearer wrong"})
+        assert response.headers["x-should-retry"] == "false"
+        assert key_remedy in refusal(body, response)[2]
 
 
 # ------------------------------------------------------------------------------------------ refusals
@@ -246,7 +281,7 @@ async def test_a_passed_through_answer_that_breaks_off_is_cut(gateway: Gateway) 
 
     gateway.upstream.script = script
     with pytest.raises(aiohttp.ClientPayloadError):
-        await gateway.post(path="/v1/messages/batches/b/results")
+        await gateway.post(path="/v1/files")
     assert (await gateway.lines())[0]["outcome"] == "error"
 
 

@@ -19,7 +19,7 @@ import pytest
 from tests.gateway.harness import make_arm, make_config
 from tests.gateway.upstream import Playback, Recorded, RecordingUpstream, recording_upstream, stream_events
 
-from claude_operator.api.gateway import dump_config
+from claude_operator.api.gateway import Auth, dump_config
 
 pytestmark = pytest.mark.slow  # each starts an interpreter
 
@@ -155,3 +155,17 @@ async def test_outside_a_pod_a_configmap_is_a_clear_error() -> None:
         line = await gateway.line("cannot start")
         assert "--config FILE" in line["reason"]
         assert await gateway.process.wait() == 1
+
+
+async def test_a_laptop_without_a_key_is_told_the_flag_and_the_variable(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(dump_config(make_config("http://127.0.0.1:1", make_arm(), auth=Auth("None"))))
+    async with gateway_process("--config", str(config), ANTHROPIC_API_KEY="") as process:
+        port = (await process.line("listening"))["port"]
+        await process.line("no upstream API key")
+        url = f"http://127.0.0.1:{port}/v1/messages"
+        async with aiohttp.ClientSession() as http, http.post(url, json={"messages": []}) as response:
+            assert response.status == 500
+            message = (await response.json())["error"]["message"]
+        assert "ANTHROPIC_API_KEY" in message
+        assert "--upstream-key-file" in message

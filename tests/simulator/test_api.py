@@ -86,6 +86,7 @@ async def test_a_stream_keeps_its_rate() -> None:
         ({"authorization": "Basic abc"}, "x-api-key header is required"),
         ({"x-api-key": "invalid"}, "invalid x-api-key"),
         ({"authorization": "Bearer invalid"}, "invalid x-api-key"),
+        ({"authorization": "Bearer invalid", "x-api-key": "invalid"}, "invalid x-api-key"),
     ],
 )
 async def test_without_a_key_nobody_is_answered(api: Running, headers: dict[str, str], said: str) -> None:
@@ -93,6 +94,7 @@ async def test_without_a_key_nobody_is_answered(api: Running, headers: dict[str,
         document = await response.json()
         assert response.status == 401
         assert response.headers["request-id"] == document["request_id"]
+        assert response.headers["x-should-retry"] == "false"
     assert document["type"] == "error"
     assert document["error"] == {"type": "authentication_error", "message": said}
 
@@ -100,6 +102,38 @@ async def test_without_a_key_nobody_is_answered(api: Running, headers: dict[str,
 async def test_bearer_is_a_key(api: Running) -> None:
     async with api.http.get(api.url + "/v1/models", headers={"authorization": "Bearer k"}) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(("bearer", "other"), [("k", "invalid"), ("invalid", "k"), ("k", " ")])
+async def test_either_key_will_do(api: Running, bearer: str, other: str) -> None:
+    headers = {"authorization": f"Bearer {bearer}", "x-api-key": other}
+    async with api.http.get(api.url + "/v1/models", headers=headers) as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("HEAD", "/", 200),
+        ("HEAD", "/api/hello", 200),
+        ("GET", "/api/hello", 200),
+        ("POST", "/api/event_logging/v2/batch", 200),
+        ("GET", "/api/claude_code/settings", 404),
+        ("GET", "/", 404),
+    ],
+)
+async def test_what_claude_code_asks_beside_the_api(api: Running, method: str, path: str, status: int) -> None:
+    async with api.http.request(method, api.url + path) as response:
+        assert response.status == status
+    (line,) = api.lines()
+    assert line["level"] == "info"
+    assert (await api.stats())["invalid"] == {}
+
+
+async def test_no_email_is_logged(api: Running) -> None:
+    async with api.http.get(api.url + "/v1/files/anna@example.com", headers=HEADERS) as response:
+        assert response.status == 404
+    assert "example" not in api.output.getvalue()
 
 
 async def test_rate_limit_headers_count(api: Running) -> None:

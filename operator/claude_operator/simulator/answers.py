@@ -6,13 +6,11 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import share
 from claude_operator.simulator.profile import Compiled, Profile
-from claude_operator.simulator.request import Request, blocks_of
+from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
 
 __all__ = ["Reply", "reply_to"]
@@ -46,7 +44,7 @@ def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profil
         return _cut(_call(profile.tool_use.name, profile.tool_use.input), request, model)
     schema = _format(request)
     if schema is not None and request.question not in scenario.answers:
-        return _cut(Reply(orjson.dumps(sample(schema)).decode(), "end_turn", 0), request, model)
+        return _cut(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile)
     return _cut(Reply(text, "end_turn", 0, right=right), request, model)
 
@@ -88,7 +86,7 @@ def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile
 
 
 def _call(tool: str, value: Any) -> Reply:
-    return Reply(orjson.dumps(value).decode(), "tool_use", 0, tool=tool)
+    return Reply(canonical(value).decode(), "tool_use", 0, tool=tool)
 
 
 def _may_call(request: Request, tool: str) -> bool:

@@ -40,6 +40,14 @@ with socket.socket() as any_socket:
 print("up", flush=True)
 sys.stdin.read()
 """
+# Calls the gateway without a key, and prints the request id of the answer.
+_CALLER = """
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(sys.argv[1] + "/v1/messages", b"{}")
+except urllib.error.HTTPError as error:
+    print(error.headers["request-id"])
+"""
 
 
 class Network:
@@ -66,8 +74,9 @@ class Network:
 
     @property
     def attempts(self) -> int:
-        """How many packets were meant for somebody who is not on loopback."""
-        assert self._holder is not None
+        """How many packets were meant for somebody who is not on loopback; 0 where it is not closed."""
+        if self._holder is None:
+            return 0
         lines = Path(f"/proc/{self._holder.pid}/net/snmp").read_text().splitlines()
         names, values = (line.split() for line in lines if line.startswith("Ip:"))
         return int(values[names.index("OutNoRoutes")])
@@ -87,6 +96,8 @@ class Ran:
     errors: str
     calls: list[dict[str, Any]]
     others: list[dict[str, Any]]
+    attempts: int | None
+    """How many packets were meant for somebody who is not on loopback; None where that is not known."""
 
     @property
     def document(self) -> Any:
@@ -134,7 +145,7 @@ class Stage:
         """
         place = self.folder / (f"home-{home}" if home else f"home-{time.monotonic_ns()}")
         (place / "work").mkdir(parents=True, exist_ok=True)
-        before = len(self._lines("gateway"))
+        before, attempts = len(self._lines("gateway")), self.network.attempts
         done = subprocess.run(
             [*self.network.enter, *map(str, command)],
             check=False, capture_output=True, text=True, timeout=_LONGEST, stdin=subprocess.DEVNULL, cwd=place / "work",
@@ -143,13 +154,27 @@ class Stage:
                 "ANTHROPIC_BASE_URL": self.url, "ANTHROPIC_API_KEY": key, **environment,
             },
         )  # fmt: skip
-        lines = self._lines("gateway")[before:]
+        lines = self._lines_until(self._last_call(), before)
         calls = [line for line in lines if line["message"] == "call"]
-        return Ran(done.returncode, done.stdout, done.stderr, calls, [line for line in lines if line not in calls])
+        others = [line for line in lines if line not in calls]
+        tried = self.network.attempts - attempts if self.network.is_closed else None
+        return Ran(done.returncode, done.stdout, done.stderr, calls, others, tried)
 
-    def upstream_lines(self) -> list[dict[str, Any]]:
-        """What the simulator has logged."""
-        return self._lines("simulator")
+    def _last_call(self) -> str:
+        """Make a call of its own, whose line comes after those of all calls before; return its request id."""
+        words = [*self.network.enter, sys.executable, "-c", _CALLER, self.url]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=_LONGEST).stdout.strip()
+
+    def _lines_until(self, request_id: str, begin: int) -> list[dict[str, Any]]:
+        """The gateway's lines up to the call with this id, since an answer is sent before it is logged."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < _PATIENCE:
+            lines = self._lines("gateway")[begin:]
+            for number, line in enumerate(lines):
+                if line.get("request_id") == request_id:
+                    return lines[:number]
+            time.sleep(0.02)
+        raise AssertionError(f"the gateway has no line of its call {request_id}")
 
     def _start(self, part: str, *options: str) -> dict[str, Any]:
         """Start one of the two on a free port; return its line `listening`."""

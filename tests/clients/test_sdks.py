@@ -105,9 +105,9 @@ def test_nothing_but_loopback_is_asked_and_no_key_is_logged(ran: Ran, stage: Sta
     assert ran.returncode == 0
     for log in ("gateway.log", "simulator.log"):
         assert not {CLIENT_KEY, UPSTREAM_KEY} & set((stage.folder / log).read_text().split('"'))
-    if not stage.network.is_closed:
+    if ran.attempts is None:
         pytest.skip("no network namespace of its own here: run as root, or allow user namespaces")
-    assert stage.network.attempts == 0
+    assert ran.attempts == 0
 
 
 def test_a_thread_of_the_api_stays_on_its_revision(stage: Stage, command: list[str], language: str) -> None:

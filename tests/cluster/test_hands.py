@@ -73,7 +73,7 @@ def test_a_quota_is_told(operator: Operator, namespace: str) -> None:
     apps.apply(secret(), namespace)
     apps.apply(deployment(), namespace)
     said = apps.told(namespace, "GatewayReady", "False", "PodsFailing")
-    assert "pods cannot be made: " in said
+    assert "pods cannot be created: " in said
     assert "exceeded quota: none" in said
     kubectl("delete", "quota", "none", namespace=namespace)
     # Kubernetes tries again with pauses that grow; a new template has it try at once.

@@ -358,7 +358,7 @@ Policy = Literal["Ignore", "Warn", "Reject"]
 
 
 class LifecyclePolicy(ApiModel):
-    """What happens to new revisions whose model is on its way out. What already serves goes on serving."""
+    """What happens to new revisions whose model is Legacy, Deprecated or Retired. What serves keeps serving."""
 
     on_legacy: Policy = Field(default="Warn", description="Ignore, Warn or Reject new revisions on a Legacy model.")
     on_deprecated: Policy = Field(default="Warn", description="Ignore, Warn or Reject those on a Deprecated model.")

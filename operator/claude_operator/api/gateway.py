@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-CONFIG_VERSION = 1
 CONFIG_KEY = "config.json"
 BASIS_POINTS = 10_000
 

@@ -208,6 +208,28 @@ async def test_a_forced_tool_is_used(api: Running) -> None:
     assert json.loads("".join(pieces)) == {"n": 1, "kind": "a"}
 
 
+async def test_a_scenario_calls_a_tool_once(api: Running) -> None:
+    await api.steer("{rules: [{match: {questionContains: clock}, toolUse: {name: look, input: {at: clock}}}]}")
+    tools = [{"name": "look", "input_schema": {"type": "object"}}]
+    _, called = await api.ask(message("Look at the clock", tools=tools))
+    assert called["stop_reason"] == "tool_use"
+    assert called["content"][0]["input"] == {"at": "clock"}
+    result = {"type": "tool_result", "tool_use_id": called["content"][0]["id"], "content": "noon"}
+    turns = [
+        {"role": "user", "content": "Look at the clock"},
+        {"role": "assistant", "content": called["content"]},
+        {"role": "user", "content": [result, {"type": "text", "text": "The clock was looked at."}]},
+    ]
+    for body in (
+        message(messages=turns, tools=tools),
+        message("Look at the clock", tools=tools, tool_choice={"type": "none"}),
+        message("Look at the clock", tools=[{"name": "other", "input_schema": {"type": "object"}}]),
+        message("Look at the clock"),
+    ):
+        _, answer = await api.ask(body)
+        assert answer["stop_reason"] == "end_turn"
+
+
 async def test_a_format_is_kept(api: Running) -> None:
     schema = {"type": "object", "properties": {"label": {"type": "string", "enum": ["yes", "no"]}}}
     _, answer = await api.ask(message(output_config={"format": {"type": "json_schema", "schema": schema}}))

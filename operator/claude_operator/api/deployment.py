@@ -69,8 +69,11 @@ class Timeouts(ApiModel):
     """Limits on one upstream call."""
 
     connect: Duration = Field(default="5s", description="Longest wait for a connection.")
-    idle: Duration = Field(default="120s", description="Longest silence before and within a response.")
-    total: Duration = Field(default="600s", description="Longest time for a whole response.")
+    idle: Duration = Field(default="120s", description="Longest silence of a stream, before and within it.")
+    total: Duration = Field(
+        default="600s",
+        description="Longest time for an answer in one piece. Of a stream, the longest time with nothing but pings.",
+    )
 
 
 class Upstream(ApiModel):

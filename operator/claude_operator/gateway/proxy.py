@@ -23,7 +23,6 @@ from claude_operator.gateway.errors import (
     ClientGone,
     Refused,
     UpstreamFailed,
-    UpstreamTimeout,
     envelope,
     error_event,
     new_request_id,
@@ -33,7 +32,7 @@ from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
-from claude_operator.gateway.sse import SseRelay
+from claude_operator.gateway.sse import relay_for
 
 __all__ = ["Proxy"]
 
@@ -177,16 +176,13 @@ class Proxy:
             outgoing["content-length"] = str(composed.size)
             body = _sent(deque(composed.pieces), lease)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
+        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None, timeouts.total)
         sending = self._upstream.open("POST", _url(plan, request), outgoing, body, limits)
         del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
         self._recorder.sent(call)
-        try:
-            async with asyncio.timeout(timeouts.total), sending as answer:
-                await self._relay(call, answer, reply)
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"the answer took longer than {timeouts.total:g} s") from error
+        async with sending as answer:
+            await self._relay(call, answer, reply)
 
     def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: Fields, key: str) -> Choice:
         """Pick the arm, and keep what the client says of the conversation."""
@@ -228,11 +224,14 @@ class Proxy:
             lease.give_back()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
-        call.relay = relay = SseRelay(call.facts)
+        encoding = answer.headers.get("content-encoding", "")
+        call.relay = relay = relay_for(encoding, call.facts)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
+                if relay.advanced:
+                    answer.renew()
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
@@ -241,7 +240,7 @@ class Proxy:
             if not call.facts.ended:
                 raise
         rest = relay.finish()
-        if not call.facts.ended:
+        if relay.readable and not call.facts.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
@@ -264,7 +263,7 @@ class Proxy:
         """Hand a request and its answer on unchanged, but for the keys."""
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle)
+        limits = Limits(timeouts.connect, timeouts.idle, None)
         url = _url(plan, request)
         async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
             call.status = answer.status
@@ -288,8 +287,8 @@ class Proxy:
                 if not reply.started:
                     call.status = status
                     await self._send_error(call, reply, envelope(kind, message, call.request_id), retry_after)
-                elif call.relay is not None:
-                    await reply.write(call.relay.break_off() + error_event(kind, message, call.request_id))
+                elif call.relay is not None and (before := call.relay.break_off()) is not None:
+                    await reply.write(before + error_event(kind, message, call.request_id))
                     await reply.finish()
                 else:
                     reply.abort()

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
-from claude_operator.api.gateway import Merge
+from claude_operator.api.gateway import Merge, Unsupported
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -62,6 +62,13 @@ class Overrides(ApiModel):
         default="Replace",
         description="What becomes of the client's tools: Replace them by the revision's, or Prepend or Append the"
         " revision's to them.",
+    )
+    # No default: the API server would write it into what is stored, and the revision's hash would be another.
+    unsupported: Unsupported | None = Field(
+        default=None,
+        description="What becomes of temperature, top_p, top_k, a thinking type or an assistant's message at the end"
+        " that the client sends and the revision's model is known to refuse. Pass (when left out): it goes upstream,"
+        " where the request is refused. Drop: it is left out, and x-claude-overridden names it.",
     )
 
 

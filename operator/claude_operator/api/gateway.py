@@ -37,6 +37,7 @@ SERVICE_PORT = 8080
 ADMIN_PORT = 9090
 
 Merge = Literal["Replace", "Prepend", "Append"]
+Unsupported = Literal["Pass", "Drop"]
 Role = Literal["stable", "canary"]
 
 
@@ -49,6 +50,8 @@ class Overrides(_Wire, frozen=True):
 
     system: Merge = "Replace"
     tools: Merge = "Replace"
+    unsupported: Unsupported | msgspec.UnsetType = msgspec.UNSET
+    """What becomes of a client's field that the revision's model is known to refuse; Pass where it is not said."""
 
 
 class Arm(_Wire, frozen=True):

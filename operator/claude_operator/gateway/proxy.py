@@ -13,9 +13,11 @@ from multidict import MultiMapping
 
 from claude_operator.api.gateway import BODY_LIMIT, MIB
 from claude_operator.core.request.assignment import assignment_key, metadata_user_id
-from claude_operator.core.request.compose import Composed, compose
+from claude_operator.core.request.betas import united
+from claude_operator.core.request.compose import Composed, compose, warms_cache
 from claude_operator.core.request.json_size import holds_more_values
 from claude_operator.core.request.outcomes import of_status
+from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -33,6 +35,7 @@ from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.sse import relay_for
+from claude_operator.gateway.threads import Threads, thread_not_found
 
 __all__ = ["Proxy"]
 
@@ -69,6 +72,7 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._memory = memory
+        self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
         self._draw = draw
@@ -106,7 +110,7 @@ class Proxy:
         try:
             await self._answer(call, request, reply)
         except Refused as refused:
-            call.outcome = "refused"
+            call.outcome, call.error_code = "refused", refused.code
             await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.retry_after)
         except UpstreamFailed as failure:
             call.outcome = "error"
@@ -167,10 +171,11 @@ class Proxy:
             )
         except RecursionError:
             raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
-        self._note(call, choice, composed)
+        betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
+        self._note(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
             raise _grown(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
+        outgoing = names.for_upstream(request.headers, _upstream_key(plan), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _KEPT:
             outgoing["content-length"] = str(composed.size)
@@ -198,15 +203,19 @@ class Proxy:
         choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision has passed its gate yet")
+        call.warms_cache = warms_cache(fields)
+        call.thread = thread_of(fields) if call.counted else None
+        if call.thread is not None and call.thread.continues:
+            choice = self._threads.follow(plan, call, choice)
         call.choice = choice
         return choice
 
-    def _note(self, call: Call, choice: Choice, composed: Composed) -> None:
+    def _note(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
         call.model = composed.model
         call.model_label = composed.model if "model" in choice.arm.arm.request else ""
         call.stream = composed.stream
         ignored = (names.WANTED_REVISION,) if choice.refused_pin else ()
-        call.overridden = (*ignored, *composed.overridden)
+        call.overridden = (*ignored, *overridden)
 
     async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         """Hand the answer on: streams piece by piece, all else when it is complete."""
@@ -219,6 +228,9 @@ class Proxy:
         try:
             body = await answer.body(lease)
             call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
+            if call.began_elsewhere and call.facts.code == "thread_fingerprint_mismatch":
+                raise thread_not_found()
+            self._threads.note(call)
             await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
         finally:
             lease.give_back()
@@ -232,6 +244,7 @@ class Proxy:
                 ready = relay.feed(chunk)
                 if relay.advanced:
                     answer.renew()
+                    self._threads.note(call)
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
@@ -286,7 +299,9 @@ class Proxy:
             async with asyncio.timeout(_LAST_WORDS):
                 if not reply.started:
                     call.status = status
-                    await self._send_error(call, reply, envelope(kind, message, call.request_id), retry_after)
+                    await self._send_error(
+                        call, reply, envelope(kind, message, call.request_id, call.error_code), retry_after
+                    )
                 elif call.relay is not None and (before := call.relay.break_off()) is not None:
                     await reply.write(before + error_event(kind, message, call.request_id))
                     await reply.finish()

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
+from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, inflater, is_plain
 
 __all__ = ["Facts", "Message", "SseRelay", "relay_for"]
@@ -44,7 +45,7 @@ _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 class Facts:
     """What a response has told of itself so far."""
 
-    __slots__ = ("error", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
+    __slots__ = ("code", "error", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
 
     def __init__(self) -> None:
         self.message_id = ""
@@ -52,6 +53,8 @@ class Facts:
         self.usage: dict[str, Any] = {}
         self.stop_reason = ""
         self.error = ""
+        self.code = ""
+        """`error.details.error_code`."""
         self.failure: Outcome | None = None
         """What `error` makes of the call."""
         self.stopped = False
@@ -64,6 +67,7 @@ class Facts:
     def fail(self, status: int, error: Told, kind: str = "") -> None:
         """Take in an error; `kind` stands in for a type that it does not tell. Its message is not kept."""
         self.error = error.type or kind
+        self.code = error.code
         self.failure = of_error(status, error)
 
     def add(self, message: Message) -> None:
@@ -71,17 +75,7 @@ class Facts:
         self.message_id = message.id or self.message_id
         self.model = message.model or self.model
         self.stop_reason = message.stop_reason or self.stop_reason
-        _merge(self.usage, message.usage or {})
-
-
-def _merge(known: dict[str, Any], newer: dict[str, Any]) -> None:
-    """Update a usage: counts are cumulative, so the last value holds, but a zero or null takes nothing back."""
-    for name, value in newer.items():
-        old = known.get(name)
-        if isinstance(value, dict) and isinstance(old, dict):
-            known[name] = old | {part: count for part, count in value.items() if count or old.get(part) is None}
-        elif value or (old is None and value is not None):
-            known[name] = value
+        merge_usage(self.usage, message.usage or {})
 
 
 class SseRelay:

@@ -12,7 +12,7 @@ from claude_operator.api.gateway import Overrides
 
 ODD_MESSAGES = (
     b'[ {"role":"user",  "content":"\\u00e9\\/ \\ud83d\\ude00 caf\xc3\xa9\\t","role":"user"},\n'
-    b'\t{"big":123456789012345678901234567890,"minus":-0,"float":1.0,"exp":1e400,"a":1,"a":2} ]'
+    b'\t{"big":123456789012345678901234567890,"minus":-0,"float":1.0,"exp":1e-400,"a":1,"a":2} ]'
 )
 
 
@@ -143,15 +143,15 @@ async def test_count_tokens_is_composed_and_is_no_evidence(gateway: Gateway) -> 
     assert await gateway.outcomes() == {}
 
 
-async def test_everything_else_under_v1_passes_through_unchanged(gateway: Gateway) -> None:
+async def test_the_other_endpoints_pass_through_unchanged(gateway: Gateway) -> None:
     odd = b' { "model": "kept" } \x00\xff'
     gateway.upstream.script = json_answer(b"anything", "202 Accepted", content_type="x/y")
     response, body = await gateway.post(
-        odd, {"anthropic-beta": "b", "content-type": "a/b"}, "/v1/files%20x?a=%2F&b[]=1"
+        odd, {"anthropic-beta": "b", "content-type": "a/b"}, "/v1/skills/caf%C3%A9@2%20x/versions?a=%2F&b[]=1"
     )
     assert (response.status, body, response.headers["content-type"]) == (202, b"anything", "x/y")
     seen = gateway.upstream.last
-    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/files%20x?a=%2F&b[]=1", odd)
+    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/skills/caf%C3%A9@2%20x/versions?a=%2F&b[]=1", odd)
     assert (seen.header("content-type"), seen.header("anthropic-beta")) == ("a/b", "b")
     assert seen.all("x-api-key") == [UPSTREAM_KEY]
     assert "x-claude-revision" not in response.headers

@@ -217,7 +217,7 @@ def test_a_model_retires_on_its_day() -> None:
     [
         (b"{", VERSION, [], "not valid JSON"),
         (b"[1]", VERSION, [], "JSON object"),
-        (b"[" * 100_000, VERSION, [], "not valid JSON"),
+        (b"[" * 100_000, VERSION, [], "not a JSON object"),
         (b"{}", None, [], "anthropic-version: header is required"),
         (b"{}", "2020-01-01", [], "not a valid version"),
         (b"{}", VERSION, ["nope"], "Unexpected value(s) `nope` for the `anthropic-beta` header."),

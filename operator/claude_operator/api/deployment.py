@@ -124,7 +124,11 @@ class Auth(ApiModel):
 class Gateway(ApiModel):
     """The pods that applications talk to. Not part of the revision, and not canaried."""
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Number of gateway pods.")
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="Number of gateway pods, which the operator then keeps. Left out: a gateway starts with 2 pods, and"
+        " a HorizontalPodAutoscaler or `kubectl scale` sets the number.",
+    )
     resources: dict[str, Any] | None = Field(
         default=None,
         description="Resource requests and limits of a gateway pod, as in a container.",
@@ -368,7 +372,7 @@ Policy = Literal["Ignore", "Warn", "Reject"]
 
 
 class LifecyclePolicy(ApiModel):
-    """What happens to new revisions whose model is on its way out. What already serves goes on serving."""
+    """What happens to new revisions whose model is Legacy, Deprecated or Retired. What serves keeps serving."""
 
     on_legacy: Policy = Field(default="Warn", description="Ignore, Warn or Reject new revisions on a Legacy model.")
     on_deprecated: Policy = Field(default="Warn", description="Ignore, Warn or Reject those on a Deprecated model.")

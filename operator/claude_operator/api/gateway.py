@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-CONFIG_VERSION = 1
 CONFIG_KEY = "config.json"
 BASIS_POINTS = 10_000
 
@@ -98,6 +97,11 @@ class Settled(_Wire, frozen=True):
     outcome: str
     reason: str
     message: str = ""
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class Deployment(_Wire, frozen=True):

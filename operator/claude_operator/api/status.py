@@ -159,7 +159,7 @@ class Judgement(StatusModel):
         default=100.0, description="Evidence at which traffic is taken back: 1 / falseRollbackRate."
     )
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
-    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail.")
+    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail or a metric has no data.")
     message: str = Field(default="", description="The same as a sentence.")
     detectable: str = Field(default="", description="The smallest increase of errors that could be seen by now.")
     promotions: list[Promotion] = Field(default=[], description="What was shown for the present bake and the next.")
@@ -237,6 +237,11 @@ class Rollout(StatusModel):
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
 
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
+
 
 class Replaced(StatusModel):
     """The revision that served before."""
@@ -256,6 +261,11 @@ class RolloutRecord(StatusModel):
     started_at: Moment | None = Field(default=None, description="When it began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     requests: int = Field(default=0, description="Canary requests that were judged.")
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class ModelStatus(StatusModel):

@@ -137,6 +137,7 @@ def _files(args: argparse.Namespace) -> CredentialFiles:
         client=args.client_dir,
         fallback_key=variables.get("ANTHROPIC_API_KEY"),
         fallback_env=variables,
+        on_a_laptop=bool(args.config),
     )
 
 

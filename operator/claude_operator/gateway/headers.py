@@ -15,7 +15,7 @@ __all__ = [
     "SURFACE",
     "USER",
     "WANTED_REVISION",
-    "credential",
+    "credentials",
     "for_client",
     "for_upstream",
 ]
@@ -48,12 +48,15 @@ _REQUEST_DROPPED = _HOP_BY_HOP | _CONSUMED | {"host", "expect"}
 _COMPOSED_DROPPED = _REQUEST_DROPPED | {"content-length", "content-type", "accept-encoding", BETA}
 
 
-def credential(headers: MultiMapping[str]) -> str | None:
-    """The client's key, from `Authorization: Bearer` or `x-api-key`, None where it sent none."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key") or None
+def credentials(headers: MultiMapping[str]) -> list[str]:
+    """The keys that a client shows, those of `Authorization: Bearer` first. Some clients send a stale one beside it."""
+    keys = []
+    for value in headers.getall("authorization", ()):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            keys.append(token.strip())
+    keys += (value.strip() for value in headers.getall("x-api-key", ()))
+    return [key for key in keys if key]
 
 
 def for_upstream(headers: MultiMapping[str], key: str | None, betas: Sequence[str] | None) -> MutableHeaders:

@@ -1,4 +1,4 @@
-"""One line a call and a few for what the process does; JSON or text. Never a prompt, an answer or a key."""
+"""One line a call and a few for what the process does; JSON or text. Never a prompt, an answer, a key or an e-mail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
+from claude_operator.core.request.privacy import without_emails
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.usage import loggable
 
@@ -65,7 +66,7 @@ class _Handler(logging.Handler):
 def _call_fields(call: Call) -> dict[str, Any]:
     deployment = call.plan.config.deployment if call.plan else None
     return {
-        "request_id": call.request_id,
+        "request_id": _short(call.request_id),
         "method": call.method,
         "path": _short(call.path),
         "status": call.status,
@@ -92,5 +93,5 @@ def _call_fields(call: Call) -> dict[str, Any]:
 
 
 def _short(value: str) -> str:
-    """A client's or upstream's value, cut, and without what is not text."""
-    return value[:_LONGEST].encode("utf-8", "replace").decode()
+    """A client's or upstream's value, cut, without e-mail addresses and without what is not text."""
+    return without_emails(value[: 2 * _LONGEST])[:_LONGEST].encode("utf-8", "replace").decode()

@@ -26,14 +26,14 @@ class Plan:
     surfaces: frozenset[str]
     evidence: Generation
 
-    def admits(self, key: str | None) -> bool:
-        """Whether a client with this key may be served; compares in constant time."""
+    def admits(self, keys: Sequence[str]) -> bool:
+        """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
         if self.config.auth.type == "None":
             return True
         if self.config.auth.type == "Passthrough":
-            return key is not None
-        given = (key or "").encode("utf-8", "surrogateescape")
-        matches = [hmac.compare_digest(given, known) for known in self.credentials.client_keys]
+            return bool(keys)
+        given = [key.encode("utf-8", "surrogateescape") for key in keys]
+        matches = [hmac.compare_digest(key, known) for key in given for known in self.credentials.client_keys]
         return any(matches)
 
     @property

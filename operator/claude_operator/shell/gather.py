@@ -30,8 +30,7 @@ from claude_operator.core.reconcile.checkpoint import Told
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
-from claude_operator.core.reconcile.progress import active, watched_by
-from claude_operator.core.reconcile.rules.analysis import cohorts_due
+from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -145,6 +144,7 @@ class Gatherer:
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
             refused=self._children.writes.refused(uid),
+            outdated=definitions.sentence() if (definitions := self._children.writes.definitions) else "",
             increments=increments,
             readings=memory.marks,
             history=_history(status, memory) if increments is not None else {},

@@ -77,6 +77,7 @@ def _info(model: Model, today: datetime.date) -> dict[str, Any]:
         "retires_at": _timestamp(model.retires) if deprecated else None,
         "max_input_tokens": model.context_tokens,
         "max_tokens": model.max_output_tokens,
+        "allowed_fallback_models": [],
         "capabilities": _capabilities(model),
     }
 
@@ -86,12 +87,19 @@ def _capabilities(model: Model) -> dict[str, Any]:
     efforts = model.effort_levels or ()
     plain = ("batch", "citations", "code_execution", "image_input", "pdf_input", "structured_outputs")
     return {name: {"supported": True} for name in plain} | {
+        "compaction": _all_supported("summarize"),
+        "context_management": _all_supported("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112"),
+        "server_tools": _all_supported("code_execution", "web_search"),
         "effort": {"supported": bool(efforts)} | {level: {"supported": level in efforts} for level in _EFFORTS},
         "thinking": {
             "supported": bool(thinking),
             "types": {kind: {"supported": kind in thinking} for kind in _THINKING},
         },
     }
+
+
+def _all_supported(*names: str) -> dict[str, Any]:
+    return {"supported": True} | {name: {"supported": True} for name in names}
 
 
 def _display_name(model: Model) -> str:

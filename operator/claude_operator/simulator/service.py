@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import PromptCache, Reading
@@ -90,11 +88,8 @@ class Simulator:
         return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario, system_hash)
 
     def read_prompt(self, request: Request, model: Model, now: float) -> Reading:
-        """The prompt's tokens and what the cache has of them; raises ApiError 400 for absurd nesting."""
-        try:
-            return self.cache.read(request, model, now)
-        except (orjson.JSONEncodeError, RecursionError) as error:
-            raise of_status(400, "The request body is nested too deeply") from error
+        """The prompt's tokens and what the cache has of them."""
+        return self.cache.read(request, model, now)
 
     def answer(self, turn: Turn, reading: Reading) -> Message:
         """The answer, once its first token has come; counts it and keeps what it wrote to the cache."""

@@ -33,13 +33,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, NO_VALUES, NOTHING, Counts, Sample, Values
 from claude_operator.core.judge.judges import engine, promotion, trouble
 from claude_operator.core.judge.judges.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.metrics import (
-    CACHES,
-    Binary,
-    Watched,
-    events,
-    watched,
-)
+from claude_operator.core.judge.metrics import CACHES, Binary, Watched, events, watched
 from claude_operator.core.judge.stats import sample_ratio
 from claude_operator.core.judge.stats.continuous import significant
 

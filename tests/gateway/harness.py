@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from tests.gateway.upstream import RecordingUpstream
+from tests.waiting import HANGS, until
 from yarl import URL
 
 from claude_operator.api.gateway import Arm, Auth, Deployment, Evidence, GatewayConfig, Timeouts, Upstream, dump_config
@@ -100,12 +101,12 @@ class Gateway:
 
     async def lines(self, count: int = 1) -> list[dict[str, Any]]:
         """The log lines of calls, once there are `count` of them."""
-        for _ in range(200):
-            calls = [line for line in map(json.loads, self.output.getvalue().splitlines()) if line["message"] == "call"]
-            if len(calls) >= count:
-                return calls
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"no {count} log lines: {self.output.getvalue()}")
+        await until(lambda: len(self.calls()) >= count, f"no {count} log lines")
+        return self.calls()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The log lines of calls up to now."""
+        return [line for line in map(json.loads, self.output.getvalue().splitlines()) if line["message"] == "call"]
 
 
 @asynccontextmanager
@@ -129,4 +130,4 @@ async def running_gateway(
             yield Gateway(service, upstream, files, output, http)
     finally:
         service.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, HANGS)

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm, running_gateway
 from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
+from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Auth, Timeouts
 
@@ -186,7 +187,7 @@ async def test_expect_continue_is_answered(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {CLIENT_KEY}\r\n".encode())
     writer.write(b"expect: 100-continue\r\ncontent-length: 15\r\n\r\n")
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b'{"messages":[]}')
     assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
     assert gateway.upstream.last.header("expect") is None
@@ -199,7 +200,7 @@ async def test_expect_continue_is_answered(gateway: Gateway) -> None:
 async def test_what_is_not_http_is_refused_and_not_quoted(gateway: Gateway, junk: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(junk)
-    head, _, body = (await asyncio.wait_for(reader.read(), 2)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), HANGS)).partition(b"\r\n\r\n")
     writer.close()
     assert head.split(b" ")[1] == b"400"
     assert json.loads(body)["error"]["type"] == "invalid_request_error"

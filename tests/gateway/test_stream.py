@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import aiohttp
 import pytest
 from tests.gateway.harness import CLIENT_KEY, STABLE, Gateway, make_arm
 from tests.gateway.upstream import Playback, Recorded, sse_answer, stream_events
+from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Timeouts
 
@@ -80,7 +80,7 @@ async def test_each_event_is_sent_on_when_it_comes(gateway: Gateway) -> None:
     gateway.upstream.script = script
     headers = {"x-api-key": CLIENT_KEY}
     async with gateway.http.post(gateway.url + "/v1/messages", json=STREAM, headers=headers) as response:
-        assert await asyncio.wait_for(response.content.readany(), 2) == first
+        assert await asyncio.wait_for(response.content.readany(), HANGS) == first
         allow.set()
         assert await response.content.read() == second + b"".join(rest)
 
@@ -116,11 +116,9 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_event(gateway: Gatewa
 
 
 async def test_silence_ends_a_stream_with_a_timeout(gateway: Gateway) -> None:
-    gateway.serve(timeouts=Timeouts(idle=0.1), generation=2)
-    gateway.upstream.script = sse_answer(PARTS[0], pause=30)
-    began = time.monotonic()
+    gateway.serve(timeouts=Timeouts(idle=0.5), generation=2)
+    gateway.upstream.script = sse_answer(PARTS[0], pause=3600)
     _, body = await gateway.post(STREAM)
-    assert time.monotonic() - began < 2
     assert events(body)[-1][1]["error"]["type"] == "timeout_error"
     assert await gateway.outcomes() == {"error": 1}
 
@@ -168,11 +166,11 @@ async def test_a_client_that_leaves_closes_the_upstream(gateway: Gateway, stream
     data = {**STREAM, "stream": stream}
     client = aiohttp.ClientSession()
     call = asyncio.create_task(_open(client, gateway.url, data, headers))
-    await asyncio.wait_for(gateway.upstream.arrived.wait(), 2)
+    await asyncio.wait_for(gateway.upstream.arrived.wait(), HANGS)
     await asyncio.sleep(0.05)
     call.cancel()
     await client.close()
-    await asyncio.wait_for(gateway.upstream.closed.wait(), 2)
+    await asyncio.wait_for(gateway.upstream.closed.wait(), HANGS)
     (line,) = await gateway.lines()
     assert line["outcome"] == "canceled"
     assert await gateway.outcomes() == {"canceled": 1}

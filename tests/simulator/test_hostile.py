@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulator.harness import HEADERS, Running, message
+from tests.waiting import until
 
 from claude_operator.simulator.errors import ApiError
 from claude_operator.simulator.profile import compile_scenario
@@ -86,16 +87,13 @@ def test_any_scenario_is_taken_or_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_goes_away_is_logged_and_no_trouble(api: Running, stream: bool) -> None:
-    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 20}}")
+    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 2}}")
     async with aiohttp.ClientSession() as http:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(1.0):
                 async with http.post(api.url + "/v1/messages", json=message(stream=stream), headers=HEADERS) as answer:
                     await answer.read()
-    for _ in range(50):
-        await asyncio.sleep(0.02)
-        if [line for line in api.lines() if line["status"] == 499]:
-            break
+    await until(lambda: len(api.lines()) >= 2)
     assert [line["status"] for line in api.lines()] == [200, 499]
     await api.steer("{defaults: {latency: {median: 0s}, tokensPerSecond: 1e6}}")
     assert (await api.ask())[0] == 200

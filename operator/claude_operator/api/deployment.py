@@ -114,7 +114,11 @@ class Auth(ApiModel):
 class Gateway(ApiModel):
     """The pods that applications talk to. Not part of the revision, and not canaried."""
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Number of gateway pods.")
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="Number of gateway pods, which the operator then keeps. Left out: a gateway starts with 2 pods, and"
+        " a HorizontalPodAutoscaler or `kubectl scale` sets the number.",
+    )
     resources: dict[str, Any] | None = Field(
         default=None,
         description="Resource requests and limits of a gateway pod, as in a container.",

@@ -144,6 +144,7 @@ class Gatherer:
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
             refused=self._children.writes.refused(uid),
+            outdated=definitions.sentence() if (definitions := self._children.writes.definitions) else "",
             increments=increments,
             readings=memory.marks,
             history=_history(status, memory) if increments is not None else {},

@@ -46,6 +46,8 @@ class ModelBook:
             try:
                 await self._tell(item)
             except KubeError as error:  # one that the API server refuses keeps none of the others
+                if error.not_found:  # deleted meanwhile
+                    continue
                 _log.warning(
                     "a model's status was not written", extra=fields(model=item["metadata"]["name"], error=str(error))
                 )

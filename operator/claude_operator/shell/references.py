@@ -93,6 +93,8 @@ class ReferenceReader:
         try:
             await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
         except KubeError as error:
+            if error.not_found:  # deleted meanwhile
+                return
             said = fields(namespace=namespace, name=name, error=str(error))
             _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
 

@@ -106,6 +106,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
+    (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,
         "False",

@@ -43,6 +43,12 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         (None, [], ""),
         ({}, [pod(ready=True)], ""),
         ({"status": {"conditions": [{"type": "ReplicaFailure", "status": "False", "message": "x"}]}}, [], ""),
+        (
+            {"metadata": {"name": "support-gateway", "namespace": "demo"}, "spec": {"replicas": 0}},
+            [],
+            "Deployment support-gateway is scaled to 0; scale it up:"
+            " kubectl -n demo scale deployment support-gateway --replicas=2",
+        ),
         (QUOTA, [], "pods cannot be created: exceeded quota: small"),
         (QUOTA, [pod(container=waiting("CrashLoopBackOff"))], "pods cannot be created: exceeded quota: small"),
         ({}, [pod(container=waiting("ContainerCreating"))], ""),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.counting import calls_of
 
 from claude_operator.api.gateway import Arm, Overrides
 from claude_operator.core.request.breakpoints import LIMIT, Mark, kept_marks
@@ -367,19 +367,20 @@ def test_count_tokens_gets_only_what_it_takes() -> None:
     assert result.overridden == ("model",)
 
 
-@pytest.mark.parametrize("controls", [(), (None, SHORT)])
-def test_a_body_of_200_kb_takes_less_than_a_fifth_of_a_millisecond(controls: tuple[Any, ...]) -> None:
-    turns = [{"role": "user", "content": [text("Where is my order, please? " * 40)]} for _ in range(180)]
-    body = json.dumps({"model": "m", "max_tokens": 1, "messages": [*turns, *marked(*controls)]}).encode()
-    assert len(body) > 200_000
+def work(turns: int, words: str, *controls: dict[str, Any] | None) -> int:
+    """The function calls that it takes to compose a conversation of so many turns."""
+    said = [{"role": "user", "content": [text(words)]} for _ in range(turns)]
+    body = json.dumps({"model": "m", "max_tokens": 1, "messages": [*said, *marked(*controls)]}).encode()
     prepared = prepare(arm({"system": [text("be brief", HOUR)], "tools": [tool("a")]}), {})
     fields = fields_of.decode(body)
-    best = min(_seconds(lambda: compose(prepared, fields)) for _ in range(20))
-    # A machine under load may be slower than the promise; the best of twenty is close to the true cost.
-    assert best < (0.0004 if controls else 0.0002)
+    return calls_of(lambda: compose(prepared, fields))
 
 
-def _seconds(call: Any) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+def test_the_work_does_not_grow_with_the_conversation() -> None:
+    """How long it takes, `python -m bench.gateway.cost` measures."""
+    assert work(10, "Hi") == work(400, "Where is my order, please? " * 40) < 200
+
+
+def test_with_breakpoints_the_work_grows_with_the_turns_and_not_with_the_text() -> None:
+    assert work(100, "Hi", None, SHORT) == work(100, "Where is my order, please? " * 40, None, SHORT)
+    assert work(200, "Hi", None, SHORT) - work(100, "Hi", None, SHORT) < 100 * 20

@@ -52,6 +52,10 @@ def conditions(
     return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in said.items()]
 
 
+def _as_said(condition: Condition) -> Said:
+    return Said(condition.status, Reason(condition.reason), condition.message)
+
+
 def _as_condition(type_: Type, said: Said, before: Condition | None, generation: int, now: dt.datetime) -> Condition:
     now = now.astimezone(dt.UTC).replace(microsecond=0)
     same = before is not None and before.status == said.status
@@ -95,6 +99,9 @@ def refused(
     if what not in ("config", "child"):
         type_, said = Type.PROMOTED, Said("Unknown", said.reason, said.message)
     told = {type_: said}
+    accepted = next((one for one in after.conditions if one.type == Type.ACCEPTED), None)
+    if accepted is not None and type_ == Type.PROMOTED:
+        told[Type.ACCEPTED] = _as_said(accepted)
     harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
     if harm is not None and what == "config":
         message = f"traffic is to be taken back, and the gateways' config is refused: {harm.message}"
@@ -117,6 +124,8 @@ def _way_out(draft: Draft) -> str | None:
 
 
 def _accepted(draft: Draft) -> Said:
+    if draft.problem is None and draft.obs.outdated:
+        return Said("True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}")
     if draft.problem is None:
         return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
     keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""

@@ -45,7 +45,11 @@ def memory_kills(pods: Sequence[Object]) -> tuple[MemoryKill, ...]:
 
 
 def _replicas(deployment: Object) -> Iterator[str]:
-    """Pods that could not even be made: a quota, a LimitRange, a policy."""
+    """Pods that nobody wants, or that could not even be made: a quota, a LimitRange, a policy."""
+    if (deployment.get("spec") or {}).get("replicas") == 0:
+        name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        command = f"kubectl -n {namespace} scale deployment {name} --replicas=2"
+        yield f"Deployment {name} is scaled to 0; scale it up: {command}"
     for one in (deployment.get("status") or {}).get("conditions") or ():
         if (one.get("type"), one.get("status")) == ("ReplicaFailure", "True"):
             yield f"pods cannot be created: {_short(one.get('message') or one.get('reason'))}"

@@ -42,8 +42,8 @@ def test_the_example_is_a_config_by_schema_and_by_parser() -> None:
 
 def test_evidence_is_what_the_schema_says() -> None:
     ledger = Ledger()
-    cell = ledger.generation(1).cell(make_arm().revision, "stable", "other", "none")
-    cell.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
+    counters = ledger.generation(1).counters(make_arm().revision, "stable", "other", "none")
+    counters.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
     ledger.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", ledger.clock())
     document = json.loads(ledger.document(1, 2.0, ""))
     assert len(document["bad"]) == 1

@@ -79,7 +79,7 @@ class Control:
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=plan.weights)
         if plan.swaps_key and plan.credentials.upstream_key is None:
-            self._log.event("no upstream API key", "warning", remedy=plan.credentials.places.upstream_key)
+            self._log.event("no upstream API key", "warning", remedy=plan.credentials.hints.upstream_key)
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

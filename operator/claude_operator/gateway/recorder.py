@@ -48,7 +48,7 @@ class Recorder:
         tokens = token_counts(call.facts.usage)
         cost = list_price(call.answering_model, call.facts.usage)
         if call.is_retry:
-            plan.evidence.cell(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
+            plan.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
         else:
             self._add(call, plan, role, tokens, cost)
         self.metrics.record(call, tokens, cost)
@@ -61,8 +61,8 @@ class Recorder:
         steady = (
             steady_price(call.answering_model, call.facts.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
         )
-        cell = plan.evidence.cell(revision, role, surface, cache_state(tokens))
-        cell.add(
+        counters = plan.evidence.counters(revision, role, surface, cache_state(tokens))
+        counters.add(
             outcome,
             stop_reason=stop_reason,
             tokens=tokens,
@@ -74,10 +74,10 @@ class Recorder:
         cell.unnamed += not call.is_named
         conversations, now = plan.evidence.conversations, self._ledger.clock()
         if conversations.is_first(key, revision, surface):
-            cell.conversations += 1
+            counters.conversations += 1
         kind = bad_kind(outcome, stop_reason)
         if kind and conversations.is_bad_anew(kind, key, revision, surface, now):
-            cell.bad_conversations[kind] += 1
+            counters.bad_conversations[kind] += 1
             if key is not None and surface != PINNED:
                 uid, generation = plan.config.deployment.uid, plan.evidence.number
                 self._ledger.bad.add(uid, generation, revision, surface, kind, key, now)

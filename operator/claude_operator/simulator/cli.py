@@ -90,7 +90,7 @@ def _compile(args: argparse.Namespace, text: bytes) -> Compiled:
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("write a number above 0")
+        raise argparse.ArgumentTypeError("must be greater than 0")
     return value
 
 

@@ -39,6 +39,9 @@ class Answer:
         for piece in self._pieces:
             yield piece
 
+    def renew(self) -> None:
+        pass
+
 
 class Upstream:
     """Gives one answer, or fails in a way that no port allows."""
@@ -154,4 +157,4 @@ async def test_only_streams_are_held_to_the_idle_limit(tmp_path: Path) -> None:
     between, _, _ = proxy(upstream, tmp_path)
     await between.handle(Request(), Reply())
     await between.handle(Request(b'{"stream": true}'), Reply())
-    assert upstream.limits == [Limits(5.0, None), Limits(5.0, 120.0)]
+    assert upstream.limits == [Limits(5.0, None, 600.0), Limits(5.0, 120.0, 600.0)]

@@ -13,6 +13,7 @@ from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan
 from claude_operator.gateway.pricing import steady_price
+from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
 
 __all__ = ["Recorder"]
@@ -55,7 +56,9 @@ class Recorder:
 
     def _add(self, call: Call, plan: Plan, role: Role, tokens: Mapping[str, int], cost: float | None) -> None:
         """Count a logical request, and what it says of its conversation and, on the stable arm, of its cohort."""
-        outcome, stop_reason, ttft = call.outcome, call.facts.stop_reason, call.ttft
+        outcome, ttft = call.outcome, call.ttft
+        # A request that only warms the cache always stops at its max_tokens, which are none.
+        stop_reason = "" if call.warms_cache else call.facts.stop_reason
         revision, surface, key = call.revision, call.stratum, call.conversation
         hit_ratio = self._ledger.hits.value
         steady = (
@@ -83,5 +86,7 @@ class Recorder:
                 self._ledger.bad.add(uid, generation, revision, surface, kind, key, now)
         if role == "stable":
             self._ledger.hits.add(tokens)
-            if key is not None and surface != PINNED and outcome in ("ok", "error"):
+            # A key of a thread says nothing of a cohort: its conversation was drawn.
+            drawn = key is None or key.startswith(THREAD)
+            if key is not None and not drawn and surface != PINNED and outcome in ("ok", "error"):
                 self._ledger.history.add(cohort(plan.config.deployment.uid, key), outcome, ttft, steady, now)

@@ -114,7 +114,7 @@ class _Api:
         }
         if turn.fate.status in (429, 529):
             raise self._drawn(turn)
-        reading = self.simulator.read_prompt(request, turn.model, turn.began)
+        reading = self.simulator.read_prompt(turn.request, turn.model, turn.began)
         await asyncio.sleep(turn.fate.latency)
         if turn.fate.status != 200:
             raise self._drawn(turn)

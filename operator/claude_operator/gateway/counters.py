@@ -66,6 +66,7 @@ class CounterSet:
         "stop_reasons",
         "tokens",
         "ttft",
+        "unnamed",
     )
 
     def __init__(self) -> None:
@@ -81,6 +82,7 @@ class CounterSet:
         self.conversations = 0
         self.bad_conversations: Counter[str] = Counter()
         self.grades: Counter[str] = Counter()
+        self.unnamed = 0
 
     def add(
         self,
@@ -123,4 +125,5 @@ class CounterSet:
             normalised_cost=self.normalised_cost.wire(),
             output_tokens=self.output_tokens.wire(),
             grades=dict(self.grades),
+            unnamed=self.unnamed,
         )

@@ -35,7 +35,7 @@ from claude_operator.api.gateway import (
     dump_config,
     parse_config,
 )
-from claude_operator.api.kinds import KINDS
+from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import render
@@ -51,7 +51,6 @@ from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, 
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import active, canary_weight
 from claude_operator.core.spec.validate import Problem
-from claude_operator.crds.cli import schema
 from claude_operator.replay.replay import replay
 
 START = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -353,7 +352,7 @@ class World:
             self.one_pass()
 
     def settle(self, limit: float = 1800.0) -> None:
-        """Run until no rollout is under way and every pod serves the newest config."""
+        """Run until no rollout is in progress and every pod serves the newest config."""
         self.until(lambda w: w.settled, limit)
 
     @property
@@ -505,7 +504,7 @@ class World:
                 return False
         if decision.children and not self.pods:
             self._write("children")
-            replicas = seen.spec.gateway.replicas if seen.spec else 0
+            replicas = (seen.spec.gateway.replicas or 2) if seen.spec else 0
             self.pods = [self._pod(f"{seen.name}-gateway-{n}", 2.0 + n) for n in range(replicas)]
         for state in decision.revision_states:
             self._write("revision status")
@@ -807,7 +806,7 @@ class World:
 @cache
 def _spec_schema() -> Object:
     kind = next(kind for kind in KINDS if kind.kind == "ClaudeDeployment")
-    return schema(kind)["properties"]["spec"]
+    return object_schema(kind)["properties"]["spec"]
 
 
 def stored(raw: Object) -> Object:

@@ -29,6 +29,7 @@ from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Gatherer
 from claude_operator.shell.keyring import Keyring
@@ -198,7 +199,7 @@ class Rig:
         )
         recorder = Recorder(self.kube, instance="one")  # type: ignore[arg-type]
         self.actor = Actor(self.kube, self.children, recorder, ledgers, self.metrics)  # type: ignore[arg-type]
-        loop = DeploymentLoop(self.gatherer, self.actor, SITE)
+        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings())
         self.reconciler = Reconciler(loop, loop, self.metrics)
 
     async def one(self) -> float | None:

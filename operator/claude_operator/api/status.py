@@ -136,6 +136,8 @@ class SampleRatio(StatusModel):
     canary: float = Field(default=0.0, description="Conversations of the canary.")
     stable: float = Field(default=0.0, description="Conversations of stable.")
     evidence: float = Field(default=0.0, description="Natural logarithm of the evidence for another ratio.")
+    requests: int = Field(default=0, description="Requests of both arms, without those that chose their revision.")
+    unnamed: int = Field(default=0, description="Those of them that name no conversation.")
 
 
 class Measured(StatusModel):
@@ -273,6 +275,11 @@ class Rollout(StatusModel):
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
 
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
+
 
 class Replaced(StatusModel):
     """The revision that served before."""
@@ -292,6 +299,11 @@ class RolloutRecord(StatusModel):
     started_at: Moment | None = Field(default=None, description="When it began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     requests: int = Field(default=0, description="Canary requests that were judged.")
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class ModelStatus(StatusModel):

@@ -30,8 +30,7 @@ from claude_operator.core.reconcile.checkpoint import Told
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
-from claude_operator.core.reconcile.progress import active, watched_by
-from claude_operator.core.reconcile.rules.analysis import cohorts_due
+from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -43,10 +42,10 @@ from claude_operator.kube.resources import (
     DEPLOYMENTS,
     PODS,
 )
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
@@ -145,6 +144,7 @@ class Gatherer:
             config=_config(config_map) if config_map and ours else None,
             gateway=view,
             refused=self._children.writes.refused(uid),
+            outdated=definitions.sentence() if (definitions := self._children.writes.definitions) else "",
             increments=increments,
             readings=memory.readings,
             history=_history(status, memory) if increments is not None else {},

@@ -20,7 +20,7 @@ from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["ReferenceReader", "References"]
 
@@ -93,6 +93,8 @@ class ReferenceReader:
         try:
             await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
         except KubeError as error:
+            if error.not_found:  # deleted meanwhile
+                return
             said = fields(namespace=namespace, name=name, error=str(error))
             _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
 

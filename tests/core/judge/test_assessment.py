@@ -29,7 +29,7 @@ from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge.assessment import explain_missing
 from claude_operator.core.judge.diagnosis import find, is_suspicious, reason_of
 from claude_operator.core.judge.evidence.context import Bake, Context
-from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.increments import Increments, Naming
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.judges.promotion import advanced, new_promotion
 from claude_operator.core.judge.metrics import METRICS
@@ -259,6 +259,17 @@ def test_a_wrong_split_is_named() -> None:
     again = judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))
     assert find(again, Reason.SPLIT_MISMATCH) is None
     assert judge(*[half] * 3, context=Context(weight=100)).sample_ratio is None
+
+
+def test_requests_without_a_name_are_counted_since_the_weight_was_brought() -> None:
+    some = tick(counts(5), counts(95), naming=Naming(100, 40))
+    found = judge(*[some] * 3, context=FIVE)
+    assert (found.sample_ratio.requests, found.sample_ratio.unnamed) == (300, 120)
+    assert "; 40 % of the requests name no conversation" in found.message
+    again = judge(tick(counts(5), counts(95), naming=Naming(100, 0)), previous=restored(found), context=FIVE)
+    assert (again.sample_ratio.requests, again.sample_ratio.unnamed) == (400, 120)
+    anew = judge(some, previous=restored(found), context=Context(weight=5000, generation=7))
+    assert (anew.sample_ratio.requests, anew.sample_ratio.unnamed) == (100, 40)
 
 
 def test_what_could_be_seen_by_now_is_said() -> None:

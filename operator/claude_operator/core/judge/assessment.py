@@ -90,7 +90,7 @@ def explain_missing(judgement: Judgement, analysis: Analysis, step: int, *, pace
     """
     measured = threshold.outcome(analysis, judgement.measured)
     if measured.verdict != "Pass":
-        return measured.sentence
+        return f"waits for a metric: {measured.sentence}"
     if is_suspicious(judgement):
         return f"waits for the evidence of harm to become clear: {sentences.evidence_sentence(judgement)}"
     return judge_of(analysis).explain_missing(judgement, analysis, step, pace)

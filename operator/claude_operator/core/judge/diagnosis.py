@@ -23,6 +23,7 @@ __all__ = [
     "diagnose",
     "explain_failures",
     "explain_remedy",
+    "explain_unnamed",
     "find",
     "is_suspicious",
     "is_uninformative",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HANGS = 10.0  # seconds without an answer while requests wait for one
 _SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
+_ENOUGH, _MANY = 20, 0.1  # requests, and the share of them without a name that is told
 _IN_FLIGHT = 3  # requests of the canary without an answer: their conversations are counted with it
 
 
@@ -73,6 +75,15 @@ def explain_failures(judgement: Judgement) -> str | None:
         return None
     canary = lately.canary
     return f"{round(canary.errors)} of the canary's last {count(round(canary.answered), 'request')} failed"
+
+
+def explain_unnamed(judgement: Judgement) -> str | None:
+    """That many requests do not say which conversation they belong to; None where most do, or that is not known yet."""
+    ratio = judgement.sample_ratio
+    if ratio is None or ratio.requests < _ENOUGH or ratio.unnamed < _MANY * ratio.requests:
+        return None
+    part = share(ratio.unnamed / ratio.requests)
+    return f"{part} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
 
 
 def is_suspicious(judgement: Judgement) -> bool:
@@ -176,7 +187,8 @@ def _sample_ratio(judgement: Judgement) -> Finding | None:
         return None
     part = ratio.canary / max(ratio.canary + ratio.stable, 1.0)
     got = f"the canary gets {100 * part:.2g} % of the conversations at a weight of {ratio.weight / 100:g} %"
-    return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users")
+    why = f"; {unnamed}" if (unnamed := explain_unnamed(judgement)) else ""
+    return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users{why}")
 
 
 def _no_data(judgement: Judgement) -> Finding | None:

@@ -50,7 +50,7 @@ def observe(before: Judgement, tick: Tick, context: Context) -> Judgement:
     ratio = before.sample_ratio
     if context.generation is not None:
         new = tick.conversations_since(context.generation)
-        ratio = sample_ratio.advance(ratio, *new, weight=context.weight)
+        ratio = sample_ratio.advance(ratio, *new, naming=tick.naming, weight=context.weight)
     seen |= {
         "weight": context.weight,
         "requests": before.requests + ours.judged,

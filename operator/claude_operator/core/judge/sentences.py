@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
-from claude_operator.core.judge.diagnosis import diagnose
+from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
@@ -74,8 +74,9 @@ def message(judgement: Judgement, summary: str, problem: str | None = None) -> s
     alone = next((one.message for one in findings if one.reason in _ALONE), None)
     if alone is not None:
         return alone
-    beside = (one.message for one in findings if one.reason in _BESIDE)
-    return "; ".join([*([problem] if problem else []), summary, *beside])
+    beside = [one.message for one in findings if one.reason in _BESIDE]
+    unnamed = explain_unnamed(judgement)
+    return "; ".join([*([problem] if problem else []), summary, *beside, *([unnamed] if unnamed else [])])
 
 
 def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:

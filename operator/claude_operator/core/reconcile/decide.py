@@ -15,6 +15,7 @@ from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import first_hold
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import active, reading_due, watched_by
@@ -70,7 +71,7 @@ def decide(obs: Observation, site: render.Site) -> Decision:
     status, dropped = plausible(obs.status, obs.now)
     draft = Draft(replace(obs, status=status), status)
     if dropped:
-        note = f"Parts of status are not what this operator wrote, and were dropped: {', '.join(dropped)}"
+        note = f"Status was changed by somebody else; dropped: {', '.join(dropped)}"
         draft = draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
     try:
         return _decide(draft, site)
@@ -111,12 +112,13 @@ def _forgetting(draft: Draft, error: str) -> Draft | None:
     bare = status.model_copy(update={"judgement": None, "soak": None, "step": None, "canary_revision": None})
     if bare == status or rollout is None:
         return None
-    trial = f"{rollout.revision}/{rollout.attempt}"
-    again, mark = replace(draft, obs=replace(draft.obs, status=bare), status=bare), f"failing:{trial}:"
+    trial = rollout.trial
+    again = replace(draft, obs=replace(draft.obs, status=bare), status=bare)
+    notice = Notice("failing", trial)
     note = f"a pass failed for what status remembers of {trial} ({error})"
-    if active(status) is None or mark not in status.handled:
+    if active(status) is None or not draft.has_handled(notice):
         again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: that was dropped", warning=True)
-        return again.handle(mark)
+        return again.handle(notice)
     message = f"Aborted {trial}: {note} once more"
     return again.end("Aborted", Reason.ABORTED, message).tell(Reason.ABORTED, message, warning=True)
 

@@ -20,6 +20,7 @@ REFUSED_WRITES = {
     "child": "the API server refuses a part of the gateway",
     "revision": "the API server refuses the ClaudeRevision",
     "evalRun": "the API server refuses the ClaudeEvalRun",
+    "status": "the API server refuses the status, so that nothing moves",
 }
 
 

@@ -26,7 +26,18 @@ from claude_operator.core.judge.evidence.sample import (
     values_since,
 )
 
-__all__ = ["Counts", "Increments", "Memory", "PodReading", "Sample", "Waiting", "advance", "history"]
+__all__ = [
+    "NO_NAMING",
+    "Counts",
+    "Increments",
+    "Memory",
+    "Naming",
+    "PodReading",
+    "Sample",
+    "Waiting",
+    "advance",
+    "history",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,16 @@ class Waiting(NamedTuple):
 
     requests: int = 0
     oldest: float = 0.0
+
+
+class Naming(NamedTuple):
+    """Requests, and those of them that name no conversation."""
+
+    requests: int = 0
+    unnamed: int = 0
+
+
+NO_NAMING = Naming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,8 @@ class Increments:
     """Time since the last look by the gateways' own clocks, None where no process was there at both."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
+    naming: Naming = NO_NAMING
+    """Over both arms, without requests that chose their revision."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
@@ -163,7 +186,7 @@ def advance(
     duplicates: Mapping[str, Duplicates] = {}
     if rows and now is not None:
         duplicates, bad = sift(bad, rows, now)
-    samples, traffic = _samples(looks, quantities, duplicates)
+    samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     found = Increments(
         samples,
@@ -173,6 +196,7 @@ def advance(
         max(answered, 1),
         seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
         waiting=_waiting(readings),
+        naming=naming,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 
@@ -231,10 +255,10 @@ def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
 
 def _samples(
     looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
-) -> tuple[dict[StratumKey, Sample], int]:
-    """What is new over all pods, and all requests; `duplicates` by boot id are used up."""
+) -> tuple[dict[StratumKey, Sample], int, Naming]:
+    """What is new over all pods, all requests, and how they name conversations; `duplicates` are used up."""
     samples: dict[StratumKey, Sample] = {}
-    traffic = 0
+    traffic = asked = unnamed = 0
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
         by_conversation = any(counters.conversations for counters in seen.counters.values())
@@ -244,6 +268,7 @@ def _samples(
             traffic += counts.requests
             if surface == PINNED:
                 continue
+            asked, unnamed = asked + counts.requests, unnamed + max(now.unnamed - earlier.unnamed, 0)
             key = (generation, surface, revision)
             if twice:
                 counts = without(counts, key, twice)
@@ -252,7 +277,7 @@ def _samples(
                 continue
             new_sample = Sample(counts, values)
             samples[key] = samples[key].plus(new_sample) if key in samples else new_sample
-    return samples, traffic
+    return samples, traffic, Naming(asked, unnamed)
 
 
 def history(memory: Memory | None, revision: str, quantity: str) -> Values:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from claude_operator.api.status import to_millisecond
-from claude_operator.core.judge.evidence.increments import Increments, Waiting
+from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming, Waiting
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts, Sample
 
 __all__ = ["Arms", "Stratum", "Tick"]
@@ -51,6 +51,7 @@ class Tick:
     """Something is not known: a first look cannot tell silence from traffic."""
     seconds: float = 0.0
     """Time since the last look by the gateways' own clocks, as far as they know it."""
+    naming: Naming = NO_NAMING
     pods: int = 1
     waiting_canary: Waiting = _NO_WAITING
     waiting_stable: Waiting = _NO_WAITING
@@ -78,6 +79,7 @@ class Tick:
             unreachable=increments.unreachable,
             baseline=increments.baseline,
             seconds=increments.seconds or 0.0,
+            naming=increments.naming,
             pods=increments.pods,
             waiting_canary=increments.waiting.get(canary, _NO_WAITING),
             waiting_stable=increments.waiting.get(stable, _NO_WAITING),

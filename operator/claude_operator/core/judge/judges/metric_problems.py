@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import YEAR, seconds
 from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
 from claude_operator.core.judge.judges.protocol import Judge
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
-from claude_operator.core.spec.urls import url_problems
-from claude_operator.core.spec.validate import YEAR
+from claude_operator.core.spec.address import address_problems
 
 __all__ = ["QUANTITIES", "SHARES", "missing", "problem", "unsupported"]
 
@@ -124,10 +123,10 @@ def _query(name: str, source: Prometheus) -> Iterator[str]:
         yield f"prometheus.query of {name}: {stranger} is not known: write one of {known}"
     if source.address is None:
         return
-    found = url_problems(
+    found = address_problems(
         source.address,
         example="http://prometheus.monitoring:9090",
-        instead="a spec is no place for secrets",
+        secrets_belong="a spec is not a place for secrets",
         appended="/api/v1/query",
     )
-    yield from (f"prometheus.address of {name} {one}" for one in found)
+    yield from (f"prometheus.address of {name} {problem}" for problem in found)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from claude_operator.api.status import SampleRatio
+from claude_operator.core.judge.evidence.increments import NO_NAMING, Naming
 
 __all__ = ["LIMIT", "advance", "log_bayes_factor"]
 
@@ -21,15 +22,18 @@ _STRENGTH = 2.0  # conversations of the smaller arm that the prior is worth
 enough that at 1 % a ratio of twice the weight is not much later found than by a prior that knows of it."""
 
 
-def advance(known: SampleRatio | None, canary: float, stable: float, *, weight: int) -> SampleRatio:
+def advance(
+    known: SampleRatio | None, canary: float, stable: float, *, weight: int, naming: Naming = NO_NAMING
+) -> SampleRatio:
     """With more conversations of each arm, counted under `weight` (basis points); another weight begins anew."""
     if known is None or known.weight != weight:
         known = SampleRatio(weight=weight)
-    if not canary and not stable:
-        return known
-    ours, theirs = known.canary + canary, known.stable + stable
-    evidence = log_bayes_factor(ours, theirs, weight / 10_000)
-    return SampleRatio(weight=weight, canary=round(ours, 3), stable=round(theirs, 3), evidence=round(evidence, 4))
+    new: dict[str, float] = {"requests": known.requests + naming.requests, "unnamed": known.unnamed + naming.unnamed}
+    if canary or stable:
+        ours, theirs = known.canary + canary, known.stable + stable
+        evidence = round(log_bayes_factor(ours, theirs, weight / 10_000), 4)
+        new |= {"canary": round(ours, 3), "stable": round(theirs, 3), "evidence": evidence}
+    return known.model_copy(update=new)
 
 
 def log_bayes_factor(canary: float, stable: float, weight: float) -> float:

@@ -8,8 +8,6 @@ from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
 from claude_operator.api.sums import Moments
-from claude_operator.core.catalogue.cost import price_ratio
-from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.judge import assessment, sentences
 from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence import offset
@@ -20,11 +18,12 @@ from claude_operator.core.judge.stats import continuous
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.reconcile.progress import active, basis_points, canary_weight
+from claude_operator.core.reconcile.prices import cost_ratio
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
 from claude_operator.core.spec.validate import allowed
 from claude_operator.core.text import duration, percent
 
-__all__ = ["analyse", "cohorts_due", "dearer", "roll_back"]
+__all__ = ["analyse", "roll_back"]
 
 _SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
 _FEW = 30  # values that a variance is told from
@@ -72,16 +71,6 @@ def roll_back(draft: Draft) -> Draft:
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
 
 
-def cohorts_due(status: DeploymentStatus) -> bool:
-    """Whether the judge wants to know how the users whom the canary gets differed from the rest.
-
-    For all weights at once, as it begins: later the last hour of stable would no longer know those that it lost.
-    """
-    if active(status) is None or not 0 < canary_weight(status) < BASIS_POINTS:
-        return False
-    return status.judgement is None or not status.judgement.offsets
-
-
 def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present: StepStatus) -> Draft:
     """A bake that showed nothing in time goes back where the plan says so; what is missing only holds."""
     step = rollout.plan.steps[present.index] if present.index < len(rollout.plan.steps) else Step(set_weight=100)
@@ -108,7 +97,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         history=obs.history,
         budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
-        price_ratio=dearer(obs, stable, rollout.revision),
+        price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
 
 
@@ -166,17 +155,6 @@ def _variance(values: Values) -> float:
         return 1.0
     known = continuous.moments(Moments(), values)
     return max(known.squares / known.freedom, 1e-6)
-
-
-def dearer(obs: Observation, stable: str, canary: str) -> float:
-    """How many times as dear the canary's model is as stable's by the price lists, 1 at least."""
-    return price_ratio(_model(obs, stable), _model(obs, canary))
-
-
-def _model(obs: Observation, revision: str) -> Model | None:
-    """The model of a revision's main request."""
-    name = ((obs.revisions.get(revision) or {}).get("spec") or {}).get("request", {}).get("model", "")
-    return obs.models.get(name) or find(name)
 
 
 def _shared(judgement: Judgement) -> str:

@@ -10,12 +10,13 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_suspicious
+from claude_operator.core.reconcile.annotations import PROMOTE, mark, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
-from claude_operator.core.reconcile.rules.intent import PROMOTE, mark, promotion
 from claude_operator.core.text import count, duration, percent
 
 __all__ = ["frozen", "gateways", "hold_step"]
@@ -77,7 +78,7 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     go = promotion(rollout, present.index)
     where = draft.obs.annotate
     # One that was done or refused before says nothing new until it has gone.
-    stale = f"{where} {PROMOTE}- && " if mark(PROMOTE, go) in draft.status.handled else ""
+    stale = f"{where} {PROMOTE}- && " if draft.has_handled(mark(PROMOTE, go)) else ""
     return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
 
 
@@ -86,7 +87,7 @@ def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if left <= 0:
         return None
     if step.bake is None:
-        return Hold(Reason.PAUSED, f"goes on in {duration(left)}")
+        return Hold(Reason.PAUSED, f"continues in {duration(left)}")
     have = requests_seen(step.bake, present)
     return Hold(Reason.WAITING_FOR_EVIDENCE, f"bakes for {duration(left)} more; {have}")
 
@@ -101,8 +102,8 @@ def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
     since, needed = judgement.seen_since or tick, _last_part(draft, step, present)
     if (tick - since).total_seconds() < needed:
-        missing = f"nothing is known of the gateways before {since.astimezone(dt.UTC):%H:%M:%SZ}"
-        return Hold(Reason.WAITING_FOR_EVIDENCE, f"has to see {duration(needed)} without a gap, but {missing}")
+        missing = f"the present ones begin at {since.astimezone(dt.UTC):%H:%M:%SZ}"
+        return Hold(Reason.WAITING_FOR_EVIDENCE, f"needs {duration(needed)} of readings without a gap; {missing}")
     return None
 
 
@@ -111,8 +112,8 @@ def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     judgement = draft.status.judgement
     if judgement is None or not canary_weight(draft.status) or judgement.last_answer == judgement.last_tick:
         return None
-    wait = f"; {count(judgement.waiting, 'request')} wait for one" if judgement.waiting else ""
-    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for an answer of the canary{wait}")
+    wait = f"; {count(judgement.waiting, 'request')} in flight" if judgement.waiting else ""
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for the canary to answer a request{wait}")
 
 
 def _failing(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
@@ -165,11 +166,11 @@ def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) ->
     if step.bake is None or draft.hold is None:
         return draft
     left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()
-    told = f"held:{rollout.revision}/{rollout.attempt}:{present.index}"
+    notice = Notice("held", rollout.trial, str(present.index))
     if left > 0:
         return draft.within(left)
-    if told in draft.status.handled:
+    if draft.has_handled(notice):
         return draft
     late = "" if draft.hold.reason == Reason.INCONCLUSIVE else f"past maxDuration {duration(longest(step.bake))}: "
     note = f"{late}{draft.hold.message}"
-    return draft.handle(told).tell(Reason.STEP_HELD, note, warning=True)
+    return draft.handle(notice).tell(Reason.STEP_HELD, note, warning=True)

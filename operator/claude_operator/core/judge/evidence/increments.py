@@ -86,6 +86,8 @@ class Increments:
     """Time since the last look by the gateways' own clocks, None where no process was there at both."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
+    failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By revision: what its errors of the last minutes say, and how often. It explains, and is no evidence."""
     naming: Naming = NO_NAMING
     """Over both arms, without requests that chose their revision."""
 
@@ -96,6 +98,11 @@ class Increments:
             if name == revision:
                 whole = whole.plus(sample.counts)
         return whole
+
+    def commonest_failure(self, revision: str) -> str:
+        """What most errors of a revision say, empty where nothing is known."""
+        errors = self.failures.get(revision, {})
+        return max(sorted(errors), key=errors.__getitem__, default="")
 
     def of(self, revision: str) -> Sample:
         """All that is new of a revision, over its strata."""
@@ -193,6 +200,7 @@ def advance(
         max(answered, 1),
         seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
         waiting=_waiting(readings),
+        failures=_failures(readings),
         naming=naming,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
@@ -257,6 +265,15 @@ def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
             if one.waiting:
                 known = found.get(one.revision, Waiting())
                 found[one.revision] = Waiting(known.requests + one.waiting, max(known.oldest, one.oldest))
+    return found
+
+
+def _failures(readings: Iterable[PodReading]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for reading in readings:
+        for one in reading.evidence.failures if reading.evidence else ():
+            errors = found.setdefault(one.revision, {})
+            errors[one.error] = errors.get(one.error, 0) + one.requests
     return found
 
 

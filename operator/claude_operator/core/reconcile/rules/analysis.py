@@ -17,6 +17,7 @@ from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.stats import continuous
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.explanation import explain_errors
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
@@ -66,7 +67,8 @@ def roll_back(draft: Draft) -> Draft:
     latency = (draft.obs.now - judgement.first_bad).total_seconds() if judgement.first_bad else None
     when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
     found = sentences.harm(judgement)
-    message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
+    why = f"{explain_errors(draft, rollout.revision, judgement)}{_shared(judgement)}"
+    message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{why}"
     ended = draft.end("RolledBack", reason_of(judgement), message, latency=latency)
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
 

@@ -38,6 +38,7 @@ def test_a_list_of_numbers_has_names() -> None:
     )
     assert (found.incident.past.errors, found.incident.now.requests, found.incident.newer.ln_sum) == (2, 5, 22)
     (state,) = found.state
+    assert isinstance(state.soak, SoakSums)
     assert (state.score.information, state.moments.squares, state.soak.moments.mean) == (1, 3, 3)
     document = stored(found)
     assert {name: document[name] for name in SIZES} == {name: lists[name] for name in SIZES}
@@ -61,10 +62,11 @@ def test_what_is_stored_comes_back_and_another_length_is_nothing(lists: dict[str
 def test_nothing_seen_is_nothing_stored() -> None:
     found = Judgement(verdict="Inconclusive", state=[MetricState.model_validate(METRIC)])
     assert (found.recent, found.incident) == (RecentRequests(), IncidentSums())
-    assert (found.state[0].score, found.state[0].moments, found.state[0].soak) == (Score(), Moments(), SoakSums())
+    assert (found.state[0].score, found.state[0].moments, found.state[0].soak) == (Score(), Moments(), None)
     document = stored(found)
     assert [document[name] for name in SIZES] == [[], []]
-    assert [document["state"][0][name] for name in OF_METRIC] == [[], [], []]
+    assert (document["state"][0]["score"], document["state"][0]["moments"]) == ([], [])
+    assert "soak" not in document["state"][0]
 
 
 def test_what_is_no_number_is_refused() -> None:

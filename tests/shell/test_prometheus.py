@@ -28,9 +28,9 @@ def query(
     text: str = "up",
     address: str | None = None,
     at: dt.datetime = AT,
-    told: dt.datetime | None = None,
+    counted: dt.datetime | None = None,
 ) -> Query:
-    return Query(name, address, text, at, told)
+    return Query(name, address, text, at, counted)
 
 
 def vector(*values: str) -> Any:

@@ -20,7 +20,6 @@ from claude_operator.api.sums import (
     Score,
     ScoreField,
     SoakField,
-    SoakSums,
 )
 
 
@@ -81,8 +80,8 @@ class MetricState(StatusModel):
         description="Of a quantity, stable: values, mean, degrees of freedom and sum of squares within strata of ln;"
         " mean, degrees of freedom and sum of squares of raw values.",
     )
-    soak: SoakField = Field(
-        default=SoakSums(),
+    soak: SoakField | None = Field(
+        default=None,
         description="Of a soak, the revision's own: requests since the evidence last spoke against harm, and bad events"
         " among them or the sum of ln; moments as above.",
     )

@@ -167,7 +167,7 @@ def _binary(
     logs = eprocess.stored(logs, number)
     both = [state.canary[0] + requests, state.canary[1] + bad]
     evidence = eprocess.value(logs)
-    own = _recent(state.soak, evidence, requests, bad)
+    own = _recent(state.soak or SoakSums(), evidence, requests, bad)
     return state.model_copy(update={"logs": logs, "canary": both, "evidence": evidence, "soak": own})
 
 
@@ -175,7 +175,8 @@ def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Value
     """The variance is the history's or the revision's own up to this tick, the larger one: traffic may be mixed."""
     if not new.count:
         return state
-    own = state.soak.moments
+    known_own = state.soak or SoakSums()
+    own = known_own.moments
     past = _variance(known.moments)
     spread = math.sqrt(max(past, _variance(own), _LEAST_VARIANCE))
     most = known.moments.mean + Z * math.sqrt(past / known.moments.values) + watch.margin
@@ -189,7 +190,7 @@ def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Value
         "logs": logs,
         "canary": [total, 0],
         "evidence": evidence,
-        "soak": _recent(state.soak, evidence, new.count, new.ln_sum)._replace(
+        "soak": _recent(known_own, evidence, new.count, new.ln_sum)._replace(
             moments=Moments(*significant(continuous.moments(own, new)))
         ),
     }
@@ -230,7 +231,7 @@ def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) 
 
 def _effect(state: MetricState, before: MetricState, previous: str) -> str:
     kind = METRICS[state.name]
-    requests, total, _ = state.soak
+    requests, total, _ = state.soak or SoakSums()
     if not requests:
         return kind.label
     last = f"the last {count(round(requests), 'request')}"

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from claude_operator.api.status import MetricState, Offsets
-from claude_operator.api.sums import Moments, Score, SoakSums
+from claude_operator.api.sums import Moments, Score
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values, significant
 from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.metrics import Binary, Watched
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 NO_OFFSETS = Offsets(weight=0)
-_NO_SCORE, _NO_MOMENTS, _NO_SOAK = Score(), Moments(), SoakSums()
+_NO_SCORE, _NO_MOMENTS = Score(), Moments()
 _RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
 
 
@@ -224,5 +224,5 @@ def _state(
         edges=list(edges),
         score=score,
         moments=moments,
-        soak=_NO_SOAK,
+        soak=None,
     )

@@ -164,7 +164,7 @@ INVALID = [
     ),
     (
         {"upstream": {"baseURL": "https://api.anthropic.com/v1/"}},
-        "spec.upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows",
+        "spec.upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows",
     ),
     (
         {"upstream": {"baseURL": "https://user:word@proxy.example"}},

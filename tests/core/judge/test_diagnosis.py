@@ -26,7 +26,7 @@ SIGNS: dict[Reason, dict[str, Any]] = {
     Reason.ACCOUNT_EXHAUSTED: {"recent": [0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0]},
     Reason.OVERLOADED: {"overloaded": True},
     Reason.SHARED_INCIDENT: {"shared": "stable fails 31 % of its requests"},
-    Reason.SPLIT_MISMATCH: {"split": SampleRatio(weight=1000, canary=400, stable=500, evidence=9)},
+    Reason.SPLIT_MISMATCH: {"sample_ratio": SampleRatio(weight=1000, canary=400, stable=500, evidence=9)},
     Reason.METRIC_NO_DATA: {"reason": "MetricNoData", "message": "complaints has no data"},
 }
 """Worst first."""
@@ -55,21 +55,22 @@ def test_all_at_once_the_worst_is_first() -> None:
 def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told: str) -> None:
     healthy = SampleRatio(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
     advice = f"{told} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
-    assert explain_unnamed(judgement(split=healthy)) == advice
-    assert diagnose(judgement(split=healthy)) == ()
-    assert message(judgement(split=healthy)).endswith(f"; {advice}")
+    assert explain_unnamed(judgement(sample_ratio=healthy)) == advice
+    assert diagnose(judgement(sample_ratio=healthy)) == ()
+    assert message(judgement(sample_ratio=healthy), "fine").endswith(f"; {advice}")
     wrong = healthy.model_copy(update={"evidence": 9.0})
-    found = find(judgement(split=wrong), Reason.SPLIT_MISMATCH)
+    found = find(judgement(sample_ratio=wrong), Reason.SPLIT_MISMATCH)
     assert found is not None
     assert found.message.endswith(f"the arms may not have the same users; {advice}")
 
 
 @pytest.mark.parametrize(
-    "split", [None, SampleRatio(weight=1, requests=19, unnamed=19), SampleRatio(weight=1, requests=99, unnamed=9)]
+    "sample_ratio",
+    [None, SampleRatio(weight=1, requests=19, unnamed=19), SampleRatio(weight=1, requests=99, unnamed=9)],
 )
-def test_few_requests_without_a_name_are_not_told(split: SampleRatio | None) -> None:
-    assert explain_unnamed(judgement(split=split)) is None
-    assert "name no conversation" not in message(judgement(split=split))
+def test_few_requests_without_a_name_are_not_told(sample_ratio: SampleRatio | None) -> None:
+    assert explain_unnamed(judgement(sample_ratio=sample_ratio)) is None
+    assert "name no conversation" not in message(judgement(sample_ratio=sample_ratio), "fine")
 
 
 def test_nothing_wrong_is_watching() -> None:

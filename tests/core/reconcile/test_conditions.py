@@ -200,7 +200,11 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "Unknown",
         Reason.SPLIT_MISMATCH,
-        {"status": trial(1, judgement=judgement(split=SampleRatio(weight=1000, canary=400, stable=500, evidence=9)))},
+        {
+            "status": trial(
+                1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))
+            )
+        },
     ),
     (Type.CANARY_HEALTHY, "True", Reason.SOAKING, {"status": soaking()}),
     (

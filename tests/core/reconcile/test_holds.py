@@ -88,12 +88,17 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
         (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
         (
-            trial(1, judgement=judgement(split=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))),
+            trial(1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))),
             Reason.SPLIT_MISMATCH,
             "the canary gets 44 % of the conversations at a weight of 10 %",
         ),
         (
-            trial(1, judgement=judgement(split=SampleRatio(weight=1000, canary=1, stable=500, evidence=9), waiting=40)),
+            trial(
+                1,
+                judgement=judgement(
+                    sample_ratio=SampleRatio(weight=1000, canary=1, stable=500, evidence=9), waiting=40
+                ),
+            ),
             Reason.PROGRESSING,
             "goes from 10 % to 50 % (step 2)",
         ),

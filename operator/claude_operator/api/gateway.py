@@ -230,6 +230,8 @@ class Counters(_Wire, frozen=True):
     """Output tokens of complete answers."""
     grades: dict[str, Count] = {}
     """Verdicts on sampled answers, `pass` and `fail`, as reported to `POST /-/grades`."""
+    unnamed: Count = 0
+    """Those of `requests` that name no conversation, neither by a header nor in `metadata.user_id`."""
 
 
 class Stratum(_Wire, frozen=True):

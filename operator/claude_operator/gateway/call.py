@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import PINNED, Role
+from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.plan import Choice, Plan
 from claude_operator.gateway.sse import Facts, SseRelay
@@ -67,6 +68,11 @@ class Call:
     def stratum(self) -> str:
         """The surface it counts under."""
         return PINNED if self.choice and self.choice.pinned else self.surface
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the client says which conversation it belongs to."""
+        return is_named(self.conversation)
 
     @property
     def is_retry(self) -> bool:

@@ -9,12 +9,13 @@ from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
+from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
+from claude_operator.log import Log
 
 __all__ = ["Recorder"]
 
@@ -40,7 +41,7 @@ class Recorder:
             self._count(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
-        self.log.call(call)
+        self.log.write("call", call_fields(call))
 
     def _count(self, call: Call) -> None:
         plan, role = call.plan, call.role
@@ -49,7 +50,7 @@ class Recorder:
         tokens = token_counts(call.facts.usage)
         cost = list_price(call.answering_model, call.facts.usage)
         if call.is_retry:
-            plan.evidence.cell(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
+            plan.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
         else:
             self._add(call, plan, role, tokens, cost)
         self.metrics.record(call, tokens, cost)
@@ -64,8 +65,8 @@ class Recorder:
         steady = (
             steady_price(call.answering_model, call.facts.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
         )
-        cell = plan.evidence.cell(revision, role, surface, cache_state(tokens))
-        cell.add(
+        counters = plan.evidence.counters(revision, role, surface, cache_state(tokens))
+        counters.add(
             outcome,
             stop_reason=stop_reason,
             tokens=tokens,
@@ -74,12 +75,13 @@ class Recorder:
             cost=cost,
             normalised_cost=steady,
         )
+        cell.unnamed += not call.is_named
         conversations, now = plan.evidence.conversations, self._ledger.clock()
         if conversations.is_first(key, revision, surface):
-            cell.conversations += 1
+            counters.conversations += 1
         kind = bad_kind(outcome, stop_reason)
         if kind and conversations.is_bad_anew(kind, key, revision, surface, now):
-            cell.bad_conversations[kind] += 1
+            counters.bad_conversations[kind] += 1
             if key is not None and surface != PINNED:
                 uid, generation = plan.config.deployment.uid, plan.evidence.number
                 self._ledger.bad.add(uid, generation, revision, surface, kind, key, now)

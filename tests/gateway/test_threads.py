@@ -85,6 +85,18 @@ async def test_a_named_thread_that_its_name_would_move_is_not_judged(gateway: Ga
     assert surfaces == {(STABLE, "pinned"), (CANARY, "other")}
 
 
+async def test_a_thread_goes_before_the_revision_that_its_client_asks_for(gateway: Gateway) -> None:
+    gateway.upstream.script = Numbered()
+    gateway.serve(make_arm(request={"system": SYSTEM}), generation=2)
+    await turn(gateway, CREATE)
+    gateway.serve(*two_arms(), generation=3)
+    response, _ = await gateway.post({"messages": HELLO, "thread": after(1)}, {**BETA, "x-claude-revision": CANARY})
+    assert response.headers["x-claude-revision"] == STABLE
+    assert "x-claude-revision" in response.headers["x-claude-overridden"]
+    (stratum,) = (await gateway.evidence()).generations[-1].strata
+    assert (stratum.revision, stratum.surface) == (STABLE, "pinned")
+
+
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_thread_whose_revision_is_gone_begins_anew(gateway: Gateway, known: bool) -> None:
     gateway.upstream.script = Numbered()

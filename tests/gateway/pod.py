@@ -12,11 +12,11 @@ from claude_operator.api.gateway import PINNED, Cohorts, Counters, parse_cohorts
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Choice, build
 from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.sse import Message
+from claude_operator.log import Log
 
 MODEL = "claude-opus-5-5"
 

@@ -17,9 +17,10 @@ from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
+from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.memory import Shares
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.log import Log
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "gateway.md").read_text()
@@ -60,7 +61,7 @@ def test_every_metric_is_named() -> None:
 
 def test_every_field_of_the_log_is_named() -> None:
     output = io.StringIO()
-    Log(output, "json").call(Call("GET", "/v1/models", 0.0, None))
+    Log(output, "json").write("call", call_fields(Call("GET", "/v1/models", 0.0, None)))
     fields = set(json.loads(output.getvalue())) - {"time", "level", "message"}
     section = PAGE[PAGE.index("## The log") : PAGE.index("## Ending")]
     assert fields == set(re.findall(r"`(\w+)`", section))

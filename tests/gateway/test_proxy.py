@@ -16,12 +16,12 @@ from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.errors import ClientGone
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.memory import Lease, Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody, UpstreamReply
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.gateway.recorder import Recorder
+from claude_operator.log import Log
 
 
 class Answer:

@@ -23,10 +23,10 @@ from claude_operator.api.gateway import (
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.memory import steady_allocator
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
+from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 

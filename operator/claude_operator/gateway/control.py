@@ -7,9 +7,9 @@ import asyncio
 from claude_operator.api.gateway import GatewayConfig, parse_config
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan, build
+from claude_operator.log import Log
 
 __all__ = ["Control"]
 

@@ -9,12 +9,13 @@ from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
+from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
+from claude_operator.log import Log
 
 __all__ = ["Recorder"]
 
@@ -40,7 +41,7 @@ class Recorder:
             self._count(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
-        self.log.call(call)
+        self.log.write("call", call_fields(call))
 
     def _count(self, call: Call) -> None:
         plan, role = call.plan, call.role

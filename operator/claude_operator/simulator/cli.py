@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import Compiled, compile_scenario, load
 from claude_operator.simulator.scenario import ScenarioError, parse
 from claude_operator.simulator.server import make_app, make_runner

@@ -28,8 +28,8 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import parse_evidence
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.gateway.evidence import Ledger
@@ -102,7 +102,7 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
         for _ in range(random.poisson(requests)):
             draw = random.random(5)
             role = "canary" if draw[0] < _WEIGHT else "stable"
-            cell = generations[int(_PODS * draw[1])].cell(
+            counters = generations[int(_PODS * draw[1])].counters(
                 _CANARY if role == "canary" else _STABLE,
                 role,  # type: ignore[arg-type]
                 _SURFACES[int(2 * draw[2])],
@@ -111,7 +111,7 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
             failed = draw[4] < 0.005
             stop = "refusal" if draw[4] < 0.008 else "max_tokens" if draw[4] < 0.018 else "end_turn"
             seconds, dollars = np.exp(random.normal((-0.24, -4.6), (0.6, 1.5))).tolist()
-            cell.add(
+            counters.add(
                 "error" if failed else "ok",
                 stop_reason="" if failed else stop,
                 tokens={"input": 900, "output": 300},
@@ -121,8 +121,8 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
                 normalised_cost=dollars,
             )
             if failed or stop != "end_turn":
-                cell.bad_conversations["error" if failed else stop] += 1
-            cell.conversations += 1
+                counters.bad_conversations["error" if failed else stop] += 1
+            counters.conversations += 1
         found.append(tuple(pod.document(1, now, "") for pod in pods))
     return found
 
@@ -154,7 +154,7 @@ def measured(requests: int = 250, ticks: int = 120, repeats: int = 7) -> Costs:
 def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[float]], Judgement, dict[str, str]]:
     analysis = Analysis()
     wanted = quantities(analysis)
-    facts = config_map.Facts(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
+    trial = config_map.Trial(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
     memory = Memory({})
     judgement = assessment.new_judgement(analysis, _START)
     data: dict[str, str] = {}
@@ -184,7 +184,7 @@ def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[floa
             context=_CONTEXT,
         )
         data = timed(
-            "appended", config_map.appended, data, before=before, after=judgement, comparisons=compared, facts=facts
+            "appended", config_map.appended, data, before=before, after=judgement, comparisons=compared, trial=trial
         )
         judgement = judgement.model_copy(update={"recorded": judgement.last_tick})
     return spent, judgement, data

@@ -19,8 +19,8 @@ from tests.waiting import until
 from claude_operator.core.evals.sets import set_hash
 from claude_operator.evals.inputs import Places
 from claude_operator.evals.job import run_job
-from claude_operator.evals.log import Log
 from claude_operator.kube.client import Kube
+from claude_operator.log import Log
 
 SET = {
     "defaultTest": {"assert": [{"type": "equals", "value": "billing"}]},

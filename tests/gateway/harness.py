@@ -19,8 +19,8 @@ from yarl import URL
 
 from claude_operator.api.gateway import Arm, Auth, Deployment, Evidence, GatewayConfig, Timeouts, Upstream, dump_config
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.service import Service, Settings
+from claude_operator.log import Log
 
 CLIENT_KEY = "client-key-SENTINEL"
 UPSTREAM_KEY = "sk-ant-upstream-SENTINEL"

@@ -133,8 +133,8 @@ async def test_swaps_under_load_lose_nothing(gateway: Gateway) -> None:
 
 
 async def test_a_file_is_followed(gateway: Gateway, tmp_path: Path) -> None:
-    from claude_operator.gateway.log import Log
     from claude_operator.gateway.source import FileSource
+    from claude_operator.log import Log
 
     control, path = gateway.service.control, tmp_path / "config.json"
     following = asyncio.create_task(FileSource(path, Log(gateway.output, "json")).run(control.offer))

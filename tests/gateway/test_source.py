@@ -14,8 +14,8 @@ import pytest
 from aiohttp import web
 from tests.waiting import until
 
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.source import ApiServer, ConfigMapSource
+from claude_operator.log import Log
 
 
 @dataclass

@@ -18,7 +18,7 @@ from tests.simulator.harness import FAST, HEADERS, Running, message
 from tests.waiting import HANGS
 
 from claude_operator.__main__ import main
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import Compiled, Profile, compile_scenario, load
 from claude_operator.simulator.scenario import ScenarioError, parse
 from claude_operator.simulator.watch import ScenarioFile

@@ -15,18 +15,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where a person puts keys, as messages say it."""
+class KeyHints:
+    """Where a person finds or sets keys, as messages say it."""
 
     upstream_key: str
     client_key: str
 
 
-_IN_A_POD = Places(
+_IN_A_POD = KeyHints(
     "set spec.upstream.apiKeySecretRef to a Secret that has one",
     "The right one is ANTHROPIC_API_KEY in the Secret <name>-client",
 )
-_ON_A_LAPTOP = Places(
+_ON_A_LAPTOP = KeyHints(
     "set the variable ANTHROPIC_API_KEY, or name a file that holds one with --upstream-key-file",
     "The right one is in the file ANTHROPIC_API_KEY of the folder that --client-dir names"
     ' (with "auth": {"type": "None"} in the config nobody needs one)',
@@ -41,12 +41,12 @@ class Credentials:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     client_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """The current key, and while it is being rotated the previous one."""
-    places: Places = _IN_A_POD
+    hints: KeyHints = _IN_A_POD
 
     @property
     def no_upstream_key(self) -> str:
         """What to do where there is no key for the upstream."""
-        return f"the gateway has no upstream API key: {self.places.upstream_key}"
+        return f"the gateway has no upstream API key: {self.hints.upstream_key}"
 
     def why_refused(self, shown: Sequence[str]) -> str:
         """What to do after none of the keys that a client has `shown` was the right one."""
@@ -56,7 +56,7 @@ class Credentials:
             wrong = "the key is not one that this gateway takes"
         else:
             wrong = "the gateway holds no client keys, so it takes none"
-        return f"{wrong}. {self.places.client_key}"
+        return f"{wrong}. {self.hints.client_key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CredentialFiles:
             upstream_key=key or last.upstream_key or (self.fallback_key or "").strip() or None,
             env=env,
             client_keys=keys if current and current.strip() else last.client_keys,
-            places=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
+            hints=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
         )
 
 

@@ -24,6 +24,9 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault)
     `retry` False says that the same request will be refused again until a person has changed something.
     """
 
+    code: str = ""
+    """`error.details.error_code`, empty for none."""
+
     def __init__(self, status: int, kind: str, message: str, retry_after: int = 0, *, retry: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -67,9 +70,12 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def envelope(kind: str, message: str, request_id: str) -> bytes:
-    """The API's error body."""
-    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+def envelope(kind: str, message: str, request_id: str, code: str = "") -> bytes:
+    """The API's error body; `code` is that of its details."""
+    error: dict[str, object] = {"type": kind, "message": message}
+    if code:
+        error["details"] = {"error_code": code}
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
 
 def error_event(kind: str, message: str, request_id: str) -> bytes:

@@ -12,11 +12,13 @@ from multidict import MultiMapping
 
 from claude_operator.api.gateway import BODY_LIMIT
 from claude_operator.core.request.assignment import assignment_key, metadata_user_id
-from claude_operator.core.request.compose import Composed, compose
+from claude_operator.core.request.betas import united
+from claude_operator.core.request.compose import Composed, compose, warms_cache
 from claude_operator.core.request.endpoints import Route, route
 from claude_operator.core.request.json_body import JsonObject
 from claude_operator.core.request.outcomes import of_status
 from claude_operator.core.request.privacy import identity
+from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
@@ -25,7 +27,6 @@ from claude_operator.gateway.errors import (
     ClientGone,
     Refused,
     UpstreamFailed,
-    UpstreamTimeout,
     envelope,
     error_event,
     new_request_id,
@@ -35,7 +36,8 @@ from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
-from claude_operator.gateway.sse import SseRelay
+from claude_operator.gateway.sse import relay_for
+from claude_operator.gateway.threads import Threads, thread_not_found
 
 __all__ = ["Proxy"]
 
@@ -66,6 +68,7 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._memory = memory
+        self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
         self._draw = draw
@@ -104,7 +107,7 @@ class Proxy:
         try:
             await self._answer(call, way, request, reply)
         except Refused as refused:
-            call.outcome = "refused"
+            call.outcome, call.error_code = "refused", refused.code
             await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.headers)
         except UpstreamFailed as failure:
             call.outcome = "error"
@@ -169,25 +172,23 @@ class Proxy:
             )
         except RecursionError:
             raise too_deep() from None
-        self._note(call, choice, composed)
+        betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
+        self._note(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
             raise _grown(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
+        outgoing = names.for_upstream(request.headers, _upstream_key(plan), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _KEPT:
             outgoing["content-length"] = str(composed.size)
             body = _sent(deque(composed.pieces), lease)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
+        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None, timeouts.total)
         sending = self._upstream.open("POST", _url(plan, way), outgoing, body, limits)
         del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
         self._recorder.sent(call)
-        try:
-            async with asyncio.timeout(timeouts.total), sending as answer:
-                await self._relay(call, answer, reply)
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"the answer took longer than {timeouts.total:g} s") from error
+        async with sending as answer:
+            await self._relay(call, answer, reply)
 
     def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: JsonObject) -> Choice:
         """Pick the arm, and keep what the client says of the conversation."""
@@ -204,15 +205,19 @@ class Proxy:
         choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision has passed its gate yet")
+        call.warms_cache = warms_cache(fields)
+        call.thread = thread_of(fields) if call.counted else None
+        if call.thread is not None and call.thread.continues:
+            choice = self._threads.follow(plan, call, choice)
         call.choice = choice
         return choice
 
-    def _note(self, call: Call, choice: Choice, composed: Composed) -> None:
+    def _note(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
         call.model = composed.model
         call.model_label = composed.model if "model" in choice.arm.arm.request else ""
         call.stream = composed.stream
         ignored = (names.WANTED_REVISION,) if choice.refused_pin else ()
-        call.overridden = (*ignored, *composed.overridden)
+        call.overridden = (*ignored, *overridden)
 
     async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         """Hand the answer on: streams piece by piece, all else when it is complete."""
@@ -225,16 +230,23 @@ class Proxy:
         try:
             body = await answer.body(lease)
             call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
+            if call.began_elsewhere and call.facts.code == "thread_fingerprint_mismatch":
+                raise thread_not_found()
+            self._threads.note(call)
             await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
         finally:
             lease.give_back()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
-        call.relay = relay = SseRelay(call.facts)
+        encoding = answer.headers.get("content-encoding", "")
+        call.relay = relay = relay_for(encoding, call.facts)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
+                if relay.advanced:
+                    answer.renew()
+                    self._threads.note(call)
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
@@ -243,7 +255,7 @@ class Proxy:
             if not call.facts.ended:
                 raise
         rest = relay.finish()
-        if not call.facts.ended:
+        if relay.readable and not call.facts.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
@@ -268,7 +280,7 @@ class Proxy:
         """Hand a request and its answer on unchanged, but for the keys."""
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle)
+        limits = Limits(timeouts.connect, timeouts.idle, None)
         url = _url(plan, way)
         async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
             call.status = answer.status
@@ -291,9 +303,11 @@ class Proxy:
             async with asyncio.timeout(_LAST_WORDS):
                 if not reply.started:
                     call.status = status
-                    await self._send_error(call, reply, envelope(kind, message, call.request_id), headers)
-                elif call.relay is not None:
-                    await reply.write(call.relay.break_off() + error_event(kind, message, call.request_id))
+                    await self._send_error(
+                        call, reply, envelope(kind, message, call.request_id, call.error_code), headers
+                    )
+                elif call.relay is not None and (before := call.relay.break_off()) is not None:
+                    await reply.write(before + error_event(kind, message, call.request_id))
                     await reply.finish()
                 else:
                     reply.abort()

@@ -150,7 +150,7 @@ class AiohttpClientRequest:
                         await lease.reserve(size, known=False)
                     data += piece
         except TimeoutError:
-            raise Refused(408, "timeout_error", "the body came too slowly") from None
+            raise Refused(408, "timeout_error", "the body arrived too slowly") from None
         lease.shrink(len(data))
         return data
 

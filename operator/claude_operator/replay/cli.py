@@ -94,7 +94,7 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0.0 < rate < 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is no chance: write a number between 0 and 1, for example 0.01")
+        raise argparse.ArgumentTypeError(f"{text} is not a probability: write for example 0.01")
     return rate
 
 
@@ -131,8 +131,8 @@ def _told(source: Source, args: argparse.Namespace, *, beyond: bool = False) -> 
     )
 
 
-def _note(words: str) -> None:
-    sys.stderr.write(f"claude-operator judge: {words}\n")
+def _note(text: str) -> None:
+    sys.stderr.write(f"claude-operator judge: {text}\n")
 
 
 def _plot(args: argparse.Namespace) -> int:

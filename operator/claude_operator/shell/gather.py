@@ -42,10 +42,10 @@ from claude_operator.kube.resources import (
     DEPLOYMENTS,
     PODS,
 )
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
@@ -146,7 +146,7 @@ class Gatherer:
             refused=self._children.writes.refused(uid),
             outdated=definitions.sentence() if (definitions := self._children.writes.definitions) else "",
             increments=increments,
-            readings=memory.marks,
+            readings=memory.readings,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
             ledger=await self._ledgers.read(uid, key.namespace, status) if wanted else None,

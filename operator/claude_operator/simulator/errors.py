@@ -30,10 +30,14 @@ class ApiError(Exception):
     kind: str
     message: str
     headers: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    """`error.details.error_code`, empty for none."""
 
     def body(self, request_id: str) -> bytes:
         """The envelope as JSON."""
-        error = {"type": self.kind, "message": self.message}
+        error: dict[str, object] = {"type": self.kind, "message": self.message}
+        if self.code:
+            error["details"] = {"error_code": self.code}
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 
 

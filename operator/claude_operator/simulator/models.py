@@ -55,7 +55,7 @@ def _page(found: list[Model], limit: int, query: Mapping[str, str]) -> tuple[lis
     places = {model.id: number for number, model in enumerate(found)}
     for name in ("after_id", "before_id"):
         if name in query and query[name] not in places:
-            raise of_status(400, f"{name}: no model of this list has that id")
+            raise of_status(400, f"{name}: no model in this list has that id")
     if "before_id" in query:
         before = found[: places[query["before_id"]]]
         return before[-limit:], len(before) > limit

@@ -19,6 +19,8 @@ __all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "canonical", "read"
 
 VERSION = "2026-10-21"
 OLD_VERSION = "2023-06-01"
+_HOLD_BLOCKS = ("content", "source", "tool", "definition", "tool_references")
+_DEEPEST_BLOCK = 8  # blocks within one another
 _BETA = re.compile(r"[a-z0-9-]+-(\d{4}-\d{2}-\d{2}|\d{8})")
 _DEEPEST = 200  # levels of nesting; all that looks at a request goes less deep than Python can
 
@@ -117,4 +119,16 @@ def places(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"system.{number}", block
     for number, message in enumerate(request.body["messages"]):
         for place, block in enumerate(blocks_of(message["content"])):
-            yield f"messages.{number}.content.{place}", block
+            yield from _blocks_within(f"messages.{number}.content.{place}", block, _DEEPEST_BLOCK)
+
+
+def _blocks_within(place: str, block: dict[str, Any], deepest: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The blocks that one holds, in order, and then itself."""
+    for name in _HOLD_BLOCKS if deepest else ():
+        inner = block.get(name)
+        held = {f"{place}.{name}": inner} if isinstance(inner, dict) else {}
+        if isinstance(inner, list):
+            held = {f"{place}.{name}.{number}": one for number, one in enumerate(inner) if isinstance(one, dict)}
+        for where, one in held.items():
+            yield from _blocks_within(where, one, deepest - 1)
+    yield place, block

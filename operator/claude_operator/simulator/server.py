@@ -11,9 +11,9 @@ from aiohttp import web
 
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
+from claude_operator.log import Log
 from claude_operator.simulator.control import Compile, Control
 from claude_operator.simulator.errors import ApiError, new_id, of_status
-from claude_operator.simulator.log import Log
 from claude_operator.simulator.models import list_models, model_info
 from claude_operator.simulator.request import read
 from claude_operator.simulator.service import Simulator, Turn
@@ -114,7 +114,7 @@ class _Api:
         }
         if turn.fate.status in (429, 529):
             raise self._drawn(turn)
-        reading = self.simulator.read_prompt(request, turn.model, turn.began)
+        reading = self.simulator.read_prompt(turn.request, turn.model, turn.began)
         await asyncio.sleep(turn.fate.latency)
         if turn.fate.status != 200:
             raise self._drawn(turn)

@@ -20,6 +20,7 @@ from claude_operator.simulator.request import Request
 from claude_operator.simulator.rules import first_violation
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
+from claude_operator.simulator.threads import Threads
 
 __all__ = ["Simulator", "Turn"]
 
@@ -48,6 +49,7 @@ class Simulator:
     cache: PromptCache = field(default_factory=PromptCache)
     stats: Stats = field(default_factory=Stats)
     limits: RateLimits = field(default_factory=RateLimits)
+    threads: Threads = field(default_factory=Threads)
     _numbers: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -74,6 +76,7 @@ class Simulator:
     def begin(self, request: Request) -> Turn:
         """Take a request on; raises ApiError where it breaks a rule."""
         began = self.clock()
+        request = self.threads.whole(request, began)
         model = self.check(request)
         scenario = self.scenario
         system_hash = request.system_hash
@@ -98,6 +101,8 @@ class Simulator:
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         message = Message(new_id("msg"), model, reply, usage)
+        if not (turn.fate.refused or turn.fate.broken):
+            self.threads.keep(turn.request, message, self.clock())
         if turn.fate.refused:
             self.stats.answer(label, model.id, "refusals")
         elif reply.right is not None:

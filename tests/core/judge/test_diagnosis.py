@@ -12,9 +12,10 @@ from tests.core.reconcile.rules.sample import NOW, drafted, judgement, trial
 from claude_operator.api.conditions import Reason, Type
 from claude_operator.api.status import Split
 from claude_operator.core.judge import assessment
-from claude_operator.core.judge.diagnosis import diagnose, find, reason_of
+from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, find, reason_of
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
+from claude_operator.core.judge.sentences import message
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.rules.canary import move
 
@@ -48,6 +49,27 @@ def test_all_at_once_the_worst_is_first() -> None:
     wanted = [reason for reason in SIGNS if reason not in (Reason.METRIC_NO_DATA, Reason.SPLIT_MISMATCH)]
     found = [one.reason for one in diagnose(judgement(**everything | {"reason": ""}))]
     assert found == wanted
+
+
+@pytest.mark.parametrize(("requests", "unnamed", "told"), [(20, 2, "10 %"), (1000, 450, "45 %")])
+def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told: str) -> None:
+    healthy = Split(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
+    advice = f"{told} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
+    assert explain_unnamed(judgement(split=healthy)) == advice
+    assert diagnose(judgement(split=healthy)) == ()
+    assert message(judgement(split=healthy)).endswith(f"; {advice}")
+    wrong = healthy.model_copy(update={"evidence": 9.0})
+    found = find(judgement(split=wrong), Reason.SPLIT_MISMATCH)
+    assert found is not None
+    assert found.message.endswith(f"the arms may not have the same users; {advice}")
+
+
+@pytest.mark.parametrize(
+    "split", [None, Split(weight=1, requests=19, unnamed=19), Split(weight=1, requests=99, unnamed=9)]
+)
+def test_few_requests_without_a_name_are_not_told(split: Split | None) -> None:
+    assert explain_unnamed(judgement(split=split)) is None
+    assert "name no conversation" not in message(judgement(split=split))
 
 
 def test_nothing_wrong_is_watching() -> None:
@@ -87,5 +109,5 @@ def test_a_metric_without_data_is_named_by_condition_and_bake() -> None:
     assert found is not None
     assert (found.healthy, found.holds) == ("Unknown", False)
     assert found.message.startswith("complaints has no data: the query's answer is empty or not a number")
-    missing = assessment.harmless(judged, plan, 0)
+    missing = assessment.explain_missing(judged, plan, 0)
     assert missing == "waits for a metric: complaints has no data: the query's answer is empty or not a number"

@@ -17,9 +17,10 @@ import msgspec
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.core.request.privacy import identity
 
-__all__ = ["assignment_key", "cohort", "in_canary", "metadata_user_id", "rank"]
+__all__ = ["assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
 
 _LONGEST_USER = 4096  # characters; the API refuses far shorter ones
+_BY_OPENING = "conversation:"
 _WORD = 8  # bytes of a hash that stand for one number
 
 
@@ -75,7 +76,12 @@ def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller:
         return None
     secret = blake2b(caller.encode("utf-8", "surrogatepass") + b"\0", digest_size=16)
     secret.update(opening)
-    return f"conversation:{secret.hexdigest()}"
+    return f"{_BY_OPENING}{secret.hexdigest()}"
+
+
+def is_named(key: str | None) -> bool:
+    """Whether an assignment key is a name that the client gave: its first turn has the same as all later ones."""
+    return key is not None and not key.startswith(_BY_OPENING)
 
 
 def metadata_user_id(body: Mapping[str, msgspec.Raw]) -> str | None:

@@ -19,7 +19,7 @@ __all__ = ["CLIENT_KEY", "REVISIONS", "TEXT", "TODAY", "UPSTREAM_KEY", "Network"
 CLIENT_KEY, UPSTREAM_KEY = "client-key-SENTINEL", "sk-ant-upstream-SENTINEL"
 REVISIONS = ("shop-1111111111", "shop-2222222222")
 TEXT = " ".join(["This is the simulator: it has no answer of its own to that."] * 2)  # what it says to anything else
-_PATIENCE = 60.0  # seconds until a process listens
+_PATIENCE = 120.0  # seconds until a process listens
 _LONGEST = 120.0  # seconds that a client may take
 
 # Clients never learn what answers them; a rule is met by the words of a question.

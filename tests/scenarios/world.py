@@ -352,7 +352,7 @@ class World:
             self.one_pass()
 
     def settle(self, limit: float = 1800.0) -> None:
-        """Run until no rollout is under way and every pod serves the newest config."""
+        """Run until no rollout is in progress and every pod serves the newest config."""
         self.until(lambda w: w.settled, limit)
 
     @property

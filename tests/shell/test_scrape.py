@@ -174,7 +174,7 @@ async def test_one_slow_pod_does_not_hold_up_the_others(gateway: Gateway) -> Non
         return await (late(request) if len(gateway.asked) == 1 else gateway.whole(SMALL)(request))
 
     gateway.answer = first_late
-    async with Scraper(Metrics(), patience=0.5) as scraper:
+    async with Scraper(Metrics(), patience=3.0) as scraper:
         readings = await scraper.read([pod(f"gw-{n}") for n in range(5)])
     assert sorted(one.evidence is None for one in readings) == [False] * 4 + [True]
 

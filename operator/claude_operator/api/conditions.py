@@ -50,7 +50,7 @@ class Reason(StrEnum):
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
     WRITE_REFUSED = "WriteRefused"  # the API server does not let us write what was decided
-    REVISION_LOST = "RevisionLost"  # what serves is written nowhere any more but in the gateways' memory
+    REVISION_LOST = "RevisionLost"  # what serves exists only in the memory of the gateways
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
     EVAL_PASSED = "EvalPassed"

@@ -118,6 +118,8 @@ class Split(StatusModel):
     canary: float = Field(default=0.0, description="Conversations of the canary.")
     stable: float = Field(default=0.0, description="Conversations of stable.")
     evidence: float = Field(default=0.0, description="Natural logarithm of the evidence that the split is another.")
+    requests: int = Field(default=0, description="Requests of both arms, without those that chose their revision.")
+    unnamed: int = Field(default=0, description="Those of them that name no conversation.")
 
 
 class Measured(StatusModel):

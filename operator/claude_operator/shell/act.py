@@ -19,11 +19,11 @@ from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.definitions import APPLY_CRDS
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CONFIG_MAPS
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Seen
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.writes import What
 

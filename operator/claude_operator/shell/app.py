@@ -18,6 +18,7 @@ from claude_operator.api.base import GROUP
 from claude_operator.core import render
 from claude_operator.core.spec.definitions import APPLY_CRDS, Definitions
 from claude_operator.kube.client import Kube, KubeError
+from claude_operator.log import fields
 from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
@@ -30,7 +31,6 @@ from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import Key
 from claude_operator.shell.lease import Lease, LeaseLost
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook

@@ -11,7 +11,7 @@ from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.core.spec.definitions import Definitions, compare
 from claude_operator.kube.client import Kube, KubeError
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["DefinitionsReader"]
 

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from claude_operator.log import fields
 from claude_operator.shell.keys import Key
-from claude_operator.shell.log import fields
 
 __all__ = ["Endings"]
 

@@ -13,7 +13,7 @@ from claude_operator.api.base import GROUP
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import EVENTS, Resource
 from claude_operator.kube.times import micro_time
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["Recorder"]
 

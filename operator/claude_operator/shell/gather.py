@@ -42,10 +42,10 @@ from claude_operator.kube.resources import (
     DEPLOYMENTS,
     PODS,
 )
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References

@@ -11,7 +11,7 @@ from claude_operator.core.catalogue.objects import model_objects, model_status, 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_MODELS
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["ModelBook"]
 

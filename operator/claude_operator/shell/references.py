@@ -20,7 +20,7 @@ from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["ReferenceReader", "References"]
 

@@ -28,7 +28,7 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge.assessment import harmless, suspicious
 from claude_operator.core.judge.diagnosis import find, reason_of
-from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.evidence.increments import Increments, Naming
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.judges.promotion import advanced, new_promotion
 from claude_operator.core.judge.judges.sequential import Bake, Context
@@ -259,6 +259,17 @@ def test_a_wrong_split_is_named() -> None:
     again = judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))
     assert find(again, Reason.SPLIT_MISMATCH) is None
     assert judge(*[half] * 3, context=Context(weight=100)).split is None
+
+
+def test_requests_without_a_name_are_counted_since_the_weight_was_brought() -> None:
+    some = tick(counts(5), counts(95), naming=Naming(100, 40))
+    found = judge(*[some] * 3, context=FIVE)
+    assert (found.split.requests, found.split.unnamed) == (300, 120)
+    assert "; 40 % of the requests name no conversation" in found.message
+    again = judge(tick(counts(5), counts(95), naming=Naming(100, 0)), previous=restored(found), context=FIVE)
+    assert (again.split.requests, again.split.unnamed) == (400, 120)
+    anew = judge(some, previous=restored(found), context=Context(weight=5000, generation=7))
+    assert (anew.split.requests, anew.split.unnamed) == (100, 40)
 
 
 def test_what_could_be_seen_by_now_is_said() -> None:

@@ -144,7 +144,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.GATEWAY_READY,
         "False",
         Reason.PODS_FAILING,
-        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be made: exceeded quota")},
+        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be created: exceeded quota")},
     ),
     (Type.GATEWAY_READY, "False", Reason.ROLLING_OUT, {"status": serving(), "gateway": UNWELL}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "gateway": lagging(1, 0)}),

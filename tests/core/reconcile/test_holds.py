@@ -39,8 +39,16 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(last_tick=ago(2))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(1, judgement=None), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(1, judgement=judgement(verdict="NoData")), Reason.NO_TRAFFIC, "no request on either arm"),
-        (trial(1, judgement=judgement(seen_since=ago(9))), Reason.WAITING_FOR_EVIDENCE, "see 15 s without a gap"),
-        (trial(1, judgement=judgement(last_answer=ago(5))), Reason.WAITING_FOR_EVIDENCE, "an answer of the canary"),
+        (
+            trial(1, judgement=judgement(seen_since=ago(9))),
+            Reason.WAITING_FOR_EVIDENCE,
+            "needs 15 s of readings without a gap",
+        ),
+        (
+            trial(1, judgement=judgement(last_answer=ago(5))),
+            Reason.WAITING_FOR_EVIDENCE,
+            "the canary to answer a request",
+        ),
         (
             trial(1, judgement=judgement(last_answer=ago(15), waiting=12, oldest=18.0, waiting_stable=3)),
             Reason.NO_ANSWER,
@@ -106,7 +114,7 @@ def reason(draft: Draft) -> Reason | None:
             Reason.PAUSED,
             "support claudeops.dev/promote- && kubectl -n demo",
         ),
-        (trial(4, age=29), Reason.PAUSED, "goes on in 1.0 s"),
+        (trial(4, age=29), Reason.PAUSED, "continues in 1.0 s"),
         (trial(4, age=31), Reason.PROGRESSING, "goes from 50 % to 80 % (step 5)"),
         (trial(4, judgement=judgement(last_tick=ago(70))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(0), Reason.WAITING_FOR_EVIDENCE, "step 1 at 10 % bakes for 1 min more; 0 of 100 requests"),

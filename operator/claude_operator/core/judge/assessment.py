@@ -77,7 +77,7 @@ def harmless(judgement: Judgement, analysis: Analysis, step: int, *, pace: float
     """
     asked = threshold.outcome(analysis, judgement.measured)
     if asked.verdict != "Pass":
-        return asked.sentence
+        return f"waits for a metric: {asked.sentence}"
     if analysis.judge == "MannWhitney" and not mann_whitney.passed(analysis, judgement.series):
         return f"waits for {mann_whitney.LOOK} intervals of every metric on both arms"
     if suspicious(judgement):

@@ -17,10 +17,20 @@ from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.judge.stats.sample_ratio import LIMIT
 from claude_operator.core.text import count, duration, join_names, share
 
-__all__ = ["Finding", "diagnose", "explain_failures", "explain_remedy", "find", "is_uninformative", "reason_of"]
+__all__ = [
+    "Finding",
+    "diagnose",
+    "explain_failures",
+    "explain_remedy",
+    "explain_unnamed",
+    "find",
+    "is_uninformative",
+    "reason_of",
+]
 
 _HANGS = 10.0  # seconds without an answer while requests wait for one
 _SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
+_ENOUGH, _MANY = 20, 0.1  # requests, and the share of them without a name that is told
 _IN_FLIGHT = 3  # requests of the canary without an answer: their conversations are counted with it
 
 
@@ -63,6 +73,15 @@ def explain_failures(judgement: Judgement) -> str | None:
         return None
     canary = lately.canary
     return f"{round(canary.errors)} of the canary's last {count(round(canary.answered), 'request')} failed"
+
+
+def explain_unnamed(judgement: Judgement) -> str | None:
+    """That many requests do not say which conversation they belong to; None where most do, or that is not known yet."""
+    split = judgement.split
+    if split is None or split.requests < _ENOUGH or split.unnamed < _MANY * split.requests:
+        return None
+    part = share(split.unnamed / split.requests)
+    return f"{part} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
 
 
 def is_uninformative(judgement: Judgement) -> bool:
@@ -161,7 +180,8 @@ def _sample_ratio(judgement: Judgement) -> Finding | None:
         return None
     part = split.canary / max(split.canary + split.stable, 1.0)
     got = f"the canary gets {100 * part:.2g} % of the conversations at a weight of {split.weight / 100:g} %"
-    return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users")
+    why = f"; {unnamed}" if (unnamed := explain_unnamed(judgement)) else ""
+    return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users{why}")
 
 
 def _no_data(judgement: Judgement) -> Finding | None:

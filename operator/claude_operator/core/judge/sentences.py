@@ -6,7 +6,7 @@ import math
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
-from claude_operator.core.judge.diagnosis import diagnose
+from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed
 from claude_operator.core.judge.metrics import METRICS, Quantity
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
@@ -77,9 +77,9 @@ def message(judgement: Judgement, problem: str | None = None, *, judge: str = "S
     alone = next((one.message for one in findings if one.reason in _ALONE), None)
     if alone is not None:
         return alone
-    return "; ".join(
-        [*([problem] if problem else []), *parts, *(one.message for one in findings if one.reason in _BESIDE)]
-    )
+    beside = [one.message for one in findings if one.reason in _BESIDE]
+    unnamed = explain_unnamed(judgement)
+    return "; ".join([*([problem] if problem else []), *parts, *beside, *([unnamed] if unnamed else [])])
 
 
 def detectable(judgement: Judgement, weight: float) -> str:

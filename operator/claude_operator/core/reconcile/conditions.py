@@ -136,8 +136,8 @@ def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
     lost = is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
     if config is None and (lost or (draft.problem is None and remembered(draft.obs))):
         what = draft.status.stable_revision or "what gateways serve"
-        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
-        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        helps = "Apply the spec that it was made of, or let another revision pass its gate"
+        note = f"{what} exists only in the memory of the gateways, until they restart. {helps}"
         return Said("False", Reason.REVISION_LOST, note)
     if config is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
@@ -151,11 +151,13 @@ def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
 def _eval_passed(draft: Draft) -> Said:
     rollout, spec = draft.status.rollout, draft.obs.spec
     if rollout is None:
-        return Said("Unknown", Reason.NOT_YET_REPORTED, "no revision was on trial yet")
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "no rollout has started yet")
     if rollout.eval_run is None or (spec is not None and spec.evals is None):
         if spec is not None and spec.evals is not None:
             return Said(
-                "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
+                "True",
+                Reason.EVAL_NOT_REQUIRED,
+                f"{rollout.revision} was already being rolled out when evals were declared",
             )
         return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
     run = draft.obs.eval_runs.get(rollout.eval_run)
@@ -192,7 +194,7 @@ def _canary_healthy(draft: Draft) -> Said:
     if soak is not None and soak.judgement is not None:
         return _soaks(soak, soak.judgement)
     if active(status) is None or status.canary_revision is None:
-        return Said("True", Reason.NO_CANARY, "no revision is on trial with live traffic")
+        return Said("True", Reason.NO_CANARY, "no canary has live traffic")
     if judgement is None or not canary_weight(status):
         return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
     found = next(iter(diagnose(judgement)), None)
@@ -210,7 +212,7 @@ def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
         stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {found.message}"
         return Said(found.healthy, found.reason, stays)
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
-    against = f"{soak.revision} serves 100 % and is watched for {left} more against what {soak.previous} was like"
+    against = f"{soak.revision} serves 100 % and is compared for {left} more with what {soak.previous} was like"
     if found is None:
         return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
     stopped = "this time does not count: " if is_uninformative(judgement) else ""
@@ -226,27 +228,27 @@ def _promoted(draft: Draft) -> Said:
             held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
         return Said("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
     if rollout is None:
-        return Said("Unknown", Reason.PROGRESSING, "the first revision is being made")
+        return Said("Unknown", Reason.PROGRESSING, "the first revision is being created")
     match rollout.outcome:
         case "Promoted":
             if hold is not None and draft.wanted not in (None, rollout.revision):
                 return Said("Unknown", hold.reason, hold.message)
             live, weights = draft.obs.config, draft.obs.gateway.weights
             if live is None or live.arm("stable") is None or serving.nothing_served(weights):
-                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
+                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "the gateways do not serve their first config yet")
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = rollout.trial
             again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
-                helps = f"another revision, or another eval set and then: {again}"
-                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {helps}")
+                helps = f"apply another revision, or change the eval set and run: {again}"
+                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. To go on: {helps}")
             return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
         case "Superseded":
             return Said("Unknown", Reason.PROGRESSING, rollout.message)
     if hold is not None:
         return Said("Unknown", hold.reason, hold.message)
-    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
+    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is being rolled out")
 
 
 _MODEL_REASONS = {

@@ -71,7 +71,7 @@ def decide(obs: Observation, site: render.Site) -> Decision:
     status, dropped = plausible(obs.status, obs.now)
     draft = Draft(replace(obs, status=status), status)
     if dropped:
-        note = f"Parts of status are not what this operator wrote, and were dropped: {', '.join(dropped)}"
+        note = f"Status was changed by somebody else; dropped: {', '.join(dropped)}"
         draft = draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
     try:
         return _decide(draft, site)

@@ -88,7 +88,7 @@ def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if left <= 0:
         return None
     if step.bake is None:
-        return Hold(Reason.PAUSED, f"goes on in {duration(left)}")
+        return Hold(Reason.PAUSED, f"continues in {duration(left)}")
     have = requests_seen(step.bake, present)
     return Hold(Reason.WAITING_FOR_EVIDENCE, f"bakes for {duration(left)} more; {have}")
 
@@ -103,8 +103,8 @@ def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
     since, needed = judgement.seen_since or tick, _last_part(draft, step, present)
     if (tick - since).total_seconds() < needed:
-        missing = f"nothing is known of the gateways before {since.astimezone(dt.UTC):%H:%M:%SZ}"
-        return Hold(Reason.WAITING_FOR_EVIDENCE, f"has to see {duration(needed)} without a gap, but {missing}")
+        missing = f"the present ones begin at {since.astimezone(dt.UTC):%H:%M:%SZ}"
+        return Hold(Reason.WAITING_FOR_EVIDENCE, f"needs {duration(needed)} of readings without a gap; {missing}")
     return None
 
 
@@ -113,8 +113,8 @@ def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     judgement = draft.status.judgement
     if judgement is None or not canary_weight(draft.status) or judgement.last_answer == judgement.last_tick:
         return None
-    wait = f"; {count(judgement.waiting, 'request')} wait for one" if judgement.waiting else ""
-    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for an answer of the canary{wait}")
+    wait = f"; {count(judgement.waiting, 'request')} in flight" if judgement.waiting else ""
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for the canary to answer a request{wait}")
 
 
 def _failing(draft: Draft, step: Step, present: StepStatus) -> Hold | None:

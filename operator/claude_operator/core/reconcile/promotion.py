@@ -42,7 +42,7 @@ def begin_soak(draft: Draft, rollout: Rollout, previous: str | None) -> tuple[Dr
         return draft, ""
     known = judge.history(draft.status.judgement, rollout.plan.analysis)
     if not known:
-        return draft, f"; it is not watched any further: nothing was compared with {previous}"
+        return draft, f"; there is no soak: nothing was compared with {previous}"
     now = draft.obs.now
     soak = SoakStatus(
         revision=rollout.revision,

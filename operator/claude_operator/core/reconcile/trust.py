@@ -44,7 +44,7 @@ def doubted(draft: Draft, doubts: list[str]) -> Draft:
     """With one Event that says what of status was not believed."""
     if not doubts:
         return draft
-    note = f"Parts of status are not what this operator wrote, and were put right: {'; '.join(doubts)}"
+    note = f"Status was changed by somebody else; corrected: {'; '.join(doubts)}"
     return draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
 
 

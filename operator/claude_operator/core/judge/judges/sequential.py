@@ -343,8 +343,12 @@ def _split(before: Judgement, increments: Increments, stable: str, canary: str, 
         if generation >= context.generation:
             ours += sample.counts.conversations if name == canary else 0
             theirs += sample.counts.conversations if name == stable else 0
+    naming = increments.naming
+    known = known.model_copy(
+        update={"requests": known.requests + naming.requests, "unnamed": known.unnamed + naming.unnamed}
+    )
     if not ours and not theirs:
         return known
     both = known.canary + ours / increments.pods, known.stable + theirs / increments.pods
-    evidence = sample_ratio.log_bayes_factor(*both, context.weight / 10_000)
-    return Split(weight=context.weight, canary=round(both[0], 3), stable=round(both[1], 3), evidence=round(evidence, 4))
+    evidence = round(sample_ratio.log_bayes_factor(*both, context.weight / 10_000), 4)
+    return known.model_copy(update={"canary": round(both[0], 3), "stable": round(both[1], 3), "evidence": evidence})

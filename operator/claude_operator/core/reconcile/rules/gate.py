@@ -67,7 +67,7 @@ def _await(draft: Draft) -> Draft:
     name = (rollout.eval_run if rollout else None) or ""
     run = draft.obs.eval_runs.get(name)
     if run is None:
-        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being made").within(_EVAL_POLL).stop()
+        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being created").within(_EVAL_POLL).stop()
     match run.phase:
         case "Passed":
             return draft
@@ -76,7 +76,7 @@ def _await(draft: Draft) -> Draft:
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
         case "Inconclusive":
             helps = f"change the eval set, or delete ClaudeEvalRun {name} to have it asked again"
-            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. What helps: {helps}").stop()
+            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. To go on: {helps}").stop()
         case "Error":
             return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
         case _:

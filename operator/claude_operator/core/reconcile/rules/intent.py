@@ -22,9 +22,9 @@ def abort(draft: Draft) -> Draft:
     if rollout is None:
         return ignore(draft, ABORT, value, _way_back(draft, value))
     if value != rollout.trial:
-        return ignore(draft, ABORT, value, f"the rollout under way is {rollout.trial}")
+        return ignore(draft, ABORT, value, f"the rollout in progress is {rollout.trial}")
     at = f" at {draft.status.step.weight:g} %" if draft.status.step else " before its first request"
-    message = f"Aborted {rollout.revision}{at}, as annotated"
+    message = f"Aborted {rollout.revision}{at}, by annotation"
     return (
         draft.handle(mark(ABORT, value))
         .end("Aborted", Reason.ABORTED, message)
@@ -36,7 +36,7 @@ def _way_back(draft: Draft, value: str) -> str:
     """Why an abort comes too late, and how the revision that served before serves again."""
     ended, replaced = draft.status.rollout, draft.status.replaced
     if ended is None or ended.outcome != "Promoted" or value != ended.trial:
-        return "no rollout is under way"
+        return "no rollout is in progress"
     too_late = f"{ended.revision} is promoted already"
     if replaced is None:
         return too_late
@@ -56,7 +56,7 @@ def ignore_promote(draft: Draft) -> Draft:
         return draft
     rollout, step = active(draft.status), draft.status.step
     if rollout is None:
-        return ignore(draft, PROMOTE, value, "no rollout is under way")
+        return ignore(draft, PROMOTE, value, "no rollout is in progress")
     seen = active(draft.obs.status)
     if seen is None or (seen.revision, seen.attempt) != (rollout.revision, rollout.attempt):
         return ignore(draft, PROMOTE, value, f"{rollout.trial} has only just begun")

@@ -31,7 +31,7 @@ def restore(draft: Draft) -> Draft:
         spec = revision.spec_of(arm, obs.name)
         if spec is not None:
             made = render.revision(obs.owner, arm.revision, spec)
-            note = f"Made {arm.revision} again, which was deleted, from the configuration that is served"
+            note = f"Recreated {arm.revision}, which was deleted, from the live configuration"
             draft = replace(draft, restored=(*draft.restored, made)).tell(Reason.REVISION_RESTORED, note, warning=True)
     return draft
 
@@ -49,5 +49,5 @@ def without_stable(draft: Draft) -> Draft:
     if value == promotion(rollout, "full"):
         return promote(draft.handle(mark(PROMOTE, value)))
     helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
-    note = f"{draft.status.stable_revision} is written nowhere any more, so nothing moves. What helps: {helps}"
+    note = f"{draft.status.stable_revision} exists only in the memory of the gateways, so the rollout waits: {helps}"
     return draft.waits(Reason.REVISION_LOST, note)

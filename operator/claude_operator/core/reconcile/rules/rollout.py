@@ -76,7 +76,7 @@ def note_plan(draft: Draft) -> Draft:
     notice = Notice("plan", rollout.trial, digest)
     if draft.has_handled(notice):
         return draft
-    note = f"{rollout.revision} follows the strategy that it began with; the edit concerns the next rollout"
+    note = f"{rollout.revision} keeps the strategy that it started with; the edit applies to the next rollout"
     return draft.handle(notice).tell(Reason.PLAN_FIXED, note)
 
 
@@ -92,7 +92,9 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
     draft, ends = end_soak(draft)
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
-    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}{ends}").within(0.0)
+    return draft.tell(Reason.ROLLOUT_STARTED, f"Rollout of {wanted}{against} started, attempt {attempt}{ends}").within(
+        0.0
+    )
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
@@ -107,7 +109,7 @@ def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced)
     )
     draft, ends = end_soak(draft)
     since = duration((now - replaced.at).total_seconds())
-    message = f"Returned to {wanted}, which served until {since} ago: 100 % at once{ends}"
+    message = f"Returned to {wanted}, which served until {since} ago: it has 100 % at once{ends}"
     served = draft.set(
         rollout=rollout,
         judgement=None,

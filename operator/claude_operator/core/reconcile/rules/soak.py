@@ -42,7 +42,7 @@ def watch(draft: Draft) -> Draft:
     if obs.increments is None:  # the last part is judged before it ends
         return draft
     seen = soak.judgement.requests if soak.judgement else 0
-    note = f"{soak.revision} has soaked: {count(seen, 'request')} judged against what {soak.previous} was like"
+    note = f"The soak of {soak.revision} is over: {count(seen, 'request')} compared with what {soak.previous} was like"
     return draft.set(soak=None).tell(Reason.SOAKED, note)
 
 
@@ -66,7 +66,7 @@ def abort(draft: Draft) -> Draft:
         return draft
     if soak.previous not in draft.obs.revisions:
         return ignore(draft, ABORT, value, f"{soak.previous}, which served before, is gone")
-    message = f"Aborted {soak.revision} after its promotion, as annotated"
+    message = f"Aborted {soak.revision} after its promotion, by annotation"
     back = take_back(draft.handle(mark(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
     return back.tell(Reason.ABORTED, message, warning=True)
 

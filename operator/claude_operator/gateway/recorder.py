@@ -75,7 +75,7 @@ class Recorder:
             cost=cost,
             normalised_cost=steady,
         )
-        cell.unnamed += not call.is_named
+        counters.unnamed += not call.is_named
         conversations, now = plan.evidence.conversations, self._ledger.clock()
         if conversations.is_first(key, revision, surface):
             counters.conversations += 1

@@ -463,7 +463,7 @@ class World:
             config=self.config,
             gateway=view,
             increments=look.increments,
-            readings=look.memory.marks,
+            readings=look.memory.readings,
             ledger=self._ledger(status),
             history=self._history(status, look.memory) if look.increments is not None else {},
             models=self.models,

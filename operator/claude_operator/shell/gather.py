@@ -146,7 +146,7 @@ class Gatherer:
             refused=self._children.writes.refused(uid),
             outdated=definitions.sentence() if (definitions := self._children.writes.definitions) else "",
             increments=increments,
-            readings=memory.marks,
+            readings=memory.readings,
             history=_history(status, memory) if increments is not None else {},
             cohorts=cohorts,
             ledger=await self._ledgers.read(uid, key.namespace, status) if wanted else None,

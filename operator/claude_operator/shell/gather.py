@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import first_fault
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pydantic import ValidationError
 
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import names, render
 from claude_operator.core.evals.runs import decide_run, not_started, run_status, watched_job
@@ -96,7 +97,7 @@ class RunLoop:
             except (KubeError, ValidationError) as error:
                 if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500 or error.terminating):
                     raise  # the API server itself: the queue's back-off is for that; or the end of all
-                decision = not_started(run, decision, str(error).partition("\n")[0], now=self._now())
+                decision = not_started(run, decision, _why(error), now=self._now())
         await self._status(run, decision.status)
         if decision.delete_job is not None:
             await self._kube.delete(JOBS, decision.delete_job, key.namespace)
@@ -128,6 +129,12 @@ class RunLoop:
             "status": after.model_dump(by_alias=True, exclude_none=True, mode="json"),
         }
         await self._kube.apply(CLAUDE_EVAL_RUNS, body, field_manager=names.FIELD_MANAGER, subresource="status")
+
+
+def _why(error: KubeError | ValidationError) -> str:
+    if isinstance(error, ValidationError):
+        return first_fault(error, "spec")
+    return str(error).partition("\n")[0]
 
 
 class Reconciler:

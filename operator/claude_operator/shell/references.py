@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import first_fault
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, KeyRef
+from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import load_items, set_hash
 from claude_operator.core.reconcile.observation import EvalSetView

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime as dt
 import itertools
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
@@ -51,6 +52,19 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """Seconds on the running loop."""
     return asyncio.get_running_loop().time()
+
+
+class SetClock:
+    """A Clock that stands still where it is put. `skew`: seconds by which people have set the time of day ahead."""
+
+    def __init__(self, moment: dt.datetime) -> None:
+        self.moment, self.skew = moment, 0.0
+
+    def now(self) -> dt.datetime:
+        return self.moment + dt.timedelta(seconds=self.skew)
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
 
 
 class Store:

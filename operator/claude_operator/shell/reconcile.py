@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,7 +16,8 @@ from claude_operator.core.reconcile.decide import decide
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
-from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.clock import Clock
+from claude_operator.shell.gather import Gatherer, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 
@@ -35,9 +35,14 @@ class DeploymentLoop:
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
-        seen = await self._gatherer.gather(key)
+        try:
+            seen = await self._gatherer.gather(key)
+        except UnreadableStatus as error:  # a conflict: the next pass begins with none
+            await self._actor.clear_status(error.owner)
+            raise
         if seen is None:
             return None
+        seen = await self._actor.repair(seen)
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:
@@ -57,8 +62,8 @@ class DeploymentLoop:
 class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
-    def __init__(self, kube: Kube, site: render.Site, now: Callable[[], dt.datetime]) -> None:
-        self._kube, self._site, self._now = kube, site, now
+    def __init__(self, kube: Kube, site: render.Site, clock: Clock) -> None:
+        self._kube, self._site, self._clock = kube, site, clock
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -66,14 +71,14 @@ class RunLoop:
         if run is None:
             return None
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
-        decision = decide_run(run, job, now=self._now())
+        decision = decide_run(run, job, now=self._clock.now())
         if decision.create_job_attempt is not None:
             try:
                 await self._create_job(run, decision.create_job_attempt)
             except (KubeError, ValidationError) as error:
                 if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500):
                     raise  # the API server itself; the queue's back-off is for that
-                decision = not_started(run, decision, str(error).partition("\n")[0], now=self._now())
+                decision = not_started(run, decision, str(error).partition("\n")[0], now=self._clock.now())
         await self._status(run, decision.status)
         if decision.delete_job is not None:
             await self._kube.delete(JOBS, decision.delete_job, key.namespace)

@@ -163,6 +163,7 @@ class FakeKube:
         self.calls: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda verb, kind, name: None
+        self.delay: Callable[[], float] = lambda: 0.0
         self.changed: Callable[[str, Object], None] = lambda type_, body: None
         self.version = 0
         self._uids = 0
@@ -311,7 +312,7 @@ class FakeKube:
     # ------------------------------------------------------------------------------------------------ rules
 
     async def _called(self, verb: str, resource: Resource, name: str) -> None:
-        await asyncio.sleep(0)  # as over a network: others get their turn
+        await asyncio.sleep(self.delay())  # as over a network: others get their turn
         self.calls.append((verb, resource.kind, name))
         self.before(verb, resource.kind, name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -41,7 +42,7 @@ async def wanting() -> Rig:
 
 
 async def test_a_read_that_fails_leaves_neither_a_write_nor_a_task_behind() -> None:
-    """Each read of a pass by itself: a conflict and the like is raised as it is, and all the others have ended."""
+    """Each read of a pass by itself, while those after it take long: they have ended, and the error is its own."""
     rig = await wanting()
     await rig.gatherer.gather(KEY)
     reads = len(rig.kube.calls)
@@ -55,13 +56,15 @@ async def test_a_read_that_fails_leaves_neither_a_write_nor_a_task_behind() -> N
             if len(rig.kube.calls) == number + 1:
                 raise failure
 
+        begun = itertools.count()
+        rig.kube.delay = lambda number=number, begun=begun: 30.0 if next(begun) > number else 0.0
         rig.kube.before = refuse
         with pytest.raises(KubeError) as caught:
             await rig.one()
         assert caught.value is failure
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert rig.kube.writes == []
-    rig.kube.before = lambda *_: None
+    rig.kube.before, rig.kube.delay = lambda *_: None, lambda: 0.0
     await rig.one()
     mended = {(verb, kind) for verb, kind, _ in rig.kube.writes}
     assert mended >= {("merge", "ConfigMap"), ("merge", "Deployment"), ("patch status", "ClaudeEvalSet")}

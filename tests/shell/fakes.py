@@ -16,6 +16,7 @@ from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import Resource
 
 T = TypeVar("T")
+_SOME_TIME = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -163,10 +164,19 @@ class FakeKube:
         self.calls: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda verb, kind, name: None
+        self.time: Callable[[], dt.datetime] = lambda: _SOME_TIME
         self.delay: Callable[[], float] = lambda: 0.0
         self.changed: Callable[[str, Object], None] = lambda type_, body: None
         self.version = 0
         self._uids = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FakeKube:
+        """Another one of the same content. Stored objects are never changed in place, so both have them."""
+        other = memo[id(self)] = copy.copy(self)
+        other.objects, other.calls, other.writes = dict(self.objects), [], []
+        other.owned = {key: dict(managers) for key, managers in self.owned.items()}
+        other.before, other.changed, other.time = copy.deepcopy((self.before, self.changed, self.time), memo)
+        return other
 
     # ------------------------------------------------------------------------------------------- by others
 
@@ -206,10 +216,10 @@ class FakeKube:
         await self._called("list", resource, "")
         found = [
             body
-            for (kind, where, _), body in sorted(self.objects.items())
-            if kind == resource.kind and (namespace is None or where == namespace)
+            for (kind, where, _), body in self.objects.items()
+            if kind == resource.kind and (namespace is None or where == namespace) and selected(body, label_selector)
         ]
-        return copied([body for body in found if selected(body, label_selector)])
+        return copied(sorted(found, key=_key_of))
 
     async def list_with_version(
         self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None, page: int = 500
@@ -274,9 +284,7 @@ class FakeKube:
             raise KubeError(404, "NotFound", f"{key} not found")
         new = copied(self.objects[key])
         new["status"] = merged(new.get("status") or {}, status)
-        self.owned.setdefault(key, {}).setdefault(("patch", "status"), set()).update(
-            path for path, _ in leaves({"status": dict(status)})
-        )
+        self._own(key, ("patch", "status"), leaves({"status": dict(status)}))
         self.writes.append(("patch status", resource.kind, name))
         return self._store(key, new)
 
@@ -290,7 +298,7 @@ class FakeKube:
         old = copied(self.objects[key])
         patch = _applied(body)
         new = merged(old, patch)
-        self.owned.setdefault(key, {}).setdefault(("merge", ""), set()).update(path for path, _ in leaves(patch))
+        self._own(key, ("merge", ""), leaves(patch))
         if new == old:
             return old
         if old.get("spec") != new.get("spec"):
@@ -316,6 +324,10 @@ class FakeKube:
         self.calls.append((verb, resource.kind, name))
         self.before(verb, resource.kind, name)
 
+    def _own(self, key: tuple[str, str, str], manager: tuple[str, str], fields: list[tuple[Path, Any]]) -> None:
+        managers = self.owned.setdefault(key, {})
+        managers[manager] = managers.get(manager, set()) | {path for path, _ in fields}
+
     def _fence(self, key: tuple[str, str, str], body: Object) -> None:
         old = self.objects.get(key)
         if old is None or old["metadata"]["resourceVersion"] != body["metadata"].get("resourceVersion"):
@@ -325,7 +337,7 @@ class FakeKube:
         self._uids += 1
         body["metadata"].setdefault("uid", f"uid-{self._uids}")
         body["metadata"].setdefault("generation", 1)
-        body["metadata"].setdefault("creationTimestamp", "2026-11-24T10:00:00Z")
+        body["metadata"].setdefault("creationTimestamp", self.time().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     def _store(self, key: tuple[str, str, str], body: Object) -> Object:
         owners = [one for one in body["metadata"].get("ownerReferences") or () if one.get("controller")]
@@ -339,7 +351,7 @@ class FakeKube:
         return copied(body)
 
     def _gone(self, key: tuple[str, str, str]) -> None:
-        body = self.objects.pop(key)
+        body = copied(self.objects.pop(key))
         self.owned.pop(key, None)
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
@@ -351,6 +363,8 @@ Path = tuple[str, ...]
 
 def copied(body: T) -> T:
     """A copy of what JSON can hold; anything else is an error, as it would be on the way to the API server."""
+    if body is None or isinstance(body, (str, int, float)):
+        return body
     return orjson.loads(orjson.dumps(body))
 
 

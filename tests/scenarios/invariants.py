@@ -19,6 +19,8 @@ from claude_operator.core.reconcile.progress import canary_weight
 from claude_operator.kube.client import Object
 from claude_operator.replay.replay import replay
 
+_REASONS = frozenset(Reason)
+
 
 class Invariants:
     """Checks of a World."""
@@ -26,6 +28,7 @@ class Invariants:
     now: dt.datetime
     pods: list[Pod]
     owner: Object
+    status: Object
     config: GatewayConfig | None
     parsed: DeploymentStatus
     weight: int
@@ -40,8 +43,6 @@ class Invariants:
     def _check_decision(self, seen: Observation, decision: Decision) -> None:
         assert not (decision.backward and decision.creations), "a creation may fail before the traffic is taken back"
         self._check_seen(seen, decision.status)
-        again = decision.status.to_dict()
-        assert DeploymentStatus.model_validate(again).to_dict() == again
         assert decision.requeue is None or decision.requeue >= 0
         if decision.config is not None and seen.config is not None:
             differs = decision.config != seen.config
@@ -50,7 +51,7 @@ class Invariants:
         assert list(conditions) == [one.value for one in Type]
         before = {one.type: one for one in seen.status.conditions}
         for type_, one in conditions.items():
-            assert one.reason in set(Reason), one
+            assert one.reason in _REASONS, one
             assert one.message, one
             assert not _ends_with_a_full_stop(one.message), one
             assert "None" not in one.message, one
@@ -127,6 +128,7 @@ class Invariants:
     def _check_status(self, before: DeploymentStatus) -> None:
         """Steps follow each other, each as long as its plan says; what ended stays ended."""
         after = self.parsed
+        assert after.to_dict() == self.status, "a status is not read as it is written"
         old, new = before.rollout, after.rollout
         told = canary_weight(after)
         assert self.weight <= told or (new and new.outcome == "Promoted"), "less traffic is told than is given"

@@ -88,7 +88,8 @@ class World(Traffic, Invariants):
         self._runs_due: dict[str, dt.datetime] = {}
         self._at_once = 0
         self._passing = self._dead = False
-        self._acted: tuple[Observation, Decision] | None = None
+        self._told: list[str] | None = None
+        """Notes of the pass that was done last; None where it was void."""
         self._parsed: tuple[Object | None, DeploymentStatus] = (None, DeploymentStatus())
         self._config: tuple[Object | None, GatewayConfig | None] = (None, None)
         self._put_first_objects(stored(spec if spec is not None else self.spec()))
@@ -348,11 +349,11 @@ class World(Traffic, Invariants):
         self._move_pods()
         if not lived:
             return
-        if self._acted is None:  # a conflict: the pass is void
+        if self._told is None:  # a conflict: the pass is void
             assert delay is not None
             self._next = self.now + dt.timedelta(seconds=delay)
             return
-        self._tell_promoted(before, [event.note for event in self._acted[1].events])
+        self._tell_promoted(before, self._told)
         pending = [at for pod in self.pods for at in (pod.ready_at,) if at > self.now]  # the kubelet's word is an event
         due = [self.now + dt.timedelta(seconds=max(delay, 0.02)) if delay is not None else None, *pending]
         known = [one for one in due if one is not None]
@@ -362,7 +363,7 @@ class World(Traffic, Invariants):
 
     def _pass(self, key: Key) -> tuple[bool, float | None]:
         """Whether the operator lives on, and the seconds until the next pass."""
-        self._passing, self._acted = True, None
+        self._passing, self._told = True, None
         try:
             return True, run(self.process.reconciler(key))
         except CrashError:
@@ -398,7 +399,7 @@ class World(Traffic, Invariants):
             self._check_decision(seen, decision)
 
     def _done(self, seen: Observation, decision: Decision) -> None:
-        self._acted = (seen, decision)
+        self._told = [event.note for event in decision.events]
 
     def _known_models(self) -> Mapping[str, Model]:
         return self.models

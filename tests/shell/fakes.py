@@ -347,7 +347,7 @@ class FakeKube:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.objects[key] = body
-        self.changed(type_, copied(body))
+        self.changed(type_, body)
         return copied(body)
 
     def _gone(self, key: tuple[str, str, str]) -> None:
@@ -374,7 +374,7 @@ def leaves(body: Any, path: Path = ()) -> list[tuple[Path, Any]]:
         return [leaf for name, value in body.items() for leaf in leaves(value, (*path, name))]
     if keyed := _keyed(path, body):
         return [leaf for name, value in keyed.items() for leaf in leaves(value, (*path, name))]
-    return [(path, copied(body))]
+    return [(path, body)]
 
 
 def merged(old: Any, patch: Any) -> Any:
@@ -419,7 +419,7 @@ def _set(body: Any, path: Path, value: Any) -> None:
     if path[-1].startswith("["):
         _entry(body, path[-1])
     else:
-        body[path[-1]] = copied(value)
+        body[path[-1]] = value
 
 
 _KEYS = {

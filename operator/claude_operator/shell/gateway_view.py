@@ -22,7 +22,7 @@ from claude_operator.shell.evidence_memory import Expected
 from claude_operator.shell.keys import Key
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.scrape import Scraper, is_ready
-from claude_operator.shell.tasks import task_group
+from claude_operator.shell.tasks import Group
 
 __all__ = ["GatewayReader", "Gateways"]
 
@@ -51,7 +51,7 @@ class GatewayReader:
         uid, name = owner["metadata"]["uid"], names.gateway_name(key.name)
         chosen = names.selector(key.name, "gateway")
         selector = ",".join(f"{label}={value}" for label, value in chosen.items())
-        async with task_group() as group:
+        async with Group() as group:
             reading = group.create_task(self._kube.get(DEPLOYMENTS, name, key.namespace))
             listing = group.create_task(self._kube.list(PODS, key.namespace, label_selector=selector))
         deployment, pods = reading.result(), listing.result()
@@ -78,12 +78,14 @@ class GatewayReader:
 
     async def _asked(self, pods: Sequence[Object], expected: Expected) -> tuple[list[PodReading], CohortHistory | None]:
         status, wait = expected.status, expected.wait
-        wanted = wait == 0 and cohorts_due(status)
         keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may tell
-        async with task_group() as group:
-            reading = group.create_task(self._scraper.read(pods, since=status.readings, keep=keep))
-            cohorts = group.create_task(self._scraper.read_cohorts(pods if wanted else ()))
-        return reading.result(), CohortHistory.merged(cohorts.result()) if wanted else None
+        asking = self._scraper.read(pods, since=status.readings, keep=keep)
+        if wait != 0 or not cohorts_due(status):
+            return await asking, None
+        async with Group() as group:
+            readings = group.create_task(asking)
+            cohorts = group.create_task(self._scraper.read_cohorts(pods))
+        return readings.result(), CohortHistory.merged(cohorts.result())
 
     def resting(self) -> list[Resting]:
         """Those of which no readings are made, as their last pass saw them."""

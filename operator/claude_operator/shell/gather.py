@@ -39,7 +39,7 @@ from claude_operator.shell.log import fields
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
-from claude_operator.shell.tasks import task_group
+from claude_operator.shell.tasks import Group
 
 __all__ = ["Gatherer", "Repairs", "Seen", "Sources", "UnreadableStatus"]
 
@@ -162,7 +162,7 @@ class Gatherer:
 
     async def _read(self, key: Key, owner: Object, spec: DeploymentSpec | None, expected: Expected) -> _Reads:
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
-        async with task_group() as group:
+        async with Group() as group:
             measuring = group.create_task(self._measurements(key, owner, expected))
             references = group.create_task(self._references(key.namespace, spec))
             revisions = group.create_task(self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector))

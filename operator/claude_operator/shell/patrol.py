@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from claude_operator.api.gateway import Serving
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.shell.keys import Key
-from claude_operator.shell.tasks import task_group
+from claude_operator.shell.tasks import Group
 
 __all__ = ["Patrol", "Resting"]
 
@@ -50,7 +50,7 @@ class Patrol:
         while True:
             found = self._resting()
             pause = max(_PERIOD, len(found) / _MOST) / max(len(found), 1)
-            async with task_group() as looks:
+            async with Group() as looks:
                 for one in found:
                     looks.create_task(self._look(one))
                     await asyncio.sleep(pause)

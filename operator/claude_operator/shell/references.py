@@ -18,7 +18,7 @@ from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
-from claude_operator.shell.tasks import all_of, task_group
+from claude_operator.shell.tasks import Group, all_of
 
 __all__ = ["ReferenceReader", "References"]
 
@@ -49,7 +49,7 @@ class ReferenceReader:
         impossible = list(impossible_names(spec))
         if impossible:  # such a name would lead to another path
             return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
-        async with task_group() as group:
+        async with Group() as group:
             reading = group.create_task(_secrets(self._kube, namespace, spec))
             texts = group.create_task(_prompts(self._kube, namespace, spec))
             choosing = group.create_task(self._eval_set(namespace, spec))

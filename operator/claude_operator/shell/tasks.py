@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterable
+from types import TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["all_of", "task_group"]
+__all__ = ["Group", "all_of"]
 
 T = TypeVar("T")
 
 
-@asynccontextmanager
-async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+class Group(asyncio.TaskGroup):
     """A TaskGroup that raises what failed first itself, not as a group: a pass tells a conflict from other errors."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All results, in order."""
-    async with task_group() as group:
+    async with Group() as group:
         tasks = [group.create_task(one) for one in work]
     return [task.result() for task in tasks]

@@ -84,9 +84,9 @@ async def install(image: str) -> None:
     values = [f"image.repository={repository}", f"image.tag={tag}", "simulator.enabled=true"]
     await command(
         "helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
-        "--reset-then-reuse-values", "--wait", "--timeout=3m", *(f"--set={value}" for value in values),
+        "--reset-then-reuse-values", "--wait", "--timeout=10m", *(f"--set={value}" for value in values),
     )  # fmt: skip
-    await command("kubectl", "wait", "--for=condition=Established", "--timeout=60s", "--filename", ROOT / "crds")
+    await command("kubectl", "wait", "--for=condition=Established", "--timeout=300s", "--filename", ROOT / "crds")
 
 
 async def _release_state() -> str:
@@ -112,10 +112,10 @@ async def fresh_namespace() -> None:
             )
         # Pods first: a namespace that still has some when it goes is looked at again after half their grace period.
         with contextlib.suppress(DemoError):  # without the CRDs there is no such kind
-            await kubectl("delete", "claudedeployments", "--all", "--wait", "--timeout=60s")
-        await kubectl("delete", "deployments", "--all", "--wait", "--timeout=60s")
-        await kubectl("delete", "pods", "--all", "--wait", "--timeout=120s")
-        await command("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=330s")
+            await kubectl("delete", "claudedeployments", "--all", "--wait", "--timeout=300s")
+        await kubectl("delete", "deployments", "--all", "--wait", "--timeout=300s")
+        await kubectl("delete", "pods", "--all", "--wait", "--timeout=600s")
+        await command("kubectl", "delete", "namespace", NAMESPACE, "--wait", "--timeout=600s")
     labels = {_OWN: "true"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     await command("kubectl", "create", "--filename=-", input=json.dumps(namespace))
@@ -134,7 +134,7 @@ async def start_simulator(image: str, scenario: dict[str, Any]) -> None:
         "--values=-", input=json.dumps(values),
     )  # fmt: skip
     await apply(objects)
-    await kubectl("rollout", "status", "deployment/claude-simulator", "--timeout=120s")
+    await kubectl("rollout", "status", "deployment/claude-simulator", "--timeout=600s")
 
 
 async def client_environment() -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Five revisions of one application on a real cluster with live traffic, from the first to a rollback.
 
 v1 serves. v2 is better: it passes its evals and takes over step by step. v3 fails its evals and never gets a request.
-v4 passes them, but fails for users: it is rolled back. v5 names a model that is on its way out, and is flagged.
+v4 passes them, but fails for users: it is rolled back. v5 names a Deprecated model, and is flagged.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def _begun(before: Status, after: Status) -> list[Row]:
     if not now or (was.get("revision"), was.get("attempt")) == (now["revision"], now["attempt"]):
         return []
     stable = after.get("stableRevision")
-    return [Row(now["revision"], 0, f"goes on trial against {stable}" if stable else "goes on trial")]
+    return [Row(now["revision"], 0, f"starts against {stable}" if stable else "starts")]
 
 
 def _flagged(before: Status, after: Status) -> list[Row]:

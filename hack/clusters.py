@@ -86,7 +86,7 @@ class Node:
         )
         if self._run("built").returncode:
             packages.go()
-            step("Building Kubernetes, CoreDNS and helm (once, 5 to 10 minutes)", *self.script, "build")
+            step("Building Kubernetes, CoreDNS and helm, once", *self.script, "build")
         if self._run("status").returncode:
             step("Starting the cluster", *self.script, "up")
         say(f"{self} is up")

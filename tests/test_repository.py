@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from functools import cache
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = [*sorted(ROOT.glob("requirements*.txt")), *sorted((ROOT / "hack").glob("requirements*.txt"))]
+_PINNED = (".", "hack", "tests/clients/python")
+REQUIREMENTS = [file for folder in _PINNED for file in sorted((ROOT / folder).glob("requirements*.txt"))]
 SUPPORTED = ("3.11", "3.12", "3.13")
 
 
@@ -63,7 +65,7 @@ def test_requirements_are_found() -> None:
     assert {file.name for file in REQUIREMENTS} >= {"requirements.txt", "requirements-dev.txt", "requirements-go.txt"}
 
 
-@pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_requirements_are_pinned_by_hash_and_name_no_host(file: Path) -> None:
     text = file.read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
@@ -115,3 +117,24 @@ def test_links_in_documents_lead_somewhere() -> None:
                 if not (file.parent / target).exists():
                     broken.append(f"{file.relative_to(ROOT)}: {target}")
     assert not broken
+
+
+PACKAGE = ROOT / "operator/claude_operator"
+_CLOCK = re.compile(r"\.now\(|\.utcnow\(|\.today\(|\bperf_counter\b|\bmonotonic\(")
+
+
+def test_the_core_reads_no_clock() -> None:
+    found = [path for path in sorted((PACKAGE / "core").rglob("*.py")) if _CLOCK.search(path.read_text())]
+    assert not found, "a pass gets its time from the shell, as Observation.now"
+
+
+def test_modules_and_functions_stay_small() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {str(path): length for path, length in lengths.items() if length > 425} == {}
+    functions = [
+        (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in lengths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert sum(length > 60 for length in functions) < 0.01 * len(functions)

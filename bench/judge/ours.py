@@ -7,9 +7,11 @@ import datetime as dt
 from bench.judge.rules import Context
 from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
 from claude_operator.api.base import fraction
+from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.diagnosis import explain_failures, find
 from claude_operator.core.judge.evidence import offset
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values
@@ -90,9 +92,7 @@ class Ours:
         judgement = self._judgement
         if judgement is None or judgement.last_tick is None or judgement.last_answer != judgement.last_tick:
             return False
-        if sentences.overload(judgement) or sentences.failing(judgement):
-            return False
-        if judgement.shared and not sentences.cure(judgement):
+        if find(judgement, Reason.OVERLOADED, Reason.SHARED_INCIDENT) or explain_failures(judgement):
             return False
         elapsed = (judgement.last_tick - _START).total_seconds() - self._began
         if elapsed < _MIN_DURATION or self._requests < _MIN_REQUESTS:

@@ -102,7 +102,7 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
         for _ in range(random.poisson(requests)):
             draw = random.random(5)
             role = "canary" if draw[0] < _WEIGHT else "stable"
-            cell = generations[int(_PODS * draw[1])].cell(
+            counters = generations[int(_PODS * draw[1])].counters(
                 _CANARY if role == "canary" else _STABLE,
                 role,  # type: ignore[arg-type]
                 _SURFACES[int(2 * draw[2])],
@@ -111,7 +111,7 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
             failed = draw[4] < 0.005
             stop = "refusal" if draw[4] < 0.008 else "max_tokens" if draw[4] < 0.018 else "end_turn"
             seconds, dollars = np.exp(random.normal((-0.24, -4.6), (0.6, 1.5))).tolist()
-            cell.add(
+            counters.add(
                 "error" if failed else "ok",
                 stop_reason="" if failed else stop,
                 tokens={"input": 900, "output": 300},
@@ -121,8 +121,8 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
                 normalised_cost=dollars,
             )
             if failed or stop != "end_turn":
-                cell.bad_conversations["error" if failed else stop] += 1
-            cell.conversations += 1
+                counters.bad_conversations["error" if failed else stop] += 1
+            counters.conversations += 1
         found.append(tuple(pod.document(1, now, "") for pod in pods))
     return found
 

@@ -13,7 +13,7 @@ import yaml
 
 from claude_operator.api import cel
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.kinds import DEPLOYMENT, EVAL_RUN, EVAL_SET, HASHED, KINDS, REVISION, Kind
+from claude_operator.api.kinds import DEPLOYMENT, EVAL_RUN, EVAL_SET, HASHED, KINDS, REVISION, Kind, object_schema
 from claude_operator.api.resources import EvalRunSpec
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.crds import cli
@@ -59,7 +59,7 @@ def filled(schema: dict[str, Any], value: Any) -> Any:
 
 @kinds
 def test_schema_is_structural(kind: Kind) -> None:
-    for path, node in nodes(cli.schema(kind)):
+    for path, node in nodes(object_schema(kind)):
         if node.get("x-kubernetes-int-or-string"):
             continue
         assert node.get("type") in {"object", "array", "string", "integer", "number", "boolean"}, path
@@ -71,13 +71,13 @@ def test_schema_is_structural(kind: Kind) -> None:
 
 @kinds
 def test_every_field_is_described(kind: Kind) -> None:
-    for path, node in nodes(cli.schema(kind)):
+    for path, node in nodes(object_schema(kind)):
         if path and path != ".metadata" and not path.endswith(("[]", "{}")):
             assert re.search(r"\w.*[.:)]$", node.get("description", "")), path
 
 
 def test_request_takes_fields_that_are_not_known_yet() -> None:
-    schema = cli.schema(DEPLOYMENT)
+    schema = object_schema(DEPLOYMENT)
     for path in (".spec.request", ".spec.request.tool_choice", ".spec.request.cache_control"):
         assert at(schema, path)["x-kubernetes-preserve-unknown-fields"], path
     for path in (".spec.request.system", ".spec.request.tools", ".spec.request.mcp_servers"):
@@ -86,41 +86,41 @@ def test_request_takes_fields_that_are_not_known_yet() -> None:
 
 
 def test_nothing_that_names_a_revision_is_defaulted() -> None:
-    schema = cli.schema(DEPLOYMENT)
+    schema = object_schema(DEPLOYMENT)
     for field in HASHED:
         assert not [path for path, node in nodes(at(schema, f".spec.{field}")) if "default" in node], field
     for kind in (REVISION, EVAL_SET):
-        assert not [path for path, node in nodes(cli.schema(kind)) if "default" in node], kind.kind
+        assert not [path for path, node in nodes(object_schema(kind)) if "default" in node], kind.kind
     assert "Default: Replace." in at(schema, ".spec.overrides.system")["description"]
 
 
 def test_api_server_fills_in_what_the_models_assume() -> None:
     spec = {"request": {"model": "claude-opus-5-5", "max_tokens": 1}}
-    stored = filled(cli.schema(DEPLOYMENT)["properties"]["spec"], spec)
+    stored = filled(object_schema(DEPLOYMENT)["properties"]["spec"], spec)
     assert stored["strategy"]["canary"]["steps"][0] == {"setWeight": 1}
     assert DeploymentSpec.model_validate(stored) == DeploymentSpec.model_validate(spec)
     run = {"revision": "a-1", "setRef": "s"}
-    stored = filled(cli.schema(EVAL_RUN)["properties"]["spec"], run)
+    stored = filled(object_schema(EVAL_RUN)["properties"]["spec"], run)
     assert stored["attempt"] == 1
     assert EvalRunSpec.model_validate(stored) == EvalRunSpec.model_validate(run)
 
 
 @kinds
 def test_what_the_operator_writes_is_checked_for_types_alone(kind: Kind) -> None:
-    schema = cli.schema(kind)
+    schema = object_schema(kind)
     assert not rules(at(schema, ".status"))
     assert not [path for path, node in nodes(at(schema, ".status")) if "default" in node or "maxItems" in node]
 
 
 def test_revisions_and_runs_are_immutable() -> None:
-    assert [rule["rule"] for _, _, rule in rules(cli.schema(REVISION))] == ["self == oldSelf"]
-    spec = at(cli.schema(EVAL_RUN), ".spec")
+    assert [rule["rule"] for _, _, rule in rules(object_schema(REVISION))] == ["self == oldSelf"]
+    spec = at(object_schema(EVAL_RUN), ".spec")
     assert [rule["rule"] for rule in spec["x-kubernetes-validations"]] == ["self == oldSelf"]
 
 
 @kinds
 def test_rules_name_fields_that_exist_and_say_a_remedy(kind: Kind) -> None:
-    for path, node, rule in rules(cli.schema(kind)):
+    for path, node, rule in rules(object_schema(kind)):
         assert len(rule["message"]) > 20, path
         assert rule["message"][-1] != ".", path
         if "fieldPath" in rule:
@@ -170,7 +170,7 @@ def test_names_columns_and_status() -> None:
 
 @kinds
 def test_columns_show_fields_that_exist(kind: Kind) -> None:
-    schema = cli.schema(kind)
+    schema = object_schema(kind)
     for column in kind.columns:
         path = re.sub(r"\[\?.*?\]", "", column.path)
         if path.startswith(".metadata"):

@@ -6,15 +6,14 @@ import re
 from pathlib import Path
 
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.kinds import KINDS
-from claude_operator.crds import cli
+from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.crds.reference import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_reference_has_every_field_and_every_rule() -> None:
-    page = reference({kind.kind: cli.schema(kind) for kind in KINDS})
+    page = reference({kind.kind: object_schema(kind) for kind in KINDS})
     for field in (
         "spec.strategy.canary.steps[].bake.minRequests",
         "spec.subagents{}.request",

@@ -39,17 +39,18 @@ def test_evidence_of_an_older_gateway_is_read() -> None:
     counters = stratum.counters
     assert counters.requests == 1
     assert (counters.retries, counters.conversations, counters.bad_conversations, counters.grades) == (0, 0, {}, {})
+    assert counters.unnamed == 0
     assert counters.normalised_cost == counters.output_tokens == Histogram()
 
 
 def test_the_names_on_the_wire() -> None:
     written = json.loads(msgspec.json.encode(Counters()))
-    new = {"retries", "conversations", "badConversations", "normalisedCost", "outputTokens", "grades"}
+    new = {"retries", "conversations", "badConversations", "normalisedCost", "outputTokens", "grades", "unnamed"}
     assert new <= set(written)
     assert BAD_KINDS == ("error", "refusal", "max_tokens", "model_context_window_exceeded")
 
 
-@pytest.mark.parametrize("field", ["retries", "conversations"])
+@pytest.mark.parametrize("field", ["retries", "conversations", "unnamed"])
 def test_a_negative_count_is_refused(field: str) -> None:
     document = json.dumps(OLD).replace('"requests": 1', f'"requests": 1, "{field}": -1').encode()
     with pytest.raises(ValueError, match=field):

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from claude_operator.api.base import API_VERSION
-from claude_operator.api.kinds import KINDS
-from claude_operator.crds import cli
+from claude_operator.api.kinds import KINDS, object_schema
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(path for path in EXAMPLES.iterdir() if path.is_dir())
@@ -56,7 +55,7 @@ def test_models_and_schemas_take_it(folder: Path) -> None:
         kind = KIND[item["kind"]]
         kind.spec.model_validate(item["spec"])
         # OpenAPI 3.0 has exclusive bounds as flags, as JSON Schema's draft 4 has.
-        jsonschema.Draft4Validator(strict(cli.schema(kind))).validate(json.loads(json.dumps(item)))
+        jsonschema.Draft4Validator(strict(object_schema(kind))).validate(json.loads(json.dumps(item)))
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def strict(schema: dict[str, Any]) -> dict[str, Any]:
 
 def test_strict_schema_refuses_a_typo() -> None:
     item = next(item for item in objects(FOLDERS[0]) if item["kind"] == "ClaudeDeployment")
-    schema = strict(cli.schema(KIND["ClaudeDeployment"]))
+    schema = strict(object_schema(KIND["ClaudeDeployment"]))
     item["spec"]["stratgy"] = {}
     with pytest.raises(jsonschema.ValidationError, match="stratgy"):
         jsonschema.Draft4Validator(schema).validate(item)

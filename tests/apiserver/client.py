@@ -147,7 +147,10 @@ class Client:
 
 
 def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", every: float = 0.05) -> T:
-    """Call `fn` until what it returns is true, and return that; `ApiError` and KeyError count as "not yet"."""
+    """Call `fn` until what it returns is true, and return that; `ApiError` and KeyError count as "not yet".
+
+    It gives up after four times `timeout`, which is for an idle machine: a busy one may be that slow.
+    """
     begun = time.monotonic()
     while True:
         last: object
@@ -157,6 +160,6 @@ def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", ever
                 return value
         except (ApiError, KeyError, OSError) as error:
             last = error
-        if time.monotonic() - begun > timeout:
-            raise AssertionError(f"{message or 'it did not come true'}, after {timeout:g} s; last: {last!r}")
+        if time.monotonic() - begun > 4 * timeout:
+            raise AssertionError(f"{message or 'it did not come true'}, after {4 * timeout:g} s; last: {last!r}")
         time.sleep(every)

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker("cluster")
             if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(180))
+                item.add_marker(pytest.mark.timeout(900))  # catches what hangs, however busy the machine
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ class Operator:
         """End it as a pod is ended; returns its exit status."""
         self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(120)
         finally:
             self.kill()
 

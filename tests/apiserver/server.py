@@ -66,6 +66,11 @@ class ApiServer:
         self._clients: dict[str, Client] = {}
         self._tokens = {user: secrets.token_hex(16) for user in (_ADMIN, _CONTROLLER)}
 
+    @property
+    def kubectl(self) -> tuple[str, str]:
+        """The command with which an administrator asks it."""
+        return str(self._programs / "kubectl"), f"--kubeconfig={self.kubeconfig}"
+
     def start(self) -> None:
         """Start both and wait until the API server is ready."""
         self._write_keys()

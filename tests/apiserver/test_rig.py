@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -24,10 +23,8 @@ def test_objects_outlive_the_api_server(own_server: ApiServer) -> None:
     own_server.start_api()
     assert admin.take("Secret", "anthropic", "default")["data"]
     own_server.freeze_api()
-    began = time.monotonic()
     own_server.thaw_api()
     assert admin.take("Secret", "anthropic", "default")["data"]
-    assert time.monotonic() - began < 30
 
 
 def test_bad_objects_are_refused_by_the_schemas(admin: Client, namespace: str) -> None:

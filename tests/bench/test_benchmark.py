@@ -359,7 +359,7 @@ def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_quick_run(tmp_path: Path) -> None:
     """Few rollouts: limits that a judge which keeps its promises passes in all but one of 100,000 runs or so."""
     main(["--quick", "--jobs", "1", "--out", str(tmp_path)])

@@ -21,8 +21,6 @@ def test_every_part_of_a_tick_is_measured(capsys: pytest.CaptureFixture[str]) ->
     assert costs["cpuShare"]["everything"] == pytest.approx(judged * 1e-6 * 1000 / 5)
     assert 1000 < costs["stateBytes"] < 16 * 1024
     assert 0 < costs["ledgerBytes"] <= 128 * 1024
-    # A judgement on a slow machine is far below this, one that grows with the rollout would not be.
-    assert parts["assess"]["median"] < 20_000
 
 
 def test_the_judge_compares_all_that_it_is_given() -> None:

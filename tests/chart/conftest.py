@@ -34,7 +34,7 @@ def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*args: str, values: str = "") -> subprocess.CompletedProcess[str]:
         command = [program, *args, "--values", "-"] if values else [program, *args]
-        return subprocess.run(command, input=values, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, input=values, capture_output=True, text=True, timeout=300, check=False)
 
     return run
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster.support import SYSTEM, condition, find, get, kubectl, wait_for
+from tests.cluster.support import SYSTEM, condition, find, get, kubectl, wait, wait_for
 
 SIMULATOR = f"http://claude-simulator.{SYSTEM}.svc:8081"
 Object = dict[str, Any]
@@ -64,7 +64,7 @@ def apply(item: Object, namespace: str) -> Object:
 
 def promoted(namespace: str, name: str = "app", timeout: int = 90) -> str:
     """Wait until what was applied serves 100 %; returns the revision."""
-    kubectl("wait", f"cld/{name}", "--for=condition=Promoted", f"--timeout={timeout}s", namespace=namespace)
+    wait(f"cld/{name}", until="condition=Promoted", timeout=timeout, namespace=namespace)
     return str(get("cld", name, namespace=namespace)["status"]["stableRevision"])
 
 

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             item.add_marker("cluster")
             if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(300))
+                item.add_marker(pytest.mark.timeout(900))  # catches what hangs, however busy the machine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,7 +50,7 @@ def cluster() -> None:
     """The cluster that KUBECONFIG names, which is up; never one that the user has set for other work."""
     if not (os.environ.get("CLAUDE_OPERATOR_CLUSTER") and os.environ.get("KUBECONFIG")):
         missing("not in a cluster's network")
-    support.kubectl("wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s")
+    support.wait("nodes", "--all", until="condition=Ready")
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster.record import Watch
-from tests.cluster.replicas import LEASE, holder, leading_pod, processes, send
+from tests.cluster.replicas import LEASE, LEASES, ONE_LEASE, holder, leading_pod, processes, send
 from tests.cluster.support import SYSTEM, Operator, kubectl, wait_for
 
-_LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases"
 _PATIENCE = 90.0  # seconds until somebody leads, or the API answers
 
 
@@ -120,7 +119,7 @@ def components(name: str) -> list[int]:
 def _successor() -> Iterator[Callable[[], float]]:
     """Waits until another process than the leader of now holds the Lease; returns when it was seen."""
     before, began = holder(), time.time()
-    with Watch(_LEASES, f"fieldSelector=metadata.name={LEASE}") as lease:
+    with Watch(LEASES, ONE_LEASE) as lease:
         wait_for(lambda: lease.seen, 30, "the watch of the Lease shows nothing")
 
         def look() -> float:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from tests.cluster import support
+from tests.cluster.pace import Pace
 from tests.cluster.record import Record
 from tests.cluster.rollouts import annotate, bake, begun, deployment, start
 from tests.cluster.support import condition, kubectl, wait_for
@@ -20,7 +21,7 @@ from claude_operator.simulator.errors import ApiError, of_status
 
 Say = Callable[[str], None]
 
-LONGEST = 10.0  # seconds of more than half of all requests failing after which Ready may not be True any more
+LONGEST = 10.0  # seconds of more than half of all requests failing after which Ready is not True, if all is idle
 _SLACK = 1.0  # seconds that a status takes until it is seen here
 _EVERY = 0.5  # seconds between two looks
 _WINDOW = 2.0  # seconds of requests that a look takes in, before it and after it
@@ -52,6 +53,8 @@ class Result:
     """Of the rollout, empty where there is none or it goes on."""
     conditions: list[str] = field(default_factory=list)
     """All conditions that were not True at the end of the outage."""
+    pace: float = 1.0
+    """How many times slower than an idle machine it was at its slowest."""
     broken: list[str] = field(default_factory=list)
     """Promises that were broken."""
 
@@ -78,7 +81,12 @@ class Outage:
 
 def run(name: str, namespace: str, say: Say = print) -> Result:
     """Run an experiment in a namespace of its own; `say` hears how far it is."""
-    return EXPERIMENTS[name](Result(name), namespace, say)
+    with Pace() as pace:
+        result = EXPERIMENTS[name](Result(name), namespace, say)
+    result.pace = pace.slowest
+    if result.green > pace.stretched(LONGEST + _SLACK):
+        result.broken.append(f"Ready is True after {result.green:.0f} s of failure")
+    return result
 
 
 def _outage(outage: Outage, result: Result, namespace: str, say: Say) -> Result:
@@ -222,8 +230,6 @@ def _judge(
         green = next((true for when, true in reversed(told) if when <= at), False)
         if green:
             result.green = max(result.green, at - begun)
-    if result.green > LONGEST + _SLACK:
-        result.broken.append(f"Ready is True after {result.green:.0f} s of failure")
 
 
 def most_fail(answers: Iterable[Answer], since: float, until: float) -> bool | None:

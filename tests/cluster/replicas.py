@@ -12,6 +12,8 @@ from typing import Any
 from tests.cluster.support import SYSTEM, Operator, get, kubectl, wait_for
 
 LEASE = "claude-operator"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases"
+ONE_LEASE = f"fieldSelector=metadata.name={LEASE}"
 
 
 def both_ready(operator: Operator) -> str:
@@ -21,7 +23,7 @@ def both_ready(operator: Operator) -> str:
     """
     for pod in operator.pods():
         if any(one["restartCount"] for one in pod["status"].get("containerStatuses", [])):
-            kubectl("delete", "pod", pod["metadata"]["name"], "--wait=true", "--timeout=60s", namespace=SYSTEM)
+            kubectl("delete", "pod", pod["metadata"]["name"], "--wait=true", "--timeout=300s", namespace=SYSTEM)
     return wait_for(lambda: _leader_of_two(operator), 90, "there are no two operator replicas")
 
 

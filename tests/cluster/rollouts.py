@@ -69,8 +69,8 @@ def start(namespace: str, prompt: str = "v1", **spec: Any) -> str:
     """Have a first revision serve from all gateways; returns its name."""
     support.apply(SECRET, namespace)
     support.apply(deployment(prompt, **spec), namespace)
-    kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=90s", namespace=namespace)
-    kubectl("wait", "cld/app", "--for=condition=GatewayReady", "--timeout=90s", namespace=namespace)
+    support.wait("cld/app", until="condition=Promoted", timeout=90, namespace=namespace)
+    support.wait("cld/app", until="condition=GatewayReady", timeout=90, namespace=namespace)
     return str(get("cld", "app", namespace=namespace)["status"]["stableRevision"])
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.cluster.pace import slowness
+
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +34,7 @@ class CommandError(AssertionError):
         self.returncode = result.returncode
 
 
-def command(*words: str | Path, input: str | None = None, timeout: float = 300) -> str:  # noqa: A002
+def command(*words: str | Path, input: str | None = None, timeout: float = 900) -> str:  # noqa: A002
     """Run a command and return what it prints; raise CommandError when it fails."""
     texts = [str(word) for word in words]
     result = subprocess.run(texts, check=False, capture_output=True, text=True, input=input, timeout=timeout, cwd=ROOT)
@@ -78,7 +80,7 @@ def apply_crds() -> None:
     kubectl("label", "--overwrite", "-f", CRDS, "app.kubernetes.io/managed-by=Helm")
     release = [f"meta.helm.sh/release-name={RELEASE}", f"meta.helm.sh/release-namespace={SYSTEM}"]
     kubectl("annotate", "--overwrite", "-f", CRDS, *release)
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+    wait("-f", CRDS, until="condition=Established")
 
 
 def condition(obj: dict[str, Any] | None, name: str) -> dict[str, Any]:
@@ -90,8 +92,8 @@ def condition(obj: dict[str, Any] | None, name: str) -> dict[str, Any]:
 def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every: float = 0.2) -> T:
     """Call `fn` until what it returns is true, and return that.
 
-    A CommandError or KeyError counts as "not yet". After `timeout` seconds AssertionError tells `message` and what
-    came last.
+    A CommandError or KeyError counts as "not yet". After twice as long as `timeout` seconds are on this machine now
+    AssertionError tells `message` and what came last.
     """
     begun = time.monotonic()
     while True:
@@ -102,9 +104,16 @@ def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every:
                 return value
         except (CommandError, KeyError) as error:
             last = error
-        if time.monotonic() - begun > timeout:
-            raise AssertionError(f"{message or 'it did not come true'}, after {timeout:g} s; last: {last!r}")
+        waited = time.monotonic() - begun
+        if waited > 2 * timeout and waited > 2 * timeout * slowness(writes=5):
+            raise AssertionError(f"{message or 'it did not come true'}, after {waited:.0f} s; last: {last!r}")
         time.sleep(every)
+
+
+def wait(*what: str | Path, until: str, timeout: float = 60, namespace: str | None = None) -> str:
+    """`kubectl wait WHAT --for=UNTIL`, as patient as `wait_for`; returns what it prints."""
+    words = ("wait", *what, f"--for={until}", "--timeout=5s")
+    return wait_for(lambda: kubectl(*words, namespace=namespace), timeout, f"waited in vain for {until}")
 
 
 @dataclass(frozen=True)
@@ -137,11 +146,11 @@ def install(image: str, *options: str) -> Operator:
     values = [f"image.repository={repository}", f"image.tag={tag}", "simulator.enabled=true"]
     try:
         command("helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
-                "--wait", "--timeout", "3m", *(word for value in values for word in ("--set", value)),
+                "--wait", "--timeout", "10m", *(word for value in values for word in ("--set", value)),
                 *options)  # fmt: skip
     except CommandError as error:
         raise AssertionError(f"{error}\n{describe(SYSTEM)}\n{Operator(SYSTEM, RELEASE, image).logs()}") from None
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", CRDS)
+    wait("-f", CRDS, until="condition=Established")
     return Operator(SYSTEM, RELEASE, image)
 
 

@@ -6,7 +6,7 @@ import json
 import urllib.request
 
 import pytest
-from tests.cluster.support import CommandError, apply, find, kubectl, wait_for
+from tests.cluster.support import CommandError, apply, find, kubectl, wait, wait_for
 
 SERVER = {
     "apiVersion": "v1",
@@ -41,7 +41,7 @@ def test_a_pod_of_the_image_serves_by_its_services_name(image: str, namespace: s
     pod = json.loads(json.dumps(SERVER))
     pod["spec"]["containers"][0]["image"] = image
     apply({"apiVersion": "v1", "kind": "List", "items": [pod, SERVICE]}, namespace)
-    kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=60s", namespace=namespace)
+    wait("pod/server", until="condition=Ready", namespace=namespace)
 
     def listing() -> str:
         try:
@@ -61,7 +61,7 @@ def test_the_image_runs_as_its_own_user_on_a_read_only_file_system(image: str, n
     del container["command"], container["readinessProbe"]
     pod["spec"]["restartPolicy"] = "Never"
     apply(pod, namespace)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/server", "--timeout=60s", namespace=namespace)
+    wait("pod/server", until="jsonpath={.status.phase}=Succeeded", namespace=namespace)
     assert kubectl("logs", "server", namespace=namespace).startswith("claude-operator ")
 
 

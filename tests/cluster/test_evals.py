@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps
 from tests.cluster.apps import Object, deployment, secret
-from tests.cluster.support import condition, find, get, kubectl, wait_for
+from tests.cluster.support import condition, find, get, kubectl, wait, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -187,7 +187,7 @@ def test_a_run_by_hand(application: tuple[str, str]) -> None:
         },
     }
     apps.apply(run, namespace)
-    kubectl("wait", "cer/by-hand", "--for=condition=Complete", "--timeout=60s", namespace=namespace)
+    wait("cer/by-hand", until="condition=Complete", namespace=namespace)
     assert get("cer", "by-hand", namespace=namespace)["status"]["phase"] == "Passed"
     kubectl("delete", "cer", "by-hand", namespace=namespace)
     wait_for(lambda: not [one for one in get("jobs", namespace=namespace) if "by-hand" in one["metadata"]["name"]], 30)

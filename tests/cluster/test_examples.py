@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.cluster.support import ROOT, Operator, condition, get, kubectl, wait_for
+from tests.cluster.support import ROOT, Operator, condition, get, kubectl, wait, wait_for
 
 pytestmark = pytest.mark.usefixtures("operator")
 EXAMPLES = ROOT / "examples"
 
 
 def promoted(name: str, namespace: str) -> None:
-    kubectl("wait", f"claudedeployment/{name}", "--for=condition=Promoted", "--timeout=150s", namespace=namespace)
+    wait(f"claudedeployment/{name}", until="condition=Promoted", timeout=150, namespace=namespace)
 
 
 @pytest.mark.parametrize(("folder", "name"), [("01-minimal", "hello"), ("02-tools-caching-mcp", "shop")])
@@ -60,7 +60,7 @@ def test_a_deprecated_model_is_flagged_or_refused(namespace: str, operator: Oper
     assert "claude-sonnet-5-5" in current["message"]
     assert condition(flagged, "Ready")["status"] == "True"
 
-    kubectl("wait", "cld/refused", "--for=condition=Accepted=false", "--timeout=60s", namespace=namespace)
+    wait("cld/refused", until="condition=Accepted=false", namespace=namespace)
     refused = get("cld", "refused", namespace=namespace)
     assert condition(refused, "Accepted")["reason"] == "ModelRejected"
     assert condition(refused, "Ready")["reason"] == "NoRevision"

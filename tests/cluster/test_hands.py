@@ -50,7 +50,7 @@ def test_parts_that_were_deleted_are_back_within_seconds_and_a_key_stays_good(ap
 def test_what_was_orphaned_serves_on_with_its_key_and_is_adopted(application: str) -> None:
     key = get("secret", "app-client", namespace=application)["data"]
     pods = {one["metadata"]["name"] for one in get("pods", namespace=application)}
-    kubectl("delete", "cld", "app", "--cascade=orphan", "--timeout=30s", namespace=application)
+    kubectl("delete", "cld", "app", "--cascade=orphan", "--timeout=300s", namespace=application)
     assert find("service", "app-gateway", namespace=application)["metadata"].get("ownerReferences") is None
     assert apps.ask(application).status == 200
     uid = apps.apply(deployment(), application)["metadata"]["uid"]
@@ -62,7 +62,7 @@ def test_what_was_orphaned_serves_on_with_its_key_and_is_adopted(application: st
     assert get("secret", "app-client", namespace=application)["data"] == key
     assert {one["metadata"]["name"] for one in get("pods", namespace=application)} == pods  # none was replaced
     assert len(notes(application, "ChildAdopted")) == 1
-    kubectl("delete", "cld", "app", "--timeout=20s", namespace=application)
+    kubectl("delete", "cld", "app", "--timeout=300s", namespace=application)
     wait_for(
         lambda: find("deployment", "app-gateway", namespace=application) is None, 60, "it does not go with its owner"
     )
@@ -73,7 +73,7 @@ def test_a_quota_is_told(operator: Operator, namespace: str) -> None:
     apps.apply(secret(), namespace)
     apps.apply(deployment(), namespace)
     said = apps.told(namespace, "GatewayReady", "False", "PodsFailing")
-    assert "pods cannot be made: " in said
+    assert "pods cannot be created: " in said
     assert "exceeded quota: none" in said
     kubectl("delete", "quota", "none", namespace=namespace)
     # Kubernetes tries again with pauses that grow; a new template has it try at once.

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.cluster import support
+from tests.cluster.pace import Pace
 from tests.cluster.record import Looking, Record, Watch, moment
 from tests.cluster.replicas import both_ready, kill_leader
 from tests.cluster.rollouts import QUICK, bake, begun, deployment, errs, restarts, scenario, start
@@ -27,6 +28,7 @@ from tests.cluster.traffic import Traffic
 pytestmark = pytest.mark.usefixtures("operator")
 
 INTERVAL = 1.0  # seconds between two readings, where nothing else is said
+DELAY = 1.0  # seconds before the time of a tick at which its counters may have been read, on an idle machine
 COMMAND = Path(sys.executable).with_name("claude-operator")
 MISSING = re.compile(
     r"step \d at [\d.]+ % has not ruled out yet that the canary has (?P<points>[\d.]+) points more errors than"
@@ -90,7 +92,9 @@ def holding(statuses: list[dict[str, Any]], index: int, points: str) -> list[re.
     asked = [int(match["more"].replace(",", "")) for match in found]
     took = after["judgement"]["requests"] - ripe[0]["judgement"]["requests"]
     print(f"bake {index}: {len(found)} looks past its second, {took} more requests, asked for {asked[:1]}: {said[:1]}")
-    assert 0.1 * asked[0] <= took <= 1.5 * asked[0] + 40 * INTERVAL
+    readings = [moment(status["judgement"]["lastTick"]) for status in (*ripe, after)]
+    between = max((later - earlier).total_seconds() for earlier, later in itertools.pairwise(readings))
+    assert 0.1 * asked[0] <= took <= 1.5 * asked[0] + 40 * max(between, INTERVAL)
     return found
 
 
@@ -160,8 +164,10 @@ def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
         wait_for(lambda: record.condition("CanaryHealthy")["reason"] == "Overloaded", 10, "the overload is not told")
         begins, generation = time.time(), record.config["generation"]
         time.sleep(15)
+        wait_for(lambda: sum(at > begins for at, _ in record.statuses()) >= 8, 30, "it is not judged")
         ends = time.time()
         scenario()
+        over = time.time()
         wait_for(lambda: record.rollout.get("outcome"), 90, "it does not go on", every=0.05)
         wait_for(lambda: traffic.answers[-1].revision == second, 30)
         traffic.stop()
@@ -169,7 +175,6 @@ def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
         meanwhile = [status for at, status in record.statuses() if begins < at < ends]
         generations = {config["generation"] for at, config in record.configs() if begins < at < ends}
         assert not record.events("RolledBack")
-    assert len(meanwhile) >= 8
     assert not generations - {generation}
     assert_holds(meanwhile, "Overloaded", "429 or 529")
     assert {one["step"]["index"] for one in meanwhile} == {1}
@@ -178,7 +183,7 @@ def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
     failed = traffic.failed()
     assert {one.revision for one in failed} == {first, second}
     assert {one.error[:3] for one in failed} == {"529"}
-    assert not [one for one in failed if one.began > ends + 1.0]
+    assert not [one for one in failed if one.began > over]
 
 
 def test_a_slowdown_of_both_arms_holds_and_is_no_harm(namespace: str) -> None:
@@ -239,7 +244,12 @@ def test_kills_in_mid_bake_lose_nothing_and_double_nothing(operator: Operator, n
     scenario()
     both_ready(operator)
     first = start(namespace)
-    with Record(namespace) as record, Counting(record.pods) as counting, Traffic("app", namespace, rate=40) as traffic:
+    with (
+        Record(namespace) as record,
+        Counting(record.pods) as counting,
+        Traffic("app", namespace, rate=40) as traffic,
+        Pace() as pace,
+    ):
         wait_for(lambda: len(traffic.answers) > 20, 30)
         steps = [{"setWeight": 50}, bake(300, 10_000)]
         support.apply(judged("v2-bad", steps, interval=f"{interval:g}s"), namespace)
@@ -270,11 +280,11 @@ def test_kills_in_mid_bake_lose_nothing_and_double_nothing(operator: Operator, n
     final, gaps = status["judgement"], [_gap(ticks, killed) for killed in kills]
     for since, until in gaps:
         print(f"{until - since:.1f} s between the last reading before a kill and the first one after it")
-    assert gaps[0][1] - gaps[0][0] <= 2 * interval
+    assert gaps[0][1] - gaps[0][0] <= pace.stretched(2 * interval)
     assert gaps[0][1] < gaps[1][0]
     stable = final["stableRequests"][0] + sum(one["stable"][1] + one["stable"][2] for one in final.get("open", []))
     for revision, since, seen in ((second, None, final["requests"]), (first, begins, stable)):
-        least, most = counting.expected(revision, since, ticks[-1])
+        least, most = counting.expected(revision, since, ticks[-1], pace.stretched(DELAY))
         print(f"{revision}: {seen} judged, {least} to {most} expected, {counting.total(revision)} counted in all")
         assert seen <= counting.total(revision)
         assert least <= seen <= most
@@ -361,30 +371,26 @@ def _gap(ticks: list[float], killed: float) -> tuple[float, float]:
 class Counting(Looking):
     """The gateways' own counters, while entered: judged requests by revision, of all generations."""
 
-    _DELAY = 1.0  # seconds before the time of a tick at which its counters may have been read
-
     def __init__(self, pods: Watch) -> None:
         super().__init__(pods)
         self._looks: dict[str, list[tuple[float, float, dict[str, int]]]] = defaultdict(list)
         self._known: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
 
-    def expected(self, revision: str, since: float | None, until: float) -> tuple[int, int]:
-        """At least and at most: what was counted since a time, whoever led meanwhile."""
-        from_least, from_most = self._at(revision, since) if since else (0, 0)
-        least, most = self._at(revision, until)
+    def expected(self, revision: str, since: float | None, until: float, delay: float) -> tuple[int, int]:
+        """At least and at most: what was counted since a time, whoever led meanwhile, read up to `delay` s before."""
+        from_least, from_most = self._at(revision, since, delay) if since else (0, 0)
+        least, most = self._at(revision, until, delay)
         return least - from_most, most - from_least
 
     def total(self, revision: str) -> int:
         """What all pods have counted by the last look."""
         return sum(looks[-1][2].get(revision, 0) for looks in self._looks.values())
 
-    def _at(self, revision: str, tick: float) -> tuple[int, int]:
+    def _at(self, revision: str, tick: float, delay: float) -> tuple[int, int]:
         """What all pods together had counted when the tick was read, at least and at most."""
         least = most = 0
         for looks in self._looks.values():
-            least += next((seen for _, told, seen in reversed(looks) if told <= tick - self._DELAY), {}).get(
-                revision, 0
-            )
+            least += next((seen for _, told, seen in reversed(looks) if told <= tick - delay), {}).get(revision, 0)
             most += next((seen for asked, _, seen in looks if asked >= tick), looks[-1][2]).get(revision, 0)
         return least, most
 

@@ -164,7 +164,7 @@ def test_wait_never_takes_the_last_specs_word(namespace: str) -> None:
         with pytest.raises(CommandError, match="timed out waiting for the condition"):
             kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=4s", namespace=namespace)
     kubectl("apply", "-f", "-", input=deployment("v3"), namespace=namespace)
-    said = kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=30s", namespace=namespace)
+    said = kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=300s", namespace=namespace)
     assert said == "claudedeployment.claudeops.dev/app condition met\n"
     item = get("cld", "app", namespace=namespace)
     assert item["status"]["observedGeneration"] == item["metadata"]["generation"]

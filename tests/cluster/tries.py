@@ -12,15 +12,16 @@ from typing import Any
 
 from tests.cluster import support
 from tests.cluster.faults import Fault, Kind
+from tests.cluster.pace import slowness
 from tests.cluster.record import Record, moment
 from tests.cluster.replicas import both_ready
 from tests.cluster.rollouts import bake, begun, deployment, errs, scenario
-from tests.cluster.support import Operator, get, kubectl, wait_for
+from tests.cluster.support import Operator, get, wait_for
 from tests.cluster.traffic import Traffic
 
 LEAD = 2.0  # seconds before the bake's end at which it turns bad
 WEIGHT = 50
-LONGEST = 6.0  # seconds from the return of the leader or the API to weight 0 at every gateway
+LONGEST = 6.0  # seconds from the return of the leader or the API to weight 0 everywhere, on an idle machine
 RATE = 40.0  # requests a second
 _BAKE = 12  # seconds
 _PATIENCE = 45.0  # seconds after the return until the try is given up
@@ -50,6 +51,8 @@ class Try:
     others: int = 0
     """Requests of all other clients that failed."""
     message: str = ""
+    pace: float = 1.0
+    """How many times slower than an idle machine it was before the fault, or after it."""
     broken: list[str] = field(default_factory=list)
     """Promises that were broken."""
 
@@ -61,7 +64,7 @@ def attempt(
     result = Try(number, kind)
     wait_for(_heals, 60, "the simulator does not answer")
     both_ready(operator)
-    kubectl("wait", "cld/app", "--for=condition=GatewayReady", "--timeout=60s", namespace=namespace)
+    support.wait("cld/app", until="condition=GatewayReady", namespace=namespace)
     stable = str(get("cld", "app", namespace=namespace)["status"]["stableRevision"])
     prompt = f"v{number}-{secrets.token_hex(3)}"
     with (
@@ -74,6 +77,7 @@ def attempt(
             canary = begun(record, stable)
             wait_for(lambda: record.at(1, canary), 60, "the canary does not bake", every=0.05)
             say(f"{canary} bakes at {WEIGHT} %")
+            result.pace = slowness(writes=5)
             began = _turns_bad(result, record, fault, prompt)
             say(f"it fails everything since its bake was about to end; a leader, or the API, after {result.away:.1f} s")
             _ends(result, record, fault, canary, began)
@@ -125,7 +129,8 @@ def _ends(result: Try, record: Record, fault: Fault, canary: str, began: float) 
         wait_for(lambda: pods <= set(record.gateways.taken(generation)), 15, "weight 0 is not at every gateway")
         zero = max(at for pod, at in record.gateways.taken(generation).items() if pod in pods)
         result.after, result.hurt = zero - returned, zero - began
-        if result.after > LONGEST:
+        result.pace = max(result.pace, slowness(writes=5))
+        if result.after > LONGEST * result.pace:
             result.broken.append(f"weight 0 came {result.after:.1f} s after the return")
     fault.over()
     time.sleep(_AFTERWARDS)
@@ -162,7 +167,7 @@ def _counts(result: Try, record: Record, traffic: Traffic, canary: str, began: f
     found = _NAMED.search(result.message)
     result.named = int(found["bad"].replace(",", "")) if found else None
     tick = moment(record.status["judgement"]["lastTick"]).timestamp()
-    least = sum(one.at < tick - _READ for one in bad)
+    least = sum(one.at < tick - _READ * result.pace for one in bad)
     if result.named is None or not least <= result.named <= result.failed:
         result.broken.append(
             f"the Event names {result.named} failures; clients saw {least} until it was judged, {result.failed} in all"

@@ -16,8 +16,8 @@ from aiohttp import web
 from tests.cluster.rollouts import QUICK
 from tests.cluster.support import get
 
+from claude_operator.log import Log
 from claude_operator.simulator.errors import ApiError
-from claude_operator.simulator.log import Log
 from claude_operator.simulator.profile import Compiled, compile_scenario
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.scenario import parse

@@ -33,8 +33,8 @@ def over(outcome: str, message: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ({}, BEGUN | {"rollouts": []}, [Row(NEW, 0, f"goes on trial against {OLD}")]),
-        ({}, {"rollout": {"revision": OLD, "attempt": 1}}, [Row(OLD, 0, "goes on trial")]),
+        ({}, BEGUN | {"rollouts": []}, [Row(NEW, 0, f"starts against {OLD}")]),
+        ({}, {"rollout": {"revision": OLD, "attempt": 1}}, [Row(OLD, 0, "starts")]),
         (BEGUN, PASSED, [Row(NEW, 0, f"evals passed: {EVALS['message']}", "good")]),
         (PASSED, PASSED, []),
         (PASSED, at(1), [Row(NEW, 1, "takes 1 % of conversations")]),
@@ -81,7 +81,7 @@ def test_an_app_that_stops_being_served_is_told() -> None:
          "evals passed: 3 of 4 against 2 of 4 of v1"),
         (f"Rolled back {NEW} at 10 %: errors 3 of 9", "rolled back at 10 %: errors 3 of 9"),
         (f"Promoted {NEW} to 100 %", "promoted to 100 %"),
-        (f"goes on trial against {OLD}", "goes on trial against v1"),
+        (f"starts against {OLD}", "starts against v1"),
     ],
 )  # fmt: skip
 def test_sentences_name_versions(text: str, expected: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.evals.servers import Body, Refusal, Text, upstream
+from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Arm
 from claude_operator.core.evals.sets import Check, Item
@@ -21,7 +22,7 @@ def arm(**request: object) -> PreparedArm:
 
 
 def asker(url: str, **options: float) -> Asker:
-    return Asker(url, "sk-test", open_calls=2, **{"timeout": 5.0, "pause": 0.001, **options})  # type: ignore[arg-type]
+    return Asker(url, "sk-test", open_calls=2, **{"timeout": HANGS, "pause": 0.001, **options})  # type: ignore[arg-type]
 
 
 async def test_the_body_is_the_gateways() -> None:
@@ -92,13 +93,14 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
         (Refusal(400, "overloaded_error", "busy"), 1, "answers 400: busy"),
         (Text(cut=True), 3, "no whole answer in 3 attempts: the answer ended without message_stop"),
         (Text(error={"type": "overloaded_error", "message": "busy"}), 3, "3 attempts: the answer broke off: busy"),
-        (Refusal(429, "rate_limit_error", headers={"retry-after": "60"}), 1, "gives no answer within 1.5 s, retries"),
-        (Text(stall=2.0), 1, "no whole answer within 0.3 s: raise execution.timeout"),
+        (Refusal(429, "rate_limit_error", headers={"retry-after": "3600"}), 1, "gives no answer within 5 s, retries"),
+        (Text(stall=30.0), 1, "no whole answer within 1 s: raise execution.timeout"),
     ],
     ids=lambda value: str(value)[:40],
 )
 async def test_what_says_nothing_of_the_request(answer: Text | Refusal, calls: int, message: str) -> None:
-    async with upstream(lambda _: answer) as api, asker(api.url, timeout=0.3) as one:
+    options = {"timeout": 1.0} if "within" in message else {}
+    async with upstream(lambda _: answer) as api, asker(api.url, **options) as one:
         with pytest.raises(Infrastructure, match=message):
             await one.ask(arm(), ITEM)
     assert len(api.calls) == calls

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.evals.servers import Body, Text, cluster, question, upstream
+from tests.waiting import HANGS
 
 from claude_operator.__main__ import main
 
@@ -100,9 +101,9 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
         words += ["--upstream-key-file", str(tmp_path / "key")]
         environment = {"KUBECONFIG": kubeconfig(tmp_path, objects.url)}
         async with process(*words, **environment) as started:
-            await asyncio.wait_for(api.arrived.wait(), 20)
+            await asyncio.wait_for(api.arrived.wait(), HANGS)
             started.send_signal(signal.SIGTERM)
-            out, err = await asyncio.wait_for(started.communicate(), 20)
+            out, err = await asyncio.wait_for(started.communicate(), HANGS)
             assert (started.returncode, err) == (1, b"")
         assert [json.loads(line)["message"] for line in out.splitlines()] == ["asking", "no result"]
         assert (run["status"]["phase"], run["status"]["message"]) == ("Running", "the Job was told to stop")

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from kubernetes.aio import client as aio
 from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
+from tests.waiting import until
 
 from claude_operator.core.evals.sets import set_hash
 from claude_operator.evals.inputs import Places
 from claude_operator.evals.job import run_job
-from claude_operator.evals.log import Log
 from claude_operator.kube.client import Kube
+from claude_operator.log import Log
 
 SET = {
     "defaultTest": {"assert": [{"type": "equals", "value": "billing"}]},
@@ -240,10 +241,7 @@ async def test_progress_is_written_while_it_runs(tmp_path: Path, monkeypatch: py
 
     async def script(body: Body) -> Text:
         if question(body).endswith("b"):
-            for _ in range(200):
-                if it.status.get("done") == 1:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: it.status.get("done") == 1)
         return Text()
 
     async with scene(tmp_path, script) as it:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -111,9 +110,7 @@ async def test_infrastructure_is_no_result(name: str) -> None:
 async def test_a_regular_expression_without_end_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_operator.evals.session._GRADING_SECONDS", 0.05)
     endless = Item("i0", b"[]", (Check("regex", "(a+)+$"),))
-    started = time.monotonic()
     result = await evaluate([endless], arms("new"), Script(new_i0="a" * 60 + "b"), GATE, concurrency=1)
-    assert time.monotonic() - started < 5
     assert result.failed_items[0].assertion == "regex: took longer than 0.05 s"
 
 

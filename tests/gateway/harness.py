@@ -14,12 +14,13 @@ from typing import Any
 import aiohttp
 import msgspec
 from tests.gateway.upstream import RecordingUpstream
+from tests.waiting import HANGS, until
 from yarl import URL
 
 from claude_operator.api.gateway import Arm, Auth, Deployment, Evidence, GatewayConfig, Timeouts, Upstream, dump_config
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.service import Service, Settings
+from claude_operator.log import Log
 
 CLIENT_KEY = "client-key-SENTINEL"
 UPSTREAM_KEY = "sk-ant-upstream-SENTINEL"
@@ -100,17 +101,19 @@ class Gateway:
 
     async def lines(self, count: int = 1) -> list[dict[str, Any]]:
         """The log lines of calls, once there are `count` of them."""
-        for _ in range(200):
-            calls = [line for line in map(json.loads, self.output.getvalue().splitlines()) if line["message"] == "call"]
-            if len(calls) >= count:
-                return calls
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"no {count} log lines: {self.output.getvalue()}")
+        await until(lambda: len(self.calls()) >= count, f"no {count} log lines")
+        return self.calls()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The log lines of calls up to now."""
+        return [line for line in map(json.loads, self.output.getvalue().splitlines()) if line["message"] == "call"]
 
 
 @asynccontextmanager
-async def running_gateway(upstream: RecordingUpstream, folder: Path, **settings: Any) -> AsyncIterator[Gateway]:
-    files = CredentialFiles(upstream_key=folder / "upstream-key", env=folder / "env", client=folder / "client")
+async def running_gateway(
+    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, **settings: Any
+) -> AsyncIterator[Gateway]:
+    files = CredentialFiles(folder / "upstream-key", folder / "env", folder / "client", on_a_laptop=on_a_laptop)
     files.env.mkdir()
     files.client.mkdir()
     files.upstream_key.write_text(UPSTREAM_KEY + "\n")
@@ -127,4 +130,4 @@ async def running_gateway(upstream: RecordingUpstream, folder: Path, **settings:
             yield Gateway(service, upstream, files, output, http)
     finally:
         service.stop()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, HANGS)

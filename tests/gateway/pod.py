@@ -12,10 +12,11 @@ from claude_operator.api.gateway import PINNED, Cohorts, Counters, parse_cohorts
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Choice, build
 from claude_operator.gateway.recorder import Recorder
+from claude_operator.gateway.sse import Message
+from claude_operator.log import Log
 
 MODEL = "claude-opus-5-5"
 
@@ -69,7 +70,7 @@ class Pod:
             surface,
         )
         call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
-        call.facts.add(MODEL, stop_reason if outcome == "ok" else None, usage)
+        call.facts.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
         self.recorder.settle(call)
 
     def counters(self, revision: str = STABLE, surface: str = "chat", generation: int = 1) -> Counters:

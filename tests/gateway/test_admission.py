@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm
-from tests.gateway.upstream import Playback, Recorded, json_answer
+from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm, running_gateway
+from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
+from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Auth, Timeouts
 
@@ -35,6 +37,10 @@ def refusal(body: bytes, response: Any) -> tuple[int, str, str]:
         ({"authorization": f"Bearer {CLIENT_KEY}"}, 200),
         ({"authorization": f"bearer  {CLIENT_KEY}"}, 200),
         ({"authorization": "", "x-api-key": CLIENT_KEY}, 200),
+        ({"x-api-key": "stale"}, 200),
+        ({"authorization": "Bearer stale", "x-api-key": CLIENT_KEY}, 200),
+        ({"authorization": "Basic dTpw", "x-api-key": f" {CLIENT_KEY}"}, 200),
+        ({"authorization": "Bearer stale", "x-api-key": "stale"}, 401),
         ({"authorization": "Bearer wrong"}, 401),
         ({"authorization": f"Bearer {CLIENT_KEY}x"}, 401),
         ({"authorization": "", "x-api-key": "wrong"}, 401),
@@ -48,6 +54,8 @@ async def test_the_client_key_in_either_header(gateway: Gateway, headers: dict[s
     assert response.status == status
     if status == 401:
         assert refusal(body, response)[1] == "authentication_error"
+        assert "ANTHROPIC_API_KEY" in refusal(body, response)[2]
+        assert response.headers["x-should-retry"] == "false"
         assert gateway.upstream.requests == []
         assert (await gateway.lines())[0]["outcome"] == "refused"
     else:
@@ -104,6 +112,34 @@ async def test_a_new_upstream_key_is_taken_up_and_a_lost_one_kept(gateway: Gatew
     assert gateway.upstream.last.all("x-api-key") == ["sk-ant-new"]
 
 
+@pytest.mark.parametrize(
+    ("on_a_laptop", "remedy", "key_remedy"),
+    [
+        (True, ("ANTHROPIC_API_KEY", "--upstream-key-file"), "--client-dir"),
+        (False, ("spec.upstream.apiKeySecretRef",), "Secret <name>-client"),
+    ],
+)
+async def test_a_key_that_is_missing_is_named_and_not_waited_for(
+    tmp_path: Path, on_a_laptop: bool, remedy: tuple[str, ...], key_remedy: str
+) -> None:
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path, on_a_laptop=on_a_laptop) as gateway,
+    ):
+        gateway.files.upstream_key.unlink()
+        gateway.serve()
+        response, body = await gateway.post()
+        assert refusal(body, response)[:2] == (500, "api_error")
+        assert response.headers["x-should-retry"] == "false"
+        assert all(word in refusal(body, response)[2] for word in remedy)
+        warning = next(line for line in map(json.loads, gateway.output.getvalue().splitlines()) if "remedy" in line)
+        assert warning["level"] == "warning"
+        assert all(word in warning["remedy"] for word in remedy)
+        response, body = await gateway.post(headers={"authorization": "Bearer wrong"})
+        assert response.headers["x-should-retry"] == "false"
+        assert key_remedy in refusal(body, response)[2]
+
+
 # ------------------------------------------------------------------------------------------ refusals
 
 
@@ -151,7 +187,7 @@ async def test_expect_continue_is_answered(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(f"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {CLIENT_KEY}\r\n".encode())
     writer.write(b"expect: 100-continue\r\ncontent-length: 15\r\n\r\n")
-    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS) == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b'{"messages":[]}')
     assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
     assert gateway.upstream.last.header("expect") is None
@@ -164,7 +200,7 @@ async def test_expect_continue_is_answered(gateway: Gateway) -> None:
 async def test_what_is_not_http_is_refused_and_not_quoted(gateway: Gateway, junk: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(junk)
-    head, _, body = (await asyncio.wait_for(reader.read(), 2)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), HANGS)).partition(b"\r\n\r\n")
     writer.close()
     assert head.split(b" ")[1] == b"400"
     assert json.loads(body)["error"]["type"] == "invalid_request_error"
@@ -246,7 +282,7 @@ async def test_a_passed_through_answer_that_breaks_off_is_cut(gateway: Gateway) 
 
     gateway.upstream.script = script
     with pytest.raises(aiohttp.ClientPayloadError):
-        await gateway.post(path="/v1/messages/batches/b/results")
+        await gateway.post(path="/v1/files")
     assert (await gateway.lines())[0]["outcome"] == "error"
 
 

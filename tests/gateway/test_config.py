@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, Gateway, make_arm, make_config
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
+from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import Arm, dump_config
 
@@ -55,8 +56,11 @@ async def test_a_new_token_is_used_and_a_lost_one_kept(gateway: Gateway) -> None
     file.write_text("old")
     gateway.serve(with_token(), env=["DOCS"], generation=2)
     file.write_text("new")
-    await asyncio.sleep(1.2)  # the gateway looks once a second by itself
-    assert await token_sent(gateway) == "new"
+
+    async def is_used() -> bool:
+        return await token_sent(gateway) == "new"
+
+    await until(is_used)  # the gateway looks once a second by itself
     file.unlink()
     control.reload_credentials()
     gateway.serve(with_token(), env=["DOCS"], generation=3)  # a rollback must not hang on a Secret
@@ -83,7 +87,7 @@ async def test_a_call_in_flight_keeps_the_arm_it_began_with(gateway: Gateway) ->
 
     gateway.upstream.script = script
     call = asyncio.create_task(gateway.post({"messages": [], "stream": True}))
-    await asyncio.wait_for(gateway.upstream.arrived.wait(), 2)
+    await asyncio.wait_for(gateway.upstream.arrived.wait(), HANGS)
     gateway.serve(make_arm(CANARY, "canary"), generation=2)
     go_on.set()
     response, body = await call
@@ -129,8 +133,8 @@ async def test_swaps_under_load_lose_nothing(gateway: Gateway) -> None:
 
 
 async def test_a_file_is_followed(gateway: Gateway, tmp_path: Path) -> None:
-    from claude_operator.gateway.log import Log
     from claude_operator.gateway.source import FileSource
+    from claude_operator.log import Log
 
     control, path = gateway.service.control, tmp_path / "config.json"
     following = asyncio.create_task(FileSource(path, Log(gateway.output, "json")).run(control.offer))
@@ -150,10 +154,7 @@ async def test_a_file_is_followed(gateway: Gateway, tmp_path: Path) -> None:
 
 
 async def served(control: Any, generation: int) -> None:
-    """Within half a second."""
-    async with asyncio.timeout(0.5):
-        while control.generation != generation:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: control.generation == generation)
 
 
 def in_place(path: Path, document: str) -> None:

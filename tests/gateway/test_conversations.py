@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.gateway.harness import CANARY, STABLE, Gateway
 from tests.gateway.pod import Clock, Pod
@@ -67,6 +69,33 @@ def test_metrics_and_log_still_show_a_retry() -> None:
     assert f"claude_gateway_retries_total{{{labels}}} 1.0" in page
     assert any(line.startswith("claude_gateway_requests_total") and line.endswith(" 1.0") for line in page)
     assert '"attempt":"2"' in pod.output.getvalue()
+
+
+def test_requests_that_name_no_conversation_are_counted() -> None:
+    pod = Pod()
+    for key in ("session:a", "user:b", None, "conversation:c0ffee"):
+        pod.settle(key)
+    pod.settle(None, attempt="1")
+    assert (pod.counters().requests, pod.counters().unnamed) == (4, 2)
+    labels = f'arm="stable",model="claude-opus-5-5",revision="{STABLE}",surface="chat"'
+    page = pod.metrics.page().decode().splitlines()
+    assert f"claude_gateway_unnamed_total{{{labels}}} 3.0" in page  # attempt by attempt
+
+
+@pytest.mark.parametrize(
+    ("headers", "fields", "unnamed"),
+    [
+        ({"x-claude-session-id": "a"}, {}, 0),
+        ({}, {"metadata": {"user_id": "b"}}, 0),
+        ({"x-claude-session-id": ""}, {}, 1),
+        ({}, {"metadata": {}}, 1),
+        ({}, {"messages": [{"role": role, "content": "x"} for role in ("user", "assistant", "user")]}, 1),
+    ],
+)
+async def test_what_is_a_name(gateway: Gateway, headers: dict[str, str], fields: dict[str, Any], unnamed: int) -> None:
+    await gateway.post({"messages": [], **fields}, headers=headers)
+    (stratum,) = (await gateway.evidence()).generations[-1].strata
+    assert (stratum.counters.requests, stratum.counters.unnamed) == (1, unnamed)
 
 
 async def test_the_sdks_header_makes_a_retry(gateway: Gateway) -> None:

@@ -17,9 +17,10 @@ from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
+from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.memory import Shares
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.log import Log
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "gateway.md").read_text()
@@ -42,8 +43,8 @@ def test_the_example_is_a_config_by_schema_and_by_parser() -> None:
 
 def test_evidence_is_what_the_schema_says() -> None:
     ledger = Ledger()
-    cell = ledger.generation(1).cell(make_arm().revision, "stable", "other", "none")
-    cell.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
+    counters = ledger.generation(1).counters(make_arm().revision, "stable", "other", "none")
+    counters.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
     ledger.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", ledger.clock())
     document = json.loads(ledger.document(1, 2.0, ""))
     assert len(document["bad"]) == 1
@@ -60,7 +61,7 @@ def test_every_metric_is_named() -> None:
 
 def test_every_field_of_the_log_is_named() -> None:
     output = io.StringIO()
-    Log(output, "json").call(Call("GET", "/v1/models", 0.0, None))
+    Log(output, "json").write("call", call_fields(Call("GET", "/v1/models", 0.0, None)))
     fields = set(json.loads(output.getvalue())) - {"time", "level", "message"}
     section = PAGE[PAGE.index("## The log") : PAGE.index("## Ending")]
     assert fields == set(re.findall(r"`(\w+)`", section))

@@ -8,6 +8,7 @@ import json
 import pytest
 from tests.gateway.harness import CLIENT_KEY, Gateway, make_arm
 from tests.gateway.upstream import Playback, Recorded
+from tests.waiting import HANGS
 
 DEEP = b"[" * 200_000 + b"]" * 200_000
 
@@ -17,7 +18,7 @@ async def raw(gateway: Gateway, head: bytes, body: bytes = b'{"messages":[]}') -
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + head)
     writer.write(b"x-api-key: %s\r\ncontent-length: %d\r\n\r\n" % (CLIENT_KEY.encode(), len(body)) + body)
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), HANGS)
     writer.close()
     return answer
 
@@ -63,7 +64,7 @@ async def test_two_requests_in_one_packet_are_both_answered(gateway: Gateway) ->
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(one + one)
     for _ in range(2):
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS)
         assert head.startswith(b"HTTP/1.1 200 ")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
         await reader.readexactly(int(length.split(b":")[1]))

@@ -8,9 +8,11 @@ import pytest
 from tests.gateway.harness import CLIENT_KEY, STABLE, UPSTREAM_KEY, Gateway, make_arm
 from tests.gateway.upstream import MESSAGE, json_answer
 
+from claude_operator.api.gateway import Overrides
+
 ODD_MESSAGES = (
     b'[ {"role":"user",  "content":"\\u00e9\\/ \\ud83d\\ude00 caf\xc3\xa9\\t","role":"user"},\n'
-    b'\t{"big":123456789012345678901234567890,"minus":-0,"float":1.0,"exp":1e400,"a":1,"a":2} ]'
+    b'\t{"big":123456789012345678901234567890,"minus":-0,"float":1.0,"exp":1e-400,"a":1,"a":2} ]'
 )
 
 
@@ -96,6 +98,36 @@ async def test_request_headers(gateway: Gateway) -> None:
     assert seen.all("host") == [gateway.upstream.url.removeprefix("http://")]
 
 
+async def test_another_version_of_a_beta_gives_way_and_is_told(gateway: Gateway) -> None:
+    servers = [{"type": "url", "name": "docs", "url": "https://mcp.example.com"}]
+    gateway.serve(make_arm(request={"mcp_servers": servers}), generation=2)
+    sent = "claude-code-20250219,  interleaved-thinking-2025-05-14 ,, mcp-client-2025-04-04"
+    response, _ = await gateway.post(headers={"anthropic-beta": sent})
+    expected = "claude-code-20250219,interleaved-thinking-2025-05-14,mcp-client-2025-11-20"
+    assert gateway.upstream.last.all("anthropic-beta") == [expected]
+    assert "anthropic-beta" in response.headers["x-claude-overridden"].split(",")
+
+
+async def test_what_the_model_refuses_is_left_out_and_told(gateway: Gateway) -> None:
+    gateway.serve(make_arm(overrides=Overrides(unsupported="Drop")), generation=2)
+    hello = {"role": "user", "content": "Hi"}
+    body = {"temperature": 0.2, "messages": [hello, {"role": "assistant", "content": "{"}]}
+    response, _ = await gateway.post(body)
+    assert gateway.upstream.last.json() == {"model": "claude-opus-5-5", "max_tokens": 64, "messages": [hello]}
+    assert response.headers["x-claude-overridden"] == "temperature,messages[1]"
+
+
+async def test_warming_the_cache_counts_as_no_answer_that_was_cut_off(gateway: Gateway) -> None:
+    gateway.serve(make_arm(request={"max_tokens": 2048}), generation=2)
+    warmed = {**MESSAGE, "content": [], "stop_reason": "max_tokens", "usage": {"input_tokens": 3, "output_tokens": 0}}
+    gateway.upstream.script = json_answer(warmed)
+    await gateway.post({"max_tokens": 0, "messages": [{"role": "user", "content": "warm"}]})
+    assert gateway.upstream.last.json()["max_tokens"] == 0
+    (stratum,) = (await gateway.evidence()).generations[-1].strata
+    counters = stratum.counters
+    assert (counters.outcomes, counters.stop_reasons, counters.bad_conversations) == ({"ok": 1}, {}, {})
+
+
 async def test_the_newest_version_stands_in_for_none(gateway: Gateway) -> None:
     await gateway.post()
     assert gateway.upstream.last.all("anthropic-version") == ["2026-10-21"]
@@ -111,15 +143,15 @@ async def test_count_tokens_is_composed_and_is_no_evidence(gateway: Gateway) -> 
     assert await gateway.outcomes() == {}
 
 
-async def test_everything_else_under_v1_passes_through_unchanged(gateway: Gateway) -> None:
+async def test_the_other_endpoints_pass_through_unchanged(gateway: Gateway) -> None:
     odd = b' { "model": "kept" } \x00\xff'
     gateway.upstream.script = json_answer(b"anything", "202 Accepted", content_type="x/y")
     response, body = await gateway.post(
-        odd, {"anthropic-beta": "b", "content-type": "a/b"}, "/v1/files%20x?a=%2F&b[]=1"
+        odd, {"anthropic-beta": "b", "content-type": "a/b"}, "/v1/skills/caf%C3%A9@2%20x/versions?a=%2F&b[]=1"
     )
     assert (response.status, body, response.headers["content-type"]) == (202, b"anything", "x/y")
     seen = gateway.upstream.last
-    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/files%20x?a=%2F&b[]=1", odd)
+    assert (seen.method, seen.target, seen.body) == ("POST", "/v1/skills/caf%C3%A9@2%20x/versions?a=%2F&b[]=1", odd)
     assert (seen.header("content-type"), seen.header("anthropic-beta")) == ("a/b", "b")
     assert seen.all("x-api-key") == [UPSTREAM_KEY]
     assert "x-claude-revision" not in response.headers

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from claude_operator.gateway.call import Call
-from claude_operator.gateway.log import Log
+from claude_operator.gateway.log import call_fields
+from claude_operator.log import Log
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def logger() -> Iterator[logging.Logger]:
 def test_text_is_one_line_with_what_there_is() -> None:
     output = io.StringIO()
     call = Call("GET", "/v1/models", 0.0, None, status=200, outcome="ok", ended=0.5)
-    Log(output, "text").call(call)
+    Log(output, "text").write("call", call_fields(call))
     (line,) = output.getvalue().splitlines()
     assert line.endswith(" info call method=GET path=/v1/models status=200 outcome=ok latency_ms=500.0 surface=other")
 
@@ -32,7 +33,7 @@ def test_text_is_one_line_with_what_there_is() -> None:
 def test_a_value_that_is_no_text_or_has_lines_stays_one_line() -> None:
     for form in ("json", "text"):
         output = io.StringIO()
-        Log(output, form).call(Call("GET", "/v1/\udcff\n\nx", 0.0, None))
+        Log(output, form).write("call", call_fields(Call("GET", "/v1/\udcff\n\nx", 0.0, None)))
         assert len(output.getvalue().splitlines()) == 1
 
 

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from tests.gateway.harness import CLIENT_KEY, Gateway
 from tests.gateway.upstream import MESSAGE, Playback, Recorded, json_answer, sse_answer, stream_events
+from tests.waiting import HANGS
 
 from claude_operator.core.catalogue.cost import cost_usd
 
@@ -135,7 +136,7 @@ async def leave_after(gateway: Gateway, pieces: list[bytes], body: Any = STREAM)
         response = await client.post(gateway.url + "/v1/messages", json=body, headers={"x-api-key": CLIENT_KEY})
         assert await response.content.readexactly(len(whole)) == whole
         response.close()
-    await asyncio.wait_for(gateway.upstream.closed.wait(), 5)
+    await asyncio.wait_for(gateway.upstream.closed.wait(), HANGS)
     await gateway.lines()
 
 

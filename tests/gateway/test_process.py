@@ -7,9 +7,8 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ import aiohttp
 import pytest
 from tests.gateway.harness import make_arm, make_config
 from tests.gateway.upstream import Playback, Recorded, RecordingUpstream, recording_upstream, stream_events
+from tests.waiting import HANGS
 
-from claude_operator.api.gateway import dump_config
+from claude_operator.api.gateway import Auth, dump_config
 
 pytestmark = pytest.mark.slow  # each starts an interpreter
 
@@ -38,7 +38,7 @@ class Process:
         """The next line with this message."""
         assert self.process.stdout is not None
         while True:
-            read = await asyncio.wait_for(self.process.stdout.readline(), 10)
+            read = await asyncio.wait_for(self.process.stdout.readline(), HANGS)
             assert read, f"the process ended: {self.lines}"
             self.lines.append(json.loads(read))
             if self.lines[-1]["message"] == message:
@@ -91,7 +91,7 @@ def config(tmp_path: Path, held: Held) -> Path:
 
 
 async def test_sigterm_finishes_open_streams(held: Held, config: Path) -> None:
-    options = ("--config", str(config), "--settle-seconds", "0.5", "--drain-seconds", "20")
+    options = ("--config", str(config), "--settle-seconds", "3", "--drain-seconds", str(HANGS))
     async with gateway_process(*options, ANTHROPIC_API_KEY="sk-ant-env") as gateway, aiohttp.ClientSession() as http:
         ports = await gateway.line("listening")
         await gateway.line("config applied")
@@ -105,10 +105,7 @@ async def test_sigterm_finishes_open_streams(held: Held, config: Path) -> None:
             assert response.status == 503
         late = await http.post(url, json=STREAM)  # Endpoints have not followed yet
         assert late.headers["connection"] == "close"
-        await asyncio.sleep(0.7)
-        async with aiohttp.ClientSession() as other:
-            with pytest.raises(aiohttp.ClientConnectorError):
-                await other.post(url, json=STREAM)
+        await refused(ports["port"])
         assert gateway.process.returncode is None
         held.go_on.set()
         for stream in streams:
@@ -121,6 +118,16 @@ async def test_sigterm_finishes_open_streams(held: Held, config: Path) -> None:
         assert held.upstream.last.header("x-api-key") == "sk-ant-env"
 
 
+async def refused(port: int) -> None:
+    """Wait until nobody listens there."""
+    async with asyncio.timeout(HANGS):
+        with suppress(ConnectionRefusedError):
+            while True:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                await asyncio.sleep(0.05)
+
+
 async def test_what_outlives_the_drain_ends_with_an_error_event(held: Held, config: Path) -> None:
     options = ("--config", str(config), "--settle-seconds", "0", "--drain-seconds", "0.3")
     async with gateway_process(*options, ANTHROPIC_API_KEY="k") as gateway, aiohttp.ClientSession() as http:
@@ -128,13 +135,12 @@ async def test_what_outlives_the_drain_ends_with_an_error_event(held: Held, conf
         await gateway.line("config applied")
         stream = await http.post(f"http://127.0.0.1:{ports['port']}/v1/messages", json=STREAM)
         assert await stream.content.readany() == FIRST
-        began = time.monotonic()
         gateway.process.send_signal(signal.SIGTERM)
         end = await stream.read()
         assert end.startswith(b"event: error\ndata: ")
         assert json.loads(end.partition(b"data: ")[2])["error"]["type"] == "api_error"
         assert await gateway.process.wait() == 0
-        assert time.monotonic() - began < 2
+        assert not held.go_on.is_set()
 
 
 async def test_it_waits_for_a_config_that_is_not_there_yet(tmp_path: Path, held: Held, config: Path) -> None:
@@ -155,3 +161,17 @@ async def test_outside_a_pod_a_configmap_is_a_clear_error() -> None:
         line = await gateway.line("cannot start")
         assert "--config FILE" in line["reason"]
         assert await gateway.process.wait() == 1
+
+
+async def test_a_laptop_without_a_key_is_told_the_flag_and_the_variable(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(dump_config(make_config("http://127.0.0.1:1", make_arm(), auth=Auth("None"))))
+    async with gateway_process("--config", str(config), ANTHROPIC_API_KEY="") as process:
+        port = (await process.line("listening"))["port"]
+        await process.line("no upstream API key")
+        url = f"http://127.0.0.1:{port}/v1/messages"
+        async with aiohttp.ClientSession() as http, http.post(url, json={"messages": []}) as response:
+            assert response.status == 500
+            message = (await response.json())["error"]["message"]
+        assert "ANTHROPIC_API_KEY" in message
+        assert "--upstream-key-file" in message

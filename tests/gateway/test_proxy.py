@@ -16,12 +16,12 @@ from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.errors import ClientGone
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.memory import Lease, Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody, UpstreamReply
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.gateway.recorder import Recorder
+from claude_operator.log import Log
 
 
 class Answer:
@@ -38,6 +38,9 @@ class Answer:
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
             yield piece
+
+    def renew(self) -> None:
+        pass
 
 
 class Upstream:
@@ -154,4 +157,4 @@ async def test_only_streams_are_held_to_the_idle_limit(tmp_path: Path) -> None:
     between, _, _ = proxy(upstream, tmp_path)
     await between.handle(Request(), Reply())
     await between.handle(Request(b'{"stream": true}'), Reply())
-    assert upstream.limits == [Limits(5.0, None), Limits(5.0, 120.0)]
+    assert upstream.limits == [Limits(5.0, None, 600.0), Limits(5.0, 120.0, 600.0)]

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.waiting import until
 
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.source import ApiServer, ConfigMapSource
+from claude_operator.log import Log
 
 
 @dataclass
@@ -67,9 +68,7 @@ class FakeApi:
         return response
 
     async def watched(self) -> None:
-        async with asyncio.timeout(3):
-            while not self.watchers:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: self.watchers)
 
 
 @dataclass
@@ -81,9 +80,7 @@ class Watching:
     token: Path
 
     async def offered(self, document: str) -> None:
-        async with asyncio.timeout(3):
-            while self.offers[-1:] != [document]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: self.offers[-1:] == [document])
 
 
 @pytest.fixture
@@ -123,10 +120,11 @@ async def test_the_mounted_file_serves_until_the_first_list(watching: Watching) 
 async def test_changes_come_at_once_and_of_any_size(watching: Watching) -> None:
     watching.api.document, watching.api.down = "first", False
     await watching.api.watched()
+    asked = len(watching.api.queries)
     for number in range(3):
         watching.api.change(f"{number}" * 400_000)
-        async with asyncio.timeout(0.5):
-            await watching.offered(f"{number}" * 400_000)
+        await watching.offered(f"{number}" * 400_000)
+    assert len(watching.api.queries) == asked  # the watch brought them
     listed, watch = watching.api.queries[-2:]
     assert listed == {"fieldSelector": "metadata.name=support-gateway"}
     assert watch == {
@@ -166,11 +164,13 @@ async def test_an_expired_version_and_a_broken_server_are_survived(watching: Wat
     await watching.api.watched()
     watching.api.tell({"type": "ADDED", "object": "nonsense"})
     watching.api.down = True
-    await asyncio.sleep(0.6)
+    await until(lambda: "HTTP 500" in reasons(watching))
     watching.api.document, watching.api.down = "second", False
     await watching.offered("second")
-    reasons = [json.loads(line).get("reason") for line in watching.output.getvalue().splitlines()]
-    assert "HTTP 500" in reasons
+
+
+def reasons(watching: Watching) -> list[str]:
+    return [json.loads(line).get("reason") for line in watching.output.getvalue().splitlines()]
 
 
 async def test_a_configmap_without_the_key_changes_nothing(watching: Watching) -> None:

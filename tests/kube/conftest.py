@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from kubernetes.aio import client as aio
 from tests.kube.apiserver import ApiServer, api_server
+from tests.waiting import HANGS
 
 from claude_operator.kube.client import Kube
 
@@ -20,5 +21,5 @@ async def server() -> AsyncIterator[ApiServer]:
 @pytest.fixture
 async def kube(server: ApiServer) -> AsyncIterator[Kube]:
     configuration = aio.Configuration(host=f"{server.url}/", api_key={"BearerToken": "Bearer t"})
-    async with Kube(configuration, timeout=2.0) as connected:
+    async with Kube(configuration, timeout=HANGS) as connected:
         yield connected

@@ -17,6 +17,7 @@ from claude_operator.core.reconcile.observation import Observation
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gateway_view import GatewayReader
 from claude_operator.shell.gather import Gatherer, Seen, Sources
@@ -79,8 +80,9 @@ class Process:
         self.gatherer = Gatherer(api, self.children, sources, clock)
         recorder = Recorder(api, instance="one", clock=clock)
         actor = WatchedActor(api, self.children, recorder, ledgers, decided, done)
-        loop = DeploymentLoop(self.gatherer, actor, SITE)
-        self.reconciler = Reconciler(loop, RunLoop(api, SITE, clock), METRICS)
+        endings = Endings(clock.monotonic)
+        loop = DeploymentLoop(self.gatherer, actor, SITE, endings)
+        self.reconciler = Reconciler(loop, RunLoop(api, SITE, clock, endings), METRICS)
 
     def unchanging(self) -> list[object]:
         """What it remembers and never changes: two worlds may share it."""

@@ -20,14 +20,13 @@ from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.conditions import Type
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
-from claude_operator.api.kinds import KINDS
+from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.crds.cli import schema
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
 
 __all__ = ["QUICK", "STEPS", "UNPROVEN", "CrashError", "Rates", "World", "stored"]
@@ -308,7 +307,7 @@ class World(Traffic, Invariants):
             self.step()
 
     def settle(self, limit: float = 1800.0) -> None:
-        """Run until no rollout is under way and every pod serves the newest config."""
+        """Run until no rollout is in progress and every pod serves the newest config."""
         self.until(lambda w: w.settled, limit)
 
     def _due(self) -> dt.datetime:
@@ -542,7 +541,7 @@ class World(Traffic, Invariants):
 @cache
 def _spec_schema() -> Object:
     kind = next(kind for kind in KINDS if kind.kind == "ClaudeDeployment")
-    return schema(kind)["properties"]["spec"]
+    return object_schema(kind)["properties"]["spec"]
 
 
 def stored(raw: Object) -> Object:

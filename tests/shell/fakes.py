@@ -190,6 +190,7 @@ class FakeKube:
             self._born(body)
         elif old.get("spec") != body.get("spec"):
             body["metadata"]["generation"] += 1
+            self._taken_over(key, old, body, by=("put", ""))
         return self._store(key, body)
 
     def take(self, kind: str, name: str, namespace: str = "demo") -> Object:
@@ -272,6 +273,8 @@ class FakeKube:
             self._born(new)
         elif old.get("spec") != new.get("spec"):
             new["metadata"]["generation"] += 1
+            self._taken_over(key, old, new, by=(field_manager, subresource or ""))
+        _show_owners(new, managers)
         if new == old:
             return copied(old)
         self.writes.append((f"apply {subresource}" if subresource else "apply", resource.kind, key[2]))
@@ -303,6 +306,7 @@ class FakeKube:
             return old
         if old.get("spec") != new.get("spec"):
             new["metadata"]["generation"] += 1
+            self._taken_over(key, old, new, by=("merge", ""))
         self.writes.append(("merge", resource.kind, key[2]))
         return self._store(key, new)
 
@@ -332,6 +336,14 @@ class FakeKube:
         old = self.objects.get(key)
         if old is None or old["metadata"]["resourceVersion"] != body["metadata"].get("resourceVersion"):
             raise KubeError(409, "Conflict", f"{key}: the object has been modified")
+
+    def _taken_over(self, key: tuple[str, str, str], old: Object, new: Object, *, by: tuple[str, str]) -> None:
+        """Whoever changes a field of the spec owns it from then on."""
+        before = dict(leaves(old))
+        changed = {path for path, value in leaves(new) if path[0] == "spec" and before.get(path) != value}
+        managers = self.owned.get(key, {})
+        managers.update({who: paths - changed for who, paths in managers.items() if who != by})
+        _show_owners(new, self.owned.get(key, {}))
 
     def _born(self, body: Object) -> None:
         self._uids += 1
@@ -404,6 +416,16 @@ def selected(body: Object, selector: str | None) -> bool:
 
 def _key_of(body: Object) -> tuple[str, str, str]:
     return body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]
+
+
+def _show_owners(body: Object, managers: dict[tuple[str, str], set[Path]]) -> None:
+    """What `managedFields` says of who applied `spec.replicas`, the one field that is asked for by its owner."""
+    if body["kind"] != "Deployment":
+        return
+    mine = {"operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    entries = [one for one in body["metadata"].get("managedFields") or () if one.get("operation") != "Apply"]
+    entries += [{"manager": who, **mine} for (who, _), paths in managers.items() if ("spec", "replicas") in paths]
+    body["metadata"]["managedFields"] = entries
 
 
 def _applied(body: Object) -> Object:

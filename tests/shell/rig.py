@@ -29,6 +29,7 @@ from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gateway_view import GatewayReader
 from claude_operator.shell.gather import Gatherer, Sources
@@ -187,7 +188,7 @@ class Rig:
         sources = Sources(gateways, ReferenceReader(kube), self.prometheus, ledgers, dict)  # type: ignore[arg-type]
         self.gatherer = Gatherer(kube, self.children, sources, self.clock)
         self.actor = Actor(kube, self.children, Recorder(kube, instance="one"), ledgers, self.metrics)
-        loop = DeploymentLoop(self.gatherer, self.actor, SITE)
+        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings(self.clock.monotonic))
         self.reconciler = Reconciler(loop, loop, self.metrics)
 
     async def one(self) -> float | None:

@@ -185,7 +185,7 @@ async def test_a_child_that_cannot_be_written_keeps_no_rollback_from_happening(
     with caplog.at_level(logging.WARNING):
         after = await rig.one()
     assert after is not None and after <= 5.0
-    assert "exceeded quota" in [record.fields.get("error", "") for record in caplog.records][-1]  # type: ignore[attr-defined]
+    assert any("exceeded quota" in record.fields.get("error", "") for record in caplog.records)  # type: ignore[attr-defined]
     assert len(rig.gateways.config.arms) == 1
     assert rig.status.canary_revision is None
     await rig.one()

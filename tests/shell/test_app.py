@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from tests.shell.fakes import FakeKube, SetClock, now, run
 from tests.shell.rig import SITE, START, deployment, secret
 from tests.shell.served import Served, served
+from tests.waiting import HANGS, until
 
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import LEASES
@@ -35,12 +36,6 @@ NO = KubeError(503, "ServiceUnavailable", "try later")
 
 def settings(port: int = 0) -> Settings:
     return Settings(SITE, "claude-system", "me_1", health_port=port, workers=2)
-
-
-async def until(goal: Callable[[], object], patience: float = 30.0) -> None:
-    async with asyncio.timeout(patience):
-        while not goal():  # noqa: ASYNC110  # it changes elsewhere
-            await asyncio.sleep(0.01)
 
 
 def free_port() -> int:
@@ -97,7 +92,7 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
         kube.put({**body, "spec": {**body["spec"], "gateway": {"replicas": 5}}})  # a watch brings it
         await until(lambda: kube.take("Deployment", "support-gateway")["spec"]["replicas"] == 5)
         app.stop()
-        await asyncio.wait_for(task, 30.0)
+        await asyncio.wait_for(task, HANGS)
     assert holder(kube) == ""
 
 
@@ -176,7 +171,7 @@ async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cl
     async with running(app) as task:
         await until(lambda: cluster.requests)
         app.stop()
-        await asyncio.wait_for(task, 30.0)
+        await asyncio.wait_for(task, HANGS)
     assert cluster.kube.names("Lease") == [] or holder(cluster.kube) == ""
     cluster.hidden.clear()
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 4, "renewTime": "2026-11-24T10:00:00.000000Z"}
@@ -188,7 +183,7 @@ async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cl
         await asyncio.sleep(0.05)
         assert standby._queue is None  # it does not work
         standby.stop()
-        await asyncio.wait_for(task, 30.0)
+        await asyncio.wait_for(task, HANGS)
     assert holder(cluster.kube) == "other"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.shell.fakes import FakeKube
 from tests.shell.served import served
+from tests.waiting import HANGS
 
 from claude_operator.__main__ import main, make_parser
 from claude_operator.kube.client import KubeError
@@ -111,13 +112,13 @@ async def test_a_process_that_is_told_to_end_releases_the_lease_and_ends_with_0(
     async with served(kube, tmp_path) as server:
         process = await operator(tmp_path)
         try:
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(HANGS):
                 while len(server.watching) < 7:  # noqa: ASYNC110  # the server is another part of this loop
                     await asyncio.sleep(0.05)
             lease = kube.take("Lease", "claude-operator", "default")["spec"]
             assert lease["holderIdentity"]
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(HANGS):
                 _, errors = await process.communicate()
         finally:
             if process.returncode is None:

@@ -382,7 +382,7 @@ async def test_a_cause_is_told_by_the_condition_and_once_by_an_event_and_then_th
         assert (await rig.one() or 99) <= 2.0  # nobody is served
     status, reason, message = rig.condition("GatewayReady")
     assert (status, reason) == ("False", "PodsFailing")
-    assert message == 'pods cannot be made: forbidden: exceeded quota: "small"; 0 pods ready'
+    assert message == 'pods cannot be created: forbidden: exceeded quota: "small"; 0 pods ready'
     rig.pod("gw-1")
     rig.roll_out()
     await rig.settle()

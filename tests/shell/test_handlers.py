@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from tests.shell.fakes import FakeKube
 from tests.shell.rig import deployment
 from tests.shell.served import served
+from tests.waiting import until
 
 from claude_operator.core import names
 from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, make_registry
@@ -158,12 +158,6 @@ def test_only_events_are_handled_so_that_kopf_writes_nothing() -> None:
     assert registry._spawning.get_all_handlers() == []
     assert len(registry._watching.get_all_handlers()) == 14
     assert isinstance(registry, kopf.OperatorRegistry)
-
-
-async def until(goal: Callable[[], bool], patience: float = 30.0) -> None:
-    async with asyncio.timeout(patience):
-        while not goal():  # noqa: ASYNC110  # it changes in another thread
-            await asyncio.sleep(0.01)
 
 
 async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from tests.shell.rig import KEY, SITE, START, Rig, on_trial, serving
 from claude_operator.core.text import duration
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import JOBS
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.keys import RUN, Key
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.reconcile import Reconciler, RunLoop
@@ -329,7 +330,7 @@ def a_run(**spec: Any) -> dict[str, Any]:
 
 
 def run_loop(kube: FakeKube, clock: SetClock) -> RunLoop:
-    return RunLoop(kube, SITE, clock)  # type: ignore[arg-type]
+    return RunLoop(kube, SITE, clock, Endings())  # type: ignore[arg-type]
 
 
 RUN_KEY = Key(RUN, "demo", "run")
@@ -346,6 +347,70 @@ async def test_a_run_gets_one_job_and_then_nothing_is_written() -> None:
         clock.moment += dt.timedelta(seconds=20)
         await loop(RUN_KEY)
     assert len(kube.writes) == 2
+
+
+ENDED = KubeError(403, "Forbidden", "unable to create new content: it is being terminated", terminating=True)
+
+
+@pytest.mark.parametrize("kind", ["ClaudeRevision", "Deployment", "ConfigMap", "Event"])
+async def test_nothing_is_done_in_a_namespace_that_is_being_deleted_and_one_line_says_so(
+    caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    rig = await serving()
+    rig.say("Be brief.")
+    for one in ("Deployment", "ConfigMap"):
+        rig.kube.drop(one, "support-gateway")
+    rig.start_operator()
+
+    def refuse(verb: str, what: str, name: str) -> None:
+        if what == kind and verb in ("create", "apply"):
+            raise ENDED
+
+    rig.kube.before = refuse
+    with caplog.at_level("INFO"):
+        for _ in range(5):
+            after = await rig.one()
+            rig.wait(61)
+    assert after is None
+    assert [one.message for one in caplog.records] == ["the namespace is being deleted: nothing more is done in it"]
+    rig.kube.calls.clear()
+    rig.kube.before = lambda *_: None
+    found = rig.kube.take("ClaudeDeployment", "support")
+    rig.kube.drop("ClaudeDeployment", "support")
+    assert await rig.one() is None
+    found["metadata"] = {name: found["metadata"][name] for name in ("name", "namespace")}
+    rig.kube.put({**found, "status": {}})  # in another namespace of that name
+    await rig.settle()
+    assert rig.kube.names("Deployment") == ["support-gateway"]
+
+
+async def test_a_run_in_a_namespace_that_is_being_deleted_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    kube, clock = FakeKube(), SetClock(START)
+    kube.put(a_run())
+    loop = run_loop(kube, clock)
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("create", "Job"):
+            raise ENDED
+
+    kube.before = refuse
+    with caplog.at_level("INFO"):
+        assert [await loop(RUN_KEY) for _ in range(3)] == [None] * 3
+    assert len(caplog.records) == 1
+    assert kube.writes == []
+
+
+async def test_a_run_that_is_deleted_in_mid_pass_is_no_error() -> None:
+    kube, clock = FakeKube(), SetClock(START)
+    kube.put(a_run())
+    loop = run_loop(kube, clock)
+
+    def delete(verb: str, kind: str, name: str) -> None:
+        if verb == "apply status":
+            kube.drop("ClaudeEvalRun", "run")
+
+    kube.before = delete
+    assert await loop(RUN_KEY) is None
 
 
 async def test_a_status_that_was_lost_after_the_job_was_made_makes_no_second_job() -> None:

@@ -174,7 +174,7 @@ async def test_one_slow_pod_does_not_hold_up_the_others(gateway: Gateway) -> Non
         return await (late(request) if len(gateway.asked) == 1 else gateway.whole(SMALL)(request))
 
     gateway.answer = first_late
-    async with AdminPorts(patience=0.5) as ports:
+    async with AdminPorts(patience=3.0) as ports:
         readings = await Scraper(Metrics(), ports.fetch).read([pod(f"gw-{n}") for n in range(5)])
     assert sorted(one.evidence is None for one in readings) == [False] * 4 + [True]
 

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import compile_scenario
 from claude_operator.simulator.scenario import parse
 from claude_operator.simulator.server import make_app, make_runner

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulator.harness import HEADERS, Running, message
+from tests.waiting import until
 
 from claude_operator.simulator.errors import ApiError
 from claude_operator.simulator.profile import compile_scenario
@@ -86,19 +87,81 @@ def test_any_scenario_is_taken_or_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_client_that_goes_away_is_logged_and_no_trouble(api: Running, stream: bool) -> None:
-    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 20}}")
+    await api.steer("{defaults: {latency: {median: 20ms}, tokensPerSecond: 2}}")
     async with aiohttp.ClientSession() as http:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(1.0):
                 async with http.post(api.url + "/v1/messages", json=message(stream=stream), headers=HEADERS) as answer:
                     await answer.read()
-    for _ in range(50):
-        await asyncio.sleep(0.02)
-        if [line for line in api.lines() if line["status"] == 499]:
-            break
+    await until(lambda: len(api.lines()) >= 2)
     assert [line["status"] for line in api.lines()] == [200, 499]
     await api.steer("{defaults: {latency: {median: 0s}, tokensPerSecond: 1e6}}")
     assert (await api.ask())[0] == 200
+
+
+BROKEN = (
+    *(
+        b'"caf\xe9"',
+        b'"\\ud83d"',
+        b"1e400",
+        b"9" * 4301,
+        b"NaN",
+        b"[" * 3000 + b"]" * 3000,
+        b'{"a":' * 300 + b"1" + b"}" * 300,
+    ),
+)
+ODD = (
+    b"9" * 30,
+    b"9" * 4000,
+    b"-0",
+    b"1e-400",
+    b'"\\u0000"',
+    b"[" * 150 + b"]" * 150,
+    b'{"enum":[' + b"9" * 30 + b"]}",
+)
+FORMS: tuple[bytes, ...] = (
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"messages":[{"role":"user","content":%s}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"messages":[{"role":"user","content":[{"type":"text","text":%s}]}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"messages":[{"role":"user","content":[{"type":"x","y":%s}]}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":%s,"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":%s,"max_tokens":8,"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"system":%s,"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"metadata":{"user_id":%s},"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"thinking":{"type":%s},"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"output_config":{"format":{"schema":%s}},'
+    b'"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-4-5","max_tokens":8,"tools":[{"name":"t","input_schema":{"type":"object","properties":{"a":%s}}}],'
+    b'"tool_choice":{"type":"any"},"messages":[{"role":"user","content":"a"}]}',
+    b'{"model":"claude-haiku-5-5","max_tokens":8,"unknown":%s,"messages":[{"role":"user","content":"a"}]}',
+)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("form", range(len(FORMS)))
+async def test_bad_bytes_are_the_clients_fault(api: Running, path: str, form: int) -> None:
+    for value in (*BROKEN, *ODD):
+        body = FORMS[form].replace(b"%s", value)
+        if path.endswith("count_tokens"):
+            body = body.replace(b'"max_tokens":8,', b"")
+        async with api.http.post(api.url + path, data=body, headers=HEADERS) as response:
+            document = await response.json()
+        if response.status != 200 or value in BROKEN:
+            assert (response.status, document["error"]["type"]) in (
+                (400, "invalid_request_error"),
+                (404, "not_found_error"),
+            )
+        if value in BROKEN:
+            assert response.status == 400
+            said = document["error"]["message"]
+            assert "byte" in said or "nested too deeply" in said
+    assert not [line for line in api.lines() if "exception" in line]
+
+
+async def test_a_bug_is_answered_in_the_apis_form(api: Running) -> None:
+    del api.simulator.cache  # whatever could go wrong
+    status, document = await api.ask()
+    assert (status, document["error"]["type"]) == (500, "api_error")
+    assert api.lines()[-1]["exception"] == "AttributeError"
 
 
 async def test_a_body_that_is_no_gzip_is_refused(api: Running) -> None:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.simulator.harness import message
+from tests.simulator.harness import Running, message
 
 from claude_operator.core.catalogue.table import find
 from claude_operator.simulator import prompt, rules, shape
@@ -217,7 +217,7 @@ def test_a_model_retires_on_its_day() -> None:
     [
         (b"{", VERSION, [], "not valid JSON"),
         (b"[1]", VERSION, [], "JSON object"),
-        (b"[" * 100_000, VERSION, [], "not valid JSON"),
+        (b"[" * 100_000, VERSION, [], "not a JSON object"),
         (b"{}", None, [], "anthropic-version: header is required"),
         (b"{}", "2020-01-01", [], "not a valid version"),
         (b"{}", VERSION, ["nope"], "Unexpected value(s) `nope` for the `anthropic-beta` header."),
@@ -228,3 +228,10 @@ def test_unreadable(body: bytes, version: str | None, betas: list[str], said: st
         read(body, version, betas)
     assert caught.value.status == 400
     assert said in caught.value.message
+
+
+async def test_breakpoints_within_other_blocks_count(api: Running) -> None:
+    block = {"type": "text", "text": "a page", "cache_control": {"type": "ephemeral"}}
+    document = {"type": "document", "source": {"type": "content", "content": [block] * 5}}
+    status, answer = await api.ask(message(messages=[{"role": "user", "content": [document]}]))
+    assert (status, "Found 5" in answer["error"]["message"]) == (400, True)

@@ -15,9 +15,10 @@ import aiohttp
 import pytest
 import yaml
 from tests.simulator.harness import FAST, HEADERS, Running, message
+from tests.waiting import HANGS
 
 from claude_operator.__main__ import main
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import Compiled, Profile, compile_scenario, load
 from claude_operator.simulator.scenario import ScenarioError, parse
 from claude_operator.simulator.watch import ScenarioFile
@@ -218,7 +219,7 @@ async def line(running: asyncio.subprocess.Process, wanted: str) -> dict[str, An
     """The next line with this message."""
     assert running.stdout is not None
     while True:
-        read = await asyncio.wait_for(running.stdout.readline(), 15)
+        read = await asyncio.wait_for(running.stdout.readline(), HANGS)
         assert read, "the process ended"
         found: dict[str, Any] = json.loads(read)
         if found["message"] == wanted:

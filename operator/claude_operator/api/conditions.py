@@ -32,6 +32,7 @@ class Reason(StrEnum):
 
     # Accepted
     VALID = "Valid"  # the spec is valid and what it refers to exists
+    CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part
@@ -49,7 +50,7 @@ class Reason(StrEnum):
     CONFIG_PENDING = "ConfigPending"  # a ready pod does not serve the current config yet
     CONFIG_REFUSED = "ConfigRefused"  # a pod could not read the config
     WRITE_REFUSED = "WriteRefused"  # the API server does not let us write what was decided
-    REVISION_LOST = "RevisionLost"  # what serves is written nowhere any more but in the gateways' memory
+    REVISION_LOST = "RevisionLost"  # what serves exists only in the memory of the gateways
     # EvalPassed
     NO_GATE = "NoGate"  # no evals are declared
     EVAL_PASSED = "EvalPassed"
@@ -76,6 +77,7 @@ class Reason(StrEnum):
     THRESHOLD_EXCEEDED = "ThresholdExceeded"  # measurements outside a threshold, more than failureLimit
     METRIC_WORSENED = "MetricWorsened"  # the judge MannWhitney found a metric worse
     METRIC_ERROR = "MetricError"  # a metric of your own could not be measured; holds
+    METRIC_NO_DATA = "MetricNoData"  # the query of a metric of your own finds nothing; a bake waits for it
     SHARED_INCIDENT = "SharedIncident"  # stable is worse than it was too: holds, blames nobody
     SPLIT_MISMATCH = "SplitMismatch"  # the arms get other shares of conversations than they should; holds
     SOAKING = "Soaking"  # promoted, and still watched
@@ -104,7 +106,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     # Ready
     SERVING = "Serving"
-    NO_REVISION = "NoRevision"  # no revision has passed its gate yet
+    NO_REVISION = "NoRevision"  # no revision serves yet
     GATEWAY_UNAVAILABLE = "GatewayUnavailable"  # no gateway pod is ready
     NOT_SERVING = "NotServing"  # gateway pods serve no revision
     REQUESTS_FAILING = "RequestsFailing"  # more than half of the requests fail

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
-from claude_operator.api.gateway import Merge
+from claude_operator.api.gateway import Merge, Unsupported
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -63,14 +63,24 @@ class Overrides(ApiModel):
         description="What becomes of the client's tools: Replace them by the revision's, or Prepend or Append the"
         " revision's to them.",
     )
+    # No default: the API server would write it into what is stored, and the revision's hash would be another.
+    unsupported: Unsupported | None = Field(
+        default=None,
+        description="What becomes of temperature, top_p, top_k, a thinking type or an assistant's message at the end"
+        " that the client sends and the revision's model is known to refuse. Pass (when left out): it goes upstream,"
+        " where the request is refused. Drop: it is left out, and x-claude-overridden names it.",
+    )
 
 
 class Timeouts(ApiModel):
     """Limits on one upstream call."""
 
     connect: Duration = Field(default="5s", description="Longest wait for a connection.")
-    idle: Duration = Field(default="120s", description="Longest silence before and within a response.")
-    total: Duration = Field(default="600s", description="Longest time for a whole response.")
+    idle: Duration = Field(default="120s", description="Longest silence of a stream, before and within it.")
+    total: Duration = Field(
+        default="600s",
+        description="Longest time for an answer in one piece. Of a stream, the longest time with nothing but pings.",
+    )
 
 
 class Upstream(ApiModel):
@@ -114,7 +124,11 @@ class Auth(ApiModel):
 class Gateway(ApiModel):
     """The pods that applications talk to. Not part of the revision, and not canaried."""
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = Field(default=2, description="Number of gateway pods.")
+    replicas: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None,
+        description="Number of gateway pods, which the operator then keeps. Left out: a gateway starts with 2 pods, and"
+        " a HorizontalPodAutoscaler or `kubectl scale` sets the number.",
+    )
     resources: dict[str, Any] | None = Field(
         default=None,
         description="Resource requests and limits of a gateway pod, as in a container.",
@@ -358,7 +372,7 @@ Policy = Literal["Ignore", "Warn", "Reject"]
 
 
 class LifecyclePolicy(ApiModel):
-    """What happens to new revisions whose model is on its way out. What already serves goes on serving."""
+    """What happens to new revisions whose model is Legacy, Deprecated or Retired. What serves keeps serving."""
 
     on_legacy: Policy = Field(default="Warn", description="Ignore, Warn or Reject new revisions on a Legacy model.")
     on_deprecated: Policy = Field(default="Warn", description="Ignore, Warn or Reject those on a Deprecated model.")

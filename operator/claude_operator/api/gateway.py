@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-CONFIG_VERSION = 1
 CONFIG_KEY = "config.json"
 BASIS_POINTS = 10_000
 
@@ -37,6 +36,7 @@ SERVICE_PORT = 8080
 ADMIN_PORT = 9090
 
 Merge = Literal["Replace", "Prepend", "Append"]
+Unsupported = Literal["Pass", "Drop"]
 Role = Literal["stable", "canary"]
 
 
@@ -49,6 +49,8 @@ class Overrides(_Wire, frozen=True):
 
     system: Merge = "Replace"
     tools: Merge = "Replace"
+    unsupported: Unsupported | msgspec.UnsetType = msgspec.UNSET
+    """What becomes of a client's field that the revision's model is known to refuse; Pass where it is not said."""
 
 
 class Arm(_Wire, frozen=True):
@@ -72,7 +74,8 @@ class Auth(_Wire, frozen=True):
 
 
 class Timeouts(_Wire, frozen=True):
-    """Seconds. `idle` is the longest silence of an upstream response, `total` its longest life."""
+    """Seconds. `idle` is the longest silence of a stream, `total` the longest time for an answer in one piece, and in a
+    stream the longest with nothing but pings."""
 
     connect: float = 5.0
     idle: float = 120.0
@@ -94,6 +97,11 @@ class Settled(_Wire, frozen=True):
     outcome: str
     reason: str
     message: str = ""
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class Deployment(_Wire, frozen=True):
@@ -153,7 +161,8 @@ OUTCOMES = ("ok", "error", "overload", "account", "refused", "canceled")
 """What became of a counted request: the table is `core.outcomes`.
 
 `overload` and `account` blame no arm: the first is the upstream's load or a rate limit, the second an account that is
-empty or at a limit. `refused`: turned away by the gateway itself. `canceled`: the client left before a stop_reason.
+empty or at a limit. `refused`: turned away by the gateway itself. `canceled`: the client left before a stop_reason, or
+the gateway cut the call off for reasons of its own.
 """
 
 CacheState = Literal["read", "write", "none"]
@@ -221,6 +230,8 @@ class Counters(_Wire, frozen=True):
     """Output tokens of complete answers."""
     grades: dict[str, Count] = {}
     """Verdicts on sampled answers, `pass` and `fail`, as reported to `POST /-/grades`."""
+    unnamed: Count = 0
+    """Those of `requests` that name no conversation, neither by a header nor in `metadata.user_id`."""
 
 
 class Stratum(_Wire, frozen=True):

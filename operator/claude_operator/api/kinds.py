@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from claude_operator.api import cel
+from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.resources import (
     EvalRunSpec,
@@ -18,7 +19,7 @@ from claude_operator.api.resources import (
     RevisionSpec,
     RevisionStatus,
 )
-from claude_operator.api.schema import TRUSTED, USER, Profile
+from claude_operator.api.schema import TRUSTED, USER, Profile, Schema, structural
 from claude_operator.api.status import DeploymentStatus
 
 
@@ -78,7 +79,12 @@ DEPLOYMENT = Kind(
         Column("Reason", _condition("Promoted", "reason"), description="How the newest revision is getting on."),
         Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
         Column("Age", ".metadata.creationTimestamp", "date"),
-        Column("Verdict", ".status.judgement.verdict", description="What the judge says of the canary.", wide=True),
+        Column(
+            "Health",
+            '.status.conditions[?(@.type=="CanaryHealthy")].reason',
+            description="What is known of the canary: Watching is good.",
+            wide=True,
+        ),
         Column(
             "Detectable",
             ".status.judgement.detectable",
@@ -165,3 +171,26 @@ MODEL = Kind(
 )
 
 KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL)
+
+
+def object_schema(kind: Kind) -> Schema:
+    """The structural schema of an object of the kind."""
+    spec = structural(kind.spec, kind.profile)
+    if kind.spec_rules:
+        own: list[dict[str, str]] = spec.get("x-kubernetes-validations", [])
+        spec["x-kubernetes-validations"] = [*own, *(rule.to_dict() for rule in kind.spec_rules)]
+    root: Schema = {
+        "description": kind.doc,
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
+            "kind": {"description": f"The kind: {kind.kind}.", "type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": structural(kind.status, TRUSTED),
+        },
+    }
+    if kind.rules:
+        root["x-kubernetes-validations"] = [rule.to_dict() for rule in kind.rules]
+    return root

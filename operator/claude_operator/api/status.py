@@ -118,6 +118,8 @@ class Split(StatusModel):
     canary: float = Field(default=0.0, description="Conversations of the canary.")
     stable: float = Field(default=0.0, description="Conversations of stable.")
     evidence: float = Field(default=0.0, description="Natural logarithm of the evidence that the split is another.")
+    requests: int = Field(default=0, description="Requests of both arms, without those that chose their revision.")
+    unnamed: int = Field(default=0, description="Those of them that name no conversation.")
 
 
 class Measured(StatusModel):
@@ -159,7 +161,7 @@ class Judgement(StatusModel):
         default=100.0, description="Evidence at which traffic is taken back: 1 / falseRollbackRate."
     )
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
-    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail.")
+    reason: str = Field(default="", description="Why, as one word, where the verdict is Fail or a metric has no data.")
     message: str = Field(default="", description="The same as a sentence.")
     detectable: str = Field(default="", description="The smallest increase of errors that could be seen by now.")
     promotions: list[Promotion] = Field(default=[], description="What was shown for the present bake and the next.")
@@ -237,6 +239,11 @@ class Rollout(StatusModel):
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
 
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
+
 
 class Replaced(StatusModel):
     """The revision that served before."""
@@ -256,6 +263,11 @@ class RolloutRecord(StatusModel):
     started_at: Moment | None = Field(default=None, description="When it began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     requests: int = Field(default=0, description="Canary requests that were judged.")
+
+    @property
+    def trial(self) -> str:
+        """`<revision>/<attempt>`, as annotations name it."""
+        return f"{self.revision}/{self.attempt}"
 
 
 class ModelStatus(StatusModel):

@@ -16,6 +16,7 @@ __all__ = [
     "LABEL_MANAGED_BY",
     "LABEL_NAME",
     "NAME_MAX",
+    "SCALE_MANAGER",
     "client_secret",
     "eval_account",
     "eval_run_name",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 FIELD_MANAGER = "claude-operator"
+SCALE_MANAGER = "claude-operator-replicas"
+"""Keeps the number of gateway pods that the spec leaves open, until somebody else scales."""
 
 LABEL_DEPLOYMENT = f"{GROUP}/deployment"
 LABEL_NAME = "app.kubernetes.io/name"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "cut", "duration", "percent", "share"]
+from collections.abc import Iterable
+
+__all__ = ["count", "cut", "duration", "join_names", "percent", "share"]
 
 _LONGEST = 1024  # characters of a sentence
+_NAMED = 3  # names that a list of many gives
 
 
 def percent(value: float) -> str:
@@ -32,6 +35,13 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun: `1 request`, `58 requests`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def join_names(names: Iterable[str]) -> str:
+    """A list of names, of many the first three: `a, b, c and 4 more`."""
+    known = list(names)
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    return f"{', '.join(known[:_NAMED])}{more}"
 
 
 def cut(text: str) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from claude_operator.api.base import GROUP, VERSION
-from claude_operator.api.kinds import KINDS, Column, Kind
-from claude_operator.api.schema import TRUSTED, Schema, structural
+from claude_operator.api.kinds import KINDS, Column, Kind, object_schema
 from claude_operator.crds.reference import reference
 
 _HEADER = "# Made by `make crds` from operator/claude_operator/api; edit the models there.\n"
@@ -42,34 +41,11 @@ def crd(kind: Kind) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
-                    "schema": {"openAPIV3Schema": schema(kind)},
+                    "schema": {"openAPIV3Schema": object_schema(kind)},
                 }
             ],
         },
     }
-
-
-def schema(kind: Kind) -> Schema:
-    """The structural schema of an object of the kind."""
-    spec = structural(kind.spec, kind.profile)
-    if kind.spec_rules:
-        own: list[dict[str, str]] = spec.get("x-kubernetes-validations", [])
-        spec["x-kubernetes-validations"] = [*own, *(rule.to_dict() for rule in kind.spec_rules)]
-    root: Schema = {
-        "description": kind.doc,
-        "type": "object",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
-            "kind": {"description": f"The kind: {kind.kind}.", "type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec,
-            "status": structural(kind.status, TRUSTED),
-        },
-    }
-    if kind.rules:
-        root["x-kubernetes-validations"] = [rule.to_dict() for rule in kind.rules]
-    return root
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -113,7 +89,7 @@ def files(output: Path | None, chart: Path | None, docs: Path | None) -> dict[Pa
         if folder is not None
         for kind in KINDS
     }
-    return found | ({docs: reference({kind.kind: schema(kind) for kind in KINDS})} if docs else {})
+    return found | ({docs: reference({kind.kind: object_schema(kind) for kind in KINDS})} if docs else {})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from anthropic import AsyncAnthropic, AsyncStream
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, compose
 from claude_operator.core.request.outcomes import Told, of_error, told
+from claude_operator.core.request.usage import merge_usage
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
 
@@ -137,24 +138,20 @@ async def _read(stream: AsyncStream[Any]) -> Reply:
             case "message_start":
                 message = event["message"]
                 reply.model = str(message.get("model") or "")
-                _add(reply.usage, message.get("usage"))
+                merge_usage(reply.usage, message.get("usage") or {})
             case "content_block_start" if event["content_block"].get("type") == "text":
                 text.append(event["content_block"].get("text") or "")
             case "content_block_delta" if event["delta"].get("type") == "text_delta":
                 text.append(event["delta"]["text"])
             case "message_delta":
                 reply.stop_reason = event["delta"].get("stop_reason") or reply.stop_reason
-                _add(reply.usage, event.get("usage"))
+                merge_usage(reply.usage, event.get("usage") or {})
             case "message_stop":
                 reply.text = "".join(text)
                 return reply
             case _:
                 pass
     raise _Broken("the answer ended without message_stop")
-
-
-def _add(usage: dict[str, Any], part: dict[str, Any] | None) -> None:
-    usage.update((name, value) for name, value in (part or {}).items() if value is not None)
 
 
 def _of_status(error: anthropic.APIStatusError) -> Exception:

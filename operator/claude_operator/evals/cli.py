@@ -15,7 +15,7 @@ from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
-from claude_operator.evals.log import Log
+from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
+from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -107,6 +108,6 @@ async def _read(kube: Kube, resource: Resource, name: str, namespace: str) -> di
 def _arm(stored: Mapping[str, Any], env: Mapping[str, str]) -> PreparedArm:
     """A revision exactly as the gateway would serve it."""
     try:
-        return prepare(revision.arm(stored, "canary", 0), env)
+        return prepare(revision.arm(stored, "canary", 0), env, takes)
     except ValueError as error:  # MissingName as well
         raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error

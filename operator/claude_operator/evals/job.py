@@ -13,10 +13,10 @@ from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
 from claude_operator.evals.ask import Asker, Infrastructure
 from claude_operator.evals.inputs import Inputs, NotReady, Places, read_inputs
-from claude_operator.evals.log import Log
 from claude_operator.evals.session import evaluate
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.kube.resources import CLAUDE_EVAL_RUNS
+from claude_operator.log import Log
 
 __all__ = ["run_job"]
 

@@ -12,6 +12,7 @@ import orjson
 
 from claude_operator.api.base import seconds
 from claude_operator.api.resources import EvalSetSpec, Scores
+from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.gate import Result
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -68,7 +69,7 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
 
 
 def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
-    return prepare(file.arm, env)
+    return prepare(file.arm, env, takes)
 
 
 async def run_work(work: Work, bar: TextIO | None) -> Result:

@@ -80,4 +80,4 @@ def _count_grade(plan: Plan, grade: Grade) -> None:
     """Count a verdict in the generation being served, whichever answered: the judge asks by revision."""
     surface = grade.surface if grade.surface in plan.surfaces else OTHER
     role = plan.arms[grade.revision].arm.role
-    plan.evidence.cell(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1
+    plan.evidence.counters(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import PINNED, Role
+from claude_operator.core.request.assignment import is_named
+from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.plan import Choice, Plan
 from claude_operator.gateway.sse import Facts, SseRelay
 
@@ -35,6 +37,13 @@ class Call:
     user_id: str = ""
     conversation: str | None = None
     """What its conversation is known by, None where the arm was drawn."""
+    thread: Thread | None = None
+    began_elsewhere: bool = False
+    """Whether it continues a thread that this process has not seen begin."""
+    warms_cache: bool = False
+    """Whether it asks for no answer, `max_tokens: 0`."""
+    error_code: str = ""
+    """`error.details.error_code` of the gateway's own error."""
     attempt: str = ""
     """The SDK's retry count as it was sent."""
     overridden: tuple[str, ...] = ()
@@ -59,6 +68,11 @@ class Call:
     def stratum(self) -> str:
         """The surface it counts under."""
         return PINNED if self.choice and self.choice.pinned else self.surface
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the client says which conversation it belongs to."""
+        return is_named(self.conversation)
 
     @property
     def is_retry(self) -> bool:

@@ -23,10 +23,10 @@ from claude_operator.api.gateway import (
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.memory import steady_allocator
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
+from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_memory,
         default=MEMORY,
         metavar="BYTES",
-        help="what the process may take: calls that find no room are told to come again (default: %(default)s)",
+        help="memory that the process may use; calls beyond it get 529 with retry-after (default: %(default)s)",
     )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     parser.add_argument(
@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _memory(text: str) -> int:
     """A number of bytes."""
     if not text.isdecimal() or int(text) <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes: write for example {MEMORY}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes; use e.g. {MEMORY}")
     return int(text)
 
 
@@ -137,6 +137,7 @@ def _files(args: argparse.Namespace) -> CredentialFiles:
         client=args.client_dir,
         fallback_key=variables.get("ANTHROPIC_API_KEY"),
         fallback_env=variables,
+        on_a_laptop=bool(args.config),
     )
 
 

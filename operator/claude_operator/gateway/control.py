@@ -7,9 +7,9 @@ import asyncio
 from claude_operator.api.gateway import GatewayConfig, parse_config
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan, build
+from claude_operator.log import Log
 
 __all__ = ["Control"]
 
@@ -78,6 +78,8 @@ class Control:
         self.plan, self._waiting, self.error = plan, None, ""
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=plan.weights)
+        if plan.swaps_key and plan.credentials.upstream_key is None:
+            self._log.event("no upstream API key", "warning", remedy=plan.credentials.hints.upstream_key)
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,25 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True)
+class KeyHints:
+    """Where a person finds or sets keys, as messages say it."""
+
+    upstream_key: str
+    client_key: str
+
+
+_IN_A_POD = KeyHints(
+    "set spec.upstream.apiKeySecretRef to a Secret that has one",
+    "The right one is ANTHROPIC_API_KEY in the Secret <name>-client",
+)
+_ON_A_LAPTOP = KeyHints(
+    "set the variable ANTHROPIC_API_KEY, or name a file that holds one with --upstream-key-file",
+    "The right one is in the file ANTHROPIC_API_KEY of the folder that --client-dir names"
+    ' (with "auth": {"type": "None"} in the config nobody needs one)',
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """Values as they were at one reading. Never printed."""
 
@@ -22,17 +41,34 @@ class Credentials:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     client_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """The current key, and while it is being rotated the previous one."""
+    hints: KeyHints = _IN_A_POD
+
+    @property
+    def no_upstream_key(self) -> str:
+        """What to do where there is no key for the upstream."""
+        return f"the gateway has no upstream API key: {self.hints.upstream_key}"
+
+    def why_refused(self, shown: Sequence[str]) -> str:
+        """What to do after none of the keys that a client has `shown` was the right one."""
+        if not shown:
+            wrong = "no key was sent: send one as x-api-key or Authorization: Bearer"
+        elif self.client_keys:
+            wrong = "the key is not one that this gateway takes"
+        else:
+            wrong = "the gateway holds no client keys, so it takes none"
+        return f"{wrong}. {self.hints.client_key}"
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialFiles:
-    """Where the values are. What is missing falls back to `fallback_*`, given by the environment on a laptop."""
+    """Where the values are. What is missing falls back to `fallback_*`, given by the environment `on_a_laptop`."""
 
     upstream_key: Path
     env: Path
     client: Path
     fallback_key: str | None = field(default=None, repr=False)
     fallback_env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    on_a_laptop: bool = False
 
     def read(self, names: Iterable[str], last: Credentials) -> Credentials:
         """The values now. A file that has gone keeps its `last` value: a served arm stays served."""
@@ -47,9 +83,10 @@ class CredentialFiles:
         current, previous = (_text(self.client / name) for name in (CLIENT_KEY, CLIENT_PREVIOUS_KEY))
         keys = tuple(value.strip().encode() for value in (current, previous) if value and value.strip())
         return Credentials(
-            upstream_key=key or last.upstream_key or self.fallback_key,
+            upstream_key=key or last.upstream_key or (self.fallback_key or "").strip() or None,
             env=env,
             client_keys=keys if current and current.strip() else last.client_keys,
+            hints=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
         )
 
 

@@ -15,15 +15,32 @@ import msgspec
 __all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelope", "error_event", "new_request_id"]
 
 
-class Refused(Exception):  # noqa: N818  (an answer, not a fault)
-    """Answered by the gateway itself with `status` and the API's `error.type`; `retry_after` in seconds, 0 for none."""
+_LASTING = frozenset((400, 401, 404, 413, 431))
 
-    def __init__(self, status: int, kind: str, message: str, retry_after: int = 0) -> None:
+
+class Refused(Exception):  # noqa: N818  (an answer, not a fault)
+    """Answered by the gateway itself with `status` and the API's `error.type`; `retry_after` in seconds, 0 for none.
+
+    `retry` False says that the same request will be refused again until a person has changed something.
+    """
+
+    code: str = ""
+    """`error.details.error_code`, empty for none."""
+
+    def __init__(self, status: int, kind: str, message: str, retry_after: int = 0, *, retry: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.retry = retry and status not in _LASTING
         self.status = status
         self.kind = kind
         self.message = message
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """What tells an SDK, or Claude Code, when to try again, or that it need not."""
+        if not self.retry:
+            return [("x-should-retry", "false")]
+        return [("retry-after", str(self.retry_after))] if self.retry_after else []
 
 
 class UpstreamFailed(Exception):  # noqa: N818
@@ -53,9 +70,12 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-def envelope(kind: str, message: str, request_id: str) -> bytes:
-    """The API's error body."""
-    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id})
+def envelope(kind: str, message: str, request_id: str, code: str = "") -> bytes:
+    """The API's error body; `code` is that of its details."""
+    error: dict[str, object] = {"type": kind, "message": message}
+    if code:
+        error["details"] = {"error_code": code}
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
 
 def error_event(kind: str, message: str, request_id: str) -> bytes:

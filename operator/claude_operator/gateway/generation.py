@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from claude_operator.api.gateway import CacheState, GenerationEvidence, Role, Stratum
-from claude_operator.gateway.cell import Cell
 from claude_operator.gateway.conversations import Conversations
+from claude_operator.gateway.counters import CounterSet
 
 __all__ = ["Generation"]
 
@@ -15,25 +15,25 @@ class Generation:
     def __init__(self, number: int) -> None:
         self.number = number
         self.conversations = Conversations()
-        self._cells: dict[tuple[str, Role, str, CacheState], Cell] = {}
+        self._counters: dict[tuple[str, Role, str, CacheState], CounterSet] = {}
         self._wired: dict[tuple[str, Role, str, CacheState], Stratum] = {}  # those that nobody touched since
         self._whole: GenerationEvidence | None = None
 
-    def cell(self, revision: str, role: Role, surface: str, cache: CacheState) -> Cell:
+    def counters(self, revision: str, role: Role, surface: str, cache: CacheState) -> CounterSet:
         """The counters of an arm and stratum, to be counted in at once and not to be kept."""
         key = (revision, role, surface, cache)
         self._wired.pop(key, None)
         self._whole = None
-        cell = self._cells.get(key)
-        if cell is None:
-            cell = self._cells[key] = Cell()
-        return cell
+        counters = self._counters.get(key)
+        if counters is None:
+            counters = self._counters[key] = CounterSet()
+        return counters
 
     def wire(self) -> GenerationEvidence:
         """As it travels. What did not change since the last time is the same object."""
         if self._whole is None:
-            for key, cell in self._cells.items():
+            for key, counters in self._counters.items():
                 if key not in self._wired:
-                    self._wired[key] = Stratum(*key, cell.wire())
-            self._whole = GenerationEvidence(self.number, [self._wired[key] for key in self._cells])
+                    self._wired[key] = Stratum(*key, counters.wire())
+            self._whole = GenerationEvidence(self.number, [self._wired[key] for key in self._counters])
         return self._whole

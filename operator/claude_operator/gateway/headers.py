@@ -8,13 +8,24 @@ from multidict import MultiMapping
 
 from claude_operator.gateway.ports import MutableHeaders
 
-__all__ = ["SESSION", "SUBAGENT", "SURFACE", "USER", "WANTED_REVISION", "credential", "for_client", "for_upstream"]
+__all__ = [
+    "BETA",
+    "SESSION",
+    "SUBAGENT",
+    "SURFACE",
+    "USER",
+    "WANTED_REVISION",
+    "credentials",
+    "for_client",
+    "for_upstream",
+]
 
 SESSION = "x-claude-session-id"
 USER = "x-claude-user-id"
 SUBAGENT = "x-claude-subagent"
 SURFACE = "x-claude-surface"
 WANTED_REVISION = "x-claude-revision"
+BETA = "anthropic-beta"
 
 DEFAULT_VERSION = "2026-10-21"
 
@@ -34,22 +45,25 @@ _HOP_BY_HOP = frozenset(
 )
 _CONSUMED = frozenset((SESSION, USER, SUBAGENT, SURFACE, WANTED_REVISION))
 _REQUEST_DROPPED = _HOP_BY_HOP | _CONSUMED | {"host", "expect"}
-_COMPOSED_DROPPED = _REQUEST_DROPPED | {"content-length", "content-type", "accept-encoding", "anthropic-beta"}
+_COMPOSED_DROPPED = _REQUEST_DROPPED | {"content-length", "content-type", "accept-encoding", BETA}
 
 
-def credential(headers: MultiMapping[str]) -> str | None:
-    """The client's key, from `Authorization: Bearer` or `x-api-key`, None where it sent none."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key") or None
+def credentials(headers: MultiMapping[str]) -> list[str]:
+    """The keys that a client shows, those of `Authorization: Bearer` first. Some clients send a stale one beside it."""
+    keys = []
+    for value in headers.getall("authorization", ()):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            keys.append(token.strip())
+    keys += (value.strip() for value in headers.getall("x-api-key", ()))
+    return [key for key in keys if key]
 
 
 def for_upstream(headers: MultiMapping[str], key: str | None, betas: Sequence[str] | None) -> MutableHeaders:
     """The client's headers for the upstream.
 
-    `key` takes the place of the client's, which goes through where it is None. `betas` are the revision's, united
-    with the client's; None for a request that passes through unchanged.
+    `key` takes the place of the client's, which goes through where it is None. `betas` take the place of the client's;
+    None for a request that passes through unchanged.
     """
     composed = betas is not None
     dropped = (_COMPOSED_DROPPED if composed else _REQUEST_DROPPED) | _named_by_connection(headers)
@@ -63,8 +77,8 @@ def for_upstream(headers: MultiMapping[str], key: str | None, betas: Sequence[st
     if betas is not None:
         out["content-type"] = "application/json"
         out["accept-encoding"] = "identity"
-        if union := _union(headers.getall("anthropic-beta", ()), betas):
-            out["anthropic-beta"] = ",".join(union)
+        if betas:
+            out["anthropic-beta"] = ",".join(betas)
     return out
 
 
@@ -80,12 +94,6 @@ def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
     """Headers that `Connection` declares to be hop-by-hop."""
     values = headers.getall("connection", ())
     return frozenset(_split(values)) if values else frozenset()
-
-
-def _union(theirs: Iterable[str], ours: Sequence[str]) -> list[str]:
-    """The client's betas first, each once."""
-    sent = [beta.strip() for value in theirs for beta in value.split(",")]
-    return [beta for beta in dict.fromkeys([*sent, *ours]) if beta]
 
 
 def _split(values: Iterable[str]) -> Iterator[str]:

@@ -1,71 +1,24 @@
-"""One line a call and a few for what the process does; JSON or text. Never a prompt, an answer or a key."""
+"""The log line of a call. Never a prompt, an answer, a key or an e-mail."""
 
 from __future__ import annotations
 
-import datetime
-import logging
-from typing import Any, Literal, TextIO
+from typing import Any
 
-import orjson
-
+from claude_operator.core.request.privacy import without_emails
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.usage import loggable
+from claude_operator.log import cut_text
 
-__all__ = ["Format", "Log"]
-
-Format = Literal["json", "text"]
+__all__ = ["call_fields"]
 
 _LONGEST = 256  # characters of a value that a client chose
 
 
-class Log:
-    """Lines to a stream, each written at once."""
-
-    def __init__(self, stream: TextIO, form: Format) -> None:
-        self._stream = stream
-        self._form = form
-
-    def call(self, call: Call) -> None:
-        """The line of an ended call."""
-        self._write("info", "call", _call_fields(call))
-
-    def event(self, message: str, level: str = "info", **fields: Any) -> None:
-        """Something the process did or met."""
-        self._write(level, message, fields)
-
-    def adopt(self, logger: logging.Logger) -> None:
-        """Write a library's warnings in the same form."""
-        logger.addHandler(_Handler(self))
-        logger.setLevel(logging.WARNING)
-
-    def _write(self, level: str, message: str, fields: dict[str, Any]) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        if self._form == "json":
-            line = orjson.dumps({"time": now, "level": level, "message": message, **fields}, default=str).decode()
-        else:
-            shown = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, "", {}, 0))
-            line = f"{now} {level} {message} {shown}".replace("\n", " ")
-        self._stream.write(line + "\n")
-        self._stream.flush()
-
-
-class _Handler(logging.Handler):
-    """Standard logging as lines of a Log: the kind of an exception, not its text, which may quote the exchange."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__()
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        said = str(record.msg).partition("\n")[0][:_LONGEST]  # asyncio quotes exceptions from the second line on
-        self._log.event(said, record.levelname.lower(), logger=record.name, exception=kind)
-
-
-def _call_fields(call: Call) -> dict[str, Any]:
+def call_fields(call: Call) -> dict[str, Any]:
+    """The fields of the line of an ended call."""
     deployment = call.plan.config.deployment if call.plan else None
     return {
-        "request_id": call.request_id,
+        "request_id": _short(call.request_id),
         "method": call.method,
         "path": _short(call.path),
         "status": call.status,
@@ -92,5 +45,5 @@ def _call_fields(call: Call) -> dict[str, Any]:
 
 
 def _short(value: str) -> str:
-    """A client's or upstream's value, cut, and without what is not text."""
-    return value[:_LONGEST].encode("utf-8", "replace").decode()
+    """A client's or upstream's value, cut, without e-mail addresses and without what is not text."""
+    return cut_text(without_emails(value[: 2 * _LONGEST]), _LONGEST)

@@ -183,7 +183,7 @@ class Lease:
 
 def full() -> Refused:
     """The answer to a call that finds no room."""
-    return Refused(529, "overloaded_error", "the gateway holds as much as it has room for", RETRY_AFTER)
+    return Refused(529, "overloaded_error", "the gateway is at its memory limit: try again later", RETRY_AFTER)
 
 
 def steady_allocator() -> None:

@@ -53,6 +53,7 @@ class Metrics:
         )
         self.requests = self._counter("requests", "Calls of POST /v1/messages.", *_ARM, "surface", "outcome")
         self.retries = self._counter("retries", "Those of the calls that were a further attempt.", *_ARM, "surface")
+        self.unnamed = self._counter("unnamed", "Those of the calls that name no conversation.", *_ARM, "surface")
         self.stop_reasons = self._counter("stop_reasons", "Complete answers by stop_reason.", *_ARM, "stop_reason")
         self.tokens = self._counter("tokens", "Tokens by kind; input excludes the cache.", *_ARM, "kind")
         self.cost = self._counter("cost_usd", "US dollars at list price.", *_ARM)
@@ -79,6 +80,8 @@ class Metrics:
         self.requests.labels(*labels, call.stratum, call.outcome).inc()
         if call.is_retry:
             self.retries.labels(*labels, call.stratum).inc()
+        if not call.is_named:
+            self.unnamed.labels(*labels, call.stratum).inc()
         if call.ttft:
             self.first_chunk.labels(*labels).observe(call.ttft)
         if call.outcome == "ok" and call.facts.stop_reason:

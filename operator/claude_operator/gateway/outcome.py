@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import traceback
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, told
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.encoding import inflater, is_plain
 from claude_operator.gateway.headers import WANTED_REVISION
 from claude_operator.gateway.sse import Message
 
@@ -60,23 +60,25 @@ def read_whole(call: Call, body: bytes | bytearray, encoding: str) -> str:
     if good and not call.counted:
         return "ok"
     if good and (answer.type == "message" or (answer.type is None and answer.stop_reason)):
-        facts.add(answer.model, answer.stop_reason, answer.usage)
+        facts.add(answer)
         return "ok"
     facts.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
     return facts.failure or "error"
 
 
 def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None:
-    """A body without its content-encoding, None where that cannot be undone."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip" | "deflate":
-            try:
-                return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, _LONGEST_DECODED)
-            except zlib.error:
-                return b""  # the client cannot read it either
-    return None
+    """A body without its content-encoding, None where that is not known. What cannot be undone is empty."""
+    if is_plain(encoding):
+        return body
+    undo = inflater(encoding)
+    if undo is None:
+        return None
+    decoded = bytearray()
+    for piece in undo.feed(body):
+        decoded += piece
+        if len(decoded) >= _LONGEST_DECODED:
+            break
+    return b"" if undo.failed else decoded  # the client cannot read it either
 
 
 def marks(call: Call) -> Iterator[tuple[str, str]]:

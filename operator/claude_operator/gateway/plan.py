@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
+from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.request.assignment import in_canary, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
-__all__ = ["Choice", "Plan", "build", "choose"]
+__all__ = ["Choice", "Plan", "build", "choose", "is_served"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,14 @@ class Plan:
     surfaces: frozenset[str]
     evidence: Generation
 
-    def admits(self, key: str | None) -> bool:
-        """Whether a client with this key may be served; compares in constant time."""
+    def admits(self, keys: Sequence[str]) -> bool:
+        """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
         if self.config.auth.type == "None":
             return True
         if self.config.auth.type == "Passthrough":
-            return key is not None
-        given = (key or "").encode("utf-8", "surrogateescape")
-        matches = [hmac.compare_digest(given, known) for known in self.credentials.client_keys]
+            return bool(keys)
+        given = [key.encode("utf-8", "surrogateescape") for key in keys]
+        matches = [hmac.compare_digest(key, known) for key in given for known in self.credentials.client_keys]
         return any(matches)
 
     @property
@@ -57,7 +58,7 @@ class Choice:
 
 def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> Plan:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
-    arms = {arm.revision: prepare(arm, credentials.env) for arm in config.arms}
+    arms = {arm.revision: prepare(arm, credentials.env, takes) for arm in config.arms}
     canary = config.arm("canary")
     if canary is not None:
         rank(canary.revision)
@@ -72,7 +73,7 @@ def choose(plan: Plan, wanted: str | None, key: str | None, draw: Callable[[int]
     arms: Sequence[Arm] = plan.config.arms
     if not arms:
         return None
-    pinned = next((arm for arm in arms if arm.revision == wanted and _served(arm)), None) if wanted else None
+    pinned = next((arm for arm in arms if arm.revision == wanted and is_served(arm)), None) if wanted else None
     if pinned is not None:
         return Choice(plan.arms[pinned.revision], pinned=True)
     canary = plan.config.arm("canary")
@@ -88,6 +89,6 @@ def choose(plan: Plan, wanted: str | None, key: str | None, draw: Callable[[int]
     return Choice(plan.arms[chosen.revision], refused_pin=bool(wanted))
 
 
-def _served(arm: Arm) -> bool:
+def is_served(arm: Arm) -> bool:
     """Whether a conversation may stay on an arm: never on a canary whose traffic was taken back."""
     return arm.weight > 0 or arm.role == "stable"

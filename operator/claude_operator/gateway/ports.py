@@ -23,10 +23,15 @@ RequestBody = bytes | AsyncIterator[bytes] | None
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: to connect, and the longest silence after that (None: without limit)."""
+    """Seconds: to connect, the longest silence after that, and `total` (None: without limit).
+
+    `total` is for the whole answer, anew after each `renew`. It passes while the upstream is waited for, and at no
+    other time: neither a client that reads slowly nor a wait for room in memory is the upstream's.
+    """
 
     connect: float
     idle: float | None
+    total: float | None
 
 
 class ClientRequest(Protocol):
@@ -97,6 +102,9 @@ class UpstreamReply(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body in the pieces that it comes in."""
+
+    def renew(self) -> None:
+        """Give the upstream all of `Limits.total` again: what has come so far is not silence."""
 
 
 class Upstream(Protocol):

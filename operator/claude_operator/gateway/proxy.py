@@ -6,24 +6,27 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
-import msgspec
 from multidict import MultiMapping
 
-from claude_operator.api.gateway import BODY_LIMIT, MIB
+from claude_operator.api.gateway import BODY_LIMIT
 from claude_operator.core.request.assignment import assignment_key, metadata_user_id
-from claude_operator.core.request.compose import Composed, compose
-from claude_operator.core.request.json_size import holds_more_values
+from claude_operator.core.request.betas import united
+from claude_operator.core.request.compose import Composed, compose, warms_cache
+from claude_operator.core.request.endpoints import Route, route
+from claude_operator.core.request.json_body import JsonObject
 from claude_operator.core.request.outcomes import of_status
+from claude_operator.core.request.privacy import identity
+from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
+from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.errors import (
     ClientGone,
     Refused,
     UpstreamFailed,
-    UpstreamTimeout,
     envelope,
     error_event,
     new_request_id,
@@ -33,22 +36,17 @@ from claude_operator.gateway.outcome import left_with, marks, place, read_whole
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
-from claude_operator.gateway.sse import SseRelay
+from claude_operator.gateway.sse import relay_for
+from claude_operator.gateway.threads import Threads, thread_not_found
 
 __all__ = ["Proxy"]
 
-_MESSAGES = "/v1/messages"
-_COUNT_TOKENS = "/v1/messages/count_tokens"
-_TOO_DEEP = "the body is nested too deeply"
 _PIECE = 1 << 16  # bytes of a body that are sent at once
 _KEPT = 1 << 14  # bytes of a body up to which it is kept until the answer begins
-_LONGEST_USER = 256  # characters of a user's name, which is for the log alone
+_LONGEST_USER = 512  # characters of a user's name, which is for the log alone
 _LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
 
-Fields = dict[str, msgspec.Raw]
-
-
-_fields = msgspec.json.Decoder(Fields)
+OwnHeaders = Sequence[tuple[str, str]]
 
 
 class Proxy:
@@ -70,6 +68,7 @@ class Proxy:
         self._upstream = upstream
         self._recorder = recorder
         self._memory = memory
+        self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
         self._draw = draw
@@ -77,14 +76,15 @@ class Proxy:
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
         """Answer one call and settle it, whatever happens."""
         call = Call(request.method, request.path, self._clock(), self._control.plan)
-        call.counted = (request.method, request.path) == ("POST", _MESSAGES)
+        way = route(request.method, request.target)
+        call.counted = way.kind == "messages"
         call.attempt = request.headers.get("x-stainless-retry-count", "")
         task = asyncio.current_task()
         if task is not None:
             self.tasks.add(task)
         self._recorder.metrics.in_flight.inc()
         try:
-            await self._guarded(call, request, reply)
+            await self._guarded(call, way, request, reply)
         finally:
             if task is not None:
                 self.tasks.discard(task)
@@ -102,13 +102,13 @@ class Proxy:
     def _bug(self, error: Exception) -> None:
         self._recorder.log.event("bug", "error", where=place(error), exception=type(error).__name__)
 
-    async def _guarded(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
+    async def _guarded(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
         """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
         try:
-            await self._answer(call, request, reply)
+            await self._answer(call, way, request, reply)
         except Refused as refused:
-            call.outcome = "refused"
-            await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.retry_after)
+            call.outcome, call.error_code = "refused", refused.code
+            await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.headers)
         except UpstreamFailed as failure:
             call.outcome = "error"
             await self._tell(call, reply, failure.status, failure.kind, failure.message)
@@ -126,91 +126,98 @@ class Proxy:
             self._bug(error)
             await self._tell(call, reply, 500, "api_error", "internal error of the gateway")
 
-    async def _answer(self, call: Call, request: ClientRequest, reply: ClientReply) -> None:
-        if not request.path.startswith("/v1/"):
-            raise Refused(404, "not_found_error", "the gateway serves paths under /v1/ only")
+    async def _answer(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
+        if way.kind == "local":
+            call.outcome, call.status, call.request_id = "local", way.answer.status, new_request_id()
+            await reply.send(call.status, _own_headers(call), way.answer.body)
+            return
+        if way.kind == "unknown":
+            raise Refused(404, "not_found_error", way.hint)
         plan = call.plan
         if plan is None:
             raise Refused(503, "api_error", "the gateway has read no configuration yet")
-        key = names.credential(request.headers)
-        if not plan.admits(key):
-            raise Refused(401, "authentication_error", "invalid key: use the ANTHROPIC_API_KEY of the client Secret")
+        keys = names.credentials(request.headers)
+        if not plan.admits(keys):
+            raise Refused(401, "authentication_error", plan.credentials.why_refused(keys))
         if len(self.tasks) > self._memory.shares.calls:
             raise full()
-        if request.method == "POST" and request.path in (_MESSAGES, _COUNT_TOKENS):
+        if way.kind in ("messages", "count_tokens"):
             lease = self._memory.request()
             try:
-                await self._converse(call, plan, request, reply, key or "", lease)
+                await self._converse(call, plan, way, request, reply, lease)
             finally:
                 lease.give_back()
             return
         lease = await self._memory.pass_through()
         try:
-            await self._pass_through(call, plan, request, reply)
+            await self._pass_through(call, plan, way, request, reply)
         finally:
             lease.give_back()
 
     # ------------------------------------------------------------------------------ composed calls
 
     async def _converse(
-        self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply, key: str, lease: Lease
+        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply, lease: Lease
     ) -> None:
         """Compose the request with an arm's revision and relay the answer. `lease` is for the request's body."""
         data = await request.body(BODY_LIMIT, lease)
         if data is None:
             raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
         call.received = self._clock()
-        fields = _decode(data, request.headers, self._memory.shares.values)
+        fields = decode(data, request.headers, self._memory.shares.values)
         try:
-            choice = self._choose(call, plan, request.headers, fields, key)
+            choice = self._choose(call, plan, request.headers, fields)
             composed = compose(
-                choice.arm, fields, subagent=call.subagent or None, count_tokens=request.path == _COUNT_TOKENS
+                choice.arm, fields, subagent=call.subagent or None, count_tokens=way.kind == "count_tokens"
             )
         except RecursionError:
-            raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
-        self._note(call, choice, composed)
+            raise too_deep() from None
+        betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
+        self._note(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
             raise _grown(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), composed.betas)
+        outgoing = names.for_upstream(request.headers, _upstream_key(plan), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _KEPT:
             outgoing["content-length"] = str(composed.size)
             body = _sent(deque(composed.pieces), lease)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None)
-        sending = self._upstream.open("POST", _url(plan, request), outgoing, body, limits)
+        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None, timeouts.total)
+        sending = self._upstream.open("POST", _url(plan, way), outgoing, body, limits)
         del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
         self._recorder.sent(call)
-        try:
-            async with asyncio.timeout(timeouts.total), sending as answer:
-                await self._relay(call, answer, reply)
-        except TimeoutError as error:
-            raise UpstreamTimeout(f"the answer took longer than {timeouts.total:g} s") from error
+        async with sending as answer:
+            await self._relay(call, answer, reply)
 
-    def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: Fields, key: str) -> Choice:
+    def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: JsonObject) -> Choice:
         """Pick the arm, and keep what the client says of the conversation."""
-        call.session_id = headers.get(names.SESSION, "")
-        call.user_id = (headers.get(names.USER, "") or metadata_user_id(fields) or "")[:_LONGEST_USER]
+        session = headers.get(names.SESSION, "")
+        named = identity(headers.get(names.USER, "") or metadata_user_id(fields) or "")
+        call.session_id, call.user_id = session or named.session, named.user[:_LONGEST_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
         call.surface = surface if surface in plan.surfaces else "other"
         # One key for all clients says nothing, and would move conversations when it is rotated.
-        caller = "" if plan.swaps_key else key
-        conversation = assignment_key(call.session_id or None, fields, caller)
+        caller = "" if plan.swaps_key else names.credentials(headers)[0]
+        conversation = assignment_key(session or None, fields, caller)
         call.conversation = conversation
         choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision has passed its gate yet")
+        call.warms_cache = warms_cache(fields)
+        call.thread = thread_of(fields) if call.counted else None
+        if call.thread is not None and call.thread.continues:
+            choice = self._threads.follow(plan, call, choice)
         call.choice = choice
         return choice
 
-    def _note(self, call: Call, choice: Choice, composed: Composed) -> None:
+    def _note(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
         call.model = composed.model
         call.model_label = composed.model if "model" in choice.arm.arm.request else ""
         call.stream = composed.stream
         ignored = (names.WANTED_REVISION,) if choice.refused_pin else ()
-        call.overridden = (*ignored, *composed.overridden)
+        call.overridden = (*ignored, *overridden)
 
     async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         """Hand the answer on: streams piece by piece, all else when it is complete."""
@@ -223,16 +230,23 @@ class Proxy:
         try:
             body = await answer.body(lease)
             call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
+            if call.began_elsewhere and call.facts.code == "thread_fingerprint_mismatch":
+                raise thread_not_found()
+            self._threads.note(call)
             await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
         finally:
             lease.give_back()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
-        call.relay = relay = SseRelay(call.facts)
+        encoding = answer.headers.get("content-encoding", "")
+        call.relay = relay = relay_for(encoding, call.facts)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
+                if relay.advanced:
+                    answer.renew()
+                    self._threads.note(call)
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
@@ -241,7 +255,7 @@ class Proxy:
             if not call.facts.ended:
                 raise
         rest = relay.finish()
-        if not call.facts.ended:
+        if relay.readable and not call.facts.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
@@ -260,12 +274,14 @@ class Proxy:
 
     # -------------------------------------------------------------------------------- everything else
 
-    async def _pass_through(self, call: Call, plan: Plan, request: ClientRequest, reply: ClientReply) -> None:
+    async def _pass_through(
+        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply
+    ) -> None:
         """Hand a request and its answer on unchanged, but for the keys."""
         outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
         timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle)
-        url = _url(plan, request)
+        limits = Limits(timeouts.connect, timeouts.idle, None)
+        url = _url(plan, way)
         async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
@@ -278,7 +294,7 @@ class Proxy:
     # ------------------------------------------------------------------------------------ own errors
 
     async def _tell(
-        self, call: Call, reply: ClientReply, status: int, kind: str, message: str, retry_after: int = 0
+        self, call: Call, reply: ClientReply, status: int, kind: str, message: str, headers: OwnHeaders = ()
     ) -> None:
         """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
         call.error = kind
@@ -287,21 +303,24 @@ class Proxy:
             async with asyncio.timeout(_LAST_WORDS):
                 if not reply.started:
                     call.status = status
-                    await self._send_error(call, reply, envelope(kind, message, call.request_id), retry_after)
-                elif call.relay is not None:
-                    await reply.write(call.relay.break_off() + error_event(kind, message, call.request_id))
+                    await self._send_error(
+                        call, reply, envelope(kind, message, call.request_id, call.error_code), headers
+                    )
+                elif call.relay is not None and (before := call.relay.break_off()) is not None:
+                    await reply.write(before + error_event(kind, message, call.request_id))
                     await reply.finish()
                 else:
                     reply.abort()
         except (ClientGone, TimeoutError):
             reply.abort()
 
-    async def _send_error(self, call: Call, reply: ClientReply, body: bytes, retry_after: int) -> None:
-        headers = [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
-        if retry_after:
-            headers.append(("retry-after", str(retry_after)))
-        headers.extend(marks(call))
-        await reply.send(call.status, headers, body)
+    async def _send_error(self, call: Call, reply: ClientReply, body: bytes, headers: OwnHeaders) -> None:
+        await reply.send(call.status, [*_own_headers(call), *headers, *marks(call)], body)
+
+
+def _own_headers(call: Call) -> list[tuple[str, str]]:
+    """The headers of an answer that the gateway gives itself."""
+    return [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
 
 
 async def _sent(pieces: deque[bytes | memoryview], lease: Lease) -> AsyncIterator[bytes]:
@@ -324,33 +343,14 @@ def _grown(size: int, composed: int, revision: str) -> Refused:
     )
 
 
-def _decode(data: bytearray, headers: MultiMapping[str], values: int) -> Fields:
-    """The body's top-level fields, each with the bytes it was sent in; `values` is how many it may have in all."""
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(400, "invalid_request_error", "send the body without a content-encoding")
-    if len(data) > MIB and holds_more_values(data, values):
-        raise Refused(
-            413,
-            "request_too_large",
-            f"the body holds more than the {values} values that this gateway has room for: "
-            "raise spec.gateway.resources.limits.memory",
-        )
-    try:
-        return _fields.decode(data)
-    except RecursionError:
-        raise Refused(400, "invalid_request_error", _TOO_DEEP) from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Refused(400, "invalid_request_error", f"the body is not a JSON object: {error}") from None
-
-
 def _upstream_key(plan: Plan) -> str | None:
     """The key for the upstream, None where the client's own goes through."""
     if not plan.swaps_key:
         return None
     if plan.credentials.upstream_key is None:
-        raise Refused(500, "api_error", "the gateway has no upstream API key; see spec.upstream.apiKeySecretRef")
+        raise Refused(500, "api_error", plan.credentials.no_upstream_key, retry=False)
     return plan.credentials.upstream_key
 
 
-def _url(plan: Plan, request: ClientRequest) -> str:
-    return plan.config.upstream.base_url.rstrip("/") + request.target
+def _url(plan: Plan, way: Route) -> str:
+    return plan.config.upstream.base_url.rstrip("/") + way.target

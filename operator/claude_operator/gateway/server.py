@@ -53,7 +53,7 @@ class _Connection(web.RequestHandler):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         if isinstance(self._manager, _Server) and self._manager.is_full:
-            self._turn_away(529, "overloaded_error", "the gateway has too many connections")
+            self._turn_away(Refused(529, "overloaded_error", "the gateway has too many connections", 5))
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes. What comes after one request's body and makes no other is a head: bounded as a whole."""
@@ -65,13 +65,20 @@ class _Connection(web.RequestHandler):
         elif between:
             self._head += len(data)
             if self._head > _LONG_HEAD:
-                self._turn_away(431, "invalid_request_error", f"the headers are longer than {_LONG_HEAD} bytes")
+                message = f"the headers are longer than {_LONG_HEAD} bytes"
+                self._turn_away(Refused(431, "invalid_request_error", message))
 
-    def _turn_away(self, status: int, kind: str, message: str) -> None:
-        body = envelope(kind, message, new_request_id())
-        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    def _turn_away(self, refused: Refused) -> None:
+        body = envelope(refused.kind, refused.message, new_request_id())
+        lines = [
+            f"HTTP/1.1 {refused.status} X",
+            "content-type: application/json",
+            f"content-length: {len(body)}",
+            *(f"{name}: {value}" for name, value in refused.headers),
+            "connection: close",
+        ]
         if self.transport is not None:
-            self.transport.write(head.encode() + b"retry-after: 5\r\nconnection: close\r\n\r\n" + body)
+            self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         self.force_close()
 
     def handle_error(
@@ -84,7 +91,7 @@ class _Connection(web.RequestHandler):
         """The answer to a request that could not be read."""
         request_id = new_request_id()
         body = envelope("invalid_request_error", "the request is not well-formed HTTP", request_id)
-        headers = {"content-type": "application/json", "request-id": request_id}
+        headers = {"content-type": "application/json", "request-id": request_id, "x-should-retry": "false"}
         response = web.Response(status=status, headers=headers, body=body)
         response.force_close()
         return response
@@ -122,8 +129,7 @@ class AiohttpClientRequest:
         self._request = request
         self.method: str = request.method
         self.headers: MultiMapping[str] = request.headers
-        raw = request.raw_path
-        self.target: str = raw if raw.startswith("/") else request.rel_url.raw_path_qs
+        self.target: str = request.raw_path
         self.path: str = self.target.partition("?")[0]
 
     async def body(self, limit: int, lease: Lease) -> bytearray | None:
@@ -144,7 +150,7 @@ class AiohttpClientRequest:
                         await lease.reserve(size, known=False)
                     data += piece
         except TimeoutError:
-            raise Refused(408, "timeout_error", "the body came too slowly") from None
+            raise Refused(408, "timeout_error", "the body arrived too slowly") from None
         lease.shrink(len(data))
         return data
 

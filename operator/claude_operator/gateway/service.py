@@ -13,7 +13,6 @@ from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.evidence import Ledger
-from claude_operator.gateway.log import Log
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
@@ -21,6 +20,7 @@ from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.server import make_server
 from claude_operator.gateway.source import Source
 from claude_operator.gateway.upstream import AiohttpUpstream
+from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
 

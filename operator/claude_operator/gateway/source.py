@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 
 from claude_operator.api.gateway import CONFIG_KEY
-from claude_operator.gateway.log import Log
+from claude_operator.log import Log
 
 __all__ = ["ApiServer", "ConfigMapSource", "FileSource", "Source"]
 

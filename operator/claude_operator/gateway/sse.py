@@ -1,18 +1,22 @@
 """A Messages stream seen from its side: bytes go through as they are, four kinds of event are read.
 
 Only whole events are handed on, so that a stream which breaks off inside one can still end with a well-formed
-`event: error`. A client cannot use a part of an event, so nothing reaches it later than it could act on it.
+`event: error`. A client cannot use a part of an event, so nothing reaches it later than it could act on it. A
+compressed stream is handed on byte by byte and read beside: no event of our own can follow its bytes.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
+from claude_operator.core.request.usage import merge_usage
+from claude_operator.gateway.encoding import Inflater, inflater, is_plain
 
-__all__ = ["Facts", "Message", "SseRelay"]
+__all__ = ["Facts", "Message", "SseRelay", "relay_for"]
 
 HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
 
@@ -20,6 +24,7 @@ HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
 class Message(msgspec.Struct):
     """What is read of a Message: in JSON the whole answer, in a stream that of message_start."""
 
+    id: str | None = None
     model: str | None = None
     stop_reason: str | None = None
     usage: dict[str, Any] | None = None
@@ -34,18 +39,22 @@ class _Event(msgspec.Struct):
 
 
 _event = msgspec.json.Decoder(_Event)
+_PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
 class Facts:
     """What a response has told of itself so far."""
 
-    __slots__ = ("error", "failure", "model", "stop_reason", "stopped", "usage")
+    __slots__ = ("code", "error", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
 
     def __init__(self) -> None:
+        self.message_id = ""
         self.model = ""
         self.usage: dict[str, Any] = {}
         self.stop_reason = ""
         self.error = ""
+        self.code = ""
+        """`error.details.error_code`."""
         self.failure: Outcome | None = None
         """What `error` makes of the call."""
         self.stopped = False
@@ -58,14 +67,15 @@ class Facts:
     def fail(self, status: int, error: Told, kind: str = "") -> None:
         """Take in an error; `kind` stands in for a type that it does not tell. Its message is not kept."""
         self.error = error.type or kind
+        self.code = error.code
         self.failure = of_error(status, error)
 
-    def add(self, model: str | None, stop_reason: str | None, usage: dict[str, Any] | None) -> None:
-        """Take in a message or a delta: usage is cumulative, so for each field the last value that is not null."""
-        self.model = model or self.model
-        self.stop_reason = stop_reason or self.stop_reason
-        if usage:
-            self.usage.update((name, value) for name, value in usage.items() if value is not None)
+    def add(self, message: Message) -> None:
+        """Take in a message, or what a delta changes of it."""
+        self.message_id = message.id or self.message_id
+        self.model = message.model or self.model
+        self.stop_reason = message.stop_reason or self.stop_reason
+        merge_usage(self.usage, message.usage or {})
 
 
 class SseRelay:
@@ -75,6 +85,10 @@ class SseRelay:
         self.facts = facts
         self.has_content = False
         """Whether the first content_block_delta has come."""
+        self.advanced = False
+        """Whether the bytes that were fed last brought more than pings and comments."""
+        self.readable = True
+        """Whether its events can be read."""
         self._tail = b""
         self._inside = False
 
@@ -82,9 +96,12 @@ class SseRelay:
         """The bytes that may go on now: all up to the end of the last whole event."""
         data = self._tail + chunk if self._tail else chunk
         end = _end_of_events(data)
+        self.advanced = False
         if end == 0 and len(data) > HOLD_LIMIT:
-            self._tail, self._inside = b"", True
-            return data
+            self._inside = self.advanced = True
+            end = len(data.rstrip(b"\r\n"))  # the line ends may be one half of a blank line
+            self._tail = data[end:]
+            return data[:end]
         if end:
             self._inside = False
         ready, self._tail = (data, b"") if end == len(data) else (data[:end], data[end:])
@@ -99,19 +116,21 @@ class SseRelay:
             self._read(rest, whole=False)
         return rest
 
-    def break_off(self) -> bytes:
-        """What has to stand before an event of our own; the part of an event that was held back is dropped."""
+    def break_off(self) -> bytes | None:
+        """What has to stand before an event of our own, None where none can follow; what was held back is dropped."""
         self._tail = b""
         return b"\n\n" if self._inside else b""
 
     def _read(self, events: bytes, *, whole: bool = True) -> None:
         if not self.has_content:
             self.has_content = b"content_block_delta" in events
-        if b"message_" not in events and b"error" not in events:
+        self.advanced = b"content_block_" in events
+        if self.advanced and b"message_" not in events and b"error" not in events:
             return
         if b"\r" in events:
             events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         for event in events.split(b"\n\n"):
+            self.advanced = self.advanced or _is_news(event)
             if b"message_" in event or b"error" in event:
                 self._read_event(event, whole=whole)
 
@@ -133,20 +152,59 @@ class SseRelay:
     def _take(self, event: _Event, name: str) -> None:
         match name or event.type:
             case "message_start" if event.message:
-                self.facts.add(event.message.model, event.message.stop_reason, event.message.usage)
+                self.facts.add(event.message)
             case "message_delta":
-                self.facts.add(None, event.delta.stop_reason if event.delta else None, event.usage)
+                stop_reason = event.delta.stop_reason if event.delta else None
+                self.facts.add(Message(stop_reason=stop_reason, usage=event.usage))
             case "message_stop":
                 self.facts.stopped = True
             case "error":
                 self.facts.fail(200, told(event.error), "api_error")
 
 
+class CompressedRelay(SseRelay):
+    """A compressed stream. Without an `inflater` its coding is not known, and nothing is read."""
+
+    def __init__(self, facts: Facts, inflater: Inflater | None) -> None:
+        super().__init__(facts)
+        self.readable = inflater is not None
+        self._inflater = inflater
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The same bytes."""
+        advanced = not self.readable
+        for piece in self._inflater.feed(chunk) if self._inflater else ():
+            super().feed(piece)
+            advanced = advanced or self.advanced
+        self.advanced = advanced
+        return chunk
+
+    def finish(self) -> bytes:
+        """Nothing is left: all went on as it came."""
+        super().finish()
+        return b""
+
+    def break_off(self) -> None:
+        """No event of our own can follow."""
+
+
+def relay_for(encoding: str, facts: Facts) -> SseRelay:
+    """What hands on a stream with this content-encoding."""
+    return SseRelay(facts) if is_plain(encoding) else CompressedRelay(facts, inflater(encoding))
+
+
+def _is_news(event: bytes) -> bool:
+    """Whether an event says more than that the connection is alive: it is neither a ping nor a comment."""
+    lines = [line for line in event.split(b"\n") if line and not line.startswith(b":")]
+    return bool(lines) and not any(_PING.match(line) for line in lines)
+
+
 def _end_of_events(data: bytes) -> int:
-    """The place after the last blank line, 0 where there is none."""
+    """The place after the last blank line, 0 where there is none: two line ends, each LF, CR LF or CR."""
     if data.endswith(b"\n\n"):
         return len(data)
     end = data.rfind(b"\n\n") + 2
     if b"\r" in data:
-        end = max(end, data.rfind(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else 0, data.rfind(b"\r\r") + 2)
+        end = max(end, data.rfind(b"\n\r") + 2, data.rfind(b"\r\r") + 2)
+        end += data[end - 1 : end + 1] == b"\r\n"
     return end if end > 1 else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ _LONG_HEADER = 1 << 16  # bytes
 _RECEIVE_BUFFER = 1 << 16
 _READ_AHEAD = 1 << 15
 _PIECE = 1 << 16
+_MORE_MEMORY = "raise spec.gateway.resources.limits.memory"
 
 
 class AiohttpUpstream:
@@ -52,34 +54,76 @@ class AiohttpUpstream:
         self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
     ) -> AsyncIterator[AiohttpReply]:
         """Send a request; raises UpstreamFailed, here and while the reply is read."""
+        patience = _Patience(limits)
         try:
-            response = await self._session.request(
-                method,
-                URL(url, encoded=True),
-                data=body,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle),
-                allow_redirects=False,
-            )
+            async with patience.running(None):
+                response = await self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    data=body,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle),
+                    allow_redirects=False,
+                )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _failure(error, limits) from error
         del body, headers
+        if response.connection is not None and response.connection.protocol is not None:
+            response.connection.protocol.read_timeout = None  # from here on it would run while the client is slow
         try:
-            yield AiohttpReply(response, limits)
+            yield AiohttpReply(response, limits, patience)
         finally:
             response.close()  # of no effect on a connection whose reply was read to the end
+
+
+class _Patience:
+    """The time that the upstream has. It passes within `running` only."""
+
+    __slots__ = ("_left", "_limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._left = limits.total
+
+    def renew(self) -> None:
+        """Begin the total time anew."""
+        self._left = self._limits.total
+
+    @asynccontextmanager
+    async def running(self, idle: float | None) -> AsyncIterator[None]:
+        """Wait for the upstream; raises UpstreamTimeout after `idle` seconds, or when no time is left."""
+        clock = asyncio.get_running_loop().time
+        began, left = clock(), self._left
+        silent = idle is not None and (left is None or idle < left)
+        try:
+            async with asyncio.timeout(idle if silent else left) as timeout:
+                yield
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            if silent:
+                raise _silence(idle) from error
+            raise UpstreamTimeout(f"the upstream's answer did not come within {self._limits.total:g} s") from error
+        finally:
+            if left is not None:
+                self._left = left - (clock() - began)
 
 
 class AiohttpReply:
     """An upstream reply."""
 
-    __slots__ = ("_limits", "_response", "headers", "status")
+    __slots__ = ("_limits", "_patience", "_response", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, limits: Limits) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, limits: Limits, patience: _Patience) -> None:
         self.status: int = response.status
         self.headers: MultiMapping[str] = response.headers
         self._response = response
         self._limits = limits
+        self._patience = patience
+
+    def renew(self) -> None:
+        """Give the upstream all of `Limits.total` again."""
+        self._patience.renew()
 
     async def body(self, lease: Lease) -> bytearray:
         """The whole body."""
@@ -94,7 +138,8 @@ class AiohttpReply:
         except Refused as refused:
             if refused.retry_after:
                 raise
-            raise UpstreamFailed("the upstream's answer is larger than the gateway has room for") from None
+            message = f"the answer is larger than this gateway has room for: {_MORE_MEMORY}"
+            raise Refused(502, "api_error", message) from None
         lease.shrink(len(data))
         return data
 
@@ -103,7 +148,8 @@ class AiohttpReply:
         content = self._response.content
         while True:
             try:
-                chunk = await content.read(_PIECE)
+                async with self._patience.running(self._limits.idle):
+                    chunk = await content.read(_PIECE)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise _failure(error, self._limits) from error
             if not chunk:
@@ -125,7 +171,7 @@ def _failure(error: Exception, limits: Limits) -> UpstreamFailed:
         case aiohttp.ConnectionTimeoutError():
             return UpstreamTimeout(f"no connection to the upstream within {limits.connect:g} s")
         case TimeoutError():
-            return UpstreamTimeout(f"the upstream was silent for {limits.idle or 0:g} s")
+            return _silence(limits.idle)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return UpstreamFailed("the upstream's TLS certificate or handshake was not accepted")
         case aiohttp.ClientConnectorDNSError():
@@ -138,3 +184,7 @@ def _failure(error: Exception, limits: Limits) -> UpstreamFailed:
             return UpstreamFailed("the upstream closed the connection before its answer was complete")
         case _:
             return UpstreamFailed("the upstream's answer is not HTTP")
+
+
+def _silence(idle: float | None) -> UpstreamTimeout:
+    return UpstreamTimeout(f"the upstream was silent for {idle or 0:g} s")

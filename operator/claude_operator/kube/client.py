@@ -113,6 +113,10 @@ class Kube:
                 return None
             raise
 
+    async def document(self, path: str) -> Object:
+        """What the API server says at a path that is no object's, such as its schemas; `path` may have a query."""
+        return await self._call("GET", path)
+
     async def list(
         self,
         resource: Resource,

@@ -15,9 +15,13 @@ _LONGEST = 1024  # characters of the server's message, which may quote what was 
 class KubeError(Exception):
     """The API server said no (`status` 4xx or 5xx), gave no JSON, or could not be reached (`status` 0)."""
 
-    def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, *, retry_after: float | None = None, terminating: bool = False
+    ) -> None:
         super().__init__(f"{message} ({status} {reason})" if status else message)
         self.status, self.reason, self.message, self.retry_after = status, reason, message, retry_after
+        self.terminating = terminating
+        """The namespace is being deleted, or is gone: nothing can be made in it."""
 
     @property
     def conflict(self) -> bool:
@@ -28,6 +32,11 @@ class KubeError(Exception):
     def not_found(self) -> bool:
         """No such object, or no such resource type (404)."""
         return self.status == 404
+
+    @property
+    def undeclared(self) -> bool:
+        """A field that the kind's schema does not have: the CustomResourceDefinition is older than who writes."""
+        return "field not declared in schema" in self.message
 
     @property
     def gone(self) -> bool:
@@ -47,11 +56,26 @@ def parse(data: bytes, *, call: str, host: str, status: int, phrase: str, header
     if status >= 400:
         known = answer or {}
         message = str(known.get("message") or f"{call} failed")[:_LONGEST]
-        raise KubeError(status, str(known.get("reason") or phrase), message, retry_after=_seconds(headers))
+        raise KubeError(
+            status,
+            str(known.get("reason") or phrase),
+            message,
+            retry_after=_seconds(headers),
+            terminating=_is_terminating(status, known.get("details")),
+        )
     if answer is None:
         message = f"{call} was not answered with a JSON object: is {host} the address of a Kubernetes API server?"
         raise KubeError(status, "NotJSON", message)
     return answer
+
+
+def _is_terminating(status: int, details: object) -> bool:
+    if not isinstance(details, dict):
+        return False
+    if status == 404:
+        return details.get("kind") == "namespaces"
+    causes = details.get("causes") or ()
+    return any(isinstance(one, dict) and one.get("reason") == "NamespaceTerminating" for one in causes)
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -16,13 +16,15 @@ from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.conditions import refused
 from claude_operator.core.reconcile.decision import Decision, Event
 from claude_operator.core.reconcile.events import transitions
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.spec.definitions import APPLY_CRDS
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Seen
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.writes import What
 
@@ -70,6 +72,8 @@ class Actor:
         try:
             await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
         except KubeError as error:
+            if error.not_found:  # deleted meanwhile
+                return
             said = fields(namespace=namespace, name=name, error=str(error))
             _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
 
@@ -83,21 +87,23 @@ class Actor:
         if decision.backward:
             await self._config(seen, decision)
             await self._ledger(owner, decision)
-            await self._status(owner, seen.observation.status, decision.status)
+            await self._status(seen.observation, decision.status)
             made = True
         else:
             made = all([await self._make(seen, decision, body) for body in decision.creations])
             await self._ledger(owner, decision)
-            await self._status(owner, seen.observation.status, decision.status)
+            await self._status(seen.observation, decision.status)
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
-        self._log(owner, events)
         self._count(decision)
-        again = await self._besides(seen, decision)
-        others = self._children.told(owner)
-        self._log(owner, others)
-        events += others
-        await asyncio.gather(*(self._emit(owner, event) for event in events))
+        try:
+            again = await self._besides(seen, decision)
+        except KubeError:  # the namespace is being deleted
+            raise
+        except BaseException:
+            self._log(owner, events)
+            raise
+        await self._tell(owner, [*events, *self._children.told(owner)])
         if not decision.error:
             self._children.writes.done(owner["metadata"]["uid"], "pass")
         else:
@@ -133,6 +139,9 @@ class Actor:
     async def _create(self, owner: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
         """Create what never changes; False where it is there: as wanted, if it is ours or an orphan."""
         resource, metadata = BY_KIND[body["kind"]], body["metadata"]
+        if dropped := self._children.writes.definitions.dropped(body):
+            said = f"{resource.kind} {metadata['name']} would lose {', '.join(dropped)}: apply the operator's CRDs"
+            raise KubeError(422, Reason.CRD_OUTDATED, f"{said}: {APPLY_CRDS}")
         try:
             await self._kube.create(resource, dict(body))
             return True
@@ -150,10 +159,10 @@ class Actor:
             await self._kube.merge(resource, ownership.adoption(live, owner))  # by its labels it is found
         return False
 
-    async def _status(self, owner: Mapping[str, Any], before: DeploymentStatus, after: DeploymentStatus) -> None:
+    async def _status(self, obs: Observation, after: DeploymentStatus) -> None:
         """Apply the status where it differs, fenced by the resourceVersion that was read."""
-        wanted = after.to_dict()
-        if wanted == before.to_dict():
+        wanted, owner = after.to_dict(), obs.owner
+        if wanted == obs.status.to_dict():
             return
         metadata = {key: owner["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
         body = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "metadata": metadata, "status": wanted}
@@ -163,12 +172,26 @@ class Actor:
                 CLAUDE_DEPLOYMENTS, body, field_manager=names.FIELD_MANAGER, subresource="status"
             )
         except KubeError as error:
-            if self._failed(owner, "status", error):
-                note = f"the API server refuses the status, so that conditions tell how it was before: {error}"
+            news = self._failed(owner, "status", error)
+            why = writes.refused(uid).get("status", "")
+            if news:
+                note = f"the API server refuses the status, so that conditions tell how it was before: {why}"
                 await self._emit(owner, Event(Reason.WRITE_REFUSED, note, "Warning"))
+            if why:
+                await self._conditions(obs, refused(obs.status, after, "status", why, obs.now))
             raise
         writes.own(uid, stored)
         writes.done(uid, "status")
+
+    async def _conditions(self, obs: Observation, after: DeploymentStatus) -> None:
+        """Write the conditions alone: their form never changes, so that an older definition has room for them."""
+        if after.conditions == obs.status.conditions:
+            return
+        owner, metadata = obs.owner, obs.owner["metadata"]
+        wanted = {"conditions": after.to_dict()["conditions"]}
+        with contextlib.suppress(KubeError):  # an Event has told it
+            stored = await self._kube.patch_status(CLAUDE_DEPLOYMENTS, metadata["name"], metadata["namespace"], wanted)
+            self._children.writes.own(owner["metadata"]["uid"], stored)
 
     async def _config(self, seen: Seen, decision: Decision) -> None:
         """Apply the config where it differs; a document that was changed meanwhile is not written over."""
@@ -191,7 +214,7 @@ class Actor:
 
     def _failed(self, owner: Mapping[str, Any], what: What, error: KubeError) -> bool:
         """Count a write that failed; True where it is to be told now."""
-        if not error.conflict and not error.not_found:
+        if not error.conflict and not error.not_found and not error.terminating:
             self._metrics.write_failures.labels(what).inc()
         return self._children.writes.failed(owner["metadata"]["uid"], what, error)
 
@@ -209,7 +232,7 @@ class Actor:
             return
         told = refused(obs.status, decision.status, what, why, obs.now)
         with contextlib.suppress(KubeError):  # told by an Event of its own
-            await self._status(obs.owner, obs.status, told)
+            await self._status(obs, told)
             await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, told)))
 
     async def _create_config(self, owner: Mapping[str, Any], body: Object, stored: Callable[[Object], None]) -> None:
@@ -224,6 +247,14 @@ class Actor:
             if live is None or self._children.is_ours(owner, live):
                 raise
             self._children.doubt(owner)  # the next pass says whose name it is
+
+    async def _tell(self, owner: Mapping[str, Any], events: Sequence[Event]) -> None:
+        """Events, and a line of the log for each; no line where the namespace is being deleted, which is raised."""
+        results = await asyncio.gather(*(self._emit(owner, event) for event in events), return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
+        self._log(owner, events)
 
     @staticmethod
     def _log(owner: Mapping[str, Any], events: Sequence[Event]) -> None:
@@ -249,12 +280,13 @@ class Actor:
         wait, *results = await asyncio.gather(children, *jobs, return_exceptions=True)
         failed = [result for result in (wait, *results) if isinstance(result, BaseException)]
         for error in failed:
-            if not isinstance(error, KubeError):
+            if not isinstance(error, KubeError) or error.terminating:
                 raise error
-            name = owner["metadata"]["name"]
-            _log.warning(
-                "a child was not written", extra=fields(namespace=namespace, deployment=name, error=str(error))
-            )
+        for error in failed:
+            where = fields(namespace=namespace, deployment=owner["metadata"]["name"], error=str(error))
+            # What somebody deleted or wrote meanwhile is looked at anew.
+            passing = isinstance(error, KubeError) and (error.conflict or error.not_found)
+            _log.log(logging.INFO if passing else logging.WARNING, "a child was not written", extra=where)
         if isinstance(wait, KubeError):
             self._metrics.write_failures.labels("child").inc()
         return _RETRY if failed or isinstance(wait, BaseException) else wait

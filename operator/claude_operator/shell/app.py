@@ -12,12 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from claude_operator.api.base import GROUP
 from claude_operator.core import render
+from claude_operator.core.spec.definitions import APPLY_CRDS, Definitions
 from claude_operator.kube.client import Kube, KubeError
+from claude_operator.log import fields
 from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
+from claude_operator.shell.definitions import DefinitionsReader
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gateway_view import GatewayReader
 from claude_operator.shell.gather import Gatherer, Sources
@@ -26,7 +31,6 @@ from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import Key
 from claude_operator.shell.lease import Lease, LeaseLost
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
@@ -103,21 +107,24 @@ class App:
                 )
                 retried = self._metrics.api_retries.inc
                 async with await Kube.from_environment(permit=lease.check, on_retry=retried) as kube:
-                    while await self._candidate(aside, kube, lease):
+                    definitions = DefinitionsReader(kube)
+                    while await self._candidate(aside, kube, lease, definitions):
                         pass
         finally:
             watchdog.cancel()
 
-    async def _candidate(self, aside: Aside, kube: Kube, lease: Lease) -> bool:
+    async def _candidate(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> bool:
         """Wait for the Lease and lead; False once the process is told to end."""
         if not await self._supervisor.unless_stopped(self._until_served(kube)):
+            return False
+        if not await self._supervisor.unless_stopped(definitions.look()):
             return False
         self._started = True
         try:
             if not await self._supervisor.unless_stopped(aside.run(lease.acquire())):
                 return False
             self._metrics.leader.set(1)
-            await self._lead(aside, kube, lease)
+            await self._lead(aside, kube, lease, definitions)
             return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
@@ -138,6 +145,8 @@ class App:
                     break
                 except KubeError as error:
                     said = f"{resource.kind}: {error}"
+                    if error.not_found and resource.group == GROUP:
+                        said = f"{resource.kind} is not installed; install the operator's CRDs: {APPLY_CRDS}"
                     if said != told:
                         _log.warning("the kinds that are watched cannot be listed yet", extra=fields(error=said))
                     told = said
@@ -145,12 +154,13 @@ class App:
                     await asyncio.sleep(_RETRY)
         self._away = None
 
-    async def _lead(self, aside: Aside, kube: Kube, lease: Lease) -> None:
+    async def _lead(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> None:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
         keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
         children = Children(kube, keyring, clock=self._clock.monotonic)
+        children.writes.definitions = definitions.found
         reader = PrometheusReader(self._settings.prometheus_address)
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
@@ -163,10 +173,11 @@ class App:
                 clock=self._clock,
                 on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
             )
+            endings = Endings(self._clock.monotonic)
             actor = Actor(kube, children, recorder, ledgers, self._metrics)
             reconciler = Reconciler(
-                DeploymentLoop(gatherer, actor, self._settings.site),
-                RunLoop(kube, self._settings.site, self._clock),
+                DeploymentLoop(gatherer, actor, self._settings.site, endings),
+                RunLoop(kube, self._settings.site, self._clock, endings),
                 self._metrics,
             )
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
@@ -178,6 +189,10 @@ class App:
             def forget(live: set[str]) -> None:
                 gatherer.forget(live)
                 children.forget(live)
+
+            def definitions_changed(found: Definitions) -> None:
+                children.writes.definitions = found
+                lookout.add_all()
 
             lookout = Lookout(
                 kube,
@@ -197,6 +212,7 @@ class App:
                     lookout.watch(),
                     lookout.relist(),
                     self._keep_models(models, lookout),
+                    definitions.keep(definitions_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
                 )
             except CannotSee as error:
@@ -216,15 +232,17 @@ class App:
     async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
         loop = asyncio.get_running_loop()
-        in_time = loop.time() + _MODELS_WAIT
+        in_time, said = loop.time() + _MODELS_WAIT, ""
         while True:
             self._models_changed.clear()
             pause, before = _MODELS, models.models()
             try:
                 await models.refresh()
+                said = ""
             except KubeError as error:
-                _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
-                pause = _RETRY * 4
+                if str(error) != said:
+                    _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
+                said, pause = str(error), _RETRY * 4
             waited_for = not self._models_read.is_set() and loop.time() < in_time
             self._models_read.set()
             if models.models() != before and not waited_for:

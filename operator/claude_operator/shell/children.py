@@ -33,6 +33,7 @@ from claude_operator.kube.resources import (
 from claude_operator.shell.clientsecret import ClientSecrets
 from claude_operator.shell.contest import Contest
 from claude_operator.shell.keyring import Keyring
+from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
 from claude_operator.shell.writes import Writes
 
@@ -82,6 +83,8 @@ class _Family:
     admitted: dict[Name, bytes] = field(default_factory=dict)
     """What admission puts into a child each time it is taken out."""
     contests: dict[Name, Contest] = field(default_factory=dict)
+    replicas: int | None = None
+    """Gateway pods as last seen: where the Deployment is deleted, it comes back with as many."""
     config: Object | None = None
     """The gateways' ConfigMap as it was last written, None where that is not known."""
     writing: Object | None = None
@@ -95,7 +98,7 @@ class Children:
 
     def __init__(self, kube: Kube, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube, self._clock = kube, clock
-        self._secrets = ClientSecrets(kube, keyring)
+        self._secrets, self._scaling = ClientSecrets(kube, keyring), Scaling(kube)
         self.writes = Writes()
         self._families: dict[tuple[str, str], _Family] = {}
         """By the owner's namespace and name."""
@@ -228,8 +231,9 @@ class Children:
                     waits.append(wait)
                     family.doubted.add(key)
         if failed:
-            self.writes.failed(family.uid, "child", failed[0])
-            raise failed[0]
+            first = next((error for error in failed if error.terminating), failed[0])
+            self.writes.failed(family.uid, "child", first)
+            raise first
         self.writes.done(family.uid, "child")
         family.digest, family.since = digest, now if whole else family.since
         return min(waits, default=None)
@@ -291,7 +295,7 @@ class Children:
             return None
         said = f"was changed{_what(live, child)}" if live is not None else "was deleted"
         deleted = live is None and (before is not None or (served and _is_gateways(child)))
-        made = await self._kube.apply(resource, child, field_manager=names.FIELD_MANAGER)
+        made = await self._scaling.apply(child, live, family.replicas)
         made = await self._without_excess(family, child, made)
         self._note(family, child, made)
         if deleted or (live is not None and before == child):
@@ -321,6 +325,8 @@ class Children:
         return after
 
     def _is_so(self, family: _Family, live: Mapping[str, Any], wanted: Object) -> bool:
+        if self._scaling.is_due(wanted, live):
+            return False
         patch = render.excess(live, wanted)
         if patch:
             return family.admitted.get(_name_of(wanted)) == _digest(patch) and not render.lacks(live, wanted)
@@ -330,6 +336,8 @@ class Children:
         key = _name_of(child)
         family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
         family.looks[key] = _look(live, key[0])
+        if key[0] == DEPLOYMENTS.kind:
+            family.replicas = live["spec"].get("replicas")
 
     def _told_mended(self, family: _Family, key: Name, contest: Contest, said: str) -> None:
         if not contest.put_back(self._clock()):

@@ -14,8 +14,8 @@ import uuid
 
 from claude_operator.core.render import Site
 from claude_operator.kube.client import KubeError
+from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
-from claude_operator.shell.log import FORMATS, configure
 from claude_operator.shell.server import HEALTH_PORT
 
 __all__ = ["add_arguments", "run"]

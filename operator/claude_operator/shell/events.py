@@ -12,8 +12,8 @@ from claude_operator.api.base import GROUP
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import EVENTS, Resource
 from claude_operator.kube.times import micro_time
+from claude_operator.log import fields
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
-from claude_operator.shell.log import fields
 
 __all__ = ["Recorder"]
 
@@ -59,7 +59,10 @@ class Recorder:
         note: str,
         action: str,
     ) -> None:
-        """Write one Event; a failure is logged, since an Event is no reason to fail a pass."""
+        """Write one Event; a failure is logged, since an Event is no reason to fail a pass.
+
+        Raises `KubeError` where the namespace is being deleted: that ends the pass.
+        """
         about = {name: regarding[name] for name in _REFERENCE if name in regarding}
         about |= {name: value for name in _METADATA if (value := regarding.get("metadata", {}).get(name))}
         now = self._clock.now()
@@ -85,6 +88,8 @@ class Recorder:
             async with asyncio.timeout(_PATIENCE):
                 await self._kube.create(EVENTS, body)
         except (KubeError, TimeoutError) as error:
+            if isinstance(error, KubeError) and error.terminating:
+                raise
             if isinstance(error, KubeError) and error.conflict:  # the name is ours alone: a first try's answer was lost
                 self._on_emit(reason)
                 return

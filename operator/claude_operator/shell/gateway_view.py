@@ -11,8 +11,7 @@ from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill
 from claude_operator.core.reconcile.pod_trouble import memory_kills, trouble
-from claude_operator.core.reconcile.progress import active, watched_by
-from claude_operator.core.reconcile.rules.analysis import cohorts_due
+from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.kube.client import Kube, Object
 from claude_operator.kube.resources import DEPLOYMENTS, PODS

@@ -29,13 +29,13 @@ from claude_operator.core.reconcile.progress import active
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, CLAUDE_REVISIONS, CONFIG_MAPS
+from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.evidence_memory import EvidenceMemory, Expected
 from claude_operator.shell.gateway_view import GatewayReader, Gateways
 from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
-from claude_operator.shell.log import fields
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
@@ -148,6 +148,7 @@ class Gatherer:
             config=_config(config) if config else None,
             gateway=reads.gateways.view,
             refused=self._children.writes.refused(uid),
+            outdated=self._outdated(),
             increments=look.increments,
             readings=look.memory.marks,
             history=_history(expected.status, look.memory) if due else {},
@@ -221,6 +222,10 @@ class Gatherer:
             now=expected.now,
         )
         return await self._sources.prometheus.collect(uid, queries)
+
+    def _outdated(self) -> str:
+        definitions = self._children.writes.definitions
+        return definitions.sentence() if definitions else ""
 
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}

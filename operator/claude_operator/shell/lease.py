@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import LEASES, Resource
 from claude_operator.kube.times import micro_time
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["Lease", "LeaseLost"]
 

@@ -12,7 +12,7 @@ from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.reconcile.progress import active
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CONFIG_MAPS
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["Ledgers"]
 

@@ -12,9 +12,9 @@ from typing import Any
 from claude_operator.core.evals.runs import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
+from claude_operator.log import fields
 from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, ChildChanged, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
-from claude_operator.shell.log import fields
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.sight import Blind, Sight

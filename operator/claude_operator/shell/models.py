@@ -10,8 +10,8 @@ from claude_operator.core.catalogue.objects import model_objects, model_status, 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_MODELS
+from claude_operator.log import fields
 from claude_operator.shell.clock import Clock
-from claude_operator.shell.log import fields
 
 __all__ = ["ModelBook"]
 
@@ -46,6 +46,8 @@ class ModelBook:
             try:
                 await self._tell(item)
             except KubeError as error:  # one that the API server refuses keeps none of the others
+                if error.not_found:  # deleted meanwhile
+                    continue
                 _log.warning(
                     "a model's status was not written", extra=fields(model=item["metadata"]["name"], error=str(error))
                 )

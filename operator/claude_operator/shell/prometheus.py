@@ -17,6 +17,7 @@ import aiohttp
 import msgspec
 
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
+from claude_operator.shell.bodies import TooLarge, read_body
 
 __all__ = ["PrometheusReader"]
 
@@ -139,7 +140,11 @@ class PrometheusReader:
             if 300 <= response.status < 400:
                 where, _, _ = response.headers.get("location", "another address").partition("?")  # it may hold secrets
                 raise _Unusable(f"it redirects to {where}: write the address that this leads to")
-            body = await _whole(response.content)
+            try:
+                body = await read_body(response.content, _LARGEST)
+            except TooLarge:
+                what = "the answer is larger than 1 MiB"
+                raise _Unusable(f"{what}: aggregate it to one number, for example with sum(...)") from None
             try:
                 answer = msgspec.json.decode(body, type=_Answer)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -153,16 +158,6 @@ def _answers(before: Query, query: Query) -> bool:
     """Whether what was asked before, and is not counted yet, is what is asked now."""
     same = (before.query, before.address) == (query.query, query.address)
     return same and (query.told is None or before.at > query.told)
-
-
-async def _whole(content: aiohttp.StreamReader) -> bytes:
-    """An answer to its end; raises `_Unusable` for one that is too large."""
-    data = bytearray()
-    async for part in content.iter_any():
-        data += part
-        if len(data) > _LARGEST:
-            raise _Unusable("the answer is larger than 1 MiB: aggregate it to one number, for example with sum(...)")
-    return bytes(data)
 
 
 def _number(data: _Data) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Generic, TypeVar
 
 from claude_operator.kube.client import URGENT
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 
 __all__ = ["WorkQueue"]
 

@@ -17,6 +17,7 @@ from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.endings import Endings
 from claude_operator.shell.gather import Gatherer, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
@@ -30,8 +31,8 @@ _OVERTAKEN = 5  # times in a row, after which it is an error like any other
 class DeploymentLoop:
     """The loop of a ClaudeDeployment."""
 
-    def __init__(self, gatherer: Gatherer, actor: Actor, site: render.Site) -> None:
-        self._gatherer, self._actor, self._site = gatherer, actor, site
+    def __init__(self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings) -> None:
+        self._gatherer, self._actor, self._site, self._endings = gatherer, actor, site, endings
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -41,6 +42,10 @@ class DeploymentLoop:
             await self._actor.clear_status(error.owner)
             raise
         if seen is None:
+            self._endings.drop(key)
+            return None
+        uid = seen.observation.owner["metadata"]["uid"]
+        if self._endings.has(key, uid):
             return None
         seen = await self._actor.repair(seen)
         try:
@@ -52,7 +57,10 @@ class DeploymentLoop:
         try:
             after = await self._actor.act(seen, decision)
         except KubeError as error:
-            if error.status == 404 and await self._gatherer.gather(key) is None:
+            if error.terminating:
+                self._endings.add(key, uid)
+                return None
+            if error.not_found and await self._gatherer.gather(key) is None:
                 return None  # deleted meanwhile
             raise
         self._gatherer.remember(seen)
@@ -62,22 +70,37 @@ class DeploymentLoop:
 class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
-    def __init__(self, kube: Kube, site: render.Site, clock: Clock) -> None:
-        self._kube, self._site, self._clock = kube, site, clock
+    def __init__(self, kube: Kube, site: render.Site, clock: Clock, endings: Endings) -> None:
+        self._kube, self._site, self._clock, self._endings = kube, site, clock, endings
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
         run = await self._kube.get(CLAUDE_EVAL_RUNS, key.name, key.namespace)
         if run is None:
+            self._endings.drop(key)
             return None
+        uid = run["metadata"]["uid"]
+        if self._endings.has(key, uid):
+            return None
+        try:
+            return await self._pass(key, run)
+        except KubeError as error:
+            if error.terminating:
+                self._endings.add(key, uid)
+                return None
+            if error.not_found and await self._kube.get(CLAUDE_EVAL_RUNS, key.name, key.namespace) is None:
+                return None  # deleted meanwhile
+            raise
+
+    async def _pass(self, key: Key, run: Object) -> float | None:
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
         decision = decide_run(run, job, now=self._clock.now())
         if decision.create_job_attempt is not None:
             try:
                 await self._create_job(run, decision.create_job_attempt)
             except (KubeError, ValidationError) as error:
-                if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500):
-                    raise  # the API server itself; the queue's back-off is for that
+                if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500 or error.terminating):
+                    raise  # the API server itself: the queue's back-off is for that; or the end of all
                 decision = not_started(run, decision, str(error).partition("\n")[0], now=self._clock.now())
         await self._status(run, decision.status)
         if decision.delete_job is not None:

@@ -12,6 +12,7 @@ import aiohttp
 from claude_operator.api.gateway import ADMIN_PORT, Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.increments import PodReading
+from claude_operator.shell.bodies import read_body
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["AdminPorts", "Fetch", "Scraper", "is_ready"]
@@ -52,7 +53,7 @@ class AdminPorts:
         try:
             url = f"http://{host}:{ADMIN_PORT}{path}"
             async with self._session.get(url, params=query, allow_redirects=False) as response:
-                return await _whole(response.content) if response.status == 200 else None
+                return await read_body(response.content, _LARGEST) if response.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
@@ -108,16 +109,6 @@ def _address(pod: Mapping[str, Any]) -> str | None:
     """Where its admin port is; one of a pod that has ended may be another pod's by now."""
     status = pod.get("status") or {}
     return None if status.get("phase") in ("Succeeded", "Failed") else status.get("podIP")
-
-
-async def _whole(content: aiohttp.StreamReader) -> bytes:
-    """A document to its end, however it is cut into packets; raises `ValueError` for one that is too large."""
-    data = bytearray()
-    async for part in content.iter_any():
-        data += part
-        if len(data) > _LARGEST:
-            raise ValueError(f"evidence: more than {_LARGEST} bytes")
-    return bytes(data)
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

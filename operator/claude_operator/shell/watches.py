@@ -16,7 +16,7 @@ import orjson
 
 from claude_operator.core import names
 from claude_operator.kube.resources import Resource
-from claude_operator.shell.log import fields
+from claude_operator.log import fields
 from claude_operator.shell.sight import LONGEST, Sight
 
 __all__ = ["Watches"]

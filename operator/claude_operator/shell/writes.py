@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from claude_operator.core.spec.definitions import Definitions
 from claude_operator.kube.errors import KubeError
 
 __all__ = ["What", "Writes"]
@@ -32,18 +33,21 @@ class Writes:
     def __init__(self) -> None:
         self._failures: dict[str, dict[What, _Failure]] = defaultdict(dict)
         self._own: dict[str, tuple[str, ...]] = {}
+        self.definitions = Definitions()
+        """What the cluster's CustomResourceDefinitions lack."""
 
     def failed(self, uid: str, what: What, error: KubeError) -> bool:
         """A write failed; True where this is to be told, which it is once until one succeeds.
 
         A conflict or an object that went is for the next pass. A server that is away or busy is no refusal; one that
-        fails again and again, as it does where an admission webhook is down, is.
+        fails again and again, as it does where an admission webhook is down, is, and one that lacks a field.
         """
-        if error.conflict or error.not_found or error.status in (0, 429):
+        if error.conflict or error.not_found or error.terminating or error.status in (0, 429):
             return False
         failure = self._failures[uid].setdefault(what, _Failure(""))
-        failure.message, failure.times = str(error), failure.times + 1
-        if failure.told or (error.status >= 500 and failure.times < _IN_A_ROW):
+        lacking = self.definitions if error.undeclared else None
+        failure.message, failure.times = lacking.sentence() if lacking else str(error), failure.times + 1
+        if failure.told or (error.status >= 500 and failure.times < _IN_A_ROW and not error.undeclared):
             return False
         failure.told = True
         return True

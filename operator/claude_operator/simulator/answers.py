@@ -6,13 +6,11 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import share
 from claude_operator.simulator.profile import Compiled, Profile
-from claude_operator.simulator.request import Request
+from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
 
 __all__ = ["Reply", "reply_to"]
@@ -41,11 +39,12 @@ def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profil
     """The answer that this request gets as long as the scenario stays."""
     tool = _forced_tool(request)
     if tool is not None:
-        text = orjson.dumps(sample(tool.get("input_schema"))).decode()
-        return _cut(Reply(text, "tool_use", 0, tool=tool["name"]), request, model)
+        return _cut(_call(tool["name"], sample(tool.get("input_schema"))), request, model)
+    if profile.tool_use is not None and _may_call(request, profile.tool_use.name):
+        return _cut(_call(profile.tool_use.name, profile.tool_use.input), request, model)
     schema = _format(request)
     if schema is not None and request.question not in scenario.answers:
-        return _cut(Reply(orjson.dumps(sample(schema)).decode(), "end_turn", 0), request, model)
+        return _cut(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile)
     return _cut(Reply(text, "end_turn", 0, right=right), request, model)
 
@@ -84,6 +83,18 @@ def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile
         return best, True
     wrong = [other for other in others if other != best] or [_UNSURE]
     return wrong[int(share("which", *parts) * len(wrong))], False
+
+
+def _call(tool: str, value: Any) -> Reply:
+    return Reply(canonical(value).decode(), "tool_use", 0, tool=tool)
+
+
+def _may_call(request: Request, tool: str) -> bool:
+    """Whether the request offers this tool and does not bring the result of a call: a loop of calls ends."""
+    offered = any(each.get("name") == tool for each in request.body.get("tools", []))
+    last = blocks_of(request.body["messages"][-1]["content"])
+    answered = any(block.get("type") == "tool_result" for block in last)
+    return offered and not answered and request.body.get("tool_choice", {}).get("type") != "none"
 
 
 def _forced_tool(request: Request) -> dict[str, Any] | None:

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
-from claude_operator.simulator.request import Request, blocks_of
+from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import block_tokens
 
 __all__ = ["PromptCache", "Reading"]
@@ -135,9 +133,9 @@ def _points(request: Request, model: Model) -> Iterator[_Point]:
     tokens = 0
     for number, (salt, role, block) in enumerate(blocks):
         if salt is not None:
-            hashed.update(orjson.dumps(salt))
+            hashed.update(canonical(salt))
         plain = {key: value for key, value in block.items() if key != "cache_control"}
-        hashed.update(orjson.dumps([role, plain], option=orjson.OPT_SORT_KEYS))
+        hashed.update(canonical([role, plain]))
         tokens += block_tokens(block, model)
         ttl = breakpoint_ttl(block.get("cache_control"))
         if automatic and not ttl and number == len(blocks) - 1:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import Compiled, compile_scenario, load
 from claude_operator.simulator.scenario import ScenarioError, parse
 from claude_operator.simulator.server import make_app, make_runner
@@ -90,7 +90,7 @@ def _compile(args: argparse.Namespace, text: bytes) -> Compiled:
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("write a number above 0")
+        raise argparse.ArgumentTypeError("must be greater than 0")
     return value
 
 

@@ -30,17 +30,23 @@ class ApiError(Exception):
     kind: str
     message: str
     headers: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+    """`error.details.error_code`, empty for none."""
 
     def body(self, request_id: str) -> bytes:
         """The envelope as JSON."""
-        error = {"type": self.kind, "message": self.message}
+        error: dict[str, object] = {"type": self.kind, "message": self.message}
+        if self.code:
+            error["details"] = {"error_code": self.code}
         return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
 
 
 def of_status(status: int, message: str = "") -> ApiError:
-    """The API's error for a status; a 429 says when to come again."""
+    """The API's error for a status; a 429 says when to come again, other 4xx that it is of no use."""
     kind, usual = _KINDS.get(status, _KINDS[400 if status < 500 else 500])
     headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 429 else {}
+    if 400 <= status < 500 and status != 429:
+        headers["x-should-retry"] = "false"
     return ApiError(status, kind, message or usual, headers)
 
 

@@ -55,7 +55,7 @@ def _page(found: list[Model], limit: int, query: Mapping[str, str]) -> tuple[lis
     places = {model.id: number for number, model in enumerate(found)}
     for name in ("after_id", "before_id"):
         if name in query and query[name] not in places:
-            raise of_status(400, f"{name}: no model of this list has that id")
+            raise of_status(400, f"{name}: no model in this list has that id")
     if "before_id" in query:
         before = found[: places[query["before_id"]]]
         return before[-limit:], len(before) > limit
@@ -77,6 +77,7 @@ def _info(model: Model, today: datetime.date) -> dict[str, Any]:
         "retires_at": _timestamp(model.retires) if deprecated else None,
         "max_input_tokens": model.context_tokens,
         "max_tokens": model.max_output_tokens,
+        "allowed_fallback_models": [],
         "capabilities": _capabilities(model),
     }
 
@@ -86,12 +87,19 @@ def _capabilities(model: Model) -> dict[str, Any]:
     efforts = model.effort_levels or ()
     plain = ("batch", "citations", "code_execution", "image_input", "pdf_input", "structured_outputs")
     return {name: {"supported": True} for name in plain} | {
+        "compaction": _all_supported("summarize"),
+        "context_management": _all_supported("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112"),
+        "server_tools": _all_supported("code_execution", "web_search"),
         "effort": {"supported": bool(efforts)} | {level: {"supported": level in efforts} for level in _EFFORTS},
         "thinking": {
             "supported": bool(thinking),
             "types": {kind: {"supported": kind in thinking} for kind in _THINKING},
         },
     }
+
+
+def _all_supported(*names: str) -> dict[str, Any]:
+    return {"supported": True} | {name: {"supported": True} for name in names}
 
 
 def _display_name(model: Model) -> str:

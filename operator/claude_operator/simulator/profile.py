@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claude_operator.api.base import seconds
-from claude_operator.simulator.scenario import ALL, Answer, Behaviour, Match, Scenario, ScenarioError, parse
+from claude_operator.simulator.scenario import ALL, Answer, Behaviour, Match, Scenario, ScenarioError, ToolUse, parse
 
 __all__ = ["Compiled", "Profile", "compile_scenario", "load"]
 
@@ -30,6 +30,7 @@ class Profile:
     refusal_rate: float = 0.0
     break_stream_rate: float = 0.0
     accuracy: float = 1.0
+    tool_use: ToolUse | None = None
 
     def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
         """Whether a request with this model id, system prompt, its SHA-256, and question is meant."""
@@ -108,11 +109,11 @@ def _read_answers(name: str, base: Path | None) -> list[Answer]:
 
 
 def _filled(start: Profile, behaviour: Behaviour, label: str) -> Profile:
-    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match"})
+    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", "tool_use"})
     if behaviour.latency:
         p95 = behaviour.latency.p95
         given |= {"median": seconds(behaviour.latency.median), "p95": seconds(p95) if p95 else None}
-    profile = replace(start, label=label, **given)
+    profile = replace(start, label=label, tool_use=behaviour.tool_use or start.tool_use, **given)
     if profile.error_rate + profile.overload_rate + profile.rate_limit_rate > 1:
         raise ScenarioError(f"{label}: errorRate, overloadRate and rateLimitRate exclude each other; let them sum to 1")
     return profile

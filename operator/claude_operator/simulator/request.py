@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import orjson
 
+from claude_operator.core.request.json_body import BodyError, decode_object
 from claude_operator.simulator.errors import of_status
 
-__all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "read", "system_text"]
+__all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "canonical", "read", "system_text"]
 
 VERSION = "2026-10-21"
 OLD_VERSION = "2023-06-01"
-_BETA = re.compile(r"[a-z0-9-]+-\d{4}-\d{2}-\d{2}")
+_HOLD_BLOCKS = ("content", "source", "tool", "definition", "tool_references")
+_DEEPEST_BLOCK = 8  # blocks within one another
+_BETA = re.compile(r"[a-z0-9-]+-(\d{4}-\d{2}-\d{2}|\d{8})")
+_DEEPEST = 200  # levels of nesting; all that looks at a request goes less deep than Python can
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +67,36 @@ def read(body: bytes, version: str | None, betas: list[str], *, counting: bool =
     if wrong:
         raise of_status(400, f"Unexpected value(s) `{wrong[0][:100]}` for the `anthropic-beta` header.")
     try:
-        document = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise of_status(400, "The request body is not valid JSON") from error
-    if not isinstance(document, dict):
-        raise of_status(400, "The request body has to be a JSON object")
+        decode_object(body)
+        document: dict[str, Any] = msgspec.json.decode(body)
+    except BodyError as error:
+        raise of_status(400, str(error)) from error
+    if _is_deep(document):
+        raise of_status(400, f"the body is nested too deeply: the simulator takes {_DEEPEST} levels")
     # The API takes null for an optional field as if it were left out.
     return Request({key: value for key, value in document.items() if value is not None}, version, named, counting)
+
+
+def canonical(value: Any) -> bytes:
+    """A client's value as JSON that is the same however it orders its keys."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def system_text(system: Any) -> str:
@@ -90,4 +119,16 @@ def places(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"system.{number}", block
     for number, message in enumerate(request.body["messages"]):
         for place, block in enumerate(blocks_of(message["content"])):
-            yield f"messages.{number}.content.{place}", block
+            yield from _blocks_within(f"messages.{number}.content.{place}", block, _DEEPEST_BLOCK)
+
+
+def _blocks_within(place: str, block: dict[str, Any], deepest: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The blocks that one holds, in order, and then itself."""
+    for name in _HOLD_BLOCKS if deepest else ():
+        inner = block.get(name)
+        held = {f"{place}.{name}": inner} if isinstance(inner, dict) else {}
+        if isinstance(inner, list):
+            held = {f"{place}.{name}.{number}": one for number, one in enumerate(inner) if isinstance(one, dict)}
+        for where, one in held.items():
+            yield from _blocks_within(where, one, deepest - 1)
+    yield place, block

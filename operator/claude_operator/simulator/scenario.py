@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from claude_operator.api.base import ApiModel, Duration, seconds
 
-__all__ = ["ALL", "Answer", "AnswerFile", "Behaviour", "Match", "Rule", "Scenario", "ScenarioError", "parse"]
+__all__ = ["ALL", "Answer", "AnswerFile", "Behaviour", "Match", "Rule", "Scenario", "ScenarioError", "ToolUse", "parse"]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -33,6 +33,13 @@ class Latency(ApiModel):
         return self
 
 
+class ToolUse(ApiModel):
+    """A call of one of the request's tools."""
+
+    name: Annotated[str, Field(min_length=1)]
+    input: dict[str, Any] = Field(default_factory=dict)
+
+
 class Behaviour(ApiModel):
     """What requests meet; a rule gives what differs from `defaults`."""
 
@@ -45,6 +52,7 @@ class Behaviour(ApiModel):
     refusal_rate: Share | None = None
     break_stream_rate: Share | None = None
     accuracy: Share | None = None
+    tool_use: ToolUse | None = None
 
 
 class Match(ApiModel):

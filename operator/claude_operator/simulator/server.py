@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from claude_operator.core.request.endpoints import local_answer
+from claude_operator.core.request.privacy import without_emails
+from claude_operator.log import Log
 from claude_operator.simulator.control import Compile, Control
 from claude_operator.simulator.errors import ApiError, new_id, of_status
-from claude_operator.simulator.log import Log
 from claude_operator.simulator.models import list_models, model_info
 from claude_operator.simulator.request import read
 from claude_operator.simulator.service import Simulator, Turn
@@ -72,6 +75,11 @@ class _Api:
         async def wrapped(http: web.Request) -> web.StreamResponse:
             began = time.perf_counter()
             exchange = Exchange(new_id("req"))
+            local = local_answer(http.method, http.path)
+            if local is not None:
+                exchange.status = local.status
+                self._line(http, exchange, began)
+                return web.Response(status=local.status, body=local.body, headers=self._headers(exchange))
             try:
                 if http.path.startswith("/v1/"):
                     authenticate(http)
@@ -82,6 +90,13 @@ class _Api:
                 exchange.status = 499
                 self._line(http, exchange, began)
                 raise
+            except Exception as error:  # a bug: still an answer in the API's form
+                frames = traceback.extract_tb(error.__traceback__)
+                exchange.fields |= {
+                    "exception": type(error).__name__,
+                    "where": f"{frames[-1].name}:{frames[-1].lineno}",
+                }
+                response = self._failure(http, exchange, of_status(500))
             self._line(http, exchange, began)
             return response
 
@@ -99,7 +114,7 @@ class _Api:
         }
         if turn.fate.status in (429, 529):
             raise self._drawn(turn)
-        reading = self.simulator.read_prompt(request, turn.model, turn.began)
+        reading = self.simulator.read_prompt(turn.request, turn.model, turn.began)
         await asyncio.sleep(turn.fate.latency)
         if turn.fate.status != 200:
             raise self._drawn(turn)
@@ -184,7 +199,7 @@ class _Api:
             level,
             request_id=exchange.request_id,
             method=http.method,
-            path=http.path[:256].encode("utf-8", "replace").decode(),
+            path=without_emails(http.path[:512])[:256].encode("utf-8", "replace").decode(),
             status=exchange.status,
             duration_ms=round((time.perf_counter() - began) * 1e3, 1),
             **exchange.fields,

@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import PromptCache, Reading
@@ -22,6 +20,7 @@ from claude_operator.simulator.request import Request
 from claude_operator.simulator.rules import first_violation
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
+from claude_operator.simulator.threads import Threads
 
 __all__ = ["Simulator", "Turn"]
 
@@ -50,6 +49,7 @@ class Simulator:
     cache: PromptCache = field(default_factory=PromptCache)
     stats: Stats = field(default_factory=Stats)
     limits: RateLimits = field(default_factory=RateLimits)
+    threads: Threads = field(default_factory=Threads)
     _numbers: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -76,6 +76,7 @@ class Simulator:
     def begin(self, request: Request) -> Turn:
         """Take a request on; raises ApiError where it breaks a rule."""
         began = self.clock()
+        request = self.threads.whole(request, began)
         model = self.check(request)
         scenario = self.scenario
         system_hash = request.system_hash
@@ -87,11 +88,8 @@ class Simulator:
         return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario, system_hash)
 
     def read_prompt(self, request: Request, model: Model, now: float) -> Reading:
-        """The prompt's tokens and what the cache has of them; raises ApiError 400 for absurd nesting."""
-        try:
-            return self.cache.read(request, model, now)
-        except (orjson.JSONEncodeError, RecursionError) as error:
-            raise of_status(400, "The request body is nested too deeply") from error
+        """The prompt's tokens and what the cache has of them."""
+        return self.cache.read(request, model, now)
 
     def answer(self, turn: Turn, reading: Reading) -> Message:
         """The answer, once its first token has come; counts it and keeps what it wrote to the cache."""
@@ -103,6 +101,8 @@ class Simulator:
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         message = Message(new_id("msg"), model, reply, usage)
+        if not (turn.fate.refused or turn.fate.broken):
+            self.threads.keep(turn.request, message, self.clock())
         if turn.fate.refused:
             self.stats.answer(label, model.id, "refusals")
         elif reply.right is not None:

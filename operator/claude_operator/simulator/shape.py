@@ -45,7 +45,7 @@ _BETAS = {  # field -> beginnings of the betas that bring it; any beta where it 
     "compaction": ("compact-",),
     "fallbacks": ("server-side-fallback-",),
     "fallback_credit_token": ("",),
-    "thread": ("",),
+    "thread": ("message-threads-",),
     "billing_policy": ("",),
 }
 _ANSWERING = ("max_tokens", "metadata", "stop_sequences", "stream", "service_tier", "container", "diagnostics")

@@ -43,6 +43,11 @@ class Message:
             end["stop_details"] = {"type": "refusal", "category": None, "explanation": None}
         return end
 
+    @property
+    def content(self) -> list[dict[str, Any]]:
+        """Its blocks."""
+        return self._content()
+
     def json(self) -> bytes:
         """The whole message."""
         return orjson.dumps(self._message(self._content(), self.usage, self.end))

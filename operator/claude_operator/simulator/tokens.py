@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.request import canonical
 
 __all__ = ["block_tokens", "characters_per_token", "split", "text_tokens"]
 
@@ -34,7 +33,7 @@ def block_tokens(block: dict[str, Any], model: Model) -> int:
     if isinstance(source, dict) and source.get("type") == "base64":
         return _BINARY.get(str(kind), _MESSAGE)
     plain = {key: value for key, value in block.items() if key != "cache_control"}
-    return _MESSAGE + -(-len(orjson.dumps(plain)) // characters_per_token(model))
+    return _MESSAGE + -(-len(canonical(plain)) // characters_per_token(model))
 
 
 def split(text: str, model: Model, tokens: int) -> list[str]:

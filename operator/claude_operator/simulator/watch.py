@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from claude_operator.simulator.log import Log
+from claude_operator.log import Log
 from claude_operator.simulator.profile import Compiled
 from claude_operator.simulator.scenario import AnswerFile, Scenario, ScenarioError
 

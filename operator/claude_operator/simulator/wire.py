@@ -38,12 +38,15 @@ def json_response(exchange: Exchange, document: object) -> web.Response:
 
 
 def authenticate(http: web.Request) -> None:
-    """Any key but `invalid`, as x-api-key or Bearer."""
-    scheme, _, token = http.headers.get("authorization", "").partition(" ")
-    key = http.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
-    if not key.strip():
+    """Any key but `invalid`, as x-api-key or Bearer; one that is right will do beside a wrong one."""
+    keys = [value.strip() for value in http.headers.getall("x-api-key", [])]
+    for value in http.headers.getall("authorization", []):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            keys.append(token.strip())
+    if not any(keys):
         raise of_status(401, "x-api-key header is required")
-    if key == "invalid":
+    if not any(key and key != "invalid" for key in keys):
         raise of_status(401)
 
 

@@ -56,21 +56,46 @@ def build() -> Path:
     if done.exists():
         return done
     need("go")
-    print(f"cluster: building into {done}; the first time takes minutes", file=sys.stderr)
+    tell(f"building into {done}")
     work = Path(f"{done}.{os.getpid()}")
     work.mkdir(parents=True)
     stamp = {"gitVersion": version[1], "gitMajor": version[2], "gitMinor": version[3], "gitTreeState": "clean"}
-    flags = ["-s -w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())]
-    go = ["go", "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(flags), "-o", f"{work}/"]
-    env = os.environ | {"CGO_ENABLED": "0"}
-    sh(*go, ".", cwd=HERE / "kube", env=env)
-    sh(*go, "./coredns", "./pause", "helm.sh/helm/v3/cmd/helm", cwd=HERE / "tools", env=env)
+    linker = ["-s -w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())]
+    flags = ["-trimpath", "-buildvcs=false", "-ldflags", " ".join(linker)]
+    tools = ("./coredns", "./pause", "helm.sh/helm/v3/cmd/helm")
+    compile_go("[1/2] Kubernetes", HERE / "kube", work, flags, ".")
+    compile_go("[2/2] CoreDNS and helm", HERE / "tools", work, flags, *tools)
     for name in [*components(), "kubectl"]:
         if name not in ("containerd", "coredns"):
             (work / name).symlink_to("kube")
     pause_image(work / "pause", work / "pause.tar")
     work.rename(done)
     return done
+
+
+def compile_go(title: str, source: Path, target: Path, flags: list[str], *packages: str) -> None:
+    """`go build`, telling how many of the packages that are not in Go's cache it has come to."""
+    env = os.environ | {"CGO_ENABLED": "0"}
+    tell(f"{title}: reading the Go modules")
+    stale = ["go", "list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *flags, *packages]
+    total = len(sh(*stale, cwd=source, env=env, stdout=subprocess.PIPE, text=True).stdout.split())
+    words = ["go", "build", "-v", *flags, "-o", f"{target}/", *packages]
+    count = 0
+    with subprocess.Popen(words, cwd=source, env=env, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or ():
+            name = line.strip()
+            if " " in name:  # not a package, but what is wrong with one
+                print(name, file=sys.stderr, flush=True)
+                continue
+            count += 1
+            tell(f"{title}: package {min(count, total)} of {total}" + (", and linking" if count >= total else ""))
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+
+
+def tell(text: str) -> None:
+    """Say how far it is."""
+    print(f"cluster: {text}", file=sys.stderr, flush=True)
 
 
 def pause_image(program: Path, archive: Path) -> None:

@@ -173,11 +173,15 @@ FAILS = [
         {"inference_geo": "us"},
         f"inference_geo: {OLD} refuses it: remove it, or use a model from Claude 4.6 on",
     ),
-    (OPUS, {"inference_geo": "mars"}, "inference_geo: 'mars' is none of its values: write us or global"),
+    (OPUS, {"inference_geo": "mars"}, "inference_geo: 'mars' is not one of its values: write us or global"),
     (SONNET, {"speed": "fast"}, "speed: claude-sonnet-5-5 has no fast mode: remove it"),
     (OPUS_5, {"speed": "fast"}, "betas: speed fast is a beta on claude-opus-5: add fast-mode-2026-02-01"),
-    (OPUS, {"speed": "warp"}, "speed: 'warp' is none of its values: write standard or fast"),
-    (OPUS, {"service_tier": "priority"}, "service_tier: 'priority' is none of its values: write auto or standard_only"),
+    (OPUS, {"speed": "warp"}, "speed: 'warp' is not one of its values: write standard or fast"),
+    (
+        OPUS,
+        {"service_tier": "priority"},
+        "service_tier: 'priority' is not one of its values: write auto or standard_only",
+    ),
     (
         OPUS,
         {"tools": [tool(cache_control={"type": "ephemeral"})], "system": [block()] * 4},

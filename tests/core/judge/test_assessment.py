@@ -26,13 +26,14 @@ from tests.core.judge.arms import (
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge.assessment import harmless, mismatched, suspicious
-from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.assessment import harmless, suspicious
+from claude_operator.core.judge.diagnosis import find, reason_of
+from claude_operator.core.judge.evidence.increments import Increments, Naming
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.judges.promotion import advanced, new_promotion
 from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.metrics import METRICS
-from claude_operator.core.judge.sentences import effect, number, reason
+from claude_operator.core.judge.sentences import effect, number
 from claude_operator.core.judge.stats.detectable import requests_needed
 
 
@@ -97,7 +98,7 @@ def test_each_kind_of_bad_event_has_its_reason_and_its_sentence(name: str) -> No
     judgement = judge(tick(counts(100)._replace(**ours), counts(900)._replace(**theirs)), plan=plan)
     if name == "errors":
         judgement = judge(tick(counts(100, 9), counts(900)), plan=plan)
-    assert (judgement.verdict, reason(judgement), judgement.leading) == ("Fail", METRICS[name].reason, name)
+    assert (judgement.verdict, reason_of(judgement), judgement.leading) == ("Fail", METRICS[name].reason, name)
     assert judgement.reason == METRICS[name].reason
     assert judgement.message.startswith(words)
     assert judgement.message.endswith(f", evidence {number(judgement.evidence)} ≥ 100")
@@ -115,7 +116,7 @@ def test_each_kind_of_bad_event_has_its_reason_and_its_sentence(name: str) -> No
 )
 def test_each_quantity_has_its_reason_and_its_sentence(name: str, words: str) -> None:
     judgement = judge(*slower(name, 2.5), plan=analysis(name), context=KNOWN)
-    assert (judgement.verdict, reason(judgement), judgement.leading) == ("Fail", METRICS[name].reason, name)
+    assert (judgement.verdict, reason_of(judgement), judgement.leading) == ("Fail", METRICS[name].reason, name)
     assert judgement.message.startswith(words)
     assert " times stable's (95 % interval " in judgement.message
     assert f") over {judgement.requests} canary requests, evidence " in judgement.message
@@ -126,7 +127,7 @@ def test_requests_over_the_budget_of_their_surface_are_events() -> None:
     plan, budgets = analysis("latencyBudget"), {"chat": ("timeToFirstToken", 1.5)}
     ours, theirs = arm(counts(30), timeToFirstToken=drawn(30, 2.5)), arm(counts(270), timeToFirstToken=drawn(270))
     judgement = judge(tick(ours, theirs), plan=plan, context=Context(budgets=budgets))
-    assert (judgement.verdict, reason(judgement)) == ("Fail", Reason.OVER_BUDGET)
+    assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.OVER_BUDGET)
     # 1.5 s is rounded up to the next edge, 1.25^2 s.
     over = [sum(n for index, n in drawn(*one).buckets.items() if index >= 2) for one in ((30, 2.5), (270,))]
     assert judgement.message.startswith(f"requests over budget {over[0]} of 30 against {over[1]} of 270 (")
@@ -138,7 +139,7 @@ def test_a_budget_may_have_a_threshold_too() -> None:
     plan = analysis({"name": "latencyBudget", "threshold": {"max": 0.3}, "interval": "5s"}, judge="Threshold")
     ours, theirs = arm(counts(30), timeToFirstToken=drawn(30, 2.5)), arm(counts(270), timeToFirstToken=drawn(270))
     judgement = judge(tick(ours, theirs), plan=plan, context=Context(budgets={"chat": ("timeToFirstToken", 1.5)}))
-    assert (judgement.verdict, reason(judgement)) == ("Fail", Reason.THRESHOLD_EXCEEDED)
+    assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.THRESHOLD_EXCEEDED)
     late = sum(n for index, n in drawn(30, 2.5).buckets.items() if index >= 2)
     assert judgement.measured[0].value == late / 30
     assert judge(tick(ours, theirs), plan=plan, context=Context()).measured[0].phase == "Inconclusive"
@@ -146,15 +147,15 @@ def test_a_budget_may_have_a_threshold_too() -> None:
 
 def test_what_was_worst_leads() -> None:
     judgement = judge(tick(counts(100, 4, refusals=40), counts(900, 9, refusals=9)))
-    assert (judgement.leading, reason(judgement)) == ("refusals", Reason.REFUSALS_INCREASED)
+    assert (judgement.leading, reason_of(judgement)) == ("refusals", Reason.REFUSALS_INCREASED)
 
 
 def test_overloads_no_data_and_silent_pods_have_theirs() -> None:
-    assert reason(judge(tick(counts(1, overloads=9), counts(90)))) == Reason.OVERLOADED
-    assert reason(judge(tick(), every=60.0)) == Reason.NO_TRAFFIC
-    assert reason(judge(tick(unreachable=("pod-a",)))) == Reason.METRICS_UNREACHABLE
-    assert reason(judge(tick(counts(9), counts(90)), plan=analysis("latency"))) == Reason.METRIC_ERROR
-    assert reason(judge(tick(counts(9), counts(90)))) == Reason.WATCHING
+    assert reason_of(judge(tick(counts(1, overloads=9), counts(90)))) == Reason.OVERLOADED
+    assert reason_of(judge(tick(), every=60.0)) == Reason.NO_TRAFFIC
+    assert reason_of(judge(tick(unreachable=("pod-a",)))) == Reason.METRICS_UNREACHABLE
+    assert reason_of(judge(tick(counts(9), counts(90)), plan=analysis("latency"))) == Reason.METRIC_ERROR
+    assert reason_of(judge(tick(counts(9), counts(90)))) == Reason.WATCHING
 
 
 # ------------------------------------------------------------------------------------------------- warm-up
@@ -226,36 +227,49 @@ def test_values_of_few_requests_wait_with_them() -> None:
 def test_an_incident_of_both_arms_is_named_and_blames_nobody() -> None:
     good, bad = [tick(counts(5), counts(95))] * 30, [tick(counts(3, 2), counts(57, 38))] * 4
     judgement = judge(*good, *bad)
-    assert (judgement.verdict, reason(judgement)) == ("Inconclusive", Reason.SHARED_INCIDENT)
+    assert (judgement.verdict, reason_of(judgement)) == ("Inconclusive", Reason.SHARED_INCIDENT)
     assert judgement.message == (
         "170 canary requests, no evidence of harm (evidence 0.57, traffic goes back at 100);"
-        " stable fails 29 % of its requests (0.1 % before)"
+        " stable fails 29 % of its requests (0.1 % before);"
+        " both arms may be affected, so the canary is neither blamed nor cleared"
     )
     over = judge(*good[:20], previous=judgement)
-    assert (reason(over), over.shared) == (Reason.WATCHING, "")
+    assert (reason_of(over), over.shared) == (Reason.WATCHING, "")
 
 
 def test_a_bad_canary_in_an_incident_still_loses_its_traffic() -> None:
     good, bad = [tick(counts(5), counts(95))] * 30, [tick(counts(0, 5), counts(66, 29))] * 8
     judgement = judge(*good, *bad)
-    assert (judgement.verdict, reason(judgement)) == ("Fail", Reason.ERRORS_INCREASED)
+    assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.ERRORS_INCREASED)
     assert judgement.shared
 
 
 def test_a_wrong_split_is_named() -> None:
     half = tick(counts(50, conversations=50), counts(50, conversations=50))
     right = judge(*[half] * 9, context=Context(weight=5000, generation=7))
-    assert mismatched(right) is None
+    assert find(right, Reason.SPLIT_MISMATCH) is None
     wrong = judge(*[half] * 3, context=Context(weight=100, generation=7))
-    assert mismatched(wrong) == "the canary gets 50 % of the conversations at a weight of 1 %"
+    assert "the canary gets 50 % of the conversations at a weight of 1 %," in find(wrong, Reason.SPLIT_MISMATCH).message
     assert (wrong.verdict, wrong.evidence) == ("Inconclusive", 1.0)
     # A conversation is counted once in each of two pods.
     twice = judge(tick(counts(9, conversations=8), counts(90, conversations=70), pods=2), context=FIVE)
     assert (twice.split.canary, twice.split.stable) == (4.0, 35.0)
     # Conversations of the config before, and those before a change of weight, are no sign of it.
     assert judge(*[half] * 3, context=Context(weight=100, generation=8)).split.canary == 0.0
-    assert mismatched(judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))) is None
+    again = judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))
+    assert find(again, Reason.SPLIT_MISMATCH) is None
     assert judge(*[half] * 3, context=Context(weight=100)).split is None
+
+
+def test_requests_without_a_name_are_counted_since_the_weight_was_brought() -> None:
+    some = tick(counts(5), counts(95), naming=Naming(100, 40))
+    found = judge(*[some] * 3, context=FIVE)
+    assert (found.split.requests, found.split.unnamed) == (300, 120)
+    assert "; 40 % of the requests name no conversation" in found.message
+    again = judge(tick(counts(5), counts(95), naming=Naming(100, 0)), previous=restored(found), context=FIVE)
+    assert (again.split.requests, again.split.unnamed) == (400, 120)
+    anew = judge(some, previous=restored(found), context=Context(weight=5000, generation=7))
+    assert (anew.split.requests, anew.split.unnamed) == (100, 40)
 
 
 def test_what_could_be_seen_by_now_is_said() -> None:
@@ -271,7 +285,7 @@ def test_what_could_be_seen_by_now_is_said() -> None:
 def test_a_dearer_model_was_chosen_and_is_no_harm() -> None:
     ticks = slower("cost", 5.0)
     plain = judge(*ticks, plan=analysis("cost"), context=KNOWN)
-    assert (plain.verdict, reason(plain)) == ("Fail", Reason.COST_INCREASED)
+    assert (plain.verdict, reason_of(plain)) == ("Fail", Reason.COST_INCREASED)
     known = judge(*ticks, plan=analysis("cost"), context=Context(history=HISTORY, price_ratio=5.0))
     assert (known.verdict, known.leading) == ("Inconclusive", None)
     wordy = judge(*slower("cost", 12.5), plan=analysis("cost"), context=Context(history=HISTORY, price_ratio=5.0))
@@ -404,7 +418,7 @@ def test_mann_whitney_decides_by_its_own_rule() -> None:
     assert (early.verdict, early.evidence) == ("Inconclusive", 1.0)
     assert harmless(early, plan, 1) == "waits for 10 intervals of every metric on both arms"
     late = judge(*ticks, plan=plan, every=60.0)
-    assert (late.verdict, reason(late), late.leading) == ("Fail", Reason.METRIC_WORSENED, "errors")
+    assert (late.verdict, reason_of(late), late.leading) == ("Fail", Reason.METRIC_WORSENED, "errors")
     assert late.message.startswith("errors higher than stable's by the Mann-Whitney test over 10 intervals (mean 0.")
     same = judge(*[tick(counts(20, index % 3), counts(95, index % 3)) for index in range(12)], plan=plan, every=60.0)
     assert (same.verdict, harmless(same, plan, 1)) == ("Inconclusive", None)
@@ -423,7 +437,7 @@ def test_a_threshold_decides_alone_under_its_judge_and_besides_the_others() -> N
         plan = analysis(metric, judge=judge_name)
         ticks = [tick(counts(18, 2), counts(90, 10))] * 4
         judgement = judge(*ticks, plan=plan, every=60.0)
-        assert (judgement.verdict, reason(judgement), judgement.leading) == (
+        assert (judgement.verdict, reason_of(judgement), judgement.leading) == (
             "Fail",
             Reason.THRESHOLD_EXCEEDED,
             "errors",
@@ -466,5 +480,5 @@ def test_effects_at_the_edges_of_what_was_seen() -> None:
 
 def test_a_judgement_of_an_unknown_reason_still_has_one() -> None:
     failed = Judgement(verdict="Fail", leading="gone", reason="Whatever")
-    assert reason(failed) == Reason.ERRORS_INCREASED
+    assert reason_of(failed) == Reason.ERRORS_INCREASED
     assert evidence(judge(), "errors") == 1.0

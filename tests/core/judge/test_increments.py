@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.judge.arms import values
 
-from claude_operator.api.gateway import BAD_KINDS, Counters, Evidence, GenerationEvidence, Histogram, Stratum
-from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance, history
+from claude_operator.api.gateway import BAD_KINDS, PINNED, Counters, Evidence, GenerationEvidence, Histogram, Stratum
+from claude_operator.core.judge.evidence.increments import Increments, Memory, Naming, PodReading, advance, history
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
@@ -45,6 +45,24 @@ def look(memory: Memory | None, **pods: Evidence | None) -> tuple[Increments, Me
     return advance(memory, [PodReading(pod, True, report) for pod, report in pods.items()])
 
 
+def test_requests_without_a_name_are_those_since_the_last_look() -> None:
+    def told(requests: int, unnamed: int, uptime: float) -> Evidence:
+        counted = [
+            Stratum(revision, role, surface, "none", Counters(requests, {"ok": requests}, unnamed=unnamed))
+            for revision, role, surface in (
+                (STABLE, "stable", "chat"),
+                (CANARY, "canary", "chat"),
+                (STABLE, "stable", PINNED),
+            )
+        ]
+        return Evidence("b1", 1, uptime, [GenerationEvidence(1, counted)])
+
+    memory = started(a=told(10, 5, 10.0))
+    found, memory = look(memory, a=told(30, 9, 20.0))
+    assert found.naming == Naming(40, 8)
+    assert look(memory, a=told(30, 9, 30.0))[0].naming == Naming()
+
+
 def started(**pods: Evidence | None) -> Memory:
     return look(None, **pods)[1]
 
@@ -62,7 +80,7 @@ def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
     assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0)
     increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
-    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0)
+    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0, naming=Naming(3))
 
 
 def test_a_process_that_answers_at_two_addresses_counts_once() -> None:

@@ -15,7 +15,7 @@ from tests.scenarios.process import SITE
 from tests.scenarios.world import UNPROVEN, Rates, World
 
 from claude_operator.api.gateway import GatewayConfig, dump_config, parse_config
-from claude_operator.api.kinds import KINDS
+from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Increments
@@ -24,7 +24,6 @@ from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import reading_due
-from claude_operator.crds.cli import schema
 
 Object = dict[str, Any]
 
@@ -152,7 +151,7 @@ def values(node: Object) -> st.SearchStrategy[Any]:
 def fields() -> dict[str, st.SearchStrategy[Any]]:
     """By field of the status, anything that the API server lets in."""
     kind = next(kind for kind in KINDS if kind.kind == "ClaudeDeployment")
-    status: Object = schema(kind)["properties"]["status"]
+    status: Object = object_schema(kind)["properties"]["status"]
     return {name: values(node) for name, node in status["properties"].items()}
 
 

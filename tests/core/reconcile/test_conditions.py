@@ -106,6 +106,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
+    (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,
         "False",
@@ -143,7 +144,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.GATEWAY_READY,
         "False",
         Reason.PODS_FAILING,
-        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be made: exceeded quota")},
+        {"status": serving(), "gateway": GatewayView(False, 0, (), "pods cannot be created: exceeded quota")},
     ),
     (Type.GATEWAY_READY, "False", Reason.ROLLING_OUT, {"status": serving(), "gateway": UNWELL}),
     (Type.GATEWAY_READY, "False", Reason.CONFIG_PENDING, {"status": ended("RolledBack"), "gateway": lagging(1, 0)}),
@@ -182,6 +183,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         "Unknown",
         Reason.METRIC_ERROR,
         {"status": trial(1, judgement=judgement(verdict="Error", message="complaints could not be measured"))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.METRIC_NO_DATA,
+        {"status": trial(1, judgement=judgement(reason="MetricNoData", message="complaints has no data"))},
     ),
     (
         Type.CANARY_HEALTHY,

@@ -43,8 +43,14 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         (None, [], ""),
         ({}, [pod(ready=True)], ""),
         ({"status": {"conditions": [{"type": "ReplicaFailure", "status": "False", "message": "x"}]}}, [], ""),
-        (QUOTA, [], "pods cannot be made: exceeded quota: small"),
-        (QUOTA, [pod(container=waiting("CrashLoopBackOff"))], "pods cannot be made: exceeded quota: small"),
+        (
+            {"metadata": {"name": "support-gateway", "namespace": "demo"}, "spec": {"replicas": 0}},
+            [],
+            "Deployment support-gateway is scaled to 0; scale it up:"
+            " kubectl -n demo scale deployment support-gateway --replicas=2",
+        ),
+        (QUOTA, [], "pods cannot be created: exceeded quota: small"),
+        (QUOTA, [pod(container=waiting("CrashLoopBackOff"))], "pods cannot be created: exceeded quota: small"),
         ({}, [pod(container=waiting("ContainerCreating"))], ""),
         ({}, [pod(container={"state": {"running": {}}})], ""),
         (
@@ -56,7 +62,7 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             {},
             [pod(container=waiting("ImagePullBackOff", "Back-off pulling"))],
             "container gateway of pod gw-1 waits, ImagePullBackOff: Back-off pulling;"
-            " see that nodes can pull the operator's image",
+            " check that the nodes can pull the operator's image",
         ),
         (
             {},
@@ -72,7 +78,7 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                     )
                 )
             ],
-            "container gateway of pod gw-1 ends again and again (exit code 3): bad flag",
+            "container gateway of pod gw-1 keeps ending (exit code 3): bad flag",
         ),
         (
             {},

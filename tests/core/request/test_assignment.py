@@ -92,6 +92,24 @@ def test_a_session_and_a_user_of_one_name_are_not_one_conversation() -> None:
     assert assignment_key("x", body(), "") != assignment_key(None, body(metadata={"user_id": "x"}), "")
 
 
+def test_the_session_in_claude_codes_user_id_names_the_conversation() -> None:
+    for user_id in (
+        '{"device_id":"d1","account_uuid":"a","session_id":"s1"}',
+        '{"session_id":"s1","device_id":"d2"}',
+        "user_0123_account__session_s1",
+    ):
+        assert assignment_key(None, body(metadata={"user_id": user_id}), "key") == "session:s1"
+        assert assignment_key("s2", body(metadata={"user_id": user_id}), "key") == "session:s2"
+    other = '{"device_id":"d1"}'
+    assert assignment_key(None, body(metadata={"user_id": other}), "key") == f"user:{other}"
+
+
+def test_an_opening_with_a_number_of_any_size_has_a_key() -> None:
+    early = [{"role": "user", "content": [{"type": "text", "text": "a", "n": 10**30}]}, *TURNS[1:]]
+    late = [{"role": "user", "content": [{"n": 10**30, "text": "a", "type": "text"}]}, *TURNS[1:]]
+    assert assignment_key(None, body(messages=early), "key") == assignment_key(None, body(messages=late), "key")
+
+
 def test_a_first_turn_without_a_name_is_drawn() -> None:
     assert assignment_key(None, body(messages=TURNS[:1]), "key") is None
     assert assignment_key("", body(messages=TURNS[:1]), "key") is None

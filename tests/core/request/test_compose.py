@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.counting import calls_of
 
 from claude_operator.api.gateway import Arm, Overrides
+from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.request.breakpoints import LIMIT, Mark, kept_marks
 from claude_operator.core.request.compose import Composed, MissingName, compose, prepare, raw_body
 
@@ -28,7 +29,7 @@ def arm(request: dict[str, Any], **more: Any) -> Arm:
 
 def composed(revision: Arm, body: dict[str, Any] | bytes, **options: Any) -> Composed:
     fields = fields_of.decode(body) if isinstance(body, bytes) else raw_body(body)
-    return compose(prepare(revision, {}), fields, **options)
+    return compose(prepare(revision, {}, takes), fields, **options)
 
 
 def sent(revision: Arm, body: dict[str, Any] | bytes, **options: Any) -> dict[str, Any]:
@@ -272,6 +273,137 @@ def test_a_breakpoint_inside_a_tool_result_counts() -> None:
     assert result.overridden == ("system[0].cache_control",)
 
 
+def nests(blocks: list[Any]) -> dict[str, Any]:
+    """Where the API takes blocks with breakpoints within another: the names are those of block types."""
+    document = {"type": "document", "source": {"type": "content", "content": blocks}}
+    definition = [
+        {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": block}} for block in blocks
+    ]
+    return {
+        "document": [document],
+        "search_result": [{"type": "search_result", "source": "https://a", "title": "t", "content": blocks}],
+        "tool_result": [{"type": "tool_result", "tool_use_id": "t", "content": [document]}],
+        "web_fetch_tool_result": [
+            {
+                "type": "web_fetch_tool_result",
+                "tool_use_id": "t",
+                "content": {"type": "r", "url": "u", "content": document},
+            }
+        ],
+        "tool_search_tool_result": [{"type": "x", "content": {"type": "y", "tool_references": blocks}}],
+        "tool_addition": definition,
+    }
+
+
+@pytest.mark.parametrize("place", nests([]))
+def test_a_breakpoint_counts_wherever_the_api_takes_one(place: str) -> None:
+    revision = arm({"system": [text("one", SHORT), text("two", SHORT)]})
+    blocks = nests([text(str(number), SHORT) for number in range(3)])[place]
+    result = composed(revision, {"messages": [{"role": "user", "content": blocks}]})
+    assert result.overridden == ("system[0].cache_control",)
+    assert json.loads(result.body)["messages"] == [{"role": "user", "content": blocks}]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "tool_use", "id": "t", "name": "n", "input": {"content": [text(str(n), SHORT) for n in range(4)]}},
+        {"type": "from_2031", "source": {"content": [1, text("x", SHORT)]}, "content": 7},
+    ],
+)
+def test_free_data_has_no_breakpoints(block: dict[str, Any]) -> None:
+    revision = arm({"system": [text("one", SHORT), text("two", SHORT)]})
+    assert composed(revision, {"messages": [{"role": "assistant", "content": [block]}]}).overridden == ()
+
+
+def test_a_request_that_only_warms_the_cache_stays_one() -> None:
+    result = composed(arm({"max_tokens": 2048}), {"max_tokens": 0, "messages": HELLO})
+    assert json.loads(result.body)["max_tokens"] == 0
+    assert result.overridden == ()
+    assert sent(arm({"max_tokens": 2048}), {"max_tokens": 1, "messages": HELLO})["max_tokens"] == 2048
+
+
+CREATE, CONTINUE = {"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}
+PROMPT = {"system": [text("ours", SHORT)], "tools": [tool("a", SHORT)], "thinking": {"type": "adaptive"}}
+
+
+@pytest.mark.parametrize("mode", ["Replace", "Prepend", "Append"])
+def test_a_thread_gets_system_and_tools_once(mode: Any) -> None:
+    revision = arm(PROMPT, overrides=Overrides(system=mode, tools=mode))
+    first = sent(revision, {"messages": HELLO, "thread": CREATE})
+    assert (first["system"], first["tools"]) == (PROMPT["system"], PROMPT["tools"])
+    then = composed(revision, {"messages": HELLO, "thread": CONTINUE})
+    assert json.loads(then.body) == {
+        "model": "claude-opus-5-5", "max_tokens": 64, "thinking": {"type": "adaptive"}, "messages": HELLO,
+        "thread": CONTINUE,
+    }  # fmt: skip
+    assert then.overridden == ()
+
+
+def test_what_a_client_repeats_in_its_thread_is_the_apis_to_refuse() -> None:
+    then = composed(arm(PROMPT), {"messages": HELLO, "thread": CONTINUE, "system": "theirs"})
+    assert json.loads(then.body)["system"] == "theirs"
+    assert then.overridden == ()
+
+
+@pytest.mark.parametrize("thread", [None, {"type": "create"}, {"type": 7}, "continue", {}])
+def test_only_a_continued_thread_goes_without(thread: Any) -> None:
+    assert sent(arm(PROMPT), {"messages": HELLO, "thread": thread})["system"] == PROMPT["system"]
+
+
+def test_breakpoints_within_a_thread_are_those_of_the_request() -> None:
+    revision = arm({"system": [text("ours", SHORT)], "cache_control": SHORT})
+    body = {"messages": marked(SHORT, SHORT, SHORT, None), "thread": CONTINUE}
+    assert composed(revision, body).overridden == ()
+    result = composed(revision, {**body, "messages": marked(SHORT, SHORT, SHORT, SHORT, None)})
+    assert result.overridden == ("cache_control",)
+
+
+ASKS = [*HELLO, {"role": "assistant", "content": "The answer is"}]
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "dropped"),
+    [
+        ("claude-opus-5-5", {"temperature": 0.2, "top_p": 0.9, "top_k": 4}, ("temperature", "top_p", "top_k")),
+        ("claude-opus-5-5", {"temperature": 1}, ("temperature",)),
+        ("claude-opus-5-5", {"thinking": {"type": "enabled", "budget_tokens": 2048}}, ("thinking",)),
+        ("claude-opus-5-5", {"thinking": {"type": "adaptive"}}, ()),
+        ("claude-opus-5-5", {"messages": ASKS}, ("messages[1]",)),
+        ("claude-opus-9", {"top_k": 4, "messages": ASKS}, ("top_k",)),
+        ("claude-opus-4-5-20251101", {"top_k": 4, "messages": ASKS, "thinking": {"type": "enabled"}}, ()),
+        ("something-else", {"top_k": 4, "messages": ASKS, "thinking": {"type": "enabled"}}, ()),
+    ],
+)
+@pytest.mark.parametrize("unsupported", ["Drop", "Pass"])
+def test_what_the_model_refuses_is_dropped_where_the_revision_says_so(
+    model: str, fields: dict[str, Any], dropped: tuple[str, ...], unsupported: Any
+) -> None:
+    body = {"messages": HELLO, **fields}
+    result = composed(arm({"model": model}, overrides=Overrides(unsupported=unsupported)), body)
+    got = json.loads(result.body)
+    if unsupported == "Pass":
+        assert result.overridden == ()
+        assert {name: got[name] for name in fields} == fields
+        return
+    assert result.overridden == dropped
+    assert got["messages"] == (HELLO if "messages[1]" in dropped else body["messages"])
+    assert {name for name in fields if name not in got} == {name for name in dropped if "[" not in name}
+
+
+def test_what_the_revision_declares_itself_is_never_dropped() -> None:
+    revision = arm({"thinking": {"type": "enabled"}, "temperature": 0.5}, overrides=Overrides(unsupported="Drop"))
+    result = composed(revision, {"messages": HELLO, "thinking": {"type": "disabled"}})
+    assert (json.loads(result.body)["thinking"], json.loads(result.body)["temperature"]) == ({"type": "enabled"}, 0.5)
+    assert result.overridden == ("thinking",)
+
+
+@pytest.mark.parametrize("messages", ["x", [7], [], [{"role": "assistant", "content": "a"}], [{"role": 7}]])
+def test_messages_of_which_nothing_would_be_left_are_the_apis_to_refuse(messages: Any) -> None:
+    result = composed(arm({}, overrides=Overrides(unsupported="Drop")), {"messages": messages})
+    assert (json.loads(result.body)["messages"], result.overridden) == (messages, ())
+
+
 @pytest.mark.parametrize(
     "messages",
     [
@@ -367,19 +499,20 @@ def test_count_tokens_gets_only_what_it_takes() -> None:
     assert result.overridden == ("model",)
 
 
-@pytest.mark.parametrize("controls", [(), (None, SHORT)])
-def test_a_body_of_200_kb_takes_less_than_a_fifth_of_a_millisecond(controls: tuple[Any, ...]) -> None:
-    turns = [{"role": "user", "content": [text("Where is my order, please? " * 40)]} for _ in range(180)]
-    body = json.dumps({"model": "m", "max_tokens": 1, "messages": [*turns, *marked(*controls)]}).encode()
-    assert len(body) > 200_000
+def work(turns: int, words: str, *controls: dict[str, Any] | None) -> int:
+    """The function calls that it takes to compose a conversation of so many turns."""
+    said = [{"role": "user", "content": [text(words)]} for _ in range(turns)]
+    body = json.dumps({"model": "m", "max_tokens": 1, "messages": [*said, *marked(*controls)]}).encode()
     prepared = prepare(arm({"system": [text("be brief", HOUR)], "tools": [tool("a")]}), {})
     fields = fields_of.decode(body)
-    best = min(_seconds(lambda: compose(prepared, fields)) for _ in range(20))
-    # A machine under load may be slower than the promise; the best of twenty is close to the true cost.
-    assert best < (0.0004 if controls else 0.0002)
+    return calls_of(lambda: compose(prepared, fields))
 
 
-def _seconds(call: Any) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+def test_the_work_does_not_grow_with_the_conversation() -> None:
+    """How long it takes, `python -m bench.gateway.cost` measures."""
+    assert work(10, "Hi") == work(400, "Where is my order, please? " * 40) < 200
+
+
+def test_with_breakpoints_the_work_grows_with_the_turns_and_not_with_the_text() -> None:
+    assert work(100, "Hi", None, SHORT) == work(100, "Where is my order, please? " * 40, None, SHORT)
+    assert work(200, "Hi", None, SHORT) - work(100, "Hi", None, SHORT) < 100 * 20

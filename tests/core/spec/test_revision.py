@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.core.spec.revision import arm, content, name, prompt_keys, revision_spec
+from claude_operator.core.spec.revision import arm, content, name, prompt_keys, revision_spec, spec_of
 
 Object = dict[str, Any]
 
@@ -177,3 +180,22 @@ def test_an_arm() -> None:
         overrides=wire.Overrides(tools="Append"),
     )
     assert arm({"metadata": {"name": "s"}, "spec": {"request": REQUEST}}, "stable", 10_000).subagents == {}
+
+
+@pytest.mark.parametrize("modes", [{}, {"system": "Append"}, {"system": "Append", "tools": "Replace"}])
+@pytest.mark.parametrize("unsupported", [{}, {"unsupported": "Pass"}, {"unsupported": "Drop"}])
+def test_an_arm_says_what_becomes_of_unsupported_fields_only_where_the_spec_does(
+    modes: dict[str, str], unsupported: dict[str, str]
+) -> None:
+    parts = {"request": REQUEST, "overrides": {**modes, **unsupported}}
+    made = arm({"metadata": {"name": name("support", parts)}, "spec": revision_spec(parts)}, "stable", 10_000)
+    assert ("unsupported" in json.loads(msgspec.json.encode(made))["overrides"]) == bool(unsupported)
+    assert spec_of(made, "support") == revision_spec(parts)
+
+
+@pytest.mark.parametrize("kind", ["claudedeployments", "clauderevisions"])
+def test_what_is_stored_gets_no_default_for_unsupported(kind: str) -> None:
+    """The API server would put it into every stored spec with overrides, and each would be another revision."""
+    crd = yaml.safe_load((Path(__file__).parents[3] / "crds" / f"{kind}.yaml").read_text())
+    spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    assert "default" not in spec["overrides"]["properties"]["unsupported"]

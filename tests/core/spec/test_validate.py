@@ -84,25 +84,27 @@ def test_valid(fields: dict) -> None:
 INVALID = [
     (
         {"promptFrom": [prompt(key="b"), prompt(), prompt()]},
-        "spec.promptFrom: key a of ConfigMap prompts stands 2 times: name each key once",
+        "spec.promptFrom: key a of ConfigMap prompts is listed 2 times: name each key once",
     ),
     (
         {"promptFrom": [{"configMapKeyRef": {"name": "../secrets", "key": "a"}}]},
-        "spec.promptFrom[0].configMapKeyRef.name: '../secrets' is no object's name: write lower case letters, digits,"
+        "spec.promptFrom[0].configMapKeyRef.name: '../secrets' is not a name of an object: write lower case letters,"
+        " digits,"
         " - and .",
     ),
     (
         {"upstream": {"apiKeySecretRef": {"name": "anthropic", "key": "api/key"}}},
-        "spec.upstream.apiKeySecretRef.key: 'api/key' is no key: write letters, digits, -, _ and .",
+        "spec.upstream.apiKeySecretRef.key: 'api/key' is not a key: write letters, digits, -, _ and .",
     ),
     (
         {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "Docs", "key": "a"}}}]},
-        "spec.env[0].valueFrom.secretKeyRef.name: 'Docs' is no object's name: write lower case letters, digits, -"
+        "spec.env[0].valueFrom.secretKeyRef.name: 'Docs' is not a name of an object: write lower case letters,"
+        " digits, -"
         " and .",
     ),
     (
         {"evals": {"setRef": {"name": "my set"}}},
-        "spec.evals.setRef.name: 'my set' is no object's name: write lower case letters, digits, - and .",
+        "spec.evals.setRef.name: 'my set' is not a name of an object: write lower case letters, digits, - and .",
     ),
     (
         {"upstream": {"timeouts": {"total": "0s"}}},
@@ -126,7 +128,7 @@ INVALID = [
     ),
     (
         {"strategy": {"canary": {"rollbackWindow": {"duration": "0s"}}}},
-        "spec.strategy.canary.rollbackWindow.duration: 0s is over at once: write for example 1h or remove it",
+        "spec.strategy.canary.rollbackWindow.duration: must be longer than 0: write for example 1h",
     ),
     (
         {"strategy": {"canary": {"analysis": {"warmup": "8761h"}}}},
@@ -156,7 +158,7 @@ INVALID = [
     ),
     (
         {"gateway": {"resources": {"limits": {"memory": "256 MB"}}}},
-        "spec.gateway.resources.limits.memory: '256 MB' is no quantity: write for example 100m, 0.5, 256Mi or 1Gi",
+        "spec.gateway.resources.limits.memory: '256 MB' is not a quantity: write for example 100m, 0.5, 256Mi or 1Gi",
     ),
     (
         {"gateway": {"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1900m"}}}},
@@ -170,7 +172,7 @@ INVALID = [
     ),
     (
         {"gateway": {"resources": {"requests": {"cpus": 1}}}},
-        "spec.gateway.resources.requests.cpus: there is no such resource: write cpu, memory or ephemeral-storage",
+        "spec.gateway.resources.requests.cpus: is not a resource: write cpu, memory or ephemeral-storage",
     ),
     (
         {"upstream": {"baseURL": "https://api.anthropic.com/v1/"}},
@@ -178,11 +180,11 @@ INVALID = [
     ),
     (
         {"upstream": {"baseURL": "https://user:word@proxy.example"}},
-        "spec.upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef",
+        "spec.upstream.baseURL: it has a user or password: remove them, the key belongs into upstream.apiKeySecretRef",
     ),
     (
         {"upstream": {"baseURL": "https://proxy.example/?to=claude"}},
-        "spec.upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it",
+        "spec.upstream.baseURL: it has a ? or a #: remove what follows, the path of a request is put after it",
     ),
     *(
         (
@@ -262,7 +264,7 @@ REQUESTS = [
     (
         {},
         subagent(inference_geo="mars"),
-        "subagents.helper.request.inference_geo: 'mars' is none of its values: write us or global",
+        "subagents.helper.request.inference_geo: 'mars' is not one of its values: write us or global",
     ),
     (
         {"betas": ["mcp-client-2025-11-20"]},
@@ -305,7 +307,7 @@ REQUESTS = [
         subagent(cache_control={"type": "ephemeral", "ttl": "2h"}),
         "subagents.helper.request.cache_control.ttl: Input should be '5m' or '1h'",
     ),
-    ({}, subagent(messages=[]), "subagents.helper.request.messages: it is the client's: remove it"),
+    ({}, subagent(messages=[]), "subagents.helper.request.messages: this field is the client's: remove it"),
 ]
 
 
@@ -321,7 +323,7 @@ def test_a_subagents_own_system_stands_without_the_prompts_of_config_maps() -> N
 
 def test_what_a_subagent_only_inherits_is_told_once() -> None:
     found = messages(Reason.INVALID_REQUEST, {"inference_geo": "mars"}, **subagent(max_tokens=5))
-    assert found == ["spec.request.inference_geo: 'mars' is none of its values: write us or global"]
+    assert found == ["spec.request.inference_geo: 'mars' is not one of its values: write us or global"]
 
 
 @pytest.mark.parametrize("model", ["claude-opus-9", "claude-2.1", "claude-opus-4-1", "claude-opus-4-1-20250805"])

@@ -159,7 +159,7 @@ def known_values(asked: Asked) -> Iterator[str]:
     for name, allowed in _ENUMS.items():
         value = asked.request.get(name)
         if value is not None and value not in allowed:
-            yield f"{name}: {value!r} is none of its values: write {' or '.join(allowed)}"
+            yield f"{name}: {value!r} is not one of its values: write {' or '.join(allowed)}"
 
 
 def thinking_budget(asked: Asked) -> Iterator[str]:

@@ -11,8 +11,9 @@ from claude_operator.api.cel import SINCE_4_7
 from claude_operator.core.catalogue.lifecycle import Lifecycle, state
 from claude_operator.core.catalogue.request_rules import COMMON_RULES, Asked, RequestRule
 from claude_operator.core.catalogue.table import Model, find
+from claude_operator.core.request.unsupported import SAMPLING, Takes
 
-__all__ = ["RULES", "request_problems"]
+__all__ = ["RULES", "request_problems", "takes"]
 
 _DATED = re.compile(r"(claude-[a-z]+-\d+(?:-\d{1,2})?)-\d{8}")
 _UNTIL = "beta-until-"
@@ -92,16 +93,31 @@ def forced_tools(asked: Asked) -> Iterator[str]:
 
 def sampling(asked: Asked) -> Iterator[str]:
     """Claude 4.7 and later refuse sampling parameters, older models a temperature outside of 0 to 1."""
-    known = asked.model.sampling_on_2023_06_01 if asked.model else None
-    refuses = known == "default_only" if known else re.search(SINCE_4_7, asked.model_id) is not None
+    refuses = not _takes_sampling(asked.model, asked.model_id)
     temperature = asked.request.get("temperature")
     if refuses and temperature not in (None, 1):
         yield f"temperature: {asked.model_id} refuses it: remove it, and steer with system or output_config.effort"
     elif isinstance(temperature, int | float) and not 0 <= temperature <= 1:
         yield f"temperature: {temperature} is out of range: write a number from 0 to 1"
-    for name in ("top_p", "top_k"):
+    for name in SAMPLING[1:]:
         if refuses and asked.request.get(name) is not None:
             yield f"{name}: {asked.model_id} refuses it: remove it"
+
+
+def takes(model_id: str) -> Takes:
+    """What a model is known to take of a client."""
+    model = find(model_id)
+    types = model.thinking_types if model else None
+    return Takes(
+        sampling=_takes_sampling(model, model_id),
+        thinking=None if types is None else frozenset(_accepted(types)),
+        prefill=model is None or model.prefill_ok is not False,
+    )
+
+
+def _takes_sampling(model: Model | None, model_id: str) -> bool:
+    known = model.sampling_on_2023_06_01 if model else None
+    return known != "default_only" if known else re.search(SINCE_4_7, model_id) is None
 
 
 def inference_geo(asked: Asked) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from claude_operator.api.resources import EvalGate, FailedItem, Scores
 from claude_operator.core.evals.sets import REFUSAL, Item
+from claude_operator.core.text import count
 
 __all__ = ["Answer", "Result", "RunReason", "judge_run", "rejected"]
 
@@ -113,18 +114,18 @@ def _verdict(
         if item.critical and not candidate[item.id].passed:
             why = f"critical item {item.id} did not hold ({candidate[item.id].failed})"
             return "Failed", RunReason.CRITICAL_ITEM_FAILED, why
-    count = len(items)
+    total = len(items)
     passed = sum(candidate[item.id].passed for item in items)
-    if passed < gate.pass_rate * count - _ROUNDING:
+    if passed < gate.pass_rate * total - _ROUNDING:
         return "Failed", RunReason.PASS_RATE_TOO_LOW, f"the pass rate is below the floor of {_percent(gate.pass_rate)}"
     if baseline is None:
         return "Passed", RunReason.PASSED, ""
     unknown = [item for item in items if item.id not in baseline]
-    if len(unknown) == count:
+    if len(unknown) == total:
         return "Passed", RunReason.PASSED, f"the Claude API refuses every item on {name}, so only the floor applies"
     better, worse = _discordant(candidate, baseline)
     gained = sum(candidate[item.id].passed for item in unknown)
-    allowed = -gate.margin * count - _ROUNDING
+    allowed = -gate.margin * total - _ROUNDING
     if better - worse - (len(unknown) - gained) >= allowed:
         return "Passed", RunReason.PASSED, ""
     if better - worse + gained < allowed:
@@ -192,5 +193,5 @@ def _percent(share: float, unit: str = "%") -> str:
     return f"{round(share * 100, 1):g} {'percentage points' if unit == 'points' else '%'}"
 
 
-def _items(count: int) -> str:
-    return "1 item" if count == 1 else f"{count} items"
+def _items(number: int) -> str:
+    return count(number, "item")

@@ -18,16 +18,12 @@ from claude_operator.core.judge.judges.engine import Comparison
 from claude_operator.core.judge.judges.promotion import needed
 from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Watched, declared, events, watched
-from claude_operator.core.judge.stats.sample_ratio import LIMIT
 from claude_operator.core.text import duration
 
-__all__ = ["assess", "harmless", "mismatched", "new_judgement", "suspicious", "unsupported"]
+__all__ = ["assess", "harmless", "new_judgement", "suspicious", "unsupported"]
 
 _SILENCE = 10.0  # seconds without a request before it is called no data
 _SILENT_INTERVALS = 3
-_IN_FLIGHT = (
-    3  # requests of the canary without an answer: their conversations are counted with it, and missing till then
-)
 _NO_CONTEXT = Context()
 
 unsupported = threshold.unsupported
@@ -81,7 +77,7 @@ def harmless(judgement: Judgement, analysis: Analysis, step: int, *, pace: float
     """
     asked = threshold.outcome(analysis, judgement.measured)
     if asked.verdict != "Pass":
-        return asked.sentence
+        return f"waits for a metric: {asked.sentence}"
     if analysis.judge == "MannWhitney" and not mann_whitney.passed(analysis, judgement.series):
         return f"waits for {mann_whitney.LOOK} intervals of every metric on both arms"
     if suspicious(judgement):
@@ -129,7 +125,8 @@ def _told(judged: Judgement, analysis: Analysis, *, quiet: bool) -> Judgement:
         said = mann_whitney.sentence(higher)
     else:
         judged.verdict = _holding(judged, analysis, quiet=quiet, problem=problem or (asked.verdict == "Error"))
-        problem = problem or (asked.sentence if asked.verdict == "Error" else None)
+        judged.reason = Reason.METRIC_NO_DATA if asked.no_data else ""
+        problem = problem or (asked.sentence if asked.verdict == "Error" or asked.no_data else None)
     judged.detectable = sentences.detectable(judged, _share_of_errors(analysis))
     judged.message = said or "; ".join([sentences.message(judged, problem, judge=analysis.judge), *asked.notes])
     return judged
@@ -147,15 +144,6 @@ def _holding(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: 
     since = judgement.last_traffic or judgement.started_at or now
     silence = max(_SILENCE, _SILENT_INTERVALS * seconds(analysis.interval))
     return "NoData" if now and since and (now - since).total_seconds() >= silence else "Inconclusive"
-
-
-def mismatched(judgement: Judgement) -> str | None:
-    """That the arms get other shares of the conversations than they should, as a sentence; None where they do not."""
-    split = judgement.split
-    if split is None or split.evidence < LIMIT or judgement.waiting >= _IN_FLIGHT:
-        return None
-    share = split.canary / max(split.canary + split.stable, 1.0)
-    return f"the canary gets {100 * share:.2g} % of the conversations at a weight of {split.weight / 100:g} %"
 
 
 def _ticks(

@@ -2,106 +2,26 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
-from claude_operator.core.judge.evidence import recent
+from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed
 from claude_operator.core.judge.metrics import METRICS, Quantity
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
-from claude_operator.core.text import count, duration, share
+from claude_operator.core.text import count
 
-__all__ = [
-    "account",
-    "cure",
-    "detectable",
-    "effect",
-    "evidence_sentence",
-    "failing",
-    "hanging",
-    "harm",
-    "message",
-    "overload",
-    "reason",
-]
+__all__ = ["detectable", "effect", "evidence_sentence", "harm", "message", "number"]
 
-_NAMED_PODS = 3
-_HANGS = 10.0  # seconds without an answer while requests wait for one
-_SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
-
-
-def reason(judgement: Judgement) -> Reason:
-    """The reason of the condition CanaryHealthy; for `Fail` that of what decided."""
-    if judgement.verdict == "Fail":
-        metric = METRICS.get(judgement.leading or "")
-        if judgement.reason in set(Reason):
-            return Reason(judgement.reason)
-        return metric.reason if metric else Reason.ERRORS_INCREASED
-    if judgement.verdict == "Error":
-        return Reason.METRICS_UNREACHABLE if judgement.unreachable else Reason.METRIC_ERROR
-    if hanging(judgement):
-        return Reason.NO_ANSWER
-    if judgement.verdict == "NoData":
-        return Reason.NO_TRAFFIC
-    if account(judgement):
-        return Reason.ACCOUNT_EXHAUSTED
-    if overload(judgement):
-        return Reason.OVERLOADED
-    if cure(judgement):
-        return Reason.STABLE_FAILING
-    return Reason.SHARED_INCIDENT if judgement.shared else Reason.WATCHING
-
-
-def hanging(judgement: Judgement) -> str | None:
-    """That requests of the canary, or of both arms, wait for an answer that does not come; None where they do not."""
-    now = judgement.last_tick
-    if now is None or not judgement.waiting or judgement.oldest < _HANGS:
-        return None
-    if judgement.waiting < _SEVERAL and judgement.oldest < _LONG:
-        return None
-    since = judgement.last_answer or judgement.started_at or now
-    if (now - since).total_seconds() < _HANGS:
-        return None
-    wait = f"{count(judgement.waiting, 'request')} wait{'s' * (judgement.waiting == 1)} for an answer"
-    both = f"; {judgement.waiting_stable:,} of stable wait too" if judgement.waiting_stable else ""
-    return f"the canary hangs: {wait}, the oldest for {duration(judgement.oldest)}, and none was answered lately{both}"
-
-
-def account(judgement: Judgement) -> str | None:
-    """That the account at the upstream is empty or at a limit, None where it is not."""
-    if not recent.read(judgement.recent).out_of_credit:
-        return None
-    return "the upstream refuses requests because the account is empty or at its usage limit: add credit or raise it"
-
-
-def failing(judgement: Judgement) -> str | None:
-    """That the canary's last requests failed too often to go on, None where they did not."""
-    lately = recent.read(judgement.recent)
-    if not lately.failing:
-        return None
-    canary = lately.canary
-    return f"{round(canary.errors)} of the canary's last {count(round(canary.answered), 'request')} failed"
-
-
-def overload(judgement: Judgement) -> str | None:
-    """That the upstream answers 429 or 529, and to whom; None where it does not."""
-    lately = recent.read(judgement.recent)
-    if lately.limited:
-        part = share(lately.canary.share(lately.canary.overloads))
-        limit = "its model has a rate limit of its own: raise it before the canary gets more"
-        return f"the upstream answers {part} of the canary's requests with 429 or 529 and not stable's: {limit}"
-    return "the upstream answers much of the traffic with 429 or 529" if judgement.overloaded else None
-
-
-def cure(judgement: Judgement) -> str | None:
-    """That stable fails and the canary does not, so that promoting it ends the trouble; None where that is not so."""
-    lately = recent.read(judgement.recent)
-    if not lately.cured:
-        return None
-    theirs, ours = share(lately.stable_lately.failed), share(lately.canary_lately.failed)
-    return f"stable fails {theirs} of its requests and the canary {ours}: promoting the canary ends it"
+_ALONE = (Reason.NO_ANSWER, Reason.NO_TRAFFIC)  # beside these the evidence says nothing
+_BESIDE = (
+    Reason.METRICS_UNREACHABLE,
+    Reason.ACCOUNT_EXHAUSTED,
+    Reason.OVERLOADED,
+    Reason.STABLE_FAILING,
+    Reason.SHARED_INCIDENT,
+)
 
 
 def evidence_sentence(judgement: Judgement) -> str:
@@ -149,24 +69,17 @@ def effect(metric: MetricState) -> str:
 
 def message(judgement: Judgement, problem: str | None = None, *, judge: str = "Sequential") -> str:
     """The sentence for the verdict. `problem`: what of the analysis cannot be judged."""
-    stuck = hanging(judgement)
-    if stuck and judgement.verdict != "Fail":
-        return stuck
-    if judgement.verdict == "NoData":
-        moment = judgement.last_traffic or judgement.started_at
-        since = f" since {moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else ""
-        return f"no request seen on any arm{since}"
     seen = f"{count(judgement.requests, 'canary request')}, nothing of what the judge {judge} looks at is worse"
     parts = [evidence_sentence(judgement) if judge == "Sequential" else seen]
-    if judgement.verdict != "Fail":
-        if problem:
-            parts.insert(0, problem)
-        if judgement.unreachable:
-            parts.append(_silent(judgement.unreachable))
-        parts += [said for said in (account(judgement), overload(judgement)) if said]
-        if judgement.shared:
-            parts.append(cure(judgement) or judgement.shared)
-    return "; ".join(parts)
+    if judgement.verdict == "Fail":
+        return parts[0]
+    findings = diagnose(judgement)
+    alone = next((one.message for one in findings if one.reason in _ALONE), None)
+    if alone is not None:
+        return alone
+    beside = [one.message for one in findings if one.reason in _BESIDE]
+    unnamed = explain_unnamed(judgement)
+    return "; ".join([*([problem] if problem else []), *parts, *beside, *([unnamed] if unnamed else [])])
 
 
 def detectable(judgement: Judgement, weight: float) -> str:
@@ -203,8 +116,3 @@ def _times(metric: MetricState, kind: Quantity) -> str:
 
 def _points(share: float) -> str:
     return f"{100.0 * share:+.2g}" if abs(share) < 0.995 else f"{100.0 * share:+.0f}"
-
-
-def _silent(pods: list[str]) -> str:
-    more = f" and {len(pods) - _NAMED_PODS} more" if len(pods) > _NAMED_PODS else ""
-    return f"no answer from ready gateway pods {', '.join(pods[:_NAMED_PODS])}{more}"

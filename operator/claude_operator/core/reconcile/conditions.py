@@ -11,13 +11,13 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
-from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import serving
+from claude_operator.core.reconcile.annotations import PROMOTE, promotion
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
-from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
-from claude_operator.core.reconcile.rules.restore import is_lost
-from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.reconcile.track_record import is_lost, remembered
 from claude_operator.core.text import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -52,6 +52,10 @@ def conditions(
     return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in said.items()]
 
 
+def _as_said(condition: Condition) -> Said:
+    return Said(condition.status, Reason(condition.reason), condition.message)
+
+
 def _as_condition(type_: Type, said: Said, before: Condition | None, generation: int, now: dt.datetime) -> Condition:
     now = now.astimezone(dt.UTC).replace(microsecond=0)
     same = before is not None and before.status == said.status
@@ -68,7 +72,7 @@ def _as_condition(type_: Type, said: Said, before: Condition | None, generation:
 def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     stable, ready = draft.status.stable_revision, draft.obs.gateway.ready
     if stable is None:
-        return Said("False", Reason.NO_REVISION, "no revision has passed its gate yet; gateways answer 503")
+        return Said("False", Reason.NO_REVISION, "no revision serves yet; gateways answer 503")
     if not ready:
         return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
     view = draft.obs.gateway
@@ -83,14 +87,6 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
     return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
 
 
-_WRITES = {
-    "config": "the API server refuses the gateways' config, so they go on with the last one",
-    "child": "the API server refuses a part of the gateway",
-    "revision": "the API server refuses the ClaudeRevision",
-    "evalRun": "the API server refuses the ClaudeEvalRun",
-}
-
-
 def refused(
     status: DeploymentStatus, after: DeploymentStatus, what: str, why: str, now: dt.datetime
 ) -> DeploymentStatus:
@@ -98,11 +94,14 @@ def refused(
 
     What was decided is not done: of `after` only evidence of harm is told, so that nothing looks healthy.
     """
-    said = Said("False", Reason.WRITE_REFUSED, f"{_WRITES[what]}: {why}")
+    said = Said("False", Reason.WRITE_REFUSED, f"{REFUSED_WRITES[what]}: {why}")
     type_ = Type.GATEWAY_READY
     if what not in ("config", "child"):
         type_, said = Type.PROMOTED, Said("Unknown", said.reason, said.message)
     told = {type_: said}
+    accepted = next((one for one in after.conditions if one.type == Type.ACCEPTED), None)
+    if accepted is not None and type_ == Type.PROMOTED:
+        told[Type.ACCEPTED] = _as_said(accepted)
     harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
     if harm is not None and what == "config":
         message = f"traffic is to be taken back, and the gateways' config is refused: {harm.message}"
@@ -118,13 +117,15 @@ def refused(
 def _way_out(draft: Draft) -> str | None:
     """How to end an outage that stable alone has, None where it has none."""
     rollout, judgement = active(draft.status), draft.status.judgement
-    cure = sentences.cure(judgement) if judgement else None
-    if rollout is None or cure is None or not canary_weight(draft.status):
+    remedy = explain_remedy(judgement) if judgement else None
+    if rollout is None or remedy is None or not canary_weight(draft.status):
         return None
-    return f"{cure}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
+    return f"{remedy}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
 
 
 def _accepted(draft: Draft) -> Said:
+    if draft.problem is None and draft.obs.outdated:
+        return Said("True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}")
     if draft.problem is None:
         return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
     keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""
@@ -132,46 +133,38 @@ def _accepted(draft: Draft) -> Said:
 
 
 def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
-    view, live = draft.obs.gateway, draft.obs.config
-    if config is None and (is_lost(draft) or (draft.problem is None and remembered(draft.obs))):
+    lost = is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
+    if config is None and (lost or (draft.problem is None and remembered(draft.obs))):
         what = draft.status.stable_revision or "what gateways serve"
-        helps = "What helps: apply the spec that it was made of, or have another revision pass its gate"
-        note = f"{what} is written nowhere any more, and gateways go on by their memory until they restart. {helps}"
+        helps = "Apply the spec that it was made of, or let another revision pass its gate"
+        note = f"{what} exists only in the memory of the gateways, until they restart. {helps}"
         return Said("False", Reason.REVISION_LOST, note)
     if config is None:
         return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
-    refused = next((pod for pod in view.pods if pod.ready and pod.error), None)
-    if refused is not None:
-        return Said("False", Reason.CONFIG_REFUSED, f"{refused.name} goes on with its last config: {refused.error}")
-    kept = next((what for what in ("config", "child") if what in draft.obs.refused), None)
-    if kept is not None:
-        return Said("False", Reason.WRITE_REFUSED, f"{_WRITES[kept]}: {draft.obs.refused[kept]}")
-    if (not view.settled or not view.ready) and view.trouble:
-        return Said("False", Reason.PODS_FAILING, f"{view.trouble}; {count(view.ready, 'pod')} ready")
-    if not view.settled or not view.ready:
-        return Said("False", Reason.ROLLING_OUT, f"pods are starting or being replaced, {view.ready} ready")
-    lagging = [pod.name for pod in view.lagging(config.generation)]
-    if config != live or lagging:
-        who = f" by {', '.join(lagging[:3])}" if config == live else ""
-        return Said("False", Reason.CONFIG_PENDING, f"config generation {config.generation} is not served yet{who}")
-    ready = count(view.ready, "ready pod")
+    found = next(iter(diagnose_gateways(draft.obs, config)), None)
+    if found is not None:
+        return Said("False", found.reason, found.message)
+    ready = count(draft.obs.gateway.ready, "ready pod")
     return Said("True", Reason.GATEWAYS_CURRENT, f"config generation {config.generation} is served by {ready}")
 
 
 def _eval_passed(draft: Draft) -> Said:
     rollout, spec = draft.status.rollout, draft.obs.spec
     if rollout is None:
-        return Said("Unknown", Reason.NOT_YET_REPORTED, "no revision was on trial yet")
+        return Said("Unknown", Reason.NOT_YET_REPORTED, "no rollout has started yet")
     if rollout.eval_run is None or (spec is not None and spec.evals is None):
         if spec is not None and spec.evals is not None:
             return Said(
-                "True", Reason.EVAL_NOT_REQUIRED, f"{rollout.revision} was on its way before evals were declared"
+                "True",
+                Reason.EVAL_NOT_REQUIRED,
+                f"{rollout.revision} was already being rolled out when evals were declared",
             )
         return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
     run = draft.obs.eval_runs.get(rollout.eval_run)
     if run is None:
-        when = "yet" if rollout.outcome is None else "any more"
-        return Said("Unknown", Reason.NOT_YET_REPORTED, f"there is no ClaudeEvalRun {rollout.eval_run} {when}")
+        gated = rollout.outcome is None and draft.status.canary_revision is None
+        what = "is being created" if gated else "was deleted, so its result is not known any more"
+        return Said("Unknown", Reason.NOT_YET_REPORTED, f"ClaudeEvalRun {rollout.eval_run} {what}")
     message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
     if run.phase == "Passed":
         return Said("True", Reason.EVAL_PASSED, message)
@@ -201,45 +194,29 @@ def _canary_healthy(draft: Draft) -> Said:
     if soak is not None and soak.judgement is not None:
         return _soaks(soak, soak.judgement)
     if active(status) is None or status.canary_revision is None:
-        return Said("True", Reason.NO_CANARY, "no revision is on trial with live traffic")
+        return Said("True", Reason.NO_CANARY, "no canary has live traffic")
     if judgement is None or not canary_weight(status):
         return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
-    if judgement.verdict == "Fail":
-        return Said("False", sentences.reason(judgement), judgement.message)
-    if judgement.unreachable:
-        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
-    if judgement.verdict in ("NoData", "Error") or sentences.hanging(judgement):
-        return Said("Unknown", sentences.reason(judgement), judgement.message)
-    reason = sentences.reason(judgement)
-    if reason in (Reason.ACCOUNT_EXHAUSTED, Reason.OVERLOADED):
-        said = sentences.account(judgement) or sentences.overload(judgement) or judgement.message
-        return Said("Unknown", reason, said)
-    if reason == Reason.STABLE_FAILING:
-        return Said("True", reason, _way_out(draft) or judgement.message)
-    if judgement.shared:
-        return Said("Unknown", Reason.SHARED_INCIDENT, f"{judgement.shared}: both arms may suffer, nobody is blamed")
-    split = assessment.mismatched(judgement)
-    if split:
-        return Said("Unknown", Reason.SPLIT_MISMATCH, split)
-    return Said("True", Reason.WATCHING, judgement.message)
+    found = next(iter(diagnose(judgement)), None)
+    if found is None:
+        return Said("True", Reason.WATCHING, judgement.message)
+    if found.reason == Reason.STABLE_FAILING:
+        return Said(found.healthy, found.reason, _way_out(draft) or judgement.message)
+    return Said(found.healthy, found.reason, found.message)
 
 
 def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
     """The time is told as of the last tick: between two of them nothing is new."""
-    if judgement.verdict == "Fail":
-        stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {judgement.message}"
-        return Said("False", sentences.reason(judgement), stays)
-    if judgement.unreachable:
-        return Said("Unknown", Reason.METRICS_UNREACHABLE, f"no answer from {', '.join(judgement.unreachable[:3])}")
+    found = next(iter(diagnose(judgement)), None)
+    if found is not None and found.healthy == "False":
+        stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {found.message}"
+        return Said(found.healthy, found.reason, stays)
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
-    against = f"{soak.revision} serves 100 % and is watched for {left} more against what {soak.previous} was like"
-    for reason, said in (
-        (Reason.ACCOUNT_EXHAUSTED, sentences.account(judgement)),
-        (Reason.OVERLOADED, sentences.overload(judgement)),
-    ):
-        if said:
-            return Said("Unknown", reason, f"{said}; this time does not count: {against}")
-    return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
+    against = f"{soak.revision} serves 100 % and is compared for {left} more with what {soak.previous} was like"
+    if found is None:
+        return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
+    stopped = "this time does not count: " if is_uninformative(judgement) else ""
+    return Said(found.healthy, found.reason, f"{found.message}; {stopped}{against}")
 
 
 def _promoted(draft: Draft) -> Said:
@@ -251,27 +228,27 @@ def _promoted(draft: Draft) -> Said:
             held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
         return Said("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
     if rollout is None:
-        return Said("Unknown", Reason.PROGRESSING, "the first revision is being made")
+        return Said("Unknown", Reason.PROGRESSING, "the first revision is being created")
     match rollout.outcome:
         case "Promoted":
             if hold is not None and draft.wanted not in (None, rollout.revision):
                 return Said("Unknown", hold.reason, hold.message)
             live, weights = draft.obs.config, draft.obs.gateway.weights
             if live is None or live.arm("stable") is None or serving.nothing_served(weights):
-                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "gateways do not serve their first config yet")
+                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "the gateways do not serve their first config yet")
             return Said("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
-            trial = f"{rollout.revision}/{rollout.attempt}"
+            trial = rollout.trial
             again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
-                helps = f"another revision, or another eval set and then: {again}"
-                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. What helps: {helps}")
+                helps = f"apply another revision, or change the eval set and run: {again}"
+                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. To go on: {helps}")
             return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
         case "Superseded":
             return Said("Unknown", Reason.PROGRESSING, rollout.message)
     if hold is not None:
         return Said("Unknown", hold.reason, hold.message)
-    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is on its way")
+    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is being rolled out")
 
 
 _MODEL_REASONS = {

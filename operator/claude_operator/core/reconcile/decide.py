@@ -14,6 +14,8 @@ from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.gateway_state import first_hold
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import active, reading_due, watched_by
@@ -69,7 +71,7 @@ def decide(obs: Observation, site: render.Site) -> Decision:
     status, dropped = plausible(obs.status, obs.now)
     draft = Draft(replace(obs, status=status), status)
     if dropped:
-        note = f"Parts of status are not what this operator wrote, and were dropped: {', '.join(dropped)}"
+        note = f"Status was changed by somebody else; dropped: {', '.join(dropped)}"
         draft = draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
     try:
         return _decide(draft, site)
@@ -110,12 +112,13 @@ def _forgetting(draft: Draft, error: str) -> Draft | None:
     bare = status.model_copy(update={"judgement": None, "soak": None, "step": None, "canary_revision": None})
     if bare == status or rollout is None:
         return None
-    trial = f"{rollout.revision}/{rollout.attempt}"
-    again, mark = replace(draft, obs=replace(draft.obs, status=bare), status=bare), f"failing:{trial}:"
+    trial = rollout.trial
+    again = replace(draft, obs=replace(draft.obs, status=bare), status=bare)
+    notice = Notice("failing", trial)
     note = f"a pass failed for what status remembers of {trial} ({error})"
-    if active(status) is None or mark not in status.handled:
+    if active(status) is None or not draft.has_handled(notice):
         again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: that was dropped", warning=True)
-        return again.handle(mark)
+        return again.handle(notice)
     message = f"Aborted {trial}: {note} once more"
     return again.end("Aborted", Reason.ABORTED, message).tell(Reason.ABORTED, message, warning=True)
 
@@ -190,7 +193,7 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     delays = [draft.again, reading_due(draft.status, obs.now)]
     if delays[1] is None and rollout_clock.timed(draft.status):
         delays.append(rollout_clock.TOLD_EVERY)
-    if config is not None and (config != obs.config or not _served(obs, config)):
+    if config is not None and first_hold(obs, config) is not None:
         waited_for = config != obs.config or active(draft.status)
         nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
         delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
@@ -198,7 +201,3 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]
     return min(known) if known else None
-
-
-def _served(obs: Observation, config: GatewayConfig) -> bool:
-    return obs.gateway.settled and obs.gateway.ready > 0 and not obs.gateway.lagging(config.generation)

@@ -10,6 +10,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus, Outcome, Rollout, RolloutRecord
 from claude_operator.core.judge.judges.engine import Comparison
 from claude_operator.core.reconcile.decision import Ended, Event
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.validate import Problem
 from claude_operator.core.text import cut
@@ -70,9 +71,13 @@ class Draft:
         """With one more Event."""
         return replace(self, events=(*self.events, Event(reason, note, "Warning" if warning else "Normal")))
 
-    def handle(self, mark: str) -> Self:
+    def handle(self, what: str | Notice) -> Self:
         """With a note that something a person asked for, or that is told once, is dealt with."""
-        return self.set(handled=[*self.status.handled, mark])
+        return self.set(handled=[*self.status.handled, str(what)])
+
+    def has_handled(self, what: str | Notice) -> bool:
+        """Whether that was dealt with before."""
+        return str(what) in self.status.handled
 
     def within(self, delay: float) -> Self:
         """Look again in at most so many seconds."""

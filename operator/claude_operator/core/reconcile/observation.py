@@ -102,6 +102,8 @@ class Observation:
     gateway: GatewayView = GatewayView()
     refused: Mapping[str, str] = field(default_factory=dict)
     """What the API server refused in the last passes, and why: config, status, child, revision, evalRun."""
+    outdated: str = ""
+    """What the cluster's CustomResourceDefinitions lack of this operator's, empty where they are its own."""
     increments: Increments | None = None
     readings: tuple[Reading, ...] = ()
     """The readings that a status of this pass tells."""

@@ -10,7 +10,7 @@ from claude_operator.api.base import GROUP
 from claude_operator.core import names
 from claude_operator.core.spec import revision
 
-__all__ = ["Claim", "adoption", "claim", "is_marked", "is_ours", "refusal", "written_by"]
+__all__ = ["Claim", "adoption", "applies", "claim", "is_marked", "is_ours", "refusal", "written_by"]
 
 Object = Mapping[str, Any]
 
@@ -94,9 +94,27 @@ def refusal(obj: Object, owner: Object) -> str:
 def written_by(obj: Object) -> str:
     """The field manager other than us that wrote last, empty where none is known."""
     entries: Sequence[Object] = obj["metadata"].get("managedFields") or ()
-    others = [one for one in entries if one.get("manager") != names.FIELD_MANAGER and not one.get("subresource")]
+    ours = (names.FIELD_MANAGER, names.SCALE_MANAGER)
+    others = [one for one in entries if one.get("manager") not in ours and not one.get("subresource")]
     newest = max(others, key=lambda one: str(one.get("time", "")), default=None)
     return str(newest.get("manager", "")) if newest else ""
+
+
+def applies(obj: Object, manager: str, path: Sequence[str]) -> bool:
+    """Whether this field manager owns the field by server-side apply; `path` goes through mappings alone."""
+    entries: Sequence[Object] = obj["metadata"].get("managedFields") or ()
+    return any(
+        _has(one.get("fieldsV1") or {}, path)
+        for one in entries
+        if (one.get("manager"), one.get("operation")) == (manager, "Apply") and not one.get("subresource")
+    )
+
+
+def _has(fields: Object, path: Sequence[str]) -> bool:
+    found: Object | None = fields
+    for name in path:
+        found = found.get(f"f:{name}") if found is not None else None
+    return found is not None
 
 
 def _controller(obj: Object) -> Object | None:

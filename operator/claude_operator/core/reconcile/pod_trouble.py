@@ -16,10 +16,11 @@ Object = Mapping[str, Any]
 _WAITS = frozenset({"ContainerCreating", "PodInitializing"})  # on their way, and no cause
 _REMEDIES = {
     "Unschedulable": "lower spec.gateway.resources.requests, or add nodes",
-    "ImagePullBackOff": "see that nodes can pull the operator's image",
-    "ErrImagePull": "see that nodes can pull the operator's image",
+    "ImagePullBackOff": "check that the nodes can pull the operator's image",
+    "ErrImagePull": "check that the nodes can pull the operator's image",
     "OOMKilled": "raise spec.gateway.resources.limits.memory",
 }
+_NO_REASON = "Kubernetes gives no reason"
 _SAID = 300  # characters of what Kubernetes says
 
 
@@ -44,10 +45,14 @@ def memory_kills(pods: Sequence[Object]) -> tuple[MemoryKill, ...]:
 
 
 def _replicas(deployment: Object) -> Iterator[str]:
-    """Pods that could not even be made: a quota, a LimitRange, a policy."""
+    """Pods that nobody wants, or that could not even be made: a quota, a LimitRange, a policy."""
+    if (deployment.get("spec") or {}).get("replicas") == 0:
+        name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        command = f"kubectl -n {namespace} scale deployment {name} --replicas=2"
+        yield f"Deployment {name} is scaled to 0; scale it up: {command}"
     for one in (deployment.get("status") or {}).get("conditions") or ():
         if (one.get("type"), one.get("status")) == ("ReplicaFailure", "True"):
-            yield f"pods cannot be made: {_short(one.get('message') or one.get('reason'))}"
+            yield f"pods cannot be created: {_short(one.get('message') or one.get('reason'))}"
 
 
 def _pod(pod: Object) -> str:
@@ -56,7 +61,8 @@ def _pod(pod: Object) -> str:
     if conditions.get("Ready", {}).get("status") == "True":
         return ""
     if status.get("phase") == "Failed":  # evicted, for one
-        return f"pod {name} has failed: {_short(status.get('message') or status.get('reason') or 'no cause is told')}"
+        why = status.get("message") or status.get("reason") or _NO_REASON
+        return f"pod {name} has failed: {_short(why)}"
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         reason = str(scheduled.get("reason") or "Unschedulable")
@@ -74,9 +80,9 @@ def _container(pod: Object, container: Object) -> str:
             f"container {name} of pod {pod_name} ran out of memory{limit and f' ({limit})'}", "OOMKilled"
         )
     if reason == "CrashLoopBackOff" or (ended and ended.get("exitCode")):
-        said = ended.get("message") or ended.get("reason") or "no cause is told"
+        said = ended.get("message") or ended.get("reason") or _NO_REASON
         code = f"exit code {ended['exitCode']}" if "exitCode" in ended else reason
-        return f"container {name} of pod {pod_name} ends again and again ({code}): {_short(said)}"
+        return f"container {name} of pod {pod_name} keeps ending ({code}): {_short(said)}"
     if not reason or reason in _WAITS:
         return ""
     said = waiting.get("message")

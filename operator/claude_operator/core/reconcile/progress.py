@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from claude_operator.api.base import seconds
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.deployment import Analysis, DeploymentSpec
+from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout, SoakStatus
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "attempts_of",
     "basis_points",
     "canary_weight",
+    "cohorts_due",
     "planned_weight",
     "reading_due",
     "soaking",
     "watched_by",
+    "window_left",
 ]
 
 
@@ -84,3 +87,23 @@ def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
     if last is None or last > now:  # the clock of an operator that ran before may have been ahead
         return 0.0
     return max(seconds(watching.interval) - (now - last).total_seconds(), 0.0)
+
+
+def cohorts_due(status: DeploymentStatus) -> bool:
+    """Whether the judge wants to know how the users whom the canary gets differed from the rest.
+
+    For all weights at once, as it begins: later the last hour of stable would no longer know those that it lost.
+    """
+    if active(status) is None or not 0 < canary_weight(status) < BASIS_POINTS:
+        return False
+    return status.judgement is None or not status.judgement.offsets
+
+
+def window_left(status: DeploymentStatus, spec: DeploymentSpec | None, now: dt.datetime) -> float | None:
+    """Seconds in which the revision that served before still returns at once, None where it does not."""
+    replaced = status.replaced
+    window = spec.strategy.canary.rollback_window if spec else None
+    if replaced is None or window is None:
+        return None
+    left = seconds(window.duration) - (now - replaced.at).total_seconds()
+    return left if left > 0 else None

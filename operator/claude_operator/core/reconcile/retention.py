@@ -9,8 +9,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.evals.runs import FINAL
 from claude_operator.core.reconcile.decision import RevisionState
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.progress import active, soaking
-from claude_operator.core.reconcile.rules.rollout import window_left
+from claude_operator.core.reconcile.progress import active, soaking, window_left
 from claude_operator.core.reconcile.track_record import FAILED
 
 __all__ = ["outdated", "revision_states"]
@@ -70,7 +69,8 @@ def _may_return(draft: Draft) -> set[str]:
     """What a soak or the rollback window may bring back."""
     soak, replaced = soaking(draft.status), draft.status.replaced
     found = {soak.previous} if soak else set()
-    return found | {replaced.revision} if replaced and window_left(draft) is not None else found
+    open_window = window_left(draft.status, draft.obs.spec, draft.obs.now) is not None
+    return found | {replaced.revision} if replaced and open_window else found
 
 
 def _is_left(draft: Draft, name: str, run: EvalRunStatus) -> bool:

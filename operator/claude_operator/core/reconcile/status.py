@@ -6,10 +6,11 @@ from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
 from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
+from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, mark
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
-from claude_operator.core.reconcile.rules import intent
 
 __all__ = ["finished"]
 
@@ -57,9 +58,13 @@ def _model_status(name: str, state: LifecycleState) -> ModelStatus:
 
 
 def _still_meant(draft: Draft) -> list[str]:
-    """Marks of annotations that still stand, and of the rollout under way."""
-    annotations = [intent.ABORT, intent.PROMOTE, intent.RETRY]
-    standing = {intent.mark(name, value) for name in annotations if (value := draft.obs.annotations.get(name))}
+    """What was said of annotations that still stand, and of the last rollout."""
+    given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY)}
+    standing = {mark(name, value) for name, value in given.items() if value}
     rollout = draft.status.rollout
-    own = f":{rollout.revision}/{rollout.attempt}:" if rollout else None
-    return [one for one in draft.status.handled if one in standing or (own and own in one)]
+
+    def is_meant(entry: str) -> bool:
+        notice = Notice.parse(entry)
+        return entry in standing or (notice is not None and rollout is not None and notice.trial == rollout.trial)
+
+    return [entry for entry in draft.status.handled if is_meant(entry)]

@@ -11,6 +11,7 @@ __all__ = [
     "has_failed",
     "has_served",
     "is_gated",
+    "is_lost",
     "may_return",
     "may_serve",
     "newest_told",
@@ -84,3 +85,10 @@ def revision_of(run: str) -> str:
 def outcome_of(settled: Settled) -> Outcome | None:
     """How it ended; None where another version wrote a word that this one does not know."""
     return next((one for one in _OUTCOMES if one == settled.outcome), None)
+
+
+def is_lost(obs: Observation, stable: str | None, wanted: str | None) -> bool:
+    """Whether what is stable is written nowhere any more: neither in its object, nor in the config, nor in the spec."""
+    if stable is None or stable in obs.revisions or wanted == stable:
+        return False
+    return obs.config is None or all(arm.revision != stable for arm in obs.config.arms)

@@ -1,13 +1,12 @@
 """The objects the operator makes, as plain dicts ready for server-side apply: only the fields that are ours."""
 
 from claude_operator.core.render.covers import covers, differences, excess, lacks
-from claude_operator.core.render.evals import FINAL_EXIT_CODES, eval_job, eval_objects, eval_run
+from claude_operator.core.render.evals import eval_job, eval_objects, eval_run
 from claude_operator.core.render.gateway import client_secret, config_map, gateway_objects
 from claude_operator.core.render.parts import Object, Site
 from claude_operator.core.render.revisions import revision
 
 __all__ = [
-    "FINAL_EXIT_CODES",
     "Object",
     "Site",
     "client_secret",

@@ -8,11 +8,11 @@ from typing import Any
 from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
+from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.render.parts import Object, Site, access, add_credentials, child, pod_spec, requirements
 
-__all__ = ["FINAL_EXIT_CODES", "eval_job", "eval_objects", "eval_run"]
+__all__ = ["eval_job", "eval_objects", "eval_run"]
 
-FINAL_EXIT_CODES = (100, 101)
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
 _DEADLINE = 3600  # seconds
@@ -54,7 +54,6 @@ def eval_run(
     set_name: str,
     set_hash: str,
     upstream_as_stored: Mapping[str, Any] | None,
-    attempt: int = 1,
 ) -> Object:
     """The ClaudeEvalRun of a set, with sha256 `set_hash` in hex, on a revision. Its spec never changes.
 
@@ -68,7 +67,7 @@ def eval_run(
         "setRef": set_name,
         "setHash": set_hash,
         "upstream": dict(upstream_as_stored) if upstream_as_stored else None,
-        "attempt": attempt,
+        "attempt": 1,
     }
     run = child(
         owner, "ClaudeEvalRun", API_VERSION, names.eval_run_name(revision, set_hash), names.labels(name, "eval")
@@ -117,6 +116,6 @@ def _labels(deployment: str | None) -> dict[str, str]:
 
 def _failure_rules() -> list[Object]:
     """What is final is not tried again; a pod that had to leave its node counts for nothing."""
-    final = {"containerName": "eval", "operator": "In", "values": list(FINAL_EXIT_CODES)}
+    final = {"containerName": "eval", "operator": "In", "values": [code for code in EXIT_CODES.values() if code]}
     disrupted = [{"type": "DisruptionTarget", "status": "True"}]
     return [{"action": "FailJob", "onExitCodes": final}, {"action": "Ignore", "onPodConditions": disrupted}]

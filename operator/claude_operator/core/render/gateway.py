@@ -95,10 +95,11 @@ def _disruption_budget(owner: Mapping[str, Any]) -> Object:
 
 
 def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
-    """One pod more for the time of a rollout, never one less."""
+    """One pod more for the time of a rollout, never one less. Without `spec.gateway.replicas` others scale it."""
+    replicas = {} if spec.gateway.replicas is None else {"replicas": spec.gateway.replicas}
     return _child(owner, "Deployment", "apps/v1") | {
         "spec": {
-            "replicas": spec.gateway.replicas,
+            **replicas,
             "minReadySeconds": _ROUTED,
             "selector": _selector(owner),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},

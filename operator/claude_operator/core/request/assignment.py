@@ -6,6 +6,7 @@ weight: a growing weight only adds conversations, and the next canary begins wit
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b, shake_256
@@ -14,10 +15,12 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.gateway import BASIS_POINTS
+from claude_operator.core.request.privacy import identity
 
-__all__ = ["assignment_key", "cohort", "in_canary", "metadata_user_id", "rank"]
+__all__ = ["assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
 
 _LONGEST_USER = 4096  # characters; the API refuses far shorter ones
+_BY_OPENING = "conversation:"
 _WORD = 8  # bytes of a hash that stand for one number
 
 
@@ -59,19 +62,26 @@ def in_canary(uid: str, key: str, canary_revision: str, weight: int) -> bool:
 def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller: str) -> str | None:
     """What a request's conversation is known by, None where the gateway has to draw.
 
-    The session header, else `metadata.user_id`, else for a request with an assistant turn the caller's key with the
-    first user message. A first turn without a name is drawn: equal questions of many people are not one conversation.
+    The session header, else the session that `metadata.user_id` names (Claude Code's), else that id itself, else for a
+    request with an assistant turn the caller's key with the first user message. A first turn without a name is drawn:
+    equal questions of many people are not one conversation.
     """
     if session:
         return f"session:{session}"
     if user := metadata_user_id(body):
-        return f"user:{user}"
+        named = identity(user).session
+        return f"session:{named}" if named else f"user:{user}"
     opening = _opening(body)
     if opening is None:
         return None
     secret = blake2b(caller.encode("utf-8", "surrogatepass") + b"\0", digest_size=16)
     secret.update(opening)
-    return f"conversation:{secret.hexdigest()}"
+    return f"{_BY_OPENING}{secret.hexdigest()}"
+
+
+def is_named(key: str | None) -> bool:
+    """Whether an assignment key is a name that the client gave: its first turn has the same as all later ones."""
+    return key is not None and not key.startswith(_BY_OPENING)
 
 
 def metadata_user_id(body: Mapping[str, msgspec.Raw]) -> str | None:
@@ -96,11 +106,17 @@ def _opening(body: Mapping[str, msgspec.Raw]) -> bytes | None:
         if not any(turn.role == "assistant" for turn in turns):
             return None
         first = next((turn for turn in turns if turn.role == "user"), None)
-        return (
-            None if first is None else msgspec.json.encode(_plain(msgspec.json.decode(first.content)), order="sorted")
-        )
+        return None if first is None else _canonical(_plain(msgspec.json.decode(first.content)))
     except msgspec.MsgspecError:
         return None
+
+
+def _canonical(content: Any) -> bytes:
+    """JSON that is the same however a client orders its keys."""
+    try:
+        return msgspec.json.encode(content, order="sorted")
+    except OverflowError:  # an integer of more than 64 bits
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _plain(content: Any) -> Any:

@@ -15,7 +15,7 @@ __all__ = ["LIMIT", "MARKER", "Mark", "breakpoint_ttl", "kept_marks", "message_m
 LIMIT = 4
 MARKER = b"cache_control"
 _HOUR = "1h"
-_DEEPEST = 6  # lists of blocks within one another that are looked at; the API has three
+_DEEPEST = 8  # lists and objects within one another that are looked at; the API has five
 
 
 class Mark(NamedTuple):
@@ -32,17 +32,27 @@ class Mark(NamedTuple):
         return "cache_control" if self.where == "cache_control" else f"{self.where}[{self.place}].cache_control"
 
 
+_NOTHING = msgspec.Raw(b"null")
+
+
 class _Message(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    content: msgspec.Raw = _NOTHING
 
 
 class _Block(msgspec.Struct):
-    cache_control: dict[str, Any] | None = None
-    content: msgspec.Raw = msgspec.Raw(b"null")
+    """What is read of a block. Where it may hold others: `input` of a tool use is free, whatever it looks like."""
+
+    cache_control: Any = None
+    content: msgspec.Raw = _NOTHING
+    source: msgspec.Raw = _NOTHING
+    tool: msgspec.Raw = _NOTHING
+    definition: msgspec.Raw = _NOTHING
+    tool_references: msgspec.Raw = _NOTHING
 
 
 _messages = msgspec.json.Decoder(list[_Message])
 _blocks = msgspec.json.Decoder(list[_Block])
+_block = msgspec.json.Decoder(_Block)
 
 
 def breakpoint_ttl(control: Any) -> str | None:
@@ -90,13 +100,20 @@ def message_marks(raw: msgspec.Raw | None) -> tuple[list[Mark], bool]:
     return [Mark("messages", number, ttl, False) for number, ttl in enumerate(ttls)], last
 
 
-def _collect(content: msgspec.Raw, ttls: list[str], deepest: int) -> bool:
-    """Add the ttls of a content list in order; returns whether its last block carries one. Copies nothing."""
-    if not deepest or bytes(memoryview(content)[:1]) != b"[":
+def _collect(value: msgspec.Raw, ttls: list[str], deepest: int) -> bool:
+    """Add the ttls of blocks, or of one, in order; returns whether the last carries one. Copies nothing."""
+    kind = bytes(memoryview(value)[:1])
+    if not deepest or kind not in (b"[", b"{"):
+        return False
+    try:
+        blocks = _blocks.decode(value) if kind == b"[" else [_block.decode(value)]
+    except msgspec.MsgspecError:
         return False
     ttl = None
-    for block in _blocks.decode(content):
-        _collect(block.content, ttls, deepest - 1)
+    for block in blocks:
+        for inner in (block.content, block.source, block.tool, block.definition, block.tool_references):
+            if inner is not _NOTHING:
+                _collect(inner, ttls, deepest - 1)
         ttl = breakpoint_ttl(block.cache_control)
         if ttl:
             ttls.append(ttl)

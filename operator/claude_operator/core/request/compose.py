@@ -7,7 +7,7 @@ bytes. `prepare` does once a config what `compose` would else do on each request
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -25,8 +25,10 @@ from claude_operator.core.request.prepare import (
     prepare,
     raw_body,
 )
+from claude_operator.core.request.threads import thread_of
+from claude_operator.core.request.unsupported import drop_unsupported
 
-__all__ = ["Composed", "MissingName", "PreparedArm", "compose", "prepare", "raw_body"]
+__all__ = ["Composed", "MissingName", "PreparedArm", "compose", "prepare", "raw_body", "warms_cache"]
 
 Body = Mapping[str, msgspec.Raw]
 
@@ -72,18 +74,26 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
 
     `overridden` holds: a field of the client that the revision replaced by another value, `tools.<name>` for a tool of
     the client's that one of the revision's displaced, `system[i].cache_control` and the like for a breakpoint that
-    the revision gave up, and `x-claude-subagent` where the revision has no such subagent (its request is used).
+    the revision gave up, what was dropped because the model refuses it, and `x-claude-subagent` where the revision has
+    no such subagent (its request is used).
     """
     overridden: list[str] = []
     variant = prepared.variants.get(subagent or "")
     if variant is None:
         overridden.append("x-claude-subagent")
         variant = prepared.variants[""]
+    thread = thread_of(body)
+    if thread is not None and thread.continues:  # its system and tools are those that it began with
+        variant = replace(variant, lists={}, whole={}, dropped=())
     out = dict(body)
     for name, raw in (variant.counted if count_tokens else variant.fields).items():
+        if name == "max_tokens" and warms_cache(body):
+            continue
         if name in body and not _same(bytes(body[name]), bytes(raw)):
             overridden.append(name)
         out[name] = raw
+    if prepared.arm.overrides.unsupported == "Drop":
+        overridden += drop_unsupported(out, variant.takes, variant.fields)
     lists: dict[str, Sequence[Part]] = {}
     for name in LISTS:
         lists[name] = _merged(name, prepared.modes[name], variant, body.get(name), overridden.append)
@@ -96,6 +106,11 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
         if mark.where == "cache_control":
             out.pop("cache_control", None)
     return Composed(_pieces(out), variant.betas, tuple(overridden), _text(out.get("model")), _true(out.get("stream")))
+
+
+def warms_cache(body: Body) -> bool:
+    """Whether the client asks for no answer, with `max_tokens: 0`: the prompt is put into the cache and that is all."""
+    return "max_tokens" in body and bytes(body["max_tokens"]) == b"0"
 
 
 def _pieces(fields: Body) -> tuple[bytes | memoryview, ...]:

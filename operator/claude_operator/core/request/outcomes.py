@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 __all__ = ["NOT_A_MESSAGE", "TABLE", "Outcome", "Row", "Told", "of_error", "of_status", "told"]
 
-Outcome = Literal["ok", "error", "overload", "account"]
+Outcome = Literal["ok", "error", "overload", "account", "refused"]
 
 NOT_A_MESSAGE: Final = "not_a_message"
 """Stands for `error.type` where an answer with status 200 is neither a Message nor an error of the API."""
@@ -74,6 +74,17 @@ TABLE: Final = (
         statuses=frozenset((429, 529)),
         types=frozenset(("overloaded_error", "rate_limit_error")),
         says={"api_error": "overloaded"},
+    ),
+    Row(  # a message thread that the API has forgotten, or that its client went on from in another way
+        "refused",
+        codes=frozenset(
+            (
+                "thread_already_continued",
+                "thread_continue_in_flight",
+                "thread_fingerprint_mismatch",
+                "thread_not_found",
+            )
+        ),
     ),
 )
 """The first line that holds decides: a spend limit is told with 429 too."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from claude_operator.api.gateway import Arm, Merge
 from claude_operator.core.request.breakpoints import Mark, breakpoint_ttl, kept_marks
+from claude_operator.core.request.unsupported import Takes
 
 __all__ = ["LISTS", "MissingName", "Part", "PreparedArm", "Variant", "joined", "list_marks", "prepare", "raw_body"]
 
@@ -64,6 +65,8 @@ class Variant:
     dropped: tuple[Mark, ...]
     """Breakpoints that the revision cannot have whatever the client sends."""
     betas: tuple[str, ...]
+    takes: Takes
+    """What its model takes of a client; everything where it is not known, or nothing is to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +78,21 @@ class PreparedArm:
     modes: Mapping[str, Merge]
 
 
-def prepare(arm: Arm, env: Mapping[str, str]) -> PreparedArm:
+def prepare(arm: Arm, env: Mapping[str, str], takes: Callable[[str], Takes] = lambda _: Takes()) -> PreparedArm:
     """Encode an arm's fields, `$(NAME)` in an MCP server's authorization_token replaced from `env`.
+
+    `takes` tells what a model takes.
 
     Raises MissingName for a name without a value, ValueError for a field that is the client's alone.
     """
     requests = {"": arm.request} | {name: {**arm.request, **over} for name, over in arm.subagents.items()}
+    drops = arm.overrides.unsupported == "Drop"
     variants = {
-        name: _variant(arm, fields, arm.subagents.get(name, {}).get("betas"), env) for name, fields in requests.items()
+        name: replace(
+            _variant(arm, fields, arm.subagents.get(name, {}).get("betas"), env),
+            takes=takes(str(fields.get("model") or "")) if drops else Takes(),
+        )
+        for name, fields in requests.items()
     }
     return PreparedArm(arm, variants, {"tools": arm.overrides.tools, "system": arm.overrides.system})
 
@@ -115,6 +125,7 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, en
         automatic=automatic,
         dropped=dropped,
         betas=tuple(dict.fromkeys([*betas, *_implied(fields, betas)])),
+        takes=Takes(),
     )
 
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
+
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.core.names import revision_name
@@ -89,6 +91,8 @@ def _ways(arm: wire.Arm) -> Iterator[dict[str, Any]]:
     modes = {"system": arm.overrides.system, "tools": arm.overrides.tools}
     given = {key: mode for key, mode in modes.items() if mode != "Replace"}
     overrides: list[dict[str, Any] | None] = [modes, given] if given else [None, modes, {}]
+    if arm.overrides.unsupported is not UNSET:
+        overrides = [{**(one or {}), "unsupported": arm.overrides.unsupported} for one in overrides]
     betas: list[list[str] | None] = [arm.betas] if arm.betas else [None, []]
     overlays: list[dict[str, Any] | None] = [subagents] if subagents else [None, {}]
     ways = itertools.product(_systems(arm.request), betas, overlays, overrides)

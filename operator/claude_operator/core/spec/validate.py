@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import DURATION_PATTERN, fraction, seconds
+from claude_operator.api.base import DURATION_PATTERN, YEAR, fraction, seconds
 from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Budget, DeploymentSpec
@@ -21,6 +20,7 @@ from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.spec.address import address_problems, split_address
 from claude_operator.core.spec.quantity import quantity
 
 __all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
@@ -28,7 +28,6 @@ __all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
 BUDGETED = ("timeToFirstToken", "duration")
 """What a budget can be of."""
 
-_YEAR = 365 * 86400.0  # longer times would leave the calendar
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
@@ -88,7 +87,7 @@ def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[st
     """Fields of an overlay that have not the shape of the request's."""
     for name in ("messages", "stream"):
         if name in overlay:
-            yield f"{name}: it is the client's: remove it"
+            yield f"{name}: this field is the client's: remove it"
     try:
         Request.model_validate(merged, strict=True)
     except ValidationError as error:
@@ -106,7 +105,7 @@ def _references(spec: DeploymentSpec) -> Iterator[str]:
     prompts = Counter((one.config_map_key_ref.name, one.config_map_key_ref.key) for one in spec.prompt_from or ())
     for (name, key), count in prompts.items():
         if count > 1:
-            yield f"promptFrom: key {key} of ConfigMap {name} stands {count} times: name each key once"
+            yield f"promptFrom: key {key} of ConfigMap {name} is listed {count} times: name each key once"
 
 
 def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
@@ -124,10 +123,10 @@ def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
         names.append(("evals.setRef.name", spec.evals.set_ref.name))
     for path, name in names:
         if not _NAME.fullmatch(name):
-            yield f"{path}: {name!r} is no object's name: write lower case letters, digits, - and ."
+            yield f"{path}: {name!r} is not a name of an object: write lower case letters, digits, - and ."
     for path, ref in keys:
         if not _KEY.fullmatch(ref.key):
-            yield f"{path}.key: {ref.key!r} is no key: write letters, digits, -, _ and ."
+            yield f"{path}.key: {ref.key!r} is not a key: write letters, digits, -, _ and ."
 
 
 def _times(spec: DeploymentSpec) -> Iterator[str]:
@@ -148,7 +147,7 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             continue
         found[f"strategy.canary.{name}.duration"] = one.duration
         if seconds(one.duration) <= 0:
-            yield f"strategy.canary.{name}.duration: {one.duration} is over at once: write for example 1h or remove it"
+            yield f"strategy.canary.{name}.duration: must be longer than 0: write for example 1h"
     for number, step in enumerate(spec.strategy.canary.steps):
         path = f"strategy.canary.steps[{number}]"
         if step.pause:
@@ -159,7 +158,7 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             if most is not None and seconds(most) < seconds(least):
                 yield f"{path}.bake.maxDuration: {most} is shorter than minDuration {least}: raise it or lower that"
     for path, duration in found.items():
-        if duration is not None and seconds(duration) > _YEAR:
+        if duration is not None and seconds(duration) > YEAR:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
 
 
@@ -183,7 +182,7 @@ def _budgets(spec: DeploymentSpec) -> Iterator[str]:
         if budget.metric not in BUDGETED:
             yield f"{path}.metric: {budget.metric!r} has no budget: write {' or '.join(BUDGETED)}"
         elif budget.max is not None and allowed(budget) is None:
-            yield f"{path}.max: {budget.max!r} is no time: write for example 1500ms"
+            yield f"{path}.max: {budget.max!r} is not a duration: write for example 1500ms"
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:
@@ -217,10 +216,10 @@ def _resources(spec: DeploymentSpec) -> Iterator[str]:
         for name, value in (resources.get(kind) or {}).items():
             path = f"gateway.resources.{kind}.{name}"
             if not _RESOURCE.fullmatch(name):
-                yield f"{path}: there is no such resource: write cpu, memory or ephemeral-storage"
+                yield f"{path}: is not a resource: write cpu, memory or ephemeral-storage"
             amount, most = _quantity(value), _quantity((resources.get("limits") or {}).get(name, value))
             if amount is None:
-                yield f"{path}: {value!r} is no quantity: write for example 100m, 0.5, 256Mi or 1Gi"
+                yield f"{path}: {value!r} is not a quantity: write for example 100m, 0.5, 256Mi or 1Gi"
             elif most is not None and amount > most:
                 yield f"{path}: {value} is more than the limit: lower it, or raise gateway.resources.limits.{name}"
 
@@ -234,17 +233,13 @@ def _quantity(value: Any) -> Decimal | None:
 def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
     """A base URL that /v1/messages can be put after, without a secret in it."""
     base = spec.upstream.base_url
-    try:
-        parts = urlsplit(base)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        host = None
-    if not host:
-        yield "upstream.baseURL: it has no valid host and port: write for example https://api.anthropic.com"
-        return
-    if parts.username is not None or parts.password is not None:
-        yield "upstream.baseURL: it holds a user or password: remove them, the key goes into upstream.apiKeySecretRef"
-    if parts.query or parts.fragment:
-        yield "upstream.baseURL: it holds ? or #: remove what follows, the path of a request is put after it"
-    if re.search(r"/v1(/messages)?/?$", parts.path):
+    found = address_problems(
+        base,
+        example="https://api.anthropic.com",
+        secrets_belong="the key belongs into upstream.apiKeySecretRef",
+        appended="the path of a request",
+    )
+    yield from (f"upstream.baseURL: it {problem}" for problem in found)
+    parts = split_address(base)
+    if parts is not None and re.search(r"/v1(/messages)?/?$", parts.path):
         yield "upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows"

@@ -474,8 +474,8 @@ def test_what_can_be_measured_is_no_problem(metric: dict[str, Any]) -> None:
         (complaints(prometheus={"query": "1", "address": "http://"}), None),
         (complaints(prometheus={"query": "1", "address": "http://:9090"}), "has no valid host and port"),
         (complaints(prometheus={"query": "1", "address": "http://p:x"}), "has no valid host and port"),
-        (complaints(prometheus={"query": "1", "address": "http://me:pw@p"}), "holds a user or password: remove them"),
-        (complaints(prometheus={"query": "1", "address": "http://p/?a=b"}), "holds ? or #: remove what follows"),
+        (complaints(prometheus={"query": "1", "address": "http://me:pw@p"}), "has a user or password: remove them"),
+        (complaints(prometheus={"query": "1", "address": "http://p/?a=b"}), "has a ? or a #: remove what follows"),
     ],
 )
 def test_what_cannot_be_measured_is_told_with_what_to_write(metric: dict[str, Any], said: str | None) -> None:

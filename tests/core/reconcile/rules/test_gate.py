@@ -44,7 +44,7 @@ def test_passed() -> None:
 @pytest.mark.parametrize(
     ("phase", "why", "says"),
     [
-        (None, Reason.WAITING_FOR_EVAL, f"{RUN} is being made"),
+        (None, Reason.WAITING_FOR_EVAL, f"{RUN} is being created"),
         ("Pending", Reason.WAITING_FOR_EVAL, f"{RUN} is running, 3 of 20 items"),
         ("Running", Reason.WAITING_FOR_EVAL, f"{RUN} is running, 3 of 20 items"),
         ("Inconclusive", Reason.EVAL_INCONCLUSIVE, "the scores"),

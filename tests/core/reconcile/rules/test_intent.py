@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, drafted, ended, raw, serving, told, trial
+from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, ago, drafted, ended, raw, serving, told, trial
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.status import Replaced
+from claude_operator.core.reconcile import annotations
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules import intent
 from claude_operator.core.reconcile.rules.canary import move
-from claude_operator.core.reconcile.rules.intent import abort, ignore_promote, retry_asked
+from claude_operator.core.reconcile.rules.intent import abort, ignore_promote
+from claude_operator.core.reconcile.rules.rollout import retry_asked
 from claude_operator.core.reconcile.status import finished
 
 
-@pytest.mark.parametrize("annotation", [intent.ABORT, intent.PROMOTE, intent.RETRY])
+@pytest.mark.parametrize("annotation", [annotations.ABORT, annotations.PROMOTE, annotations.RETRY])
 def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> None:
     value = "🚲" * 20_000
     draft = drafted(serving(), annotations={annotation.partition("/")[2]: value})
@@ -25,7 +27,7 @@ def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> 
     assert len(mark) < 100
     assert len(event.note) < 300
     assert "… (20,000 characters) does nothing" in event.note
-    assert intent.ask(draft, annotation) is None  # it is remembered
+    assert annotations.ask(draft, annotation) is None  # it is remembered
     assert finished(draft, None).handled == [mark]
 
 
@@ -37,23 +39,29 @@ def test_abort_takes_the_traffic_back() -> None:
     assert done.backward
     assert told(done) == [Reason.ABORTED]
     assert done.status.rollouts[-1].outcome == "Aborted"
-    assert done.events[0].note == f"Aborted {CANARY} at 10 %, as annotated"
+    assert done.events[0].note == f"Aborted {CANARY} at 10 %, by annotation"
     assert told(abort(drafted(done.status, annotations={"abort": f"{CANARY}/1"}))) == []
 
 
 def test_abort_before_the_first_request() -> None:
     done = abort(drafted(trial(None, canary_revision=None), annotations={"abort": f"{CANARY}/1"}))
-    assert done.events[0].note == f"Aborted {CANARY} before its first request, as annotated"
+    assert done.events[0].note == f"Aborted {CANARY} before its first request, by annotation"
 
 
 @pytest.mark.parametrize(
     ("status", "value", "says"),
     [
-        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
-        (ended("RolledBack"), f"{CANARY}/1", "no rollout is under way"),
-        (trial(1), f"{CANARY}/2", f"the rollout under way is {CANARY}/1"),
-        (trial(1), CANARY, f"the rollout under way is {CANARY}/1"),
-        (trial(1), "yes", f"the rollout under way is {CANARY}/1"),
+        (serving(), f"{CANARY}/1/1", "no rollout is in progress"),
+        (ended("RolledBack"), f"{CANARY}/1", "no rollout is in progress"),
+        (
+            ended("Promoted", replaced=Replaced(revision=STABLE, at=ago(3600))),
+            f"{CANARY}/1",
+            f"{CANARY} is promoted already. To go back to {STABLE}, apply its spec again:"
+            f" kubectl -n demo get clr {STABLE} -o yaml shows it",
+        ),
+        (trial(1), f"{CANARY}/2", f"the rollout in progress is {CANARY}/1"),
+        (trial(1), CANARY, f"the rollout in progress is {CANARY}/1"),
+        (trial(1), "yes", f"the rollout in progress is {CANARY}/1"),
     ],
 )
 def test_a_stale_abort_is_told_once(status, value: str, says: str) -> None:
@@ -103,7 +111,7 @@ def test_a_retry_of_what_is_no_longer_wanted() -> None:
 @pytest.mark.parametrize(
     ("status", "value", "says"),
     [
-        (serving(), f"{CANARY}/1/1", "no rollout is under way"),
+        (serving(), f"{CANARY}/1/1", "no rollout is in progress"),
         (trial(None), f"{CANARY}/1/0", f"{CANARY}/1 has not begun its steps"),
         (trial(1), f"{CANARY}/1/2", f"the present step is {CANARY}/1/1"),
         (trial(1), f"{CANARY}/1", f"the present step is {CANARY}/1/1"),

@@ -33,7 +33,8 @@ from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.rules.analysis import analyse, roll_back
 from claude_operator.core.reconcile.rules.recover import recover
-from claude_operator.core.reconcile.rules.rollout import begin, note_plan, plan_of, supersede
+from claude_operator.core.reconcile.rules.rollout import begin, note_plan, supersede
+from claude_operator.core.spec.plan import plan_of
 
 
 def test_another_revision_goes_on_trial() -> None:

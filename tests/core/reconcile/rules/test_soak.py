@@ -47,12 +47,13 @@ from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.reconcile import progress
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.progress import reading_due, watched_by
+from claude_operator.core.reconcile.promotion import promote
 from claude_operator.core.reconcile.retention import outdated, revision_states
 from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.canary import promote
-from claude_operator.core.reconcile.rules.intent import abort, retry_asked
+from claude_operator.core.reconcile.rules.intent import abort
 from claude_operator.core.reconcile.rules.recover import recover
-from claude_operator.core.reconcile.rules.rollout import begin, note_plan, plan_of
+from claude_operator.core.reconcile.rules.rollout import begin, note_plan, retry_asked
+from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.spec.validate import Problem
 
 HISTORY = MetricState(name="errors", evidence=1.0, canary=[0, 0], stable=[800, 4])
@@ -178,7 +179,7 @@ def test_it_ends_with_a_reading_and_says_so() -> None:
     draft = soak.watch(drafted(soaking(left=0), increments=tick(0)))
     assert draft.status.soak is None
     assert [event.reason for event in draft.events] == [Reason.SOAKED]
-    assert f"judged against what {STABLE} was like" in draft.events[0].note
+    assert f"compared with what {STABLE} was like" in draft.events[0].note
     assert draft.status.rollout == soaking().rollout
 
 
@@ -336,9 +337,7 @@ def test_any_other_end_is_none_of_its(ended: tuple[str, int, str]) -> None:
 def test_the_condition_says_how_long() -> None:
     said = healthy(soaking(watched(message="900 requests, no evidence of harm (evidence 1.2)")))
     assert (said.status, said.reason) == ("True", Reason.SOAKING)
-    expected = (
-        f"{CANARY} serves 100 % and is watched for 52 min 5 s more against what {STABLE} was like: 900 requests, "
-    )
+    expected = f"{CANARY} serves 100 % and is compared for 52 min 5 s more with what {STABLE} was like: 900 requests, "
     assert said.message == f"{expected}no evidence of harm (evidence 1.2)"
     overloaded = healthy(soaking(watched(overloaded=True)))
     assert (overloaded.status, overloaded.reason) == ("Unknown", Reason.OVERLOADED)
@@ -365,7 +364,7 @@ def test_a_new_trial_ends_it() -> None:
     assert draft.status.soak is None
     assert draft.status.stable_revision == CANARY
     assert draft.events[0].note == (
-        f"{THIRD} goes on trial against {CANARY}, attempt 1; the soak of {CANARY} ends 52 min early"
+        f"Rollout of {THIRD} against {CANARY} started, attempt 1; the soak of {CANARY} ends 52 min early"
     )
 
 
@@ -388,7 +387,8 @@ def test_what_served_before_returns_at_once() -> None:
     assert not draft.backward
     assert draft.done
     message = (
-        f"Returned to {STABLE}, which served until 8 min ago: 100 % at once; the soak of {CANARY} ends 52 min early"
+        f"Returned to {STABLE}, which served until 8 min ago: it has 100 % at once;"
+        f" the soak of {CANARY} ends 52 min early"
     )
     assert [(one.reason, one.note) for one in draft.events] == [(Reason.PROMOTED, message)]
     assert status.rollout.message == message

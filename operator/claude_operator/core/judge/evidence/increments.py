@@ -26,7 +26,7 @@ from claude_operator.core.judge.evidence.sample import (
     values_since,
 )
 
-__all__ = ["Counts", "Increments", "Memory", "PodReading", "Sample", "Waiting", "advance", "history"]
+__all__ = ["Counts", "Increments", "Memory", "Naming", "PodReading", "Sample", "Waiting", "advance", "history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,16 @@ class Waiting(NamedTuple):
     oldest: float = 0.0
 
 
+class Naming(NamedTuple):
+    """Requests, and those of them that name no conversation."""
+
+    requests: int = 0
+    unnamed: int = 0
+
+
+NO_NAMING = Naming()
+
+
 @dataclass(frozen=True, slots=True)
 class Increments:
     """What is new since the last look, over all pods.
@@ -69,6 +79,8 @@ class Increments:
     """Time since the last look by the gateways' own clocks, None where no process was there at both."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
+    naming: Naming = NO_NAMING
+    """Over both arms, without requests that chose their revision."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
@@ -167,7 +179,7 @@ def advance(
     duplicates: Mapping[str, Duplicates] = {}
     if rows and now is not None:
         duplicates, bad = sift(bad, rows, now)
-    cells, traffic = _cells(looks, quantities, duplicates)
+    cells, traffic, naming = _cells(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     found = Increments(
         cells,
@@ -177,6 +189,7 @@ def advance(
         max(answered, 1),
         seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
         waiting=_waiting(readings),
+        naming=naming,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _marks(pods, told))
 
@@ -235,10 +248,10 @@ def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
 
 def _cells(
     looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
-) -> tuple[dict[Cell, Sample], int]:
-    """What is new over all pods, and all requests; `duplicates` by boot id are used up."""
+) -> tuple[dict[Cell, Sample], int, Naming]:
+    """What is new over all pods, all requests, and how they name conversations; `duplicates` are used up."""
     cells: dict[Cell, Sample] = {}
-    traffic = 0
+    traffic = asked = unnamed = 0
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
         by_conversation = any(counters.conversations for counters in seen.counters.values())
@@ -248,6 +261,7 @@ def _cells(
             traffic += counts.requests
             if surface == PINNED:
                 continue
+            asked, unnamed = asked + counts.requests, unnamed + max(now.unnamed - earlier.unnamed, 0)
             cell = (generation, surface, revision)
             if twice:
                 counts = without(counts, cell, twice)
@@ -256,7 +270,7 @@ def _cells(
                 continue
             new_sample = Sample(counts, values)
             cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
-    return cells, traffic
+    return cells, traffic, Naming(asked, unnamed)
 
 
 def history(memory: Memory | None, revision: str, quantity: str) -> Values:

@@ -33,13 +33,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, NO_VALUES, NOTHING, Counts, Sample, Values
 from claude_operator.core.judge.judges import engine, promotion, trouble
 from claude_operator.core.judge.judges.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.metrics import (
-    CACHES,
-    Binary,
-    Watched,
-    events,
-    watched,
-)
+from claude_operator.core.judge.metrics import CACHES, Binary, Watched, events, watched
 from claude_operator.core.judge.stats import sample_ratio
 from claude_operator.core.judge.stats.continuous import significant
 
@@ -349,8 +343,12 @@ def _split(before: Judgement, increments: Increments, stable: str, canary: str, 
         if generation >= context.generation:
             ours += sample.counts.conversations if name == canary else 0
             theirs += sample.counts.conversations if name == stable else 0
+    naming = increments.naming
+    known = known.model_copy(
+        update={"requests": known.requests + naming.requests, "unnamed": known.unnamed + naming.unnamed}
+    )
     if not ours and not theirs:
         return known
     both = known.canary + ours / increments.pods, known.stable + theirs / increments.pods
-    evidence = sample_ratio.log_bayes_factor(*both, context.weight / 10_000)
-    return Split(weight=context.weight, canary=round(both[0], 3), stable=round(both[1], 3), evidence=round(evidence, 4))
+    evidence = round(sample_ratio.log_bayes_factor(*both, context.weight / 10_000), 4)
+    return known.model_copy(update={"canary": round(both[0], 3), "stable": round(both[1], 3), "evidence": evidence})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_operator.api.deployment import Analysis, Metric
@@ -45,6 +45,8 @@ class Outcome:
     name: str | None = None
     sentence: str = ""
     notes: tuple[str, ...] = ()
+    no_data: bool = False
+    """The last measurement of the metric found nothing."""
 
 
 def advance(
@@ -117,7 +119,7 @@ def outcome(analysis: Analysis, measured: Sequence[Measured]) -> Outcome:
         (one for verdict in ("Fail", "Error", "Inconclusive") for one in found if one.verdict == verdict), None
     )
     chosen = worst or Outcome("Pass")
-    return Outcome(chosen.verdict, chosen.name, chosen.sentence, tuple(notes))
+    return replace(chosen, notes=tuple(notes))
 
 
 def _judged(metric: Metric, one: Measured) -> Outcome:
@@ -127,7 +129,7 @@ def _judged(metric: Metric, one: Measured) -> Outcome:
     if one.consecutive_errors > limit:
         return Outcome("Error", metric.name, _erred(metric, one))
     if one.phase == "Inconclusive":
-        return Outcome("Inconclusive", metric.name, one.message)
+        return Outcome("Inconclusive", metric.name, one.message, no_data=True)
     if one.measurements <= one.failures:
         waiting = _erred(metric, one) if one.phase == "Error" else one.message
         return Outcome("Inconclusive", metric.name, waiting or f"{metric.name} has not been measured yet")

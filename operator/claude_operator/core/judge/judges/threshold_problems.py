@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import YEAR, seconds
 from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
+from claude_operator.core.spec.address import address_problems
 
 __all__ = ["QUANTITIES", "SHARES", "problem", "unsupported"]
 
@@ -19,7 +19,6 @@ QUANTITIES = {name: kind.unit for name in VALUES if isinstance(kind := METRICS[n
 """Built-in metrics that are means, and their units."""
 
 _KNOWN = ", ".join((*SHARES, *QUANTITIES))
-_YEAR = 365 * 86400.0
 _OF_THRESHOLD = {  # say nothing without one
     "interval": "interval",
     "window": "window",
@@ -102,7 +101,7 @@ def _times(metric: Metric) -> Iterator[str]:
         written = _OF_THRESHOLD[field]
         if field != "initial_delay" and seconds(value) < 1:
             yield f"{written} of {metric.name}: {value} is too short: write 1s or more"
-        if seconds(value) > _YEAR:
+        if seconds(value) > YEAR:
             yield f"{written} of {metric.name}: {value} is more than a year: write 8760h or less"
 
 
@@ -113,14 +112,10 @@ def _query(name: str, source: Prometheus) -> Iterator[str]:
         yield f"prometheus.query of {name}: {stranger} is not known: write one of {known}"
     if source.address is None:
         return
-    try:
-        parts = urlsplit(source.address)
-        host = parts.hostname if parts.port != 0 else None
-    except ValueError:
-        parts, host = urlsplit(""), None
-    if not host:
-        yield f"prometheus.address of {name} has no valid host and port: write for example http://prometheus.monitoring:9090"
-    if parts.username is not None or parts.password is not None:
-        yield f"prometheus.address of {name} holds a user or password: remove them, a spec is no place for secrets"
-    if parts.query or parts.fragment:
-        yield f"prometheus.address of {name} holds ? or #: remove what follows, /api/v1/query is put after it"
+    found = address_problems(
+        source.address,
+        example="http://prometheus.monitoring:9090",
+        secrets_belong="a spec is not a place for secrets",
+        appended="/api/v1/query",
+    )
+    yield from (f"prometheus.address of {name} {problem}" for problem in found)

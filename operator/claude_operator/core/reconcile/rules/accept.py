@@ -44,7 +44,7 @@ def name_revision(draft: Draft) -> Draft:
     fields = revision.revision_spec(parts)
     made = render.revision(obs.owner, wanted, fields)
     if wanted in _known(draft.status):  # deleted by hand: nothing new is let in
-        note = f"Made {wanted} again, which was deleted, from the spec"
+        note = f"Recreated {wanted}, which was deleted, from the spec"
         again = replace(draft, wanted=wanted, new_revision=made)
         return again.tell(Reason.REVISION_RESTORED, note, warning=True).within(0.0)
     models = models_in_use(fields["request"], fields.get("subagents"))

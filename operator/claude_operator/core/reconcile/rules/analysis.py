@@ -7,22 +7,22 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
-from claude_operator.core.catalogue.cost import price_ratio
-from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.judge import assessment, sentences
+from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence import offset
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.stats import continuous
+from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.reconcile.progress import active, basis_points, canary_weight
-from claude_operator.core.reconcile.rules.holds import longest, overdue
+from claude_operator.core.reconcile.prices import cost_ratio
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
 from claude_operator.core.spec.validate import allowed
 from claude_operator.core.text import duration, percent
 
-__all__ = ["analyse", "cohorts_due", "dearer", "roll_back"]
+__all__ = ["analyse", "roll_back"]
 
 _SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
 _FEW = 30  # values that a variance is told from
@@ -66,18 +66,8 @@ def roll_back(draft: Draft) -> Draft:
     when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
     found = sentences.harm(judgement)
     message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
-    ended = draft.end("RolledBack", sentences.reason(judgement), message, latency=latency)
+    ended = draft.end("RolledBack", reason_of(judgement), message, latency=latency)
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
-
-
-def cohorts_due(status: DeploymentStatus) -> bool:
-    """Whether the judge wants to know how the users whom the canary gets differed from the rest.
-
-    For all weights at once, as it begins: later the last hour of stable would no longer know those that it lost.
-    """
-    if active(status) is None or not 0 < canary_weight(status) < BASIS_POINTS:
-        return False
-    return status.judgement is None or not status.judgement.offsets
 
 
 def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present: StepStatus) -> Draft:
@@ -85,9 +75,9 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
     step = rollout.plan.steps[present.index] if present.index < len(rollout.plan.steps) else Step(set_weight=100)
     if step.bake is None or step.bake.on_inconclusive != "Rollback" or judgement.verdict != "Inconclusive":
         return draft
-    if draft.obs.increments is None or not overdue(step, present, draft.obs.now):
+    if draft.obs.increments is None or not is_overdue(step, present, draft.obs.now):
         return draft
-    missing = assessment.harmless(judgement, rollout.plan.analysis, present.index)
+    missing = explain_missing(step.bake, present, judgement, rollout.plan.analysis, draft.obs.now)
     if missing is None:
         return draft
     found = f"after {duration(longest(step.bake))} it {missing}"
@@ -106,7 +96,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         history=obs.history,
         budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
-        price_ratio=dearer(obs, stable, rollout.revision),
+        price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
 
 
@@ -166,17 +156,6 @@ def _variance(values: Values) -> float:
         return 1.0
     _, _, dof, squares, *_ = continuous.moments(continuous.MOMENTS, values)
     return max(squares / dof, 1e-6)
-
-
-def dearer(obs: Observation, stable: str, canary: str) -> float:
-    """How many times as dear the canary's model is as stable's by the price lists, 1 at least."""
-    return price_ratio(_model(obs, stable), _model(obs, canary))
-
-
-def _model(obs: Observation, revision: str) -> Model | None:
-    """The model of a revision's main request."""
-    name = ((obs.revisions.get(revision) or {}).get("spec") or {}).get("request", {}).get("model", "")
-    return obs.models.get(name) or find(name)
 
 
 def _shared(judgement: Judgement) -> str:

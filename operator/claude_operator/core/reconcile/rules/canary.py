@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.status import Replaced, Rollout, StepStatus
+from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, mark, promotion
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.gateway_state import SOON
+from claude_operator.core.reconcile.holds import frozen, gateways, hold_step
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.holds import SOON, frozen, gateways, hold_step
-from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
-from claude_operator.core.text import count, duration, percent
+from claude_operator.core.reconcile.promotion import promote
+from claude_operator.core.text import percent
 
 __all__ = ["move"]
 
@@ -32,23 +33,6 @@ def move(draft: Draft) -> Draft:
         return _enter(draft.handle(mark(PROMOTE, value)), rollout, step.index + 1)
     draft = hold_step(draft, rollout, step)
     return draft if draft.hold else _enter(draft, rollout, step.index + 1)
-
-
-def promote(draft: Draft) -> Draft:
-    """The canary becomes stable."""
-    rollout = active(draft.status)
-    if rollout is None:
-        return draft
-    began = rollout.started_at
-    after = f" after {duration((draft.obs.now - began).total_seconds())}" if began else ""
-    seen = draft.status.judgement.requests if draft.status.judgement else 0
-    previous = draft.status.stable_revision
-    replaced = Replaced(revision=previous, at=draft.obs.now) if previous else None
-    draft, further = soak.begun(draft, rollout, previous)
-    message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
-    served = draft.set(stable_revision=rollout.revision, replaced=replaced)
-    done = served.end("Promoted", Reason.PROMOTED, message)
-    return done.tell(Reason.PROMOTED, message).stop()
 
 
 def _enter(draft: Draft, rollout: Rollout, index: int) -> Draft:

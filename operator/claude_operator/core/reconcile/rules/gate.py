@@ -8,8 +8,8 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.holds import gateways
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.holds import gateways
 from claude_operator.core.reconcile.track_record import remembered
 
 __all__ = ["gate"]
@@ -30,7 +30,7 @@ def gate(draft: Draft) -> Draft:
         if draft.done:
             return draft
     if spec.paused:
-        return draft.waits(Reason.PAUSED, f"{rollout.revision} has passed its gate; spec.paused holds it").stop()
+        return draft.waits(Reason.PAUSED, f"spec.paused holds {rollout.revision} before its first request").stop()
     if draft.status.stable_revision is None:
         # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
         if draft.obs.config is not None or not remembered(draft.obs):
@@ -67,7 +67,7 @@ def _await(draft: Draft) -> Draft:
     name = (rollout.eval_run if rollout else None) or ""
     run = draft.obs.eval_runs.get(name)
     if run is None:
-        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being made").within(_EVAL_POLL).stop()
+        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being created").within(_EVAL_POLL).stop()
     match run.phase:
         case "Passed":
             return draft
@@ -76,7 +76,7 @@ def _await(draft: Draft) -> Draft:
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
         case "Inconclusive":
             helps = f"change the eval set, or delete ClaudeEvalRun {name} to have it asked again"
-            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. What helps: {helps}").stop()
+            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. To go on: {helps}").stop()
         case "Error":
             return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
         case _:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from claude_operator.core import names
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.analysis import dearer
 from claude_operator.core.render.parts import child
 
 __all__ = ["record"]
@@ -31,7 +31,7 @@ def record(draft: Draft) -> Draft:
         stable=stable,
         attempt=rollout.attempt,
         analysis=rollout.plan.analysis,
-        price_ratio=dearer(obs, stable, rollout.revision),
+        price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
     data = config_map.appended(obs.ledger, before=before, after=after, comparisons=draft.compared, facts=facts)
     owner = obs.revisions.get(rollout.revision) or obs.owner

@@ -5,12 +5,12 @@ from __future__ import annotations
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import Settled
 from claude_operator.api.status import Outcome, Rollout, RolloutRecord
+from claude_operator.core.reconcile.annotations import RETRY
 from claude_operator.core.reconcile.draft import RECORDS, Draft
 from claude_operator.core.reconcile.progress import soaking
-from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.intent import RETRY
-from claude_operator.core.reconcile.rules.trust import believe, doubted
+from claude_operator.core.reconcile.promotion import take_back
 from claude_operator.core.reconcile.track_record import FAILED, newest_told, outcome_of, told
+from claude_operator.core.reconcile.trust import believe, doubted
 
 __all__ = ["recover"]
 
@@ -47,7 +47,7 @@ def _ended(draft: Draft, settled: Settled, outcome: Outcome) -> Draft:
     watched = soaking(draft.status)
     if watched is None or outcome == "Promoted" or rollout.attempt != settled.attempt:
         return draft
-    back = soak.taken_back(draft, watched, outcome, settled.reason, settled.message)
+    back = take_back(draft, watched, outcome, settled.reason, settled.message)
     return back.tell(Reason(outcome), settled.message, warning=True)
 
 
@@ -57,7 +57,7 @@ def _recorded(draft: Draft, settled: Settled, outcome: Outcome, doubts: list[str
     rollout, records = status.rollout, status.rollouts
     if draft.backward or (records and _same(records[-1], settled)):  # what ends in this pass is written with it
         return draft
-    trial = f"{settled.revision}/{settled.attempt}"
+    trial = settled.trial
     if rollout is not None and rollout.outcome is None:
         doubts.append(f"rollouts: {trial} is missing, which ended {outcome}")
         return draft.set(rollouts=_with(records, settled, outcome))
@@ -78,7 +78,7 @@ def _consistent(draft: Draft, doubts: list[str]) -> Draft:
         return _from_record(draft, last) if last else draft
     if rollout.outcome is None:
         return _under_way(draft, rollout, last, doubts)
-    trial = f"{rollout.revision}/{rollout.attempt}"
+    trial = rollout.trial
     if rollout.outcome == "Promoted":
         if rollout.revision == status.stable_revision:
             return draft
@@ -92,7 +92,7 @@ def _consistent(draft: Draft, doubts: list[str]) -> Draft:
 
 def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubts: list[str]) -> Draft:
     """A trial that may be: of another revision than stable, and no attempt that has ended."""
-    obs, trial = draft.obs, f"{rollout.revision}/{rollout.attempt}"
+    obs, trial = draft.obs, rollout.trial
     if rollout.revision == draft.status.stable_revision:
         doubts.append(f"rollout: {rollout.revision} serves and is not on trial")
         return _from_record(draft, last)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, mark, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
-from claude_operator.core.reconcile.rules.canary import promote
-from claude_operator.core.reconcile.rules.intent import PROMOTE, ask, mark, promotion
+from claude_operator.core.reconcile.promotion import promote
+from claude_operator.core.reconcile.track_record import is_lost
 from claude_operator.core.spec import revision
 
-__all__ = ["is_lost", "restore", "without_stable"]
+__all__ = ["restore", "without_stable"]
 
 
 def restore(draft: Draft) -> Draft:
@@ -30,27 +31,23 @@ def restore(draft: Draft) -> Draft:
         spec = revision.spec_of(arm, obs.name)
         if spec is not None:
             made = render.revision(obs.owner, arm.revision, spec)
-            note = f"Made {arm.revision} again, which was deleted, from the configuration that is served"
+            note = f"Recreated {arm.revision}, which was deleted, from the live configuration"
             draft = replace(draft, restored=(*draft.restored, made)).tell(Reason.REVISION_RESTORED, note, warning=True)
     return draft
-
-
-def is_lost(draft: Draft) -> bool:
-    """Whether what is stable is written nowhere any more: neither in its object, nor in the config, nor in the spec."""
-    stable, obs = draft.status.stable_revision, draft.obs
-    if stable is None or stable in obs.revisions or draft.wanted == stable:
-        return False
-    return obs.config is None or all(arm.revision != stable for arm in obs.config.arms)
 
 
 def without_stable(draft: Draft) -> Draft:
     """Gateways go on by their memory, and nothing moves, until a person has the new revision serve everything."""
     rollout = active(draft.status)
-    if rollout is None or draft.status.canary_revision is None or not is_lost(draft):
+    if (
+        rollout is None
+        or draft.status.canary_revision is None
+        or not is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
+    ):
         return draft
     value = ask(draft, PROMOTE) or ""
     if value == promotion(rollout, "full"):
         return promote(draft.handle(mark(PROMOTE, value)))
     helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
-    note = f"{draft.status.stable_revision} is written nowhere any more, so nothing moves. What helps: {helps}"
+    note = f"{draft.status.stable_revision} exists only in the memory of the gateways, so the rollout waits: {helps}"
     return draft.waits(Reason.REVISION_LOST, note)

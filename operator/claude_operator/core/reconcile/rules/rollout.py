@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 
-from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec, Step
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
+from claude_operator.core.reconcile.annotations import RETRY, ask, ignore, mark
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.progress import active, attempts_of
-from claude_operator.core.reconcile.rules import soak
-from claude_operator.core.reconcile.rules.intent import retry_asked
+from claude_operator.core.reconcile.notice import Notice
+from claude_operator.core.reconcile.progress import active, attempts_of, window_left
+from claude_operator.core.reconcile.promotion import end_soak
+from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.text import duration
 
-__all__ = ["begin", "note_plan", "plan_of", "supersede", "window_left"]
+__all__ = ["begin", "note_plan", "retry_asked", "supersede"]
 
 
 def supersede(draft: Draft) -> Draft:
@@ -54,23 +55,13 @@ def begin(draft: Draft) -> Draft:
             message=message,
         )
         return draft.set(rollout=known, judgement=None)
-    replaced, left = draft.status.replaced, window_left(draft)
+    replaced, left = draft.status.replaced, window_left(draft.status, draft.obs.spec, draft.obs.now)
     if replaced is None or left is None or replaced.revision != wanted or wanted not in draft.obs.revisions:
         return _start(draft, wanted, spec)
     if spec.paused:
         note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"
         return draft.waits(Reason.PAUSED, note).within(left)
     return _return(draft, wanted, spec, replaced)
-
-
-def window_left(draft: Draft) -> float | None:
-    """Seconds in which the revision that served before still returns at once, None where it does not."""
-    replaced, spec = draft.status.replaced, draft.obs.spec
-    window = spec.strategy.canary.rollback_window if spec else None
-    if replaced is None or window is None:
-        return None
-    left = seconds(window.duration) - (draft.obs.now - replaced.at).total_seconds()
-    return left if left > 0 else None
 
 
 def note_plan(draft: Draft) -> Draft:
@@ -82,20 +73,11 @@ def note_plan(draft: Draft) -> Draft:
     if plan == rollout.plan:
         return draft
     digest = hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:8]
-    mark = f"plan:{rollout.revision}/{rollout.attempt}:{digest}"
-    if mark in draft.status.handled:
+    notice = Notice("plan", rollout.trial, digest)
+    if draft.has_handled(notice):
         return draft
-    note = f"{rollout.revision} follows the strategy that it began with; the edit concerns the next rollout"
-    return draft.handle(mark).tell(Reason.PLAN_FIXED, note)
-
-
-def plan_of(spec: DeploymentSpec) -> Plan:
-    """Steps, analysis and soak to be fixed; a last setWeight: 100 is implied, so it is left out."""
-    canary = spec.strategy.canary
-    steps: list[Step] = list(canary.steps)
-    if steps and steps[-1].set_weight == 100:
-        steps.pop()
-    return Plan(steps=steps, analysis=canary.analysis, soak=canary.soak)
+    note = f"{rollout.revision} keeps the strategy that it started with; the edit applies to the next rollout"
+    return draft.handle(notice).tell(Reason.PLAN_FIXED, note)
 
 
 def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
@@ -107,10 +89,12 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
         started_at=draft.obs.now,
         eval_run=_eval_run(draft, wanted),
     )
-    draft, ends = soak.superseded(draft)
+    draft, ends = end_soak(draft)
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
-    return draft.tell(Reason.ROLLOUT_STARTED, f"{wanted} goes on trial{against}, attempt {attempt}{ends}").within(0.0)
+    return draft.tell(Reason.ROLLOUT_STARTED, f"Rollout of {wanted}{against} started, attempt {attempt}{ends}").within(
+        0.0
+    )
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
@@ -123,9 +107,9 @@ def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced)
         started_at=now,
         eval_run=_known_run(draft, wanted),
     )
-    draft, ends = soak.superseded(draft)
+    draft, ends = end_soak(draft)
     since = duration((now - replaced.at).total_seconds())
-    message = f"Returned to {wanted}, which served until {since} ago: 100 % at once{ends}"
+    message = f"Returned to {wanted}, which served until {since} ago: it has 100 % at once{ends}"
     served = draft.set(
         rollout=rollout,
         judgement=None,
@@ -148,3 +132,18 @@ def _known_run(draft: Draft, wanted: str) -> str | None:
     runs, now = draft.obs.eval_runs, _eval_run(draft, wanted)
     passed = (name for name, run in runs.items() if name.rpartition("-")[0] == wanted and run.phase == "Passed")
     return now if now in runs else next(passed, None)
+
+
+def retry_asked(draft: Draft) -> tuple[Draft, bool]:
+    """`<revision>/<attempt>` of the trial that ended: whether a new one is to begin."""
+    value = ask(draft, RETRY)
+    if value is None:
+        return draft, False
+    last = draft.status.rollout
+    if last is None or last.outcome in (None, "Promoted"):
+        return ignore(draft, RETRY, value, "no revision has failed"), False
+    if value != last.trial:
+        return ignore(draft, RETRY, value, f"the last trial is {last.trial}"), False
+    if last.revision != draft.wanted:
+        return ignore(draft, RETRY, value, f"the spec asks for {draft.wanted} now"), False
+    return draft.handle(mark(RETRY, value)), True

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from claude_operator.api.gateway import LN_WIDTH, Counters, Histogram
 
-__all__ = ["Cell"]
+__all__ = ["CounterSet"]
 
 
-class Observations:
+class HistogramBuilder:
     """A histogram being filled."""
 
     __slots__ = ("_wired", "buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
@@ -39,18 +39,18 @@ class Observations:
     def wire(self) -> Histogram:
         """As it travels: the same object until another value comes in."""
         if self._wired is None:
-            buckets = {_name(index): self.buckets[index] for index in sorted(self.buckets)}
+            buckets = {_bucket_key(index): self.buckets[index] for index in sorted(self.buckets)}
             self._wired = Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
         return self._wired
 
 
 @lru_cache(maxsize=1024)
-def _name(index: int) -> str:
+def _bucket_key(index: int) -> str:
     """A bucket's key, one string however many readings hold it."""
     return str(index)
 
 
-class Cell:
+class CounterSet:
     """The counters of one arm and stratum. `add` counts a logical request; the rest is counted by whoever knows."""
 
     __slots__ = (
@@ -66,21 +66,23 @@ class Cell:
         "stop_reasons",
         "tokens",
         "ttft",
+        "unnamed",
     )
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.stop_reasons: Counter[str] = Counter()
         self.tokens: dict[str, int] = {}
-        self.ttft = Observations()
-        self.duration = Observations()
-        self.cost = Observations()
-        self.normalised_cost = Observations()
-        self.output_tokens = Observations()
+        self.ttft = HistogramBuilder()
+        self.duration = HistogramBuilder()
+        self.cost = HistogramBuilder()
+        self.normalised_cost = HistogramBuilder()
+        self.output_tokens = HistogramBuilder()
         self.retries = 0
         self.conversations = 0
         self.bad_conversations: Counter[str] = Counter()
         self.grades: Counter[str] = Counter()
+        self.unnamed = 0
 
     def add(
         self,
@@ -108,7 +110,7 @@ class Cell:
                 self.stop_reasons[stop_reason] += 1
 
     def wire(self) -> Counters:
-        """As it travels."""
+        """As they travel."""
         return Counters(
             requests=self.outcomes.total(),
             outcomes=dict(self.outcomes),
@@ -123,4 +125,5 @@ class Cell:
             normalised_cost=self.normalised_cost.wire(),
             output_tokens=self.output_tokens.wire(),
             grades=dict(self.grades),
+            unnamed=self.unnamed,
         )

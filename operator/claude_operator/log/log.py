@@ -1,16 +1,17 @@
-"""One line a request and a few for what the process does. Never a prompt, an answer or a key."""
+"""A log that is written to directly, without the standard library's loggers: a line a call costs little."""
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import logging
-from typing import Any, Literal, TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
-import orjson
+from claude_operator.log.line import Format, cut_text, make_line
 
-__all__ = ["Format", "Log"]
+__all__ = ["Log"]
 
-Format = Literal["json", "text"]
+_LONGEST = 256  # characters of what a library says
 
 
 class Log:
@@ -22,12 +23,11 @@ class Log:
 
     def event(self, message: str, level: str = "info", **fields: Any) -> None:
         """Something the process did or met."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-        if self._form == "json":
-            line = orjson.dumps({"time": now, "level": level, "message": message, **fields}, default=str).decode()
-        else:
-            shown = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (None, "", {}))
-            line = f"{now} {level} {message} {shown}".replace("\n", " ")
+        self.write(message, fields, level)
+
+    def write(self, message: str, fields: Mapping[str, Any], level: str = "info") -> None:
+        """The same with fields of any name."""
+        line = make_line(self._form, dt.datetime.now(dt.UTC), level, message, fields)
         self._stream.write(line + "\n")
         self._stream.flush()
 
@@ -38,7 +38,7 @@ class Log:
 
 
 class _Handler(logging.Handler):
-    """Standard logging as lines of a Log: the kind of an exception, not its text, which may quote the request."""
+    """Standard logging as lines of a Log: the kind of an exception, not its text, which may quote the exchange."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -46,5 +46,5 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        said = str(record.msg).partition("\n")[0][:256]
+        said = cut_text(str(record.msg).partition("\n")[0], _LONGEST)  # asyncio quotes exceptions from line two on
         self._log.event(said, record.levelname.lower(), logger=record.name, exception=kind)

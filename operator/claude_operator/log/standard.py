@@ -1,4 +1,4 @@
-"""The operator's log: standard logging as lines of JSON or text. Scalars only, cut; never an object or a body."""
+"""Standard logging as lines of the log: for the operator, whose framework logs so."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import logging
 import sys
 import traceback
 from pathlib import PurePath
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
-import orjson
+from claude_operator.log.line import Format, cut_text, make_line
 
-__all__ = ["FORMATS", "Format", "configure", "fields"]
-
-Format = Literal["json", "text"]
-FORMATS: tuple[Format, ...] = ("json", "text")
+__all__ = ["configure", "fields"]
 
 _LIBRARIES = ("kopf", "kubernetes", "aiohttp", "asyncio", "client")  # client: the Kubernetes client's own logger
 # What kopf says of requests that failed, of its end, and of not being in the main thread: we tell it ourselves, once.
@@ -50,17 +47,9 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        line = {
-            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _text(record.getMessage(), _MESSAGE),
-        }
-        more = _more(record)
-        if self._form == "json":
-            return orjson.dumps({**more, **line}).decode()
-        shown = " ".join(f"{name}={value}" for name, value in more.items() if value not in (None, ""))
-        return " ".join([*line.values(), shown]).replace("\n", " ").rstrip()
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        more = {"logger": record.name} | _more(record) | {"logger": record.name}
+        return make_line(self._form, at, record.levelname.lower(), cut_text(record.getMessage(), _MESSAGE), more)
 
 
 def _more(record: logging.LogRecord) -> dict[str, Any]:
@@ -78,10 +67,5 @@ def _more(record: logging.LogRecord) -> dict[str, Any]:
 
 def _scalar(value: Any, longest: int) -> str | float | bool | None:
     if isinstance(value, str):
-        return _text(value, longest)
+        return cut_text(value, longest)
     return value if value is None or isinstance(value, (int, float)) else f"<{type(value).__name__}>"
-
-
-def _text(value: str, longest: int) -> str:
-    """Cut, and without lone surrogates, which JSON cannot hold."""
-    return value[:longest].encode("utf-8", "replace").decode()

@@ -12,9 +12,9 @@ from claude_operator.api.deployment import Step
 from claude_operator.api.status import Plan, Promotion, Split
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.holds import frozen, gateways
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.rules.canary import move
-from claude_operator.core.reconcile.rules.holds import frozen, gateways
 
 UNSHOWN, SHOWN = (Promotion(step=1, margin=0.05, logs=[0.0] * 7, shown=shown) for shown in (False, True))
 
@@ -35,16 +35,24 @@ def reason(draft: Draft) -> Reason | None:
     [
         (trial(1, age=61), Reason.PROGRESSING, "goes from 10 % to 50 % (step 2)"),
         (trial(1, age=59), Reason.WAITING_FOR_EVIDENCE, "step 1 at 10 % bakes for 1.0 s more; 100 of 100 requests"),
-        (trial(1, requests=99), Reason.WAITING_FOR_EVIDENCE, "has seen 99 of 100 requests; 1 more are needed"),
+        (trial(1, requests=99), Reason.WAITING_FOR_EVIDENCE, "has seen 99 of 100 requests; it needs 1 more"),
         (trial(1, judgement=judgement(last_tick=ago(2))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(1, judgement=None), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
-        (trial(1, judgement=judgement(verdict="NoData")), Reason.NO_TRAFFIC, "no requests of late"),
-        (trial(1, judgement=judgement(seen_since=ago(9))), Reason.WAITING_FOR_EVIDENCE, "see 15 s without a gap"),
-        (trial(1, judgement=judgement(last_answer=ago(5))), Reason.WAITING_FOR_EVIDENCE, "an answer of the canary"),
+        (trial(1, judgement=judgement(verdict="NoData")), Reason.NO_TRAFFIC, "no request on either arm"),
+        (
+            trial(1, judgement=judgement(seen_since=ago(9))),
+            Reason.WAITING_FOR_EVIDENCE,
+            "needs 15 s of readings without a gap",
+        ),
+        (
+            trial(1, judgement=judgement(last_answer=ago(5))),
+            Reason.WAITING_FOR_EVIDENCE,
+            "the canary to answer a request",
+        ),
         (
             trial(1, judgement=judgement(last_answer=ago(15), waiting=12, oldest=18.0, waiting_stable=3)),
             Reason.NO_ANSWER,
-            "the canary hangs: 12 requests wait for an answer, the oldest for 18 s, and none was answered lately; 3 of",
+            "the canary hangs: 12 requests wait for an answer, the oldest for 18 s, and none was answered recently; 3",
         ),
         (
             trial(1, judgement=judgement(recent=[0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0])),
@@ -72,7 +80,11 @@ def reason(draft: Draft) -> Reason | None:
             Reason.PROGRESSING,
             "goes from 10 % to 50 % (step 2)",
         ),
-        (trial(1, judgement=judgement(unreachable=["gateway-1"])), Reason.METRICS_UNREACHABLE, "from gateway-1"),
+        (
+            trial(1, judgement=judgement(unreachable=["gateway-1"])),
+            Reason.METRICS_UNREACHABLE,
+            "no answer from ready gateway pods gateway-1",
+        ),
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
         (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
         (
@@ -102,7 +114,7 @@ def reason(draft: Draft) -> Reason | None:
             Reason.PAUSED,
             "support claudeops.dev/promote- && kubectl -n demo",
         ),
-        (trial(4, age=29), Reason.PAUSED, "goes on in 1.0 s"),
+        (trial(4, age=29), Reason.PAUSED, "continues in 1.0 s"),
         (trial(4, age=31), Reason.PROGRESSING, "goes from 50 % to 80 % (step 5)"),
         (trial(4, judgement=judgement(last_tick=ago(70))), Reason.WAITING_FOR_EVIDENCE, "waits for the next reading"),
         (trial(0), Reason.WAITING_FOR_EVIDENCE, "step 1 at 10 % bakes for 1 min more; 0 of 100 requests"),
@@ -152,11 +164,19 @@ def test_past_its_longest_time_a_bake_holds_and_says_so_once() -> None:
     held = move(drafted(trial(1, age=301, requests=3)))
     assert told(held) == [Reason.STEP_HELD]
     assert held.events[0].type == "Warning"
-    assert "past maxDuration 5 min: step 1 at 10 % has seen 3 of 100 requests" in held.events[0].note
+    assert "step 1 at 10 % is inconclusive after 5 min: has seen 3 of 100 requests" in held.events[0].note
     assert held.status.step == trial(1, age=301, requests=3).step
     again = move(drafted(held.status))
     assert told(again) == []
-    assert reason(again) == Reason.WAITING_FOR_EVIDENCE
+    assert reason(again) == Reason.INCONCLUSIVE
+
+
+def test_a_bake_that_saw_too_few_requests_in_its_longest_time_is_inconclusive() -> None:
+    """onInconclusive decides then; a canary that nobody has asked anything goes nowhere."""
+    few = PROMOTES.model_copy(update={"step": PROMOTES.step.model_copy(update={"requests": 3})})
+    assert reason(move(drafted(few, increments=Increments()))) == Reason.PROGRESSING
+    none = PROMOTES.model_copy(update={"step": PROMOTES.step.model_copy(update={"requests": 0})})
+    assert reason(move(drafted(none, increments=Increments()))) == Reason.INCONCLUSIVE
 
 
 def pods(*generations: int | None, settled: bool = True, ready: bool = True) -> GatewayView:

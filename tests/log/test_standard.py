@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from claude_operator.shell.log import Format, configure, fields
+from claude_operator.log import Format, configure, fields
 
 LIBRARIES = ("kopf", "kubernetes", "aiohttp", "asyncio", "client")
 
@@ -61,7 +61,7 @@ def test_text_is_one_line() -> None:
     stream = start("text")
     logging.getLogger("x").warning("two\nlines", extra=fields(name="support", revision=None, weight=0))
     (line,) = stream.getvalue().splitlines()
-    assert line.endswith(" warning x two lines name=support weight=0")
+    assert line.endswith(" warning two lines logger=x name=support weight=0")
 
 
 def test_levels() -> None:

@@ -11,10 +11,9 @@ from typing import TypeGuard
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.reconcile.annotations import PROMOTE, promotion
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight
-from claude_operator.core.reconcile.rules.intent import PROMOTE, promotion
-from claude_operator.core.reconcile.rules.rollout import window_left
+from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight, window_left
 from claude_operator.core.reconcile.track_record import (
     has_failed,
     has_served,
@@ -45,7 +44,7 @@ def doubted(draft: Draft, doubts: list[str]) -> Draft:
     """With one Event that says what of status was not believed."""
     if not doubts:
         return draft
-    note = f"Parts of status are not what this operator wrote, and were put right: {'; '.join(doubts)}"
+    note = f"Status was changed by somebody else; corrected: {'; '.join(doubts)}"
     return draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
 
 
@@ -162,7 +161,7 @@ def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
         doubts.append(f"soak.previous: {soak.previous} has not served")
         draft = draft.set(soak=None)
     # Past its window it brings nothing back, and may have gone on trial again.
-    returns = replaced is not None and window_left(draft) is not None
+    returns = replaced is not None and window_left(draft.status, draft.obs.spec, draft.obs.now) is not None
     if replaced and returns and replaced.revision in obs.revisions and not may_return(obs, replaced.revision):
         doubts.append(f"replaced: {replaced.revision} has not served")
         draft = draft.set(replaced=None)

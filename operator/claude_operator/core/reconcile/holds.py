@@ -1,0 +1,177 @@
+"""What holds a rollout. Each hold is one function; the first that has something to say is heard."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import Step
+from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.diagnosis import diagnose, explain_failures
+from claude_operator.core.reconcile.annotations import PROMOTE, mark, promotion
+from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
+from claude_operator.core.reconcile.draft import Draft, Hold
+from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.gateway_state import SOON, first_hold
+from claude_operator.core.reconcile.notice import Notice
+from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.text import count, duration, percent
+
+__all__ = ["frozen", "gateways", "hold_step"]
+
+_LAST_PART = 10.0  # seconds
+
+
+def gateways(draft: Draft) -> Draft:
+    """No step moves until every ready gateway pod serves the weights of before."""
+    config = desired_config(draft.obs, draft.status, accepted=True)
+    if config is None:
+        return draft.waits(Reason.WAITING_FOR_GATEWAY, "the gateways' config is being written").within(SOON)
+    found = first_hold(draft.obs, config)
+    if found is None or found.holds is None:
+        return draft
+    return draft.waits(found.holds, found.message).within(found.look_again)
+
+
+def frozen(draft: Draft) -> Draft:
+    """`spec.paused` holds any step."""
+    if draft.obs.spec is None or not draft.obs.spec.paused:
+        return draft
+    where = f"at {percent(draft.status.step.weight)}" if draft.status.step else "before its first weight"
+    return draft.waits(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
+
+
+def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
+    """Hold the present step while something that it needs is missing."""
+    step = rollout.plan.steps[present.index]
+    if step.action == "setWeight":
+        return draft
+    for hold in _HOLDS:
+        found = hold(draft, step, present)
+        if found is not None:
+            at = f"step {present.index} at {percent(present.weight)}"
+            held = draft.waits(found.reason, f"{at} {found.message}")
+            if hold is not _reading:  # which is there within an interval
+                held = _overdue(held, rollout, step, present)
+            return _wake(held, step, present)
+    return draft
+
+
+# --------------------------------------------------------------------------------------------------------- holds
+
+
+def _judged(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """What keeps the judge from judging. A pod that answers again may still have something to tell."""
+    judgement = draft.status.judgement
+    if judgement is None or not canary_weight(draft.status):
+        return None
+    found = next((one for one in diagnose(judgement) if one.holds), None)
+    return Hold(found.reason, f"holds: {found.message}") if found else None
+
+
+def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    rollout = draft.status.rollout
+    if step.pause is None or step.pause.duration is not None or rollout is None:
+        return None
+    go = promotion(rollout, present.index)
+    where = draft.obs.annotate
+    # One that was done or refused before says nothing new until it has gone.
+    stale = f"{where} {PROMOTE}- && " if draft.has_handled(mark(PROMOTE, go)) else ""
+    return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
+
+
+def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    left = (end_of(step, present) - draft.obs.now).total_seconds()
+    if left <= 0:
+        return None
+    if step.bake is None:
+        return Hold(Reason.PAUSED, f"continues in {duration(left)}")
+    have = requests_seen(step.bake, present)
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"bakes for {duration(left)} more; {have}")
+
+
+def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """The pass that goes on has read the gateways itself, after the step's end, and its last part has no gap."""
+    if not canary_weight(draft.status):
+        return None
+    judgement, end = draft.status.judgement, end_of(step, present)
+    tick = judgement.last_tick if judgement else None
+    if judgement is None or draft.obs.increments is None or tick is None or tick < end:
+        return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
+    since, needed = judgement.seen_since or tick, _last_part(draft, step, present)
+    if (tick - since).total_seconds() < needed:
+        missing = f"the present ones begin at {since.astimezone(dt.UTC):%H:%M:%SZ}"
+        return Hold(Reason.WAITING_FOR_EVIDENCE, f"needs {duration(needed)} of readings without a gap; {missing}")
+    return None
+
+
+def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A canary that does not answer may not go on: each step ends with an answer in the reading that ends it."""
+    judgement = draft.status.judgement
+    if judgement is None or not canary_weight(draft.status) or judgement.last_answer == judgement.last_tick:
+        return None
+    wait = f"; {count(judgement.waiting, 'request')} in flight" if judgement.waiting else ""
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits for the canary to answer a request{wait}")
+
+
+def _failing(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """At a large weight it takes the judge a while to tell a canary that has begun to fail from bad luck."""
+    judgement = draft.status.judgement
+    failing = explain_failures(judgement) if judgement and canary_weight(draft.status) else None
+    return Hold(Reason.WAITING_FOR_EVIDENCE, f"waits until it is clear why {failing}") if failing else None
+
+
+def _last_part(draft: Draft, step: Step, present: StepStatus) -> float:
+    """Seconds at a step's end of which nothing may be missing."""
+    rollout = draft.status.rollout
+    interval = seconds(rollout.plan.analysis.interval) if rollout else 0.0
+    return min((end_of(step, present) - present.started_at).total_seconds(), max(_LAST_PART, 3.0 * interval))
+
+
+def _evidence(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """A bake ends when it is shown that the next weight is harmless, or as onInconclusive has it."""
+    rollout, judgement = draft.status.rollout, draft.status.judgement
+    if step.bake is None or rollout is None or judgement is None or not canary_weight(draft.status):
+        return None
+    missing = explain_missing(step.bake, present, judgement, rollout.plan.analysis, draft.obs.now)
+    if missing is None:
+        return None
+    if not is_overdue(step, present, draft.obs.now):
+        return Hold(Reason.WAITING_FOR_EVIDENCE, missing)
+    if step.bake.on_inconclusive == "Promote" and present.requests and not assessment.suspicious(judgement):
+        return None
+    return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {duration(longest(step.bake))}: {missing}")
+
+
+_HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
+    _judged,
+    _person,
+    _time,
+    _evidence,
+    _failing,
+    _reading,
+    _answers,
+)
+
+
+def _wake(draft: Draft, step: Step, present: StepStatus) -> Draft:
+    left = (end_of(step, present) - draft.obs.now).total_seconds()
+    return draft.within(left) if left > 0 else draft
+
+
+def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) -> Draft:
+    """Say once that a bake is past its longest time; it goes on holding."""
+    if step.bake is None or draft.hold is None:
+        return draft
+    left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()
+    notice = Notice("held", rollout.trial, str(present.index))
+    if left > 0:
+        return draft.within(left)
+    if draft.has_handled(notice):
+        return draft
+    late = "" if draft.hold.reason == Reason.INCONCLUSIVE else f"past maxDuration {duration(longest(step.bake))}: "
+    note = f"{late}{draft.hold.message}"
+    return draft.handle(notice).tell(Reason.STEP_HELD, note, warning=True)

@@ -1,0 +1,44 @@
+"""Content codings: an answer that comes compressed though nobody asked goes on as it is, and is read beside."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+__all__ = ["Inflater", "inflater", "is_plain"]
+
+_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by their first bytes
+_PIECE = 1 << 16  # bytes that are undone at once: a few may stand for very many
+
+
+class Inflater:
+    """Undoes gzip and deflate piece by piece. From bytes that are neither on it yields nothing more."""
+
+    def __init__(self) -> None:
+        self.failed = False
+        self._stream = zlib.decompressobj(_EITHER)
+
+    def feed(self, data: bytes | bytearray) -> Iterator[bytes]:
+        """What the bytes stand for."""
+        rest: bytes | bytearray = b"" if self.failed else data
+        while rest:
+            if self._stream.eof:  # gzip may have several members
+                self._stream = zlib.decompressobj(_EITHER)
+            try:
+                piece = self._stream.decompress(rest, _PIECE)
+            except zlib.error:
+                self.failed = True
+                return
+            rest = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            if piece:
+                yield piece
+
+
+def is_plain(encoding: str) -> bool:
+    """Whether a content-encoding says that nothing is compressed."""
+    return encoding.strip().lower() in ("", "identity")
+
+
+def inflater(encoding: str) -> Inflater | None:
+    """What undoes a content-encoding, None where it is not known here."""
+    return Inflater() if encoding.strip().lower() in ("gzip", "x-gzip", "deflate") else None

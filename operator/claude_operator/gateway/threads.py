@@ -1,0 +1,75 @@
+"""Message threads stay on the revision that they began on: the API holds its system prompt and tools for them.
+
+A process knows the threads that began here, by the ids of their responses. Where one began elsewhere, and two revisions
+are served, its client is told to send the whole conversation again, as clients of threads have to be able to whenever
+the API has forgotten one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.errors import Refused
+from claude_operator.gateway.plan import Choice, Plan, is_served
+
+__all__ = ["THREAD", "Threads", "thread_not_found"]
+
+THREAD = "thread:"
+"""How the key of a conversation begins that is known by its thread alone."""
+
+_LIMIT = 20_000  # responses; the API forgets a thread five minutes after its last
+
+
+class _Begun(NamedTuple):
+    revision: str
+    conversation: str
+
+
+class Threads:
+    """The threads of one process."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, _Begun] = {}
+
+    def note(self, call: Call) -> None:
+        """Remember where a response of a thread came from, once its id is known."""
+        message_id = call.facts.message_id
+        if call.thread is None or not message_id or message_id in self._begun:
+            return
+        if call.conversation is None:
+            call.conversation = THREAD + message_id
+        self._begun[message_id] = _Begun(call.revision, call.conversation)
+        if len(self._begun) > _LIMIT:
+            del self._begun[next(iter(self._begun))]
+
+    def follow(self, plan: Plan, call: Call, choice: Choice) -> Choice:
+        """The arm of a call that continues a thread, in place of the one that its name would give.
+
+        Raises Refused where that is not served any more, or where nobody here knows which it is.
+        """
+        begun = self._begun.get(call.thread.previous_message_id) if call.thread else None
+        if begun is None:
+            call.began_elsewhere = True
+            if choice.pinned or sum(arm.weight > 0 for arm in plan.config.arms) == 1:
+                return choice
+            raise thread_not_found()
+        named = call.conversation is not None
+        call.conversation = call.conversation or begun.conversation
+        if begun.revision == choice.arm.arm.revision:
+            return choice
+        arm = plan.arms.get(begun.revision)
+        if arm is None or not is_served(arm.arm):
+            raise thread_not_found()
+        return Choice(arm, pinned=named)  # who was drawn stays what he was; a name would count for the other arm
+
+
+def thread_not_found() -> Refused:
+    """What the API says of a thread that it has forgotten; clients then replay the conversation as a new one."""
+    message = (
+        "No usable thread was found for previous_message_id on the revisions that are served: replay the full"
+        ' conversation with `thread: {"type": "create"}`.'
+    )
+    refused = Refused(404, "not_found_error", message)
+    refused.code = "thread_not_found"
+    return refused

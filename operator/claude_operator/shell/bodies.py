@@ -1,0 +1,21 @@
+"""Bodies of answers that are read whole, and not beyond a limit."""
+
+from __future__ import annotations
+
+import aiohttp
+
+__all__ = ["TooLarge", "read_body"]
+
+
+class TooLarge(ValueError):  # noqa: N818  (an answer, not a fault)
+    """The body is larger than what is read."""
+
+
+async def read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """A body to its end, however it is cut into packets; raises `TooLarge` beyond `limit` bytes."""
+    data = bytearray()
+    async for part in content.iter_any():
+        data += part
+        if len(data) > limit:
+            raise TooLarge(f"the answer has more than {limit:,} bytes")
+    return bytes(data)

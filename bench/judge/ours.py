@@ -13,11 +13,11 @@ from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import explain_failures, find
 from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.context import Bake
+from claude_operator.core.judge.evidence.context import Context as Surroundings
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.judges.sequential import Bake
-from claude_operator.core.judge.judges.sequential import Context as Surroundings
 
 __all__ = ["Ours", "OursByPod", "OursWithoutMargins"]
 
@@ -97,7 +97,7 @@ class Ours:
         elapsed = (judgement.last_tick - _START).total_seconds() - self._began
         if elapsed < _MIN_DURATION or self._requests < _MIN_REQUESTS:
             return False
-        return assessment.harmless(judgement, self.analysis, self._following.index(weight)) is None
+        return assessment.explain_missing(judgement, self.analysis, self._following.index(weight)) is None
 
 
 class OursWithoutMargins(Ours):
@@ -168,7 +168,7 @@ def _offsets(before: PrePeriod | None, weights: tuple[float, ...]) -> list[Offse
     for weight in weights:
         on_canary = before.on_canary(weight)
         high, low = (
-            offset.offsets(
+            offset.estimate(
                 history,
                 lambda cohort, mine=on_canary: bool(mine[cohort]),
                 ttft_within=ttft_within,

@@ -28,8 +28,8 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import parse_evidence
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.gateway.evidence import Ledger
@@ -154,7 +154,7 @@ def measured(requests: int = 250, ticks: int = 120, repeats: int = 7) -> Costs:
 def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[float]], Judgement, dict[str, str]]:
     analysis = Analysis()
     wanted = quantities(analysis)
-    facts = config_map.Facts(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
+    trial = config_map.Trial(deployment="app", revision=_CANARY, stable=_STABLE, attempt=1, analysis=analysis)
     memory = Memory({})
     judgement = assessment.new_judgement(analysis, _START)
     data: dict[str, str] = {}
@@ -184,7 +184,7 @@ def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[floa
             context=_CONTEXT,
         )
         data = timed(
-            "appended", config_map.appended, data, before=before, after=judgement, comparisons=compared, facts=facts
+            "appended", config_map.appended, data, before=before, after=judgement, comparisons=compared, trial=trial
         )
         judgement = judgement.model_copy(update={"recorded": judgement.last_tick})
     return spent, judgement, data

@@ -13,13 +13,14 @@ from tests.gateway.pod import Pod
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
 from tests.waiting import until
 
-from claude_operator.api.gateway import Evidence, InFlight, Recent, Serving, parse_evidence, parse_serving
+from claude_operator.api.gateway import Evidence, Failure, InFlight, Recent, Serving, parse_evidence, parse_serving
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.plan import Choice
 from claude_operator.gateway.readings import KEPT
+from claude_operator.gateway.running import Failures
 
 STREAM = {"messages": [], "stream": True}
-NEW = {"reading", "before", "inFlight", "recent", "weights"}
+NEW = {"reading", "before", "inFlight", "recent", "weights", "failures"}
 
 
 async def read(gateway: Gateway, query: str = "?since=") -> Evidence:
@@ -224,3 +225,36 @@ async def test_pinned_and_retried_calls_are_in_it_and_other_paths_are_not(gatewa
     recent = (await serving(gateway)).recent
     assert recent == Recent(10.0, 4, 2, {"error": 1, "overload": 1}, "200 overloaded_error")
     assert (await read(gateway)).recent == recent
+
+
+async def test_what_errors_say_is_told_by_arm_without_a_word_of_the_client(gateway: Gateway) -> None:
+    """The commonest first, three of each revision; overloads and good answers are none."""
+    messages = ["`temperature` is not supported by this model"] * 3 + ["messages.7: Anna Meier lives at Elm Road 7"]
+    for message in messages:
+        gateway.upstream.script = api_error(message)
+        await gateway.post(headers={"x-claude-revision": STABLE})
+    gateway.upstream.script = json_answer(b'{"type":"error","error":{"type":"overloaded_error"}}', "529 Overloaded")
+    await gateway.post(headers={"x-claude-revision": STABLE})
+    assert (await read(gateway)).failures == [
+        Failure(STABLE, "400 invalid_request_error: `temperature` is not supported by this model", 3),
+        Failure(STABLE, "400 invalid_request_error", 1),
+    ]
+
+
+def api_error(message: str) -> Any:
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    return json_answer(msgspec.json.encode(body), "400 Bad Request")
+
+
+def test_failures_are_forgotten_after_a_while() -> None:
+    now = [0.0]
+    failures = Failures(lambda: now[0])
+    pod = Pod()
+    for at in (0.0, 299.0, 301.0):
+        now[0] = at
+        failures.add(flying(pod, outcome="error", status=400, error="invalid_request_error"))
+    assert [one.requests for one in failures.wire()] == [3]
+    now[0] = 601.0
+    assert [one.requests for one in failures.wire()] == [1]
+    now[0] = 1500.0
+    assert failures.wire() == []

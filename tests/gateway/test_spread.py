@@ -52,7 +52,7 @@ class Fleet:
         ]
         random.Random(len(self.seen)).shuffle(readings)
         new, self.memory = advance(self.memory, readings, now=1e9 + self.now + late)
-        self.seen += bad([sample.counts._asdict() for sample in new.cells.values()])
+        self.seen += bad([sample.counts._asdict() for sample in new.samples.values()])
 
     def report(self, pod: Pod) -> Evidence:
         return parse_evidence(pod.ledger.document(1, self.now, ""))

@@ -104,8 +104,11 @@ def test_a_ledger_comes_as_kubectl_prints_it(
         ("no: ticks", "line 1: not JSON (Expecting value: line 1 column 1 (char 0)): write one tick a line"),
         (f"{line(5)}\n{line(4)}", "line 2: t 4 is before 5 of the line before"),
         (as_json({"kind": "List", "items": []}), "this is a List: write one ledger, for example with kubectl get"),
-        (as_yaml({"kind": "ConfigMap", "data": {"x": "y"}}), "this ConfigMap has no ticks.jsonl, so it is no ledger"),
-        (as_json({"kind": "ConfigMap"}), "this ConfigMap has no ticks.jsonl, so it is no ledger"),
+        (
+            as_yaml({"kind": "ConfigMap", "data": {"x": "y"}}),
+            "this ConfigMap has no ticks.jsonl, so it is not",
+        ),
+        (as_json({"kind": "ConfigMap"}), "this ConfigMap has no ticks.jsonl, so it is not"),
     ],
 )
 @pytest.mark.parametrize("command", ["replay", "plot"])
@@ -122,14 +125,14 @@ def test_no_file_no_text_no_rate(ticks: Path, tmp_path: Path, capsys: pytest.Cap
     assert "No such file" in capsys.readouterr().err
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     assert main(["judge", "replay", str(tmp_path / "binary")]) == 2
-    assert "this is no text: write one tick a line, as JSON" in capsys.readouterr().err
+    assert "this is not text: write one tick a line, as JSON" in capsys.readouterr().err
     assert main(["judge", "replay", str(ticks), "--set", "unit=Tick"]) == 2
     assert "Input should be 'Conversation' or 'Request'" in capsys.readouterr().err
     for bad in ("0", "1", "x", "nan"):
         with pytest.raises(SystemExit) as left:
             main(["judge", "replay", str(ticks), "--alpha", bad])
         assert left.value.code == 2
-        assert f"{bad} is no chance: write a number between 0 and 1" in capsys.readouterr().err
+        assert f"{bad} is not a probability: write for example 0.01" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:

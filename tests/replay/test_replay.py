@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.ledger.lines import LineError, parse, strata, write_json
 from claude_operator.replay.replay import replay
 
@@ -296,10 +296,10 @@ def ttft(**more: Any) -> str:
         ("[1]", "not an object"),
         ("[" * 100_000, "not JSON (too deeply nested)"),
         ('{"metrics": {}}', "t is missing: write seconds since the start"),
-        ('{"t": "5", "metrics": {}}', "t: '5' is no number: write a finite one"),
-        ('{"t": NaN, "metrics": {}}', "not JSON (NaN is no number)"),
-        ('{"t": 1e999, "metrics": {}}', "t: inf is no number"),
-        ('{"t": true, "metrics": {}}', "t: True is no number"),
+        ('{"t": "5", "metrics": {}}', "t: '5' is not a number: write a finite one"),
+        ('{"t": NaN, "metrics": {}}', "not JSON (NaN is not a number)"),
+        ('{"t": 1e999, "metrics": {}}', "t: inf is not a number"),
+        ('{"t": true, "metrics": {}}', "t: True is not a number"),
         ('{"t": 5}', "metrics is missing: write for example"),
         (line(4, [5, 1], [500, 2]), "t 4 is before 5 of the line before: put the lines in the order of time"),
         (line(5, [5, 1], [500, 2], weight=1.5), "weight 1.5 is not a share: write 0.01 for 1 %"),
@@ -307,9 +307,9 @@ def ttft(**more: Any) -> str:
         (line(5, [5, 6], [500, 2]), "errors.canary: 6 bad of 5 requests: write [requests, bad ones]"),
         (line(5, [5, 1], [-500, 2]), "errors.stable: -500 is negative: write what the tick added"),
         (line(5, [5, 1, 1], [500, 2]), "errors.canary is not a pair: write [requests, bad ones]"),
-        ('{"t": 5, "metrics": {"errors": {"stable": [1.5, 0]}}}', "errors.stable: 1.5 is no count"),
-        ('{"t": 5, "metrics": {"errors": {"stable": [true, 0]}}}', "errors.stable: True is no count"),
-        ('{"t": 5, "metrics": {"errors": {"stable": [Infinity, 0]}}}', "Infinity is no number"),
+        ('{"t": 5, "metrics": {"errors": {"stable": [1.5, 0]}}}', "errors.stable: 1.5 is not a count"),
+        ('{"t": 5, "metrics": {"errors": {"stable": [true, 0]}}}', "errors.stable: True is not a count"),
+        ('{"t": 5, "metrics": {"errors": {"stable": [Infinity, 0]}}}', "Infinity is not a number"),
         (f'{{"t": 5, "metrics": {{"errors": {{"stable": [{"9" * 400}, 0]}}}}}}', "such a number is more than 1e+15"),
         ('{"t": 5, "metrics": {"errors": [5, 1]}}', 'errors has no arms: write {"stable": ..., "canary": ...}'),
         ('{"t": 5, "metrics": {"errors": {"canery": [5, 1]}}}', "errors: there is no arm 'canery'"),
@@ -319,11 +319,11 @@ def ttft(**more: Any) -> str:
         (ttft(lnSumSq=-1.0), "timeToFirstToken.stable.lnSumSq -1 is negative"),
         (ttft(buckets=[4]), "the buckets hold 4 values and count says 3: count all"),
         (ttft(buckets="x"), "timeToFirstToken.stable.buckets is not a list"),
-        (ttft(buckets=[1], first=0.5), "timeToFirstToken.stable.first is no bucket"),
-        (ttft(buckets=[1], first=10**6), "timeToFirstToken.stable.first is no bucket"),
-        (ttft(buckets={"x": 1}), "timeToFirstToken.stable.buckets: 'x' is no bucket"),
+        (ttft(buckets=[1], first=0.5), "timeToFirstToken.stable.first is not a bucket"),
+        (ttft(buckets=[1], first=10**6), "timeToFirstToken.stable.first is not a bucket"),
+        (ttft(buckets={"x": 1}), "timeToFirstToken.stable.buckets: 'x' is not a bucket"),
         (line(5, [5, 1], [500, 2], offsets=3), "offsets is not an object"),
-        (line(5, [5, 1], [500, 2], offsets={"errors": 0}), "offsets.errors 0 is no ratio of rates"),
+        (line(5, [5, 1], [500, 2], offsets={"errors": 0}), "offsets.errors 0 is not a ratio of rates"),
         (page(0), "a header stands before its ticks: move it to the first line"),
     ],
 )

@@ -311,7 +311,7 @@ async def test_a_bad_conversation_that_two_pods_have_counted_is_one() -> None:
     for pod in ("gw-1", "gw-2"):
         rig.gateways.serve(pod, "canary", 4, 1)
     rig.wait(5)
-    (found,) = (await observed(rig)).increments.cells.values()
+    (found,) = (await observed(rig)).increments.samples.values()
     assert (found.counts.errors, found.counts.bad_errors) == (2, 1)
 
 

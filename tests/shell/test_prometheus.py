@@ -286,7 +286,7 @@ async def test_what_is_due_at_every_tick_is_asked_anew_as_soon_as_it_is_counted(
 ) -> None:
     second = dt.timedelta(seconds=1)
     for n in range(3):
-        one = query(at=AT + n * second, told=AT + (n - 1) * second)
+        one = query(at=AT + n * second, counted=AT + (n - 1) * second)
         assert await reader.collect("uid", [one]) == (Measurement("complaints", 0.25, at=one.at),)
     assert len(server.asked) == 3
 

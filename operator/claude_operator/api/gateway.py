@@ -304,6 +304,15 @@ class Recent(_Wire, frozen=True):
     """Status and error type of the newest failure, such as `529 overloaded_error`."""
 
 
+class Failure(_Wire, frozen=True):
+    """An error that an arm was answered with recently, and how often, from 5 to 10 minutes back."""
+
+    revision: Text
+    error: Text
+    """Status and error type, and what the message says without a word of the client's."""
+    requests: Count = 0
+
+
 class Evidence(_Wire, frozen=True, omit_defaults=True):
     """One gateway process's counts. A new `boot_id` starts from zero.
 
@@ -330,6 +339,8 @@ class Evidence(_Wire, frozen=True, omit_defaults=True):
     """The reading that `since` names, None where it is of another process or no longer kept."""
     in_flight: list[InFlight] = []
     recent: Recent | None = None
+    failures: list[Failure] = []
+    """The three commonest errors of each revision."""
     weights: dict[str, Count] | None = None
     """By revision, in basis points: what is being served, whatever the config says. Empty: all get 503."""
 

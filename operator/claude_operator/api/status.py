@@ -5,11 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field, PlainSerializer, model_validator
 
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import Analysis, Soak, Step
+from claude_operator.api.sums import (
+    IncidentField,
+    IncidentSums,
+    Moments,
+    MomentsField,
+    RecentField,
+    RecentRequests,
+    Score,
+    ScoreField,
+    SoakField,
+    SoakSums,
+)
 
 
 def _utc(moment: dt.datetime) -> str:
@@ -60,13 +72,19 @@ class MetricState(StatusModel):
     stable: list[int] = Field(description="The same of stable over the same ticks.")
     logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative; by edge.")
     edges: list[int] = Field(default=[], description="Of a quantity: edges of its buckets, as powers of 1.25.")
-    score: list[float] = Field(
-        default=[], description="Of a quantity: score, information and prior variance of ln; the same of raw values."
+    score: ScoreField = Field(
+        default=Score(),
+        description="Of a quantity: score, information and prior variance of ln; the same of raw values.",
     )
-    moments: list[float] = Field(
-        default=[],
+    moments: MomentsField = Field(
+        default=Moments(),
         description="Of a quantity, stable: values, mean, degrees of freedom and sum of squares within strata of ln;"
         " mean, degrees of freedom and sum of squares of raw values.",
+    )
+    soak: SoakField = Field(
+        default=SoakSums(),
+        description="Of a soak, the revision's own: requests since the evidence last spoke against harm, and bad events"
+        " among them or the sum of ln; moments as above.",
     )
 
 
@@ -111,13 +129,13 @@ class Offsets(StatusModel):
     cost: float = Field(default=0.0, description="Difference of the mean ln.")
 
 
-class Split(StatusModel):
+class SampleRatio(StatusModel):
     """Conversations of each arm since the weight was last changed, against the weight."""
 
     weight: int = Field(description="The weight in basis points.")
     canary: float = Field(default=0.0, description="Conversations of the canary.")
     stable: float = Field(default=0.0, description="Conversations of stable.")
-    evidence: float = Field(default=0.0, description="Natural logarithm of the evidence that the split is another.")
+    evidence: float = Field(default=0.0, description="Natural logarithm of the evidence for another ratio.")
     requests: int = Field(default=0, description="Requests of both arms, without those that chose their revision.")
     unnamed: int = Field(default=0, description="Those of them that name no conversation.")
 
@@ -182,8 +200,8 @@ class Judgement(StatusModel):
     waiting: int = Field(default=0, description="Requests of the canary that had no answer yet at the last tick.")
     oldest: float = Field(default=0.0, description="Seconds that the longest of them had waited.")
     waiting_stable: int = Field(default=0, description="The same of stable.")
-    recent: list[float] = Field(
-        default=[],
+    recent: RecentField = Field(
+        default=RecentRequests(),
         description="The last requests: answered, errors, overloads and account errors of the canary, then of stable;"
         " answered and errors of both over the same seconds.",
     )
@@ -195,12 +213,14 @@ class Judgement(StatusModel):
     weight: int = Field(default=0, description="Weight at the last tick, in basis points.")
     ticks: int = Field(default=0, description="Ticks that compared something.")
     recorded: Moment | None = Field(default=None, description="The last tick that stands in the ledger.")
-    incident: list[float] = Field(default=[], description="Stable's errors and latency, before and of late.")
+    incident: IncidentField = Field(
+        default=IncidentSums(), description="Stable's errors and latency, before and in the last seconds."
+    )
     calm: list[MetricState] = Field(
         default=[], description="Once there was an incident: what stable was like outside of it, one entry a metric."
     )
     offsets: list[Offsets] = Field(default=[], description="By weight, read before the canary had its first request.")
-    split: Split | None = Field(default=None, description=Split.__doc__)
+    sample_ratio: SampleRatio | None = Field(default=None, alias="split", description=SampleRatio.__doc__)
     measured: list[Measured] = Field(default=[], description="Metrics with a threshold.")
     series: list[Series] = Field(default=[], description="Metrics of the judge MannWhitney.")
     state: list[MetricState] = Field(default=[], description="The judge's memory, one entry a metric.")
@@ -217,6 +237,22 @@ class SoakStatus(StatusModel):
     max_increase: float = Field(description="Increase that is tolerated, as a share.")
     history: list[MetricState] = Field(default=[], description="What the revision before was like, one entry a metric.")
     judgement: Judgement | None = Field(default=None, description="What the judge says of it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, stored: Any) -> Any:
+        """Earlier, what the revision itself is like stood in `score` and `moments`, which are stable's in a rollout."""
+        judgement = stored.get("judgement") if isinstance(stored, dict) else None
+        if not isinstance(judgement, dict) or not isinstance(states := judgement.get("state"), list):
+            return stored
+        return {**stored, "judgement": {**judgement, "state": [_soak_state(state) for state in states]}}
+
+
+def _soak_state(state: Any) -> Any:
+    if not isinstance(state, dict) or not (state.get("score") or state.get("moments")):
+        return state
+    recent, own = state.get("score") or [0.0] * 2, state.get("moments") or [0.0] * len(Moments())
+    return {**state, "score": [], "moments": [], "soak": [*recent, *own]}
 
 
 class Plan(StatusModel):

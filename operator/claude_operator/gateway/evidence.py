@@ -14,7 +14,7 @@ from claude_operator.gateway.conversations import Recent
 from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
-from claude_operator.gateway.running import Lately, Running
+from claude_operator.gateway.running import Failures, Lately, Running
 
 __all__ = ["Ledger"]
 
@@ -35,6 +35,7 @@ class Ledger:
         self.bad = Recent()
         self.running = Running(clock)
         self.lately = Lately(clock)
+        self.failures = Failures(clock)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
@@ -70,6 +71,7 @@ class Ledger:
             before=before,
             in_flight=self.running.wire(),
             recent=self.lately.wire(),
+            failures=self.failures.wire(),
             weights=weights,
         )
         return msgspec.json.encode(more)

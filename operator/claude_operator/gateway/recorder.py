@@ -37,6 +37,7 @@ class Recorder:
         self._ledger.running.drop(call)
         if call.counted:
             self._ledger.lately.add(call)
+            self._ledger.failures.add(call)
         if call.counted and call.plan is not None and call.choice is not None:
             self._count(call)
         if call.outcome == "refused":
@@ -75,7 +76,7 @@ class Recorder:
             cost=cost,
             normalised_cost=steady,
         )
-        cell.unnamed += not call.is_named
+        counters.unnamed += not call.is_named
         conversations, now = plan.evidence.conversations, self._ledger.clock()
         if conversations.is_first(key, revision, surface):
             counters.conversations += 1

@@ -6,14 +6,15 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable
 
-from claude_operator.api.gateway import InFlight, Recent
+from claude_operator.api.gateway import Failure, InFlight, Recent
 from claude_operator.gateway.call import Call
 
-__all__ = ["WINDOW", "Lately", "Running"]
+__all__ = ["WINDOW", "Failures", "Lately", "Running"]
 
 WINDOW = 10  # slots of a second
 _NOT_A_TYPE = re.compile(r"[^\x21-\x7e]")
 _LONGEST_TYPE = 64
+_SPAN, _KINDS, _NAMED = 300.0, 32, 3  # seconds, errors that are told apart, and those that are named
 
 
 class Running:
@@ -77,7 +78,7 @@ class Lately:
         slot.requests += 1
         if call.outcome != "ok":
             slot.causes["unserved" if call.outcome == "refused" else call.outcome] += 1
-            self._said = f"{call.status} {_NOT_A_TYPE.sub('?', call.error)[:_LONGEST_TYPE]}".rstrip()
+            self._said = _kind_of(call)
 
     def wire(self) -> Recent:
         """As it travels."""
@@ -90,3 +91,46 @@ class Lately:
         return Recent(
             float(WINDOW), sum(slot.requests for slot in slots), failed, dict(causes), self._said if failed else ""
         )
+
+
+class Failures:
+    """The errors that arms were answered with, by what they say. What is older than two spans is forgotten."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._now: Counter[tuple[str, str]] = Counter()
+        self._before: Counter[tuple[str, str]] = Counter()
+
+    def add(self, call: Call) -> None:
+        """Take in a call that has ended."""
+        if call.outcome != "error" or call.choice is None:
+            return
+        self._forget()
+        explanation = f": {call.facts.explanation}" if call.facts.explanation else ""
+        key = call.revision, f"{_kind_of(call)}{explanation}"
+        if key in self._now or len(self._now) < _KINDS:
+            self._now[key] += 1
+
+    def wire(self) -> list[Failure]:
+        """The commonest of each revision, as they travel."""
+        self._forget()
+        named: Counter[str] = Counter()
+        found = []
+        for (revision, error), requests in (self._now + self._before).most_common():
+            named[revision] += 1
+            if named[revision] <= _NAMED:
+                found.append(Failure(revision, error, requests))
+        return found
+
+    def _forget(self) -> None:
+        spans = int((self._clock() - self._began) // _SPAN)
+        if spans:
+            self._before = self._now if spans == 1 else Counter()
+            self._now = Counter()
+            self._began += spans * _SPAN
+
+
+def _kind_of(call: Call) -> str:
+    """Status and error type: `529 overloaded_error`."""
+    return f"{call.status} {_NOT_A_TYPE.sub('?', call.error)[:_LONGEST_TYPE]}".rstrip()

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from claude_operator.core.request.error_text import redact
 from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
 from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, inflater, is_plain
@@ -45,7 +46,7 @@ _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 class Facts:
     """What a response has told of itself so far."""
 
-    __slots__ = ("code", "error", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
+    __slots__ = ("code", "error", "explanation", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
 
     def __init__(self) -> None:
         self.message_id = ""
@@ -55,6 +56,8 @@ class Facts:
         self.error = ""
         self.code = ""
         """`error.details.error_code`."""
+        self.explanation = ""
+        """What the message of an error says, in the API's own words."""
         self.failure: Outcome | None = None
         """What `error` makes of the call."""
         self.stopped = False
@@ -65,10 +68,11 @@ class Facts:
         return self.stopped or self.failure is not None
 
     def fail(self, status: int, error: Told, kind: str = "") -> None:
-        """Take in an error; `kind` stands in for a type that it does not tell. Its message is not kept."""
+        """Take in an error; `kind` stands in for a missing type. Of its message only the API's own words are kept."""
         self.error = error.type or kind
         self.code = error.code
         self.failure = of_error(status, error)
+        self.explanation = redact(error.message) if self.failure == "error" else ""
 
     def add(self, message: Message) -> None:
         """Take in a message, or what a delta changes of it."""

@@ -94,7 +94,7 @@ def _rate(text: str) -> float:
     except ValueError:
         rate = 0.0
     if not 0.0 < rate < 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is no chance: write a number between 0 and 1, for example 0.01")
+        raise argparse.ArgumentTypeError(f"{text} is not a probability: write for example 0.01")
     return rate
 
 

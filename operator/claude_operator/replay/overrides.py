@@ -10,7 +10,8 @@ from pydantic.alias_generators import to_snake
 
 from claude_operator.api.base import first_fault
 from claude_operator.api.deployment import Analysis, Metric
-from claude_operator.core.judge.judges.threshold_problems import problem
+from claude_operator.core.judge.judges.dispatch import judge_of
+from claude_operator.core.judge.judges.metric_problems import problem
 from claude_operator.core.judge.metrics import declared
 
 __all__ = ["changed"]
@@ -69,12 +70,13 @@ def _checked(document: dict[str, Any], setting: str) -> Analysis:
         hint = _EXAMPLES["PercentText"] if named.endswith("Increase") else ""
         hint = hint or (_EXAMPLES["Duration"] if named in ("interval", "warmup") else "")
         raise ValueError(f"{setting!r}: {fault}{f'; {hint}' if hint else ''}") from None
-    if analysis.judge != "Sequential":
+    judge = judge_of(analysis)
+    if not judge.replayable:
         raise ValueError(f"{setting!r}: only the judge Sequential can be replayed: leave it out")
     parts = setting.split(".")
     if parts[0] == "metrics":
         found = next(metric for metric in analysis.metrics or () if metric.name == parts[1])
-        trouble = problem(found)
+        trouble = problem(found, judge)
         if trouble:
             raise ValueError(f"{setting!r}: {trouble}")
     return analysis

@@ -15,9 +15,12 @@ from claude_operator.api.deployment import Analysis, Metric
 from claude_operator.api.status import MetricState
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
 from claude_operator.core.judge.judges import engine
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.dispatch import judge_of
+from claude_operator.core.judge.judges.protocol import watches_of
 from claude_operator.core.judge.ledger.lines import Header, Line, LineError, parse
-from claude_operator.core.judge.metrics import METRICS, Watched, watched
-from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.stats import eprocess
 from claude_operator.replay.overrides import changed
 
 __all__ = ["replay"]
@@ -50,10 +53,10 @@ def replay(
         run = _Plain(settings, names, beyond)
     for name in sorted({setting.split(".")[1] for setting in settings if setting.startswith("metrics.")} - names):
         say(f"no line has {name}, so its settings change little or nothing")
-    return _told(run, parsed)
+    return _judged(run, parsed)
 
 
-def _told(run: _Run, parsed: Sequence[Header | Line]) -> Iterator[dict[str, Any]]:
+def _judged(run: _Run, parsed: Sequence[Header | Line]) -> Iterator[dict[str, Any]]:
     for (_, t), group in groupby(_numbered(parsed), key=lambda item: item[0]):
         for _, one in group:
             if isinstance(one, Header):
@@ -88,14 +91,15 @@ class _Run:
 
     def follow(self, analysis: Analysis, price_ratio: float) -> None:
         """Go on by this plan, with the states of metrics that are known."""
-        self.analysis, self.watches = analysis, watched(analysis, price_ratio)
-        self.states = _states(self.states, self.watches)
+        self.analysis, self.judge = analysis, judge_of(analysis)
+        self.watches = watches_of(self.judge, analysis, price_ratio)
+        self.states = engine.states_of(self.states, self.watches)
 
     def begin(self, header: Header) -> None:
         """A page begins."""
         raise AssertionError("only recorded ticks have pages")
 
-    def known(self, compared: Iterable[engine.Comparison]) -> Mapping[str, Values]:
+    def known(self, compared: Iterable[Comparison]) -> Mapping[str, Values]:
         """Stable's values so far, from which edges are chosen; `compared` are those of the present tick."""
         for one in compared:
             if isinstance(one.stable, Values):
@@ -117,9 +121,7 @@ class _Run:
                 exact=self.exact,
             )
             self.ticks += 1
-        # Mann and Whitney's test goes by a rule of its own; so does the operator's record of it.
-        sequential = self.analysis.judge != "MannWhitney"
-        total = engine.combined(self.states, self.watches) if sequential else 1.0
+        total, leading = self.judge.weigh(self.states, self.watches)
         threshold = 1.0 / self.analysis.false_rollback_rate
         self.failed = self.failed or total >= threshold
         return {
@@ -129,7 +131,7 @@ class _Run:
             "total": total,
             "threshold": threshold,
             "verdict": "Fail" if self.failed else "Inconclusive",
-            "leading": engine.leading(self.states, self.watches) if sequential else None,
+            "leading": leading,
         }
 
 
@@ -172,7 +174,7 @@ class _Recorded(_Run):
             self.failed, self.ticks, self.states = False, header.ticks, list(header.state)
         self.follow(changed(header.analysis, self.settings), header.price_ratio)
 
-    def known(self, compared: Iterable[engine.Comparison]) -> Mapping[str, Values]:
+    def known(self, compared: Iterable[Comparison]) -> Mapping[str, Values]:
         """Nothing where the plan is as recorded: edges then stand at the start of a page."""
         if self.settings:
             return super().known(compared)
@@ -180,18 +182,13 @@ class _Recorded(_Run):
 
     def tick(self) -> dict[str, Any]:
         verdicts = {line.judged.get("verdict") for line in self.pending}
-        told = super().tick()
-        if "Fail" in verdicts and told["verdict"] != "Fail" and not self.settings:
+        judged = super().tick()
+        if "Fail" in verdicts and judged["verdict"] != "Fail" and not self.settings:
             self.say(
-                f"t {told['t']:g}: the rollout failed by a threshold, or by the judge {self.analysis.judge}; a replay"
+                f"t {judged['t']:g}: the rollout failed by a threshold, or by the judge {self.analysis.judge}; a replay"
                 " shows the evidence of Sequential alone"
             )
-        return told
-
-
-def _states(known: Sequence[MetricState], watches: Sequence[Watched]) -> list[MetricState]:
-    by_name = {state.name: state for state in known}
-    return [by_name.get(watch.name) or engine.initial(watch) for watch in watches]
+        return judged
 
 
 def _informed(states: Sequence[MetricState], recorded: Sequence[MetricState]) -> list[MetricState]:
@@ -202,8 +199,7 @@ def _informed(states: Sequence[MetricState], recorded: Sequence[MetricState]) ->
             update={
                 "edges": theirs[state.name].edges,
                 "logs": list(eprocess.EDGES.start) * len(theirs[state.name].edges),
-                "score": state.score or list(continuous.SCORE),
-                "moments": state.moments or theirs[state.name].moments,
+                "moments": state.moments if state.moments.values else theirs[state.name].moments,
             }
         )
         if state.name in theirs and not state.edges

@@ -31,7 +31,7 @@ def read(place: str) -> Source:
     try:
         text = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ValueError("this is no text: write one tick a line, as JSON") from None
+        raise ValueError("this is not text: write one tick a line, as JSON") from None
     document = _document(text)
     if document is None:
         lines = text.splitlines()
@@ -56,6 +56,6 @@ def _of_config_map(document: Mapping[str, Any]) -> Source:
     if kind != "ConfigMap":
         raise ValueError(f"this is a {kind}: write one ledger, for example with {_KUBECTL}")
     if not isinstance(data, dict) or TICKS not in data:
-        raise ValueError(f"this ConfigMap has no {TICKS}, so it is no ledger: write one with {_KUBECTL}")
+        raise ValueError(f"this ConfigMap has no {TICKS}, so it is not a ledger: write one with {_KUBECTL}")
     pages = [str(data.get(EARLIER) or ""), str(data[TICKS] or "")]
     return Source([line for page in pages for line in page.splitlines()], str(data.get(POINTS) or ""))

@@ -150,7 +150,7 @@ class Gatherer:
             refused=self._children.writes.refused(uid),
             outdated=self._outdated(),
             increments=look.increments,
-            readings=look.memory.marks,
+            readings=look.memory.readings,
             history=_history(expected.status, look.memory) if due else {},
             cohorts=reads.gateways.cohorts,
             ledger=ledger,

@@ -157,7 +157,7 @@ class PrometheusReader:
 def _answers(before: Query, query: Query) -> bool:
     """Whether what was asked before, and is not counted yet, is what is asked now."""
     same = (before.query, before.address) == (query.query, query.address)
-    return same and (query.told is None or before.at > query.told)
+    return same and (query.counted is None or before.at > query.counted)
 
 
 def _number(data: _Data) -> float | None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, NOTHING, QUANTITIES, Counts, Sample, Values
-from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.metrics import METRICS
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"

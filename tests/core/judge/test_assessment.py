@@ -26,12 +26,12 @@ from tests.core.judge.arms import (
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge.assessment import harmless, suspicious
-from claude_operator.core.judge.diagnosis import find, reason_of
+from claude_operator.core.judge.assessment import explain_missing
+from claude_operator.core.judge.diagnosis import find, is_suspicious, reason_of
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments, Naming
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
 from claude_operator.core.judge.judges.promotion import advanced, new_promotion
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.judge.sentences import effect, number
 from claude_operator.core.judge.stats.detectable import requests_needed
@@ -253,23 +253,23 @@ def test_a_wrong_split_is_named() -> None:
     assert (wrong.verdict, wrong.evidence) == ("Inconclusive", 1.0)
     # A conversation is counted once in each of two pods.
     twice = judge(tick(counts(9, conversations=8), counts(90, conversations=70), pods=2), context=FIVE)
-    assert (twice.split.canary, twice.split.stable) == (4.0, 35.0)
+    assert (twice.sample_ratio.canary, twice.sample_ratio.stable) == (4.0, 35.0)
     # Conversations of the config before, and those before a change of weight, are no sign of it.
-    assert judge(*[half] * 3, context=Context(weight=100, generation=8)).split.canary == 0.0
+    assert judge(*[half] * 3, context=Context(weight=100, generation=8)).sample_ratio.canary == 0.0
     again = judge(half, previous=restored(wrong), context=Context(weight=5000, generation=7))
     assert find(again, Reason.SPLIT_MISMATCH) is None
-    assert judge(*[half] * 3, context=Context(weight=100)).split is None
+    assert judge(*[half] * 3, context=Context(weight=100)).sample_ratio is None
 
 
 def test_requests_without_a_name_are_counted_since_the_weight_was_brought() -> None:
     some = tick(counts(5), counts(95), naming=Naming(100, 40))
     found = judge(*[some] * 3, context=FIVE)
-    assert (found.split.requests, found.split.unnamed) == (300, 120)
+    assert (found.sample_ratio.requests, found.sample_ratio.unnamed) == (300, 120)
     assert "; 40 % of the requests name no conversation" in found.message
     again = judge(tick(counts(5), counts(95), naming=Naming(100, 0)), previous=restored(found), context=FIVE)
-    assert (again.split.requests, again.split.unnamed) == (400, 120)
+    assert (again.sample_ratio.requests, again.sample_ratio.unnamed) == (400, 120)
     anew = judge(some, previous=restored(found), context=Context(weight=5000, generation=7))
-    assert (anew.split.requests, anew.split.unnamed) == (100, 40)
+    assert (anew.sample_ratio.requests, anew.sample_ratio.unnamed) == (100, 40)
 
 
 def test_what_could_be_seen_by_now_is_said() -> None:
@@ -357,22 +357,22 @@ FIVE = Context(weight=500, generation=7, bakes=[Bake(1, 0.05), Bake(3, 0.01)])
 def test_what_a_bake_still_waits_for_is_said() -> None:
     good = tick(counts(5), counts(95))
     early = judge(*[good] * 3, context=FIVE)
-    missing = harmless(early, ANALYSIS, 1, pace=1.0)
+    missing = explain_missing(early, ANALYSIS, 1, pace=1.0)
     assert missing is not None
     assert missing.startswith("has not ruled out yet that the canary has 5 points more errors than stable (evidence 1.")
     assert " more canary requests, 1 min " in missing
     late = judge(*[good] * 30, context=FIVE)
-    assert harmless(late, ANALYSIS, 1) is None
-    next_one = harmless(late, ANALYSIS, 3)
+    assert explain_missing(late, ANALYSIS, 1) is None
+    next_one = explain_missing(late, ANALYSIS, 3)
     assert next_one is not None
     assert "1 point more errors" in next_one
-    assert harmless(late, ANALYSIS, 5) is None  # no bake of that number is waited for
+    assert explain_missing(late, ANALYSIS, 5) is None  # no bake of that number is waited for
 
 
 def test_evidence_of_harm_that_is_not_yet_clear_is_waited_for() -> None:
     unclear = judge(tick(counts(4, 1), counts(490)), plan=analysis("errors"), context=FIVE)
-    assert (unclear.verdict, suspicious(unclear)) == ("Inconclusive", True)
-    waits = harmless(unclear, ANALYSIS, 1)
+    assert (unclear.verdict, is_suspicious(unclear)) == ("Inconclusive", True)
+    waits = explain_missing(unclear, ANALYSIS, 1)
     assert waits is not None
     assert waits.startswith("waits for the evidence of harm to become clear: errors 1 of 5 against 0 of 490 (")
 
@@ -380,7 +380,7 @@ def test_evidence_of_harm_that_is_not_yet_clear_is_waited_for() -> None:
 def test_a_canary_that_costs_too_much_is_not_cleared() -> None:
     plan = analysis("refusals")  # nobody watches its errors
     judgement = judge(*[tick(counts(92, 8), counts(900))] * 40, plan=plan, context=FIVE)
-    missing = harmless(judgement, plan, 1)
+    missing = explain_missing(judgement, plan, 1)
     assert missing is not None
     assert "5 points more errors than stable (evidence 0.00 of 20)" in missing
 
@@ -405,7 +405,7 @@ def test_surfaces_prove_it_together_each_after_the_others() -> None:
 
 def test_what_needs_no_proof_passes() -> None:
     free = Context(weight=500, bakes=[Bake(1, 1.0)])
-    assert harmless(judge(tick(counts(5), counts(95)), context=free), ANALYSIS, 1) is None
+    assert explain_missing(judge(tick(counts(5), counts(95)), context=free), ANALYSIS, 1) is None
 
 
 # -------------------------------------------------------------------------------------------- other judges
@@ -416,12 +416,12 @@ def test_mann_whitney_decides_by_its_own_rule() -> None:
     ticks = [tick(counts(20, 20 + index), counts(95, index % 3)) for index in range(12)]
     early = judge(*ticks[:5], plan=plan, every=60.0)
     assert (early.verdict, early.evidence) == ("Inconclusive", 1.0)
-    assert harmless(early, plan, 1) == "waits for 10 intervals of every metric on both arms"
+    assert explain_missing(early, plan, 1) == "waits for 10 intervals of every metric on both arms"
     late = judge(*ticks, plan=plan, every=60.0)
     assert (late.verdict, reason_of(late), late.leading) == ("Fail", Reason.METRIC_WORSENED, "errors")
     assert late.message.startswith("errors higher than stable's by the Mann-Whitney test over 10 intervals (mean 0.")
     same = judge(*[tick(counts(20, index % 3), counts(95, index % 3)) for index in range(12)], plan=plan, every=60.0)
-    assert (same.verdict, harmless(same, plan, 1)) == ("Inconclusive", None)
+    assert (same.verdict, explain_missing(same, plan, 1)) == ("Inconclusive", None)
 
 
 @pytest.mark.parametrize("metrics", [(), ("errors",)])
@@ -445,7 +445,7 @@ def test_a_threshold_decides_alone_under_its_judge_and_besides_the_others() -> N
         assert judgement.message == "errors 0.1 is above 0.05 for the 1st time (0 tolerated)"
     plan = analysis(metric, judge="Threshold")
     fine = judge(*[tick(counts(20), counts(90, 90))] * 3, plan=plan, every=60.0)
-    assert (fine.verdict, harmless(fine, plan, 1)) == ("Inconclusive", None)
+    assert (fine.verdict, explain_missing(fine, plan, 1)) == ("Inconclusive", None)
 
 
 # ------------------------------------------------------------------------------------------------ sentences

@@ -109,5 +109,5 @@ def test_a_metric_without_data_is_named_by_condition_and_bake() -> None:
     assert found is not None
     assert (found.healthy, found.holds) == ("Unknown", False)
     assert found.message.startswith("complaints has no data: the query's answer is empty or not a number")
-    missing = assessment.harmless(judged, plan, 0)
+    missing = assessment.explain_missing(judged, plan, 0)
     assert missing == "waits for a metric: complaints has no data: the query's answer is empty or not a number"

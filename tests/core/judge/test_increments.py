@@ -144,13 +144,13 @@ def test_a_generation_that_dropped_out_starts_from_zero_when_it_comes_back() -> 
     memory = started(a=one(10, generation=1))
     _, memory = look(memory, a=one(3, generation=5))
     increments, _ = look(memory, a=one(2, generation=1))
-    assert increments.cells == {(1, "other", STABLE): served(2)}
+    assert increments.samples == {(1, "other", STABLE): served(2)}
 
 
 def test_what_each_outcome_is() -> None:
     counted = {"ok": 10, "error": 3, "overload": 4, "refused": 1, "canceled": 2, "refusal": 5, "max_tokens": 1}
     increments, _ = look(started(), a=evidence({(1, CANARY, "chat", "none"): counted}))
-    (found,) = increments.cells.values()
+    (found,) = increments.samples.values()
     assert found == Sample(
         Counts(
             20,
@@ -178,7 +178,7 @@ def test_cache_states_are_merged_and_pinned_requests_are_traffic_only() -> None:
     }
     increments, _ = look(started(), a=evidence(cells), b=evidence(cells, "b2"))
     assert increments.traffic == 218
-    assert increments.cells == {
+    assert increments.samples == {
         (3, "chat", CANARY): Sample(Counts(14, ok=10, errors=4, cache_reads=10, conversations=14, bad_errors=4)),
         (3, "chat", STABLE): Sample(Counts(2, ok=2, cache_writes=2, conversations=2)),
         (4, "chat", CANARY): Sample(Counts(2, ok=2, cache_reads=2, conversations=2)),
@@ -215,24 +215,26 @@ def timed(*times: float, cost: float = 0.0, cache: str = "read", revision: str =
 def test_values_are_what_came_since_by_quantity_and_cache_state() -> None:
     memory = started(a=timed(0.5))
     increments, memory = look(memory, a=timed(0.5, 0.25, 2.0), b=timed(4.0, cache="write", boot="b2"))
-    (found,) = increments.cells.values()
+    (found,) = increments.samples.values()
     assert found.quantity("timeToFirstToken", ["read"]).buckets == values([0.25, 2.0]).buckets
     assert found.quantity("timeToFirstToken", ["read"]).ln_sum == pytest.approx(math.log(0.5))
     assert found.quantity("timeToFirstToken", ["write"]) == values([4.0])
     assert found.quantity("timeToFirstToken", ["read", "write", "none"]).count == 3
     assert found.quantity("duration", ["write"]) == values([8.0])
     assert found.quantity("outputTokens", ["read"]).sum == 10.0
-    assert look(memory, a=timed(0.5, 0.25, 2.0), b=timed(4.0, cache="write", boot="b2"))[0].cells == {}
+    assert look(memory, a=timed(0.5, 0.25, 2.0), b=timed(4.0, cache="write", boot="b2"))[0].samples == {}
 
 
 def test_only_the_quantities_that_are_wanted_are_taken_up() -> None:
     readings = [PodReading("a", True, timed(0.5))]
-    assert set(advance(started(), readings, ["duration"])[0].cells[1, "chat", STABLE].values) == {("duration", "read")}
+    assert set(advance(started(), readings, ["duration"])[0].samples[1, "chat", STABLE].values) == {
+        ("duration", "read")
+    }
 
 
 def test_cost_is_the_normalised_one_where_the_gateway_has_it() -> None:
-    (old,) = look(started(), a=timed(0.5))[0].cells.values()
-    (new,) = look(started(), a=timed(0.5, cost=3.0))[0].cells.values()
+    (old,) = look(started(), a=timed(0.5))[0].samples.values()
+    (new,) = look(started(), a=timed(0.5, cost=3.0))[0].samples.values()
     assert (old.quantity("cost", ["read"]).sum, new.quantity("cost", ["read"]).sum) == (7.0, 3.0)
 
 
@@ -249,14 +251,14 @@ def test_a_conversation_that_goes_on_failing_elsewhere_is_no_second_one() -> Non
     first = Counters(1, {"ok": 1}, {"refusal": 1}, conversations=1, bad_conversations={"refusal": 1})
     again = Counters(3, {"ok": 3}, {"refusal": 3})
     strata = [Stratum(CANARY, "canary", "chat", cache, each) for cache, each in (("write", first), ("read", again))]
-    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].cells.values()
+    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].samples.values()
     assert (found.counts.refusals, found.counts.bad_refusals) == (4, 1)
 
 
 def test_a_gateway_that_counts_no_conversations_is_taken_by_requests() -> None:
     old = Counters(9, {"ok": 6, "error": 3}, {"refusal": 2})
     strata = [Stratum(CANARY, "canary", "chat", "none", old)]
-    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].cells.values()
+    (found,) = look(started(), a=Evidence("b1", 1, 1.0, [GenerationEvidence(1, strata)]))[0].samples.values()
     assert (found.counts.bad_errors, found.counts.bad_refusals) == (3, 2)
 
 
@@ -298,7 +300,7 @@ def total(increments: Iterable[Increments]) -> tuple[int, Counter[tuple[int, str
     traffic = 0
     for each in increments:
         traffic += each.traffic
-        found.update({cell: sample.counts.requests for cell, sample in each.cells.items()})
+        found.update({cell: sample.counts.requests for cell, sample in each.samples.items()})
     return traffic, found
 
 

@@ -35,9 +35,9 @@ from claude_operator.api.deployment import Analysis
 from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.metrics import METRICS
 
 FEW = settings(max_examples=12)
@@ -94,16 +94,16 @@ def test_a_judgement_may_be_written_and_read_between_any_two_ticks(ticks: list[I
 def test_the_order_of_cells_changes_nothing(ticks: list[Increments], shuffle: random.Random, plan: Analysis) -> None:
     mixed = []
     for one in ticks:
-        cells = list(one.cells.items())
+        cells = list(one.samples.items())
         shuffle.shuffle(cells)
         mixed.append(Increments(dict(cells), one.traffic, pods=one.pods))
     left, right = (judge(*each, plan=plan, context=WHOLE) for each in (ticks, mixed))
     assert left.state == right.state
-    assert (left.verdict, left.evidence, left.promotions, left.split) == (
+    assert (left.verdict, left.evidence, left.promotions, left.sample_ratio) == (
         right.verdict,
         right.evidence,
         right.promotions,
-        right.split,
+        right.sample_ratio,
     )
 
 

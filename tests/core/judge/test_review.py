@@ -11,11 +11,11 @@ from tests.core.judge.arms import analysis, arm, counts, judge, tick, values
 from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Histogram, Stratum
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.evidence.sample import Counts, Values
 from claude_operator.core.judge.judges import engine
-from claude_operator.core.judge.judges.engine import Comparison
-from claude_operator.core.judge.judges.sequential import Context
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.metrics import watched
 
 CANARY_COHORTS = 100
@@ -27,8 +27,8 @@ def history(*failing: tuple[int, int, int]) -> offset.CohortHistory:
     return offset.CohortHistory(rows | {who: (float(n), float(x), 0.0, 0.0, 0.0, 0.0) for who, n, x in failing})
 
 
-def known(of: offset.CohortHistory, caution: float = offset.CAUTION) -> offset.Offsets:
-    return offset.offsets(of, lambda who: who < CANARY_COHORTS, ttft_within=1.0, cost_within=1.0, caution=caution)
+def known(of: offset.CohortHistory, caution: float = offset.CAUTION) -> offset.Imbalance:
+    return offset.estimate(of, lambda who: who < CANARY_COHORTS, ttft_within=1.0, cost_within=1.0, caution=caution)
 
 
 @pytest.mark.parametrize(("weight", "canary", "stable", "ticks"), [(100, 1, 99, 10), (1000, 10, 90, 10)])
@@ -122,7 +122,7 @@ def reported(uptime: float, requests: int, ttft: Histogram) -> PodReading:
 def test_impossible_values_of_a_gateway_leave_its_counts(odd: dict[str, object]) -> None:
     _, memory = advance(None, [reported(1.0, 0, Histogram())])
     found, _ = advance(memory, [reported(2.0, 3, Histogram(**{"count": 3, "buckets": {"0": 3}, **odd}))])  # type: ignore[arg-type]
-    (sample,) = found.cells.values()
+    (sample,) = found.samples.values()
     assert (sample.counts, sample.values) == (Counts(3, 3), {})
 
 
@@ -132,5 +132,5 @@ def test_extreme_values_that_a_gateway_can_measure_count() -> None:
     _, memory = advance(None, [reported(1.0, 0, Histogram())])
     sums = Histogram(whole.count, whole.sum, whole.sum_sq, whole.ln_sum, whole.ln_sum_sq, buckets)
     found, _ = advance(memory, [reported(2.0, 2, sums)])
-    (sample,) = found.cells.values()
+    (sample,) = found.samples.values()
     assert sample.values["timeToFirstToken", "none"] == whole

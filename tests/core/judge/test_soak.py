@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import random
 from typing import Any
@@ -91,7 +92,7 @@ def test_the_history_is_what_stable_was_like() -> None:
     found = soak.history(judged(of_binary(), of_quantity(0.3)), plan)
     assert [one.name for one in found] == ["errors", "timeToFirstToken"]
     assert (found[0].stable, found[0].canary, found[0].evidence, found[0].logs) == ([800, 4], [0, 0], 1.0, [])
-    assert found[1].moments[:2] == [1000.0, 0.3]
+    assert found[1].moments[:2] == (1000.0, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,8 @@ def test_mixed_traffic_has_its_own_variance() -> None:
     mixed = values([-1.0, 1.3] * 20)
     told = after(narrow, LATENCY, *[seen(40, ttft=mixed)] * 100)
     assert told.evidence < 1
-    assert told.state[0].moments[3] / told.state[0].moments[2] > 1.0
+    own = told.state[0].soak.moments
+    assert own.squares / own.freedom > 1.0
 
 
 def test_overloads_say_nothing_and_take_their_tick_with_them() -> None:
@@ -266,6 +268,22 @@ def test_what_is_stored_is_what_was_known() -> None:
     assert soak.assess(back, plan, tick, now=now) == soak.assess(running, plan, tick, now=now)
 
 
+def test_a_soak_of_an_older_version_goes_on_where_it_stood() -> None:
+    """It had what the revision itself is like in the fields that are stable's in a rollout."""
+    plan = analysis({"name": "errors"}, {"name": "timeToFirstToken"})
+    running = soaking(plan, of_binary(800, 4), of_quantity(0.0))
+    told = after(running, plan, *[seen(20, 2, ttft=values([1.3] * 20))] * 3)
+    running = running.model_copy(update={"judgement": told})
+    stored = running.model_dump(by_alias=True, mode="json", exclude_none=True)
+    older = json.loads(json.dumps(stored))
+    for state in older["judgement"]["state"]:
+        *state["score"], _, _, _, _, _, _, _ = state["soak"]
+        state["moments"] = state.pop("soak")[2:] if state["name"] == "timeToFirstToken" else []
+    assert older["judgement"]["state"] != stored["judgement"]["state"]
+    assert SoakStatus.model_validate(stored).judgement == told
+    assert SoakStatus.model_validate(older).judgement == told
+
+
 NUMBERS = st.lists(st.floats(-50, 50), max_size=12)
 
 
@@ -284,8 +302,17 @@ def test_no_stored_state_makes_it_fail(
     plan = analysis({"name": "errors"}, {"name": "timeToFirstToken"}, {"name": "toolUse"})
     history = [of_binary(), of_quantity(), of_binary(name="toolUse")] if known else []
     odd = [
-        MetricState(
-            name=name, evidence=evidence, canary=pair, stable=pair, logs=logs, moments=moments, score=moments[:2]
+        MetricState.model_validate(
+            {
+                "name": name,
+                "evidence": evidence,
+                "canary": pair,
+                "stable": pair,
+                "logs": logs,
+                "moments": moments,
+                "score": moments[:2],
+                "soak": moments[:9],
+            }
         )
         for name in ("errors", "timeToFirstToken", "toolUse", "gone")
     ]

@@ -6,6 +6,7 @@ Only evidence of harm takes traffic back. Everything else that is found says tha
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,7 @@ __all__ = [
     "explain_remedy",
     "explain_unnamed",
     "find",
+    "is_suspicious",
     "is_uninformative",
     "reason_of",
 ]
@@ -68,8 +70,8 @@ def explain_remedy(judgement: Judgement) -> str | None:
 
 def explain_failures(judgement: Judgement) -> str | None:
     """That the canary's last requests failed too often to go on, None where they did not."""
-    lately = recent.read(judgement.recent)
-    if not lately.failing:
+    lately = judgement.recent
+    if not recent.is_failing(lately):
         return None
     canary = lately.canary
     return f"{round(canary.errors)} of the canary's last {count(round(canary.answered), 'request')} failed"
@@ -77,16 +79,21 @@ def explain_failures(judgement: Judgement) -> str | None:
 
 def explain_unnamed(judgement: Judgement) -> str | None:
     """That many requests do not say which conversation they belong to; None where most do, or that is not known yet."""
-    split = judgement.split
-    if split is None or split.requests < _ENOUGH or split.unnamed < _MANY * split.requests:
+    ratio = judgement.sample_ratio
+    if ratio is None or ratio.requests < _ENOUGH or ratio.unnamed < _MANY * ratio.requests:
         return None
-    part = share(split.unnamed / split.requests)
+    part = share(ratio.unnamed / ratio.requests)
     return f"{part} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
+
+
+def is_suspicious(judgement: Judgement) -> bool:
+    """Whether there is so much evidence of harm that the next weight had better wait for it to become clear."""
+    return judgement.evidence >= max(math.sqrt(judgement.threshold), 2.0)
 
 
 def is_uninformative(judgement: Judgement) -> bool:
     """Whether the upstream is in such trouble that this time tells nothing of a revision that serves alone."""
-    return judgement.overloaded or recent.read(judgement.recent).out_of_credit
+    return judgement.overloaded or recent.is_out_of_credit(judgement.recent)
 
 
 # ------------------------------------------------------------------------------------------------------ findings
@@ -138,15 +145,15 @@ def _no_traffic(judgement: Judgement) -> Finding | None:
 
 
 def _account(judgement: Judgement) -> Finding | None:
-    if not recent.read(judgement.recent).out_of_credit:
+    if not recent.is_out_of_credit(judgement.recent):
         return None
     cause = "the upstream refuses requests because the account is empty or at its usage limit"
     return Finding(Reason.ACCOUNT_EXHAUSTED, f"{cause}: add credit or raise the limit")
 
 
 def _overload(judgement: Judgement) -> Finding | None:
-    lately = recent.read(judgement.recent)
-    if lately.limited:
+    lately = judgement.recent
+    if recent.is_limited(lately):
         part = share(lately.canary.share(lately.canary.overloads))
         remedy = "its model has a rate limit of its own: raise it before the canary gets more"
         whose = f"the upstream answers {part} of the canary's requests with 429 or 529 and not stable's"
@@ -158,16 +165,16 @@ def _overload(judgement: Judgement) -> Finding | None:
 
 def _stable_failing(judgement: Judgement) -> Finding | None:
     """Stable alone is in trouble: the canary is the way out, so this holds nothing."""
-    lately = recent.read(judgement.recent)
-    if not lately.cured:
+    lately = judgement.recent
+    if not recent.is_cured(lately):
         return None
-    theirs, ours = share(lately.stable_lately.failed), share(lately.canary_lately.failed)
+    theirs, ours = share(lately.stable_meanwhile.failed), share(lately.canary_meanwhile.failed)
     message = f"stable fails {theirs} of its requests and the canary {ours}: promoting the canary ends it"
     return Finding(Reason.STABLE_FAILING, message, "True", holds=False)
 
 
 def _shared(judgement: Judgement) -> Finding | None:
-    if not judgement.shared or recent.read(judgement.recent).cured:
+    if not judgement.shared or recent.is_cured(judgement.recent):
         return None
     message = f"{judgement.shared}; both arms may be affected, so the canary is neither blamed nor cleared"
     return Finding(Reason.SHARED_INCIDENT, message)
@@ -175,11 +182,11 @@ def _shared(judgement: Judgement) -> Finding | None:
 
 def _sample_ratio(judgement: Judgement) -> Finding | None:
     """The arms get other shares of the conversations than they should."""
-    split = judgement.split
-    if split is None or split.evidence < LIMIT or judgement.waiting >= _IN_FLIGHT:
+    ratio = judgement.sample_ratio
+    if ratio is None or ratio.evidence < LIMIT or judgement.waiting >= _IN_FLIGHT:
         return None
-    part = split.canary / max(split.canary + split.stable, 1.0)
-    got = f"the canary gets {100 * part:.2g} % of the conversations at a weight of {split.weight / 100:g} %"
+    part = ratio.canary / max(ratio.canary + ratio.stable, 1.0)
+    got = f"the canary gets {100 * part:.2g} % of the conversations at a weight of {ratio.weight / 100:g} %"
     why = f"; {unnamed}" if (unnamed := explain_unnamed(judgement)) else ""
     return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users{why}")
 

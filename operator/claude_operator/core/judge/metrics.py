@@ -1,9 +1,12 @@
-"""What the judge can watch: which events of an arm are bad among which requests, or which quantity may not grow."""
+"""What the judge can watch: which events of an arm are bad among which requests, or which quantity may not grow.
+
+What is special to a metric is a field of its row in METRICS, and nowhere is one asked for by its name.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,10 +14,12 @@ from typing import NamedTuple
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis, Metric
-from claude_operator.core.judge.evidence.sample import Counts
+from claude_operator.api.status import Offsets
+from claude_operator.core.judge.evidence.context import Budget
+from claude_operator.core.judge.evidence.sample import LN_WIDTH, Counts, Sample
 from claude_operator.core.judge.stats import eprocess
 
-__all__ = ["METRICS", "Binary", "Quantity", "Watched", "declared", "events", "quantities", "watched"]
+__all__ = ["CACHES", "METRICS", "Binary", "Quantity", "Watched", "declared", "quantities", "watched"]
 
 CACHES = ("read", "write", "none")
 
@@ -29,12 +34,41 @@ class Binary:
 
     weight: float
     reason: Reason
-    words: str
-    among: Callable[[Counts], int]
-    bad: Callable[[Counts], int]
+    label: str
+    among: Callable[[Counts], int] = lambda counts: 0
+    bad: Callable[[Counts], int] = lambda counts: 0
     bad_conversations: Callable[[Counts], int] | None = None
-    grid: eprocess.Grid = eprocess.RISE
+    two_sided: bool = False
+    """It should neither rise nor fall, and one such event alone is nothing bad."""
     warms_up: bool = False
+    budgets_of: tuple[str, ...] = ()
+    """Quantities whose values above the budget of their surface are the bad events; without any the counts are."""
+    exposure: Callable[[Offsets], float] = lambda offsets: 1.0
+    """How many times as likely as stable's the canary's users were to meet a bad event before there was a canary."""
+    headline: bool = False
+    """Its smallest increase that could be seen by now is reported."""
+
+    @property
+    def grid(self) -> eprocess.Grid:
+        """Alternatives of its test."""
+        return eprocess.SIDES if self.two_sided else eprocess.RISE
+
+    def events(
+        self,
+        sample: Sample,
+        *,
+        conversations: bool = False,
+        budget: Budget | None = None,
+        caches: Sequence[str] = CACHES,
+    ) -> tuple[int, int]:
+        """(requests, bad events) of an arm on one surface.
+
+        `conversations`: one with several bad requests is one event. `budget`: the surface's.
+        """
+        if self.budgets_of:
+            return _over(sample, *budget, caches) if budget else (0, 0)
+        count = self.bad_conversations if conversations and self.bad_conversations else self.bad
+        return self.among(sample.counts), count(sample.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +77,27 @@ class Quantity:
 
     weight: float
     reason: Reason
-    words: str
+    label: str
     unit: str
     by_cache: bool
     raw: bool = False
+    """Raw values count too, not only their logarithms."""
     max_increase: str = "10%"
+    offset: Callable[[Offsets], float] = lambda offsets: 0.0
+    """By how much the canary's users had a larger mean ln before there was a canary."""
+    priced: bool = False
+    """What the models' price lists explain of it is no harm."""
 
 
 def _ok(counts: Counts) -> int:
     return counts.ok
+
+
+def _over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
+    """(values, those over the budget), which is rounded up to the next edge of the buckets."""
+    values = sample.quantity(quantity, caches)
+    edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
+    return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
 
 
 METRICS: Mapping[str, Binary | Quantity] = {
@@ -63,9 +109,16 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.judged,
         lambda counts: counts.errors,
         lambda counts: counts.bad_errors,
+        exposure=lambda offsets: offsets.errors,
+        headline=True,
     ),
     "timeToFirstToken": Quantity(
-        0.2, Reason.TIME_TO_FIRST_TOKEN_INCREASED, "time to first token", "seconds", by_cache=True
+        0.2,
+        Reason.TIME_TO_FIRST_TOKEN_INCREASED,
+        "time to first token",
+        "seconds",
+        by_cache=True,
+        offset=lambda offsets: offsets.time_to_first_token,
     ),
     # Among complete answers only: a failed request never came to where the model could have refused.
     "refusals": Binary(
@@ -85,7 +138,17 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.bad_max_tokens,
     ),
     # Priced at stable's cache hit ratio, so cache states are no strata of it.
-    "cost": Quantity(0.1, Reason.COST_INCREASED, "cost", "US dollars", by_cache=False, raw=True, max_increase="25%"),
+    "cost": Quantity(
+        0.1,
+        Reason.COST_INCREASED,
+        "cost",
+        "US dollars",
+        by_cache=False,
+        raw=True,
+        max_increase="25%",
+        offset=lambda offsets: offsets.cost,
+        priced=True,
+    ),
     "contextWindow": Binary(
         0.1,
         Reason.CONTEXT_WINDOW_INCREASED,
@@ -100,9 +163,11 @@ METRICS: Mapping[str, Binary | Quantity] = {
         "answers that call a tool",
         _ok,
         lambda counts: counts.tool_use,
-        grid=eprocess.SIDES,
+        two_sided=True,
     ),
-    "latencyBudget": Binary(0.2, Reason.OVER_BUDGET, "requests over budget", lambda counts: 0, lambda counts: 0),
+    "latencyBudget": Binary(
+        0.2, Reason.OVER_BUDGET, "requests over budget", budgets_of=("timeToFirstToken", "duration")
+    ),
     "cacheMiss": Binary(
         0.1,
         Reason.CACHE_MISSES_INCREASED,
@@ -118,9 +183,23 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.grades,
         lambda counts: counts.bad_grades,
     ),
-    "duration": Quantity(0.1, Reason.DURATION_INCREASED, "duration", "seconds", by_cache=True, max_increase="25%"),
+    "duration": Quantity(
+        0.1,
+        Reason.DURATION_INCREASED,
+        "duration",
+        "seconds",
+        by_cache=True,
+        max_increase="25%",
+        offset=lambda offsets: offsets.time_to_first_token,
+    ),
     "outputTokens": Quantity(
-        0.1, Reason.OUTPUT_TOKENS_INCREASED, "output tokens", "tokens", by_cache=False, max_increase="25%"
+        0.1,
+        Reason.OUTPUT_TOKENS_INCREASED,
+        "output tokens",
+        "tokens",
+        by_cache=False,
+        max_increase="25%",
+        offset=lambda offsets: offsets.cost,
     ),
 }
 
@@ -142,8 +221,6 @@ def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]
 
     `price_ratio`: how many times as dear the canary's model is by the price lists; that is no harm, it was chosen.
     """
-    if analysis.judge == "Threshold":
-        return ()
     # Frozen models of plain fields: what is derived of them every tick is derived once.
     return _watched(declared(analysis), analysis.unit == "Conversation", price_ratio)
 
@@ -158,7 +235,7 @@ def _watched(metrics: tuple[Metric, ...], conversations: bool, price_ratio: floa
             metric.name,
             METRICS[metric.name],
             0.0 if metric.mode == "DryRun" else weights[metric.name] / enforced,
-            _margin(metric, METRICS[metric.name]) + (math.log(price_ratio) if metric.name == "cost" else 0.0),
+            _margin(metric, METRICS[metric.name], price_ratio),
             conversations,
         )
         for metric in found
@@ -172,20 +249,15 @@ def declared(analysis: Analysis) -> tuple[Metric, ...]:
 
 def quantities(analysis: Analysis) -> tuple[str, ...]:
     """Quantities whose values the judge needs."""
-    names = [metric.name for metric in declared(analysis)]
-    wanted = {name for name in names if isinstance(METRICS.get(name), Quantity)}
-    return tuple(sorted(wanted | ({"timeToFirstToken", "duration"} if "latencyBudget" in names else set())))
+    found: set[str] = set()
+    for metric in declared(analysis):
+        kind = METRICS.get(metric.name)
+        found |= {metric.name} if isinstance(kind, Quantity) else set(kind.budgets_of) if kind else set()
+    return tuple(sorted(found))
 
 
-def events(watch: Watched, counts: Counts) -> tuple[int, int]:
-    """(requests, bad events) of an arm. A conversation with several bad requests is one event."""
-    kind = watch.kind
-    assert isinstance(kind, Binary)  # noqa: S101  callers look at the kind first
-    by_conversation = watch.conversations and kind.bad_conversations is not None
-    count = kind.bad_conversations if by_conversation and kind.bad_conversations else kind.bad
-    return kind.among(counts), count(counts)
-
-
-def _margin(metric: Metric, kind: Binary | Quantity) -> float:
-    text = metric.max_increase or (kind.max_increase if isinstance(kind, Quantity) else "0%")
-    return math.log1p(fraction(text))
+def _margin(metric: Metric, kind: Binary | Quantity, price_ratio: float) -> float:
+    if isinstance(kind, Binary):
+        return math.log1p(fraction(metric.max_increase or "0%"))
+    margin = math.log1p(fraction(metric.max_increase or kind.max_increase))
+    return margin + math.log(price_ratio) if kind.priced else margin

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed
-from claude_operator.core.judge.metrics import METRICS, Quantity
+from claude_operator.core.judge.metrics import METRICS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
 from claude_operator.core.text import count
@@ -40,10 +41,10 @@ def _aside(metric: MetricState) -> str:
     """What resolves that there is evidence of harm where the size over the whole rollout shows none."""
     kind = METRICS[metric.name]
     if isinstance(kind, Quantity):
-        u, v, *_ = metric.score or (0.0, 0.0)
-        return "; its upper tail has grown" if u <= 0.0 < v else ""
+        score = metric.score
+        return "; its upper tail has grown" if score.score <= 0.0 < score.information else ""
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
-    fewer = metric.name != "toolUse" and x_canary * n_stable <= x_stable * n_canary
+    fewer = not kind.two_sided and x_canary * n_stable <= x_stable * n_canary
     return " over the whole rollout; tick by tick, and for users like its own, the canary is worse" if fewer else ""
 
 
@@ -59,7 +60,7 @@ def effect(metric: MetricState) -> str:
     if isinstance(kind, Quantity):
         return _times(metric, kind)
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
-    counts = f"{kind.words} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
+    counts = f"{kind.label} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
     if not n_canary or not n_stable:
         return counts
     low, high = newcombe((n_canary, x_canary), (n_stable, x_stable))
@@ -67,34 +68,28 @@ def effect(metric: MetricState) -> str:
     return f"{counts} ({points:+.3g} points, 95 % interval {_points(low)} to {_points(high)})"
 
 
-def message(judgement: Judgement, problem: str | None = None, *, judge: str = "Sequential") -> str:
-    """The sentence for the verdict. `problem`: what of the analysis cannot be judged."""
-    seen = f"{count(judgement.requests, 'canary request')}, nothing of what the judge {judge} looks at is worse"
-    parts = [evidence_sentence(judgement) if judge == "Sequential" else seen]
-    if judgement.verdict == "Fail":
-        return parts[0]
+def message(judgement: Judgement, summary: str, problem: str | None = None) -> str:
+    """The sentence for a verdict that is not `Fail`. `problem`: what of the analysis cannot be judged."""
     findings = diagnose(judgement)
     alone = next((one.message for one in findings if one.reason in _ALONE), None)
     if alone is not None:
         return alone
     beside = [one.message for one in findings if one.reason in _BESIDE]
     unnamed = explain_unnamed(judgement)
-    return "; ".join([*([problem] if problem else []), *parts, *beside, *([unnamed] if unnamed else [])])
+    return "; ".join([*([problem] if problem else []), summary, *beside, *([unnamed] if unnamed else [])])
 
 
-def detectable(judgement: Judgement, weight: float) -> str:
-    """`+1.4 points errors`: the smallest increase of errors that the canary's requests so far could have shown.
-
-    `weight`: share of the false rollback rate that errors have.
-    """
-    metric = next((one for one in judgement.state if one.name == "errors"), None)
-    if metric is None or not weight or not metric.canary[0] or not metric.stable[0]:
+def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:
+    """`+1.4 points errors`: the smallest increase of errors that the canary's requests so far could have shown."""
+    watch = next((one for one in watches if isinstance(one.kind, Binary) and one.kind.headline), None)
+    metric = next((one for one in judgement.state if watch and one.name == watch.name), None)
+    if watch is None or metric is None or not watch.weight or not metric.canary[0] or not metric.stable[0]:
         return ""
     n_canary, n_stable = metric.canary[0], metric.stable[0]
     rate = (metric.stable[1] + 0.5) / (n_stable + 1.0)
     share = n_canary / (n_canary + n_stable)
-    least = bounds.detectable(rate, n_canary, share, judgement.threshold / weight)
-    return f"+{100.0 * least:.2g} points errors" if math.isfinite(least) else "nothing yet"
+    least = bounds.detectable(rate, n_canary, share, judgement.threshold / watch.weight)
+    return f"+{100.0 * least:.2g} points {watch.kind.label}" if math.isfinite(least) else "nothing yet"
 
 
 def number(value: float) -> str:
@@ -105,13 +100,13 @@ def number(value: float) -> str:
 
 
 def _times(metric: MetricState, kind: Quantity) -> str:
-    u, v, *_ = metric.score or (0.0, 0.0)
+    u, v = metric.score.score, metric.score.information
     who = f"over {count(metric.canary[0], 'canary request')}"
     if v <= 0.0:
-        return f"{kind.words} above stable's {who}"
+        return f"{kind.label} above stable's {who}"
     mean, half = u / v, Z / math.sqrt(v)
     ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
-    return f"{kind.words} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
+    return f"{kind.label} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
 
 
 def _points(share: float) -> str:

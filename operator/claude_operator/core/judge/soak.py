@@ -21,12 +21,16 @@ from collections.abc import Sequence
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
-from claude_operator.core.judge import assessment, sentences
+from claude_operator.api.sums import Moments, SoakSums
+from claude_operator.core.judge import sentences
+from claude_operator.core.judge.diagnosis import is_suspicious
 from claude_operator.core.judge.evidence import recent
 from claude_operator.core.judge.evidence.increments import Increments
-from claude_operator.core.judge.evidence.sample import NOTHING, Sample, Values
+from claude_operator.core.judge.evidence.sample import NOTHING, Sample, Values, significant
 from claude_operator.core.judge.judges import engine
-from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched, events, watched
+from claude_operator.core.judge.judges.dispatch import judge_of
+from claude_operator.core.judge.judges.protocol import watches_of
+from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import continuous, eprocess
 from claude_operator.core.judge.stats.intervals import Z, wilson
 from claude_operator.core.text import count
@@ -36,7 +40,6 @@ __all__ = ["assess", "history", "new_judgement"]
 _SCALES = (0.1, 0.2, 0.4)  # of a quantity's alternatives: l above
 _FEWEST = 30  # degrees of freedom that a variance needs
 _LEAST_VARIANCE = 1e-4  # of ln
-_MOMENTS = len(continuous.MOMENTS)
 _OVERLOADED = 0.1  # share of overloads from which on a tick says nothing of the revision
 
 
@@ -50,7 +53,7 @@ def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState
     known = {state.name: state for state in ((judgement.calm or judgement.state) if judgement else ())}
     found = [
         MetricState(name=state.name, evidence=1.0, canary=[0, 0], stable=state.stable, moments=state.moments)
-        for watch in watched(analysis)
+        for watch in watches_of(judge_of(analysis), analysis)
         if (state := known.get(watch.name)) is not None and _usable(watch, state)
     ]
     return found if any(watch.weight for watch in _watches(found, analysis, 0.0, 1.0)) else []
@@ -110,11 +113,11 @@ def assess(
 
 def _usable(watch: Watched, state: MetricState) -> bool:
     """Whether there is something to hold the revision against; it may have been stored by another version."""
-    if watch.name == "latencyBudget" or len(state.stable) != 2:
+    if len(state.stable) != 2:
         return False
     if isinstance(watch.kind, Binary):
-        return state.stable[0] > 0
-    return len(state.moments) == _MOMENTS and state.moments[0] >= _FEWEST and state.moments[2] >= _FEWEST
+        return state.stable[0] > 0 and not watch.kind.budgets_of
+    return state.moments.values >= _FEWEST and state.moments.freedom >= _FEWEST
 
 
 def _watches(
@@ -122,19 +125,22 @@ def _watches(
 ) -> list[Watched]:
     """The metrics that have a history, with weight and margin: what the rollout tolerated is tolerated still."""
     entries = {state.name: state for state in known}
-    found = [watch for watch in watched(analysis) if (at := entries.get(watch.name)) and _usable(watch, at)]
+    watches = watches_of(judge_of(analysis), analysis)
+    found = [watch for watch in watches if (at := entries.get(watch.name)) and _usable(watch, at)]
     total = sum(watch.weight for watch in found) or 1.0
     drift, dearer = math.log1p(max(max_increase, 0.0)), math.log(max(price_ratio, 1.0))
     return [
         watch._replace(
-            weight=watch.weight / total, margin=max(watch.margin, drift) + (dearer if watch.name == "cost" else 0.0)
+            weight=watch.weight / total,
+            margin=max(watch.margin, drift)
+            + (dearer if isinstance(watch.kind, Quantity) and watch.kind.priced else 0.0),
         )
         for watch in found
     ]
 
 
 def _advanced(state: MetricState | None, watch: Watched, known: MetricState, new: Sample, number: int) -> MetricState:
-    """A metric's state after a tick: `canary` and `moments` are the revision's own, `stable` is the history's."""
+    """A metric's state after a tick: `canary` and `soak` are the revision's own, `stable` is the history's."""
     if state is None or len(state.canary) != 2:
         state = MetricState(name=watch.name, evidence=1.0, canary=[0, 0], stable=known.stable)
     if isinstance(watch.kind, Binary):
@@ -146,7 +152,7 @@ def _binary(
     state: MetricState, watch: Watched, kind: Binary, known: MetricState, new: Sample, number: int
 ) -> MetricState:
     """What should neither rise nor fall is held against both ends of its history."""
-    requests, bad = events(watch, new.counts)
+    requests, bad = kind.events(new, conversations=watch.conversations)
     if not requests and not bad:
         return state
     low, high = wilson(known.stable[0], known.stable[1])
@@ -155,48 +161,51 @@ def _binary(
     logs = [
         log + bad * ln_odds - requests * math.log1p((odds - 1.0) * (most if odds > 1.0 else least))
         for log, (ln_odds, odds) in zip(
-            eprocess.carried(state.logs, kind.grid.size, state.evidence), kind.grid.alternatives, strict=True
+            eprocess.resized(state.logs, kind.grid.size, state.evidence), kind.grid.alternatives, strict=True
         )
     ]
     logs = eprocess.stored(logs, number)
     both = [state.canary[0] + requests, state.canary[1] + bad]
     evidence = eprocess.value(logs)
-    late = _late(state, evidence, requests, bad)
-    return state.model_copy(update={"logs": logs, "canary": both, "evidence": evidence, "score": late})
+    own = _recent(state.soak, evidence, requests, bad)
+    return state.model_copy(update={"logs": logs, "canary": both, "evidence": evidence, "soak": own})
 
 
 def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Values, number: int) -> MetricState:
     """The variance is the history's or the revision's own up to this tick, the larger one: traffic may be mixed."""
     if not new.count:
         return state
-    own = state.moments if len(state.moments) == _MOMENTS else list(continuous.MOMENTS)
+    own = state.soak.moments
     past = _variance(known.moments)
     spread = math.sqrt(max(past, _variance(own), _LEAST_VARIANCE))
-    most = known.moments[1] + Z * math.sqrt(past / known.moments[0]) + watch.margin
+    most = known.moments.mean + Z * math.sqrt(past / known.moments.values) + watch.margin
     excess = (new.ln_sum - new.count * most) / spread
-    carried = eprocess.carried(state.logs, len(_SCALES), state.evidence)
-    logs = [log + scale * excess - new.count * scale * scale / 2.0 for log, scale in zip(carried, _SCALES, strict=True)]
+    before = eprocess.resized(state.logs, len(_SCALES), state.evidence)
+    logs = [log + scale * excess - new.count * scale * scale / 2.0 for log, scale in zip(before, _SCALES, strict=True)]
     logs = eprocess.stored(logs, number)
     total = state.canary[0] + new.count
-    evidence = continuous.spoken(eprocess.value(logs), total)
+    evidence = continuous.but_not_early(eprocess.value(logs), total)
     update = {
         "logs": logs,
         "canary": [total, 0],
-        "moments": continuous.significant(continuous.moments(own, new)),
         "evidence": evidence,
-        "score": _late(state, evidence, new.count, new.ln_sum),
+        "soak": _recent(state.soak, evidence, new.count, new.ln_sum)._replace(
+            moments=Moments(*significant(continuous.moments(own, new)))
+        ),
     }
     return state.model_copy(update=update)
 
 
-def _late(state: MetricState, evidence: float, count: int, total: float) -> list[float]:
-    """[requests, bad events or sum of ln] since the evidence last spoke against harm: what a fault is told by."""
-    before = state.score if len(state.score) == 2 else [0.0, 0.0]
-    return continuous.significant([before[0] + count, before[1] + total]) if evidence >= 1.0 else []
+def _recent(before: SoakSums, evidence: float, count: int, total: float) -> SoakSums:
+    """With what came since the evidence last spoke against harm: what a fault is told by."""
+    if evidence < 1.0:
+        return before._replace(requests=0.0, total=0.0)
+    requests, total = significant([before.requests + count, before.total + total])
+    return before._replace(requests=requests, total=total)
 
 
-def _variance(moments: Sequence[float]) -> float:
-    return moments[3] / moments[2] if moments[2] >= _FEWEST else 0.0
+def _variance(moments: Moments) -> float:
+    return moments.squares / moments.freedom if moments.freedom >= _FEWEST else 0.0
 
 
 def _overloaded(new: Sample) -> bool:
@@ -212,7 +221,7 @@ def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) 
     evidence, threshold = sentences.number(judgement.evidence), sentences.number(judgement.threshold)
     state = next((one for one in judgement.state if one.name == judgement.leading), None)
     before = next((one for one in known if one.name == judgement.leading), None)
-    if state is None or before is None or not assessment.suspicious(judgement):
+    if state is None or before is None or not is_suspicious(judgement):
         requests = count(judgement.requests, "request")
         return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"
@@ -221,12 +230,12 @@ def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) 
 
 def _effect(state: MetricState, before: MetricState, previous: str) -> str:
     kind = METRICS[state.name]
-    if len(state.score) != 2 or not state.score[0]:
-        return kind.words
-    requests, total = state.score
+    requests, total, _ = state.soak
+    if not requests:
+        return kind.label
     last = f"the last {count(round(requests), 'request')}"
     if isinstance(kind, Quantity):
-        ratio = math.exp(min(total / requests - before.moments[1], 50.0))
-        return f"{kind.words} of {last} {ratio:.3g} times {previous}'s before"
+        ratio = math.exp(min(total / requests - before.moments.mean, 50.0))
+        return f"{kind.label} of {last} {ratio:.3g} times {previous}'s before"
     share = 100.0 * before.stable[1] / before.stable[0]
-    return f"{kind.words} {round(total)} of {last} against {share:.2g} % of {previous} before"
+    return f"{kind.label} {round(total)} of {last} against {share:.2g} % of {previous} before"

@@ -47,4 +47,4 @@ def explain_missing(
         return f"has seen {requests_seen(bake, present)}; it needs {missing:,} more"
     elapsed = (now - present.started_at).total_seconds()
     pace = present.requests / elapsed if elapsed > 0.0 else 0.0
-    return assessment.harmless(judgement, analysis, present.index, pace=pace)
+    return assessment.explain_missing(judgement, analysis, present.index, pace=pace)

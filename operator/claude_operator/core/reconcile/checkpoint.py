@@ -75,7 +75,7 @@ def look(
     """What `readings` add, where `wait` says that they are due. Between ticks of a canary nothing is taken in."""
     analysis = watched_by(status)
     wanted = quantities(analysis) if analysis and wait == 0 else ()
-    increments, memory = advance(told.memory if told else None, readings, wanted, now=at, marks=status.readings)
+    increments, memory = advance(told.memory if told else None, readings, wanted, now=at, stored=status.readings)
     lived = at - told.at if told else increments.seconds
     now = rollout_time(status.seen_at, wall, lived, unknown=_unknown(status))
     if wait == 0:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus, Outcome, Rollout, RolloutRecord
-from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.reconcile.decision import Ended, Event
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation

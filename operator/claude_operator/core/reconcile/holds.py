@@ -9,8 +9,7 @@ from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
-from claude_operator.core.judge import assessment
-from claude_operator.core.judge.diagnosis import diagnose, explain_failures
+from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_suspicious
 from claude_operator.core.reconcile.annotations import PROMOTE, mark, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
@@ -141,7 +140,7 @@ def _evidence(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return None
     if not is_overdue(step, present, draft.obs.now):
         return Hold(Reason.WAITING_FOR_EVIDENCE, missing)
-    if step.bake.on_inconclusive == "Promote" and present.requests and not assessment.suspicious(judgement):
+    if step.bake.on_inconclusive == "Promote" and present.requests and not is_suspicious(judgement):
         return None
     return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {duration(longest(step.bake))}: {missing}")
 

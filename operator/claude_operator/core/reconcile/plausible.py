@@ -22,6 +22,7 @@ from claude_operator.api.status import (
     SoakStatus,
     StepStatus,
 )
+from claude_operator.api.sums import flat
 
 __all__ = ["plausible"]
 
@@ -119,7 +120,7 @@ def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:
         judgement.recorded,
         *(one.measured_at for one in judgement.measured),
     ]
-    numbers = (judgement.evidence, judgement.threshold, judgement.lowest, judgement.oldest, *judgement.recent)
+    numbers = (judgement.evidence, judgement.threshold, judgement.lowest, judgement.oldest, *flat(judgement.recent))
     counts = (
         judgement.waiting,
         judgement.waiting_stable,

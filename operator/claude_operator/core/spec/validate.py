@@ -170,13 +170,7 @@ def allowed(budget: Budget) -> float | None:
 
 
 def _budgets(spec: DeploymentSpec) -> Iterator[str]:
-    """Latency budgets that are no times, and a metric of them where there are none."""
-    watched = spec.strategy.canary.analysis.metrics or ()
-    if any(metric.name == "latencyBudget" for metric in watched) and not any(one.max for one in spec.budgets or ()):
-        yield (
-            "strategy.canary.analysis.metrics: latencyBudget has no budget to hold requests against: write for example"
-            " spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
-        )
+    """Latency budgets that are not durations."""
     for number, budget in enumerate(spec.budgets or ()):
         path = f"budgets[{number}]"
         if budget.metric not in BUDGETED:
@@ -186,11 +180,9 @@ def _budgets(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:
-    """A judge without anything to watch, steps that nobody can be assigned by, bakes that wait for what never comes."""
+    """Steps that nobody can be assigned by, bakes that wait for what never comes."""
     weight = 0.0
     canary = spec.strategy.canary
-    if canary.analysis.metrics == [] and canary.analysis.judge != "Threshold":
-        yield "strategy.canary.analysis.metrics: nothing is watched: name a metric, or remove it for the usual ones"
     if not fraction(canary.analysis.tolerated_increase):
         yield (
             "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"

@@ -56,7 +56,7 @@ def reading(
 
 def look(memory: Memory | None, *readings: PodReading, now: float | None = 1000.0) -> tuple[Counts, Memory]:
     increments, memory = advance(memory, readings, (), now=now)
-    return increments.cells[PLACE].counts if PLACE in increments.cells else Counts(), memory
+    return increments.samples[PLACE].counts if PLACE in increments.samples else Counts(), memory
 
 
 def started(now: float = 0.0) -> Memory:
@@ -238,5 +238,5 @@ def test_what_is_counted_lies_between_the_conversations_and_the_counts(
             counted[pod] += len(rows)
             digests |= {row.digest for row in rows}
         seen, memory = advance(memory, readings, (), now=now)
-        total += sum(sample.counts.bad_errors for sample in seen.cells.values())
+        total += sum(sample.counts.bad_errors for sample in seen.samples.values())
     assert len(digests) <= total <= sum(counted.values())

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_operator.core.judge.evidence.incident import shared, update
+from claude_operator.api.sums import IncidentSums, RecentRequests, flat
+from claude_operator.core.judge.evidence.incident import explain, update
 
+QUIET = RecentRequests()
 SPREAD = 0.8  # standard deviation of ln of the time to first token
 
 
@@ -34,9 +36,9 @@ def watch(
     tick: float = 15.0,
     rate: Callable[[float], float] = lambda _: 0.005,
     slowdown: Callable[[float], float] = lambda _: 1.0,
-) -> Iterator[tuple[float, str | None]]:
+) -> Iterator[tuple[float, str]]:
     """Seconds and what is said of stable, tick by tick; `rate` and `slowdown` by seconds."""
-    draw, state = random.Random(seed), list[float]()
+    draw, state = random.Random(seed), IncidentSums()
     for number in range(1, int(minutes * 60 / tick) + 1):
         now = number * tick
         requests = poisson(draw, rps * tick)
@@ -46,17 +48,17 @@ def watch(
             seconds=tick,
             requests=requests,
             errors=min(poisson(draw, requests * rate(now)), requests),
-            ttft_count=requests,
-            ttft_ln_sum=mean,
+            times=requests,
+            ln_sum=mean,
         )
-        yield now, shared(state)
+        yield now, explain(state, QUIET)
 
 
 def between(start: float, end: float, inside: float, outside: float) -> Callable[[float], float]:
     return lambda now: inside if start < now <= end else outside
 
 
-def span(seen: Iterator[tuple[float, str | None]]) -> tuple[float, float, int]:
+def span(seen: Iterator[tuple[float, str]]) -> tuple[float, float, int]:
     """First and last second that something was said, and how often it began."""
     said = list(seen)
     times = [now for now, text in said if text]
@@ -67,7 +69,7 @@ def span(seen: Iterator[tuple[float, str | None]]) -> tuple[float, float, int]:
 @pytest.mark.parametrize(("rps", "tick"), [(50.0, 15.0), (50.0, 5.0), (5.0, 15.0), (0.5, 15.0)])
 def test_noise_is_no_incident(rps: float, tick: float) -> None:
     for seed in range(8):
-        assert all(text is None for _, text in watch(seed, 60, rps=rps, tick=tick))
+        assert all(not text for _, text in watch(seed, 60, rps=rps, tick=tick))
 
 
 @pytest.mark.parametrize("tick", [5.0, 15.0])
@@ -105,8 +107,8 @@ def test_an_incident_of_an_hour_lasts_an_hour() -> None:
 
 
 def test_drift_is_no_incident() -> None:
-    assert all(text is None for _, text in watch(2, 60, rate=lambda now: 0.005 + 0.02 * now / 3600))
-    assert all(text is None for _, text in watch(2, 60, slowdown=lambda now: 1.0 + now / 3600))
+    assert all(not text for _, text in watch(2, 60, rate=lambda now: 0.005 + 0.02 * now / 3600))
+    assert all(not text for _, text in watch(2, 60, slowdown=lambda now: 1.0 + now / 3600))
 
 
 def test_what_is_said() -> None:
@@ -129,24 +131,24 @@ def test_an_outage_is_not_part_of_its_own_past(tick: float) -> None:
 
 
 def test_nothing_is_said_within_the_first_minute() -> None:
-    state = list[float]()
+    state = IncidentSums()
     for errors in (0, 0, 400):
-        state = update(state, seconds=15, requests=750, errors=errors, ttft_count=0, ttft_ln_sum=0.0)
-        assert shared(state) is None
-    assert shared([]) is None
-    assert update([], seconds=15, requests=0, errors=0, ttft_count=0, ttft_ln_sum=0.0) == []
+        state = update(state, seconds=15, requests=750, errors=errors, times=0, ln_sum=0.0)
+        assert explain(state, QUIET) == ""
+    assert explain(IncidentSums(), QUIET) == ""
+    assert update(IncidentSums(), seconds=15, requests=0, errors=0, times=0, ln_sum=0.0) == IncidentSums()
 
 
 def test_silence_ends_an_incident_and_keeps_the_past() -> None:
-    state = list[float]()
+    state = IncidentSums()
     for errors in (4, 3, 5, 4, 3, 4, 300):
-        state = update(state, seconds=15, requests=750, errors=errors, ttft_count=0, ttft_ln_sum=0.0)
-    assert shared(state)
-    past = state[:5]
+        state = update(state, seconds=15, requests=750, errors=errors, times=0, ln_sum=0.0)
+    assert explain(state, QUIET)
+    past = state.past
     for _ in range(10):
-        state = update(state, seconds=15, requests=0, errors=0, ttft_count=0, ttft_ln_sum=0.0)
-    assert shared(state) is None
-    assert state[:5] == past
+        state = update(state, seconds=15, requests=0, errors=0, times=0, ln_sum=0.0)
+    assert explain(state, QUIET) == ""
+    assert state.past == past
 
 
 @given(
@@ -155,8 +157,8 @@ def test_silence_ends_an_incident_and_keeps_the_past() -> None:
         max_size=20,
     )
 )
-def test_state_is_a_short_list_of_numbers(looks: list[tuple[float, int, float, float, float]]) -> None:
-    state = list[float]()
+def test_state_is_rounded_numbers(looks: list[tuple[float, int, float, float, float]]) -> None:
+    state = IncidentSums()
     for seconds, requests, bad, streamed, mean in looks:
         count = int(requests * streamed)
         state = update(
@@ -164,10 +166,8 @@ def test_state_is_a_short_list_of_numbers(looks: list[tuple[float, int, float, f
             seconds=seconds,
             requests=requests,
             errors=int(requests * bad),
-            ttft_count=count,
-            ttft_ln_sum=count * mean,
+            times=count,
+            ln_sum=count * mean,
         )
-        text = shared(state)
-        assert text is None or "nan" not in text
-        assert len(state) in (0, 23)
-        assert all(math.isfinite(number) and number == round(number, 5) for number in state)
+        assert "nan" not in explain(state, QUIET)
+        assert all(math.isfinite(number) and number == round(number, 5) for number in flat(state))

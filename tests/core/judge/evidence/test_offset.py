@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from claude_operator.api.gateway import Cohorts
-from claude_operator.core.judge.evidence.offset import CAUTION, NEUTRAL, CohortHistory, Offsets, offsets, owned_by
+from claude_operator.core.judge.evidence.offset import CAUTION, NEUTRAL, CohortHistory, Imbalance, estimate, owned_by
 from claude_operator.core.judge.stats import eprocess
 from claude_operator.core.request.assignment import in_canary, rank
 
@@ -19,8 +19,8 @@ RATE = 0.005
 STEPS = (0.01, 0.1, 0.5)
 
 
-def measured(history: CohortHistory, owned: Callable[[int], bool], caution: float = 0.0) -> Offsets:
-    return offsets(history, owned, ttft_within=0.64, cost_within=2.25, caution=caution)
+def measured(history: CohortHistory, owned: Callable[[int], bool], caution: float = 0.0) -> Imbalance:
+    return estimate(history, owned, ttft_within=0.64, cost_within=2.25, caution=caution)
 
 
 def even(cohort: int) -> bool:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from claude_operator.core.judge.evidence.recent import Recent, read, update
+from claude_operator.api.status import Judgement
+from claude_operator.api.sums import RecentRequests
+from claude_operator.core.judge.evidence.recent import (
+    is_cured,
+    is_failing,
+    is_limited,
+    is_out_of_credit,
+    is_outage,
+    update,
+)
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts
 
 
@@ -13,12 +22,12 @@ def counts(ok: int = 0, errors: int = 0, overloads: int = 0, accounts: int = 0) 
     return Counts(every, ok, errors, overloads, accounts=accounts)
 
 
-def after(*ticks: tuple[Counts, Counts], seconds: float = 1.0) -> Recent:
+def after(*ticks: tuple[Counts, Counts], seconds: float = 1.0) -> RecentRequests:
     """Canary and stable, tick by tick."""
-    state: list[float] = []
+    state = RecentRequests()
     for canary, stable in ticks:
         state = update(state, seconds=seconds, canary=canary, stable=stable)
-    return read(state)
+    return state
 
 
 GOOD = (counts(5), counts(45))
@@ -55,22 +64,28 @@ DOWN = (counts(errors=5), counts(errors=45))
 )
 def test_what_it_says(ticks: list[tuple[Counts, Counts]], said: set[str]) -> None:
     found = after(*ticks)
-    names = ("outage", "cured", "failing", "limited", "out_of_credit")
-    assert {name for name in names if getattr(found, name)} == said
+    questions = {
+        "outage": is_outage,
+        "cured": is_cured,
+        "failing": is_failing,
+        "limited": is_limited,
+        "out_of_credit": is_out_of_credit,
+    }
+    assert {name for name, holds in questions.items() if holds(found)} == said
 
 
 def test_a_quiet_service_is_known_by_its_last_minute() -> None:
     """One request of stable every two seconds, and none of the canary."""
     good, down = (NOTHING, counts(1)), (NOTHING, counts(errors=1))
-    assert not after(*[good] * 30, *[down] * 9, seconds=2.0).outage
-    assert after(*[good] * 30, *[down] * 36, seconds=2.0).outage
+    assert not is_outage(after(*[good] * 30, *[down] * 9, seconds=2.0))
+    assert is_outage(after(*[good] * 30, *[down] * 36, seconds=2.0))
 
 
 def test_a_state_of_another_version_says_nothing() -> None:
-    assert read([1.0] * 8) == read([])
-    assert len(update([1.0] * 8, seconds=1.0, canary=NOTHING, stable=counts(1))) == 12
+    stored = Judgement.model_validate({"verdict": "Inconclusive", "recent": [1.0] * 8})
+    assert stored.recent == RecentRequests()
 
 
 def test_a_clock_that_goes_back_forgets_nothing_and_adds_nothing() -> None:
-    state = update([], seconds=0.0, canary=counts(3), stable=counts(7))
+    state = update(RecentRequests(), seconds=0.0, canary=counts(3), stable=counts(7))
     assert update(state, seconds=-5.0, canary=NOTHING, stable=NOTHING) == state

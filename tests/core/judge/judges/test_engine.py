@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from tests.core.judge.arms import EVERYTHING, analysis, many, values
 
 from claude_operator.api.status import MetricState, Offsets
+from claude_operator.api.sums import Moments, Score
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
 from claude_operator.core.judge.judges import engine
-from claude_operator.core.judge.judges.engine import Comparison, combined, initial, leading, tick
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.engine import combined, initial, leading, tick
 from claude_operator.core.judge.metrics import METRICS, Watched, watched
 from claude_operator.core.judge.stats import continuous, eprocess
 
@@ -120,8 +122,8 @@ def test_a_quantity_is_half_the_mixture_and_half_the_edges() -> None:
     mixture = continuous.mixture(u, v, prior, math.log(1.1))
     assert state.evidence == pytest.approx((mixture + eprocess.value(state.logs)) / 2.0)
     assert (state.canary, state.stable) == ([60, 0], [600, 0])
-    known = continuous.moments(continuous.MOMENTS, HISTORY)
-    assert state.score == pytest.approx(continuous.scored(continuous.SCORE, known, ours, theirs, judged=0), rel=1e-6)
+    known = continuous.moments(Moments(), HISTORY)
+    assert state.score == pytest.approx(tuple(continuous.scored(Score(), known, ours, theirs, judged=0)), rel=1e-6)
     assert state.moments == pytest.approx(continuous.moments(known, theirs), rel=1e-6)
     assert run(TTFT, [(ours, theirs)]).evidence == pytest.approx(state.evidence, rel=1e-3)
 

@@ -342,7 +342,7 @@ def test_a_tick_takes_no_more_work_late_in_a_rollout() -> None:
         (analysis("latency"), "there is no metric 'latency': write one of errors, "),
         (analysis({"name": "errors", "prometheus": {"query": "x"}}), "give a metric of your own another name"),
         (analysis("errors", {"name": "refusals", "threshold": {}}), "threshold of refusals has no limit"),
-        (analysis({"name": "errors", "failureLimit": 0}), "failureLimit of errors says nothing without a threshold"),
+        (analysis({"name": "errors", "failureLimit": 0}), "failureLimit of errors has no effect without a threshold"),
     ],
 )
 def test_what_cannot_be_judged_is_named_and_never_ignored(plan: Analysis, words: str) -> None:

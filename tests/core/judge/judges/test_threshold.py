@@ -17,19 +17,20 @@ from hypothesis import strategies as st
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Measured
 from claude_operator.core.judge import metrics
+from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS
+from claude_operator.core.judge.judges.dispatch import judge_of
+from claude_operator.core.judge.judges.metric_problems import QUANTITIES, SHARES, problem
 from claude_operator.core.judge.judges.threshold import (
     Measurement,
     Outcome,
-    advance,
     builtin,
     due,
+    measure,
     outcome,
-    problem,
-    unsupported,
 )
-from claude_operator.core.judge.judges.threshold_problems import QUANTITIES, SHARES
 
+SEQUENTIAL = judge_of(Analysis())
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 700_000, tzinfo=dt.UTC)
 QUERY = 'sum(rate(complaints_total{revision="{{revision}}"}[{{ window }}]))'
 
@@ -71,7 +72,7 @@ class Rollout:
         self.measured: list[Measured] = []
 
     def tick(self, now: float, *measurements: Measurement, **ticks: tuple[float, float]) -> Outcome:
-        self.measured = advance(self.analysis, self.measured, measurements, ticks, now=after(now), started_at=START)
+        self.measured = measure(self.analysis, self.measured, measurements, ticks, now=after(now), started_at=START)
         stored = json.dumps([one.model_dump(by_alias=True, mode="json") for one in self.measured])
         again = [Measured.model_validate(one) for one in json.loads(stored)]
         assert again == self.measured  # a restart changes nothing
@@ -111,7 +112,7 @@ def test_a_window_is_written_as_prometheus_reads_it(window: str | None, promql: 
 def test_a_query_says_which_answers_have_been_counted(measured_at: float | None, told: float) -> None:
     last = Measured(name="complaints", measured_at=None if measured_at is None else after(measured_at))
     [query] = asked(analysis(complaints()), 120, last)
-    assert query.told == START.replace(microsecond=0) + dt.timedelta(seconds=told)
+    assert query.counted == START.replace(microsecond=0) + dt.timedelta(seconds=told)
 
 
 def test_an_address_of_the_metrics_own_goes_along() -> None:
@@ -265,7 +266,7 @@ def test_nothing_passes_before_it_was_measured() -> None:
 
 def test_an_analysis_without_thresholds_passes() -> None:
     assert outcome(Analysis(), []) == Outcome("Pass")
-    assert advance(Analysis(), [], [Measurement("errors", 1.0, at=START)], {}, now=START, started_at=START) == []
+    assert measure(Analysis(), [], [Measurement("errors", 1.0, at=START)], {}, now=START, started_at=START) == []
 
 
 def test_the_gravest_is_heard() -> None:
@@ -335,17 +336,17 @@ def test_the_order_in_which_measurements_arrive_does_not_matter(
 ) -> None:
     of = analysis(complaints(name="a", failureLimit=1), complaints(name="b"))
     shuffled = order.sample(measurements, len(measurements)) + measurements[:3]
-    results = [advance(of, [], batch, {}, now=after(20), started_at=START) for batch in (measurements, shuffled)]
+    results = [measure(of, [], batch, {}, now=after(20), started_at=START) for batch in (measurements, shuffled)]
     assert results[0] == results[1]
     early, late = [[one for one in measurements if (one.at > after(10)) is late] for late in (False, True)]
-    first = advance(of, [], early, {}, now=after(10), started_at=START)
-    assert advance(of, first, late, {}, now=after(20), started_at=START) == results[0]
+    first = measure(of, [], early, {}, now=after(10), started_at=START)
+    assert measure(of, first, late, {}, now=after(20), started_at=START) == results[0]
 
 
 @given(MEASUREMENTS)
 def test_only_failures_fail_and_they_are_as_many_as_were_measured(measurements: list[Measurement]) -> None:
     of = analysis(complaints(name="a", failureLimit=2), complaints(name="b", failureLimit=2))
-    measured = advance(of, [], measurements, {}, now=after(20), started_at=START)
+    measured = measure(of, [], measurements, {}, now=after(20), started_at=START)
     for one in measured:
         assert 0 <= one.failures <= one.measurements <= 21
     failed = any(one.failures > 2 for one in measured)
@@ -437,7 +438,7 @@ def test_the_built_in_metrics_are_the_judges() -> None:
     ],
 )
 def test_what_can_be_measured_is_no_problem(metric: dict[str, Any]) -> None:
-    assert problem(analysis(metric).metrics[0]) is None  # type: ignore[index]
+    assert problem(analysis(metric).metrics[0], SEQUENTIAL) is None  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -450,15 +451,15 @@ def test_what_can_be_measured_is_no_problem(metric: dict[str, Any]) -> None:
         ),
         ({"name": "a", "prometheus": {"query": "1"}}, "threshold of a is missing: write for example threshold: {max:"),
         (complaints(threshold={}), "write max, min or both"),
-        (complaints(threshold={"min": 2, "max": 1}), "min 2 is above max 1: exchange them"),
+        (complaints(threshold={"min": 2, "max": 1}), "min 2 is above max 1: swap them"),
         ({"name": "errors", "threshold": {"max": 5}}, "write for example 0.05 for 5 %"),
         ({"name": "errors", "threshold": {"min": -0.1}}, "write for example 0.05 for 5 %"),
         ({"name": "duration", "threshold": {"max": -1}}, "-1 is below 0: write seconds"),
-        ({"name": "errors", "failureLimit": 2}, "failureLimit of errors says nothing without a threshold: add"),
-        ({"name": "errors", "interval": "1m"}, "interval of errors says nothing"),
-        ({"name": "errors", "window": "1m"}, "window of errors says nothing"),
-        ({"name": "errors", "initialDelay": "1m"}, "initialDelay of errors says nothing"),
-        ({"name": "errors", "consecutiveErrorLimit": 0}, "consecutiveErrorLimit of errors says nothing"),
+        ({"name": "errors", "failureLimit": 2}, "failureLimit of errors has no effect without a threshold: add"),
+        ({"name": "errors", "interval": "1m"}, "interval of errors has no effect"),
+        ({"name": "errors", "window": "1m"}, "window of errors has no effect"),
+        ({"name": "errors", "initialDelay": "1m"}, "initialDelay of errors has no effect"),
+        ({"name": "errors", "consecutiveErrorLimit": 0}, "consecutiveErrorLimit of errors has no effect"),
         (complaints(interval="0s"), "interval of complaints: 0s is too short: write 1s or more"),
         (complaints(window="10ms"), "window of complaints: 10ms is too short"),
         (complaints(window="99999h"), "more than a year: write 8760h or less"),
@@ -483,7 +484,7 @@ def test_what_cannot_be_measured_is_told_with_what_to_write(metric: dict[str, An
         with pytest.raises(ValueError, match="pattern"):
             analysis(metric)
         return
-    found = problem(analysis(metric).metrics[0])  # type: ignore[index]
+    found = problem(analysis(metric).metrics[0], SEQUENTIAL)  # type: ignore[index]
     assert found is not None
     assert said in found
     assert unsupported(analysis({"name": "cost"}, metric)) == f"analysis.metrics: {found}"
@@ -491,7 +492,7 @@ def test_what_cannot_be_measured_is_told_with_what_to_write(metric: dict[str, An
 
 def test_the_judge_mann_whitney_has_a_value_an_interval() -> None:
     assert unsupported(analysis({"name": "errors", "interval": "10s"}, judge="MannWhitney")) is None
-    for field, said in (("interval", "0s is too short"), ("window", "says nothing without a threshold")):
+    for field, said in (("interval", "0s is too short"), ("window", "has no effect without a threshold")):
         found = unsupported(analysis({"name": "errors", field: "0s"}, judge="MannWhitney"))
         assert found is not None
         assert said in found

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
+from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
-from claude_operator.core.judge.judges.sequential import Context
 from claude_operator.core.judge.ledger import pages
 from claude_operator.core.judge.ledger.config_map import (
     EARLIER,
     LIMIT,
     POINTS,
     TICKS,
-    Facts,
+    Trial,
     appended,
     name,
     readable,
@@ -101,7 +101,7 @@ class World:
         )
         recorded = worth(self.status, after, compared)
         if recorded:
-            data = appended(self.data, before=self.status, after=after, comparisons=compared, facts=self.facts())
+            data = appended(self.data, before=self.status, after=after, comparisons=compared, trial=self.trial())
             assert sum(len(key) + len(text.encode()) for key, text in data.items()) <= LIMIT
             after = after.model_copy(update={"recorded": after.last_tick})
             if keep != "status":
@@ -110,9 +110,9 @@ class World:
             self.status = Judgement.model_validate_json(json.dumps(after.model_dump(by_alias=True, mode="json")))
         return recorded and keep == "both"
 
-    def facts(self, **more: Any) -> Facts:
+    def trial(self, **more: Any) -> Trial:
         known: dict[str, Any] = {"deployment": "support", "revision": CANARY, "stable": STABLE, "attempt": 1}
-        return Facts(**known | {"analysis": self.analysis, "price_ratio": self.price_ratio} | more)
+        return Trial(**known | {"analysis": self.analysis, "price_ratio": self.price_ratio} | more)
 
     def replayed(self, key: str = TICKS) -> list[dict[str, Any]]:
         assert self.data
@@ -384,7 +384,7 @@ def test_a_page_that_was_cut_or_edited_never_raises(cut: int) -> None:
         world.data = {**world.data, TICKS: text}
         assert world.status
         after = world.status.model_copy(update={"last_tick": world.now + dt.timedelta(seconds=5)})
-        appended(world.data, before=world.status, after=after, comparisons=(), facts=world.facts())
+        appended(world.data, before=world.status, after=after, comparisons=(), trial=world.trial())
 
 
 SPOILS = {

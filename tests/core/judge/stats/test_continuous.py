@@ -13,19 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.judge.arms import many, measured, values
 
-from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values
-from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.api.sums import Moments, Score
+from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values, significant
+from claude_operator.core.judge.stats import eprocess
 from claude_operator.core.judge.stats.continuous import (
     EDGE_COUNT,
-    MOMENTS,
-    SCORE,
+    but_not_early,
     choose_edges,
     edge_logs,
     mixture,
     moments,
     scored,
     shift,
-    spoken,
 )
 from claude_operator.core.judge.stats.eprocess import CAP, EDGES, value
 
@@ -92,32 +91,32 @@ def test_far_below_zero_it_goes_on_smoothly() -> None:
 
 
 def test_evidence_of_harm_waits_for_thirty_values_and_that_against_it_does_not() -> None:
-    assert [spoken(50.0, n) for n in (0, 29, 30)] == [1.0, 1.0, 50.0]
-    assert spoken(0.2, 0) == 0.2
+    assert [but_not_early(50.0, n) for n in (0, 29, 30)] == [1.0, 1.0, 50.0]
+    assert but_not_early(0.2, 0) == 0.2
 
 
 # ------------------------------------------------------------------------------------------------- scores
 
 
 def test_a_stratum_adds_its_difference_over_its_variance() -> None:
-    known = moments(MOMENTS, values([math.exp(0.1 * (index % 10)) for index in range(200)]))
+    known = moments(Moments(), values([math.exp(0.1 * (index % 10)) for index in range(200)]))
     ours, theirs = values([2.0, 3.0]), values([1.0, 1.5, 1.2, 0.8])
     variance = 0.01 * 8.25 * 200 / 199
     information = 1.0 / (variance * (1 / 2 + 1 / 4))
     difference = math.log(6.0) / 2 - math.log(1.44) / 4
-    u, v, prior, *raw = scored(SCORE, known, ours, theirs, judged=0)
+    u, v, prior, *raw = scored(Score(), known, ours, theirs, judged=0)
     assert (u, v, prior) == pytest.approx((difference * information, information, variance / 4.0))
-    assert raw == [0.0, 0.0, 0.0]
-    shifted = scored(SCORE, known, ours, theirs, judged=0, offset=0.3)
+    assert raw == [0.0] * 3
+    shifted = scored(Score(), known, ours, theirs, judged=0, offset=0.3)
     assert shifted[0] == pytest.approx((difference - 0.3) * information)
-    again = scored([1.0, 2.0, 0.5, 0.0, 0.0, 0.0], known, ours, theirs, judged=0)
-    assert again[:3] == pytest.approx([1.0 + u, 2.0 + v, 0.5])  # the prior is chosen once
+    again = scored(Score(1.0, 2.0, 0.5), known, ours, theirs, judged=0)
+    assert again[:3] == pytest.approx((1.0 + u, 2.0 + v, 0.5))  # the prior is chosen once
 
 
 def test_without_a_variance_of_stable_nothing_is_said() -> None:
-    few = moments(MOMENTS, values([1.0, 2.0] * 15))
-    assert scored(SCORE, few, values([9.0] * 50), values([1.0] * 50), judged=0) == list(SCORE)
-    assert scored(SCORE, MOMENTS, values([9.0]), values([1.0]), judged=5000, cap=9) == list(SCORE)
+    few = moments(Moments(), values([1.0, 2.0] * 15))
+    assert scored(Score(), few, values([9.0] * 50), values([1.0] * 50), judged=0) == Score()
+    assert scored(Score(), Moments(), values([9.0]), values([1.0]), judged=5000, cap=9) == Score()
 
 
 def bucketed(value: float) -> float:
@@ -126,26 +125,26 @@ def bucketed(value: float) -> float:
 
 
 def test_raw_values_count_from_a_thousand_on() -> None:
-    known = moments(MOMENTS, values([1.0, 3.0] * 50), cap=9)
+    known = moments(Moments(), values([1.0, 3.0] * 50), cap=9)
     ours, theirs = values([4.0] * 10), values([2.0] * 10)
-    assert scored(SCORE, known, ours, theirs, judged=999, cap=9)[3:] == [0.0, 0.0, 0.0]
-    assert scored(SCORE, known, ours, theirs, judged=1000)[3:] == [0.0, 0.0, 0.0]
+    assert scored(Score(), known, ours, theirs, judged=999, cap=9)[3:] == (0.0,) * 3
+    assert scored(Score(), known, ours, theirs, judged=1000)[3:] == (0.0,) * 3
     one, two, three, four = (bucketed(value) for value in (1.0, 2.0, 3.0, 4.0))
     variance = (three - one) ** 2 / 4 * 100 / 99
-    u, v, prior = scored(SCORE, known, ours, theirs, judged=1000, cap=9)[3:]
+    u, v, prior = scored(Score(), known, ours, theirs, judged=1000, cap=9)[3:]
     most = (variance / bucketed(1.25**9.5)) ** 2  # an effect of which one value at the cap would not decide
     assert (u, v, prior) == pytest.approx(((four - two) * 5.0 / variance, 5.0 / variance, min(variance / 4.0, most)))
-    slower = scored(SCORE, known, ours, theirs, judged=1000, cap=9, offset=math.log(1.5))[3]
+    slower = scored(Score(), known, ours, theirs, judged=1000, cap=9, offset=math.log(1.5))[3]
     half = 0.5 * (one + three) / 2  # half as much again of stable's mean
     assert slower == pytest.approx((four - two - half) * 5.0 / variance)
-    capped = scored(SCORE, known, values([4.0] * 9 + [1e6]), theirs, judged=1000, cap=9)[3]
+    capped = scored(Score(), known, values([4.0] * 9 + [1e6]), theirs, judged=1000, cap=9)[3]
     assert capped == pytest.approx((0.9 * four + 0.1 * bucketed(1.25**9.5) - two) * 5.0 / variance)
 
 
 def test_values_that_are_all_alike_have_a_least_variance() -> None:
     """One per cent more of a constant is no harm beyond all doubt."""
-    known = moments(MOMENTS, values([0.1] * 5000), cap=9)
-    score = scored(SCORE, known, values([0.101] * 10), values([0.1] * 1000), judged=1000, cap=9)
+    known = moments(Moments(), values([0.1] * 5000), cap=9)
+    score = scored(Score(), known, values([0.101] * 10), values([0.1] * 1000), judged=1000, cap=9)
     assert 1.0 < mixture(*score[:3], 0.0) < 100.0
     assert mixture(*score[3:], 0.0) <= 1.0  # both are of one bucket
 
@@ -153,7 +152,7 @@ def test_values_that_are_all_alike_have_a_least_variance() -> None:
 def test_moments_are_stables_over_all_and_within_strata() -> None:
     fast, slow = [0.5, 1.0, 0.7], [20.0, 30.0]
     count, mean, dof, squares, raw_mean, raw_dof, raw_squares = moments(
-        moments(MOMENTS, values(fast), cap=99), values(slow), cap=99
+        moments(Moments(), values(fast), cap=99), values(slow), cap=99
     )
     logs = [math.log(one) for one in (*fast, *slow)]
 
@@ -175,7 +174,7 @@ def test_moments_are_stables_over_all_and_within_strata() -> None:
 )
 @FEW
 def test_scores_and_moments_stay_finite(strata: list[tuple[Values, Values]], offset: float, cap: int | None) -> None:
-    score, known = list(SCORE), list(MOMENTS)
+    score, known = Score(), Moments()
     for ours, theirs in strata:
         score = scored(score, known, ours, theirs, judged=10**6, offset=offset, cap=cap)
         known = moments(known, theirs, cap)
@@ -187,7 +186,7 @@ def test_scores_and_moments_stay_finite(strata: list[tuple[Values, Values]], off
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 9)), min_size=1, max_size=5), st.floats(0.01, 100.0))
 @FEW
 def test_equal_values_never_give_evidence(strata: list[tuple[int, int]], size: float) -> None:
-    score, known = list(SCORE), moments(MOMENTS, values([size, 2 * size] * 60))
+    score, known = Score(), moments(Moments(), values([size, 2 * size] * 60))
     logs, edges = [0.0] * EDGES.size * 3, [-2, 0, 3]
     for number, times in strata:
         ours = values([size * (1 + index) for index in range(number)])
@@ -292,7 +291,7 @@ def test_within_the_margin_all_edges_together_are_worth_one_at_most() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), max_size=5))
 @FEW
 def test_what_is_stored_is_close_and_stays_as_it_is(numbers: list[float]) -> None:
-    for form, close in ((eprocess.stored, {"abs": 5.1e-6}), (continuous.significant, {"rel": 5.1e-8})):
+    for form, close in ((eprocess.stored, {"abs": 5.1e-6}), (significant, {"rel": 5.1e-8})):
         once = form(numbers)
         assert once == pytest.approx(numbers, **close)
         assert form(once) == once

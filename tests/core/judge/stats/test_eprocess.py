@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.core.judge.stats.eprocess import CAP, EDGES, RISE, SIDES, Grid, carried, stored, updated, value
+from claude_operator.core.judge.stats.eprocess import CAP, EDGES, RISE, SIDES, Grid, resized, stored, updated, value
 
 Arm = tuple[int, int]
 GRIDS = (RISE, SIDES, EDGES)
@@ -216,12 +216,12 @@ def test_one_more_bad_canary_event_is_more_evidence(canary: Arm, stable: Arm) ->
     assert value(more) >= value(fewer) * (1 - 1e-6)
 
 
-def test_evidence_stored_under_another_grid_is_carried_over() -> None:
-    assert value(carried([0.3, 0.4], RISE.size, 17.0)) == pytest.approx(17.0)
-    assert value(carried([], RISE.size, 1.0)) == 1.0
-    assert value(carried([-1e9], RISE.size, 0.0)) == pytest.approx(0.0, abs=1e-290)
+def test_evidence_stored_under_another_grid_is_kept() -> None:
+    assert value(resized([0.3, 0.4], RISE.size, 17.0)) == pytest.approx(17.0)
+    assert value(resized([], RISE.size, 1.0)) == 1.0
+    assert value(resized([-1e9], RISE.size, 0.0)) == pytest.approx(0.0, abs=1e-290)
     logs = updated(RISE.start, (10, 2), (90, 1))
-    assert carried(logs, RISE.size, value(logs)) is logs
+    assert resized(logs, RISE.size, value(logs)) is logs
 
 
 # -------------------------------------------------------------------------------------- seeded simulation

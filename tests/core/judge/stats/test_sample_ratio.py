@@ -1,4 +1,4 @@
-"""The split check: against its integral, against chance, and how soon it sees a broken split."""
+"""The sample ratio: against its integral, against chance, and how soon a mismatch is seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_operator.core.judge.stats.sample_ratio import LIMIT, log_bayes_factor, mismatched
+from claude_operator.api.status import SampleRatio
+from claude_operator.core.judge.stats.sample_ratio import LIMIT, advance, log_bayes_factor
 
 
 @pytest.mark.parametrize(("canary", "stable", "weight"), [(3, 97, 0.1), (0, 50, 0.1), (12, 4, 0.5), (30, 20, 0.9)])
@@ -37,43 +38,43 @@ def test_one_more_conversation_is_worth_nothing_on_average(weight: float) -> Non
         assert weight * one + (1 - weight) * other == pytest.approx(now, rel=1e-9)
 
 
-def test_no_weight_is_never_mismatched() -> None:
+def test_a_weight_of_nothing_or_all_is_never_doubted() -> None:
     for weight in (0.0, 1.0):
         assert log_bayes_factor(500, 3, weight) == 0.0
-        assert not mismatched(0, 10**6, weight)
+        assert log_bayes_factor(0, 10**6, weight) == 0.0
 
 
 @pytest.mark.parametrize(
     ("weight", "share", "conversations"),
     [(0.01, 0.0, 1060), (0.01, 0.02, 2340), (0.01, 0.1, 110), (0.1, 0.0, 110), (0.1, 0.2, 210), (0.5, 0.45, 2020)],
 )
-def test_when_a_broken_split_is_seen(weight: float, share: float, conversations: int) -> None:
-    assert mismatched(share * conversations, (1 - share) * conversations, weight)
+def test_when_a_wrong_ratio_is_seen(weight: float, share: float, conversations: int) -> None:
+    assert log_bayes_factor(share * conversations, (1 - share) * conversations, weight) >= LIMIT
     fewer = 0.95 * conversations - 10
-    assert not mismatched(share * fewer, (1 - share) * fewer, weight)
+    assert log_bayes_factor(share * fewer, (1 - share) * fewer, weight) < LIMIT
 
 
-def test_pods_count_the_same_conversations() -> None:
-    assert mismatched(200, 800, 0.1)
-    assert not mismatched(60, 240, 0.1, pods=3)
-    assert log_bayes_factor(60, 240, 0.1, pods=3) == pytest.approx(log_bayes_factor(20, 80, 0.1))
+def test_conversations_add_up_and_another_weight_begins_anew() -> None:
+    known = advance(None, 60, 240, weight=1000)
+    known = advance(known, 140, 560, weight=1000)
+    assert (known.canary, known.stable, known.evidence >= LIMIT) == (200, 800, True)
+    assert advance(known, 0, 0, weight=1000) == known
+    assert advance(known, 0, 0, weight=5000) == SampleRatio(weight=5000)
 
 
-def test_it_seldom_doubts_a_right_split() -> None:
+def test_it_seldom_doubts_a_right_ratio() -> None:
     """1 in 1,000 is promised for any number of looks; 150 rollouts of 2,000 conversations, each looked at."""
     draw, doubts = random.Random(5), 0
     for _ in range(150):
         canary = 0
         for number in range(1, 2001):
             canary += draw.random() < 0.1
-            if number % 20 == 0 and mismatched(canary, number - canary, 0.1):
+            if number % 20 == 0 and log_bayes_factor(canary, number - canary, 0.1) >= LIMIT:
                 doubts += 1
                 break
     assert doubts <= 1
 
 
-@given(st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1), st.integers(0, 9))
-def test_it_stays_finite(canary: float, stable: float, weight: float, pods: int) -> None:
-    factor = log_bayes_factor(canary, stable, weight, pods)
-    assert math.isfinite(factor)
-    assert mismatched(canary, stable, weight, pods) == (factor >= LIMIT)
+@given(st.floats(0, 1e9), st.floats(0, 1e9), st.floats(0, 1))
+def test_it_stays_finite(canary: float, stable: float, weight: float) -> None:
+    assert math.isfinite(log_bayes_factor(canary, stable, weight))

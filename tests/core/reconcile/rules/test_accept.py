@@ -48,6 +48,30 @@ def test_a_metric_that_does_not_exist_is_refused() -> None:
     assert "'kindness': write one of errors, refusals, maxTokens" in found.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"analysis": {"metrics": []}}, "nothing is watched: name a metric, or remove it for the usual ones"),
+        (
+            {"analysis": {"metrics": [{"name": "latencyBudget"}]}},
+            "latencyBudget has no budget to hold requests against: write for example spec.budgets: [{surface: chat,"
+            " metric: timeToFirstToken, max: 1500ms}]",
+        ),
+    ],
+)
+def test_metrics_that_nothing_can_be_judged_by(fields: dict[str, Any], message: str) -> None:
+    budgets = [{"surface": "chat", "metric": "duration"}]
+    found = check(unnamed(raw(strategy={"canary": fields}, budgets=budgets))).problem
+    assert found == Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {message}")
+
+
+def test_the_judge_threshold_needs_no_metric_that_is_compared() -> None:
+    plan = {"judge": "Threshold", "metrics": []}
+    found = check(unnamed(raw(strategy={"canary": {"analysis": plan}}))).problem
+    assert found is not None
+    assert found.reason == Reason.UNSUPPORTED_METRIC
+
+
 def test_a_known_revision_is_found_again() -> None:
     draft = name_revision(unnamed())
     assert (draft.wanted, draft.new_revision) == (CANARY, None)

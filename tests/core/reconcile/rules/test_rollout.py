@@ -234,6 +234,17 @@ def test_a_sick_stable_is_named() -> None:
     assert "unhealthy" not in roll_back(drafted(trial(1, judgement=failed((500, 99))))).events[0].note
 
 
+def test_a_rollback_quotes_the_canarys_commonest_error() -> None:
+    """Of the canary alone, and only where errors are what took it back."""
+    said = {CANARY: {"502 api_error": 2, "400 invalid_request_error: `temperature` is not supported": 29}}
+    known = Increments(failures=said | {STABLE: {"500 api_error": 90}})
+    note = roll_back(drafted(trial(1, judgement=failed()), increments=known)).events[0].note
+    assert "; its commonest error: 400 invalid_request_error: `temperature` is not supported" in note
+    slower = failed().model_copy(update={"leading": "timeToFirstToken", "reason": "TimeToFirstTokenIncreased"})
+    slow = roll_back(drafted(trial(1, judgement=slower), increments=known))
+    assert "commonest" not in slow.events[0].note
+
+
 @pytest.mark.parametrize("verdict", ["Pass", "Inconclusive", "NoData", "Error"])
 def test_nothing_else_takes_it_back(verdict: str) -> None:
     status = trial(1, judgement=judgement(verdict=verdict, evidence=99.0))

@@ -14,7 +14,7 @@ from claude_operator.api.gateway import BAD_WINDOW, BadConversation, Evidence
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 from claude_operator.core.judge.evidence.sample import Counts
 
-__all__ = ["LIMIT", "Duplicates", "Known", "Place", "Row", "new_rows", "sift", "without"]
+__all__ = ["LIMIT", "Duplicates", "Known", "Row", "StratumKey", "new_rows", "sift", "without"]
 
 LIMIT = 20_000  # conversations that are remembered; the one that counted longest ago is forgotten first
 
@@ -44,10 +44,10 @@ class Known(NamedTuple):
     boot_id: str
 
 
-Place = tuple[int, str, str]
+StratumKey = tuple[int, str, str]
 """Config generation, surface, revision."""
-Duplicates = Counter[tuple[Place, str]]
-"""How many there are in a place, by kind."""
+Duplicates = Counter[tuple[StratumKey, str]]
+"""How many there are in a stratum, by kind."""
 
 
 def new_rows(evidence: Evidence, first: int, now: float) -> list[Row]:
@@ -57,7 +57,7 @@ def new_rows(evidence: Evidence, first: int, now: float) -> list[Row]:
 
 
 def sift(known: Mapping[str, Known], rows: Iterable[Row], now: float) -> tuple[dict[str, Duplicates], dict[str, Known]]:
-    """How many duplicates there are in `rows` by process, place and kind, and the conversations known after them.
+    """How many duplicates there are in `rows` by process, stratum and kind, and the conversations known after them.
 
     Rows of one process come in its own order. A conversation that a single process knows counts as that process says,
     so its rows are never measured by another clock.
@@ -71,8 +71,8 @@ def sift(known: Mapping[str, Known], rows: Iterable[Row], now: float) -> tuple[d
             left[bad.digest] = Known(at + BAD_INTERVAL, BAD_INTERVAL, boot_id)
         elif at < last.again and last.boot_id != boot_id:
             left[bad.digest] = last._replace(boot_id=_SEVERAL)
-            place = (bad.generation, bad.surface, bad.revision)
-            duplicates.setdefault(boot_id, Counter())[place, bad.kind] += 1
+            stratum = (bad.generation, bad.surface, bad.revision)
+            duplicates.setdefault(boot_id, Counter())[stratum, bad.kind] += 1
         else:
             del left[bad.digest]
             wait = next_wait(last.again, last.wait, at)
@@ -82,12 +82,12 @@ def sift(known: Mapping[str, Known], rows: Iterable[Row], now: float) -> tuple[d
     return duplicates, left
 
 
-def without(counts: Counts, place: Place, duplicates: Duplicates) -> Counts:
-    """The counts of a process without its duplicates in a place, as many as there are; those are taken off."""
+def without(counts: Counts, stratum: StratumKey, duplicates: Duplicates) -> Counts:
+    """The counts of a process without its duplicates in a stratum, as many as there are; those are taken off."""
     for kind, name in _FIELDS.items():
-        many = min(duplicates.get((place, kind), 0), getattr(counts, name))
+        many = min(duplicates.get((stratum, kind), 0), getattr(counts, name))
         if many:
-            duplicates[place, kind] -= many
+            duplicates[stratum, kind] -= many
             counts = counts._replace(**{name: getattr(counts, name) - many})
     return counts
 

@@ -11,19 +11,13 @@ has nothing of it. Only stable's numbers come in: a bad canary cannot look like 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
+from claude_operator.api.sums import IncidentSums, RecentRequests, RecentSums, Stretch
 from claude_operator.core import text
+from claude_operator.core.judge.evidence.recent import is_outage
 
-__all__ = ["shared", "update"]
-
-State = Sequence[float]
-"""Empty before the first requests, then 23 numbers, the sums exponentially forgotten.
-
-Of the past its seconds, requests, errors, times and sum of their ln; of late the last four; looks so far, variance of
-ln, and whether errors and times are worse now; the five of the past again of what waits to become past, the older part
-and the newer one.
-"""
+__all__ = ["explain", "update"]
 
 _PAST, _NOW = 900.0, 15.0  # seconds in which sums fall to 1/e
 _SLOW = 0.02  # how fast the past moves during an incident, of the usual
@@ -38,68 +32,97 @@ _VARIANCE = 1.0  # of ln, before anything is known, worth so many looks:
 _LOOKS = 4.0
 _ODD_LOOK = 4.0  # a look counts for so many times the variance at most, or the first of an incident would hide the rest
 
-_SIZE = 23
-_NONE = (0.0,) * 5
+_NONE = Stretch()
 _DIGITS = 5
 
 
 def update(
-    state: State, *, seconds: float, requests: int, errors: int, ttft_count: int, ttft_ln_sum: float
-) -> list[float]:
-    """`state` after a look at stable with what is new of it; a list of 23 numbers, or none before its first requests.
+    before: IncidentSums, *, seconds: float, requests: int, errors: int, times: int, ln_sum: float
+) -> IncidentSums:
+    """After a look at stable with what is new of it; empty before its first requests.
 
-    `seconds`: since the last look. `requests`: `ok` and `error` only. `ttft_ln_sum`: of ln of `ttft_count` times to
-    the first token. A look without requests lets what was recent fade and leaves the past alone.
+    `seconds`: since the last look. `requests`: `ok` and `error` only. `ln_sum`: of ln of so many `times` to the first
+    token. A look without requests lets what was recent fade and leaves the past alone.
     """
-    if len(state) != _SIZE:
+    if not before.looks:
         if not requests:
-            return []
-        state = (0.0,) * 9 + (_LOOKS, _VARIANCE, 0.0, 0.0) + _NONE + _NONE
-    past, recent = tuple(state[:5]), state[5:9]
-    looks, variance, failing, slow = state[9:13]
-    older, newer = tuple(state[13:18]), tuple(state[18:])
-    seconds = max(seconds, 0.0)
-    fade = math.exp(-seconds / _NOW)
-    new = (requests, errors, ttft_count, ttft_ln_sum)
-    now = [fade * old + more for old, more in zip(recent, new, strict=True)]
-    elapsed, n, x, times, ln_sum = past
-    known = elapsed >= _FIRST
-    failing = float(known and _fails((n, x), (now[0], now[1]), bool(failing)))
-    slow = float(known and _is_slow((times, ln_sum), (now[2], now[3]), variance, bool(slow)))
+            return before
+        before = IncidentSums(looks=_LOOKS, variance=_VARIANCE)
+    past, older, newer = before.past, before.older, before.newer
+    looks, variance = before.looks, before.variance
+    new = Stretch(max(seconds, 0.0), requests, errors, times, ln_sum)
+    now = _fading(before.now, new)
+    failing, slow = _is_worse(before, now)
     if failing or slow:
         older = newer = _NONE
         if requests:
-            past = _merged(past, (seconds, *new), pace=_SLOW)
+            past = _merged(past, new, pace=_SLOW)
     elif requests:
-        if ttft_count and times:
+        if times and past.times:
             # How much a look's mean varies more than its own size lets expect is in here too.
-            square = ttft_count * (ttft_ln_sum / ttft_count - ln_sum / times) ** 2 / (1.0 + ttft_count / times)
+            square = times * (ln_sum / times - past.ln_sum / past.times) ** 2 / (1.0 + times / past.times)
             looks = min(looks + 1.0, _PAST / _NOW)
             variance += (min(square, _ODD_LOOK * variance) - variance) / looks
-        newer = tuple(old + more for old, more in zip(newer, (seconds, *new), strict=True))
-        if newer[0] >= _WAIT:
+        newer = Stretch(*(old + more for old, more in zip(newer, new, strict=True)))
+        if newer.seconds >= _WAIT:
             past, older, newer = _merged(past, older), newer, _NONE
-    after = (*past, *now, looks, variance, failing, slow, *older, *newer)
-    return [round(number, _DIGITS) for number in after]
+    after = IncidentSums(past, now, looks, variance, float(failing), float(slow), older, newer)
+    return _rounded(after)
 
 
-def _merged(past: Sequence[float], more: Sequence[float], *, pace: float = 1.0) -> tuple[float, ...]:
-    """The past with a further stretch of time, the older part forgotten; the first number of both is seconds."""
-    keep = math.exp(-pace * more[0] / _PAST)
-    return tuple(keep * old + pace * new for old, new in zip(past, more, strict=True))
-
-
-def shared(state: State) -> str | None:
-    """What is wrong with stable, for a sentence, None where nothing is: "stable fails 31 % of its requests (...)"."""
-    if len(state) != _SIZE:
-        return None
-    _, n, x, times, ln_sum, now, bad, now_times, now_ln, _, _, failing, slow, *_ = state
-    if failing:
-        return f"stable fails {text.share(bad / now)} of its requests ({text.share(x / n)} before)"
-    if slow:
-        ratio = math.exp(now_ln / now_times - ln_sum / times)
+def explain(state: IncidentSums, recent: RecentRequests) -> str:
+    """What is wrong with stable or with both arms, as "stable fails 31 % of its requests (...)"; empty for nothing."""
+    if is_outage(recent):
+        both = f"stable fails {text.share(recent.stable.failed)} of its requests"
+        if recent.canary.answered >= 1.0:
+            both += f" and the canary {text.share(recent.canary.failed)}"
+        return both
+    past, now = state.past, state.now
+    if state.failing:
+        before = text.share(past.errors / past.requests)
+        return f"stable fails {text.share(now.errors / now.requests)} of its requests ({before} before)"
+    if state.slow:
+        ratio = math.exp(now.ln_sum / now.times - past.ln_sum / past.times)
         return f"stable's time to first token is {ratio:.1f} times what it was"
-    return None
+    return ""
+
+
+def _fading(old: RecentSums, new: Stretch) -> RecentSums:
+    fade = math.exp(-new.seconds / _NOW)
+    return RecentSums(*(fade * earlier + more for earlier, more in zip(old, new[1:], strict=True)))
+
+
+def _merged(past: Stretch, more: Stretch, *, pace: float = 1.0) -> Stretch:
+    """The past with a further stretch of time, the older part forgotten."""
+    keep = math.exp(-pace * more.seconds / _PAST)
+    return Stretch(*(keep * old + pace * new for old, new in zip(past, more, strict=True)))
+
+
+def _rounded(sums: IncidentSums) -> IncidentSums:
+    def short(numbers: Iterable[float]) -> Iterator[float]:
+        return (round(number, _DIGITS) for number in numbers)
+
+    looks, variance = short((sums.looks, sums.variance))
+    return IncidentSums(
+        Stretch(*short(sums.past)),
+        RecentSums(*short(sums.now)),
+        looks,
+        variance,
+        sums.failing,
+        sums.slow,
+        Stretch(*short(sums.older)),
+        Stretch(*short(sums.newer)),
+    )
+
+
+def _is_worse(before: IncidentSums, now: RecentSums) -> tuple[bool, bool]:
+    """Whether errors, and whether times, are worse now than before, where enough of the past is known."""
+    past = before.past
+    if past.seconds < _FIRST:
+        return False, False
+    failing = _fails((past.requests, past.errors), (now.requests, now.errors), bool(before.failing))
+    times = (past.times, past.ln_sum), (now.times, now.ln_sum)
+    return failing, _is_slow(*times, before.variance, bool(before.slow))
 
 
 def _fails(past: tuple[float, float], now: tuple[float, float], before: bool) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from claude_operator.api.gateway import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
 from claude_operator.api.status import Reading
-from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, new_rows, sift, without
+from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
     QUANTITIES,
@@ -26,7 +26,18 @@ from claude_operator.core.judge.evidence.sample import (
     values_since,
 )
 
-__all__ = ["Counts", "Increments", "Memory", "Naming", "PodReading", "Sample", "Waiting", "advance", "history"]
+__all__ = [
+    "NO_NAMING",
+    "Counts",
+    "Increments",
+    "Memory",
+    "Naming",
+    "PodReading",
+    "Sample",
+    "Waiting",
+    "advance",
+    "history",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +47,6 @@ class PodReading:
     pod: str
     ready: bool
     evidence: Evidence | None
-
-
-Cell = tuple[int, str, str]
-"""Config generation, surface, revision."""
 
 
 class Waiting(NamedTuple):
@@ -65,10 +72,10 @@ class Increments:
 
     Counts are merged over cache states: a failed request has none, so strata of cache states would compare unlike
     things where the metric is binary. `traffic` counts all requests, those of clients that chose their revision too;
-    `cells` are without those. `unreachable` names ready pods that did not answer.
+    `samples` are without those. `unreachable` names ready pods that did not answer.
     """
 
-    cells: Mapping[Cell, Sample] = field(default_factory=dict)
+    samples: Mapping[StratumKey, Sample] = field(default_factory=dict)
     traffic: int = 0
     unreachable: tuple[str, ...] = ()
     baseline: bool = False
@@ -79,21 +86,28 @@ class Increments:
     """Time since the last look by the gateways' own clocks, None where no process was there at both."""
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
+    failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By revision: what its errors of the last minutes say, and how often. It explains, and is no evidence."""
     naming: Naming = NO_NAMING
     """Over both arms, without requests that chose their revision."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
         whole = NOTHING
-        for (_, _, name), sample in self.cells.items():
+        for (_, _, name), sample in self.samples.items():
             if name == revision:
                 whole = whole.plus(sample.counts)
         return whole
 
+    def commonest_failure(self, revision: str) -> str:
+        """What most errors of a revision say, empty where nothing is known."""
+        errors = self.failures.get(revision, {})
+        return max(sorted(errors), key=errors.__getitem__, default="")
+
     def of(self, revision: str) -> Sample:
         """All that is new of a revision, over its strata."""
         whole = Sample()
-        for (_, _, name), sample in self.cells.items():
+        for (_, _, name), sample in self.samples.items():
             if name == revision:
                 whole = whole.plus(sample)
         return whole
@@ -127,7 +141,7 @@ class Memory:
     pods: Mapping[str, _Seen | None]
     bad: Mapping[str, Known] = field(default_factory=dict)
     """Conversations that lately counted as bad, by digest."""
-    marks: tuple[Reading, ...] = ()
+    readings: tuple[Reading, ...] = ()
     """What another operator can go on from: the last kept reading of each listed pod."""
 
 
@@ -137,21 +151,21 @@ def advance(
     quantities: Collection[str] = QUANTITIES,
     *,
     now: float | None = None,
-    marks: Sequence[Reading] = (),
+    stored: Sequence[Reading] = (),
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
-    `memory` is None when the operator has just started: then it goes on from `marks`, what status has of the last
+    `memory` is None when the operator has just started: then it goes on from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
     `quantities` are those whose values are wanted. `now`: seconds of a clock that goes on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
-    told = {mark.pod: mark for mark in marks}
-    away = _away(readings, told) if memory is None else None
+    last = {reading.pod: reading for reading in stored}
+    away = _away(readings, last) if memory is None else None
     pods: dict[str, _Seen | None] = {}
     looks: list[tuple[_Seen, _Seen]] = []
     rows: list[Row] = []
-    told_rows: list[Row] = []
+    known_rows: list[Row] = []
     answered = 0
     boots: dict[str, str] = {}
     baseline = False
@@ -162,62 +176,63 @@ def advance(
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         if before is None and reading.evidence:
-            before = _resumed(reading.evidence, told.get(pod), away)
+            before = _resumed(reading.evidence, last.get(pod), away)
         seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
         answered += reading.evidence is not None
         if seen is None:
             continue
         first = before.bad if before and before.boot_id == seen.boot_id else 0
         if now is not None and reading.evidence and (seen.bad > first or memory is None):
-            told_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
+            known_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
             rows += new_rows(reading.evidence, first, now)
         if before is None:
             baseline = True
         else:
             looks.append((seen, before))
-    bad = memory.bad if memory else sift({}, told_rows, now)[1] if now is not None else {}
+    bad = memory.bad if memory else sift({}, known_rows, now)[1] if now is not None else {}
     duplicates: Mapping[str, Duplicates] = {}
     if rows and now is not None:
         duplicates, bad = sift(bad, rows, now)
-    cells, traffic, naming = _cells(looks, quantities, duplicates)
+    samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     found = Increments(
-        cells,
+        samples,
         traffic,
         tuple(sorted(unreachable)),
         baseline,
         max(answered, 1),
         seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
         waiting=_waiting(readings),
+        failures=_failures(readings),
         naming=naming,
     )
-    return found, Memory(_departed(memory, pods) | pods, bad, _marks(pods, told))
+    return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 
 
-def _away(readings: Sequence[PodReading], told: Mapping[str, Reading]) -> float | None:
-    """Seconds since `told` was read, by the clock of a process that was there; None where there is none."""
+def _away(readings: Sequence[PodReading], last: Mapping[str, Reading]) -> float | None:
+    """Seconds since `last` was read, by the clock of a process that was there; None where there is none."""
     since = [
         reading.evidence.uptime - before.uptime
         for reading in readings
-        if reading.evidence and (before := _kept(reading.evidence, told.get(reading.pod)))
+        if reading.evidence and (before := _kept(reading.evidence, last.get(reading.pod)))
     ]
     return min(since, default=None)
 
 
-def _kept(evidence: Evidence, mark: Reading | None) -> Before | None:
-    """The reading that `mark` names, where the process has it still."""
+def _kept(evidence: Evidence, last: Reading | None) -> Before | None:
+    """The reading that `last` names, where the process has it still."""
     before = evidence.before
-    if mark is None or before is None or (evidence.boot_id, before.reading) != (mark.boot_id, mark.reading):
+    if last is None or before is None or (evidence.boot_id, before.reading) != (last.boot_id, last.reading):
         return None
     return before
 
 
-def _resumed(evidence: Evidence, mark: Reading | None, away: float | None) -> _Seen | None:
-    """What was told of a process when `mark` was written, None where nobody knows.
+def _resumed(evidence: Evidence, last: Reading | None, away: float | None) -> _Seen | None:
+    """What was counted of a process at `last`, None where nobody knows.
 
-    One that was born since then has told nothing: all that it has counted is new.
+    Of one that was born since then nothing was: all that it has counted is new.
     """
-    before = _kept(evidence, mark)
+    before = _kept(evidence, last)
     if before is not None:
         return _Seen(
             evidence.boot_id, before.uptime, _counters(before.generations, {}), before.bad_count, before.reading
@@ -225,12 +240,12 @@ def _resumed(evidence: Evidence, mark: Reading | None, away: float | None) -> _S
     return _FRESH if away is not None and evidence.uptime < away else None
 
 
-def _marks(pods: Mapping[str, _Seen | None], told: Mapping[str, Reading]) -> tuple[Reading, ...]:
+def _kept_readings(pods: Mapping[str, _Seen | None], last: Mapping[str, Reading]) -> tuple[Reading, ...]:
     """One a pod that has kept a reading; of one that has not answered yet since the operator's start the old one."""
     found = []
     for pod, seen in sorted(pods.items()):
-        if seen is None and pod in told:
-            found.append(told[pod])
+        if seen is None and pod in last:
+            found.append(last[pod])
         elif seen is not None and seen.reading:
             found.append(Reading(pod=pod, boot_id=seen.boot_id, reading=seen.reading))
     return tuple(found)
@@ -246,11 +261,20 @@ def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
     return found
 
 
-def _cells(
+def _failures(readings: Iterable[PodReading]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for reading in readings:
+        for one in reading.evidence.failures if reading.evidence else ():
+            errors = found.setdefault(one.revision, {})
+            errors[one.error] = errors.get(one.error, 0) + one.requests
+    return found
+
+
+def _samples(
     looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
-) -> tuple[dict[Cell, Sample], int, Naming]:
+) -> tuple[dict[StratumKey, Sample], int, Naming]:
     """What is new over all pods, all requests, and how they name conversations; `duplicates` are used up."""
-    cells: dict[Cell, Sample] = {}
+    samples: dict[StratumKey, Sample] = {}
     traffic = asked = unnamed = 0
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
@@ -262,15 +286,15 @@ def _cells(
             if surface == PINNED:
                 continue
             asked, unnamed = asked + counts.requests, unnamed + max(now.unnamed - earlier.unnamed, 0)
-            cell = (generation, surface, revision)
+            key = (generation, surface, revision)
             if twice:
-                counts = without(counts, cell, twice)
+                counts = without(counts, key, twice)
             values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
             if counts == NOTHING and not values:
                 continue
             new_sample = Sample(counts, values)
-            cells[cell] = cells[cell].plus(new_sample) if cell in cells else new_sample
-    return cells, traffic, Naming(asked, unnamed)
+            samples[key] = samples[key].plus(new_sample) if key in samples else new_sample
+    return samples, traffic, Naming(asked, unnamed)
 
 
 def history(memory: Memory | None, revision: str, quantity: str) -> Values:
@@ -310,7 +334,7 @@ def _age(reading: PodReading) -> tuple[str, float]:
 
 
 def _grown(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counters, Counters]]:
-    """Every cell that has changed since `before`, with what it was; another boot counts from zero."""
+    """Every key that has changed since `before`, with what it was; another boot counts from zero."""
     old = before.counters if before.boot_id == seen.boot_id else {}
     for key, counters in seen.counters.items():
         earlier = old.get(key, _NO_COUNTERS)

@@ -33,7 +33,7 @@ class Query:
     address: str | None
     query: str
     at: dt.datetime
-    told: dt.datetime | None = None
+    counted: dt.datetime | None = None
     """Answers as of this moment, or of one before, have been counted or are of another rollout."""
 
 

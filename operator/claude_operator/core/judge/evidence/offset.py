@@ -3,7 +3,7 @@
 Users keep their arm and differ from one another, so a canary of a few of them is better or worse than the rest by the
 luck of the draw. What their cohorts did before the rollout tells by how much: each cohort's mean is shrunk towards the
 mean of all as far as the history shows that cohorts differ at all (method of moments; gamma rates for counts, normal
-means of logarithms), so where they do not differ every offset is exactly neutral.
+means of logarithms), so where they do not differ the estimate is exactly neutral.
 
 The history has to end before the canary's first request: afterwards it would explain away the harm it should reveal.
 """
@@ -17,7 +17,7 @@ from typing import Protocol
 
 from claude_operator.core.request.assignment import rank
 
-__all__ = ["CAUTION", "LIMIT", "NEUTRAL", "CohortHistory", "HasColumns", "Offsets", "offsets", "owned_by"]
+__all__ = ["CAUTION", "LIMIT", "NEUTRAL", "CohortHistory", "HasColumns", "Imbalance", "estimate", "owned_by"]
 
 CAUTION = 1.5
 """Standard errors of the offset that are given to the canary before its harm counts."""
@@ -76,7 +76,7 @@ class CohortHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class Offsets:
+class Imbalance:
     """What the canary's cohorts show where nothing is wrong: a rate ratio, and differences of the mean of ln.
 
     The judge multiplies the canary's requests by `errors` and takes the other two from the canary's mean of ln.
@@ -87,7 +87,7 @@ class Offsets:
     cost: float = 0.0
 
 
-NEUTRAL = Offsets()
+NEUTRAL = Imbalance()
 
 Owned = Callable[[int], bool]
 
@@ -98,9 +98,9 @@ def owned_by(canary: str, weight: int) -> Owned:
     return lambda cohort: ranks[cohort] < weight
 
 
-def offsets(
+def estimate(
     history: CohortHistory, owned: Owned, *, ttft_within: float, cost_within: float, caution: float = 0.0
-) -> Offsets:
+) -> Imbalance:
     """The offsets of the cohorts in `owned` against all others, neutral where one side has no history.
 
     `ttft_within`, `cost_within`: variance of ln among stable's requests. `caution`: standard errors to add: `CAUTION`
@@ -119,14 +119,14 @@ def offsets(
         return NEUTRAL
     if not all(map(math.isfinite, (ratio, ttft, cost))):
         return NEUTRAL
-    return Offsets(min(max(ratio, 1.0 / LIMIT), LIMIT), ttft, cost)
+    return Imbalance(min(max(ratio, 1.0 / LIMIT), LIMIT), ttft, cost)
 
 
-_Cells = Sequence[tuple[float, float]]
+_Cohorts = Sequence[tuple[float, float]]
 """A cohort each: (count, events or sum)."""
 
 
-def _ratio(ours: _Cells, theirs: _Cells, caution: float) -> float:
+def _ratio(ours: _Cohorts, theirs: _Cohorts, caution: float) -> float:
     """Posterior rate of `ours` over that of `theirs`, gamma rates with the dispersion that the counts show."""
     both = [*ours, *theirs]
     rate = _mean(both)
@@ -144,7 +144,7 @@ def _ratio(ours: _Cells, theirs: _Cells, caution: float) -> float:
     return mine / other * math.exp(math.copysign(doubt, caution))
 
 
-def _gamma(side: _Cells, rate: float, prior: float) -> tuple[float, float]:
+def _gamma(side: _Cohorts, rate: float, prior: float) -> tuple[float, float]:
     """Mean, over the rate of all, and shape of what an arm's rate may be; `prior` is a cohort's shape before data."""
     total = _total(side)
     cohorts = []
@@ -160,9 +160,9 @@ def _quantile(shape: float, z: float) -> float:
     return max(1.0 - 1.0 / (9.0 * shape) + z / (3.0 * math.sqrt(shape)), 0.05) ** 3 if z else 1.0
 
 
-def _difference(ours: _Cells, theirs: _Cells, within: float, caution: float) -> float:
+def _difference(ours: _Cohorts, theirs: _Cohorts, within: float, caution: float) -> float:
     """Posterior mean of `ours` minus that of `theirs`, normal cohort means, `within` the variance inside a cohort."""
-    both = [cell for cell in (*ours, *theirs) if cell[0] > 0.0]
+    both = [cohort for cohort in (*ours, *theirs) if cohort[0] > 0.0]
     total, cohorts = _total(both), len(both)
     if not (_total(ours) > 0.0 and _total(theirs) > 0.0 and within > 0.0):
         return 0.0
@@ -177,7 +177,7 @@ def _difference(ours: _Cells, theirs: _Cells, within: float, caution: float) -> 
     return mine - other + caution * math.sqrt(my_variance + other_variance)
 
 
-def _normal(side: _Cells, mean: float, between: float, within: float) -> tuple[float, float]:
+def _normal(side: _Cohorts, mean: float, between: float, within: float) -> tuple[float, float]:
     """Mean, less `mean`, and variance of what an arm's mean may be."""
     total = _total(side)
     cohorts = []
@@ -201,10 +201,10 @@ def _arm(cohorts: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
     return mean, variance
 
 
-def _total(cells: _Cells) -> float:
-    return math.fsum(count for count, _ in cells)
+def _total(cohorts: _Cohorts) -> float:
+    return math.fsum(count for count, _ in cohorts)
 
 
-def _mean(cells: _Cells) -> float:
-    total = _total(cells)
-    return math.fsum(value for _, value in cells) / total if total else 0.0
+def _mean(cohorts: _Cohorts) -> float:
+    total = _total(cohorts)
+    return math.fsum(value for _, value in cohorts) / total if total else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
@@ -19,10 +19,13 @@ __all__ = [
     "Sample",
     "Values",
     "counts_since",
+    "significant",
     "values_since",
 ]
 
 _FARTHEST, _LARGEST = 700, 1e68  # bucket and value beyond which there is nothing to measure
+
+_DIGITS = 8
 
 QUANTITIES = ("timeToFirstToken", "duration", "cost", "outputTokens")
 
@@ -131,6 +134,11 @@ class Sample:
         for cache in caches:
             whole = whole.plus(self.values.get((name, cache), NO_VALUES))
         return whole
+
+
+def significant(numbers: Sequence[float]) -> list[float]:
+    """Sums as status holds them: eight digits, so that a tick is not lost beside a long past."""
+    return [float(f"{number:.{_DIGITS}g}") for number in numbers]
 
 
 def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversations: bool = True) -> Counts:

@@ -7,34 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from claude_operator.api.status import MetricState, Offsets
-from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values
+from claude_operator.api.sums import Moments, Score, SoakSums
+from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values, significant
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.metrics import Binary, Watched
 from claude_operator.core.judge.stats import continuous, eprocess
 
 __all__ = [
     "NO_OFFSETS",
-    "Comparison",
     "combined",
     "initial",
     "known_of_stable",
     "leading",
     "more_of_stable",
+    "offsets_at",
+    "states_of",
     "tick",
 ]
 
 NO_OFFSETS = Offsets(weight=0)
+_NO_SCORE, _NO_MOMENTS, _NO_SOAK = Score(), Moments(), SoakSums()
 _RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
-
-
-class Comparison(NamedTuple):
-    """One stratum of one metric: both arms' (requests, bad events), or their values."""
-
-    metric: str
-    canary: tuple[int, int] | Values
-    stable: tuple[int, int] | Values
 
 
 def initial(watch: Watched, history: Values | None = None) -> MetricState:
@@ -43,6 +38,17 @@ def initial(watch: Watched, history: Values | None = None) -> MetricState:
         return _state(watch.name, 1.0, [0, 0], [0, 0], list(watch.kind.grid.start))
     state = _state(watch.name, 1.0, [0, 0], [0, 0], [])
     return _informed(state, watch, history) if history else state
+
+
+def states_of(stored: Sequence[MetricState], watches: Sequence[Watched]) -> list[MetricState]:
+    """One a watched metric, in their order; of one that is not known yet the first."""
+    known = {state.name: state for state in stored}
+    return [known.get(watch.name) or initial(watch) for watch in watches]
+
+
+def offsets_at(known: Sequence[Offsets], weight: int) -> Offsets:
+    """Those of a weight, of the nearest one where a long plan has more than are kept."""
+    return min(known, key=lambda one: (abs(one.weight - weight), one.weight), default=NO_OFFSETS)
 
 
 def tick(
@@ -83,16 +89,17 @@ def known_of_stable(state: MetricState) -> MetricState:
 
 def more_of_stable(state: MetricState, comparisons: Iterable[Comparison]) -> MetricState:
     """`state` of `known_of_stable` with what was compared since, as `tick` takes it in."""
-    (requests, bad), moments = state.stable, tuple(state.moments)
+    (requests, bad), moments = state.stable, state.moments
     for name, ours, theirs in comparisons:
         if name != state.name:
             continue
         if isinstance(theirs, Values) and isinstance(ours, Values):
             requests += theirs.count if ours.count else 0
-            moments = tuple(continuous.moments(moments or continuous.MOMENTS, theirs))
+            moments = continuous.moments(moments, theirs)
         elif not isinstance(theirs, Values) and not isinstance(ours, Values) and ours[0]:
             requests, bad = requests + theirs[0], bad + theirs[1]
-    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=continuous.significant(moments))
+    moments = Moments(*significant(moments))
+    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=moments)
 
 
 def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:
@@ -118,8 +125,8 @@ def _binary(
     assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
     grid = watch.kind.grid
     margin = math.exp(watch.margin)
-    exposure = offsets.errors if watch.name == "errors" else 1.0
-    logs = eprocess.carried(state.logs, grid.size, state.evidence)
+    exposure = watch.kind.exposure(offsets)
+    logs = eprocess.resized(state.logs, grid.size, state.evidence)
     (n_canary, x_canary), (n_stable, x_stable) = state.canary, state.stable
     for _, ours, theirs in pairs:
         assert not isinstance(ours, Values) and not isinstance(theirs, Values)  # noqa: S101
@@ -136,10 +143,10 @@ def _quantity(
     state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
 ) -> MetricState:
     assert not isinstance(watch.kind, Binary)  # noqa: S101  by the caller
-    offset = _offset(watch.name, offsets)
+    offset = watch.kind.offset(offsets)
     lower = continuous.shift(watch.margin, offset)
     logs: Sequence[float] = state.logs
-    score, known = state.score or continuous.SCORE, state.moments or continuous.MOMENTS
+    score, known = state.score, state.moments
     cap = continuous.cap_of(state.edges) if watch.kind.raw else None
     n_canary, n_stable = state.canary[0], state.stable[0]
     both: list[tuple[Values, Values]] = []
@@ -148,15 +155,7 @@ def _quantity(
         if not theirs.count:
             continue
         if ours.count:
-            score = continuous.scored(
-                score,
-                known,
-                ours,
-                theirs,
-                judged=n_canary,
-                offset=offset,
-                cap=cap,
-            )
+            score = continuous.scored(score, known, ours, theirs, judged=n_canary, offset=offset, cap=cap)
             both.append((ours, theirs))
             n_canary, n_stable = n_canary + ours.count, n_stable + theirs.count
         known = continuous.moments(known, theirs, cap)
@@ -164,22 +163,24 @@ def _quantity(
         logs = continuous.edge_logs(logs, state.edges, both, lower)
     if not exact:
         logs = eprocess.stored(logs, number)
-        score, known = continuous.significant(score), continuous.significant(known)
+        score, known = Score(*significant(score)), Moments(*significant(known))
     after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], list(logs), state.edges, score, known)
     after.evidence = _evidence(after, watch)
     return after
 
 
 def _evidence(state: MetricState, watch: Watched) -> float:
-    u, v, prior, raw_u, raw_v, raw_prior = state.score
-    of_ln = continuous.spoken(continuous.mixture(u, v, prior, watch.margin), state.canary[0])
+    score = state.score
+    mixture = continuous.mixture(score.score, score.information, score.prior, watch.margin)
+    of_ln = continuous.but_not_early(mixture, state.canary[0])
     of_edges = eprocess.value(state.logs) if state.logs else 1.0
     evidence = (of_ln + of_edges) / 2.0
     if not getattr(watch.kind, "raw", False):
         return evidence
     # Raw values are known by their bucket: what keeps within the margin may still lie so many buckets higher.
-    raw_margin = state.moments[4] * math.expm1(continuous.shift(watch.margin) * LN_WIDTH)
-    return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * continuous.mixture(raw_u, raw_v, raw_prior, raw_margin)
+    raw_margin = state.moments.raw_mean * math.expm1(continuous.shift(watch.margin) * LN_WIDTH)
+    raw = continuous.mixture(score.raw_score, score.raw_information, score.raw_prior, raw_margin)
+    return (1.0 - _RAW_SHARE) * evidence + _RAW_SHARE * raw
 
 
 def _informed(state: MetricState, watch: Watched, history: Values | None) -> MetricState:
@@ -189,11 +190,10 @@ def _informed(state: MetricState, watch: Watched, history: Values | None) -> Met
         return state
     cap = continuous.cap_of(edges) if getattr(watch.kind, "raw", False) else None
     known = state.moments
-    if not known or cap is not None:  # raw values do not count before there is a cap
-        known = continuous.significant(continuous.moments(continuous.MOMENTS, history, cap))
+    if not known.values or cap is not None:  # raw values do not count before there is a cap
+        known = Moments(*significant(continuous.moments(Moments(), history, cap)))
     logs = list(eprocess.EDGES.start) * len(edges)
-    score = state.score or list(continuous.SCORE)
-    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, score, known)
+    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, state.score, known)
 
 
 def _together(pairs: list[Comparison]) -> Values:
@@ -204,12 +204,6 @@ def _together(pairs: list[Comparison]) -> Values:
     return whole
 
 
-def _offset(name: str, offsets: Offsets) -> float:
-    if name in ("timeToFirstToken", "duration"):
-        return offsets.time_to_first_token
-    return offsets.cost if name in ("cost", "outputTokens") else 0.0
-
-
 def _state(
     name: str,
     evidence: float,
@@ -217,8 +211,8 @@ def _state(
     stable: list[int],
     logs: list[float],
     edges: Sequence[int] = (),
-    score: Sequence[float] = (),
-    moments: Sequence[float] = (),
+    score: Score = _NO_SCORE,
+    moments: Moments = _NO_MOMENTS,
 ) -> MetricState:
     """Unchecked: it is made of numbers that are what they should be, once a tick and metric."""
     return MetricState.made(
@@ -228,6 +222,7 @@ def _state(
         stable=stable,
         logs=logs,
         edges=list(edges),
-        score=list(score),
-        moments=list(moments),
+        score=score,
+        moments=moments,
+        soak=_NO_SOAK,
     )

@@ -10,33 +10,75 @@ import math
 from collections.abc import Mapping, Sequence
 
 from claude_operator.api.base import seconds
+from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Analysis, Metric
-from claude_operator.api.status import Series
-from claude_operator.core.judge.metrics import METRICS, declared
+from claude_operator.api.status import Judgement, MetricState, Series
+from claude_operator.core.judge.evidence.context import Context
+from claude_operator.core.judge.evidence.tick import Tick
+from claude_operator.core.judge.judges.arms import compare_arms
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.protocol import NO_HARM, Harm
+from claude_operator.core.judge.judges.totals import ARMS, Total, totals
+from claude_operator.core.judge.metrics import METRICS, Watched, declared, watched
 from claude_operator.core.judge.stats.mannwhitney import compare
+from claude_operator.core.text import count
 
-__all__ = ["LOOK", "advanced", "passed", "sentence", "watches", "worse"]
+__all__ = ["LOOK", "MannWhitney", "advanced", "passed", "sentence", "watches", "worse"]
 
 LOOK = 10  # intervals between two looks
 _MOST = 60  # values of an arm that are kept: status has to stay small
 _INTERVAL = "1m"
 
-Tick = tuple[float, float]
-"""Requests and bad ones, or values and their sum."""
+
+class MannWhitney:
+    """The test of Kayenta. The states of the arms are for the record: a ledger, a soak."""
+
+    compares = True
+    by_interval = True
+    replayable = False
+
+    def weigh(self, states: Sequence[MetricState], watches: Sequence[Watched]) -> tuple[float, str | None]:
+        """None: its own rule decides."""
+        return NO_HARM
+
+    def advance(
+        self, before: Judgement, tick: Tick, analysis: Analysis, context: Context
+    ) -> tuple[Judgement, tuple[Comparison, ...]]:
+        """The series of both arms."""
+        compared = watched(analysis, context.price_ratio)
+        judged, comparisons, _ = compare_arms(before, tick, analysis, compared, context)
+        ours, theirs = (totals(analysis, tick, context.budgets, arm) for arm in ARMS)
+        started = judged.started_at or tick.now
+        judged.series = advanced(analysis, judged.series, ours, theirs, now=tick.now, started_at=started)
+        return judged, comparisons
+
+    def find_harm(self, judgement: Judgement, analysis: Analysis) -> Harm | None:
+        """The first metric that is higher than stable's."""
+        higher = worse(analysis, judgement.series)
+        return Harm(Reason.METRIC_WORSENED, higher.name, sentence(higher)) if higher else None
+
+    def explain_missing(self, judgement: Judgement, analysis: Analysis, step: int, pace: float) -> str | None:
+        """That there are too few intervals yet."""
+        if passed(analysis, judgement.series):
+            return None
+        return f"waits for {LOOK} intervals of every metric on both arms"
+
+    def summarise(self, judgement: Judgement) -> str:
+        """That nothing is higher."""
+        requests = count(judgement.requests, "canary request")
+        return f"{requests}, nothing of what the judge MannWhitney looks at is worse"
 
 
 def watches(analysis: Analysis) -> tuple[Metric, ...]:
-    """The metrics that are compared as series, none under another judge."""
-    if analysis.judge != "MannWhitney":
-        return ()
+    """The metrics that are compared as series."""
     return tuple(metric for metric in declared(analysis) if metric.name in METRICS)
 
 
 def advanced(
     analysis: Analysis,
     known: Sequence[Series],
-    canary: Mapping[str, Tick],
-    stable: Mapping[str, Tick],
+    canary: Mapping[str, Total],
+    stable: Mapping[str, Total],
     *,
     now: dt.datetime,
     started_at: dt.datetime,
@@ -74,7 +116,7 @@ def sentence(one: Series) -> str:
     """`errors is higher than stable's by the Mann-Whitney test over 20 intervals (mean 0.06 against 0.01)`."""
     ours, theirs = (math.fsum(side) / len(side) if side else math.nan for side in (one.canary, one.stable))
     over = f"over {len(one.canary)} intervals (mean {ours:.3g} against {theirs:.3g})"
-    return f"{METRICS[one.name].words} higher than stable's by the Mann-Whitney test {over}"
+    return f"{METRICS[one.name].label} higher than stable's by the Mann-Whitney test {over}"
 
 
 def _closed(series: Series, present: Sequence[float]) -> Series:

@@ -11,11 +11,17 @@ from __future__ import annotations
 
 import math
 
-from claude_operator.api.status import Promotion
+from claude_operator.api.deployment import Analysis
+from claude_operator.api.status import Judgement, Promotion
+from claude_operator.core.judge.evidence.context import Context
+from claude_operator.core.judge.evidence.strata import Closed
+from claude_operator.core.judge.judges.engine import offsets_at
+from claude_operator.core.judge.sentences import number
 from claude_operator.core.judge.stats.detectable import promotion_needed
 from claude_operator.core.judge.stats.eprocess import stored
+from claude_operator.core.text import duration
 
-__all__ = ["advanced", "margin_of", "needed", "new_promotion"]
+__all__ = ["advance", "advanced", "explain_missing", "margin_of", "needed", "new_promotion"]
 
 _RATIOS = (1.0, 0.7, 0.4)  # of the canary's rate to stable's, where it is harmless
 _SHARES = (0.5, 0.2, 0.05, 0.01)  # of the margin that the canary's own rate may be, where it is harmless
@@ -36,6 +42,48 @@ def new_promotion(step: int, margin: float, false_promotion_rate: float) -> Prom
     threshold = 1.0 / false_promotion_rate
     evidence = threshold if given else 1.0
     return Promotion(step=step, margin=margin, evidence=evidence, threshold=threshold, shown=given, logs=[0.0] * _SIZE)
+
+
+def advance(
+    before: Judgement, strata: Closed, analysis: Analysis, context: Context
+) -> tuple[list[Promotion], list[int]]:
+    """What is shown for each bake after these strata, and stable's requests and bad ones so far."""
+    known = {(one.step, one.margin): one for one in before.promotions}
+    exposure = offsets_at(before.offsets, context.weight).errors_least
+    found = [
+        known.get((bake.step, bake.margin)) or new_promotion(bake.step, bake.margin, analysis.false_promotion_rate)
+        for bake in context.bakes
+    ]
+    requests, bad = before.stable_requests
+    for _, arms in strata:
+        ours, theirs = arms.canary.counts, arms.stable.counts
+        canary, stable = (ours.judged, ours.errors), (theirs.judged, theirs.errors)
+        found = [advanced(one, canary, stable, (requests, bad), exposure=exposure) for one in found]
+        requests, bad = requests + theirs.judged, bad + theirs.errors
+    return found, [requests, bad]
+
+
+def explain_missing(promotion: Promotion, judgement: Judgement, pace: float) -> str:
+    """The excess that is not ruled out yet, and how many requests it may take; `pace`: canary requests a second."""
+    margin = f"{100 * promotion.margin:.2g}"
+    points = f"{margin} {'point' if margin == '1' else 'points'} more errors than stable"
+    have = f"evidence {number(promotion.evidence)} of {number(promotion.threshold)}"
+    return f"has not ruled out yet that the canary has {points} ({have}){_requests_missing(promotion, judgement, pace)}"
+
+
+def _requests_missing(promotion: Promotion, judgement: Judgement, pace: float) -> str:
+    """`; about 2,300 more canary requests, 46 min at this traffic`."""
+    requests, bad = judgement.stable_requests
+    share = judgement.weight / 10_000
+    if not requests or not 0.0 < share < 1.0:
+        return ""
+    more = needed(promotion, bad / requests, share)  # guessing high while little is seen would ask for too many
+    if not math.isfinite(more):
+        return ""
+    digits = 10 ** max(math.floor(math.log10(max(more, 1.0))) - 1, 0)
+    rounded = math.ceil(more / digits) * digits
+    time = f", {duration(more / pace)} at this traffic" if pace > 0.0 else ""
+    return f"; about {rounded:,} more canary requests{time}"
 
 
 def advanced(

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_operator.api.deployment import Analysis, Metric
-from claude_operator.api.status import Measured
+from claude_operator.api.status import Judgement, Measured, MetricState
+from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.measurements import (
     Measurement,
     Query,
@@ -24,17 +25,49 @@ from claude_operator.core.judge.evidence.measurements import (
     whole,
     window,
 )
-from claude_operator.core.judge.judges.threshold_problems import problem, unsupported
-from claude_operator.core.text import cut, duration
+from claude_operator.core.judge.evidence.tick import Tick
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.protocol import NO_HARM, Harm
+from claude_operator.core.judge.judges.totals import Total
+from claude_operator.core.judge.metrics import Watched
+from claude_operator.core.text import count, cut, duration
 
-__all__ = ["Measurement", "Outcome", "Query", "advance", "builtin", "due", "outcome", "problem", "unsupported"]
+__all__ = ["Measurement", "Outcome", "Query", "Threshold", "builtin", "due", "measure", "of_threshold", "outcome"]
 
 _SLOTS = 12  # of a window: it is forgotten by so many parts
 _ERRORS = 4  # in a row that are tolerated, as in Argo Rollouts
 _QUOTED = 300  # characters of an error that a status repeats
 
-Tick = tuple[float, float]
-"""What a tick adds of one metric: requests and bad ones, or values and their sum."""
+
+class Threshold:
+    """No comparison of the arms: only the thresholds, which are held beside every judge."""
+
+    compares = False
+    by_interval = False
+    replayable = False
+
+    def weigh(self, states: Sequence[MetricState], watches: Sequence[Watched]) -> tuple[float, str | None]:
+        """None: there is no comparison."""
+        return NO_HARM
+
+    def advance(
+        self, before: Judgement, tick: Tick, analysis: Analysis, context: Context
+    ) -> tuple[Judgement, tuple[Comparison, ...]]:
+        """Nothing is added."""
+        return before, ()
+
+    def find_harm(self, judgement: Judgement, analysis: Analysis) -> Harm | None:
+        """None besides the thresholds."""
+        return None
+
+    def explain_missing(self, judgement: Judgement, analysis: Analysis, step: int, pace: float) -> str | None:
+        """Nothing besides the thresholds."""
+        return None
+
+    def summarise(self, judgement: Judgement) -> str:
+        """That nothing is outside."""
+        requests = count(judgement.requests, "canary request")
+        return f"{requests}, nothing of what the judge Threshold looks at is worse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +82,11 @@ class Outcome:
     """The last measurement of the metric found nothing."""
 
 
-def advance(
+def measure(
     analysis: Analysis,
     measured: Sequence[Measured],
     measurements: Iterable[Measurement],
-    ticks: Mapping[str, Tick],
+    totals: Mapping[str, Total],
     *,
     now: dt.datetime,
     started_at: dt.datetime,
@@ -61,7 +94,7 @@ def advance(
     """The metrics with a threshold after one more tick, in the order of `analysis`; `measured` stays as it is.
 
     `measurements` are Prometheus's answers in any order; one as old as the last that counted, or older, says nothing
-    new. `ticks` are what the canary's counts grew by, by built-in metric; one that is left out has not grown.
+    new. `totals` are what the canary's counts grew by, by built-in metric; one that is left out has not grown.
     """
     known = {one.name: one for one in measured}
     answers: dict[str, list[Measurement]] = {}
@@ -72,7 +105,7 @@ def advance(
         one = known.get(metric.name) or Measured(name=metric.name)
         if metric.prometheus is None:
             elapsed = max((now - started_at).total_seconds(), 0.0)
-            series, value = builtin(window(metric), one.series, ticks.get(metric.name, (0, 0)), elapsed)
+            series, value = builtin(window(metric), one.series, totals.get(metric.name, (0, 0)), elapsed)
             ready = is_due(metric, one, now=now, started_at=started_at)
             one = one.model_copy(update={"series": series})
             found = [Measurement(metric.name, value, at=whole(now))] if ready else []
@@ -84,8 +117,8 @@ def advance(
     return after
 
 
-def builtin(length: float, series: Sequence[float], tick: Tick, elapsed: float) -> tuple[list[float], float | None]:
-    """The series after `tick`, and what it comes to: a share, or a mean; None without a single request.
+def builtin(length: float, series: Sequence[float], new: Total, elapsed: float) -> tuple[list[float], float | None]:
+    """The series with `new`, and what it comes to: a share, or a mean; None without a single request.
 
     `length`: seconds that count. `series`: [seconds since the start, n, x, ...] of at most 12 slots. `elapsed`: seconds
     since the start. What is forgotten is forgotten by slots, so what counts is 11/12 of `length` at least.
@@ -94,8 +127,8 @@ def builtin(length: float, series: Sequence[float], tick: Tick, elapsed: float) 
     present = math.floor(elapsed / width)
     slots = {round(series[i] / width): (series[i + 1], series[i + 2]) for i in range(0, len(series) - 2, 3)}
     n, x = slots.get(present, (0, 0))
-    if tick[0]:
-        slots[present] = (n + tick[0], x + tick[1])
+    if new[0]:
+        slots[present] = (n + new[0], x + new[1])
     kept = {slot: pair for slot, pair in sorted(slots.items()) if present - _SLOTS < slot <= present}
     flat = [float(number) for slot, pair in kept.items() for number in (slot * width, *pair)]
     total = math.fsum(n for n, _ in kept.values())

@@ -15,29 +15,24 @@ from typing import Any
 
 from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement
-from claude_operator.core.judge.judges.engine import NO_OFFSETS, Comparison
-from claude_operator.core.judge.judges.sequential import offsets_at
-from claude_operator.core.judge.ledger.lines import strata, write_json
+from claude_operator.core.judge.judges import engine
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.ledger.lines import strata, write_json, written_offsets
 from claude_operator.core.judge.ledger.pages import EARLIER, SIZE, TICKS, found, readable
 from claude_operator.core.judge.ledger.points import Point, with_point
 from claude_operator.core.judge.metrics import METRICS
 
-__all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Facts", "appended", "name", "readable", "worth"]
+__all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Trial", "appended", "name", "readable", "worth"]
 
 POINTS = "points.jsonl"
 LIMIT = 128 * 1024
 """Bytes of all three together, at most."""
 
-_NEUTRAL = {
-    "errors": NO_OFFSETS.errors,
-    "timeToFirstToken": NO_OFFSETS.time_to_first_token,
-    "cost": NO_OFFSETS.cost,
-}
 _POINTS = LIMIT - 2 * SIZE - 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Trial:
     """What a header says of the rollout besides the judge's memory."""
 
     deployment: str
@@ -65,7 +60,7 @@ def appended(
     before: Judgement | None,
     after: Judgement,
     comparisons: Sequence[Comparison],
-    facts: Facts,
+    trial: Trial,
 ) -> dict[str, str]:
     """The ConfigMap's data with one more tick, of which `after` is the judgement; never raises for what `data` holds.
 
@@ -76,7 +71,7 @@ def appended(
     began = after.started_at or after.last_tick
     at = _seconds(after.last_tick, began) or 0.0
     recorded = _seconds(before.recorded, began) if before else None
-    head, known, memory = _head(facts, began), data or {}, before.state if before else []
+    head, known, memory = _head(trial, began), data or {}, before.state if before else []
     pages = found(known, head=head, memory=memory, recorded=recorded, at=at)
     header, lines = "", _record(at, after, comparisons)
     if not pages.follows or len(pages.page) + len(lines) > SIZE:
@@ -95,22 +90,22 @@ def appended(
     }
 
 
-def _head(facts: Facts, began: dt.datetime | None) -> dict[str, Any]:
-    compared = facts.analysis.metrics
+def _head(trial: Trial, began: dt.datetime | None) -> dict[str, Any]:
+    compared = trial.analysis.metrics
     if compared is not None:  # queries may be long, and a replay has no use for them
         compared = [metric for metric in compared if metric.name in METRICS]
-    analysis = facts.analysis.model_copy(update={"metrics": compared})
+    analysis = trial.analysis.model_copy(update={"metrics": compared})
     return {
         "ledger": 1,
-        "deployment": facts.deployment,
-        "revision": facts.revision,
-        "attempt": facts.attempt,
+        "deployment": trial.deployment,
+        "revision": trial.revision,
+        "attempt": trial.attempt,
         "startedAt": began.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if began
         else None,
-        "stable": facts.stable,
+        "stable": trial.stable,
         "analysis": analysis.model_dump(by_alias=True, exclude_none=True, mode="json"),
-        "priceRatio": facts.price_ratio,
+        "priceRatio": trial.price_ratio,
     }
 
 
@@ -123,9 +118,9 @@ def _record(at: float, after: Judgement, comparisons: Sequence[Comparison]) -> s
         "verdict": after.verdict,
         "leading": after.leading,
     }
-    offsets = offsets_at(after.offsets, after.weight)
-    used = {"errors": offsets.errors, "timeToFirstToken": offsets.time_to_first_token, "cost": offsets.cost}
-    if used != _NEUTRAL:
+    offsets = engine.offsets_at(after.offsets, after.weight)
+    used, neutral = written_offsets(offsets), written_offsets(engine.NO_OFFSETS)
+    if used != neutral:
         judged["offsets"] = used
     lines = (start | {"metrics": one} | (judged if not i else {}) for i, one in enumerate(strata(comparisons)))
     return "".join(f"{write_json(line)}\n" for line in lines)

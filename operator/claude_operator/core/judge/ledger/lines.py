@@ -11,14 +11,14 @@ from pydantic import Field, ValidationError
 
 from claude_operator.api.base import StatusModel, first_fault
 from claude_operator.api.deployment import Analysis
-from claude_operator.api.status import MetricState, Moment
+from claude_operator.api.status import MetricState, Moment, Offsets
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.judge.judges.engine import Comparison
-from claude_operator.core.judge.ledger.reading import EXAMPLE, Line, LineError, Reader, refuse
+from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.ledger.reading import EXAMPLE, UNUSED_OFFSETS, Line, LineError, Reader, refuse
 from claude_operator.core.judge.metrics import METRICS, Binary
-from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.core.judge.stats import eprocess
 
-__all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json"]
+__all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json", "written_offsets"]
 
 
 class Header(StatusModel):
@@ -67,12 +67,17 @@ def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """`metrics` of each line of a tick, at least one: a metric's n-th comparison stands in the n-th line."""
     found: list[dict[str, Any]] = [{}]
     for name, canary, stable in comparisons:
-        place = next((line for line in found if name not in line), None)
-        if place is None:
-            place = {}
-            found.append(place)
-        place[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
+        row = next((line for line in found if name not in line), None)
+        if row is None:
+            row = {}
+            found.append(row)
+        row[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
     return found
+
+
+def written_offsets(offsets: Offsets) -> dict[str, Any]:
+    """Those that the evidence of harm goes by."""
+    return offsets.model_dump(by_alias=True, exclude=UNUSED_OFFSETS)
 
 
 def read_json(text: str) -> Any:
@@ -115,8 +120,7 @@ def _whole(state: MetricState) -> bool:
         return False
     if isinstance(METRICS[state.name], Binary):
         return not state.edges
-    lengths = (len(state.score), len(continuous.SCORE)), (len(state.moments), len(continuous.MOMENTS))
-    return len(state.logs) == len(state.edges) * eprocess.EDGES.size and all(n in (0, full) for n, full in lengths)
+    return len(state.logs) == len(state.edges) * eprocess.EDGES.size
 
 
 def _written(name: str, arm: tuple[int, int] | Values) -> Any:
@@ -137,7 +141,7 @@ def _written(name: str, arm: tuple[int, int] | Values) -> Any:
 
 
 def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
+from pydantic.alias_generators import to_camel
+
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
-from claude_operator.core.judge.judges.engine import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.metrics import METRICS, Binary
 
-__all__ = ["EXAMPLE", "Line", "LineError", "Reader", "refuse"]
+__all__ = ["EXAMPLE", "UNUSED_OFFSETS", "Line", "LineError", "Reader", "refuse"]
 
 EXAMPLE = '{"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}'
+
+UNUSED_OFFSETS = {"weight", "errors_least"}
+"""Fields of Offsets that no line has: nothing of the evidence of harm goes by them."""
 
 _FIRST: Mapping[str, int] = {"timeToFirstToken": -31, "duration": -31, "cost": -62, "outputTokens": 0}
 """Bucket that a list of buckets begins with where `first` is left out: 1 ms, 1 ms, 1 micro-dollar, 1 token."""
@@ -121,7 +126,7 @@ class Reader:
         if isinstance(given, list):
             begin = value.get("first", first)
             if not isinstance(begin, int) or abs(begin) > _FARTHEST or len(given) > _FARTHEST:
-                self.refuse(f"{where}.first is no bucket: write the whole number i of 1.25^i, for example {first}")
+                self.refuse(f"{where}.first is not a bucket: write the whole number i of 1.25^i, for example {first}")
             pairs = enumerate(given, begin)
         elif isinstance(given, dict):
             pairs = iter([(self.index(key, where), count) for key, count in given.items()])  # type: ignore[assignment]
@@ -135,7 +140,7 @@ class Reader:
         except ValueError:
             index = _FARTHEST + 1
         if abs(index) > _FARTHEST:
-            self.refuse(f"{where}.buckets: {key!r} is no bucket: write the whole number i of 1.25^i as the key")
+            self.refuse(f"{where}.buckets: {key!r} is not a bucket: write the whole number i of 1.25^i as the key")
         return index
 
     def offsets(self, value: Any) -> Offsets | None:
@@ -144,10 +149,11 @@ class Reader:
         if not isinstance(value, dict):
             self.refuse('offsets is not an object: write {"errors": 1.1, "timeToFirstToken": 0.0, "cost": 0.0}')
         found = Offsets(weight=0)
-        for name, field in (("errors", "errors"), ("timeToFirstToken", "time_to_first_token"), ("cost", "cost")):
+        for field in Offsets.model_fields.keys() - UNUSED_OFFSETS:
+            name = to_camel(field)
             setattr(found, field, self.real(value.get(name, getattr(found, field)), f"offsets.{name}"))
         if not 0.0 < found.errors <= 1e6:
-            self.refuse(f"offsets.errors {found.errors:g} is no ratio of rates: write a number above 0, 1 for none")
+            self.refuse(f"offsets.errors {found.errors:g} is not a ratio of rates: write a number above 0, 1 for none")
         if max(abs(found.time_to_first_token), abs(found.cost)) > 100.0:
             self.refuse("offsets.timeToFirstToken and offsets.cost are differences of ln: write 0 for none")
         return found
@@ -156,7 +162,7 @@ class Reader:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.refuse(f"{where}: {_shown(value)} is no count: write a whole number")
+            self.refuse(f"{where}: {_shown(value)} is not a count: write a whole number")
         if not 0 <= value <= _MOST:
             fault = "negative: write what the tick added" if value < 0 else f"more than {_MOST:.0e}"
             self.refuse(f"{where}: {_shown(value)} is {fault}")
@@ -164,7 +170,7 @@ class Reader:
 
     def real(self, value: Any, where: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
-            self.refuse(f"{where}: {_shown(value)} is no number: write a finite one")
+            self.refuse(f"{where}: {_shown(value)} is not a number: write a finite one")
         return float(value)
 
     def refuse(self, why: str) -> NoReturn:

@@ -20,13 +20,13 @@ from functools import lru_cache
 from itertools import accumulate
 from operator import add
 
+from claude_operator.api.sums import Moments, Score
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values
 from claude_operator.core.judge.stats.eprocess import EDGES, LN_CAP
 
 __all__ = [
     "EDGE_COUNT",
-    "MOMENTS",
-    "SCORE",
+    "but_not_early",
     "cap_of",
     "choose_edges",
     "edge_logs",
@@ -34,16 +34,10 @@ __all__ = [
     "moments",
     "scored",
     "shift",
-    "significant",
-    "spoken",
 ]
 
 EDGE_COUNT = 12
 ENOUGH_HISTORY = 100  # of stable's values, for edges that are near its quantiles
-SCORE = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-"""U, V, t of logarithms; the same of raw values."""
-MOMENTS = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-"""Stable: values, mean of ln, degrees of freedom and sum of squares of ln; mean, degrees of freedom, squares, raw."""
 
 _QUANTILES = (0.25, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975, 0.99, 0.997)
 _BEYOND = (3, 6, 9)  # buckets above the last quantile, where a new tail would be
@@ -52,7 +46,6 @@ _RAW_FIRST = 1000
 _LEAST_VARIANCE = 1e-4  # of ln, or of raw values over their mean: where all are alike one per cent is no harm
 _TINY, _HUGE = 1e-200, 1e200  # of a raw variance; beyond, its products are no numbers any more
 _FAR = -30.0  # standard deviations
-_DIGITS = 8
 
 
 def choose_edges(buckets: Mapping[int, int]) -> list[int]:
@@ -93,14 +86,14 @@ def edge_logs(
         ours = _above(edges, canary.buckets)
         bad = list(map(add, ours, _above(lowered, stable.buckets)))
         above = list(map(add, above, ours))
-        for place, (_, ratio) in enumerate(EDGES.alternatives):
+        for number, (_, ratio) in enumerate(EDGES.alternatives):
             ln_mean = math.log1p((ratio - 1.0) * share)
-            expected[place] = [known + count * ln_mean for known, count in zip(expected[place], bad, strict=True)]
+            expected[number] = [known + count * ln_mean for known, count in zip(expected[number], bad, strict=True)]
     after = list(logs)
-    for place, (ln_ratio, _) in enumerate(EDGES.alternatives):
-        after[place :: EDGES.size] = [
+    for number, (ln_ratio, _) in enumerate(EDGES.alternatives):
+        after[number :: EDGES.size] = [
             log + count * ln_ratio - mean
-            for log, count, mean in zip(logs[place :: EDGES.size], above, expected[place], strict=True)
+            for log, count, mean in zip(logs[number :: EDGES.size], above, expected[number], strict=True)
         ]
     return after
 
@@ -114,37 +107,43 @@ def _above(edges: Sequence[int], buckets: Mapping[int, int]) -> list[int]:
 
 
 def scored(
-    score: Sequence[float],
-    known: Sequence[float],
+    score: Score,
+    known: Moments,
     canary: Values,
     stable: Values,
     *,
     judged: int,
     offset: float = 0.0,
     cap: int | None = None,
-) -> list[float]:
+) -> Score:
     """The score after a stratum with values of both arms; `known` are stable's moments before it.
 
     `judged`: canary values before this stratum. `offset`: by how much the canary's users had a larger mean ln before
     there was a canary. `cap`: the bucket from which on raw values are all alike; without one they do not count.
     """
-    u, v, prior, raw_u, raw_v, raw_prior = score
-    dof, squares = known[2], known[3]
-    if dof >= _FIRST:
-        variance = max(squares / dof, _LEAST_VARIANCE)
+    if known.freedom >= _FIRST:
+        variance = max(known.squares / known.freedom, _LEAST_VARIANCE)
         information = 1.0 / (variance * (1.0 / canary.count + 1.0 / stable.count))
         difference = canary.ln_sum / canary.count - stable.ln_sum / stable.count - offset
-        u, v, prior = u + difference * information, v + information, prior or variance / 4.0
-    mean, dof, squares = known[4:]
-    variance = max(squares / dof, _LEAST_VARIANCE * mean * mean) if cap is not None and dof >= _FIRST else 0.0
+        score = score._replace(
+            score=score.score + difference * information,
+            information=score.information + information,
+            prior=score.prior or variance / 4.0,
+        )
+    mean, freedom = known.raw_mean, known.raw_freedom
+    raw_known = cap is not None and freedom >= _FIRST
+    variance = max(known.raw_squares / freedom, _LEAST_VARIANCE * mean * mean) if raw_known else 0.0
     if cap is not None and judged >= _RAW_FIRST and _TINY < variance < _HUGE:
         information = 1.0 / (variance * (1.0 / canary.count + 1.0 / stable.count))
         ours, theirs = _capped(canary, cap)[0] / canary.count, _capped(stable, cap)[0] / stable.count
         difference = ours - theirs - mean * math.expm1(offset)
-        raw_u, raw_v = raw_u + difference * information, raw_v + information
-        # An effect so large that one value at the cap weighs like many says nothing of a mean.
-        raw_prior = raw_prior or min(variance / 4.0, (variance / _middle(cap)) ** 2)
-    return [u, v, prior, raw_u, raw_v, raw_prior]
+        score = score._replace(
+            raw_score=score.raw_score + difference * information,
+            raw_information=score.raw_information + information,
+            # An effect so large that one value at the cap weighs like many says nothing of a mean.
+            raw_prior=score.raw_prior or min(variance / 4.0, (variance / _middle(cap)) ** 2),
+        )
+    return score
 
 
 def cap_of(edges: Sequence[int]) -> int | None:
@@ -168,24 +167,19 @@ def _capped(values: Values, cap: int) -> tuple[float, float]:
     return total, squares
 
 
-def moments(known: Sequence[float], stable: Values, cap: int | None = None) -> list[float]:
+def moments(known: Moments, stable: Values, cap: int | None = None) -> Moments:
     """Stable's moments with one more stratum: means over all, squares within strata; raw ones up to `cap` only."""
-    count, mean, dof, squares, raw_mean, raw_dof, raw_squares = known
     n = stable.count
-    count += n
+    count = known.values + n
     within = max(stable.ln_sum_sq - stable.ln_sum * stable.ln_sum / n, 0.0)
-    raw: tuple[float, float, float] = (raw_mean, raw_dof, raw_squares)
+    raw = known[4:]
     if cap is not None:
         total, of_squares = _capped(stable, cap)
         within_raw = max(of_squares - total * total / n, 0.0)
-        raw = (raw_mean + (total - n * raw_mean) / count, raw_dof + n - 1, raw_squares + within_raw)
-    return [
-        count,
-        mean + (stable.ln_sum - n * mean) / count,
-        dof + n - 1,
-        squares + within,
-        *raw,
-    ]
+        raw_mean = known.raw_mean + (total - n * known.raw_mean) / count
+        raw = (raw_mean, known.raw_freedom + n - 1, known.raw_squares + within_raw)
+    mean = known.mean + (stable.ln_sum - n * known.mean) / count
+    return Moments(count, mean, known.freedom + n - 1, known.squares + within, *raw)
 
 
 def mixture(u: float, v: float, prior: float, margin: float) -> float:
@@ -201,11 +195,6 @@ def mixture(u: float, v: float, prior: float, margin: float) -> float:
     return math.exp(min(ln, LN_CAP))
 
 
-def spoken(evidence: float, canary: int, first: int = _FIRST) -> float:
-    """The evidence of a normal law, which may speak against harm at once but for it from so many values on only."""
+def but_not_early(evidence: float, canary: int, first: int = _FIRST) -> float:
+    """The evidence of a normal law, which counts against harm at once but for it from so many values on only."""
     return evidence if canary >= first else min(evidence, 1.0)
-
-
-def significant(numbers: Sequence[float]) -> list[float]:
-    """Sums as status holds them: eight digits, so that a tick is not lost beside a long past."""
-    return [float(f"{number:.{_DIGITS}g}") for number in numbers]

@@ -12,7 +12,6 @@ import math
 
 __all__ = [
     "detectable",
-    "detectable_ratio",
     "promotion_needed",
     "ratio_needed",
     "requests_needed",
@@ -69,14 +68,6 @@ def ratio_needed(variance: float, ratio: float, share: float, evidence_needed: f
     if not (ratio > 0.0 and variance > 0.0 and 0.0 < share < 1.0):
         return math.inf
     return _quotient(evidence_needed, math.log(ratio) ** 2 * (1.0 - share) / (2.0 * variance))
-
-
-def detectable_ratio(variance: float, requests: float, share: float, evidence_needed: float) -> float:
-    """The smallest ratio above 1 that so many canary values may be expected to show; infinite where there are none."""
-    if not (requests > 0.0 and variance >= 0.0 and 0.0 < share < 1.0):
-        return math.inf
-    exponent = math.sqrt(2.0 * math.log(evidence_needed) * variance / (requests * (1.0 - share)))
-    return math.exp(exponent) if exponent < 700.0 else math.inf
 
 
 def _divergence(stable: float, canary: float, share: float) -> float:

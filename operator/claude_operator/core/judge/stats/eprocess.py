@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["CAP", "EDGES", "RISE", "SIDES", "Grid", "carried", "stored", "updated", "value"]
+__all__ = ["CAP", "EDGES", "RISE", "SIDES", "Grid", "resized", "stored", "updated", "value"]
 
 CAP = 1e300
 LN_CAP = math.log(CAP)
@@ -88,7 +88,7 @@ def value(logs: Sequence[float]) -> float:
     return math.exp(min(top + math.log(mean), LN_CAP))
 
 
-def carried(logs: Sequence[float], size: int, evidence: float) -> Sequence[float]:
+def resized(logs: Sequence[float], size: int, evidence: float) -> Sequence[float]:
     """`logs` as stored, or so many of the same evidence where they were stored under another grid."""
     if len(logs) == size:
         return logs

@@ -152,13 +152,13 @@ def _quantile(m: int, n: int, probability: float) -> int:
     most = m * n // 2 + 1
     counts = [1] + [0] * most  # coefficients of the Gaussian binomial (m + n over m)
     for part in range(1, m + 1):
-        for place in range(most, n + part - 1, -1):
-            counts[place] -= counts[place - n - part]
-        for place in range(part, most + 1):
-            counts[place] += counts[place - part]
+        for index in range(most, n + part - 1, -1):
+            counts[index] -= counts[index - n - part]
+        for index in range(part, most + 1):
+            counts[index] += counts[index - part]
     needed, total = (probability - _FUZZ) * math.comb(m + n, m), 0
-    for place, count in enumerate(counts):
+    for index, count in enumerate(counts):
         total += count
         if total >= needed:
-            return place
+            return index
     return most

@@ -24,7 +24,10 @@ def check(draft: Draft) -> Draft:
     if obs.problems or obs.spec is None:
         return replace(draft, problem=obs.problems[0] if obs.problems else None)
     found = problems(obs.spec, today=obs.now.date(), models=obs.models)
-    unsupported = assessment.unsupported(obs.spec.strategy.canary.analysis)
+    analysis = obs.spec.strategy.canary.analysis
+    for lacks in assessment.missing(analysis, budgeted=any(one.max for one in obs.spec.budgets or ())):
+        found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
+    unsupported = assessment.unsupported(analysis)
     if not found and unsupported:
         found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]
     if len(found) > 1:

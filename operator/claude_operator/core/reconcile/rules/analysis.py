@@ -7,15 +7,17 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Judgement, Offsets, Rollout, StepStatus
+from claude_operator.api.sums import Moments
 from claude_operator.core.judge import assessment, sentences
 from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence import offset
+from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.judges.sequential import Bake, Context
 from claude_operator.core.judge.stats import continuous
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.explanation import explain_errors
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
@@ -65,7 +67,8 @@ def roll_back(draft: Draft) -> Draft:
     latency = (draft.obs.now - judgement.first_bad).total_seconds() if judgement.first_bad else None
     when = f", {duration(latency)} after the first bad tick" if latency and latency >= 0.05 else ""
     found = sentences.harm(judgement)
-    message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{_shared(judgement)}"
+    why = f"{explain_errors(draft, rollout.revision, judgement)}{_shared(judgement)}"
+    message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{why}"
     ended = draft.end("RolledBack", reason_of(judgement), message, latency=latency)
     return ended.tell(Reason.ROLLED_BACK, message, warning=True)
 
@@ -103,8 +106,6 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
 def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
     """The present bake and the next ones, each with the excess that the weight after it does not stand."""
     steps, analysis = rollout.plan.steps, rollout.plan.analysis
-    if analysis.judge != "Sequential":
-        return []
     tolerated = fraction(analysis.tolerated_increase)
     found = []
     for index in range(present.index, len(steps)):
@@ -135,7 +136,7 @@ def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> li
         if not 0 < weight < BASIS_POINTS:
             continue
         high, low = (
-            offset.offsets(
+            offset.estimate(
                 obs.cohorts,
                 offset.owned_by(rollout.revision, weight),
                 ttft_within=within.get("timeToFirstToken", 1.0),
@@ -154,8 +155,8 @@ def _variance(values: Values) -> float:
     """Of ln; 1 where there are too few to tell."""
     if values.count < _FEW:
         return 1.0
-    _, _, dof, squares, *_ = continuous.moments(continuous.MOMENTS, values)
-    return max(squares / dof, 1e-6)
+    known = continuous.moments(Moments(), values)
+    return max(known.squares / known.freedom, 1e-6)
 
 
 def _shared(judgement: Judgement) -> str:

@@ -25,7 +25,7 @@ def record(draft: Draft) -> Draft:
         before, after, draft.compared
     ):
         return draft
-    facts = config_map.Facts(
+    trial = config_map.Trial(
         deployment=obs.name,
         revision=rollout.revision,
         stable=stable,
@@ -33,7 +33,7 @@ def record(draft: Draft) -> Draft:
         analysis=rollout.plan.analysis,
         price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
-    data = config_map.appended(obs.ledger, before=before, after=after, comparisons=draft.compared, facts=facts)
+    data = config_map.appended(obs.ledger, before=before, after=after, comparisons=draft.compared, trial=trial)
     owner = obs.revisions.get(rollout.revision) or obs.owner
     name = config_map.name(rollout.revision, rollout.attempt)
     body = child(owner, "ConfigMap", "v1", name, names.labels(obs.name, "ledger")) | {"data": data}

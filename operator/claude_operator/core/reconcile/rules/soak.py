@@ -13,6 +13,7 @@ from claude_operator.core.judge import soak as judge
 from claude_operator.core.judge.diagnosis import is_uninformative, reason_of
 from claude_operator.core.reconcile.annotations import ABORT, ask, ignore, mark
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.explanation import explain_errors
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import soaking
@@ -54,7 +55,8 @@ def roll_back(draft: Draft) -> Draft:
         return draft
     if soak.previous not in draft.obs.revisions:
         return _stays(draft, soak, rollout, harm)
-    message = f"Rolled back {soak.revision} after its promotion: {harm.message}"
+    why = explain_errors(draft, soak.revision, harm)
+    message = f"Rolled back {soak.revision} after its promotion: {harm.message}{why}"
     back = take_back(draft, soak, "RolledBack", reason_of(harm), message)
     return back.tell(Reason.ROLLED_BACK, message, warning=True)
 

@@ -8,10 +8,11 @@ from claude_operator.api.base import YEAR, seconds
 from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
+from claude_operator.core.judge.judges.protocol import Judge
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
 from claude_operator.core.spec.address import address_problems
 
-__all__ = ["QUANTITIES", "SHARES", "problem", "unsupported"]
+__all__ = ["QUANTITIES", "SHARES", "missing", "problem", "unsupported"]
 
 SHARES = tuple(name for name, kind in METRICS.items() if isinstance(kind, Binary))
 """Built-in metrics that are shares of requests."""
@@ -29,24 +30,35 @@ _OF_THRESHOLD = {  # say nothing without one
 _OF_COMPARISON = {"weight": "weight", "max_increase": "maxIncrease"}
 
 
-def unsupported(analysis: Analysis) -> str | None:
-    """The first thing of `analysis` that `problem` finds, or that the judge Threshold lacks; None where all is well."""
+def missing(analysis: Analysis, judge: Judge, *, budgeted: bool) -> Iterator[str]:
+    """What the metrics of a spec lack. `budgeted`: whether there is a latency budget."""
+    if analysis.metrics == [] and judge.compares:
+        yield "nothing is watched: name a metric, or remove it for the usual ones"
     for metric in analysis.metrics or ():
-        found = problem(metric, analysis.judge)
+        kind = METRICS.get(metric.name)
+        if isinstance(kind, Binary) and kind.budgets_of and not budgeted:
+            example = "spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
+            yield f"{metric.name} has no budget to hold requests against: write for example {example}"
+
+
+def unsupported(analysis: Analysis, judge: Judge) -> str | None:
+    """The first thing of `analysis` that `problem` finds, or that the judge lacks; None where all is well."""
+    for metric in analysis.metrics or ():
+        found = problem(metric, judge)
         if found:
             return f"analysis.metrics: {found}"
-    if analysis.judge == "Threshold" and not analysis.metrics:
+    if not judge.compares and not analysis.metrics:
         example = "[{name: errors, threshold: {max: 0.05}}]"
-        return f"analysis.metrics: the judge Threshold has nothing to compare: write for example {example}"
+        return f"analysis.metrics: the judge {analysis.judge} has nothing to compare: write for example {example}"
     return None
 
 
-def problem(metric: Metric, judge: str = "Sequential") -> str | None:
+def problem(metric: Metric, judge: Judge) -> str | None:
     """The first thing of `metric` that cannot be measured, with what to write instead; None where all can."""
     return next(_problems(metric, judge), None)
 
 
-def _problems(metric: Metric, judge: str) -> Iterator[str]:
+def _problems(metric: Metric, judge: Judge) -> Iterator[str]:
     name, built_in = metric.name, metric.name in SHARES or metric.name in QUANTITIES
     if metric.prometheus is None and not built_in:
         yield (
@@ -59,7 +71,7 @@ def _problems(metric: Metric, judge: str) -> Iterator[str]:
         yield from _without_threshold(metric, judge)
         return
     for field, written in _OF_COMPARISON.items():
-        if getattr(metric, field) is not None and (not built_in or judge == "Threshold"):
+        if getattr(metric, field) is not None and (not built_in or not judge.compares):
             yield f"{written} of {name} compares the arms, and a threshold does not: remove it"
     yield from _limits(name, metric.threshold)
     yield from _times(metric)
@@ -67,15 +79,14 @@ def _problems(metric: Metric, judge: str) -> Iterator[str]:
         yield from _query(name, metric.prometheus)
 
 
-def _without_threshold(metric: Metric, judge: str) -> Iterator[str]:
+def _without_threshold(metric: Metric, judge: Judge) -> Iterator[str]:
     name = metric.name
-    if metric.prometheus is not None or judge == "Threshold":
+    if metric.prometheus is not None or not judge.compares:
         yield f"threshold of {name} is missing: write for example threshold: {{max: 0.05}}"
-    series = judge == "MannWhitney"  # has a value an interval
     for field, written in _OF_THRESHOLD.items():
-        if getattr(metric, field) is not None and not (series and field == "interval"):
-            yield f"{written} of {name} says nothing without a threshold: add threshold: {{max: ...}}, or remove it"
-    if series:
+        if getattr(metric, field) is not None and not (judge.by_interval and field == "interval"):
+            yield f"{written} of {name} has no effect without a threshold: add threshold: {{max: ...}}, or remove it"
+    if judge.by_interval:
         yield from _times(metric)
 
 
@@ -83,7 +94,7 @@ def _limits(name: str, limits: Threshold) -> Iterator[str]:
     if limits.max is None and limits.min is None:
         yield f"threshold of {name} has no limit: write max, min or both, for example threshold: {{max: 0.05}}"
     if limits.max is not None and limits.min is not None and limits.min > limits.max:
-        yield f"threshold of {name}: min {limits.min:g} is above max {limits.max:g}: exchange them"
+        yield f"threshold of {name}: min {limits.min:g} is above max {limits.max:g}: swap them"
     for limit in (limits.max, limits.min):
         if limit is None:
             continue

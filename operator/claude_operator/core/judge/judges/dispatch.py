@@ -1,0 +1,24 @@
+"""Which judge an analysis asks for: the only place that knows their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from claude_operator.api.deployment import Analysis
+from claude_operator.core.judge.judges.mann_whitney import MannWhitney
+from claude_operator.core.judge.judges.protocol import Judge
+from claude_operator.core.judge.judges.sequential import Sequential
+from claude_operator.core.judge.judges.threshold import Threshold
+
+__all__ = ["judge_of"]
+
+_JUDGES: Mapping[str, Judge] = {
+    "Sequential": Sequential(),
+    "MannWhitney": MannWhitney(),
+    "Threshold": Threshold(),
+}
+
+
+def judge_of(analysis: Analysis) -> Judge:
+    """The judge by its name."""
+    return _JUDGES[analysis.judge]

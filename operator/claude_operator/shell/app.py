@@ -167,19 +167,7 @@ class App:
             gateways = GatewayReader(kube, scraper, children, self._clock)
             sources = Sources(gateways, ReferenceReader(kube), prometheus, ledgers, models.models)
             gatherer = Gatherer(kube, children, sources, self._clock)
-            recorder = Recorder(
-                kube,
-                instance=self._settings.identity,
-                clock=self._clock,
-                on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
-            )
-            endings = Endings(self._clock.monotonic)
-            actor = Actor(kube, children, recorder, ledgers, self._metrics)
-            reconciler = Reconciler(
-                DeploymentLoop(gatherer, actor, self._settings.site, endings),
-                RunLoop(kube, self._settings.site, self._clock, endings),
-                self._metrics,
-            )
+            reconciler = self._reconciler(kube, children, ledgers, gatherer)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
@@ -221,6 +209,19 @@ class App:
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
+
+    def _reconciler(self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer) -> Reconciler:
+        recorder = Recorder(
+            kube,
+            instance=self._settings.identity,
+            clock=self._clock,
+            on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
+        )
+        actor = Actor(kube, children, recorder, ledgers, self._metrics)
+        endings, site = Endings(self._clock.monotonic), self._settings.site
+        return Reconciler(
+            DeploymentLoop(gatherer, actor, site, endings), RunLoop(kube, site, self._clock, endings), self._metrics
+        )
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait for ever."""

@@ -55,3 +55,20 @@ def test_what_was_tried_names_tests_that_are_there() -> None:
         for file, name in named:
             text = (DOCS.parent / "tests" / file).read_text()
             assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file}::{name}"
+
+
+def test_the_page_about_the_inside_names_modules_that_are_there() -> None:
+    page = (DOCS / "architecture.md").read_text()
+    package = DOCS.parent / "operator/claude_operator"
+    known = {path.name for path in package.rglob("*.py")}
+    named = set(re.findall(r"[\w/]+\.py\b", page))
+    assert len(named) > 30
+    assert not [one for one in named if not ((package / one).exists() if "/" in one else one in known)]
+    folders = set(re.findall(r"\b(?:core|shell|gateway)/[\w/]*/(?=[\s,`])", page))
+    assert folders
+    assert not [one for one in folders if not (package / one).is_dir()]
+
+
+def test_the_seven_conditions_are_counted_right() -> None:
+    assert len(Type) == 7
+    assert "Seven [conditions]" in (DOCS.parent / "README.md").read_text()

@@ -139,3 +139,25 @@ def test_text_beyond_the_basic_plane_is_served_judged_and_annotated(namespace: s
 
 def _stable(namespace: str) -> str:
     return str(get("cld", "app", namespace=namespace)["status"].get("stableRevision") or "")
+
+
+def test_the_number_of_pods_is_that_of_whoever_scales(namespace: str) -> None:
+    """As an autoscaler does it; what the operator applies meanwhile leaves the number alone."""
+    scenario()
+    start(namespace, gateway={})
+
+    def pods() -> int:
+        """How many are wanted, once as many are ready."""
+        found = get("deployment", "app-gateway", namespace=namespace)
+        wanted = int(found["spec"]["replicas"])
+        return wanted if found["status"].get("readyReplicas") == wanted else 0
+
+    wait_for(lambda: pods() == 2, 60, "a new gateway has no 2 pods")
+    for number in (3, 1):
+        kubectl("scale", "deployment/app-gateway", f"--replicas={number}", namespace=namespace)
+        wait_for(lambda: pods() == number, 120, f"there are not {number} pods")  # noqa: B023
+        patch = json.dumps({"spec": {"gateway": {"resources": {"requests": {"cpu": f"{50 + number}m"}}}}})
+        kubectl("patch", "cld", "app", "--type=merge", "-p", patch, namespace=namespace)
+        time.sleep(3)
+        wait_for(lambda: pods() == number, 120, "another template has another number")  # noqa: B023
+    assert apps.ask(namespace).status == 200

@@ -83,7 +83,7 @@ def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
     [
         ("kind: Service", "no eval set in it; write a ClaudeEvalSet, or its spec"),
         ("a: [", "is not YAML"),
-        ("tests: [{id: a, input: x, assert: [{type: vibes}]}]", r"tests.0.assert.0.type: input should be 'equals'"),
+        ("tests: [{id: a, input: x, assert: [{type: vibes}]}]", r"tests\[0\].assert\[0\].type: must be 'equals'"),
         (DATASET, "in the ConfigMap q: put it into the same file or folder, or give --jsonl"),
         ("kind: ClaudeEvalSet\n---\nkind: ClaudeEvalSet", "2 objects of kind ClaudeEvalSet"),
     ],
@@ -97,7 +97,12 @@ def test_a_set_that_cannot_be_read(write, text: str, message: str) -> None:
     ("text", "message"),
     [
         ("kind: Service", "no request in it; write a ClaudeDeployment, a ClaudeRevision, or a bare request"),
-        ("model: x", "max_tokens: field required"),
+        ("model: x", "max_tokens: is missing; add it"),
+        ("a: b: c", "is not YAML at line 1, column 5: mapping values are not allowed here"),
+        ("kind: ClaudeDeployment\nspec: {request: {}}", "request.model: is missing; add it"),
+        ("kind: ClaudeDeployment\nspec: [1]", "spec of the ClaudeDeployment must be an object with fields"),
+        ("kind: ClaudeRevision\nmetadata: x", "metadata of the ClaudeRevision must be an object with fields"),
+        ("kind: ConfigMap\ndata: [1]", "data of the ConfigMap must be an object with fields"),
         (
             DEPLOYMENT.replace("kind: ConfigMap", "kind: Other"),
             "promptFrom reads key system.md of the ConfigMap prompts",

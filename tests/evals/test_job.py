@@ -183,7 +183,7 @@ async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
         ({"setRef": "none"}, "NotFound", "the ClaudeEvalSet none does not exist"),
         ({"setRef": "dataset"}, "NotFound", "the ConfigMap questions does not exist"),
         ({"setRef": "keyless"}, "NotFound", "the ConfigMap empty has no key k: put the items there"),
-        ({"setRef": "unreadable"}, "InvalidSet", "cannot be read: tests.0.assert.0.type"),
+        ({"setRef": "unreadable"}, "InvalidSet", "cannot be read: tests[0].assert[0].type"),
         ({"setRef": "unchecked"}, "InvalidSet", "ClaudeEvalSet unchecked, test 1 (a): nothing is checked"),
         ({"revision": "token"}, "Infrastructure", "refers to $(DOCS), which has no value yet"),
     ],

@@ -91,3 +91,11 @@ async def test_neither_pod_nor_kubeconfig(outside: Path) -> None:
     with pytest.raises(KubeError, match=r"no way to the Kubernetes API: .*set KUBECONFIG\.$") as caught:
         await Kube.from_environment()
     assert caught.value.status == 0
+
+
+async def test_a_kubeconfig_that_is_no_yaml_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("a: b: c")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(KubeError, match=r"the kubeconfig is not YAML at line 1, column 5: .*set KUBECONFIG\.$"):
+        await Kube.from_environment()

@@ -196,7 +196,7 @@ def test_another_rate_and_another_plan() -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("unit=Tick", "'unit=Tick': analysis.unit: Input should be 'Conversation' or 'Request'"),
+        ("unit=Tick", "'unit=Tick': analysis.unit: must be 'Conversation' or 'Request'"),
         ("metrics.errors.maxIncrease=10", "write a percentage, for example 10%"),
         ("warmup=5", "write a duration, for example 30s, 10m or 1h30m"),
         ("metrics.latency.weight=1", "there is no metric 'latency': write one of errors, refusals"),
@@ -205,7 +205,7 @@ def test_another_rate_and_another_plan() -> None:
         ("metrics.errors.threshold=1", "threshold cannot be set for a replay: write maxIncrease, weight or mode"),
         ("metrics.errors=1", "write metrics.<name>.<field>=value"),
         ("alpha=1", "there is no field alpha: write one of judge, interval, falseRollbackRate"),
-        ("falseRollbackRate=2", "Input should be less than 1"),
+        ("falseRollbackRate=2", "must be less than 1"),
         ("unit.name=x", "unit has no fields: write unit=value"),
         ("unit", "write path=value, for example metrics.errors.maxIncrease=10%"),
         ("metrics..weight=1", "write path=value"),
@@ -337,9 +337,9 @@ def test_a_line_that_cannot_be_read_says_which_and_what_to_write(text: str, word
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"ledger": 2}, "header.ledger: Input should be 1; a header is as the operator has written it"),
-        ({"ledger": 1, "analysis": {"judge": "Bayes"}}, "header.analysis.judge: Input should be 'Sequential'"),
-        ({"ledger": 1, "priceRatio": 0}, "header.priceRatio: Input should be greater than 0"),
+        ({"ledger": 2}, "header.ledger: must be 1; a header is as the operator has written it"),
+        ({"ledger": 1, "analysis": {"judge": "Bayes"}}, "header.analysis.judge: must be 'Sequential'"),
+        ({"ledger": 1, "priceRatio": 0}, "header.priceRatio: must be more than 0"),
         (
             {"ledger": 1, "state": [{"name": "x", "evidence": 1, "canary": [], "stable": [], "logs": []}]},
             "x is damaged",

@@ -84,18 +84,21 @@ def test_nothing_is_a_scenario() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "not YAML or JSON at line "),
+        ("a: [", "is not YAML at line "),
         ("[1]", "a scenario is an object"),
-        ("{models: {}}", "models: no such field"),
-        ("{defaults: {errorRate: 2}}", "defaults.errorRate: Input should be less than or equal to 1"),
+        ("{models: {}}", "models: is not a field here"),
+        ("{defaults: {errorRate: 2}}", "defaults.errorRate: must be 1 or less"),
         ("{defaults: {latency: {median: 3}}}", "defaults.latency.median"),
-        ("{defaults: {latency: {median: fast}}}", "defaults.latency.median: not a duration; write for example 300ms"),
+        (
+            "{defaults: {latency: {median: fast}}}",
+            "defaults.latency.median: is not a duration; use e.g. 30s, 10m or 1500ms",
+        ),
         ("{defaults: {latency: {median: 3s, p95: 1s}}}", "defaults.latency: p95 has to be at least the median"),
-        ("{rules: [{match: {modle: x}}]}", "rules[0].match.modle: no such field"),
+        ("{rules: [{match: {modle: x}}]}", "rules[0].match.modle: is not a field here"),
         ("{rules: [{errorRate: 0.6, overloadRate: 0.6}]}", "rules[0]: errorRate, overloadRate and rateLimitRate"),
         ("{rules: [{match: {systemHash: xyz}}]}", "rules[0].match.systemHash"),
         ("{answers: {file: a.jsonl}}", "only a scenario file may name one"),
-        ("{defaults: {tokensPerSecond: 0}}", "defaults.tokensPerSecond: Input should be greater than 0"),
+        ("{defaults: {tokensPerSecond: 0}}", "defaults.tokensPerSecond: must be more than 0"),
         ("{defaults: {tokensPerSecond: .inf}}", "defaults.tokensPerSecond"),
     ],
 )
@@ -263,6 +266,6 @@ def test_a_bad_scenario_at_the_start_is_exit_2(tmp_path: Path, capsys: pytest.Ca
     path = tmp_path / "scenario.yaml"
     path.write_text("{defaults: {errorRate: 3}}")
     assert main(["simulator", "--scenario", str(path)]) == 2
-    assert "defaults.errorRate: Input should be less than or equal to 1" in capsys.readouterr().err
+    assert "defaults.errorRate: must be 1 or less" in capsys.readouterr().err
     assert main(["simulator", "--scenario", str(tmp_path / "none.yaml")]) == 2
     assert "none.yaml cannot be read: No such file" in capsys.readouterr().err

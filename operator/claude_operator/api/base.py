@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -63,16 +63,10 @@ def list_map(*keys: str) -> JsonDict:
 def seconds(duration: str) -> float:
     """Seconds in a duration such as `1h30m`, `45s` or `500ms`; raises `ValueError`."""
     if not re.fullmatch(DURATION_PATTERN, duration):
-        raise ValueError(f"not a duration: {duration!r}; write for example 30s, 10m or 1h30m")
+        raise ValueError(f"{duration!r} is not a duration; use e.g. 30s, 10m or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(duration))
 
 
 def fraction(percentage: str) -> float:
     """The share that a percentage such as `10%` is: 0.1."""
     return float(percentage.removesuffix("%")) / 100.0
-
-
-def first_fault(error: ValidationError, root: str) -> str:
-    """The first thing that a model refuses, as `<root>.<field>: <why>`; never the value, which may be a secret."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    return f"{'.'.join([root, *map(str, first['loc'])])}: {first['msg']}"

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from claude_operator.api.faults import decode
+
 CONFIG_KEY = "config.json"
 BASIS_POINTS = 10_000
 
@@ -133,10 +135,7 @@ class GatewayConfig(_Wire, frozen=True):
 
 def parse_config(data: bytes | str) -> GatewayConfig:
     """Read and check a config document; raises `ValueError` naming the field that is wrong."""
-    try:
-        config = msgspec.json.decode(data, type=GatewayConfig)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"gateway config: {error}") from error
+    config = decode(data, GatewayConfig, "gateway config")
     names = [arm.revision for arm in config.arms]
     if len(set(names)) != len(names):
         raise ValueError(f"gateway config: a revision stands twice in arms: {', '.join(names)}")
@@ -347,10 +346,7 @@ class Evidence(_Wire, frozen=True, omit_defaults=True):
 
 def parse_evidence(data: bytes) -> Evidence:
     """Read an evidence document; raises `ValueError`."""
-    try:
-        return msgspec.json.decode(data, type=Evidence)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"evidence: {error}") from error
+    return decode(data, Evidence, "evidence")
 
 
 class Serving(_Wire, frozen=True):
@@ -365,10 +361,7 @@ class Serving(_Wire, frozen=True):
 
 def parse_serving(data: bytes) -> Serving:
     """Read what a gateway serves; raises `ValueError`."""
-    try:
-        return msgspec.json.decode(data, type=Serving)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"serving: {error}") from error
+    return decode(data, Serving, "serving")
 
 
 class Grade(_Wire, frozen=True):
@@ -382,10 +375,10 @@ class Grade(_Wire, frozen=True):
 def parse_grade(data: bytes) -> Grade:
     """Read a verdict; raises `ValueError` that says what to write instead."""
     try:
-        return msgspec.json.decode(data, type=Grade)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return decode(data, Grade, "grade")
+    except ValueError as error:
         example = '{"revision": "support-5f6d8c1a2b", "surface": "chat", "passed": true}'
-        raise ValueError(f"grade: {error}; write for example {example}, surface may be left out") from error
+        raise ValueError(f"{error}; write for example {example}, surface may be left out") from error
 
 
 Cohort = Annotated[int, msgspec.Meta(ge=0, lt=BASIS_POINTS)]
@@ -414,10 +407,7 @@ class Cohorts(_Wire, frozen=True):
 
 def parse_cohorts(data: bytes) -> Cohorts:
     """Read a history of cohorts; raises `ValueError`."""
-    try:
-        cohorts = msgspec.json.decode(data, type=Cohorts)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ValueError(f"cohorts: {error}") from error
+    cohorts = decode(data, Cohorts, "cohorts")
     columns = ("requests", "errors", "ttft_count", "ttft_ln_sum", "cost_count", "cost_ln_sum")
     lengths = {name: len(getattr(cohorts, name)) for name in columns}
     wrong = [f"{name} has {length}" for name, length in lengths.items() if length != len(cohorts.cohort)]

@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.faults import first_fault, yaml_fault
 from claude_operator.api.request import Request
 from claude_operator.api.resources import EvalSetSpec, RevisionSpec
 from claude_operator.core.spec import revision
 
-__all__ = ["RequestFile", "api_key", "directory", "first_error", "read_request", "read_set"]
+__all__ = ["RequestFile", "api_key", "directory", "read_request", "read_set"]
 
 _SET = "write a ClaudeEvalSet, or its spec: tests: [{id: ..., input: ..., assert: [...]}]"
 _BESIDE = "put it into the same file or folder"
@@ -42,7 +43,7 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
     try:
         parsed = EvalSetSpec.model_validate(spec)
     except ValidationError as error:
-        raise ValueError(f"{path}: {first_error(error)}") from error
+        raise ValueError(f"{path}: {first_fault(error)}") from error
     if jsonl is not None and parsed.dataset is None:
         raise ValueError(f"{path} has tests of its own: leave out --jsonl, or write dataset in place of tests")
     if parsed.dataset is None:
@@ -57,7 +58,7 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
 def read_request(path: Path) -> RequestFile:
     """An arm and its upstream. Raises ValueError that says what to write instead."""
     documents = _documents(path)
-    name = next((one["metadata"].get("name") for one in documents if _kind(one) in _ARMS), None) or path.stem
+    name = next((_name(one) for one in documents if _kind(one) in _ARMS), None) or path.stem
     try:
         if (spec := _spec(documents, "ClaudeDeployment", ())) is not None:
             parsed = DeploymentSpec.model_validate(spec)
@@ -75,7 +76,7 @@ def read_request(path: Path) -> RequestFile:
             Request.model_validate(bare)
             return RequestFile(_arm(name, {"request": bare}))
     except ValidationError as error:
-        raise ValueError(f"{path}: {first_error(error)}") from error
+        raise ValueError(f"{path}: {first_fault(error)}") from error
     raise ValueError(f"{path}: no request in it; {_REQUEST}")
 
 
@@ -103,13 +104,6 @@ def directory(path: Path) -> dict[str, str]:
     return values
 
 
-def first_error(error: ValidationError) -> str:
-    """The first finding of a model, with its place and without the value."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(map(str, found["loc"]))
-    return f"{place}: {found['msg'][0].lower()}{found['msg'][1:]}"
-
-
 def _arm(name: str, spec: Mapping[str, Any]) -> wire.Arm:
     return revision.arm({"metadata": {"name": name}, "spec": spec}, "canary", 0)
 
@@ -122,15 +116,26 @@ def _documents(path: Path) -> list[dict[str, Any]]:
     try:
         documents = list(yaml.safe_load_all(_text(path)))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
-    return [one for one in documents if isinstance(one, dict)]
+        raise ValueError(f"{path} {yaml_fault(error)}") from error
+    objects = [one for one in documents if isinstance(one, dict)]
+    for one in objects:
+        for field in ("metadata", "spec", "data") if _kind(one) else ():
+            if not isinstance(one.get(field, {}), dict):
+                raise ValueError(f"{path}: {field} of the {_kind(one)} must be an object with fields")  # noqa: TRY004
+    return objects
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    return str(document.get("metadata", {}).get("name") or "")
 
 
 def _kind(document: Mapping[str, Any]) -> str:
@@ -155,4 +160,4 @@ def _entries(documents: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, str],
     for one in documents:
         if _kind(one) == "ConfigMap":
             for key, text in (one.get("data") or {}).items():
-                yield (one["metadata"]["name"], key), text
+                yield (_name(one), key), text

@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.core.spec import revision
-from claude_operator.evals.files import api_key, directory, first_error
+from claude_operator.evals.files import api_key, directory
 from claude_operator.evals.session import Arms
 from claude_operator.kube.client import Kube
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS, Resource
@@ -57,7 +58,7 @@ async def read_inputs(kube: Kube, places: Places, run: Mapping[str, Any]) -> Inp
     try:
         spec = EvalRunSpec.model_validate(run["spec"])
     except ValidationError as error:
-        raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_error(error)}") from error
+        raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
     set_spec, items = await _items(kube, places.namespace, spec)
     env = directory(places.env)
     candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, places.namespace), env)
@@ -76,7 +77,7 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
-        said = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_error(error)}"
+        said = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
         raise NotReady(RunReason.INVALID_SET, said) from error
     jsonl = None
     if set_spec.dataset is not None:

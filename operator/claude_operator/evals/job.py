@@ -99,6 +99,8 @@ class _Job:
             try:
                 await self._patch({"done": told})
             except KubeError as error:
+                if error.not_found:  # the run was deleted, and this Job goes with it
+                    return
                 self._log.event("progress was not written", "warning", reason=str(error))
 
     async def _begin(self, total: int) -> None:

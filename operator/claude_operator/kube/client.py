@@ -17,9 +17,11 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import yaml
 from kubernetes.aio import client as aio
 from kubernetes.aio import config as aio_config
 
+from claude_operator.api.faults import yaml_fault
 from claude_operator.kube.errors import KubeError, parse, unreachable
 from claude_operator.kube.resources import Resource
 from claude_operator.kube.wire import encode
@@ -90,8 +92,9 @@ class Kube:
         load = service_account if os.environ.get("KUBERNETES_SERVICE_HOST") else kubeconfig
         try:
             await load()
-        except (aio_config.ConfigException, OSError) as error:
-            message = f"no way to the Kubernetes API: {error} Run in a pod with a service account, or set KUBECONFIG."
+        except (aio_config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
+            why = f"the kubeconfig {yaml_fault(error)}" if isinstance(error, yaml.YAMLError) else error
+            message = f"no way to the Kubernetes API: {why}. Run in a pod with a service account, or set KUBECONFIG."
             raise KubeError(0, "NoConfiguration", message) from error
         return cls(configuration, reload=load, **options)
 
@@ -290,7 +293,7 @@ class Kube:
     async def _renew_credentials(reload: Reload) -> None:
         try:
             await reload()
-        except (aio_config.ConfigException, OSError) as error:
+        except (aio_config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
             raise KubeError(0, "NoCredentials", f"the credentials cannot be read again: {error}") from error
 
 

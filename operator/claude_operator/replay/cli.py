@@ -107,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     except LineError as error:
         _note(f"{args.ticks}: {error}")
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        _note(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         _note(str(error))
     return _BAD_INPUT
 

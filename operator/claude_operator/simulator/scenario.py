@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from claude_operator.api.base import ApiModel, Duration, seconds
+from claude_operator.api.faults import faults, yaml_fault
 
 __all__ = ["ALL", "Answer", "AnswerFile", "Behaviour", "Match", "Rule", "Scenario", "ScenarioError", "ToolUse", "parse"]
 
@@ -101,12 +102,12 @@ def parse(text: str | bytes) -> Scenario:
     """The scenario of a YAML or JSON text; raises ScenarioError. An empty text is an empty scenario."""
     try:
         document = yaml.load(text, Loader=_Loader)  # noqa: S506  (a safe loader, in C where it exists)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ScenarioError(f"not YAML or JSON{where}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ScenarioError("not YAML or JSON") from error
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"the scenario {yaml_fault(error)}") from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError(f"the scenario is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise ScenarioError("the scenario is not YAML or JSON; see docs/simulator.md") from error
     if document is not None and not isinstance(document, dict):
         raise ScenarioError("a scenario is an object; write for example `defaults: {errorRate: 0.1}`")
     try:
@@ -117,13 +118,5 @@ def parse(text: str | bytes) -> Scenario:
 
 def _explain(error: ValidationError) -> str:
     """Each finding with its place; the first three are enough."""
-    found = []
-    for item in error.errors(include_url=False, include_context=False):
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = "no such field; the fields are in the scenario reference"
-        if item["type"] == "string_pattern_mismatch" and "latency" in place:
-            message = "not a duration; write for example 300ms or 1.5s"
-        found.append(f"{place}: {message}")
+    found = faults(error)
     return "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")

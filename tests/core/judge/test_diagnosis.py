@@ -57,7 +57,7 @@ def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told
     advice = f"{told} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
     assert explain_unnamed(judgement(sample_ratio=healthy)) == advice
     assert diagnose(judgement(sample_ratio=healthy)) == ()
-    assert message(judgement(sample_ratio=healthy), "fine").endswith(f"; {advice}")
+    assert message(judgement(sample_ratio=healthy), "no harm").endswith(f"; {advice}")
     wrong = healthy.model_copy(update={"evidence": 9.0})
     found = find(judgement(sample_ratio=wrong), Reason.SPLIT_MISMATCH)
     assert found is not None
@@ -65,12 +65,11 @@ def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told
 
 
 @pytest.mark.parametrize(
-    "sample_ratio",
-    [None, SampleRatio(weight=1, requests=19, unnamed=19), SampleRatio(weight=1, requests=99, unnamed=9)],
+    "split", [None, SampleRatio(weight=1, requests=19, unnamed=19), SampleRatio(weight=1, requests=99, unnamed=9)]
 )
-def test_few_requests_without_a_name_are_not_told(sample_ratio: SampleRatio | None) -> None:
-    assert explain_unnamed(judgement(sample_ratio=sample_ratio)) is None
-    assert "name no conversation" not in message(judgement(sample_ratio=sample_ratio), "fine")
+def test_few_requests_without_a_name_are_not_told(split: SampleRatio | None) -> None:
+    assert explain_unnamed(judgement(sample_ratio=split)) is None
+    assert "name no conversation" not in message(judgement(sample_ratio=split), "no harm")
 
 
 def test_nothing_wrong_is_watching() -> None:

@@ -44,6 +44,8 @@ from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.spec.validate import Problem
 
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
+BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
+BEHIND["request"]["system"] = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
 LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
 RUN = eval_run_name(CANARY, SET.hash)
 UNWELL = GatewayView(False, 0, ())
@@ -106,6 +108,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
+    (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
     (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,

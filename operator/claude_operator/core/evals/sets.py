@@ -12,6 +12,7 @@ from typing import Any, get_args
 import msgspec
 from pydantic import ValidationError
 
+from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import Assert, AssertType, EvalSetSpec, EvalTest
 
 __all__ = ["LONGEST_SEARCHED", "REFUSAL", "Check", "Item", "grade", "load_items", "set_hash"]
@@ -145,11 +146,10 @@ def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
     try:
         return EvalTest.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        name = ".".join(map(str, first["loc"]))
+        fault = first_fault(error)
         known = ", ".join(field.alias or key for key, field in EvalTest.model_fields.items())
-        hint = f": the fields of an item are {known}" if first["type"] == "extra_forbidden" else ""
-        raise ValueError(f"{place}, {name}: {first['msg'][0].lower()}{first['msg'][1:]}{hint}") from None
+        hint = f". The fields of an item are {known}" if "is not a field" in fault else ""
+        raise ValueError(f"{place}, {fault}{hint}") from None
 
 
 def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:

@@ -265,4 +265,4 @@ def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
     yield from (f"upstream.baseURL: it {problem}" for problem in found)
     parts = split_address(base)
     if parts is not None and re.search(r"/v1(/messages)?/?$", parts.path):
-        yield "upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows"
+        yield "upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows"

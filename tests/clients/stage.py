@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,15 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["CLIENT_KEY", "REVISIONS", "TEXT", "UPSTREAM_KEY", "Network", "Ran", "Stage"]
+__all__ = ["CLIENT_KEY", "REVISIONS", "TEXT", "TODAY", "UPSTREAM_KEY", "Network", "Ran", "Stage"]
 
 CLIENT_KEY, UPSTREAM_KEY = "client-key-SENTINEL", "sk-ant-upstream-SENTINEL"
 REVISIONS = ("shop-1111111111", "shop-2222222222")
 TEXT = " ".join(["This is the simulator: it has no answer of its own to that."] * 2)  # what it says to anything else
-_PATIENCE = 60.0  # seconds until a process listens
+_PATIENCE = 120.0  # seconds until a process listens
 _LONGEST = 120.0  # seconds that a client may take
 
 # Clients never learn what answers them; a rule is met by the words of a question.
+TODAY = datetime.date(2026, 11, 30)  # of the models' lifecycles
 SCENARIO = """
 defaults: {latency: {median: 0s}, tokensPerSecond: 100000}
 rules:
@@ -56,6 +59,8 @@ class Network:
     def __init__(self) -> None:
         self.enter: list[str] = []
         self._holder: subprocess.Popen[str] | None = None
+        if not shutil.which("unshare") or not shutil.which("nsenter"):
+            return
         for how, back in (([], []), (["--user", "--map-root-user"], ["--user", "--preserve-credentials"])):
             holder = subprocess.Popen(
                 ["unshare", *how, "--net", sys.executable, "-c", _HOLDER],
@@ -117,7 +122,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         try:
-            (self.folder / "scenario.yaml").write_text(SCENARIO)
+            (self.folder / "scenario.yaml").write_text(f"today: {TODAY}{SCENARIO}")
             simulator = self._start("simulator", "--scenario", str(self.folder / "scenario.yaml"))
             (self.folder / "config.json").write_text(json.dumps(_config(simulator["port"])))
             (self.folder / "client").mkdir()

@@ -60,6 +60,11 @@ def test_a_session_goes_on_where_it_was(stage: Stage, claude_code: Path) -> None
     assert first.calls[0]["revision"] == second.calls[0]["revision"]
 
 
+def test_another_name_may_be_given(stage: Stage, claude_code: Path) -> None:
+    ran = ask(stage, claude_code, "Hello", ANTHROPIC_CUSTOM_HEADERS="x-claude-session-id: ticket-4711")
+    assert served(ran, 1) == "ticket-4711"
+
+
 def test_nothing_of_the_device_is_logged(stage: Stage, claude_code: Path) -> None:
     ran = ask(stage, claude_code, "Hello")
     assert "device_id" not in str(ran.calls + ran.others)

@@ -158,7 +158,7 @@ ONLY_THE_OPERATOR_SEES = {
     "/v1 in the base URL": Wrong(
         upstream("anthropic", "api-key", baseURL="http://a.example.com/v1"),
         "InvalidSpec",
-        "spec.upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows",
+        "spec.upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows",
     ),
     "no such Secret": Wrong(
         upstream("other", "api-key"),

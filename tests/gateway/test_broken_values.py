@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.gateway.harness import Gateway, make_arm, running_gateway
 from tests.gateway.upstream import json_answer, recording_upstream
+from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Overrides
 
@@ -161,7 +162,7 @@ def test_any_bytes_in_any_header(served: tuple[asyncio.Runner, Gateway]) -> None
             b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: client-key-SENTINEL\r\n"
         )
         writer.write(name.encode() + b": " + value + b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), HANGS)
         writer.close()
         return answer
 

@@ -8,6 +8,7 @@ import json
 import pytest
 from tests.gateway.harness import CLIENT_KEY, Gateway
 from tests.gateway.upstream import json_answer
+from tests.waiting import HANGS
 
 BODY = b'{"model": "claude-haiku-4-5-20251001", "max_tokens": 256, "messages": [{"role": "user", "content": "Hi"}]}'
 
@@ -17,7 +18,7 @@ async def send(gateway: Gateway, first_line: bytes, body: bytes = BODY) -> tuple
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.service.port)
     writer.write(first_line + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: " + CLIENT_KEY.encode())
     writer.write(b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), HANGS)
     writer.close()
     head, _, rest = answer.partition(b"\r\n\r\n")
     return int(head.split(b" ")[1]), head, rest

@@ -201,13 +201,13 @@ def test_what_clients_got_of_late() -> None:
     settled(pod, "refused", 529, "overloaded_error")
     settled(pod, "refused", 503, "api\nerror" + "x" * 99)
     causes = {"error": 1, "overload": 1, "account": 1, "unserved": 2}
-    assert pod.ledger.lately.wire() == Recent(10.0, 7, 5, causes, "503 api?error" + "x" * 55)
+    assert pod.ledger.recent_calls.wire() == Recent(10.0, 7, 5, causes, "503 api?error" + "x" * 55)
     pod.clock.now += 4.0  # the first second is out of the window, the rest is not
-    assert pod.ledger.lately.wire().causes == {"overload": 1, "account": 1, "unserved": 2}
+    assert pod.ledger.recent_calls.wire().causes == {"overload": 1, "account": 1, "unserved": 2}
     pod.clock.now += 5.0
-    assert pod.ledger.lately.wire().requests == 6
+    assert pod.ledger.recent_calls.wire().requests == 6
     pod.clock.now += 1.0
-    assert pod.ledger.lately.wire() == Recent()
+    assert pod.ledger.recent_calls.wire() == Recent()
 
 
 async def test_pinned_and_retried_calls_are_in_it_and_other_paths_are_not(gateway: Gateway) -> None:

@@ -15,7 +15,7 @@ from tests.gateway.upstream import Playback, Recorded, sse_answer, stream_events
 from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Timeouts
-from claude_operator.gateway.sse import Facts, SseRelay
+from claude_operator.gateway.sse import AnswerFacts, SseRelay
 
 STREAM = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
 WHOLE = b"".join(stream_events("Hel", "lo"))
@@ -100,7 +100,7 @@ BLANK_LINES = [
 @pytest.mark.parametrize(("first", "second"), BLANK_LINES)
 @pytest.mark.parametrize("torn", [True, False])
 def test_an_event_goes_on_when_it_is_complete(first: bytes, second: bytes, torn: bool) -> None:
-    relay = SseRelay(Facts())
+    relay = SseRelay(AnswerFacts())
     for event in stream_events("Hel", "lo"):
         spelled = event.removesuffix(b"\n\n").replace(b"\n", first) + first + second
         pieces = [spelled[at : at + 1] for at in range(len(spelled))] if torn else [spelled]
@@ -118,7 +118,7 @@ def test_no_byte_is_lost_whatever_the_line_ends_and_pieces(data: st.DataObject) 
     ends = data.draw(st.lists(st.sampled_from(LINE_ENDS), min_size=len(lines) - 1, max_size=len(lines) - 1))
     whole = b"".join(line + end for line, end in zip(lines, [*ends, b""], strict=True))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
-    relay = SseRelay(Facts())
+    relay = SseRelay(AnswerFacts())
     pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     assert b"".join(map(relay.feed, pieces)) + relay.finish() == whole
 
@@ -219,7 +219,7 @@ async def test_a_client_that_leaves_after_message_stop_was_answered(gateway: Gat
 
 def test_a_huge_event_ends_with_its_blank_line_wherever_that_is_torn() -> None:
     huge = stream_events("x" * 2_000_000)[3]
-    relay = SseRelay(Facts())
+    relay = SseRelay(AnswerFacts())
     assert relay.feed(huge[:-1]) + relay.feed(huge[-1:]) == huge
 
 

@@ -27,17 +27,26 @@ async def in_flight(gateway: Gateway) -> list[InFlight]:
 
 
 async def test_a_stream_that_flows_outlives_the_total(gateway: Gateway) -> None:
-    gateway.serve(timeouts=Timeouts(idle=5, total=1), generation=2)
-    gateway.upstream.script = sse_answer(START, BLOCK, *TEXT, BLOCK_END, DELTA, STOP, pause=0.1)
+    gateway.serve(timeouts=Timeouts(idle=10, total=2), generation=2)
+    gateway.upstream.script = sse_answer(START, BLOCK, *TEXT, BLOCK_END, DELTA, STOP, pause=0.2)
     _, body = await gateway.post(STREAM)
     assert events(body)[-1][0] == "message_stop"
     assert await gateway.outcomes() == {"ok": 1}
 
 
-@pytest.mark.parametrize("sign", [PING, COMMENT, b'data: {"type":"ping"}\n\n', PING.replace(b"\n", b"\r\n")])
-@pytest.mark.parametrize("before", [[], [START, BLOCK], [START, BLOCK, TEXT[0]]], ids=["nothing", "start", "text"])
+@pytest.mark.parametrize(
+    ("before", "sign"),
+    [
+        ([], PING),
+        ([START, BLOCK], COMMENT),
+        ([START, BLOCK], b'data: {"type":"ping"}\n\n'),
+        ([START, BLOCK], PING.replace(b"\n", b"\r\n")),
+        ([START, BLOCK, TEXT[0]], PING),
+    ],
+    ids=["nothing", "comments", "bare", "crlf", "text"],
+)
 async def test_a_stream_that_only_pings_ends_at_its_total(gateway: Gateway, before: list[bytes], sign: bytes) -> None:
-    gateway.serve(timeouts=Timeouts(idle=5, total=0.4), generation=2)
+    gateway.serve(timeouts=Timeouts(idle=10, total=1.5), generation=2)
     gateway.upstream.script = sse_answer(*before, *[sign] * 100, pause=0.05)
     _, body = await gateway.post(STREAM)
     assert sign in body  # idle cuts nothing that pings, and each ping goes on
@@ -104,14 +113,14 @@ BIG = stream_events("x" * 30_000)[3]
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_the_time_of_a_slow_reader_is_not_the_upstreams(gateway: Gateway, stream: bool) -> None:
-    gateway.serve(timeouts=Timeouts(idle=2, total=2), generation=2)
+    gateway.serve(timeouts=Timeouts(idle=3, total=3), generation=2)
     answer = (
         b'{"type":"message","content":[{"type":"text","text":"' + b"x" * 8_000_000 + b'"}],"stop_reason":"end_turn"}'
     )
     gateway.upstream.script = sse_answer(START, *[BIG] * 260, DELTA, STOP) if stream else json_answer(answer)
     body = {**STREAM, "stream": stream}
     async with gateway.http.post(gateway.url + "/v1/messages", json=body, headers={"x-api-key": CLIENT_KEY}) as got:
-        await asyncio.sleep(2.5)  # reads nothing for longer than any limit
+        await asyncio.sleep(3.5)  # reads nothing for longer than any limit
         read = await got.read()
     assert read.endswith(STOP if stream else b'"end_turn"}')
     assert await gateway.outcomes() == {"ok": 1}

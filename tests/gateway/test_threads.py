@@ -58,7 +58,7 @@ async def test_a_thread_without_a_name_stays_where_it_began(gateway: Gateway, st
     gateway.upstream.script = Numbered(stream=stream)
     gateway.serve(*two_arms(), generation=2)
     served = set()
-    for _ in range(8):
+    for _ in range(32):
         _, first, _ = await turn(gateway, CREATE, body={"stream": stream})
         for _ in range(3):
             number = len(gateway.upstream.requests)
@@ -66,11 +66,11 @@ async def test_a_thread_without_a_name_stays_where_it_began(gateway: Gateway, st
             assert revision == first
             assert "system" not in gateway.upstream.last.json()
         served.add(first)
-    assert served == {STABLE, CANARY}  # 1 in 128 goes all one way
+    assert served == {STABLE, CANARY}  # all go one way 1 in 2 ** 31 times
     strata = (await gateway.evidence()).generations[-1].strata
     assert {stratum.surface for stratum in strata} == {"other"}
-    assert sum(stratum.counters.conversations for stratum in strata) == 8
-    assert sum(stratum.counters.requests for stratum in strata) == 32
+    assert sum(stratum.counters.conversations for stratum in strata) == 32
+    assert sum(stratum.counters.requests for stratum in strata) == 128
 
 
 async def test_a_named_thread_that_its_name_would_move_is_not_judged(gateway: Gateway) -> None:
@@ -83,6 +83,18 @@ async def test_a_named_thread_that_its_name_would_move_is_not_judged(gateway: Ga
     assert (await turn(gateway, CREATE, **name))[1] == CANARY
     surfaces = {(one.revision, one.surface) for one in (await gateway.evidence()).generations[-1].strata}
     assert surfaces == {(STABLE, "pinned"), (CANARY, "other")}
+
+
+async def test_a_thread_goes_before_the_revision_that_its_client_asks_for(gateway: Gateway) -> None:
+    gateway.upstream.script = Numbered()
+    gateway.serve(make_arm(request={"system": SYSTEM}), generation=2)
+    await turn(gateway, CREATE)
+    gateway.serve(*two_arms(), generation=3)
+    response, _ = await gateway.post({"messages": HELLO, "thread": after(1)}, {**BETA, "x-claude-revision": CANARY})
+    assert response.headers["x-claude-revision"] == STABLE
+    assert "x-claude-revision" in response.headers["x-claude-overridden"]
+    (stratum,) = (await gateway.evidence()).generations[-1].strata
+    assert (stratum.revision, stratum.surface) == (STABLE, "pinned")
 
 
 @pytest.mark.parametrize("known", [True, False])

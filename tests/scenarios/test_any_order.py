@@ -7,11 +7,7 @@ from functools import cache
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
-
-from claude_operator.api.conditions import Reason
-from claude_operator.core.reconcile.observation import EvalSetView
-from claude_operator.core.spec.validate import Problem
+from tests.scenarios.world import UNPROVEN, Rates, World
 
 STEPS = [
     {"setWeight": 10},
@@ -20,7 +16,6 @@ STEPS = [
     {"pause": {"duration": "3s"}},
 ]
 PROMPTS = ("Be kind.", "Be brief.", "Be polite.")
-SECRET = Problem(Reason.SECRET_NOT_FOUND, "spec.upstream.apiKeySecretRef: there is no Secret anthropic; create it")
 
 
 @cache
@@ -65,7 +60,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(evals=st.booleans(), required=st.booleans())
     def declares_evals(self, evals: bool, required: bool) -> None:
-        self.world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+        self.world.add_eval_set()
         self.world.edit(evals={"setRef": {"name": "support-evals"}, "required": required} if evals else None)
 
     @rule(phase=st.sampled_from(["Passed", "Failed", "Inconclusive", "Error"]))
@@ -75,7 +70,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(paid=st.booleans())
     def secret(self, paid: bool) -> None:
-        self.world.problems = {} if paid else {"secret": SECRET}
+        if paid:
+            self.world.add_secret()
+        else:
+            self.world.drop_secret()
         self.world.user("the Secret is there" if paid else "the Secret is gone")
 
     @rule(error=st.sampled_from([0.0, 0.5, 1.0]), stable=st.booleans())
@@ -110,7 +108,8 @@ class AnyOrder(RuleBasedStateMachine):
         world = getattr(self, "world", None)
         if world is None:
             return
-        world.problems, world.rates, world.traffic = {}, {}, 40.0
+        world.add_secret()
+        world.rates, world.traffic = {}, 40.0
         for pod in world.pods:
             pod.silent = False
         world.edit("all is well again", paused=False, evals=None)

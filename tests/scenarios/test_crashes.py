@@ -6,9 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.scenarios.world import SET_HASH, UNPROVEN, Rates, World
-
-from claude_operator.core.reconcile.observation import EvalSetView
+from tests.scenarios.world import UNPROVEN, Rates, World
 
 STEPS = [{"setWeight": 10}, {"bake": {"minDuration": "5s", "minRequests": 5}}]
 SPEC = World.spec(strategy={"canary": {"steps": STEPS, "analysis": UNPROVEN}}, gateway={"replicas": 2})
@@ -71,7 +69,7 @@ def is_aborted() -> World:
 
 def fails_its_gate() -> World:
     world = served()
-    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.add_eval_set()
     world.edit(evals={"setRef": {"name": "support-evals"}})
     world.say("Be brief.")
     world.run(5)
@@ -179,7 +177,7 @@ def test_a_wiped_status_in_mid_rollout_gives_the_traffic_back_first() -> None:
 
 def test_a_wiped_status_of_a_first_revision_that_was_aborted() -> None:
     world = World(SPEC | {"evals": {"setRef": {"name": "support-evals"}}})
-    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.add_eval_set()
     world.run(5)
     rollout = world.parsed.rollout
     assert rollout is not None
@@ -199,8 +197,7 @@ def test_a_deleted_config_comes_back_with_a_later_generation() -> None:
     world.until(done)
     before = world.config
     assert before
-    world.config = None
-    world._next = world.now
+    world.delete_config()
     world.run(2)
     assert world.config
     assert world.config.generation > before.generation
@@ -220,7 +217,6 @@ def test_an_old_leader_cannot_write_over_a_newer_status() -> None:
     world.fault = stale
     before = world.config
     for _ in range(5):
-        world._flow(world._next)
-        world.one_pass()
+        world.step()
     assert world.config == before
     assert "config" not in writes

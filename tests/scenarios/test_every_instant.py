@@ -51,8 +51,8 @@ def canary_of(world: World) -> str:
 
 def away(world: World, seconds: float) -> None:
     """Nobody passes for a while; traffic goes on."""
-    world._flow(world.now + dt.timedelta(seconds=seconds))
-    world._next = world.now
+    world.flow(world.now + dt.timedelta(seconds=seconds))
+    world.wake()
 
 
 def nothing(world: World) -> None:
@@ -82,16 +82,16 @@ def api_and_leader(world: World) -> None:
 
 
 def clock_ahead(world: World) -> None:
-    world.skew = 7200.0
+    world.clock.skew = 7200.0
 
 
 def clock_behind(world: World) -> None:
-    world.skew = -7200.0
+    world.clock.skew = -7200.0
 
 
 def clock_and_leader(world: World) -> None:
     away(world, 5.0)
-    world.skew = 7200.0
+    world.clock.skew = 7200.0
     world.restart_operator()
 
 
@@ -121,8 +121,7 @@ def ways(fault: Callable[[World], None], lead: float) -> Iterator[tuple[World, s
         canary = canary_of(world)
         world.rates[canary] = Rates(error=1.0)
         if lead:
-            world._flow(world.now + dt.timedelta(seconds=lead))
-            world._next = max(world._next, world.now)
+            world.flow(world.now + dt.timedelta(seconds=lead))
         fault(world)
         yield world, canary
 
@@ -169,7 +168,7 @@ def test_trouble_of_both_arms_promotes_nothing_and_blames_nobody(fault: Callable
         assert status.stable_revision
         for revision in (status.stable_revision, canary_of(world)):
             world.rates[revision] = rates
-        world._flow(world.now + dt.timedelta(seconds=1.0))  # the reading that has the last good answers
+        world.flow(world.now + dt.timedelta(seconds=1.0))  # the reading that has the last good answers
         world.one_pass()
         if world.parsed.rollout is None or world.parsed.rollout.outcome is not None:
             assert rates.hang, world.transcript()
@@ -193,7 +192,7 @@ def test_a_canary_that_hangs_goes_nowhere(fault: Callable[[World], None]) -> Non
         world = begin.fork()
         weight = world.weight
         world.rates[canary_of(world)] = Rates(hang=1.0)
-        world._flow(world.now + dt.timedelta(seconds=1.0))  # the reading that has its last answers
+        world.flow(world.now + dt.timedelta(seconds=1.0))  # the reading that has its last answers
         world.one_pass()
         if world.parsed.rollout is None or world.parsed.rollout.outcome is not None:
             continue

@@ -16,11 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.scenarios.test_crashes import faults_met, outcome
-from tests.scenarios.world import QUICK, SET_HASH, UNPROVEN, Rates, World
+from tests.scenarios.world import QUICK, UNPROVEN, Rates, World
 
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.reconcile.observation import EvalSetView
 
 GOLDEN = Path(__file__).parent / "golden" / "soak"
 SCENARIOS: dict[str, Callable[[], World]] = {}
@@ -258,7 +257,7 @@ def back_within_the_window() -> World:
 def back_in_mid_soak_with_a_gate() -> World:
     world = promoted(window=True)
     world.run(60)
-    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.add_eval_set()
     world.edit(evals={"setRef": {"name": "support-evals"}})
     world.say(KIND)
     world.run(2)

@@ -13,16 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenarios.world import QUICK, SET_HASH, STEPS, UNPROVEN, Rates, World
+from tests.scenarios.world import QUICK, STEPS, UNPROVEN, Rates, World
 
-from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.reconcile.observation import EvalSetView
-from claude_operator.core.spec.validate import Problem
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, Callable[[], World]] = {}
-SET = EvalSetView("support-evals", SET_HASH, 20)
 
 
 def scenario(build: Callable[[], World]) -> Callable[[], World]:
@@ -72,7 +68,7 @@ def first_deployment() -> World:
 @scenario
 def first_deployment_with_a_gate() -> World:
     world = World(World.spec(evals={"setRef": {"name": "support-evals"}}))
-    world.eval_set = SET
+    world.add_eval_set()
     world.user("creates the ClaudeDeployment")
     world.run(60)
     world.finish_eval("Passed", "20 of 20 items passed")
@@ -203,7 +199,7 @@ def a_quiet_service_finds_a_broken_canary_too() -> World:
 @scenario
 def eval_gate_fails() -> World:
     world = served()
-    world.eval_set = SET
+    world.add_eval_set()
     world.edit(evals={"setRef": {"name": "support-evals"}})
     world.say("Be brief.")
     world.run(30)
@@ -217,7 +213,7 @@ def eval_gate_fails() -> World:
 @scenario
 def evals_that_only_report() -> World:
     world = served()
-    world.eval_set = SET
+    world.add_eval_set()
     world.edit(evals={"setRef": {"name": "support-evals"}, "required": False})
     world.say("Be brief.")
     world.run(5)
@@ -286,7 +282,7 @@ def the_leader_dies_as_the_canary_begins_to_fail() -> World:
     bad_after(world, 7.0, error=1.0)
     world.run(1.0)
     world.tell("·", "the leader is killed, and nobody leads for five seconds")
-    world._flow(world.now + dt.timedelta(seconds=5))
+    world.flow(world.now + dt.timedelta(seconds=5))
     world.restart_operator()
     world.run(10)
     return world
@@ -297,7 +293,7 @@ def the_api_is_away_over_the_end_of_a_bake() -> World:
     world = on_trial()
     bad_after(world, 7.0, error=1.0)
     world.tell("·", "the API server is away for a minute")
-    world._flow(world.now + dt.timedelta(seconds=60))
+    world.flow(world.now + dt.timedelta(seconds=60))
     world.restart_operator()
     world.run(10)
     return world
@@ -361,12 +357,12 @@ def the_canarys_model_has_a_rate_limit_of_its_own() -> World:
 def the_clock_is_set_two_hours_ahead_and_back() -> World:
     world = on_trial("STEPS", weight=100)
     world.run(10)
-    world.skew = 7200.0
+    world.clock.skew = 7200.0
     world.tell("·", "the operator's clock is set two hours ahead")
     world.run(20)
     world.restart_operator()
     world.tell("·", "another leader, whose clock is right")
-    world.skew = 0.0
+    world.clock.skew = 0.0
     world.until(lambda w: w.weight == 1000)
     return world
 
@@ -476,12 +472,10 @@ def a_model_is_deprecated_and_another_rejected() -> World:
 @scenario
 def a_missing_secret_appears() -> World:
     world = World()
-    command = "kubectl create secret generic anthropic"
-    said = f"spec.upstream.apiKeySecretRef: there is no Secret anthropic; create it: {command}"
-    world.problems["secret"] = Problem(Reason.SECRET_NOT_FOUND, said)
+    world.drop_secret()
     world.user("creates the ClaudeDeployment")
     world.run(40)
-    world.problems.clear()
+    world.add_secret()
     world.tell("·", "creates the Secret")
     world.settle()
     return world

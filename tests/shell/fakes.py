@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime as dt
 import itertools
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,6 +16,7 @@ from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import Resource
 
 T = TypeVar("T")
+_SOME_TIME = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -51,6 +53,19 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 def now() -> float:
     """Seconds on the running loop."""
     return asyncio.get_running_loop().time()
+
+
+class SetClock:
+    """A Clock that stands still where it is put. `skew`: seconds by which people have set the time of day ahead."""
+
+    def __init__(self, moment: dt.datetime) -> None:
+        self.moment, self.skew = moment, 0.0
+
+    def now(self) -> dt.datetime:
+        return self.moment + dt.timedelta(seconds=self.skew)
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
 
 
 class Store:
@@ -149,9 +164,19 @@ class FakeKube:
         self.calls: list[tuple[str, str, str]] = []
         self.writes: list[tuple[str, str, str]] = []
         self.before: Callable[[str, str, str], None] = lambda verb, kind, name: None
+        self.time: Callable[[], dt.datetime] = lambda: _SOME_TIME
+        self.delay: Callable[[], float] = lambda: 0.0
         self.changed: Callable[[str, Object], None] = lambda type_, body: None
         self.version = 0
         self._uids = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FakeKube:
+        """Another one of the same content. Stored objects are never changed in place, so both have them."""
+        other = memo[id(self)] = copy.copy(self)
+        other.objects, other.calls, other.writes = dict(self.objects), [], []
+        other.owned = {key: dict(managers) for key, managers in self.owned.items()}
+        other.before, other.changed, other.time = copy.deepcopy((self.before, self.changed, self.time), memo)
+        return other
 
     # ------------------------------------------------------------------------------------------- by others
 
@@ -192,10 +217,10 @@ class FakeKube:
         await self._called("list", resource, "")
         found = [
             body
-            for (kind, where, _), body in sorted(self.objects.items())
-            if kind == resource.kind and (namespace is None or where == namespace)
+            for (kind, where, _), body in self.objects.items()
+            if kind == resource.kind and (namespace is None or where == namespace) and selected(body, label_selector)
         ]
-        return copied([body for body in found if selected(body, label_selector)])
+        return copied(sorted(found, key=_key_of))
 
     async def list_with_version(
         self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None, page: int = 500
@@ -262,9 +287,7 @@ class FakeKube:
             raise KubeError(404, "NotFound", f"{key} not found")
         new = copied(self.objects[key])
         new["status"] = merged(new.get("status") or {}, status)
-        self.owned.setdefault(key, {}).setdefault(("patch", "status"), set()).update(
-            path for path, _ in leaves({"status": dict(status)})
-        )
+        self._own(key, ("patch", "status"), leaves({"status": dict(status)}))
         self.writes.append(("patch status", resource.kind, name))
         return self._store(key, new)
 
@@ -278,7 +301,7 @@ class FakeKube:
         old = copied(self.objects[key])
         patch = _applied(body)
         new = merged(old, patch)
-        self.owned.setdefault(key, {}).setdefault(("merge", ""), set()).update(path for path, _ in leaves(patch))
+        self._own(key, ("merge", ""), leaves(patch))
         if new == old:
             return old
         if old.get("spec") != new.get("spec"):
@@ -301,9 +324,13 @@ class FakeKube:
     # ------------------------------------------------------------------------------------------------ rules
 
     async def _called(self, verb: str, resource: Resource, name: str) -> None:
-        await asyncio.sleep(0)  # as over a network: others get their turn
+        await asyncio.sleep(self.delay())  # as over a network: others get their turn
         self.calls.append((verb, resource.kind, name))
         self.before(verb, resource.kind, name)
+
+    def _own(self, key: tuple[str, str, str], manager: tuple[str, str], fields: list[tuple[Path, Any]]) -> None:
+        managers = self.owned.setdefault(key, {})
+        managers[manager] = managers.get(manager, set()) | {path for path, _ in fields}
 
     def _fence(self, key: tuple[str, str, str], body: Object) -> None:
         old = self.objects.get(key)
@@ -314,16 +341,15 @@ class FakeKube:
         """Whoever changes a field of the spec owns it from then on."""
         before = dict(leaves(old))
         changed = {path for path, value in leaves(new) if path[0] == "spec" and before.get(path) != value}
-        for manager, paths in self.owned.get(key, {}).items():
-            if manager != by:
-                paths -= changed
+        managers = self.owned.get(key, {})
+        managers.update({who: paths - changed for who, paths in managers.items() if who != by})
         _show_owners(new, self.owned.get(key, {}))
 
     def _born(self, body: Object) -> None:
         self._uids += 1
         body["metadata"].setdefault("uid", f"uid-{self._uids}")
         body["metadata"].setdefault("generation", 1)
-        body["metadata"].setdefault("creationTimestamp", "2026-11-24T10:00:00Z")
+        body["metadata"].setdefault("creationTimestamp", self.time().strftime("%Y-%m-%dT%H:%M:%SZ"))
 
     def _store(self, key: tuple[str, str, str], body: Object) -> Object:
         owners = [one for one in body["metadata"].get("ownerReferences") or () if one.get("controller")]
@@ -333,11 +359,11 @@ class FakeKube:
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
         self.objects[key] = body
-        self.changed(type_, copied(body))
+        self.changed(type_, body)
         return copied(body)
 
     def _gone(self, key: tuple[str, str, str]) -> None:
-        body = self.objects.pop(key)
+        body = copied(self.objects.pop(key))
         self.owned.pop(key, None)
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
@@ -349,6 +375,8 @@ Path = tuple[str, ...]
 
 def copied(body: T) -> T:
     """A copy of what JSON can hold; anything else is an error, as it would be on the way to the API server."""
+    if body is None or isinstance(body, (str, int, float)):
+        return body
     return orjson.loads(orjson.dumps(body))
 
 
@@ -358,7 +386,7 @@ def leaves(body: Any, path: Path = ()) -> list[tuple[Path, Any]]:
         return [leaf for name, value in body.items() for leaf in leaves(value, (*path, name))]
     if keyed := _keyed(path, body):
         return [leaf for name, value in keyed.items() for leaf in leaves(value, (*path, name))]
-    return [(path, copied(body))]
+    return [(path, body)]
 
 
 def merged(old: Any, patch: Any) -> Any:
@@ -413,7 +441,7 @@ def _set(body: Any, path: Path, value: Any) -> None:
     if path[-1].startswith("["):
         _entry(body, path[-1])
     else:
-        body[path[-1]] = copied(value)
+        body[path[-1]] = value
 
 
 _KEYS = {

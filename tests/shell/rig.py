@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from tests.shell.fakes import FakeKube
+from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
@@ -31,7 +31,8 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
-from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.gateway_view import GatewayReader
+from claude_operator.shell.gather import Gatherer, Sources
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.ledgers import Ledgers
@@ -172,9 +173,7 @@ class Rig:
 
     def __init__(self, kube: FakeKube | None = None) -> None:
         self.kube = kube or FakeKube()
-        self.now = START
-        self.skew = 0.0
-        """Seconds by which the operator's wall clock is ahead."""
+        self.clock = SetClock(START)
         self.gateways = Gateways(self.kube, lambda: self.now)
         self.prometheus = Prometheus()
         self.metrics = Metrics()
@@ -182,24 +181,14 @@ class Rig:
 
     def start_operator(self) -> None:
         """Another process: nothing is remembered."""
-        keyring = Keyring(self.kube, "claude-system")  # type: ignore[arg-type]
-        self.children = Children(self.kube, keyring, clock=lambda: self.now.timestamp())  # type: ignore[arg-type]
-        references = ReferenceReader(self.kube)  # type: ignore[arg-type]
-        ledgers = Ledgers(self.kube)  # type: ignore[arg-type]
-        self.gatherer = Gatherer(
-            self.kube,  # type: ignore[arg-type]
-            self.gateways,  # type: ignore[arg-type]
-            self.children,
-            references,
-            self.prometheus,  # type: ignore[arg-type]
-            ledgers,
-            dict,
-            lambda: self.now + dt.timedelta(seconds=self.skew),
-            lambda: self.now.timestamp(),
-        )
-        recorder = Recorder(self.kube, instance="one")  # type: ignore[arg-type]
-        self.actor = Actor(self.kube, self.children, recorder, ledgers, self.metrics)  # type: ignore[arg-type]
-        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings())
+        kube: Any = self.kube
+        self.children = Children(kube, Keyring(kube, "claude-system"), clock=self.clock.monotonic)
+        ledgers = Ledgers(kube)
+        gateways = GatewayReader(kube, self.gateways, self.children, self.clock)  # type: ignore[arg-type]
+        sources = Sources(gateways, ReferenceReader(kube), self.prometheus, ledgers, dict)  # type: ignore[arg-type]
+        self.gatherer = Gatherer(kube, self.children, sources, self.clock)
+        self.actor = Actor(kube, self.children, Recorder(kube, instance="one"), ledgers, self.metrics)
+        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings(self.clock.monotonic))
         self.reconciler = Reconciler(loop, loop, self.metrics)
 
     async def one(self) -> float | None:
@@ -216,9 +205,14 @@ class Rig:
             self.wait(after)
         raise AssertionError(f"it does not come to rest: {self.status}")
 
+    @property
+    def now(self) -> dt.datetime:
+        """The time, whatever people set."""
+        return self.clock.moment
+
     def wait(self, seconds: float) -> None:
         """Time goes by."""
-        self.now += dt.timedelta(seconds=seconds)
+        self.clock.moment += dt.timedelta(seconds=seconds)
 
     def roll_out(self) -> None:
         """The gateway Deployment becomes what it is to be, with one pod."""

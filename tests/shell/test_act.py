@@ -121,7 +121,7 @@ async def test_a_ledger_is_forgotten_once_its_rollout_has_ended() -> None:
     rig = await on_trial()
     fail(rig)
     await rig.one()
-    ledgers = rig.gatherer._ledgers
+    ledgers = rig.gatherer._sources.ledgers
     assert [name.endswith("-1-ledger") for name, _ in ledgers._known.values()] == [True]
     await rig.one()
     assert ledgers._known == {}

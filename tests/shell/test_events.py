@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 
 import pytest
-from tests.shell.fakes import Client, Store, now, run
+from tests.shell.fakes import Client, SetClock, Store, now, run
 
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import Resource
@@ -29,7 +29,7 @@ def only(store: Store) -> Object:
 async def emit(
     store: Store, note: str = "All is well.", regarding: Object = REGARDING, at: dt.datetime = MOMENT
 ) -> None:
-    recorder = Recorder(Client(store), instance="claude-operator-7f-x", now=lambda: at)
+    recorder = Recorder(Client(store), instance="claude-operator-7f-x", clock=SetClock(at))
     await recorder.emit(regarding, type="Normal", reason="RolledBack", note=note, action="Rollback")
 
 

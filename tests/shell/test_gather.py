@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,15 +13,80 @@ from typing import Any
 import msgspec
 import pytest
 from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
+from tests.shell.test_references import TESTS, eval_set
 
 from claude_operator.api.gateway import BadConversation, Evidence, GenerationEvidence
 from claude_operator.core.judge.evidence.increments import PodReading
+from claude_operator.kube.client import KubeError
 
 
 async def observed(rig: Rig) -> Any:
     seen = await rig.gatherer.gather(KEY)
     assert seen is not None
     return seen.observation
+
+
+async def wanting() -> Rig:
+    """A deployment in mid-rollout of which much is to be mended beside the decision."""
+    rig = await on_trial()
+    rig.kube.put(eval_set(**TESTS))
+    rig.edit(evals={"setRef": {"name": "evals"}})
+    for kind, name in (("ConfigMap", "support-gateway"), ("Deployment", "support-gateway")):
+        found = rig.kube.take(kind, name)
+        found["metadata"]["ownerReferences"] = []
+        rig.kube.put(found)
+    rig.start_operator()
+    rig.kube.writes.clear()
+    rig.kube.calls.clear()
+    return rig
+
+
+async def test_a_read_that_fails_leaves_neither_a_write_nor_a_task_behind() -> None:
+    """Each read of a pass by itself, while those after it take long: they have ended, and the error is its own."""
+    rig = await wanting()
+    await rig.gatherer.gather(KEY)
+    reads = len(rig.kube.calls)
+    assert reads >= 20
+    for number in range(reads):
+        rig.start_operator()
+        rig.kube.calls.clear()
+        failure = KubeError(503, "ServiceUnavailable", f"read {number}")
+
+        def refuse(verb: str, kind: str, name: str, number: int = number, failure: KubeError = failure) -> None:
+            if len(rig.kube.calls) == number + 1:
+                raise failure
+
+        begun = itertools.count()
+        rig.kube.delay = lambda number=number, begun=begun: 30.0 if next(begun) > number else 0.0
+        rig.kube.before = refuse
+        with pytest.raises(KubeError) as caught:
+            await rig.one()
+        assert caught.value is failure
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert rig.kube.writes == []
+    rig.kube.before, rig.kube.delay = lambda *_: None, lambda: 0.0
+    await rig.one()
+    mended = {(verb, kind) for verb, kind, _ in rig.kube.writes}
+    assert mended >= {("merge", "ConfigMap"), ("merge", "Deployment"), ("patch status", "ClaudeEvalSet")}
+
+
+async def test_a_pass_that_is_cut_short_ends_its_reads() -> None:
+    rig = await wanting()
+    rig.kube.before = lambda *_: None
+
+    async def silent(pods: Sequence[Mapping[str, Any]], **options: Any) -> list[PodReading]:
+        """As gateways that take a connection and never answer."""
+        await asyncio.sleep(1e6)
+        return []
+
+    rig.gateways.read = silent  # type: ignore[method-assign]
+    task = asyncio.create_task(rig.one())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert rig.kube.writes == []
 
 
 @pytest.mark.parametrize("metadata", [None, {"deletionTimestamp": "2026-11-24T10:00:00Z"}])

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from tests.shell.fakes import FakeKube
+from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.core.catalogue.objects import model_objects
 from claude_operator.kube.client import KubeError
@@ -17,7 +17,7 @@ TODAY = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 
 
 def book(kube: FakeKube, *, days: int = 0) -> ModelBook:
-    return ModelBook(kube, lambda: TODAY + dt.timedelta(days=days))  # type: ignore[arg-type]
+    return ModelBook(kube, SetClock(TODAY + dt.timedelta(days=days)))  # type: ignore[arg-type]
 
 
 def mine(**spec: Any) -> dict[str, Any]:

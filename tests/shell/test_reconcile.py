@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from tests.shell.fakes import FakeKube
+from tests.shell.fakes import FakeKube, SetClock
 from tests.shell.rig import KEY, SITE, START, Rig, on_trial, serving
 
 from claude_operator.core.text import duration
@@ -215,11 +215,11 @@ async def test_a_clock_that_is_set_ends_no_bake(skew: float) -> None:
     bake = 120.0 - 5.0  # on_trial waits for the first tick
     for moment in range(12):
         if moment == 3:
-            rig.skew = skew
+            rig.clock.skew = skew
         if moment == 6:
             rig.start_operator()  # whose clock is no better
         if moment == 9:
-            rig.skew = 0.0
+            rig.clock.skew = 0.0
         traffic(rig)
         await tick(rig)
     assert rig.status.step
@@ -329,22 +329,22 @@ def a_run(**spec: Any) -> dict[str, Any]:
     }
 
 
-def run_loop(kube: FakeKube, clock: list[dt.datetime]) -> RunLoop:
-    return RunLoop(kube, SITE, lambda: clock[0], Endings())  # type: ignore[arg-type]
+def run_loop(kube: FakeKube, clock: SetClock) -> RunLoop:
+    return RunLoop(kube, SITE, clock, Endings())  # type: ignore[arg-type]
 
 
 RUN_KEY = Key(RUN, "demo", "run")
 
 
 async def test_a_run_gets_one_job_and_then_nothing_is_written() -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
     assert await loop(RUN_KEY) is not None
     assert kube.writes == [("create", "Job", "run-1"), ("apply status", "ClaudeEvalRun", "run")]
     assert kube.take("ClaudeEvalRun", "run")["status"]["attempts"] == 1
     for _ in range(3):
-        clock[0] += dt.timedelta(seconds=20)
+        clock.moment += dt.timedelta(seconds=20)
         await loop(RUN_KEY)
     assert len(kube.writes) == 2
 
@@ -385,7 +385,7 @@ async def test_nothing_is_done_in_a_namespace_that_is_being_deleted_and_one_line
 
 
 async def test_a_run_in_a_namespace_that_is_being_deleted_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
 
@@ -401,7 +401,7 @@ async def test_a_run_in_a_namespace_that_is_being_deleted_is_left_alone(caplog: 
 
 
 async def test_a_run_that_is_deleted_in_mid_pass_is_no_error() -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
 
@@ -414,7 +414,7 @@ async def test_a_run_that_is_deleted_in_mid_pass_is_no_error() -> None:
 
 
 async def test_a_status_that_was_lost_after_the_job_was_made_makes_no_second_job() -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
 
@@ -432,7 +432,7 @@ async def test_a_status_that_was_lost_after_the_job_was_made_makes_no_second_job
 
 
 async def test_what_the_job_wrote_meanwhile_is_not_written_over() -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
     await loop(RUN_KEY)
@@ -456,7 +456,7 @@ async def test_what_the_job_wrote_meanwhile_is_not_written_over() -> None:
 
 
 async def test_an_attempt_that_broke_is_followed_by_another_and_its_job_goes() -> None:
-    kube, clock = FakeKube(), [START]
+    kube, clock = FakeKube(), SetClock(START)
     kube.put(a_run())
     loop = run_loop(kube, clock)
     await loop(RUN_KEY)
@@ -465,7 +465,7 @@ async def test_an_attempt_that_broke_is_followed_by_another_and_its_job_goes() -
     assert after is not None
     status = kube.take("ClaudeEvalRun", "run")["status"]
     assert (status["phase"], "retryAt" in status) == ("Error", True)
-    clock[0] += dt.timedelta(seconds=after + 1)
+    clock.moment += dt.timedelta(seconds=after + 1)
     await loop(RUN_KEY)
     status = kube.take("ClaudeEvalRun", "run")["status"]
     assert (kube.names("Job"), status["attempts"], "retryAt" in status) == (["run-2"], 2, False)
@@ -474,7 +474,7 @@ async def test_an_attempt_that_broke_is_followed_by_another_and_its_job_goes() -
 async def test_a_run_of_a_deployment_mounts_what_its_env_refers_to() -> None:
     rig = await serving(env=[{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "anthropic", "key": "api-key"}}}])
     rig.kube.put(a_run(deployment="support"))
-    await run_loop(rig.kube, [START])(RUN_KEY)
+    await run_loop(rig.kube, SetClock(START))(RUN_KEY)
     pod = rig.kube.take("Job", "run-1")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "support-eval"
     assert "anthropic" in str(pod["volumes"])
@@ -482,5 +482,5 @@ async def test_a_run_of_a_deployment_mounts_what_its_env_refers_to() -> None:
 
 async def test_a_run_that_is_gone_has_no_pass() -> None:
     kube = FakeKube()
-    assert await run_loop(kube, [START])(RUN_KEY) is None
+    assert await run_loop(kube, SetClock(START))(RUN_KEY) is None
     assert kube.writes == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.shell.fakes import FakeKube
-from tests.shell.rig import SECRET_VALUE, SPACE, SPEC, Rig, deployment, secret
+from tests.shell.rig import KEY, SECRET_VALUE, SPACE, SPEC, Rig, deployment, secret
 
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.kube.client import KubeError
@@ -145,34 +145,45 @@ async def test_one_object_that_may_not_be_read_is_a_problem_of_its_own() -> None
     assert "Secret anthropic cannot be read: secrets is forbidden" in found.problems[0].message
 
 
+async def gated(*objects: dict[str, Any]) -> Rig:
+    """A deployment with a gate, and what it refers to."""
+    rig = Rig()
+    for one in (secret(), deployment(evals=EVALS), *objects):
+        rig.kube.put(one)
+    return rig
+
+
 async def test_a_set_is_told_its_number_of_items_once_and_parsed_once() -> None:
-    kube = FakeKube()
-    for one in (secret(), eval_set(**TESTS)):
-        kube.put(one)
-    reader, spec = ReferenceReader(kube), DeploymentSpec.model_validate(SPEC | {"evals": EVALS})  # type: ignore[arg-type]
-    views = [(await reader.read(SPACE, spec)).eval_set for _ in range(4)]
-    assert kube.writes == [("patch status", "ClaudeEvalSet", "evals")]
-    assert kube.take("ClaudeEvalSet", "evals")["status"] == {"items": 1}
-    assert views[1] is views[2] is views[3]
-    kube.put(eval_set(tests=[*TESTS["tests"], {**TESTS["tests"][0], "id": "b"}]))
-    changed = (await reader.read(SPACE, spec)).eval_set
-    assert changed is not None and changed.items == 2
+    rig = await gated(eval_set(**TESTS))
+    seen = []
+    for _ in range(4):
+        found = await rig.gatherer.gather(KEY)
+        assert found is not None
+        seen.append(found.observation.eval_set)
+        await rig.one()
+    assert rig.kube.writes.count(("patch status", "ClaudeEvalSet", "evals")) == 1
+    assert rig.kube.take("ClaudeEvalSet", "evals")["status"] == {"items": 1}
+    assert seen[1] is seen[2] is seen[3]
+    found = rig.kube.take("ClaudeEvalSet", "evals")
+    rig.kube.put({**found, "spec": {**found["spec"], "tests": [*TESTS["tests"], {**TESTS["tests"][0], "id": "b"}]}})
+    await rig.one()
+    assert rig.kube.take("ClaudeEvalSet", "evals")["status"] == {"items": 2}
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 500])
 async def test_a_set_that_cannot_be_told_gates_all_the_same(status: int) -> None:
-    kube = FakeKube()
-    for one in (secret(), eval_set(**TESTS)):
-        kube.put(one)
+    rig = await gated(eval_set(**TESTS))
 
     def refuse(verb: str, kind: str, name: str) -> None:
-        if verb == "patch status":
+        if kind == "ClaudeEvalSet" and verb == "patch status":
             raise KubeError(status, "No", "no")
 
-    kube.before = refuse
-    spec = DeploymentSpec.model_validate(SPEC | {"evals": EVALS})
-    found = await ReferenceReader(kube).read(SPACE, spec)  # type: ignore[arg-type]
-    assert found.eval_set is not None and found.problems == ()
+    rig.kube.before = refuse
+    for _ in range(3):
+        await rig.one()
+        rig.roll_out()
+    assert rig.condition("Accepted")[0] == "True"
+    assert rig.kube.names("ClaudeEvalRun")
 
 
 async def test_a_secrets_value_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
-from claude_operator.shell.scrape import Scraper, is_ready
+from claude_operator.shell.scrape import AdminPorts, Scraper, is_ready
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SMALL = Evidence("boot", 3, 12.5)
@@ -69,14 +69,14 @@ async def gateway(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def scraper() -> AsyncIterator[Scraper]:
-    async with Scraper(Metrics(), patience=10.0) as entered:
-        yield entered
+    async with AdminPorts(patience=10.0) as ports:
+        yield Scraper(Metrics(), ports.fetch)
 
 
 @pytest.fixture
 async def hasty() -> AsyncIterator[Scraper]:
-    async with Scraper(Metrics(), patience=0.2) as entered:
-        yield entered
+    async with AdminPorts(patience=0.2) as ports:
+        yield Scraper(Metrics(), ports.fetch)
 
 
 def failures(scraper: Scraper) -> float:
@@ -174,8 +174,8 @@ async def test_one_slow_pod_does_not_hold_up_the_others(gateway: Gateway) -> Non
         return await (late(request) if len(gateway.asked) == 1 else gateway.whole(SMALL)(request))
 
     gateway.answer = first_late
-    async with Scraper(Metrics(), patience=3.0) as scraper:
-        readings = await scraper.read([pod(f"gw-{n}") for n in range(5)])
+    async with AdminPorts(patience=3.0) as ports:
+        readings = await Scraper(Metrics(), ports.fetch).read([pod(f"gw-{n}") for n in range(5)])
     assert sorted(one.evidence is None for one in readings) == [False] * 4 + [True]
 
 
@@ -186,7 +186,7 @@ async def test_an_address_of_ipv6_is_written_in_brackets(gateway: Gateway, scrap
 
 async def test_it_reads_only_while_entered() -> None:
     with pytest.raises(RuntimeError, match="not entered"):
-        await Scraper(Metrics()).read([pod()])
+        await Scraper(Metrics(), AdminPorts().fetch).read([pod()])
 
 
 @pytest.mark.parametrize(

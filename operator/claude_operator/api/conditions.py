@@ -33,6 +33,7 @@ class Reason(StrEnum):
     # Accepted
     VALID = "Valid"  # the spec is valid and what it refers to exists
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
+    BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part

@@ -83,6 +83,7 @@ class MetricState(StatusModel):
     )
     soak: SoakField = Field(
         default=SoakSums(),
+        exclude_if=lambda sums: sums == SoakSums(),  # most have none, and a status has to stay small
         description="Of a soak, the revision's own: requests since the evidence last spoke against harm, and bad events"
         " among them or the sum of ln; moments as above.",
     )

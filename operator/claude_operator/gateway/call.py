@@ -8,7 +8,7 @@ from claude_operator.api.gateway import PINNED, Role
 from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.plan import Choice, Plan
-from claude_operator.gateway.sse import Facts, SseRelay
+from claude_operator.gateway.sse import AnswerFacts, SseRelay
 
 __all__ = ["Call"]
 
@@ -47,7 +47,7 @@ class Call:
     attempt: str = ""
     """The SDK's retry count as it was sent."""
     overridden: tuple[str, ...] = ()
-    facts: Facts = field(default_factory=Facts)
+    facts: AnswerFacts = field(default_factory=AnswerFacts)
     relay: SseRelay | None = None
     received: float = 0.0
     sent: float = 0.0

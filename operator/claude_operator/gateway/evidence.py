@@ -14,7 +14,7 @@ from claude_operator.gateway.conversations import Recent
 from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
-from claude_operator.gateway.running import Failures, Lately, Running
+from claude_operator.gateway.running import Failures, RecentCalls, Running
 
 __all__ = ["Ledger"]
 
@@ -34,7 +34,7 @@ class Ledger:
         self.history = History(clock())
         self.bad = Recent()
         self.running = Running(clock)
-        self.lately = Lately(clock)
+        self.recent_calls = RecentCalls(clock)
         self.failures = Failures(clock)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
@@ -70,7 +70,7 @@ class Ledger:
             reading=reading,
             before=before,
             in_flight=self.running.wire(),
-            recent=self.lately.wire(),
+            recent=self.recent_calls.wire(),
             failures=self.failures.wire(),
             weights=weights,
         )
@@ -78,7 +78,7 @@ class Ledger:
 
     def serving(self, config_generation: int, weights: dict[str, int] | None) -> bytes:
         """The answer to `GET /-/recent`."""
-        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.lately.wire()))
+        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.recent_calls.wire()))
 
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""

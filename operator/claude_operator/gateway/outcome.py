@@ -15,7 +15,7 @@ from claude_operator.gateway.encoding import inflater, is_plain
 from claude_operator.gateway.headers import WANTED_REVISION
 from claude_operator.gateway.sse import Message
 
-__all__ = ["left_with", "marks", "place", "read_whole"]
+__all__ = ["outcome_when_client_left", "raised_at", "read_answer", "revision_headers"]
 
 _NOT_FOR_HEADERS = re.compile(r"[^\x21-\x7e]")
 _LONGEST_DECODED = 64 * 1024 * 1024  # bytes of a compressed answer that are looked at
@@ -31,7 +31,7 @@ class _Answer(Message):
 _answer = msgspec.json.Decoder(_Answer)
 
 
-def left_with(call: Call) -> str:
+def outcome_when_client_left(call: Call) -> str:
     """The outcome of a call whose client is gone: what the upstream had told by then counts."""
     if call.facts.failure is not None:
         return call.facts.failure
@@ -40,13 +40,13 @@ def left_with(call: Call) -> str:
     return call.outcome if call.outcome not in ("", "ok") else "canceled"
 
 
-def place(error: Exception) -> str:
+def raised_at(error: Exception) -> str:
     """Where an exception was raised; its text could quote the exchange."""
     frames = traceback.extract_tb(error.__traceback__)
     return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:]))
 
 
-def read_whole(call: Call, body: bytes | bytearray, encoding: str) -> str:
+def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
     """The outcome of an answer in one piece; its facts go into the call."""
     facts = call.facts
     readable = _decoded(body, encoding)
@@ -81,7 +81,7 @@ def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None
     return b"" if undo.failed else decoded  # the client cannot read it either
 
 
-def marks(call: Call) -> Iterator[tuple[str, str]]:
+def revision_headers(call: Call) -> Iterator[tuple[str, str]]:
     """The response headers that say which revision answered."""
     if call.choice is not None:
         yield WANTED_REVISION, call.revision

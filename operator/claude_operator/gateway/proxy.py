@@ -32,7 +32,7 @@ from claude_operator.gateway.errors import (
     new_request_id,
 )
 from claude_operator.gateway.memory import Lease, Memory, full
-from claude_operator.gateway.outcome import left_with, marks, place, read_whole
+from claude_operator.gateway.outcome import outcome_when_client_left, raised_at, read_answer, revision_headers
 from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
 from claude_operator.gateway.recorder import Recorder
@@ -44,7 +44,7 @@ __all__ = ["Proxy"]
 _PIECE = 1 << 16  # bytes of a body that are sent at once
 _KEPT = 1 << 14  # bytes of a body up to which it is kept until the answer begins
 _LONGEST_USER = 512  # characters of a user's name, which is for the log alone
-_LAST_WORDS = 5.0  # seconds to tell a client that does not read why its answer ends
+_REPORT_SECONDS = 5.0  # seconds to tell a client that does not read why its answer ends
 
 OwnHeaders = Sequence[tuple[str, str]]
 
@@ -100,7 +100,7 @@ class Proxy:
             self._bug(error)
 
     def _bug(self, error: Exception) -> None:
-        self._recorder.log.event("bug", "error", where=place(error), exception=type(error).__name__)
+        self._recorder.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
 
     async def _guarded(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
         """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
@@ -108,23 +108,23 @@ class Proxy:
             await self._answer(call, way, request, reply)
         except Refused as refused:
             call.outcome, call.error_code = "refused", refused.code
-            await self._tell(call, reply, refused.status, refused.kind, refused.message, refused.headers)
+            await self._report(call, reply, refused.status, refused.kind, refused.message, refused.headers)
         except UpstreamFailed as failure:
             call.outcome = "error"
-            await self._tell(call, reply, failure.status, failure.kind, failure.message)
+            await self._report(call, reply, failure.status, failure.kind, failure.message)
         except ClientGone:
-            call.outcome = left_with(call)
+            call.outcome = outcome_when_client_left(call)
         except asyncio.CancelledError:
-            call.outcome = left_with(call)
+            call.outcome = outcome_when_client_left(call)
             task = asyncio.current_task()
             if not self.closing or task is None:
                 raise
             task.uncancel()
-            await self._tell(call, reply, 503, "api_error", "the gateway is shutting down")
+            await self._report(call, reply, 503, "api_error", "the gateway is shutting down")
         except Exception as error:
             call.outcome = "error"
             self._bug(error)
-            await self._tell(call, reply, 500, "api_error", "internal error of the gateway")
+            await self._report(call, reply, 500, "api_error", "internal error of the gateway")
 
     async def _answer(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
         if way.kind == "local":
@@ -229,18 +229,20 @@ class Proxy:
         lease = self._memory.answer()
         try:
             body = await answer.body(lease)
-            call.outcome = read_whole(call, body, answer.headers.get("content-encoding", ""))
+            call.outcome = read_answer(call, body, answer.headers.get("content-encoding", ""))
             if call.began_elsewhere and call.facts.code == "thread_fingerprint_mismatch":
                 raise thread_not_found()
             self._threads.note(call)
-            await reply.send(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)], body)
+            await reply.send(
+                answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)], body
+            )
         finally:
             lease.give_back()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         encoding = answer.headers.get("content-encoding", "")
         call.relay = relay = relay_for(encoding, call.facts)
-        await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *marks(call)])
+        await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
@@ -293,14 +295,14 @@ class Proxy:
 
     # ------------------------------------------------------------------------------------ own errors
 
-    async def _tell(
+    async def _report(
         self, call: Call, reply: ClientReply, status: int, kind: str, message: str, headers: OwnHeaders = ()
     ) -> None:
         """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
         call.error = kind
         call.request_id = call.request_id or new_request_id()
         try:
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_REPORT_SECONDS):
                 if not reply.started:
                     call.status = status
                     await self._send_error(
@@ -315,7 +317,7 @@ class Proxy:
             reply.abort()
 
     async def _send_error(self, call: Call, reply: ClientReply, body: bytes, headers: OwnHeaders) -> None:
-        await reply.send(call.status, [*_own_headers(call), *headers, *marks(call)], body)
+        await reply.send(call.status, [*_own_headers(call), *headers, *revision_headers(call)], body)
 
 
 def _own_headers(call: Call) -> list[tuple[str, str]]:

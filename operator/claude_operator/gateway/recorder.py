@@ -36,7 +36,7 @@ class Recorder:
         """Take in an ended call."""
         self._ledger.running.drop(call)
         if call.counted:
-            self._ledger.lately.add(call)
+            self._ledger.recent_calls.add(call)
             self._ledger.failures.add(call)
         if call.counted and call.plan is not None and call.choice is not None:
             self._count(call)

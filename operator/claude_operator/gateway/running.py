@@ -9,7 +9,7 @@ from collections.abc import Callable
 from claude_operator.api.gateway import Failure, InFlight, Recent
 from claude_operator.gateway.call import Call
 
-__all__ = ["WINDOW", "Failures", "Lately", "Running"]
+__all__ = ["WINDOW", "Failures", "RecentCalls", "Running"]
 
 WINDOW = 10  # slots of a second
 _NOT_A_TYPE = re.compile(r"[^\x21-\x7e]")
@@ -59,7 +59,7 @@ class _Slot:
         self.causes: Counter[str] = Counter()
 
 
-class Lately:
+class RecentCalls:
     """The calls of `POST /v1/messages` that ended in the last ten seconds, by the second."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -17,7 +17,7 @@ from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
 from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, inflater, is_plain
 
-__all__ = ["Facts", "Message", "SseRelay", "relay_for"]
+__all__ = ["AnswerFacts", "Message", "SseRelay", "relay_for"]
 
 HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
 
@@ -43,7 +43,7 @@ _event = msgspec.json.Decoder(_Event)
 _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
-class Facts:
+class AnswerFacts:
     """What a response has told of itself so far."""
 
     __slots__ = ("code", "error", "explanation", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
@@ -85,7 +85,7 @@ class Facts:
 class SseRelay:
     """Feed it what the upstream sends; it returns what to send on, the same bytes in the same order."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: AnswerFacts) -> None:
         self.facts = facts
         self.has_content = False
         """Whether the first content_block_delta has come."""
@@ -169,7 +169,7 @@ class SseRelay:
 class CompressedRelay(SseRelay):
     """A compressed stream. Without an `inflater` its coding is not known, and nothing is read."""
 
-    def __init__(self, facts: Facts, inflater: Inflater | None) -> None:
+    def __init__(self, facts: AnswerFacts, inflater: Inflater | None) -> None:
         super().__init__(facts)
         self.readable = inflater is not None
         self._inflater = inflater
@@ -192,7 +192,7 @@ class CompressedRelay(SseRelay):
         """No event of our own can follow."""
 
 
-def relay_for(encoding: str, facts: Facts) -> SseRelay:
+def relay_for(encoding: str, facts: AnswerFacts) -> SseRelay:
     """What hands on a stream with this content-encoding."""
     return SseRelay(facts) if is_plain(encoding) else CompressedRelay(facts, inflater(encoding))
 

@@ -61,7 +61,8 @@ class Threads:
         arm = plan.arms.get(begun.revision)
         if arm is None or not is_served(arm.arm):
             raise thread_not_found()
-        return Choice(arm, pinned=named)  # who was drawn stays what he was; a name would count for the other arm
+        # A drawn call counts where it stays. One with a name would count for the other arm, and is not judged.
+        return Choice(arm, pinned=named or choice.pinned, refused_pin=choice.pinned or choice.refused_pin)
 
 
 def thread_not_found() -> Refused:

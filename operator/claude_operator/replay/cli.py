@@ -133,8 +133,8 @@ def _told(source: Source, args: argparse.Namespace, *, beyond: bool = False) -> 
     )
 
 
-def _note(words: str) -> None:
-    sys.stderr.write(f"claude-operator judge: {words}\n")
+def _note(text: str) -> None:
+    sys.stderr.write(f"claude-operator judge: {text}\n")
 
 
 def _plot(args: argparse.Namespace) -> int:

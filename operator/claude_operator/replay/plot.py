@@ -217,13 +217,13 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>\n'
 
 
-def _text(x: float, y: float, words: str, *, anchor: str = "start", kind: str = "") -> str:
+def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "") -> str:
     named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>\n'
+    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>\n'
 
 
-def _upright(x: float, y: float, words: str) -> str:
-    return f'<text x="{x}" y="{y:.1f}" text-anchor="middle" transform="rotate(-90 {x} {y:.1f})">{words}</text>\n'
+def _upright(x: float, y: float, text: str) -> str:
+    return f'<text x="{x}" y="{y:.1f}" text-anchor="middle" transform="rotate(-90 {x} {y:.1f})">{text}</text>\n'
 
 
 def _dashed(dashes: str) -> str:

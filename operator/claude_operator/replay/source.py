@@ -26,10 +26,10 @@ class Source:
     points: str = ""
 
 
-def read(place: str) -> Source:
+def read(path: str) -> Source:
     """From a path, or `-` for standard input; raises `ValueError` and `OSError`."""
     try:
-        text = sys.stdin.read() if place == "-" else Path(place).read_text(encoding="utf-8")
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise ValueError("this is not text: write one tick a line, as JSON") from None
     document = _document(text)

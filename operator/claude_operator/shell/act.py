@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from claude_operator.api.conditions import Reason
@@ -18,7 +19,7 @@ from claude_operator.core.reconcile.events import transitions
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.definitions import APPLY_CRDS
 from claude_operator.kube.client import Kube, KubeError, Object
-from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS, CONFIG_MAPS
+from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS
 from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
@@ -40,6 +41,41 @@ class Actor:
     def __init__(self, kube: Kube, children: Children, recorder: Recorder, ledgers: Ledgers, metrics: Metrics) -> None:
         self._kube, self._children, self._recorder = kube, children, recorder
         self._ledgers, self._metrics = ledgers, metrics
+
+    async def clear_status(self, owner: Object) -> None:
+        """Take a status out that cannot be read: stable comes from the config then.
+
+        From the API server too, since an apply does not take out what others wrote.
+        """
+        name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
+        await self._kube.patch_status(CLAUDE_DEPLOYMENTS, name, namespace, dict.fromkeys(owner["status"]))
+
+    async def repair(self, seen: Seen) -> Seen:
+        """Ahead of the decision, what needs none: orphans, the ConfigMap's labels, an eval set's number of items.
+
+        What fails of it is told and keeps nothing from being decided. Returns what is to be decided on.
+        """
+        owner, repairs = seen.observation.owner, seen.repairs
+        if repairs.items is not None:
+            await self._tell_items(owner["metadata"]["namespace"], *repairs.items)
+        if not repairs.free:
+            return seen
+        adopted = await self._children.adopt(owner, repairs.orphans)
+        config = adopted.get(repairs.config["metadata"]["uid"], repairs.config) if repairs.config else None
+        served = seen.observation.status.gateway is not None
+        config = await self._children.config_seen(owner, config, served=served)
+        refused = self._children.writes.refused(owner["metadata"]["uid"])
+        version = config["metadata"]["resourceVersion"] if config else None
+        return replace(seen, observation=replace(seen.observation, refused=refused), config_version=version)
+
+    async def _tell_items(self, namespace: str, name: str, items: int) -> None:
+        try:
+            await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
+        except KubeError as error:
+            if error.not_found:  # deleted meanwhile
+                return
+            said = fields(namespace=namespace, name=name, error=str(error))
+            _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
 
     async def act(self, seen: Seen, decision: Decision) -> float | None:
         """Do all of it; returns the seconds until the next pass.

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import logging
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +20,12 @@ from claude_operator.log import fields
 from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
+from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
 from claude_operator.shell.definitions import DefinitionsReader
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
-from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.gateway_view import GatewayReader
+from claude_operator.shell.gather import Gatherer, Sources
 from claude_operator.shell.handlers import WATCHED
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import Key
@@ -39,8 +39,9 @@ from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
 from claude_operator.shell.references import ReferenceReader
-from claude_operator.shell.scrape import Scraper
+from claude_operator.shell.scrape import AdminPorts, Scraper
 from claude_operator.shell.server import HealthServer
+from claude_operator.shell.supervise import STUCK, LoopWatch, Supervisor
 
 __all__ = ["App", "Settings"]
 
@@ -48,12 +49,8 @@ _log = logging.getLogger(__name__)
 
 _NONE = "claudeops.dev/deployment,!claudeops.dev/deployment"  # a selector that no object meets
 _RETRY = 0.5  # seconds until the kinds are asked for again, or the models are written again
-_STUCK = (
-    90.0  # seconds without a move of the queue or the loop after which the probe fails; the longest pass is shorter
-)
 _MODELS = 3600.0  # seconds between two looks at the calendar
 _MODELS_WAIT = 3.0  # seconds that the first pass waits for them
-_LOOK = 0.02  # seconds between two looks at how late the loop is
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +70,29 @@ class Settings:
 class App:
     """Wires the parts. `run` returns when `stop` was called, and raises when a part fails."""
 
-    def __init__(self, settings: Settings, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
-        self._settings, self._now = settings, now
+    def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._settings, self._clock = settings, clock
         self._metrics = Metrics()
-        self._stopping = asyncio.Event()
+        self._supervisor, self._loop_watch = Supervisor(), LoopWatch(self._metrics, clock)
         self._queue: WorkQueue[Key] | None = None
         self._lookout: Lookout | None = None
         self._lease: Lease | None = None
         self._started = False
         self._away: str | None = None
         """Why the kinds that are watched cannot be listed."""
-        self._moved = time.monotonic()
-        """When the loop was last seen to move."""
         self._models_changed = asyncio.Event()
         self._models_read = asyncio.Event()
 
     def stop(self) -> None:
         """End now; passes are cut wherever they are, which their order of writes allows."""
-        self._stopping.set()
+        self._supervisor.stop()
 
     async def run(self) -> None:
         """Serve probes, wait for the Lease, work."""
         server = HealthServer(
             check=self._stuck, unready=self._unready, page=self._metrics.page, port=self._settings.health_port
         )
-        watchdog = asyncio.create_task(self._watch_the_loop())
+        watchdog = asyncio.create_task(self._loop_watch.run())
         try:
             async with Aside("lease") as aside, contextlib.AsyncExitStack() as there:
                 await aside.run(server.__aenter__())
@@ -120,17 +115,17 @@ class App:
 
     async def _candidate(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> bool:
         """Wait for the Lease and lead; False once the process is told to end."""
-        if not await self._unless_stopped(self._until_served(kube)):
+        if not await self._supervisor.unless_stopped(self._until_served(kube)):
             return False
-        if not await self._unless_stopped(definitions.look()):
+        if not await self._supervisor.unless_stopped(definitions.look()):
             return False
         self._started = True
         try:
-            if not await self._unless_stopped(aside.run(lease.acquire())):
+            if not await self._supervisor.unless_stopped(aside.run(lease.acquire())):
                 return False
             self._metrics.leader.set(1)
             await self._lead(aside, kube, lease, definitions)
-            return not self._stopping.is_set()
+            return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
             self._metrics.leaderships_lost.labels(reason).inc()
@@ -159,42 +154,20 @@ class App:
                     await asyncio.sleep(_RETRY)
         self._away = None
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Await `work`; False where the process was told to end first."""
-        task = asyncio.create_task(work)
-        stop = asyncio.create_task(self._stopping.wait())
-        try:
-            done, _ = await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            task.cancel()
-            stop.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
-        if task in done:
-            task.result()
-        return task in done
-
     async def _lead(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> None:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
-        models = ModelBook(kube, self._now)
-        children = Children(kube, Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys"))
+        models = ModelBook(kube, self._clock)
+        keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
+        children = Children(kube, keyring, clock=self._clock.monotonic)
         children.writes.definitions = definitions.found
         reader = PrometheusReader(self._settings.prometheus_address)
-        async with Scraper(self._metrics) as scraper, reader as prometheus:
-            references, ledgers = ReferenceReader(kube), Ledgers(kube)
-            gatherer = Gatherer(kube, scraper, children, references, prometheus, ledgers, models.models, self._now)
-            recorder = Recorder(
-                kube,
-                instance=self._settings.identity,
-                on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
-            )
-            endings = Endings()
-            actor = Actor(kube, children, recorder, ledgers, self._metrics)
-            reconciler = Reconciler(
-                DeploymentLoop(gatherer, actor, self._settings.site, endings),
-                RunLoop(kube, self._settings.site, self._now, endings),
-                self._metrics,
-            )
+        async with AdminPorts() as ports, reader as prometheus:
+            scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
+            gateways = GatewayReader(kube, scraper, children, self._clock)
+            sources = Sources(gateways, ReferenceReader(kube), prometheus, ledgers, models.models)
+            gatherer = Gatherer(kube, children, sources, self._clock)
+            reconciler = self._reconciler(kube, children, ledgers, gatherer)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
@@ -221,7 +194,7 @@ class App:
             self._queue, self._lookout = queue, lookout
             self._metrics.blind.set_function(lookout.blind_seconds)
             try:
-                await self._work(
+                await self._supervisor.run(
                     aside.run(lease.hold()),
                     self._reconcile(queue),
                     lookout.watch(),
@@ -237,25 +210,25 @@ class App:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
 
+    def _reconciler(self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer) -> Reconciler:
+        recorder = Recorder(
+            kube,
+            instance=self._settings.identity,
+            clock=self._clock,
+            on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
+        )
+        actor = Actor(kube, children, recorder, ledgers, self._metrics)
+        endings, site = Endings(self._clock.monotonic), self._settings.site
+        return Reconciler(
+            DeploymentLoop(gatherer, actor, site, endings), RunLoop(kube, site, self._clock, endings), self._metrics
+        )
+
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait for ever."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MODELS_WAIT):
                 await self._models_read.wait()
         await queue.run()
-
-    async def _work(self, *parts: Coroutine[Any, Any, object]) -> None:
-        """Run all parts until one fails or the process is told to end; then end the others."""
-        tasks = [asyncio.create_task(part) for part in parts]
-        stop = asyncio.create_task(self._stopping.wait())
-        try:
-            done, _ = await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (*tasks, stop):
-                task.cancel()
-            await asyncio.gather(*tasks, stop, return_exceptions=True)
-        for task in done - {stop}:
-            task.result()
 
     async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
@@ -282,26 +255,12 @@ class App:
             except TimeoutError:
                 pass
 
-    async def _watch_the_loop(self) -> None:
-        """Tell how late the loop is, and how much of that is its own work: a pass that holds it up holds up all."""
-        loop, longest = asyncio.get_running_loop(), self._metrics.longest_hold
-        while True:
-            due, used = loop.time() + _LOOK, time.thread_time()
-            await asyncio.sleep(_LOOK)
-            late = max(loop.time() - due, 0.0)
-            self._moved = time.monotonic()
-            self._metrics.loop_stall.observe(late)
-            held = min(late, time.thread_time() - used)  # the rest is other threads' and other processes'
-            if held > longest._value.get():
-                longest.set(held)
-
     def _stuck(self) -> str | None:
         """What the liveness probe says where nothing moves. Asked in another thread."""
-        still = time.monotonic() - self._moved
-        if still > _STUCK:
-            return f"the working loop has not moved for {still:.0f} s"
+        if (still := self._loop_watch.stuck()) is not None:
+            return still
         queue = self._queue
-        if queue is not None and queue.heartbeat() > _STUCK:
+        if queue is not None and queue.heartbeat() > STUCK:
             return f"the queue has not moved for {queue.heartbeat():.0f} s"
         return None
 

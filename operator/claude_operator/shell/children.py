@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from claude_operator.shell.clientsecret import ClientSecrets
 from claude_operator.shell.contest import Contest
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
+from claude_operator.shell.tasks import all_of
 from claude_operator.shell.writes import Writes
 
 __all__ = ["CHILDREN", "Children"]
@@ -118,7 +118,7 @@ class Children:
         wanted += [(SECRETS, names.client_secret(name))]
         wanted += [(resource, names.eval_account(name)) for resource in _ACCOUNT]
         wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
-        found = await asyncio.gather(*(self._kube.get(resource, child, namespace) for resource, child in wanted))
+        found = await all_of(self._kube.get(resource, child, namespace) for resource, child in wanted)
         live = [one for one in found if one is not None]
         others = [one for one in live if not self.is_ours(owner, one)]
         problems = [Problem(Reason.NAME_TAKEN, ownership.refusal(one, owner)) for one in others]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from claude_operator.kube.client import KubeError, Object
 from claude_operator.kube.resources import EVENTS, Resource
 from claude_operator.kube.times import micro_time
 from claude_operator.log import fields
+from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Recorder"]
 
@@ -41,12 +41,12 @@ class Recorder:
         self,
         kube: Creator,
         *,
-        component: str = "claude-operator",
         instance: str,
+        component: str = "claude-operator",
+        clock: Clock = SYSTEM_CLOCK,
         on_emit: Callable[[str], None] = lambda reason: None,
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
-        self._kube, self._on_emit, self._now = kube, on_emit, now
+        self._kube, self._on_emit, self._clock = kube, on_emit, clock
         self._controller = f"{GROUP}/{component}"
         self._instance = instance[:_WORD] or component
 
@@ -65,7 +65,7 @@ class Recorder:
         """
         about = {name: regarding[name] for name in _REFERENCE if name in regarding}
         about |= {name: value for name in _METADATA if (value := regarding.get("metadata", {}).get(name))}
-        now = self._now()
+        now = self._clock.now()
         # `kubectl describe` shows Events in the order of their names, so these begin with the time.
         suffix = f"{int(now.timestamp() * 1e6):013x}{uuid.uuid4().hex[:3]}"
         body = {

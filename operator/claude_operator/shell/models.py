@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from claude_operator.core import names, render
 from claude_operator.core.catalogue.objects import model_objects, model_status, models_by_name
@@ -12,6 +11,7 @@ from claude_operator.core.catalogue.table import Model
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_MODELS
 from claude_operator.log import fields
+from claude_operator.shell.clock import Clock
 
 __all__ = ["ModelBook"]
 
@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 class ModelBook:
     """What the cluster knows of models, by id and alias; the shipped table holds for the rest."""
 
-    def __init__(self, kube: Kube, now: Callable[[], dt.datetime]) -> None:
-        self._kube, self._now = kube, now
+    def __init__(self, kube: Kube, clock: Clock) -> None:
+        self._kube, self._clock = kube, clock
         self._models: Mapping[str, Model] = {}
 
     def models(self) -> Mapping[str, Model]:
@@ -54,7 +54,7 @@ class ModelBook:
         return changed
 
     async def _tell(self, item: Object) -> None:
-        status = model_status(item["spec"], self._now().date(), self._models)
+        status = model_status(item["spec"], self._clock.now().date(), self._models)
         wanted = status.model_dump(by_alias=True, exclude_none=True, mode="json")
         told = item.get("status") or {}
         if {key: value for key, value in told.items() if value is not None} == wanted:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from claude_operator.api.gateway import Serving
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.shell.keys import Key
+from claude_operator.shell.tasks import Group
 
 __all__ = ["Patrol", "Resting"]
 
@@ -49,11 +50,10 @@ class Patrol:
         while True:
             found = self._resting()
             pause = max(_PERIOD, len(found) / _MOST) / max(len(found), 1)
-            looks = []
-            for one in found:
-                looks.append(asyncio.create_task(self._look(one)))
-                await asyncio.sleep(pause)
-            await asyncio.gather(*looks)
+            async with Group() as looks:
+                for one in found:
+                    looks.create_task(self._look(one))
+                    await asyncio.sleep(pause)
             if not found:
                 await asyncio.sleep(pause)
 

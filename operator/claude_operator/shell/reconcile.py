@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,8 +17,9 @@ from claude_operator.core.reconcile.decide import decide
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
+from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
-from claude_operator.shell.gather import Gatherer
+from claude_operator.shell.gather import Gatherer, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 
@@ -37,13 +37,18 @@ class DeploymentLoop:
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
-        seen = await self._gatherer.gather(key)
+        try:
+            seen = await self._gatherer.gather(key)
+        except UnreadableStatus as error:  # a conflict: the next pass begins with none
+            await self._actor.clear_status(error.owner)
+            raise
         if seen is None:
             self._endings.drop(key)
             return None
         uid = seen.observation.owner["metadata"]["uid"]
         if self._endings.has(key, uid):
             return None
+        seen = await self._actor.repair(seen)
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:
@@ -66,8 +71,8 @@ class DeploymentLoop:
 class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
-    def __init__(self, kube: Kube, site: render.Site, now: Callable[[], dt.datetime], endings: Endings) -> None:
-        self._kube, self._site, self._now, self._endings = kube, site, now, endings
+    def __init__(self, kube: Kube, site: render.Site, clock: Clock, endings: Endings) -> None:
+        self._kube, self._site, self._clock, self._endings = kube, site, clock, endings
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -90,14 +95,14 @@ class RunLoop:
 
     async def _pass(self, key: Key, run: Object) -> float | None:
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
-        decision = decide_run(run, job, now=self._now())
+        decision = decide_run(run, job, now=self._clock.now())
         if decision.create_job_attempt is not None:
             try:
                 await self._create_job(run, decision.create_job_attempt)
             except (KubeError, ValidationError) as error:
                 if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500 or error.terminating):
                     raise  # the API server itself: the queue's back-off is for that; or the end of all
-                decision = not_started(run, decision, _why(error), now=self._now())
+                decision = not_started(run, decision, _why(error), now=self._clock.now())
         await self._status(run, decision.status)
         if decision.delete_job is not None:
             await self._kube.delete(JOBS, decision.delete_job, key.namespace)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +18,9 @@ from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
-from claude_operator.log import fields
+from claude_operator.shell.tasks import Group, all_of
 
 __all__ = ["ReferenceReader", "References"]
-
-_log = logging.getLogger(__name__)
 
 _KNOWN = 256  # eval sets whose items are remembered
 
@@ -36,6 +32,8 @@ class References:
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     eval_set: EvalSetView | None = None
     problems: tuple[Problem, ...] = ()
+    untold_items: tuple[str, int] | None = None
+    """The eval set whose status does not tell its number of items, and that number."""
 
 
 class ReferenceReader:
@@ -51,31 +49,33 @@ class ReferenceReader:
         impossible = list(impossible_names(spec))
         if impossible:  # such a name would lead to another path
             return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
-        secrets, (prompts, missing), chosen = await asyncio.gather(
-            _secrets(self._kube, namespace, spec),
-            _prompts(self._kube, namespace, spec),
-            self._eval_set(namespace, spec),
-        )
-        problems = [*secrets, *missing, *([chosen] if isinstance(chosen, Problem) else [])]
-        return References(prompts, chosen if isinstance(chosen, EvalSetView) else None, tuple(problems))
+        async with Group() as group:
+            reading = group.create_task(_secrets(self._kube, namespace, spec))
+            texts = group.create_task(_prompts(self._kube, namespace, spec))
+            choosing = group.create_task(self._eval_set(namespace, spec))
+        (prompts, missing), (chosen, untold) = texts.result(), choosing.result()
+        problems = [*reading.result(), *missing, *([chosen] if isinstance(chosen, Problem) else [])]
+        return References(prompts, chosen if isinstance(chosen, EvalSetView) else None, tuple(problems), untold)
 
-    async def _eval_set(self, namespace: str, spec: DeploymentSpec) -> EvalSetView | Problem | None:
-        """The set that is the gate, or what is wrong with it; its number of items is told in its status."""
+    async def _eval_set(
+        self, namespace: str, spec: DeploymentSpec
+    ) -> tuple[EvalSetView | Problem | None, tuple[str, int] | None]:
+        """The set that is the gate, or what is wrong with it; and its number of items where it was not told."""
         if spec.evals is None:
-            return None
+            return None, None
         name = spec.evals.set_ref.name
         found = await _get(self._kube, CLAUDE_EVAL_SETS, name, namespace)
         if isinstance(found, str):
-            return Problem(Reason.EVAL_SET_NOT_FOUND, f"spec.evals.setRef: {found}")
+            return Problem(Reason.EVAL_SET_NOT_FOUND, f"spec.evals.setRef: {found}"), None
         if found is None:
             said = f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
-            return Problem(Reason.EVAL_SET_NOT_FOUND, said)
+            return Problem(Reason.EVAL_SET_NOT_FOUND, said), None
         reference = _dataset(found)
         data = await _get(self._kube, CONFIG_MAPS, reference[0], namespace) if reference else None
         lack = _lack(data, "ConfigMap", *reference) if reference else ""
         if lack:
             said = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
-            return Problem(Reason.EVAL_SET_NOT_FOUND, said)
+            return Problem(Reason.EVAL_SET_NOT_FOUND, said), None
         version = data["metadata"]["resourceVersion"] if isinstance(data, dict) else ""
         known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
         if known not in self._sets:
@@ -84,19 +84,8 @@ class ReferenceReader:
             for old in list(self._sets)[:-_KNOWN]:
                 del self._sets[old]
         view = self._sets[known]
-        if isinstance(view, EvalSetView) and (found.get("status") or {}).get("items") != view.items:
-            await self._tell(name, namespace, view.items)
-        return view
-
-    async def _tell(self, name: str, namespace: str, items: int) -> None:
-        """Write a set's number of items; nothing hangs on it, least of all a rollback."""
-        try:
-            await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
-        except KubeError as error:
-            if error.not_found:  # deleted meanwhile
-                return
-            said = fields(namespace=namespace, name=name, error=str(error))
-            _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
+        told = (found.get("status") or {}).get("items")
+        return view, (name, view.items) if isinstance(view, EvalSetView) and told != view.items else None
 
 
 def _dataset(found: Object) -> tuple[str, str] | None:
@@ -159,7 +148,7 @@ async def _prompts(
 
 async def _all(kube: Kube, resource: Resource, namespace: str, names: set[str]) -> dict[str, Object | str | None]:
     ordered = sorted(names)
-    found = await asyncio.gather(*(_get(kube, resource, name, namespace) for name in ordered))
+    found = await all_of(_get(kube, resource, name, namespace) for name in ordered)
     return dict(zip(ordered, found, strict=True))
 
 

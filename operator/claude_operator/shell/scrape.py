@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -15,19 +15,21 @@ from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.shell.bodies import read_body
 from claude_operator.shell.metrics import Metrics
 
-__all__ = ["Scraper", "is_ready"]
+__all__ = ["AdminPorts", "Fetch", "Scraper", "is_ready"]
 
 T = TypeVar("T")
+
+Fetch = Callable[[str, str, Mapping[str, str]], Awaitable[bytes | None]]
+"""A document of an admin port, by the pod's address, path and query; None where it does not answer with one."""
 
 _PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
 _LARGEST = 16 * 1024 * 1024  # bytes of a document
 
 
-class Scraper:
-    """Reads evidence while entered. A pod that does not answer is a reading without evidence, never an error."""
+class AdminPorts:
+    """Fetches over HTTP while entered."""
 
-    def __init__(self, metrics: Metrics, *, patience: float = _PATIENCE) -> None:
-        self._metrics = metrics
+    def __init__(self, *, patience: float = _PATIENCE) -> None:
         self._timeout = aiohttp.ClientTimeout(total=patience)
         self._session: aiohttp.ClientSession | None = None
 
@@ -42,6 +44,25 @@ class Scraper:
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+    async def fetch(self, address: str, path: str, query: Mapping[str, str]) -> bytes | None:
+        """As `Fetch` has it."""
+        if self._session is None:
+            raise RuntimeError("the admin ports are not entered")
+        host = f"[{address}]" if ":" in address else address
+        try:
+            url = f"http://{host}:{ADMIN_PORT}{path}"
+            async with self._session.get(url, params=query, allow_redirects=False) as response:
+                return await read_body(response.content, _LARGEST) if response.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+
+
+class Scraper:
+    """Reads evidence. A pod that does not answer is a reading without evidence, never an error."""
+
+    def __init__(self, metrics: Metrics, fetch: Fetch) -> None:
+        self._metrics, self._fetch = metrics, fetch
 
     async def read(
         self, pods: Sequence[Mapping[str, Any]], *, since: Sequence[Reading] = (), keep: bool = False
@@ -77,16 +98,10 @@ class Scraper:
         return PodReading(pod["metadata"]["name"], ready, evidence)
 
     async def _get(self, address: str, path: str, query: Mapping[str, str], parse: Callable[[bytes], T]) -> T | None:
-        if self._session is None:
-            raise RuntimeError("the scraper is not entered")
-        host = f"[{address}]" if ":" in address else address
+        document = await self._fetch(address, path, query)
         try:
-            url = f"http://{host}:{ADMIN_PORT}{path}"
-            async with self._session.get(url, params=query, allow_redirects=False) as response:
-                if response.status != 200:
-                    return None
-                return parse(await read_body(response.content, _LARGEST))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return parse(document) if document is not None else None
+        except ValueError:
             return None
 
 

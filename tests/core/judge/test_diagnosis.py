@@ -10,7 +10,7 @@ from tests.core.judge.arms import CANARY, STABLE, START, analysis, counts, tick
 from tests.core.reconcile.rules.sample import NOW, drafted, judgement, trial
 
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.status import Split
+from claude_operator.api.status import SampleRatio
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, find, reason_of
 from claude_operator.core.judge.evidence.increments import Increments
@@ -26,7 +26,7 @@ SIGNS: dict[Reason, dict[str, Any]] = {
     Reason.ACCOUNT_EXHAUSTED: {"recent": [0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0]},
     Reason.OVERLOADED: {"overloaded": True},
     Reason.SHARED_INCIDENT: {"shared": "stable fails 31 % of its requests"},
-    Reason.SPLIT_MISMATCH: {"split": Split(weight=1000, canary=400, stable=500, evidence=9)},
+    Reason.SPLIT_MISMATCH: {"sample_ratio": SampleRatio(weight=1000, canary=400, stable=500, evidence=9)},
     Reason.METRIC_NO_DATA: {"reason": "MetricNoData", "message": "complaints has no data"},
 }
 """Worst first."""
@@ -53,23 +53,23 @@ def test_all_at_once_the_worst_is_first() -> None:
 
 @pytest.mark.parametrize(("requests", "unnamed", "told"), [(20, 2, "10 %"), (1000, 450, "45 %")])
 def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told: str) -> None:
-    healthy = Split(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
+    healthy = SampleRatio(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
     advice = f"{told} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
-    assert explain_unnamed(judgement(split=healthy)) == advice
-    assert diagnose(judgement(split=healthy)) == ()
-    assert message(judgement(split=healthy)).endswith(f"; {advice}")
+    assert explain_unnamed(judgement(sample_ratio=healthy)) == advice
+    assert diagnose(judgement(sample_ratio=healthy)) == ()
+    assert message(judgement(sample_ratio=healthy), "no harm").endswith(f"; {advice}")
     wrong = healthy.model_copy(update={"evidence": 9.0})
-    found = find(judgement(split=wrong), Reason.SPLIT_MISMATCH)
+    found = find(judgement(sample_ratio=wrong), Reason.SPLIT_MISMATCH)
     assert found is not None
     assert found.message.endswith(f"the arms may not have the same users; {advice}")
 
 
 @pytest.mark.parametrize(
-    "split", [None, Split(weight=1, requests=19, unnamed=19), Split(weight=1, requests=99, unnamed=9)]
+    "split", [None, SampleRatio(weight=1, requests=19, unnamed=19), SampleRatio(weight=1, requests=99, unnamed=9)]
 )
-def test_few_requests_without_a_name_are_not_told(split: Split | None) -> None:
-    assert explain_unnamed(judgement(split=split)) is None
-    assert "name no conversation" not in message(judgement(split=split))
+def test_few_requests_without_a_name_are_not_told(split: SampleRatio | None) -> None:
+    assert explain_unnamed(judgement(sample_ratio=split)) is None
+    assert "name no conversation" not in message(judgement(sample_ratio=split), "no harm")
 
 
 def test_nothing_wrong_is_watching() -> None:

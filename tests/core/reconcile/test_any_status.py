@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.scenarios.world import SET_HASH, SITE, UNPROVEN, Rates, World
+from tests.scenarios.process import SITE
+from tests.scenarios.world import UNPROVEN, Rates, World
 
 from claude_operator.api.gateway import GatewayConfig, dump_config, parse_config
 from claude_operator.api.kinds import KINDS, object_schema
@@ -20,7 +21,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.reconcile.decide import decide
-from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, GatewayView, Observation
+from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import reading_due
 
@@ -44,7 +45,7 @@ PASSES = 8
 def worlds() -> dict[str, tuple[World, dict[str, str]]]:
     """A deployment that serves, with a revision that was rolled back: its ways from there, and whose name is whose."""
     world = World(World.spec(strategy=STRATEGY, evals=EVALS))
-    world.eval_set = EvalSetView("support-evals", SET_HASH, 20)
+    world.add_eval_set()
     names: dict[str, str] = {"unknown": UNKNOWN}
 
     def gated(prompt: str) -> str:
@@ -83,10 +84,15 @@ def worlds() -> dict[str, tuple[World, dict[str, str]]]:
     }
 
 
+@cache
+def observed(way: str) -> Observation:
+    world, _ = worlds()[way]
+    return world.observe()
+
+
 def seen(way: str, config: str) -> Observation:
     """What a pass sees; `config` is live, gone, or gone with gateways that do not answer."""
-    world, _ = worlds()[way]
-    observation, _ = world._gather()
+    observation = observed(way)
     if config == "live":
         return observation
     pods = observation.gateway.pods

@@ -33,7 +33,7 @@ from tests.core.reconcile.rules.test_soak import soaking
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import Recent
 from claude_operator.api.resources import EvalRunStatus
-from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, Split
+from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
@@ -44,6 +44,8 @@ from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.spec.validate import Problem
 
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
+BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
+BEHIND["request"]["system"] = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
 LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
 RUN = eval_run_name(CANARY, SET.hash)
 UNWELL = GatewayView(False, 0, ())
@@ -106,6 +108,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
+    (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
     (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,
@@ -200,7 +203,11 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "Unknown",
         Reason.SPLIT_MISMATCH,
-        {"status": trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9)))},
+        {
+            "status": trial(
+                1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))
+            )
+        },
     ),
     (Type.CANARY_HEALTHY, "True", Reason.SOAKING, {"status": soaking()}),
     (

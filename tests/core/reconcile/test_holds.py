@@ -9,7 +9,7 @@ from tests.core.reconcile.rules.sample import CANARY, STEPS, ago, drafted, judge
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
-from claude_operator.api.status import Plan, Promotion, Split
+from claude_operator.api.status import Plan, Promotion, SampleRatio
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.holds import frozen, gateways
@@ -88,12 +88,17 @@ def reason(draft: Draft) -> Reason | None:
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
         (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
         (
-            trial(1, judgement=judgement(split=Split(weight=1000, canary=400, stable=500, evidence=9))),
+            trial(1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))),
             Reason.SPLIT_MISMATCH,
             "the canary gets 44 % of the conversations at a weight of 10 %",
         ),
         (
-            trial(1, judgement=judgement(split=Split(weight=1000, canary=1, stable=500, evidence=9), waiting=40)),
+            trial(
+                1,
+                judgement=judgement(
+                    sample_ratio=SampleRatio(weight=1000, canary=1, stable=500, evidence=9), waiting=40
+                ),
+            ),
             Reason.PROGRESSING,
             "goes from 10 % to 50 % (step 2)",
         ),

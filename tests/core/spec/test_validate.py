@@ -12,7 +12,7 @@ import yaml
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Step
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.spec.validate import problems
+from claude_operator.core.spec.validate import problems, warning
 
 TODAY = dt.date(2026, 11, 24)
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -164,7 +164,7 @@ INVALID = [
     ),
     (
         {"upstream": {"baseURL": "https://api.anthropic.com/v1/"}},
-        "spec.upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows",
+        "spec.upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows",
     ),
     (
         {"upstream": {"baseURL": "https://user:word@proxy.example"}},
@@ -338,3 +338,28 @@ def test_everything_wrong_is_told_at_once_the_spec_before_the_request() -> None:
         Reason.INVALID_SPEC,
         Reason.INVALID_REQUEST,
     ]
+
+
+MARKED = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+MARKED_TOOL = {"name": "a", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fields", "told"),
+    [
+        ({"system": "Append"}, {"request": {"system": [MARKED]}}, "system"),
+        ({"system": "Append"}, {"promptFrom": [prompt("1h")]}, "system"),
+        ({"system": "Append"}, subagent(system=[MARKED]), "system"),
+        ({"tools": "Append"}, {"request": {"tools": [MARKED_TOOL]}}, "tools"),
+        ({"tools": "Append"}, {"request": {"system": [MARKED]}}, "tools"),
+        ({"system": "Append"}, {"request": {"tools": [MARKED_TOOL]}}, None),
+        ({"system": "Append"}, {"promptFrom": [prompt()], "request": {"cache_control": {"type": "ephemeral"}}}, None),
+        ({"system": "Prepend", "tools": "Prepend"}, {"request": {"system": [MARKED], "tools": [MARKED_TOOL]}}, None),
+        (None, {"request": {"system": [MARKED]}}, None),
+    ],
+)
+def test_a_breakpoint_behind_the_clients_part_is_warned_of(
+    overrides: dict[str, str] | None, fields: dict[str, Any], told: str | None
+) -> None:
+    found = warning(spec(**fields, overrides=overrides))
+    assert (found and found.message.partition(":")[0]) == (told and f"spec.overrides.{told}")

@@ -197,7 +197,7 @@ def _quantity(state: MetricState, watch: Watched, known: MetricState, new: Value
 
 
 def _recent(before: SoakSums, evidence: float, count: int, total: float) -> SoakSums:
-    """With what came since the evidence last spoke against harm: what a fault is told by."""
+    """With what came since the evidence last spoke against harm: what shows a fault."""
     if evidence < 1.0:
         return before._replace(requests=0.0, total=0.0)
     requests, total = significant([before.requests + count, before.total + total])

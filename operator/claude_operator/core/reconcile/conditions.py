@@ -18,6 +18,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.track_record import is_lost, remembered
+from claude_operator.core.spec.validate import warning
 from claude_operator.core.text import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -126,6 +127,9 @@ def _way_out(draft: Draft) -> str | None:
 def _accepted(draft: Draft) -> Said:
     if draft.problem is None and draft.obs.outdated:
         return Said("True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}")
+    doubtful = warning(draft.obs.spec) if draft.problem is None and draft.obs.spec else None
+    if doubtful is not None:
+        return Said("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:
         return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
     keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""

@@ -20,10 +20,11 @@ from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.core.spec.address import address_problems, split_address
 from claude_operator.core.spec.quantity import quantity
 
-__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems"]
+__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems", "warning"]
 
 BUDGETED = ("timeToFirstToken", "duration")
 """What a budget can be of."""
@@ -64,8 +65,31 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     ]
 
 
-def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, Model]) -> Iterator[str]:
-    """What the API would refuse of the request and of each subagent's, as they are served."""
+def warning(spec: DeploymentSpec) -> Problem | None:
+    """What is accepted and yet hardly what is meant: breakpoints behind a part of the prompt that is the client's."""
+    for name, behind in (("system", ("system",)), ("tools", ("tools", "system"))):
+        if spec.overrides is None or getattr(spec.overrides, name) != "Append":
+            continue
+        requests = [request for _, request in _served(spec)]
+        if any(breakpoint_ttl(part.get("cache_control")) for one in requests for part in _parts(one, behind)):
+            return Problem(
+                Reason.BREAKPOINT_BEHIND_CLIENT,
+                f"spec.overrides.{name}: Append puts a cache breakpoint of the revision behind what the client sends:"
+                " where that changes with each request, nothing is read from the cache: write Prepend, or remove"
+                " cache_control",
+            )
+    return None
+
+
+def _parts(request: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """The blocks and tools of a request."""
+    for name in names:
+        value = request.get(name)
+        yield from (part for part in (value if isinstance(value, list) else ()) if isinstance(part, Mapping))
+
+
+def _served(spec: DeploymentSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The request and that of each subagent, by its name, as they are served; the request's own name is empty."""
     request = spec.request.model_dump(exclude_unset=True)
     blocks = [
         {"type": "text", "text": "...", "cache_control": source.cache_control and source.cache_control.model_dump()}
@@ -73,11 +97,18 @@ def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, M
     ]
     if blocks:
         request["system"] = [*blocks, *(request.get("system") or ())]
+    yield "", request
+    for name, subagent in (spec.subagents or {}).items():
+        yield name, {**request, **subagent.request}
+
+
+def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, Model]) -> Iterator[str]:
+    """What the API would refuse of the request and of each subagent's, as they are served."""
+    (_, request), *overlaid = _served(spec)
     known = request_problems(model_of(spec.request.model, models), request, today=today)
     yield from (f"spec.request.{text}" for text in known)
-    for name, subagent in (spec.subagents or {}).items():
-        merged = {**request, **subagent.request}
-        found = list(_shape(subagent.request, merged))
+    for name, merged in overlaid:
+        found = list(_shape((spec.subagents or {})[name].request, merged))
         if not found:
             found = request_problems(model_of(str(merged["model"]), models), merged, today=today)
         yield from (f"spec.subagents.{name}.request.{text}" for text in found if text not in known)
@@ -234,4 +265,4 @@ def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
     yield from (f"upstream.baseURL: it {problem}" for problem in found)
     parts = split_address(base)
     if parts is not None and re.search(r"/v1(/messages)?/?$", parts.path):
-        yield "upstream.baseURL: /v1/messages is put after it: remove /v1 and what follows"
+        yield "upstream.baseURL: /v1/messages is appended to it: remove /v1 and what follows"

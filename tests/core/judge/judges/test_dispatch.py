@@ -32,7 +32,7 @@ OBSERVED = (
 
 @pytest.mark.parametrize("name", JUDGES)
 def test_every_name_of_the_api_has_its_judge(name: str) -> None:
-    assert type(judge_of(Analysis(judge=name))).__name__ == name
+    assert type(judge_of(Analysis(judge=name))).__name__ == f"{name}Judge"
 
 
 @pytest.mark.parametrize("name", JUDGES)

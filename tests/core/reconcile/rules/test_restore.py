@@ -157,7 +157,7 @@ def test_stable_is_deleted_in_mid_rollout_and_the_config_is_rewritten() -> None:
     world.until(lambda w: w.weight == 1000)
     before = world.parsed.stable_revision
     assert before
-    del world.revisions[before]
+    world.delete_revision(before)
     world.user("deletes what is stable")
     world.run(1)
     assert world.revisions[before]["status"]["state"] == "Stable"
@@ -165,7 +165,7 @@ def test_stable_is_deleted_in_mid_rollout_and_the_config_is_rewritten() -> None:
     assert world.weight == 1000
     config = world.config
     assert config
-    world.config = None
+    world.delete_config()
     world.user("deletes the ConfigMap")
     world.one_pass()
     assert served(world.config) == {before: 10_000}

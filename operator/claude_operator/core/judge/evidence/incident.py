@@ -1,11 +1,11 @@
 """Is stable itself worse than it was? Then both arms may suffer, and nothing should be promoted or blamed.
 
-Stable's errors and time to first token of late, forgotten within seconds, are compared with what they were, forgotten
+Stable's recent errors and time to first token, forgotten within seconds, are compared with what they were, forgotten
 within a quarter of an hour, so slow drift moves both. An incident is a difference that matters (5 points of errors,
 half as much again of time) and that chance does not make (a likelihood ratio for counts, a z score for times). While
 it lasts the past is hardly moved, and it ends well below where it began, so that it does not flicker. The past takes
-in what is a quarter of a minute old or more, and an incident takes with it what was waiting: what is told as "before"
-has nothing of it. Only stable's numbers come in: a bad canary cannot look like an incident.
+in what is a quarter of a minute old or more, and an incident takes with it what was waiting: what a sentence calls
+"before" has nothing of it. Only stable's numbers come in: a bad canary cannot look like an incident.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Memory:
 
     pods: Mapping[str, _Seen | None]
     bad: Mapping[str, Known] = field(default_factory=dict)
-    """Conversations that lately counted as bad, by digest."""
+    """Conversations that counted as bad recently, by digest."""
     readings: tuple[Reading, ...] = ()
     """What another operator can go on from: the last kept reading of each listed pod."""
 
@@ -189,10 +189,7 @@ def advance(
             baseline = True
         else:
             looks.append((seen, before))
-    bad = memory.bad if memory else sift({}, known_rows, now)[1] if now is not None else {}
-    duplicates: Mapping[str, Duplicates] = {}
-    if rows and now is not None:
-        duplicates, bad = sift(bad, rows, now)
+    duplicates, bad = _duplicates(memory, known_rows, rows, now)
     samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     found = Increments(
@@ -207,6 +204,16 @@ def advance(
         naming=naming,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
+
+
+def _duplicates(
+    memory: Memory | None, known_rows: Sequence[Row], rows: Sequence[Row], now: float | None
+) -> tuple[Mapping[str, Duplicates], Mapping[str, Known]]:
+    """Those in `rows`, and the bad conversations known after them; `known_rows` were counted before this process."""
+    if now is None:
+        return {}, memory.bad if memory else {}
+    known = memory.bad if memory else sift({}, known_rows, now)[1]
+    return sift(known, rows, now) if rows else ({}, known)
 
 
 def _away(readings: Sequence[PodReading], last: Mapping[str, Reading]) -> float | None:

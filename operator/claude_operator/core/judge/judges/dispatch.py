@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claude_operator.api.deployment import Analysis
-from claude_operator.core.judge.judges.mann_whitney import MannWhitney
+from claude_operator.core.judge.judges.mann_whitney import MannWhitneyJudge
 from claude_operator.core.judge.judges.protocol import Judge
-from claude_operator.core.judge.judges.sequential import Sequential
-from claude_operator.core.judge.judges.threshold import Threshold
+from claude_operator.core.judge.judges.sequential import SequentialJudge
+from claude_operator.core.judge.judges.threshold import ThresholdJudge
 
 __all__ = ["judge_of"]
 
 _JUDGES: Mapping[str, Judge] = {
-    "Sequential": Sequential(),
-    "MannWhitney": MannWhitney(),
-    "Threshold": Threshold(),
+    "Sequential": SequentialJudge(),
+    "MannWhitney": MannWhitneyJudge(),
+    "Threshold": ThresholdJudge(),
 }
 
 

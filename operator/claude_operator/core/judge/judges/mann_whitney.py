@@ -23,14 +23,14 @@ from claude_operator.core.judge.metrics import METRICS, Watched, declared, watch
 from claude_operator.core.judge.stats.mannwhitney import compare
 from claude_operator.core.text import count
 
-__all__ = ["LOOK", "MannWhitney", "advanced", "passed", "sentence", "watches", "worse"]
+__all__ = ["LOOK", "MannWhitneyJudge", "advanced", "passed", "sentence", "watches", "worse"]
 
 LOOK = 10  # intervals between two looks
 _MOST = 60  # values of an arm that are kept: status has to stay small
 _INTERVAL = "1m"
 
 
-class MannWhitney:
+class MannWhitneyJudge:
     """The test of Kayenta. The states of the arms are for the record: a ledger, a soak."""
 
     compares = True
@@ -66,7 +66,7 @@ class MannWhitney:
     def summarise(self, judgement: Judgement) -> str:
         """That nothing is higher."""
         requests = count(judgement.requests, "canary request")
-        return f"{requests}, nothing of what the judge MannWhitney looks at is worse"
+        return f"{requests}, no metric is higher than stable's by the Mann-Whitney test"
 
 
 def watches(analysis: Analysis) -> tuple[Metric, ...]:

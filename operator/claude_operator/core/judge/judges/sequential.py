@@ -19,10 +19,10 @@ from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.judges.protocol import Harm
 from claude_operator.core.judge.metrics import METRICS, Watched, watched
 
-__all__ = ["Sequential"]
+__all__ = ["SequentialJudge"]
 
 
-class Sequential:
+class SequentialJudge:
     """Evidence that may be looked at every tick without losing its error rate."""
 
     compares = True

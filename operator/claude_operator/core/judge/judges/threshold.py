@@ -32,14 +32,14 @@ from claude_operator.core.judge.judges.totals import Total
 from claude_operator.core.judge.metrics import Watched
 from claude_operator.core.text import count, cut, duration
 
-__all__ = ["Measurement", "Outcome", "Query", "Threshold", "builtin", "due", "measure", "of_threshold", "outcome"]
+__all__ = ["Measurement", "Outcome", "Query", "ThresholdJudge", "builtin", "due", "measure", "of_threshold", "outcome"]
 
 _SLOTS = 12  # of a window: it is forgotten by so many parts
 _ERRORS = 4  # in a row that are tolerated, as in Argo Rollouts
 _QUOTED = 300  # characters of an error that a status repeats
 
 
-class Threshold:
+class ThresholdJudge:
     """No comparison of the arms: only the thresholds, which are held beside every judge."""
 
     compares = False
@@ -67,7 +67,7 @@ class Threshold:
     def summarise(self, judgement: Judgement) -> str:
         """That nothing is outside."""
         requests = count(judgement.requests, "canary request")
-        return f"{requests}, nothing of what the judge Threshold looks at is worse"
+        return f"{requests}, no metric is outside its threshold"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,31 @@
+"""Reads side by side of which none outlives the pass: where one fails, the others are cancelled and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from types import TracebackType
+from typing import Any, TypeVar
+
+__all__ = ["Group", "all_of"]
+
+T = TypeVar("T")
+
+
+class Group(asyncio.TaskGroup):
+    """A TaskGroup that raises what failed first itself, not as a group: a pass tells a conflict from other errors."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+
+async def all_of(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """All results, in order."""
+    async with Group() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]

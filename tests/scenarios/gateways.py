@@ -1,0 +1,224 @@
+"""Gateway pods as they behave: they serve the config that they have read, count, and answer on their admin ports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+
+from claude_operator.api.gateway import (
+    Before,
+    Cohorts,
+    Counters,
+    Evidence,
+    GatewayConfig,
+    GenerationEvidence,
+    Histogram,
+    InFlight,
+    Recent,
+    Stratum,
+)
+
+
+@dataclass
+class Pod:
+    """A gateway pod: serves a config, takes over a new one after a while, and counts."""
+
+    name: str
+    boot: int
+    born: dt.datetime
+    ready_at: dt.datetime
+    lag: float
+    config: GatewayConfig | None = None
+    coming: list[tuple[dt.datetime, GatewayConfig]] = field(default_factory=list)
+    counts: dict[int, dict[tuple[str, str], list[int]]] = field(default_factory=dict)
+    paces: dict[tuple[int, str], dict[float, int]] = field(default_factory=dict)
+    """Answers by generation and revision, and how many times as slow as usual they were."""
+    silent: bool = False
+    kept: list[Evidence] = field(default_factory=list)
+    lately: dict[int, tuple[int, dict[str, int]]] = field(default_factory=dict)
+    """By second: requests, and failures by cause."""
+    hanging: dict[str, list[tuple[dt.datetime, int]]] = field(default_factory=dict)
+    """By revision: requests that wait for an answer, and since when."""
+
+    @property
+    def address(self) -> str:
+        """Of its own, as long as it lives."""
+        return f"10.0.{self.boot // 256}.{self.boot % 256}"
+
+    def answer(self, path: str, query: Mapping[str, str], now: dt.datetime) -> bytes:
+        """A document of its admin port."""
+        if path == "/-/evidence":
+            return msgspec.json.encode(self.evidence(now, query["since"], keep="keep" in query))
+        assert path == "/-/evidence/cohorts"
+        return msgspec.json.encode(Cohorts(f"boot-{self.boot}", 0.0, [], [], [], [], [], [], []))
+
+    def evidence(self, now: dt.datetime, since: str = "", *, keep: bool = False) -> Evidence:
+        """What it has counted, and what of it was new at the reading `since`: the boot id and the reading's number."""
+        evidence = self._counted(now)
+        if keep:
+            evidence = msgspec.structs.replace(evidence, reading=len(self.kept) + 1)
+            self.kept.append(evidence)
+        boot, _, number = since.rpartition(".")
+        if boot != evidence.boot_id or not 0 < int(number) <= len(self.kept):
+            return evidence
+        then = self.kept[int(number) - 1]
+        return msgspec.structs.replace(evidence, before=Before(then.reading, then.uptime, then.generations))
+
+    def _counted(self, now: dt.datetime) -> Evidence:
+        """Counts are [requests, ok, error, overload, refusal, account]."""
+        generations = [
+            GenerationEvidence(
+                generation,
+                [
+                    Stratum(
+                        revision,
+                        role,  # type: ignore[arg-type]
+                        "other",
+                        "none",
+                        Counters(
+                            requests=n,
+                            outcomes={"ok": ok, "error": error, "overload": overload, "account": account},
+                            stop_reasons={"refusal": refusal},
+                            conversations=n,
+                            bad_conversations={"error": error, "refusal": refusal},
+                            ttft=latencies(tuple(self.paces.get((generation, revision), {}).items())),
+                        ),
+                    )
+                    for (revision, role), (n, ok, error, overload, refusal, account) in strata.items()
+                ],
+            )
+            for generation, strata in sorted(self.counts.items())[-4:]
+        ]
+        served = self.config.generation if self.config else 0
+        return Evidence(
+            f"boot-{self.boot}",
+            served,
+            (now - self.born).total_seconds(),
+            generations,
+            in_flight=[
+                InFlight(revision, waiting, waiting, (now - min(at for at, _ in since)).total_seconds())
+                for revision, since in self.hanging.items()
+                if (waiting := sum(n for _, n in since))
+            ],
+            recent=self.recent,
+            weights={arm.revision: arm.weight for arm in self.config.arms} if self.config else None,
+        )
+
+    @property
+    def recent(self) -> Recent:
+        """What clients got in the last ten seconds."""
+        requests = sum(n for n, _ in self.lately.values())
+        causes = {
+            cause: n
+            for cause in ("error", "overload", "account")
+            if (n := sum(of.get(cause, 0) for _, of in self.lately.values()))
+        }
+        return Recent(requests=requests, failed=sum(causes.values()), causes=causes)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What becomes of a revision's requests, as shares of all."""
+
+    error: float = 0.0
+    overload: float = 0.0
+    refusal: float = 0.0
+    account: float = 0.0
+    hang: float = 0.0
+    """Those that are never answered."""
+    pace: float = 1.0
+    """Times as slow as usual to the first token."""
+
+
+_USUAL = [0.3 * math.exp(0.12 * k) for k in range(20)]  # seconds to the first token, each as often as the other
+
+
+@lru_cache(4096)
+def latencies(paces: tuple[tuple[float, int], ...]) -> Histogram:
+    """What a gateway has counted of times to the first token, by pace and the number of answers."""
+    count, total, squares, ln_sum, ln_squares = 0, 0.0, 0.0, 0.0, 0.0
+    buckets: dict[str, int] = {}
+    for pace, answers in paces:
+        for k, usual in enumerate(_USUAL):
+            times = answers // len(_USUAL) + (k < answers % len(_USUAL))
+            value, ln = usual * pace, math.log(usual * pace)
+            index = str(math.floor(ln / math.log(1.25)))
+            buckets[index] = buckets.get(index, 0) + times
+            count, total, squares = count + times, total + times * value, squares + times * value * value
+            ln_sum, ln_squares = ln_sum + times * ln, ln_squares + times * ln * ln
+    return Histogram(count, total, squares, ln_sum, ln_squares, {key: n for key, n in buckets.items() if n})
+
+
+class Traffic:
+    """Requests to the gateways of a world, second by second."""
+
+    now: dt.datetime
+    pods: list[Pod]
+    rates: dict[str, Rates]
+    """By revision."""
+
+    def __init__(self, seed: int, requests: float) -> None:
+        self._seed, self._rest = seed, dict[tuple[str, str, str], float]()
+        self.traffic = requests
+        """Requests a second over all pods."""
+
+    def flow(self, to: dt.datetime) -> None:
+        """Requests up to a moment, on each pod by the weights that it serves."""
+        if to <= self.now:
+            return
+        stops = {at for pod in self.pods for at, _ in pod.coming if self.now < at < to} | {
+            pod.ready_at for pod in self.pods if self.now < pod.ready_at < to
+        }
+        for moment in [*sorted(stops), to]:
+            length = (moment - self.now).total_seconds()
+            ready = [pod for pod in self.pods if pod.ready_at <= self.now]
+            for pod in ready:
+                self._serve(pod, self.traffic * length / len(ready))
+            self.pass_to(moment)
+            for pod in self.pods:
+                for at, config in pod.coming:
+                    if at <= moment:
+                        pod.config = config
+                pod.coming = [one for one in pod.coming if one[0] > moment]
+
+    def _serve(self, pod: Pod, requests: float) -> None:
+        if pod.config is None or not requests:
+            return
+        strata = pod.counts.setdefault(pod.config.generation, {})
+        for arm in pod.config.arms:
+            rates, key = self.rates.get(arm.revision, Rates()), (pod.name, arm.revision)
+            n = self._whole((*key, "n"), requests * arm.weight / 10_000)
+            hanging = min(self._whole((*key, "hang"), n * rates.hang), n)
+            if hanging:
+                pod.hanging.setdefault(arm.revision, []).append((self.now, hanging))
+            n -= hanging
+            account = min(self._whole((*key, "account"), n * rates.account), n)
+            error = min(self._whole((*key, "error"), (n - account) * rates.error), n - account)
+            overload = min(self._whole((*key, "overload"), n * rates.overload), n - account - error)
+            ok = n - account - error - overload
+            refusal = min(self._whole((*key, "refusal"), ok * rates.refusal), ok)
+            counts = strata.setdefault((arm.revision, arm.role), [0] * 6)
+            for place, more in enumerate((n, ok, error, overload, refusal, account)):
+                counts[place] += more
+            self._count_lately(pod, n, {"error": error, "overload": overload, "account": account})
+            paces = pod.paces.setdefault((pod.config.generation, arm.revision), {})
+            paces[rates.pace] = paces.get(rates.pace, 0) + ok
+
+    def _count_lately(self, pod: Pod, n: int, failures: dict[str, int]) -> None:
+        second = int(self.now.timestamp())
+        pod.lately = {at: of for at, of in pod.lately.items() if at > second - 10}
+        requests, causes = pod.lately.get(second, (0, {}))
+        both = {cause: causes.get(cause, 0) + failures.get(cause, 0) for cause in causes | failures}
+        pod.lately[second] = (requests + n, both)
+
+    def _whole(self, key: tuple[str, str, str], expected: float) -> int:
+        """A whole number; the rest is carried over, so that it does not matter how often it is asked for."""
+        total = self._rest.setdefault(key, random.Random(f"{self._seed}{key}").random()) + expected
+        self._rest[key] = total - int(total)
+        return int(total)

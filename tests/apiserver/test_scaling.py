@@ -118,8 +118,8 @@ def test_a_number_in_the_spec_is_put_back(admin: Client, namespace: str, operate
 
 
 def test_the_documented_autoscaler_is_taken(admin: Client, namespace: str) -> None:
-    (text,) = re.findall(r"```yaml\n(.*?HorizontalPodAutoscaler.*?)```", _DOCS.read_text(), re.DOTALL)
-    body = yaml.safe_load(text)
+    blocks = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", _DOCS.read_text(), re.DOTALL)]
+    (body,) = [one for one in blocks if one["kind"] == "HorizontalPodAutoscaler"]
     path = f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"
     stored = admin.call("POST", path, {"fieldValidation": "Strict"}, body)
     assert stored["spec"]["scaleTargetRef"]["name"] == _GATEWAY

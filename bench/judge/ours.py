@@ -6,9 +6,9 @@ import datetime as dt
 
 from bench.judge.rules import Context
 from bench.judge.ticks import Arm, PrePeriod, Sums, Tick
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import explain_failures, find

@@ -24,8 +24,8 @@ import numpy as np
 from bench.judge.reference import Reference
 from bench.judge.scenarios import find
 from bench.judge.traffic import Rollout
-from claude_operator.api.deployment import Analysis
-from claude_operator.api.gateway import parse_evidence
+from claude_operator.api.analysis import Analysis
+from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Bake, Context

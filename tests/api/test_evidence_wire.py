@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_operator.api.gateway import (
+from claude_operator.api.evidence import (
     BAD_KINDS,
     BadConversation,
     Cohorts,

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evidence import Cohorts, Evidence, parse_grade
 from claude_operator.api.faults import decode, faults, first_fault, yaml_fault
-from claude_operator.api.gateway import Cohorts, Evidence, GatewayConfig, parse_config, parse_grade
+from claude_operator.api.gateway import GatewayConfig, parse_config
 
 Object = dict[str, Any]
 CONFIG: Object = {"generation": 1, "deployment": {"name": "support", "namespace": "demo", "uid": "u"}}

@@ -14,20 +14,8 @@ import msgspec
 from aiohttp import web
 from tests.apiserver.client import Client
 
-from claude_operator.api.gateway import (
-    ADMIN_PORT,
-    CONFIG_KEY,
-    Before,
-    Cohorts,
-    Counters,
-    Evidence,
-    GatewayConfig,
-    GenerationEvidence,
-    Recent,
-    Role,
-    Stratum,
-    parse_config,
-)
+from claude_operator.api.evidence import Before, Cohorts, Counters, Evidence, GenerationEvidence, Recent, Stratum
+from claude_operator.api.gateway import ADMIN_PORT, CONFIG_KEY, GatewayConfig, Role, parse_config
 from claude_operator.core import names
 
 _KEPT = 32  # readings for a later `since`

@@ -17,7 +17,8 @@ from tests.gateway.upstream import RecordingUpstream
 from tests.waiting import HANGS, until
 from yarl import URL
 
-from claude_operator.api.gateway import Arm, Auth, Deployment, Evidence, GatewayConfig, Timeouts, Upstream, dump_config
+from claude_operator.api.evidence import Evidence
+from claude_operator.api.gateway import Arm, Auth, Deployment, GatewayConfig, Timeouts, Upstream, dump_config
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.log import Log

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.gateway.harness import CANARY, STABLE, make_arm, make_config
 
-from claude_operator.api.gateway import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
+from claude_operator.api.evidence import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.evidence import Ledger

@@ -11,7 +11,7 @@ from tests.gateway.pod import MODEL, Clock, Pod
 from tests.gateway.test_docs import SCHEMA
 from tests.gateway.upstream import sse_answer, stream_events
 
-from claude_operator.api.gateway import PINNED, Cohorts, parse_cohorts
+from claude_operator.api.evidence import PINNED, Cohorts, parse_cohorts
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.cohorts import History

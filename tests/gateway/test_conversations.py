@@ -9,7 +9,7 @@ from tests.gateway.harness import CANARY, STABLE, Gateway
 from tests.gateway.pod import Clock, Pod
 from tests.gateway.upstream import MESSAGE, json_answer
 
-from claude_operator.api.gateway import BAD_KINDS, PINNED, Counters
+from claude_operator.api.evidence import BAD_KINDS, PINNED, Counters
 from claude_operator.gateway import conversations
 from claude_operator.gateway.conversations import Conversations, bad_kind
 

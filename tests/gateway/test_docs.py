@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 from tests.gateway.harness import make_arm
 
-from claude_operator.api.gateway import MEMORY, MIB, OUTCOMES, Evidence, json_schemas, parse_config
+from claude_operator.api.evidence import OUTCOMES, Evidence, json_schemas
+from claude_operator.api.gateway import MEMORY, MIB, parse_config
 from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
@@ -29,7 +30,7 @@ SCHEMA = json.loads((DOCS / "gateway-config.schema.json").read_text())
 
 def test_the_schema_is_the_generated_one() -> None:
     assert json.loads(json.dumps(json_schemas())) == SCHEMA, (
-        "write docs/gateway-config.schema.json anew from claude_operator.api.gateway.json_schemas()"
+        "write docs/gateway-config.schema.json anew from claude_operator.api.evidence.json_schemas()"
     )
 
 

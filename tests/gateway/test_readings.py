@@ -13,7 +13,7 @@ from tests.gateway.pod import Pod
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
 from tests.waiting import until
 
-from claude_operator.api.gateway import Evidence, Failure, InFlight, Recent, Serving, parse_evidence, parse_serving
+from claude_operator.api.evidence import Evidence, Failure, InFlight, Recent, Serving, parse_evidence, parse_serving
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.plan import Choice
 from claude_operator.gateway.readings import KEPT

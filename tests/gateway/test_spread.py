@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.gateway.harness import CANARY, STABLE
 from tests.gateway.pod import Clock, Pod
 
-from claude_operator.api.gateway import BAD_KINDS, BAD_WINDOW, PINNED, Evidence, parse_evidence
+from claude_operator.api.evidence import BAD_KINDS, BAD_WINDOW, PINNED, Evidence, parse_evidence
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
 from claude_operator.gateway.conversations import SHOWN, Recent
 

@@ -14,7 +14,8 @@ from tests.gateway.harness import CLIENT_KEY, STABLE, Gateway
 from tests.gateway.test_stream import STREAM, events
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
 
-from claude_operator.api.gateway import Evidence, InFlight, Timeouts
+from claude_operator.api.evidence import Evidence, InFlight
+from claude_operator.api.gateway import Timeouts
 
 START, BLOCK, PING, *TEXT, BLOCK_END, DELTA, STOP = stream_events(*["word "] * 12)
 WHOLE = b"".join([START, BLOCK, PING, *TEXT, BLOCK_END, DELTA, STOP])

@@ -11,18 +11,18 @@ from functools import lru_cache
 
 import msgspec
 
-from claude_operator.api.gateway import (
+from claude_operator.api.evidence import (
     Before,
     Cohorts,
     Counters,
     Evidence,
-    GatewayConfig,
     GenerationEvidence,
     Histogram,
     InFlight,
     Recent,
     Stratum,
 )
+from claude_operator.api.gateway import GatewayConfig
 
 
 @dataclass

@@ -11,17 +11,8 @@ from typing import Any
 import msgspec
 from tests.shell.fakes import FakeKube, SetClock
 
-from claude_operator.api.gateway import (
-    CONFIG_KEY,
-    Before,
-    Counters,
-    Evidence,
-    GatewayConfig,
-    GenerationEvidence,
-    Recent,
-    Stratum,
-    parse_config,
-)
+from claude_operator.api.evidence import Before, Counters, Evidence, GenerationEvidence, Recent, Stratum
+from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence.increments import PodReading

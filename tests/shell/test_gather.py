@@ -15,7 +15,7 @@ import pytest
 from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
 from tests.shell.test_references import TESTS, eval_set
 
-from claude_operator.api.gateway import BadConversation, Evidence, GenerationEvidence
+from claude_operator.api.evidence import BadConversation, Evidence, GenerationEvidence
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.kube.client import KubeError
 

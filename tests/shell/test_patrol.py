@@ -10,7 +10,7 @@ import pytest
 from tests.shell.fakes import run
 from tests.shell.rig import KEY, serving
 
-from claude_operator.api.gateway import Recent, Serving
+from claude_operator.api.evidence import Recent, Serving
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.patrol import Patrol, Resting
 

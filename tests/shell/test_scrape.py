@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.scrape import AdminPorts, Scraper, is_ready

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, model_validator
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import Analysis, Soak, Step
+from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.sums import (
     IncidentField,
     IncidentSums,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from claude_operator.api.gateway import OTHER, Grade, parse_grade
+from claude_operator.api.evidence import OTHER, Grade, parse_grade
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.plan import Plan

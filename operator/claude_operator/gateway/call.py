@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from claude_operator.api.gateway import PINNED, Role
+from claude_operator.api.evidence import PINNED
+from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.plan import Choice, Plan

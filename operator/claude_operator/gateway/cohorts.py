@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from claude_operator.api.gateway import BASIS_POINTS, COHORTS_WINDOW, Cohorts
+from claude_operator.api.evidence import COHORTS_WINDOW, Cohorts
+from claude_operator.api.gateway import BASIS_POINTS
 
 __all__ = ["SLOTS", "SLOT_SECONDS", "History"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from hashlib import blake2b
 
-from claude_operator.api.gateway import BAD_WINDOW, PINNED, BadConversation
+from claude_operator.api.evidence import BAD_WINDOW, PINNED, BadConversation
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 
 __all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "Recent", "bad_kind"]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from claude_operator.api.gateway import LN_WIDTH, Counters, Histogram
+from claude_operator.api.evidence import LN_WIDTH, Counters, Histogram
 
 __all__ = ["CounterSet"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from claude_operator.api.gateway import Evidence, Serving
+from claude_operator.api.evidence import Evidence, Serving
 from claude_operator.gateway.cohorts import History
 from claude_operator.gateway.conversations import Recent
 from claude_operator.gateway.generation import Generation

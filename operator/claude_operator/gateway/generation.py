@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from claude_operator.api.gateway import CacheState, GenerationEvidence, Role, Stratum
+from claude_operator.api.evidence import CacheState, GenerationEvidence, Stratum
+from claude_operator.api.gateway import Role
 from claude_operator.gateway.conversations import Conversations
 from claude_operator.gateway.counters import CounterSet
 

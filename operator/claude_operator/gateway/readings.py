@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from claude_operator.api.gateway import Before, GenerationEvidence
+from claude_operator.api.evidence import Before, GenerationEvidence
 
 __all__ = ["KEPT", "Readings"]
 

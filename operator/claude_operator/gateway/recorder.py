@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claude_operator.api.gateway import PINNED, Role
+from claude_operator.api.evidence import PINNED
+from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind

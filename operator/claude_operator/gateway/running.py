@@ -6,7 +6,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable
 
-from claude_operator.api.gateway import Failure, InFlight, Recent
+from claude_operator.api.evidence import Failure, InFlight, Recent
 from claude_operator.gateway.call import Call
 
 __all__ = ["WINDOW", "Failures", "RecentCalls", "Running"]

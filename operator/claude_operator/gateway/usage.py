@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from claude_operator.api.gateway import CacheState
+from claude_operator.api.evidence import CacheState
 from claude_operator.core.catalogue.cost import cost_usd
 
 __all__ = ["cache_parts", "cache_state", "entries", "list_price", "loggable", "token_counts"]

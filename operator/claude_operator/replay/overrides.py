@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_snake
 
-from claude_operator.api.deployment import Analysis, Metric
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.faults import first_fault
 from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.judges.metric_problems import problem

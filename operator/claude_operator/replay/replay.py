@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from claude_operator.api.deployment import Analysis, Metric
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.status import MetricState
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
 from claude_operator.core.judge.judges import engine

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from claude_operator.api.gateway import Serving
+from claude_operator.api.evidence import Serving
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.shell.keys import Key
 from claude_operator.shell.tasks import Group

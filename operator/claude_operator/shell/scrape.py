@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 
-from claude_operator.api.gateway import ADMIN_PORT, Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
+from claude_operator.api.evidence import Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
+from claude_operator.api.gateway import ADMIN_PORT
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.shell.bodies import read_body

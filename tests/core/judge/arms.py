@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Context

@@ -23,8 +23,8 @@ from tests.core.judge.arms import (
     values,
 )
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge.assessment import explain_missing
 from claude_operator.core.judge.diagnosis import find, is_suspicious, reason_of

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.judge.arms import values
 
-from claude_operator.api.gateway import BAD_KINDS, PINNED, Counters, Evidence, GenerationEvidence, Histogram, Stratum
+from claude_operator.api.evidence import BAD_KINDS, PINNED, Counters, Evidence, GenerationEvidence, Histogram, Stratum
 from claude_operator.core.judge.evidence.increments import Increments, Memory, Naming, PodReading, advance, history
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 

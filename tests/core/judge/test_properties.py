@@ -31,8 +31,8 @@ from tests.core.judge.arms import (
     values,
 )
 
-from claude_operator.api.deployment import Analysis
-from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.api.analysis import Analysis
+from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Bake, Context

@@ -8,7 +8,7 @@ import random
 import pytest
 from tests.core.judge.arms import analysis, arm, counts, judge, tick, values
 
-from claude_operator.api.gateway import Counters, Evidence, GenerationEvidence, Histogram, Stratum
+from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Histogram, Stratum
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence import offset
 from claude_operator.core.judge.evidence.context import Context

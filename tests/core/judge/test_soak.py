@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, SoakStatus
 from claude_operator.core.judge import soak
 from claude_operator.core.judge.evidence.increments import Increments

@@ -31,7 +31,7 @@ from tests.core.reconcile.rules.sample import (
 from tests.core.reconcile.rules.test_soak import soaking
 
 from claude_operator.api.conditions import Condition, Reason, Type
-from claude_operator.api.gateway import Recent
+from claude_operator.api.evidence import Recent
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
 from claude_operator.core.catalogue.table import Model

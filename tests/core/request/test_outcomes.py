@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_operator.api.gateway import OUTCOMES
+from claude_operator.api.evidence import OUTCOMES
 from claude_operator.core.request.outcomes import TABLE, Told, of_error, of_status, told
 
 INVALID = "invalid_request_error"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, Verdict, to_millisecond
 from claude_operator.core.judge import sentences
 from claude_operator.core.judge.diagnosis import is_suspicious

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis, Metric
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.context import Budget
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, Counts, Sample

@@ -19,7 +19,7 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
 from claude_operator.api.sums import Moments, SoakSums
 from claude_operator.core.judge import sentences

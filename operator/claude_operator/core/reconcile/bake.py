@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import seconds
-from claude_operator.api.deployment import Analysis, Bake, Step
+from claude_operator.api.deployment import Bake, Step
 from claude_operator.api.status import Judgement, StepStatus
 from claude_operator.core.judge import assessment
 

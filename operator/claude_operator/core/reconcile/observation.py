@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.gateway import GatewayConfig, Recent
+from claude_operator.api.evidence import Recent
+from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import seconds
-from claude_operator.api.deployment import Analysis, DeploymentSpec
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout, SoakStatus
 

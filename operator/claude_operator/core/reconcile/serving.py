@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from claude_operator.api.gateway import Recent
+from claude_operator.api.evidence import Recent
 from claude_operator.core.text import count
 
 __all__ = ["failing", "in_trouble", "nothing_served"]

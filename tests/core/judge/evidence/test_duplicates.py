@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.api.gateway import (
+from claude_operator.api.evidence import (
     BAD_KINDS,
     BAD_WINDOW,
     BadConversation,

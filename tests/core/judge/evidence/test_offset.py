@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from claude_operator.api.gateway import Cohorts
+from claude_operator.api.evidence import Cohorts
 from claude_operator.core.judge.evidence.offset import CAUTION, NEUTRAL, CohortHistory, Imbalance, estimate, owned_by
 from claude_operator.core.judge.stats import eprocess
 from claude_operator.core.request.assignment import in_canary, rank

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.judge.arms import counted, counts, many, measured, sampled, values
 
-from claude_operator.api.gateway import BAD_KINDS, Counters, Histogram
+from claude_operator.api.evidence import BAD_KINDS, Counters, Histogram
 from claude_operator.core.judge.evidence.sample import (
     LN_WIDTH,
     NO_VALUES,

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from tests.core.judge.arms import analysis, counts, judge, tick
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.judges.protocol import watches_of
 

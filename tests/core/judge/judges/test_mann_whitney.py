@@ -8,7 +8,7 @@ import random
 import pytest
 from tests.core.judge.arms import START, analysis
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Series
 from claude_operator.core.judge.judges.mann_whitney import LOOK, advanced, passed, sentence, watches, worse
 from claude_operator.core.judge.judges.totals import Total

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, START, analysis, counted, counts, judge, states, tick
 from tests.counting import calls_of
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.core.judge.assessment import assess, new_judgement, unsupported
 from claude_operator.core.judge.diagnosis import reason_of
 from claude_operator.core.judge.evidence.increments import Counts, Increments, Sample

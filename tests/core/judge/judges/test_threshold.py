@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, Measured
 from claude_operator.core.judge import metrics
 from claude_operator.core.judge.assessment import unsupported

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Context

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis, DeploymentSpec, Step
+from claude_operator.api.deployment import DeploymentSpec, Step
 from claude_operator.api.gateway import GatewayConfig, Settled
 from claude_operator.api.status import (
     DeploymentStatus,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from claude_operator.api.gateway import BAD_WINDOW, BadConversation, Evidence
+from claude_operator.api.evidence import BAD_WINDOW, BadConversation, Evidence
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 from claude_operator.core.judge.evidence.sample import Counts
 

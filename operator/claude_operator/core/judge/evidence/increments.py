@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from claude_operator.api.gateway import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
+from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
 from claude_operator.core.judge.evidence.sample import (

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import seconds
-from claude_operator.api.deployment import Analysis, Metric
 from claude_operator.api.status import Judgement, Measured
 
 __all__ = ["PLACEHOLDERS", "Measurement", "Query", "due", "is_due", "of_threshold", "unknown", "whole", "window"]

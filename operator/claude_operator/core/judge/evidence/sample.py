@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from operator import add
 from typing import NamedTuple
 
-from claude_operator.api.gateway import LN_WIDTH, CacheState, Counters, Histogram
+from claude_operator.api.evidence import LN_WIDTH, CacheState, Counters, Histogram
 
 __all__ = [
     "LN_WIDTH",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import seconds
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge.evidence import strata
 from claude_operator.core.judge.evidence.context import Context

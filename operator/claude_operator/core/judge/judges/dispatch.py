@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.core.judge.judges.mann_whitney import MannWhitneyJudge
 from claude_operator.core.judge.judges.protocol import Judge
 from claude_operator.core.judge.judges.sequential import SequentialJudge

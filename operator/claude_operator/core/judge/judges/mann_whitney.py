@@ -9,9 +9,9 @@ import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis, Metric
 from claude_operator.api.status import Judgement, MetricState, Series
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick

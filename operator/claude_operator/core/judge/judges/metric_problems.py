@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from claude_operator.api.analysis import Analysis, Metric, Prometheus, Threshold
 from claude_operator.api.base import YEAR, seconds
-from claude_operator.api.deployment import Analysis, Metric, Prometheus, Threshold
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
 from claude_operator.core.judge.judges.protocol import Judge

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, Promotion
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.strata import Closed

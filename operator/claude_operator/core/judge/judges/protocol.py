@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick

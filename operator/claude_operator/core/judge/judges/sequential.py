@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge import sentences
 from claude_operator.core.judge.evidence.context import Context

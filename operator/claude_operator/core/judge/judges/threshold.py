@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from claude_operator.api.deployment import Analysis, Metric
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.status import Judgement, Measured, MetricState
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.measurements import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from claude_operator.api.deployment import Analysis
+from claude_operator.api.analysis import Analysis
 from claude_operator.core.judge.evidence.context import Budget
 from claude_operator.core.judge.evidence.sample import Sample
 from claude_operator.core.judge.evidence.tick import Tick

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import Field, ValidationError
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel
-from claude_operator.api.deployment import Analysis
 from claude_operator.api.faults import first_fault
 from claude_operator.api.status import MetricState, Moment, Offsets
 from claude_operator.core.judge.evidence.sample import Values

@@ -1,0 +1,117 @@
+"""`spec.strategy.canary.analysis`: what is watched on both arms, and how it is judged."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+from pydantic.config import JsonDict
+
+from claude_operator.api.base import ApiModel, Duration, list_map
+
+Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
+_QUANTITIES: JsonDict = {
+    "type": "object",
+    "additionalProperties": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+}
+
+
+PercentText = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]
+
+
+class Prometheus(ApiModel):
+    """Where a metric of your own is read: an instant query, answered by one number."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/][^\s]*$", max_length=2048)] | None = Field(
+        default=None, description="Base URL of Prometheus; left out: the one that the operator was started with."
+    )
+    query: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(
+        description="PromQL as a dashboard has it. {{revision}}, {{stable}}, {{deployment}}, {{namespace}} and"
+        " {{window}} are filled in."
+    )
+
+
+class Threshold(ApiModel):
+    """Fixed limits of a measurement; outside of them it has failed."""
+
+    max: float | None = Field(default=None, description="The most that it may be.")
+    min: float | None = Field(default=None, description="The least that it may be.")
+
+
+class Metric(ApiModel):
+    """One thing the judge watches."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="errors, refusals, maxTokens, contextWindow, toolUse, latencyBudget, cacheMiss, judgeFail,"
+        " timeToFirstToken, duration, cost or outputTokens; with prometheus any other name."
+    )
+    mode: Literal["Enforce", "DryRun"] | None = Field(default=None, description="DryRun reports without acting.")
+    weight: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None,
+        description="Share of falseRollbackRate that this metric gets, in proportion to the others'. More: it needs"
+        " less evidence.",
+    )
+    max_increase: PercentText | None = Field(
+        default=None,
+        description="Increase over stable that is still tolerated, on top of what the models' price lists explain of"
+        " cost. Left out: 10% for timeToFirstToken, 25% for duration, cost and outputTokens, 0% for the rest.",
+    )
+    prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
+    threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)
+    interval: Duration | None = Field(
+        default=None,
+        description="Time between two measurements against threshold, or two values of the judge MannWhitney; left out:"
+        " 1m.",
+    )
+    window: Duration | None = Field(
+        default=None, description="What {{window}} stands for, and how far back a built-in metric looks; left out: 5m."
+    )
+    initial_delay: Duration | None = Field(
+        default=None, description="Time from the canary's first traffic to the first measurement; left out: 0s."
+    )
+    failure_limit: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Failed measurements that are tolerated in all; left out: 0."
+    )
+    consecutive_error_limit: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Measurements in a row without an answer that are tolerated before the rollout holds; left out: 4.",
+    )
+
+
+class Analysis(ApiModel):
+    """How the canary is judged against stable, on the same minutes of traffic."""
+
+    judge: Literal["Sequential", "Threshold", "MannWhitney"] = Field(
+        default="Sequential",
+        description="The test. Sequential may be looked at every tick without losing its error rate; Threshold"
+        " compares each metric with its threshold; MannWhitney compares the series of both arms as Kayenta does.",
+    )
+    interval: Duration = Field(
+        default="5s", description="Time between two readings of the gateways' counters; 1s or more."
+    )
+    false_rollback_rate: Annotated[float, Field(ge=1e-9, lt=1)] = Field(
+        default=0.01, description="Chance that a canary as good as stable is rolled back, over the whole rollout."
+    )
+    false_promotion_rate: Annotated[float, Field(ge=1e-9, lt=1)] = Field(
+        default=0.05, description="Chance that a bake passes a canary that costs toleratedIncrease or more."
+    )
+    tolerated_increase: PercentText = Field(
+        default="0.5%",
+        description="Percentage points of all requests that a canary may turn bad. A bake ends once it is shown that"
+        " the next weight keeps within it; 100% asks for no such proof.",
+    )
+    unit: Literal["Conversation", "Request"] = Field(
+        default="Conversation",
+        description="What counts as one bad event: a conversation with at least one, however many, or each request.",
+    )
+    warmup: Duration = Field(
+        default="5m",
+        description="Time from the canary's first traffic in which requests that use the prompt cache say nothing of"
+        " latency and cost, because a new prefix starts cold. Errors always count.",
+    )
+    metrics: list[Metric] | None = Field(
+        default=None,
+        description="What is watched on both arms; left out: errors, timeToFirstToken, refusals, maxTokens and cost."
+        " Only a metric's own evidence of harm takes traffic back; no data holds.",
+        json_schema_extra={"maxItems": 32, **list_map("name")},
+    )

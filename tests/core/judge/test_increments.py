@@ -109,6 +109,14 @@ def test_a_pod_without_an_answer_goes_on_where_it_stood() -> None:
     assert look(memory, a=one(13))[0].traffic == 3
 
 
+def test_the_time_since_the_last_look_is_not_that_since_a_silent_pod_was_read() -> None:
+    """A pod that answers again after a silence tells of a longer time; counted, a step would end too early."""
+    _, first = look(None, a=one(1, boot="a", uptime=10.0), b=one(1, boot="b", uptime=10.0))
+    silent, second = look(first, a=one(2, boot="a", uptime=15.0), b=None)
+    again, _ = look(second, a=one(3, boot="a", uptime=18.0), b=one(3, boot="b", uptime=18.0))
+    assert (silent.seconds, again.seconds) == (5.0, 3.0)
+
+
 def test_only_ready_pods_are_missed() -> None:
     increments, _ = advance(None, [PodReading("a", False, None), PodReading("b", True, None)])
     assert increments.unreachable == ("b",)

@@ -166,6 +166,7 @@ def advance(
     looks: list[tuple[_Seen, _Seen]] = []
     rows: list[Row] = []
     known_rows: list[Row] = []
+    elapsed: list[float] = []
     answered = 0
     boots: dict[str, str] = {}
     baseline = False
@@ -189,6 +190,8 @@ def advance(
             baseline = True
         else:
             looks.append((seen, before))
+            if reading.evidence and seen.boot_id == before.boot_id:
+                elapsed.append(seen.uptime - before.uptime)
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
     samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
@@ -198,7 +201,7 @@ def advance(
         tuple(sorted(unreachable)),
         baseline,
         max(answered, 1),
-        seconds=max((seen.uptime - old.uptime for seen, old in looks if seen.boot_id == old.boot_id), default=None),
+        seconds=min(elapsed, default=None),  # one that was silent at the last look was read before it
         waiting=_waiting(readings),
         failures=_failures(readings),
         naming=naming,

@@ -105,7 +105,7 @@ def test_a_restarted_container_counts_from_zero() -> None:
 
 def test_a_pod_without_an_answer_goes_on_where_it_stood() -> None:
     increments, memory = look(started(a=one(10)), a=None)
-    assert increments == Increments({}, 0, ("a",), seconds=0.0)
+    assert increments == Increments({}, 0, ("a",))
     assert look(memory, a=one(13))[0].traffic == 3
 
 

@@ -11,10 +11,10 @@ from claude_operator import __version__
 
 COMMANDS = {
     "operator": ("claude_operator.shell.cli", "run the control plane"),
-    "gateway": ("claude_operator.gateway.cli", "serve live traffic by a config file or a ConfigMap"),
+    "gateway": ("claude_operator.gateway.cli", "serve live traffic from a config file or a ConfigMap"),
     "eval": ("claude_operator.evals.cli", "ask and grade an eval set, as a Job or on a laptop"),
-    "judge": ("claude_operator.replay.cli", "replay and plot what a rollout was judged by"),
-    "simulator": ("claude_operator.simulator.cli", "a Claude API to rehearse against"),
+    "judge": ("claude_operator.replay.cli", "replay and plot the evidence of a rollout"),
+    "simulator": ("claude_operator.simulator.cli", "a simulated Claude API for tests"),
     "crds": ("claude_operator.crds.cli", "write the CustomResourceDefinitions"),
 }
 

@@ -18,34 +18,34 @@ LOOKED_AT_AGAIN = 25  # seconds: what is missing is looked for every 15
 
 # What `kubectl apply` prints, whole: people search the web and their chat for such lines.
 REFUSED = {
-    "two actions in a step": 'spec.strategy.canary.steps[0]: Invalid value: "object": a step has exactly one of'
-    " setWeight, pause and bake: write each as a step of its own",
-    "weights fall": 'spec.strategy.canary.steps: Invalid value: "object": weights rise from step to step: write each'
-    " setWeight larger than the one before it",
-    "weight too fine": 'spec.strategy.canary.steps[0].setWeight: Invalid value: "object": is finer than a'
-    " conversation is assigned by: write a multiple of 0.01",
+    "two actions in a step": 'spec.strategy.canary.steps[0]: Invalid value: "object": a step must have exactly'
+    " one of setWeight, pause and bake: write each as a step of its own",
+    "weights fall": 'spec.strategy.canary.steps: Invalid value: "object": weights must rise from step to step: write'
+    " each setWeight larger than the one before it",
+    "weight too fine": 'spec.strategy.canary.steps[0].setWeight: Invalid value: "object": is'
+    " too fine: write a multiple of 0.01",
     "bad duration": 'spec.strategy.canary.steps[0].pause.duration: Invalid value: "string": is not a duration: write'
     " for example 500ms, 30s, 10m or 1h30m",
     "five cache breakpoints": 'spec.request: Invalid value: "object": at most 4 cache_control breakpoints over tools,'
     " promptFrom, system and the top level: keep those at the end of the longest prefixes that stay the same",
-    "5m before 1h": 'spec.request: Invalid value: "object": cache_control with ttl 1h stands before those of 5m, in'
-    " the order tools, promptFrom, system, top level: give the earlier ones 1h or the later ones 5m",
-    "MCP server without toolset": 'spec.request.mcp_servers: Invalid value: "object": every MCP server has exactly one'
-    " toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
-    "MCP token in clear": 'spec.request.mcp_servers[0].authorization_token: Invalid value: "object": a token never'
-    " stands in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
-    "messages": "spec.request.messages: Forbidden: messages are the client's, remove them: put what every conversation"
-    " begins with into system",
+    "5m before 1h": 'spec.request: Invalid value: "object": cache_control with ttl 1h must come before ttl'
+    " 5m, in the order tools, promptFrom, system, top level: give the earlier ones 1h or the later ones 5m",
+    "MCP server without toolset": 'spec.request.mcp_servers: Invalid value: "object": every MCP server needs'
+    " exactly one toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
+    "MCP token in clear": 'spec.request.mcp_servers[0].authorization_token: Invalid value: "object": a token'
+    " must not be in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
+    "messages": "spec.request.messages: Forbidden: messages come from the client: remove them, and put what every"
+    " conversation begins with into system",
     "temperature on a new model": "spec.request.temperature: Forbidden: Claude 4.7 and later refuse temperature: remove"
     " it, and steer with the prompt or output_config.effort",
     "no key": "spec.upstream.apiKeySecretRef: Required value: name the Secret and its key that hold the Claude API key,"
     " or set gateway.auth.type: Passthrough so that every client sends its own",
-    "no key for evals": "spec.upstream.apiKeySecretRef: Required value: evals ask the API themselves: name the Secret"
-    " and its key that hold the Claude API key, also with Passthrough",
+    "no key for evals": "spec.upstream.apiKeySecretRef: Required value: evals call the API themselves: name the"
+    " Secret and its key that hold the Claude API key, even with Passthrough",
     "upstream without a scheme": 'spec.upstream.baseURL: Invalid value: "string": is not a URL: write for example'
     " https://api.anthropic.com",
-    "name of 41 characters": '<nil>: Invalid value: "object": metadata.name is at most 40 characters: the names of its'
-    " revisions, Service and Secrets are made from it",
+    "name of 41 characters": '<nil>: Invalid value: "object": metadata.name must be at most 40 characters: the names'
+    " of its revisions, Service and Secrets are made from it",
 }
 
 

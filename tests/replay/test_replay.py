@@ -249,7 +249,7 @@ def test_another_plan_keeps_what_was_judged_before_the_page_and_says_so() -> Non
     lines = [page(7, state=state(1.0)), line(40, [10, 1], [100, 1])]
     (told,) = replay(lines, overrides=["metrics.errors.maxIncrease=100%"], say=notes.append)
     assert told["total"] == pytest.approx(math.e * by_definition([(10, 1, 100, 1)], 2.0), rel=1e-3)
-    assert notes == ["the page begins after 7 ticks, so the evidence of those is kept as it was judged"]
+    assert notes == ["the page begins after 7 ticks; their evidence is taken as it was recorded"]
 
 
 def test_another_plan_goes_on_from_page_to_page() -> None:

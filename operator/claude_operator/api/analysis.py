@@ -23,7 +23,7 @@ class Prometheus(ApiModel):
     """Where a metric of your own is read: an instant query, answered by one number."""
 
     address: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/][^\s]*$", max_length=2048)] | None = Field(
-        default=None, description="Base URL of Prometheus; left out: the one that the operator was started with."
+        default=None, description="Base URL of Prometheus. Default: the one that the operator was started with."
     )
     query: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(
         description="PromQL as a dashboard has it. {{revision}}, {{stable}}, {{deployment}}, {{namespace}} and"
@@ -34,8 +34,8 @@ class Prometheus(ApiModel):
 class Threshold(ApiModel):
     """Fixed limits of a measurement; outside of them it has failed."""
 
-    max: float | None = Field(default=None, description="The most that it may be.")
-    min: float | None = Field(default=None, description="The least that it may be.")
+    max: float | None = Field(default=None, description="Upper limit.")
+    min: float | None = Field(default=None, description="Lower limit.")
 
 
 class Metric(ApiModel):
@@ -48,33 +48,34 @@ class Metric(ApiModel):
     mode: Literal["Enforce", "DryRun"] | None = Field(default=None, description="DryRun reports without acting.")
     weight: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
-        description="Share of falseRollbackRate that this metric gets, in proportion to the others'. More: it needs"
-        " less evidence.",
+        description="Share of falseRollbackRate that this metric gets, in proportion to the others'. A larger"
+        " weight needs less evidence.",
     )
     max_increase: PercentText | None = Field(
         default=None,
-        description="Increase over stable that is still tolerated, on top of what the models' price lists explain of"
-        " cost. Left out: 10% for timeToFirstToken, 25% for duration, cost and outputTokens, 0% for the rest.",
+        description="Tolerated increase over stable. For cost it comes on top of the difference between the"
+        " models' list prices. Default: 10% for timeToFirstToken, 25% for duration, cost and outputTokens, 0% for"
+        " the rest.",
     )
     prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
     threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)
     interval: Duration | None = Field(
         default=None,
-        description="Time between two measurements against threshold, or two values of the judge MannWhitney; left out:"
-        " 1m.",
+        description="Time between two measurements against threshold, or two values of the judge MannWhitney."
+        " Default: 1m.",
     )
     window: Duration | None = Field(
-        default=None, description="What {{window}} stands for, and how far back a built-in metric looks; left out: 5m."
+        default=None, description="What {{window}} stands for, and how far back a built-in metric looks. Default: 5m."
     )
     initial_delay: Duration | None = Field(
-        default=None, description="Time from the canary's first traffic to the first measurement; left out: 0s."
+        default=None, description="Time from the canary's first traffic to the first measurement. Default: 0s."
     )
     failure_limit: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Failed measurements that are tolerated in all; left out: 0."
+        default=None, description="Failed measurements that are tolerated in total. Default: 0."
     )
     consecutive_error_limit: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Measurements in a row without an answer that are tolerated before the rollout holds; left out: 4.",
+        description="Measurements in a row without an answer that are tolerated before the rollout holds. Default: 4.",
     )
 
 
@@ -83,7 +84,7 @@ class Analysis(ApiModel):
 
     judge: Literal["Sequential", "Threshold", "MannWhitney"] = Field(
         default="Sequential",
-        description="The test. Sequential may be looked at every tick without losing its error rate; Threshold"
+        description="The test. Sequential may be read at every tick and keeps its error rate; Threshold"
         " compares each metric with its threshold; MannWhitney compares the series of both arms as Kayenta does.",
     )
     interval: Duration = Field(
@@ -97,8 +98,8 @@ class Analysis(ApiModel):
     )
     tolerated_increase: PercentText = Field(
         default="0.5%",
-        description="Percentage points of all requests that a canary may turn bad. A bake ends once it is shown that"
-        " the next weight keeps within it; 100% asks for no such proof.",
+        description="Percentage points of all requests that may go wrong because of the canary. A bake ends when the"
+        " evidence shows that the next weight stays within it; 100% asks for no such proof.",
     )
     unit: Literal["Conversation", "Request"] = Field(
         default="Conversation",
@@ -106,12 +107,12 @@ class Analysis(ApiModel):
     )
     warmup: Duration = Field(
         default="5m",
-        description="Time from the canary's first traffic in which requests that use the prompt cache say nothing of"
-        " latency and cost, because a new prefix starts cold. Errors always count.",
+        description="Time from the canary's first traffic in which requests that use the prompt cache do not"
+        " count for latency and cost, because a new prefix starts cold. Errors always count.",
     )
     metrics: list[Metric] | None = Field(
         default=None,
-        description="What is watched on both arms; left out: errors, timeToFirstToken, refusals, maxTokens and cost."
-        " Only a metric's own evidence of harm takes traffic back; no data holds.",
+        description="What is watched on both arms. Default: errors, timeToFirstToken, refusals, maxTokens and cost."
+        " Only a metric's own evidence of harm takes traffic back; missing data only holds the rollout.",
         json_schema_extra={"maxItems": 32, **list_map("name")},
     )

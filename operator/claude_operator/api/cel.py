@@ -64,13 +64,13 @@ REFUSED: dict[str, dict[str, Any]] = {
 _CLIENTS = (
     Rule(
         "!has(self.messages)",
-        "messages are the client's, remove them: put what every conversation begins with into system",
+        "messages come from the client: remove them, and put what every conversation begins with into system",
         field=".messages",
         reason="FieldValueForbidden",
     ),
     Rule(
         "!has(self.stream)",
-        "stream is the client's, remove it: the gateway serves streaming and other requests alike",
+        "stream is the client's choice: remove it; the gateway serves streaming and other requests alike",
         field=".stream",
         reason="FieldValueForbidden",
     ),
@@ -82,18 +82,18 @@ _REQUEST = (
     Rule(
         "!has(self.tools) || self.tools.all(t, !has(t.name) ||"
         " self.tools.exists_one(u, has(u.name) && u.name == t.name))",
-        "tool names are unique: rename or remove the second tool of a name",
+        "tool names must be unique: rename or remove the second tool of the same name",
         field=".tools",
     ),
     Rule(
         "!has(self.mcp_servers) || self.mcp_servers.all(s, self.mcp_servers.exists_one(o, o.name == s.name))",
-        "MCP server names are unique: rename or remove the second server of a name",
+        "MCP server names must be unique: rename or remove the second server of the same name",
         field=".mcp_servers",
     ),
     Rule(
         "!has(self.mcp_servers) || self.mcp_servers.all(s, has(self.tools) &&"
         f" self.tools.exists_one(t, {_TOOLSET} && t.mcp_server_name == s.name))",
-        "every MCP server has exactly one toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
+        "every MCP server needs exactly one toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
         field=".mcp_servers",
     ),
     Rule(
@@ -153,7 +153,7 @@ _SPEC = (
     ),
     Rule(
         "(" + " + ".join([*map(_lives, _PREFIX), f"({_TOP} ? [{_TOP_LIFE}] : [])"]) + ").isSorted()",
-        "cache_control with ttl 1h stands before those of 5m, in the order tools, promptFrom, system, top level: give"
+        "cache_control with ttl 1h must come before ttl 5m, in the order tools, promptFrom, system, top level: give"
         " the earlier ones 1h or the later ones 5m",
         field=".request",
     ),
@@ -166,26 +166,27 @@ _SPEC = (
     ),
     Rule(
         "!has(self.evals) || has(self.upstream.apiKeySecretRef) || self.gateway.auth.type != 'Passthrough'",
-        "evals ask the API themselves: name the Secret and its key that hold the Claude API key, also with Passthrough",
+        "evals call the API themselves: name the Secret and its key that hold the Claude API key, even with"
+        " Passthrough",
         field=".upstream.apiKeySecretRef",
         reason="FieldValueRequired",
     ),
     Rule(
         f"!has(self.request.mcp_servers) || self.request.mcp_servers.all(s, {_RESOLVED})",
-        "an authorization_token names what env does not have: add {name: NAME, valueFrom: {secretKeyRef:"
+        "an authorization_token refers to a name that env does not have: add {name: NAME, valueFrom: {secretKeyRef:"
         " {name: <secret>, key: <key>}}} to env",
         field=".env",
     ),
     Rule(
         "!has(self.subagents) || self.subagents.all(n, !has(self.subagents[n].request.mcp_servers) ||"
         f" self.subagents[n].request.mcp_servers.all(s, {_RESOLVED}))",
-        "the authorization_token of a subagent's MCP server names what env does not have: add {name: NAME, valueFrom:"
-        " {secretKeyRef: {name: <secret>, key: <key>}}} to env",
+        "the authorization_token of a subagent's MCP server refers to a name that env does not have: add {name:"
+        " NAME, valueFrom: {secretKeyRef: {name: <secret>, key: <key>}}} to env",
         field=".env",
     ),
     Rule(
         "!has(self.subagents) || self.subagents.all(n, n.matches('^[a-zA-Z0-9_-]{1,64}$'))",
-        "a name is not one for a subagent: write 1 to 64 letters, digits, _ or -",
+        "a subagent's name is not valid: write 1 to 64 letters, digits, _ or -",
         field=".subagents",
     ),
 )
@@ -198,7 +199,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Tool": (
         Rule(
             "(has(self.type) && self.type != 'custom') || (has(self.name) && has(self.input_schema))",
-            "a tool of your own has a name and an input_schema; tools of the API have a type",
+            "a tool of your own must have a name and an input_schema; tools of the API have a type",
         ),
         Rule(
             "!has(self.type) || self.type != 'mcp_toolset' || has(self.mcp_server_name)",
@@ -210,24 +211,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "McpServer": (
         Rule(
             "self.url.startsWith('https://')",
-            "write a URL that starts with https://: the API connects to no other",
+            "write a URL that starts with https://: the API connects only to such servers",
             field=".url",
         ),
         Rule(
             r"!has(self.authorization_token) || self.authorization_token.matches('^\\$\\([A-Za-z_][A-Za-z0-9_]*\\)$')",
-            "a token never stands in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
+            "a token must not be in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
             field=".authorization_token",
         ),
     ),
     "Step": (
         Rule(
             "[has(self.setWeight), has(self.pause), has(self.bake)].filter(x, x).size() == 1",
-            "a step has exactly one of setWeight, pause and bake: write each as a step of its own",
+            "a step must have exactly one of setWeight, pause and bake: write each as a step of its own",
         ),
         Rule(
             "!has(self.setWeight) || self.setWeight < 0.0 ||"
             " double(int(self.setWeight * 100.0 + 0.5)) / 100.0 == self.setWeight",
-            "is finer than a conversation is assigned by: write a multiple of 0.01",
+            "is too fine: write a multiple of 0.01",
             field=".setWeight",
         ),
     ),
@@ -244,7 +245,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "!has(self.steps) || (self.steps.filter(s, has(s.setWeight)).map(s, s.setWeight).isSorted() &&"
             " self.steps.all(s, !has(s.setWeight) ||"
             " self.steps.exists_one(o, has(o.setWeight) && o.setWeight == s.setWeight)))",
-            "weights rise from step to step: write each setWeight larger than the one before it",
+            "weights must rise from step to step: write each setWeight larger than the one before it",
             field=".steps",
         ),
     ),
@@ -260,7 +261,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "!has(self.tests) || (has(self.defaultTest) && has(self.defaultTest.assert)) ||"
             " self.tests.all(t, has(t.assert))",
-            "a test without assert is never checked: add assert to it, or to defaultTest for all",
+            "a test without assert checks nothing: add assert to it, or to defaultTest for all",
             field=".tests",
         ),
     ),
@@ -268,7 +269,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Assert": (
         Rule(
             "self.type == 'is-json' || has(self.value)",
-            "write what to compare the answer with; only is-json does without",
+            "value is missing: write what to compare the answer with; only is-json needs none",
             field=".value",
             reason="FieldValueRequired",
         ),
@@ -278,11 +279,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
 NAME_RULES = (
     Rule(
         "self.metadata.name.size() <= 40",
-        "metadata.name is at most 40 characters: the names of its revisions, Service and Secrets are made from it",
+        "metadata.name must be at most 40 characters: the names of its revisions, Service and Secrets are made from it",
     ),
     Rule(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        "metadata.name begins with a letter and has lower case letters, digits and - only: a Service is named after it",
+        "metadata.name must begin with a letter and have lower case letters, digits and - only: a Service is named"
+        " after it",
     ),
 )
 

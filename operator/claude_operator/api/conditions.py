@@ -135,11 +135,11 @@ class Reason(StrEnum):
 class Condition(StatusModel):
     """A Kubernetes condition (meta/v1)."""
 
-    type: str = Field(description="Which question this answers.")
+    type: str = Field(description="The type of the condition.")
     status: Literal["True", "False", "Unknown"] = Field(description="The answer.")
     reason: Annotated[str, Field(max_length=1024)] = Field(description="Why, as one CamelCase word.")
     message: Annotated[str, Field(max_length=32768)] = Field(default="", description="Why, as a sentence.")
-    observed_generation: int = Field(default=0, description="metadata.generation that this speaks of.")
+    observed_generation: int = Field(default=0, description="metadata.generation that this is about.")
     last_transition_time: Annotated[dt.datetime, PlainSerializer(_seconds, return_type=str, when_used="always")] = (
         Field(description="When status last changed.")
     )

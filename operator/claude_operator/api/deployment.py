@@ -56,18 +56,18 @@ class Overrides(ApiModel):
 
     system: Merge = Field(
         default="Replace",
-        description="What becomes of the client's system prompt: Replace it by the revision's, or Prepend or Append the"
+        description="What happens to the client's system prompt: Replace it by the revision's, or Prepend or Append the"
         " revision's blocks to it.",
     )
     tools: Merge = Field(
         default="Replace",
-        description="What becomes of the client's tools: Replace them by the revision's, or Prepend or Append the"
+        description="What happens to the client's tools: Replace them by the revision's, or Prepend or Append the"
         " revision's to them.",
     )
     # No default: the API server would write it into what is stored, and the revision's hash would be another.
     unsupported: Unsupported | None = Field(
         default=None,
-        description="What becomes of temperature, top_p, top_k, a thinking type or an assistant's message at the end"
+        description="What happens to temperature, top_p, top_k, a thinking type or an assistant's message at the end"
         " that the client sends and the revision's model is known to refuse. Pass (when left out): it goes upstream,"
         " where the request is refused. Drop: it is left out, and x-claude-overridden names it.",
     )
@@ -77,7 +77,9 @@ class Timeouts(ApiModel):
     """Limits on one upstream call."""
 
     connect: Duration = Field(default="5s", description="Longest wait for a connection.")
-    idle: Duration = Field(default="120s", description="Longest silence of a stream, before and within it.")
+    idle: Duration = Field(
+        default="120s", description="Longest time without data, before a stream's first event and between events."
+    )
     total: Duration = Field(
         default="600s",
         description="Longest time for an answer in one piece. Of a stream, the longest time with nothing but pings.",
@@ -118,7 +120,7 @@ class Auth(ApiModel):
     type: Literal["ApiKey", "Passthrough", "None"] = Field(
         default="ApiKey",
         description="ApiKey: the key in the Secret <name>-client. Passthrough: the client's own Claude API key is sent "
-        "upstream. None: no check, whoever reaches the Service uses the key of upstream.",
+        "upstream. None: no check; everyone who reaches the Service uses the key of upstream.",
     )
 
 
@@ -164,7 +166,7 @@ class Pause(ApiModel):
 class Bake(ApiModel):
     """Hold the weight until evidence allows the next."""
 
-    min_duration: Duration = Field(default="1m", description="The step is never shorter than this.")
+    min_duration: Duration = Field(default="1m", description="The shortest time of the step.")
     max_duration: Duration | None = Field(
         default=None,
         description="Past this the step is inconclusive, and onInconclusive says what happens. Left out: 30m, or twice"
@@ -172,8 +174,8 @@ class Bake(ApiModel):
     )
     on_inconclusive: Literal["Hold", "Promote", "Rollback"] = Field(
         default="Hold",
-        description="Where neither harm nor harmlessness was shown within maxDuration: Hold and say what is missing,"
-        " Promote to the next step, or Rollback.",
+        description="What happens if maxDuration passes and neither harm nor its absence was shown: Hold and say"
+        " what is missing, Promote to the next step, or Rollback.",
     )
     min_requests: Annotated[int, Field(ge=0)] = Field(
         default=100,
@@ -216,7 +218,7 @@ class Soak(ApiModel):
     duration: Duration = Field(description="How long, for example 1h.")
     max_increase: PercentText = Field(
         default="50%",
-        description="Increase over the former revision's history that is tolerated: other hours have other traffic.",
+        description="Tolerated increase over the former revision's history, which had the traffic of other hours.",
     )
 
 
@@ -283,8 +285,8 @@ class DeploymentSpec(ApiModel):
     """An application's Claude configuration and how a change of it reaches users."""
 
     request: Request = Field(
-        description="Fields of the Messages API, named and shaped as the API documents them, known to this schema or"
-        " not. A change is a new revision. messages and stream are the client's."
+        description="Fields of the Messages API, as the API documents them; this schema need"
+        " not know them. A change is a new revision. messages and stream come from the client."
     )
     subagents: dict[str, Subagent] | None = Field(
         default=None,
@@ -301,8 +303,8 @@ class DeploymentSpec(ApiModel):
     upstream: Upstream = Field(default=Upstream(), description=Upstream.__doc__)
     env: list[EnvVar] | None = Field(
         default=None,
-        description="Values that $(NAME) in an MCP server's authorization_token refers to. Nowhere else is $(NAME)"
-        " replaced.",
+        description="Values that $(NAME) in an MCP server's authorization_token refers to. $(NAME) is"
+        " replaced nowhere else.",
         json_schema_extra={"maxItems": 64, **list_map("name")},
     )
     gateway: Gateway = Field(default=Gateway(), description=Gateway.__doc__)

@@ -274,7 +274,7 @@ def parse_cohorts(data: bytes) -> Cohorts:
     if wrong:
         raise ValueError(f"cohorts: there are {len(cohorts.cohort)} cohorts, but {', '.join(wrong)} entries")
     if len(set(cohorts.cohort)) != len(cohorts.cohort):
-        raise ValueError("cohorts: a cohort stands twice")
+        raise ValueError("cohorts: a cohort is listed twice")
     return cohorts
 
 

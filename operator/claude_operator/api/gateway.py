@@ -133,10 +133,10 @@ def parse_config(data: bytes | str) -> GatewayConfig:
     config = decode(data, GatewayConfig, "gateway config")
     names = [arm.revision for arm in config.arms]
     if len(set(names)) != len(names):
-        raise ValueError(f"gateway config: a revision stands twice in arms: {', '.join(names)}")
+        raise ValueError(f"gateway config: a revision is listed twice in arms: {', '.join(names)}")
     roles = [arm.role for arm in config.arms]
     if len(set(roles)) != len(roles):
-        raise ValueError("gateway config: arms holds two arms of one role")
+        raise ValueError("gateway config: two arms have the same role")
     if config.arms and sum(arm.weight for arm in config.arms) != BASIS_POINTS:
         raise ValueError(f"gateway config: the arms' weights must add up to {BASIS_POINTS} basis points")
     if any(not 0 <= arm.weight <= BASIS_POINTS for arm in config.arms):

@@ -73,16 +73,16 @@ DEPLOYMENT = Kind(
     columns=(
         Column("Model", ".spec.request.model", description="The model of the newest spec."),
         Column("Stable", ".status.stableRevision", description="The revision that serves by default."),
-        Column("Canary", ".status.canaryRevision", description="The revision on trial."),
+        Column("Canary", ".status.canaryRevision", description="The revision that is being rolled out."),
         Column("Weight", ".status.step.weight", "number", "Percent of conversations on the canary."),
         Column("Ready", _condition("Ready", "status"), description="Whether the application is being served."),
-        Column("Reason", _condition("Promoted", "reason"), description="How the newest revision is getting on."),
-        Column("ModelState", ".status.model.lifecycle", description="Where the model is in its life."),
+        Column("Reason", _condition("Promoted", "reason"), description="Progress of the newest revision."),
+        Column("ModelState", ".status.model.lifecycle", description="Lifecycle state of the model."),
         Column("Age", ".metadata.creationTimestamp", "date"),
         Column(
             "Health",
             '.status.conditions[?(@.type=="CanaryHealthy")].reason',
-            description="What is known of the canary: Watching is good.",
+            description="State of the canary: Watching means that nothing is wrong.",
             wide=True,
         ),
         Column(
@@ -140,7 +140,7 @@ EVAL_RUN = Kind(
     status=EvalRunStatus,
     spec_rules=(cel.immutable("create another ClaudeEvalRun instead"),),
     columns=(
-        Column("Revision", ".spec.revision", description="The revision on trial."),
+        Column("Revision", ".spec.revision", description="The revision that is being rolled out."),
         Column("Baseline", ".spec.baselineRevision", description="What it is compared with."),
         Column("Phase", ".status.phase", description="Pending, Running, Passed, Failed, Inconclusive or Error."),
         Column("Done", ".status.done", "integer", "Items finished."),
@@ -155,7 +155,7 @@ MODEL = Kind(
     kind="ClaudeModel",
     plural="claudemodels",
     short="clm",
-    doc="What is known of a Claude model: where it is in its life, what replaces it, what it costs and what it accepts."
+    doc="What is known about a Claude model: its lifecycle state, its replacement, its prices and what it accepts."
     " The operator makes one for each model of its catalogue.",
     spec=ModelSpec,
     status=ModelObjectStatus,

@@ -63,7 +63,7 @@ class McpServer(WireModel):
         description="Where the server is; starts with https://."
     )
     authorization_token: Annotated[str, StringConstraints(max_length=256)] | None = Field(
-        default=None, description="Always $(NAME), with NAME in spec.env: a token never stands in the spec."
+        default=None, description="Always $(NAME), with NAME in spec.env: a token must not be in the spec."
     )
 
 

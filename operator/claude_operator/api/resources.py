@@ -35,7 +35,7 @@ class Assert(ApiModel):
     """One check on an answer."""
 
     type: AssertType = Field(description="equals, contains, icontains, regex or is-json.")
-    value: str | None = Field(default=None, description="What to compare with; needed by all but is-json.")
+    value: str | None = Field(default=None, description="Value to compare with; every type but is-json needs it.")
 
 
 class EvalTest(ApiModel):
@@ -79,7 +79,9 @@ class EvalGate(ApiModel):
 class EvalExecution(ApiModel):
     """How the questions are asked."""
 
-    max_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Questions in flight.")
+    max_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="Questions asked at the same time."
+    )
     timeout: Duration = Field(default="120s", description="Longest wait for one answer.")
 
 
@@ -106,7 +108,7 @@ class EvalSetStatus(StatusModel):
 class EvalRunSpec(ApiModel):
     """One run of a set on a revision against a baseline. Immutable."""
 
-    revision: ObjectName = Field(description="The ClaudeRevision on trial.")
+    revision: ObjectName = Field(description="The ClaudeRevision that is tested.")
     baseline_revision: ObjectName | None = Field(default=None, description="The ClaudeRevision to compare with.")
     set_ref: ObjectName = Field(description="The ClaudeEvalSet.")
     set_hash: str | None = Field(
@@ -134,7 +136,7 @@ class FailedItem(StatusModel):
 
     id: str = Field(description="The item.")
     critical: bool = Field(default=False, description="Whether it must pass.")
-    assertion: str = Field(default="", description="The first check that did not hold.")
+    assertion: str = Field(default="", description="The first check that failed.")
     baseline_passed: bool | None = Field(default=None, description="Whether stable passed it.")
 
 
@@ -165,8 +167,8 @@ class ModelPrices(ApiModel):
 
     input: float = Field(description="Uncached input.")
     output: float = Field(description="Output.")
-    cache_write5m: float | None = Field(default=None, description="Cache write with a 5 minute life.")
-    cache_write1h: float | None = Field(default=None, description="Cache write with a 1 hour life.")
+    cache_write5m: float | None = Field(default=None, description="Cache write with a TTL of 5 minutes.")
+    cache_write1h: float | None = Field(default=None, description="Cache write with a TTL of 1 hour.")
     cache_read: float | None = Field(default=None, description="Cache read.")
 
 
@@ -184,7 +186,9 @@ class ModelSpec(ApiModel):
     legacy_at: str | None = Field(default=None, description="Date since which a newer generation exists.")
     deprecated_at: str | None = Field(default=None, description="Date of deprecation.")
     retires_at: str | None = Field(default=None, description="Date of retirement.")
-    not_retired_before: str | None = Field(default=None, description="Earliest date of retirement that was promised.")
+    not_retired_before: str | None = Field(
+        default=None, description="The provider keeps the model at least until this date."
+    )
     replacement: str | None = Field(default=None, description="What to use instead.")
     prices_usd_per_m_tok: ModelPrices | None = Field(
         default=None, alias="pricesUSDPerMTok", description=ModelPrices.__doc__

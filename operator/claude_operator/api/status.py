@@ -39,7 +39,7 @@ Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData", "Error"]
 
 
 class StepStatus(StatusModel):
-    """Where the rollout stands. `weight` in percent."""
+    """The current step of the rollout. `weight` in percent."""
 
     index: int = Field(description="Index in rollout.plan.steps, counted from 0.")
     action: Literal["setWeight", "pause", "bake"] = Field(description="What the step does.")
@@ -113,7 +113,7 @@ class Promotion(StatusModel):
 
     step: int = Field(description="Index of the bake.")
     margin: float = Field(description="Excess of bad requests that is to be ruled out, as a share of the canary's.")
-    evidence: float = Field(default=1.0, description="Evidence that the canary keeps within it.")
+    evidence: float = Field(default=1.0, description="Evidence that the canary stays within it.")
     threshold: float = Field(default=20.0, description="Evidence that shows it: 1 / falsePromotionRate.")
     shown: bool = Field(default=False, description="Whether it has ever reached the threshold.")
     logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative.")
@@ -212,7 +212,7 @@ class Judgement(StatusModel):
     shared: str = Field(default="", description="How stable is worse than it was; promotion holds.")
     weight: int = Field(default=0, description="Weight at the last tick, in basis points.")
     ticks: int = Field(default=0, description="Ticks that compared something.")
-    recorded: Moment | None = Field(default=None, description="The last tick that stands in the ledger.")
+    recorded: Moment | None = Field(default=None, description="The last tick in the ledger.")
     incident: IncidentField = Field(
         default=IncidentSums(), description="Stable's errors and latency, before and in the last seconds."
     )
@@ -236,7 +236,7 @@ class SoakStatus(StatusModel):
     until: Moment = Field(description="When the soak is over.")
     max_increase: float = Field(description="Increase that is tolerated, as a share.")
     history: list[MetricState] = Field(default=[], description="What the revision before was like, one entry a metric.")
-    judgement: Judgement | None = Field(default=None, description="What the judge says of it.")
+    judgement: Judgement | None = Field(default=None, description="The judge's assessment of it.")
 
     @model_validator(mode="before")
     @classmethod
@@ -266,8 +266,8 @@ class Plan(StatusModel):
 class Rollout(StatusModel):
     """The current rollout, or the last one when it has an outcome."""
 
-    revision: str = Field(description="The revision on trial.")
-    attempt: int = Field(default=1, description="Counts the trials of this revision; named by abort and retry.")
+    revision: str = Field(description="The revision that is being rolled out.")
+    attempt: int = Field(default=1, description="Number of this attempt at the revision; abort and retry name it.")
     plan: Plan = Field(default=Plan(), description="What the rollout follows, fixed at its start.")
     started_at: Moment | None = Field(default=None, description="When it began.")
     eval_run: str | None = Field(default=None, description="The ClaudeEvalRun that is its gate.")
@@ -291,8 +291,8 @@ class Replaced(StatusModel):
 class RolloutRecord(StatusModel):
     """One ended rollout."""
 
-    revision: str = Field(description="The revision that was on trial.")
-    attempt: int = Field(default=1, description="Which trial of it.")
+    revision: str = Field(description="The revision that was rolled out.")
+    attempt: int = Field(default=1, description="Number of the attempt.")
     outcome: Outcome = Field(description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")
@@ -327,25 +327,26 @@ class GatewayStatus(StatusModel):
 class DeploymentStatus(StatusModel):
     """Everything the operator remembers about a ClaudeDeployment."""
 
-    observed_generation: int = Field(default=0, description="metadata.generation of the last error-free pass.")
+    observed_generation: int = Field(default=0, description="metadata.generation at the last pass without an error.")
     stable_revision: str | None = Field(default=None, description="The revision that serves by default.")
-    canary_revision: str | None = Field(default=None, description="The revision on trial.")
-    step: StepStatus | None = Field(default=None, description="Where the rollout stands.")
+    canary_revision: str | None = Field(default=None, description="The revision that is being rolled out.")
+    step: StepStatus | None = Field(default=None, description="The current step of the rollout.")
     traffic: list[Traffic] = Field(default=[], description="What each served revision gets.")
-    judgement: Judgement | None = Field(default=None, description="What the judge says of the canary.")
+    judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
     replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)
     readings: list[Reading] = Field(default=[], description="By gateway pod, while evidence is read.")
     seen_at: Moment | None = Field(
-        default=None, description="Up to when the time of a step or a soak is counted: time that was lived through."
+        default=None,
+        description="The time of a step or a soak is counted up to here; a time without passes does not count.",
     )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
     conditions: list[Condition] = Field(
-        default=[], description="What people and tools wait for.", json_schema_extra=list_map("type")
+        default=[], description="Conditions, for people and for kubectl wait.", json_schema_extra=list_map("type")
     )
 
     def to_dict(self) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     drifted = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
     if args.check:
         for path in drifted:
-            sys.stderr.write(f"{path} is not what the models say: run `make crds`\n")
+            sys.stderr.write(f"{path} differs from the models: run `make crds`\n")
         return 1 if drifted else 0
     for path in drifted:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""The judge at a desk: replay and plot what a rollout was judged by."""
+"""The judge at a desk: replay and plot the evidence of a rollout."""

@@ -52,13 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="judge_command", required=True, metavar="COMMAND")
     one = commands.add_parser(
         "replay",
-        help="judge ticks once more, by the same plan or another",
-        description="Judge ticks once more: a line of JSON for each.",
+        help="judge recorded ticks again, by the same plan or another",
+        description="Judge recorded ticks again: a line of JSON for each.",
         epilog=_EPILOG + _REPLAY,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _shared(one)
-    one.add_argument("--beyond", action="store_true", help="go on counting after Fail, which is final otherwise")
+    one.add_argument("--beyond", action="store_true", help="keep counting after Fail, which is otherwise final")
     one.add_argument("--exit-code", action="store_true", help="exit with 1 where the last verdict is Fail")
     other = commands.add_parser(
         "plot",

@@ -162,14 +162,14 @@ class _Recorded(_Run):
         if before is None or before.rollout != header.rollout:
             self.failed, self.ticks, self.states = False, header.ticks, list(header.state)
             if self.settings and header.ticks:
-                self.say(
-                    f"the page begins after {header.ticks} ticks, so the evidence of those is kept as it was judged"
-                )
+                self.say(f"the page begins after {header.ticks} ticks; their evidence is taken as it was recorded")
         elif self.settings and header.ticks == self.ticks:
             self.states = _informed(self.states, header.state)
         elif not (self.settings and self.failed):
             if header.ticks > self.ticks:
-                self.say(f"ticks {self.ticks + 1} to {header.ticks} are missing; goes on with what was judged of them")
+                self.say(
+                    f"ticks {self.ticks + 1} to {header.ticks} are missing; their evidence is taken as it was recorded"
+                )
             # A rollout that went on had not failed: the tick before was lost with the operator that judged it.
             self.failed, self.ticks, self.states = False, header.ticks, list(header.state)
         self.follow(changed(header.analysis, self.settings), header.price_ratio)

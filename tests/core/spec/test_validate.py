@@ -195,7 +195,7 @@ def test_a_weight_finer_than_a_cohort() -> None:
     canary = fine.strategy.canary.model_copy(update={"steps": [Step.model_construct(set_weight=0.125)]})
     fine = fine.model_copy(update={"strategy": fine.strategy.model_copy(update={"canary": canary})})
     assert [problem.message for problem in problems(fine, today=TODAY)] == [
-        "spec.strategy.canary.steps[0].setWeight: 0.125 is finer than a conversation is assigned by: write 0.12"
+        "spec.strategy.canary.steps[0].setWeight: 0.125 is too fine: write 0.12"
     ]
 
 

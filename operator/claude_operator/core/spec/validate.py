@@ -224,7 +224,7 @@ def _plan(spec: DeploymentSpec) -> Iterator[str]:
         if step.set_weight is not None:
             weight = step.set_weight
             if abs(round(weight, 2) - weight) > 1e-9:
-                yield f"{path}.setWeight: {weight} is finer than a conversation is assigned by: write {weight:.2f}"
+                yield f"{path}.setWeight: {weight} is too fine: write {weight:.2f}"
         if step.bake and step.bake.min_requests and not weight:
             yield (
                 f"{path}.bake: it waits for {step.bake.min_requests} requests while the canary gets none: put a"

@@ -321,7 +321,7 @@ def test_a_lost_write_leaves_a_gap() -> None:
     assert [header.ticks for header in headers(world.data[TICKS])] == [0, 2]
     notes: list[str] = []
     assert [tick["t"] for tick in replay(world.data[TICKS].splitlines(), say=notes.append)] == [0.0, 10.0]
-    assert notes == ["ticks 2 to 2 are missing; goes on with what was judged of them"]
+    assert notes == ["ticks 2 to 2 are missing; their evidence is taken as it was recorded"]
     world.agrees()
 
 

@@ -22,7 +22,7 @@ def test_reference_has_every_field_and_every_rule() -> None:
     ):
         assert f"| `{field}` |" in page
     assert "| `spec.strategy.canary.steps[]` | a step must have exactly one of setWeight, pause and bake" in page
-    assert "| `metadata.name` | metadata.name is at most 40 characters" in page
+    assert "| `metadata.name` | metadata.name must be at most 40 characters" in page
     for row in re.findall(r"^\|.*\|$", page, re.MULTILINE):
         assert len(re.findall(r"(?<!\\)\|", row)) in (3, 4), row
 

@@ -92,5 +92,5 @@ def test_memory_is_told_as_the_cause(application: str) -> None:
     said = wait_for(cause, 90, "memory is not told as the cause")
     assert "ran out of memory (limit 20Mi); raise spec.gateway.resources.limits.memory" in said
     note = wait_for(lambda: notes(application, "OutOfMemory"), 20)[0]
-    assert "used more memory than it may (limit 20Mi) and was ended" in note
+    assert "used more memory than allowed (limit 20Mi) and was killed" in note
     assert apps.ask(application).status == 200  # by the pod that was not replaced

@@ -31,7 +31,7 @@ INTERVAL = 1.0  # seconds between two readings, where nothing else is said
 DELAY = 1.0  # seconds before the time of a tick at which its counters may have been read, on an idle machine
 COMMAND = Path(sys.executable).with_name("claude-operator")
 MISSING = re.compile(
-    r"step \d at [\d.]+ % has not ruled out yet that the canary has (?P<points>[\d.]+) points more errors than"
+    r"step \d at [\d.]+ % has not yet ruled out that the canary has (?P<points>[\d.]+) points more errors than"
     r" stable \(evidence (?P<evidence>[\d.]+) of 20\); about (?P<more>[\d,]+) more canary requests, .+ at this traffic"
 )
 SLOWER = re.compile(

@@ -97,7 +97,7 @@ def test_a_model_grows_old(namespace: str, model: str) -> None:
             apps.apply(deployment("v2", request=mine, lifecycle=policy), namespace)
             refused = apps.told(namespace, "Accepted", "False", "ModelRejected")
             print(refused)
-            assert refused == f"{sentence} (spec.lifecycle.onDeprecated: Reject); {first} goes on serving"
+            assert refused == f"{sentence} (spec.lifecycle.onDeprecated: Reject); {first} keeps serving"
             assert apps.ask(namespace).revision == first
             apps.apply(deployment(request=mine, lifecycle=policy), namespace)
             apps.told(namespace, "Accepted", "True", "Valid")

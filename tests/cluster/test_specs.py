@@ -1,4 +1,4 @@
-"""Wrong specs and missing references: what people are told, and that what served goes on serving."""
+"""Wrong specs and missing references: what people are told, and that what served keeps serving."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_a_wrong_spec_is_not_accepted_and_the_last_good_one_serves(serving: tupl
     apps.apply(deployment(**wrong.spec), namespace)
     said = apps.told(namespace, "Accepted", "False", wrong.reason)
     print(f"{wrong.reason}: {said}")
-    assert said == f"{wrong.message.format(namespace=namespace)}; {revision} goes on serving"
+    assert said == f"{wrong.message.format(namespace=namespace)}; {revision} keeps serving"
     item = get("cld", "app", namespace=namespace)
     promoted = condition(item, "Promoted")
     assert (promoted["status"], promoted["reason"]) == ("False", "Rejected")

@@ -59,7 +59,7 @@ async def test_the_table(tmp_path: Path) -> None:
         "hello             passed    is-json",
         "",
         "Passed: 2 of 3 (66.7 %) against 2 of 3 (66.7 %) of old; 1 better, 1 worse;"
-        " 3 items cannot tell a drop from chance",
+        " 3 items cannot show whether a drop is more than chance",
     ]
 
 

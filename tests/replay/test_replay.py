@@ -301,7 +301,7 @@ def ttft(**more: Any) -> str:
         ('{"t": 1e999, "metrics": {}}', "t: inf is not a number"),
         ('{"t": true, "metrics": {}}', "t: True is not a number"),
         ('{"t": 5}', "metrics is missing: write for example"),
-        (line(4, [5, 1], [500, 2]), "t 4 is before 5 of the line before: put the lines in the order of time"),
+        (line(4, [5, 1], [500, 2]), "t 4 is before 5 of the line before: sort the lines by time"),
         (line(5, [5, 1], [500, 2], weight=1.5), "weight 1.5 is not a share: write 0.01 for 1 %"),
         (line(5, [5, 1], [500, 2], "latency"), "there is no metric 'latency': write one of errors, "),
         (line(5, [5, 6], [500, 2]), "errors.canary: 6 bad of 5 requests: write [requests, bad ones]"),
@@ -324,7 +324,7 @@ def ttft(**more: Any) -> str:
         (ttft(buckets={"x": 1}), "timeToFirstToken.stable.buckets: 'x' is not a bucket"),
         (line(5, [5, 1], [500, 2], offsets=3), "offsets is not an object"),
         (line(5, [5, 1], [500, 2], offsets={"errors": 0}), "offsets.errors 0 is not a ratio of rates"),
-        (page(0), "a header stands before its ticks: move it to the first line"),
+        (page(0), "the header must come before the ticks: move it to the first line"),
     ],
 )
 def test_a_line_that_cannot_be_read_says_which_and_what_to_write(text: str, words: str) -> None:
@@ -337,7 +337,7 @@ def test_a_line_that_cannot_be_read_says_which_and_what_to_write(text: str, word
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"ledger": 2}, "header.ledger: must be 1; a header is as the operator has written it"),
+        ({"ledger": 2}, "header.ledger: must be 1; use the header as the operator wrote it"),
         ({"ledger": 1, "analysis": {"judge": "Bayes"}}, "header.analysis.judge: must be 'Sequential'"),
         ({"ledger": 1, "priceRatio": 0}, "header.priceRatio: must be more than 0"),
         (

@@ -235,7 +235,7 @@ async def test_a_revision_of_somebody_else_is_named_and_does_not_make_the_loop_s
     assert after is not None and after > 1.0
     status, reason, message = rig.condition("Accepted")
     assert (status, reason) == ("False", "NameTaken")
-    assert f"ClaudeRevision {stale} has another content than its name says" in message
+    assert f"ClaudeRevision {stale} has content that does not match its name" in message
     rig.kube.drop("ClaudeRevision", stale)
     await rig.settle()
     assert rig.condition("Accepted")[0] == "True"
@@ -316,11 +316,13 @@ async def test_a_config_that_is_refused_is_told_while_the_canary_is_bad(error: K
     assert [arm.weight for arm in rig.gateways.config.arms] == [9000, 1000]
     status, reason, message = rig.condition("GatewayReady")
     assert (status, reason) == ("False", "WriteRefused")
-    assert message.startswith("the API server refuses the gateways' config, so they go on with the last one: ")
+    assert message.startswith("the API server refuses the gateways' config, so they keep the last one: ")
     assert error.message in message
     status, reason, message = rig.condition("CanaryHealthy")
     assert (status, reason) == ("False", "ErrorsIncreased")
-    assert message.startswith("traffic is to be taken back, and the gateways' config is refused: ")
+    assert message.startswith(
+        "traffic must be taken back from the canary, but the API server refuses the gateways' config: "
+    )
     assert rig.status.rollout is not None
     assert rig.status.rollout.outcome is None  # nothing is told as done that is not
     assert len(events(rig, "WriteRefused")) == 1
@@ -364,7 +366,7 @@ async def test_a_status_that_is_refused_is_told_by_an_event_and_a_metric_and_sto
         rig.wait(60)
     assert rig.gateways.config == before
     (note,) = events(rig, "WriteRefused")
-    assert note.startswith("the API server refuses the status, so that conditions tell how it was before: ")
+    assert note.startswith("the API server refuses the status, so conditions are out of date: ")
     assert rig.metrics.registry.get_sample_value("claude_operator_write_failures_total", {"what": "status"}) == 10.0
 
 
@@ -422,6 +424,6 @@ async def test_a_pass_that_cannot_decide_is_told_once(monkeypatch: pytest.Monkey
             with pytest.raises(IndexError):
                 await rig.one()
     (note,) = events(rig, "PassFailed")
-    assert note.endswith("gateways serve on: IndexError: step 99 of 2")
+    assert note.endswith("gateways keep serving: IndexError: step 99 of 2")
     await rig.one()
     assert rig.children.writes.refused(rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]) == {}

@@ -327,7 +327,7 @@ def test_the_probe_fails_while_the_queue_is_stuck_and_only_then() -> None:
         moment[0] = 89.0
         assert app._stuck() is None
         moment[0] = 91.0
-        assert app._stuck() == "the queue has not moved for 91 s"
+        assert app._stuck() == "the queue has not run for 91 s"
 
     run(main())
 
@@ -336,7 +336,7 @@ def test_the_probe_fails_while_the_loop_is_stuck() -> None:
     async def main() -> None:
         app = App(settings())
         app._loop_watch._moved -= 91.0
-        assert app._stuck() == "the working loop has not moved for 91 s"
+        assert app._stuck() == "the event loop has not run for 91 s"
         watching = asyncio.create_task(app._loop_watch.run())
         await asyncio.sleep(0.05)
         assert app._stuck() is None

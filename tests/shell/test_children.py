@@ -260,7 +260,7 @@ async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None
     assert await heard(rig, "DELETED", first)
     assert rig.kube.take("Secret", "support-client")["data"] == first["data"]
     assert said(rig) == [
-        "Secret support-client was deleted and has been made again with the key that it had",
+        "Secret support-client was deleted and has been created again with the key that it had",
     ]
     assert not await heard(rig, "ADDED", rig.kube.take("Secret", "support-client"))
 
@@ -302,7 +302,7 @@ async def test_a_client_secret_without_its_key_is_completed() -> None:
     await heard(rig, "MODIFIED", rig.kube.put(spoilt))
     assert rig.kube.take("Secret", "support-client")["data"] == {**live["data"], "EXTRA": "eA=="}
     assert said(rig) == [
-        "Secret support-client had lost its key or address and has been completed with the key that it had"
+        "Secret support-client lacked its key or address and has been completed with the key that it had"
     ]
 
 
@@ -489,7 +489,7 @@ async def test_a_child_that_lost_its_owner_has_it_again(kind: str, bare: bool) -
     back = rig.kube.take(kind, name)
     assert names.is_controlled_by(back, uid)
     assert back["metadata"]["labels"][names.LABEL_MANAGED_BY] == names.FIELD_MANAGER
-    assert said(rig, "ChildAdopted") == [f"Adopted {kind} {name}: what was made for support had lost its owner"]
+    assert said(rig, "ChildAdopted") == [f"Adopted {kind} {name}: it was made for support and had lost its owner"]
     assert said(rig, "RevisionCreated", "NameTaken") == said(rig, "RevisionCreated")[:1]
 
 

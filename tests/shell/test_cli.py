@@ -61,7 +61,7 @@ def test_it_ends_with_a_code_and_a_line_of_why(
     monkeypatch.setattr(cli, "App", Ends)
     monkeypatch.setattr(Ends, "error", error)
     assert main(["operator", "--image", IMAGE]) == code
-    assert [record.getMessage() for record in caplog.records] == ([f"the operator ends: {error}"] if error else [])
+    assert [record.getMessage() for record in caplog.records] == ([f"the operator stops: {error}"] if error else [])
 
 
 def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +81,8 @@ def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "Write --image, or set OPERATOR_IMAGE"),
-        (["--image", IMAGE, "--workers", "0"], "write --workers 1 or more"),
+        ([], "write --image, or set OPERATOR_IMAGE"),
+        (["--image", IMAGE, "--workers", "0"], "0 is too small for --workers: write 1 or more"),
         (
             ["--image", IMAGE, "--prometheus-address", "prometheus:9090"],
             "write for example --prometheus-address=http://",

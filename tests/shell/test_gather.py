@@ -360,8 +360,8 @@ async def test_an_end_for_lack_of_memory_is_told_once_each() -> None:
         rig.wait(10)
     (note,) = out_of_memory(rig)
     assert note == (
-        "container gateway of pod gw-1 used more memory than it may (limit 512Mi) and was ended, with all calls that it"
-        " had open; raise spec.gateway.resources.limits.memory, or spec.gateway.replicas"
+        "container gateway of pod gw-1 used more memory than allowed (limit 512Mi) and was killed with all"
+        " its open calls; raise spec.gateway.resources.limits.memory, or spec.gateway.replicas"
     )
     killed(rig, rig.now)
     await rig.one()

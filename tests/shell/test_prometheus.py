@@ -130,13 +130,16 @@ HISTOGRAM = {"resultType": "vector", "result": [{"metric": {}, "histogram": [1.5
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Server.data(vector("1", "2", "3")), "answers 3 series: aggregate it to one, for example with sum(...)"),
-        (Server.data(HISTOGRAM), "answers a histogram: make a number of it, for example with histogram_quantile(...)"),
-        (Server.data({"resultType": "matrix", "result": []}), "answers a matrix: ask for one number"),
-        (Server.data({"resultType": "string", "result": [1, "a"]}), "answers a string: ask for one number"),
+        (Server.data(vector("1", "2", "3")), "returns 3 series: aggregate it to one, for example with sum(...)"),
+        (
+            Server.data(HISTOGRAM),
+            "returns a histogram: turn it into a number, for example with histogram_quantile(...)",
+        ),
+        (Server.data({"resultType": "matrix", "result": []}), "returns a matrix: ask for one number"),
+        (Server.data({"resultType": "string", "result": [1, "a"]}), "returns a string: ask for one number"),
         (Server.data({"resultType": "vector", "result": [{"value": [1.5]}]}), "no number where Prometheus puts it"),
         (Server.data({"resultType": "vector", "result": [{"value": [1.5, "x"]}]}), "no number where Prometheus puts"),
-        (Server.data({"resultType": "vector", "result": ["x"]}), "answers a histogram"),
+        (Server.data({"resultType": "vector", "result": ["x"]}), "returns a histogram"),
         (Server.data({"resultType": "scalar", "result": None}), "no number where Prometheus puts it"),
         (Server.data({"resultType": "scalar", "result": {}}), "no number where Prometheus puts it"),
         (Server.data(None), "200: it does not say why"),
@@ -421,10 +424,10 @@ async def test_a_real_prometheus_is_understood(real: Prometheus) -> None:
         ("no_such_metric", None, ""),
         ("vector(0) / vector(0)", None, ""),
         ("vector(1) / vector(0)", None, ""),
-        ('label_replace(vector(1), "a", "b", "", "") or vector(2)', None, "answers 2 series"),
+        ('label_replace(vector(1), "a", "b", "", "") or vector(2)', None, "returns 2 series"),
         ("sum(rate(", None, "bad_data: "),
-        ("vector(1)[5m:1m]", None, "answers a matrix"),
-        ('"text"', None, "answers a string"),
+        ("vector(1)[5m:1m]", None, "returns a matrix"),
+        ('"text"', None, "returns a string"),
     ]
     async with PrometheusReader(real.url) as reader:
         found = await reader.read([query(f"m{n}", text, at=now) for n, (text, _, _) in enumerate(expected)])

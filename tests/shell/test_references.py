@@ -81,7 +81,7 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
          "InvalidEvalSet", "ClaudeEvalSet evals, spec.tests: ", ""),
         ([secret(), eval_set()], {"evals": EVALS}, "InvalidEvalSet", "exactly one of tests and dataset", ""),
         ([secret()], {"promptFrom": [{"configMapKeyRef": {"name": "../x", "key": "k"}}]},
-         "InvalidSpec", "'../x' is not a name of an object", "write lower case letters"),
+         "InvalidSpec", "'../x' is not the name of an object", "write lower case letters"),
     ],
 )  # fmt: skip
 async def test_each_missing_thing_has_its_sentence_and_its_remedy(

@@ -31,8 +31,8 @@ async def test_probes_and_metrics() -> None:
 
 
 async def test_what_is_stuck_is_said_in_words() -> None:
-    async with make(check=lambda: "the queue has not moved for 93 s", unready="blind: no") as server:
-        assert (await get(server, "/healthz"))[:2] == (500, "the queue has not moved for 93 s\n")
+    async with make(check=lambda: "the queue has not run for 93 s", unready="blind: no") as server:
+        assert (await get(server, "/healthz"))[:2] == (500, "the queue has not run for 93 s\n")
         assert (await get(server, "/readyz"))[:2] == (503, "blind: no\n")
 
 

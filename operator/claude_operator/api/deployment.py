@@ -213,7 +213,8 @@ DEFAULT_STEPS = (
 
 
 class Soak(ApiModel):
-    """Goes on judging after promotion, at 100 %, against what the revision before was like; a breach brings it back."""
+    """Keeps judging after promotion, at 100 %, against the history of the revision before; a breach brings that one"
+    " back."""
 
     duration: Duration = Field(description="How long, for example 1h.")
     max_increase: PercentText = Field(

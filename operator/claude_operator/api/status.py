@@ -181,7 +181,9 @@ class Judgement(StatusModel):
     leading: str | None = Field(default=None, description="The metric with the most evidence.")
     reason: str = Field(default="", description="Why, as one word, where the verdict is Fail or a metric has no data.")
     message: str = Field(default="", description="The same as a sentence.")
-    detectable: str = Field(default="", description="The smallest increase of errors that could be seen by now.")
+    detectable: str = Field(
+        default="", description="The smallest increase of errors that the evidence so far could show."
+    )
     promotions: list[Promotion] = Field(default=[], description="What was shown for the present bake and the next.")
     stable_requests: list[int] = Field(default=[0, 0], description="Stable: requests and bad ones so far.")
     started_at: Moment | None = Field(default=None, description="When the judge began to watch this canary.")
@@ -209,7 +211,7 @@ class Judgement(StatusModel):
         default=False,
         description="Half or more of the requests of the last tick were answered 429 or 529; promotion holds.",
     )
-    shared: str = Field(default="", description="How stable is worse than it was; promotion holds.")
+    shared: str = Field(default="", description="In what stable is worse than it was; promotion holds.")
     weight: int = Field(default=0, description="Weight at the last tick, in basis points.")
     ticks: int = Field(default=0, description="Ticks that compared something.")
     recorded: Moment | None = Field(default=None, description="The last tick in the ledger.")
@@ -217,7 +219,7 @@ class Judgement(StatusModel):
         default=IncidentSums(), description="Stable's errors and latency, before and in the last seconds."
     )
     calm: list[MetricState] = Field(
-        default=[], description="Once there was an incident: what stable was like outside of it, one entry a metric."
+        default=[], description="Once there was an incident: stable's evidence outside of it, one entry a metric."
     )
     offsets: list[Offsets] = Field(default=[], description="By weight, read before the canary had its first request.")
     sample_ratio: SampleRatio | None = Field(default=None, alias="split", description=SampleRatio.__doc__)
@@ -228,14 +230,16 @@ class Judgement(StatusModel):
 
 
 class SoakStatus(StatusModel):
-    """The revision that was promoted last, still watched against what the one before was like."""
+    """The revision that was promoted last, still compared with the history of the one before."""
 
     revision: str = Field(description="The revision that serves.")
     previous: str = Field(description="The one that comes back after a breach.")
     started_at: Moment = Field(description="When it was promoted.")
     until: Moment = Field(description="When the soak is over.")
     max_increase: float = Field(description="Increase that is tolerated, as a share.")
-    history: list[MetricState] = Field(default=[], description="What the revision before was like, one entry a metric.")
+    history: list[MetricState] = Field(
+        default=[], description="The history of the revision before, one entry a metric."
+    )
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of it.")
 
     @model_validator(mode="before")

@@ -75,7 +75,7 @@ class Actor:
             if error.not_found:  # deleted meanwhile
                 return
             said = fields(namespace=namespace, name=name, error=str(error))
-            _log.warning("a ClaudeEvalSet was not told its number of items", extra=said)
+            _log.warning("the number of items of a ClaudeEvalSet was not written", extra=said)
 
     async def act(self, seen: Seen, decision: Decision) -> float | None:
         """Do all of it; returns the seconds until the next pass.
@@ -117,7 +117,7 @@ class Actor:
         """Tell, once until a pass succeeds, that nothing could be decided: conditions cannot say so."""
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
         if self._failed(owner, "pass", KubeError(422, "PassFailed", said)):
-            note = f"a pass fails, so that nothing moves and conditions are older than this; gateways serve on: {said}"
+            note = f"a pass failed, so nothing changes and conditions are out of date; gateways keep serving: {said}"
             await self._emit(owner, Event(Reason.PASS_FAILED, note, "Warning"))
 
     async def _ledger(self, owner: Mapping[str, Any], decision: Decision) -> None:
@@ -175,7 +175,7 @@ class Actor:
             news = self._failed(owner, "status", error)
             why = writes.refused(uid).get("status", "")
             if news:
-                note = f"the API server refuses the status, so that conditions tell how it was before: {why}"
+                note = f"the API server refuses the status, so conditions are out of date: {why}"
                 await self._emit(owner, Event(Reason.WRITE_REFUSED, note, "Warning"))
             if why:
                 await self._conditions(obs, refused(obs.status, after, "status", why, obs.now))

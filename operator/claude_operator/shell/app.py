@@ -129,7 +129,7 @@ class App:
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
             self._metrics.leaderships_lost.labels(reason).inc()
-            _log.error("leads no longer: %s", error)
+            _log.error("no longer leads: %s", error)
             return True
         finally:
             self._metrics.leader.set(0)
@@ -261,7 +261,7 @@ class App:
             return still
         queue = self._queue
         if queue is not None and queue.heartbeat() > STUCK:
-            return f"the queue has not moved for {queue.heartbeat():.0f} s"
+            return f"the queue has not run for {queue.heartbeat():.0f} s"
         return None
 
     def _unready(self) -> str | None:

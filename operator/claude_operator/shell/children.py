@@ -143,7 +143,7 @@ class Children:
                 adopted[uid] = live
         if adopted:
             what = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in adopted.values())
-            note = f"Adopted {what}: what was made for {owner['metadata']['name']} had lost its owner"
+            note = f"Adopted {what}: it was made for {owner['metadata']['name']} and had lost its owner"
             self._family(owner).events.append(Event(Reason.CHILD_ADOPTED, note))
         return adopted
 

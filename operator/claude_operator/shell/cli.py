@@ -37,17 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--namespace",
         default=variables.get("POD_NAMESPACE", "default"),
-        help="of the Lease (default: the variable POD_NAMESPACE, else default)",
+        help="namespace of the Lease (default: the variable POD_NAMESPACE, else default)",
     )
     parser.add_argument("--lease", default="claude-operator", metavar="NAME", help="default: %(default)s")
     parser.add_argument(
         "--health-port", type=int, default=HEALTH_PORT, help="for probes and metrics (default: %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=16, help="passes at a time (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=16, help="passes that run at the same time (default: %(default)s)"
+    )
     parser.add_argument(
         "--prometheus-address",
         metavar="URL",
-        help="where queries of metrics go that name no address, for example http://prometheus.monitoring:9090",
+        help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
@@ -60,9 +62,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise SystemExit(f"claude-operator operator: {error}") from None
     if not args.image:
-        raise SystemExit("claude-operator operator: which image do gateways run? Write --image, or set OPERATOR_IMAGE")
+        raise SystemExit(
+            "claude-operator operator: the image for gateways is not known: write --image, or set OPERATOR_IMAGE"
+        )
     if args.workers < 1:
-        raise SystemExit(f"claude-operator operator: {args.workers} workers do nothing: write --workers 1 or more")
+        raise SystemExit(f"claude-operator operator: {args.workers} is too small for --workers: write 1 or more")
     if args.prometheus_address and not re.fullmatch(r"https?://[^\s/]\S*", args.prometheus_address):
         raise SystemExit(
             f"claude-operator operator: {args.prometheus_address!r} is not the address of Prometheus: write for example"
@@ -85,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(settings))
     except (KubeError, OSError) as error:
-        _log.error("the operator ends: %s", error)
+        _log.error("the operator stops: %s", error)
         return 1
     return 0
 

@@ -41,10 +41,10 @@ class ClientSecrets:
         whole = render.client_secret(owner, "")
         data = known or await self._derived(owner)
         if live is None:
-            said = "was deleted and has been made again"
+            said = "was deleted and has been created again"
             live = await self._create({**whole, "stringData": {}, "data": data})
         else:
-            said = "had lost its key or address and has been completed"
+            said = "lacked its key or address and has been completed"
             lacking = {field: data[field] for field in _NEEDED if not (live.get("data") or {}).get(field)}
             live = await self._kube.merge(
                 SECRETS,

@@ -278,5 +278,5 @@ def _config(config_map: Object) -> GatewayConfig | None:
     try:
         return parse_config((config_map.get("data") or {}).get(CONFIG_KEY, ""))
     except ValueError as error:
-        _log.warning("config.json cannot be read and is written anew", extra=fields(reason=str(error)))
+        _log.warning("config.json cannot be read and is written again", extra=fields(reason=str(error)))
         return None

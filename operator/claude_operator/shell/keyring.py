@@ -52,7 +52,9 @@ class Keyring:
                 raise
         found = await self._kube.get(SECRETS, self._name, self._namespace)
         if found is None:
-            raise KubeError(409, "Conflict", f"Secret {self._name} in {self._namespace} comes and goes")
+            raise KubeError(
+                409, "Conflict", f"Secret {self._name} in {self._namespace} is created and deleted repeatedly"
+            )
         return found
 
     def _read(self, found: Object) -> bytes:

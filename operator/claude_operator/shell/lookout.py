@@ -80,7 +80,9 @@ class Lookout:
             self._look.set()  # what happens meanwhile is seen by lists
             pause = _FIRST_PAUSE if self._loop.time() - began > _LONGEST_PAUSE * 4 else pause
             self._metrics.watch_restarts.inc()
-            _log.warning("the watches ended and begin anew", extra=fields(error=why, next_seconds=round(pause, 1)))
+            _log.warning(
+                "the watches ended and are started again", extra=fields(error=why, next_seconds=round(pause, 1))
+            )
             await asyncio.sleep(pause * random.uniform(0.75, 1.0))
             pause = min(pause * 2, _LONGEST_PAUSE)
 

@@ -35,7 +35,7 @@ class Metrics:
             registry=registry,
         )
         self.queue_depth = Gauge(
-            "claude_operator_queue_depth", "Keys that are due and wait for a worker.", registry=registry
+            "claude_operator_queue_depth", "Keys that are due and waiting for a worker.", registry=registry
         )
         self.rollouts = Counter(
             "claude_operator_rollouts", "Ended rollouts by outcome.", ("outcome",), registry=registry
@@ -52,7 +52,7 @@ class Metrics:
         )
         self.write_failures = Counter(
             "claude_operator_write_failures",
-            "Writes that failed, conflicts aside: config, status, child, revision or evalRun.",
+            "Failed writes without conflicts, by kind: config, status, child, revision or evalRun.",
             ("what",),
             registry=registry,
         )
@@ -60,7 +60,7 @@ class Metrics:
 
         self.leaderships_lost = Counter(
             "claude_operator_leaderships_lost",
-            "Times that this replica stopped leading without being told to, by reason: lease or blind.",
+            "Times that this replica stopped leading without being asked to, by reason: lease or blind.",
             ("reason",),
             registry=registry,
         )
@@ -70,7 +70,7 @@ class Metrics:
             "claude_operator_api_retries", "Calls to the API server that were tried again.", registry=registry
         )
         self.watch_restarts = Counter(
-            "claude_operator_watch_restarts", "Times that the watches ended and were begun anew.", registry=registry
+            "claude_operator_watch_restarts", "Times that the watches ended and were started again.", registry=registry
         )
         self.blind = Gauge(
             "claude_operator_blind_seconds",
@@ -79,13 +79,13 @@ class Metrics:
         )
         self.loop_stall = Histogram(
             "claude_operator_loop_stall_seconds",
-            "Seconds by which the working loop came late, looked at fifty times a second.",
+            "Delay of the event loop in seconds, sampled fifty times a second.",
             buckets=_STALL,
             registry=registry,
         )
         self.longest_hold = Gauge(
             "claude_operator_loop_longest_hold_seconds",
-            "The longest time of its own work by which the loop came late, since this replica began to lead.",
+            "The longest delay of the event loop by its own work, in seconds, since this replica began to lead.",
             registry=registry,
         )
 

@@ -107,7 +107,7 @@ class PrometheusReader:
     async def _measure(self, query: Query) -> Measurement:
         address = query.address or self._address
         if address is None:
-            error = "it is not known where Prometheus is: write prometheus.address, or start the operator with"
+            error = "the address of Prometheus is not known: write prometheus.address, or start the operator with"
             return Measurement(query.name, None, f"{error} --prometheus-address", at=query.at)
         try:
             value = await self._value(address.rstrip("/"), query)
@@ -167,16 +167,16 @@ def _number(data: _Data) -> float | None:
         if not sample:
             return None
         if len(sample) > 1:
-            what = f"answers {len(sample)} series: aggregate it to one, for example with sum(...)"
+            what = f"returns {len(sample)} series: aggregate it to one, for example with sum(...)"
             raise _Unusable(f"the query {what}")
         sample = sample[0].get("value") if isinstance(sample[0], dict) else None
         if sample is None:
             raise _Unusable(
-                "the query answers a histogram: make a number of it, for example with histogram_quantile(...)"
+                "the query returns a histogram: turn it into a number, for example with histogram_quantile(...)"
             )
     elif data.result_type != "scalar":
         kind = data.result_type or "nothing"
-        raise _Unusable(f"the query answers a {kind}: ask for one number, for example with avg_over_time(...)")
+        raise _Unusable(f"the query returns a {kind}: ask for one number, for example with avg_over_time(...)")
     with suppress(TypeError, ValueError, IndexError, KeyError):
         value = float(sample[1])
         return value if math.isfinite(value) else None

@@ -48,7 +48,7 @@ class WorkQueue(Generic[Key]):
         on_depth: Callable[[int], None] = lambda depth: None,
     ) -> None:
         if workers < 1:
-            raise ValueError(f"{workers} workers do nothing: write 1 or more")
+            raise ValueError(f"{workers} workers are too few: write 1 or more")
         self._work, self._workers, self._longest = work, workers, longest
         self._clock, self._jitter, self._on_depth = clock, jitter, on_depth
         self._due: dict[Key, float] = {}  # every key that waits, for its time or for a worker

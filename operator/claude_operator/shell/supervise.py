@@ -79,4 +79,4 @@ class LoopWatch:
     def stuck(self) -> str | None:
         """What is stuck, if it is. May be asked in another thread."""
         still = self._clock.monotonic() - self._moved
-        return f"the working loop has not moved for {still:.0f} s" if still > STUCK else None
+        return f"the event loop has not run for {still:.0f} s" if still > STUCK else None

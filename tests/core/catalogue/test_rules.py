@@ -101,8 +101,7 @@ FAILS = [
     (
         "claude-haiku-4-5",
         {},
-        "model: claude-haiku-4-5 is an alias, what it means can change under a revision: write"
-        " claude-haiku-4-5-20251001",
+        "model: claude-haiku-4-5 is an alias, whose model can change under a revision: write claude-haiku-4-5-20251001",
     ),
     (
         "claude-opus-5-5-20260922",
@@ -121,7 +120,7 @@ FAILS = [
         effort("xhigh"),
         "output_config.effort: claude-opus-4-6 does not take 'xhigh': write low or medium or high or max",
     ),
-    (OLD, effort("low"), f"output_config.effort: {OLD} takes none: remove it"),
+    (OLD, effort("low"), f"output_config.effort: {OLD} does not take it: remove it"),
     (
         OPUS,
         {"thinking": ENABLED},
@@ -191,7 +190,7 @@ FAILS = [
     (
         OPUS,
         {"system": [block("1h"), block()], "cache_control": {"type": "ephemeral", "ttl": "1h"}},
-        "cache_control: ttl 1h stands behind 5m, in the order tools, promptFrom, system, top level: give the earlier"
+        "cache_control: ttl 1h comes after 5m, in the order tools, promptFrom, system, top level: give the earlier"
         " ones 1h or the later ones 5m",
     ),
     (OPUS, {"tools": [tool("a"), tool("a")]}, "tools: 2 tools are named 'a': rename or remove all but one"),
@@ -205,7 +204,7 @@ FAILS = [
     (
         OPUS,
         {"tools": [{"name": "a", "input_schema": {"type": "array"}}]},
-        "tools: input_schema of a is not of an object: write type: object",
+        "tools: input_schema of a is not the schema of an object: write type: object",
     ),
     (
         OPUS,
@@ -235,13 +234,13 @@ FAILS = [
     (
         OPUS,
         MCP | {"mcp_servers": [SERVER | {"url": "http://mcp.example.com"}]},
-        "mcp_servers: the url of 'docs' does not start with https://: the API takes no other",
+        "mcp_servers: the url of 'docs' does not start with https://: write one that does",
     ),
     (OPUS, MCP | {"betas": ["a-1"]}, "betas: mcp_servers is a beta of the API: add mcp-client-2025-11-20"),
     (
         OPUS,
         {"betas": ["a-1,b-2"]},
-        "betas: 'a-1,b-2' is not one beta: write each as an entry of its own, without spaces or commas",
+        "betas: 'a-1,b-2' is not a single beta: write each as an entry of its own, without spaces or commas",
     ),
     (
         OPUS,
@@ -266,7 +265,7 @@ FAILS = [
     (
         OPUS_5,
         {"max_tokens": 0, "tool_choice": {"type": "any"}},
-        "max_tokens: 0 does not go with tool_choice: write 1 or more, or remove tool_choice",
+        "max_tokens: 0 cannot be combined with tool_choice: write 1 or more, or remove tool_choice",
     ),
 ]
 

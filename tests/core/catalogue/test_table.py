@@ -122,7 +122,7 @@ def test_the_status_of_an_object_is_that_of_its_model(day: dt.date) -> None:
     ("change", "says"),
     [
         ({"retiresAt": "soon"}, "retiresAt is not a date: 'soon'; write it like 2026-11-30"),
-        ({"state": "Fine"}, "state is not one of a lifecycle: 'Fine'; write Active, Legacy, Deprecated or Retired"),
+        ({"state": "Fine"}, "state is not a lifecycle state: 'Fine'; write Active, Legacy, Deprecated or Retired"),
         ({"pricesUSDPerMTok": {"input": 1}}, "prices lack input or output"),
     ],
 )

@@ -63,7 +63,7 @@ def test_the_rule(ours: str, theirs: str | None, phase: str, reason: str) -> Non
 def test_a_critical_item_comes_first() -> None:
     result = judge("+" * 19 + "-", "-" * 20, critical=19)
     assert (result.phase, result.reason) == ("Failed", "CriticalItemFailed")
-    assert result.message.startswith("Failed: critical item i19 did not hold (equals: x); 19 of 20 (95 %) against 0 of")
+    assert result.message.startswith("Failed: critical item i19 failed (equals: x); 19 of 20 (95 %) against 0 of")
 
 
 def test_a_critical_item_that_holds_changes_nothing() -> None:
@@ -75,19 +75,21 @@ def test_messages_have_the_numbers() -> None:
     theirs = "+" * 43 + "---" + "+" + "---"
     assert judge(ours, theirs).message == (
         "Passed: 46 of 50 (92 %) against 44 of 50 (88 %) of support-1; 3 better, 1 worse;"
-        " a drop of less than 10 percentage points cannot be told from chance"
+        " a drop of less than 10 percentage points may be chance"
     )
     assert judge("+-").message == "Passed: 1 of 2 (50 %)"
     assert judge("+--").message == "Failed: the pass rate is below the floor of 50 %; 1 of 3 (33.3 %)"
     assert judge("++++++++--", "+" * 10).message == (
         "Failed: worse than support-1 by more than 10 percentage points; 8 of 10 (80 %) against 10 of 10 (100 %) of"
-        " support-1; 0 better, 2 worse; a drop of less than 50 percentage points cannot be told from chance"
+        " support-1; 0 better, 2 worse; a drop of less than 50 percentage points may be chance"
     )
-    assert judge("+++", "+++").message.endswith("; 0 better, 0 worse; 3 items cannot tell a drop from chance")
+    assert judge("+++", "+++").message.endswith(
+        "; 0 better, 0 worse; 3 items cannot show whether a drop is more than chance"
+    )
     assert judge("+-", "??").message == (
         "Passed: the Claude API refuses every item on support-1, so only the floor applies; 1 of 2 (50 %)"
     )
-    assert "refuses 1 item on support-1, which would decide" in judge("++++++++--", "+++++++++?").message
+    assert "refuses 1 item on support-1, and the result depends on them" in judge("++++++++--", "+++++++++?").message
     assert "; 1 item not compared;" in judge("++++++++--", "+++++++++?").message
 
 

@@ -230,7 +230,7 @@ def test_an_incident_of_both_arms_is_named_and_blames_nobody() -> None:
     assert (judgement.verdict, reason_of(judgement)) == ("Inconclusive", Reason.SHARED_INCIDENT)
     assert judgement.message == (
         "170 canary requests, no evidence of harm (evidence 0.57, traffic goes back at 100);"
-        " stable fails 29 % of its requests (0.1 % before);"
+        " 29 % of stable's requests fail (0.1 % before);"
         " both arms may be affected, so the canary is neither blamed nor cleared"
     )
     over = judge(*good[:20], previous=judgement)
@@ -265,7 +265,7 @@ def test_requests_without_a_name_are_counted_since_the_weight_was_brought() -> N
     some = tick(counts(5), counts(95), naming=Naming(100, 40))
     found = judge(*[some] * 3, context=FIVE)
     assert (found.sample_ratio.requests, found.sample_ratio.unnamed) == (300, 120)
-    assert "; 40 % of the requests name no conversation" in found.message
+    assert "; 40 % of the requests do not name their conversation" in found.message
     again = judge(tick(counts(5), counts(95), naming=Naming(100, 0)), previous=restored(found), context=FIVE)
     assert (again.sample_ratio.requests, again.sample_ratio.unnamed) == (400, 120)
     anew = judge(some, previous=restored(found), context=Context(weight=5000, generation=7))
@@ -359,7 +359,7 @@ def test_what_a_bake_still_waits_for_is_said() -> None:
     early = judge(*[good] * 3, context=FIVE)
     missing = explain_missing(early, ANALYSIS, 1, pace=1.0)
     assert missing is not None
-    assert missing.startswith("has not ruled out yet that the canary has 5 points more errors than stable (evidence 1.")
+    assert missing.startswith("has not yet ruled out that the canary has 5 points more errors than stable (evidence 1.")
     assert " more canary requests, 1 min " in missing
     late = judge(*[good] * 30, context=FIVE)
     assert explain_missing(late, ANALYSIS, 1) is None

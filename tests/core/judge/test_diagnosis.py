@@ -25,7 +25,7 @@ SIGNS: dict[Reason, dict[str, Any]] = {
     Reason.NO_ANSWER: {"waiting": 12, "oldest": 18.0, "last_answer": NOW - dt.timedelta(seconds=15)},
     Reason.ACCOUNT_EXHAUSTED: {"recent": [0, 0, 0, 2, 18, 0, 0, 2, 0, 0, 18, 0]},
     Reason.OVERLOADED: {"overloaded": True},
-    Reason.SHARED_INCIDENT: {"shared": "stable fails 31 % of its requests"},
+    Reason.SHARED_INCIDENT: {"shared": "31 % of stable's requests fail"},
     Reason.SPLIT_MISMATCH: {"sample_ratio": SampleRatio(weight=1000, canary=400, stable=500, evidence=9)},
     Reason.METRIC_NO_DATA: {"reason": "MetricNoData", "message": "complaints has no data"},
 }
@@ -54,7 +54,9 @@ def test_all_at_once_the_worst_is_first() -> None:
 @pytest.mark.parametrize(("requests", "unnamed", "told"), [(20, 2, "10 %"), (1000, 450, "45 %")])
 def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told: str) -> None:
     healthy = SampleRatio(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
-    advice = f"{told} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
+    advice = (
+        f"{told} of the requests do not name their conversation, so its turns may change arm: send x-claude-session-id"
+    )
     assert explain_unnamed(judgement(sample_ratio=healthy)) == advice
     assert diagnose(judgement(sample_ratio=healthy)) == ()
     assert message(judgement(sample_ratio=healthy), "no harm").endswith(f"; {advice}")

@@ -82,7 +82,7 @@ def test_a_fault_that_comes_late_is_said_so() -> None:
     assert "(-" in judgement.message
     assert "interval" in judgement.message
     assert (
-        " over the whole rollout; tick by tick, and for users like its own, the canary is worse, evidence "
+        " over the whole rollout; compared within each tick and for the same users, the canary is worse, evidence "
         in judgement.message
     )
 
@@ -97,7 +97,7 @@ def test_a_tail_that_grows_below_an_unchanged_mean_is_said_so() -> None:
         ticks.append(tick(arm(counts(16), timeToFirstToken=ours), arm(counts(120), timeToFirstToken=theirs)))
     judgement = judge(*ticks, plan=analysis("timeToFirstToken"))
     assert (judgement.verdict, judgement.leading) == ("Fail", "timeToFirstToken")
-    assert "; its upper tail has grown, evidence " in judgement.message
+    assert "; more of its values are very large, evidence " in judgement.message
 
 
 def reported(uptime: float, requests: int, ttft: Histogram) -> PodReading:

@@ -197,7 +197,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Type.CANARY_HEALTHY,
         "Unknown",
         Reason.SHARED_INCIDENT,
-        {"status": trial(1, judgement=judgement(shared="stable fails 31 % of its requests"))},
+        {"status": trial(1, judgement=judgement(shared="31 % of stable's requests fail"))},
     ),
     (
         Type.CANARY_HEALTHY,
@@ -241,7 +241,10 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Reason.STABLE_FAILING,
         {
             "status": trial(
-                1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])
+                1,
+                judgement=judgement(
+                    shared="98 % of stable's requests fail", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98]
+                ),
             )
         },
     ),
@@ -349,7 +352,7 @@ def test_a_transition_has_a_time_of_its_own() -> None:
 
 def test_a_rejected_spec_names_what_goes_on_serving_and_where_a_canary_is_held() -> None:
     decision = decided(trial(1), problems=(Problem(Reason.SECRET_NOT_FOUND, "spec.env: no Secret docs"),))
-    assert said(decision, Type.ACCEPTED).message == f"spec.env: no Secret docs; {STABLE} goes on serving"
+    assert said(decision, Type.ACCEPTED).message == f"spec.env: no Secret docs; {STABLE} keeps serving"
     assert said(decision, Type.PROMOTED).message.endswith(f"{CANARY} is held at 10 %")
 
 

@@ -76,7 +76,12 @@ def reason(draft: Draft) -> Reason | None:
         ),
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
         (
-            trial(1, judgement=judgement(shared="stable fails 98 %", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98])),
+            trial(
+                1,
+                judgement=judgement(
+                    shared="98 % of stable's requests fail", recent=[8, 0, 0, 0, 20, 20, 0, 0, 8, 0, 99, 98]
+                ),
+            ),
             Reason.PROGRESSING,
             "goes from 10 % to 50 % (step 2)",
         ),
@@ -86,7 +91,11 @@ def reason(draft: Draft) -> Reason | None:
             "no answer from ready gateway pods gateway-1",
         ),
         (trial(1, judgement=judgement(verdict="Error", message="odd")), Reason.METRIC_ERROR, "holds: odd"),
-        (trial(1, judgement=judgement(shared="stable fails 31 %")), Reason.SHARED_INCIDENT, "holds: stable fails 31 %"),
+        (
+            trial(1, judgement=judgement(shared="31 % of stable's requests fail")),
+            Reason.SHARED_INCIDENT,
+            "holds: 31 % of stable's requests fail",
+        ),
         (
             trial(1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))),
             Reason.SPLIT_MISMATCH,

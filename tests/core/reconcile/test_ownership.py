@@ -79,7 +79,7 @@ def test_a_revision_is_known_by_its_content_alone(raw: dict[str, Any]) -> None:
     other = {**made, "spec": {**made["spec"], "request": REQUEST | {"max_tokens": 101}}}
     other["metadata"] = {**made["metadata"], "labels": LABELS}
     assert claim(other, OWNER) is Claim.FOREIGN
-    assert "another content than its name says" in refusal(other, OWNER)
+    assert "content that does not match its name" in refusal(other, OWNER)
 
 
 def test_a_run_is_known_by_labels_deployment_and_the_set_that_it_is_named_after() -> None:

@@ -56,18 +56,18 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         (
             {},
             [pod(conditions=[NO_NODE])],
-            "pod gw-1 has no node: 0/3 nodes: memory; lower spec.gateway.resources.requests, or add nodes",
+            "pod gw-1 cannot be scheduled: 0/3 nodes: memory; lower spec.gateway.resources.requests, or add nodes",
         ),
         (
             {},
             [pod(container=waiting("ImagePullBackOff", "Back-off pulling"))],
-            "container gateway of pod gw-1 waits, ImagePullBackOff: Back-off pulling;"
+            "container gateway of pod gw-1 is waiting, ImagePullBackOff: Back-off pulling;"
             " check that the nodes can pull the operator's image",
         ),
         (
             {},
             [pod(container=waiting("CreateContainerConfigError", 'secret "x" not found'))],
-            'container gateway of pod gw-1 waits, CreateContainerConfigError: secret "x" not found',
+            'container gateway of pod gw-1 is waiting, CreateContainerConfigError: secret "x" not found',
         ),
         (
             {},
@@ -78,7 +78,7 @@ NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                     )
                 )
             ],
-            "container gateway of pod gw-1 keeps ending (exit code 3): bad flag",
+            "container gateway of pod gw-1 keeps exiting (exit code 3): bad flag",
         ),
         (
             {},

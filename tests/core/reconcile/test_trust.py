@@ -295,7 +295,9 @@ def test_without_a_config_the_steps_begin_again() -> None:
     assert decision.status.step is None
     assert decision.status.canary_revision == CANARY  # it has passed its gate
     (event,) = [event for event in decision.events if event.reason == Reason.WEIGHT_CHANGED]
-    assert event.note == f"{CANARY} begins its steps again, since the gateways' configuration is gone or cannot be read"
+    assert event.note == (
+        f"{CANARY} starts its steps again, because the gateways' configuration is missing or cannot be read"
+    )
 
 
 def test_without_config_and_status_what_failed_is_not_tried_again() -> None:

@@ -123,7 +123,7 @@ def test_nothing_the_revision_does_not_declare_is_added() -> None:
 
 @pytest.mark.parametrize("name", ["messages", "stream"])
 def test_a_revision_may_not_declare_what_is_the_clients(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is the client's"):
+    with pytest.raises(ValueError, match=f"{name} comes from the client"):
         prepare(arm({name: []}), {})
 
 

@@ -88,7 +88,7 @@ INVALID = [
     ),
     (
         {"promptFrom": [{"configMapKeyRef": {"name": "../secrets", "key": "a"}}]},
-        "spec.promptFrom[0].configMapKeyRef.name: '../secrets' is not a name of an object: write lower case letters,"
+        "spec.promptFrom[0].configMapKeyRef.name: '../secrets' is not the name of an object: write lower case letters,"
         " digits,"
         " - and .",
     ),
@@ -98,21 +98,22 @@ INVALID = [
     ),
     (
         {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "Docs", "key": "a"}}}]},
-        "spec.env[0].valueFrom.secretKeyRef.name: 'Docs' is not a name of an object: write lower case letters,"
+        "spec.env[0].valueFrom.secretKeyRef.name: 'Docs' is not the name of an object: write lower case letters,"
         " digits, -"
         " and .",
     ),
     (
         {"evals": {"setRef": {"name": "my set"}}},
-        "spec.evals.setRef.name: 'my set' is not a name of an object: write lower case letters, digits, - and .",
+        "spec.evals.setRef.name: 'my set' is not the name of an object: write lower case letters, digits, - and .",
     ),
     (
         {"upstream": {"timeouts": {"total": "0s"}}},
-        "spec.upstream.timeouts.total: 0s fails every request: write for example 5s or 10m",
+        "spec.upstream.timeouts.total: 0s makes every request fail: write for example 5s or 10m",
     ),
     (
         steps({"setWeight": 1}, {"bake": {"minDuration": "30m", "maxDuration": "10m"}}),
-        "spec.strategy.canary.steps[1].bake.maxDuration: 10m is shorter than minDuration 30m: raise it or lower that",
+        "spec.strategy.canary.steps[1].bake.maxDuration: 10m is shorter than minDuration 30m: raise maxDuration or"
+        " lower minDuration",
     ),
     (
         steps({"pause": {"duration": "99999999999999999999h"}}),
@@ -136,7 +137,7 @@ INVALID = [
     ),
     (
         {"strategy": {"canary": {"analysis": {"toleratedIncrease": "0.0%"}}}},
-        "spec.strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+        "spec.strategy.canary.analysis.toleratedIncrease: no amount of traffic can show an increase of 0: write for"
         " example 0.5%, or 100% to ask for no proof",
     ),
     (
@@ -168,7 +169,7 @@ INVALID = [
     ),
     (
         {"upstream": {"baseURL": "https://user:word@proxy.example"}},
-        "spec.upstream.baseURL: it has a user or password: remove them, the key belongs into upstream.apiKeySecretRef",
+        "spec.upstream.baseURL: it has a user or password: remove them, the key belongs in upstream.apiKeySecretRef",
     ),
     (
         {"upstream": {"baseURL": "https://proxy.example/?to=claude"}},
@@ -209,7 +210,7 @@ CACHE = (
     " end of the longest prefixes that stay the same"
 )
 ORDER = (
-    "cache_control: ttl 1h stands behind 5m, in the order tools, promptFrom, system, top level: give the earlier ones"
+    "cache_control: ttl 1h comes after 5m, in the order tools, promptFrom, system, top level: give the earlier ones"
     " 1h or the later ones 5m"
 )
 OLD = "claude-haiku-4-5-20251001"
@@ -222,7 +223,7 @@ REQUESTS = [
     (
         {"model": "claude-haiku-4-5"},
         {},
-        f"request.model: claude-haiku-4-5 is an alias, what it means can change under a revision: write {OLD}",
+        f"request.model: claude-haiku-4-5 is an alias, whose model can change under a revision: write {OLD}",
     ),
     ({"system": [block("1h")] * 4}, {"promptFrom": [prompt("1h")]}, f"request.{CACHE}"),
     ({"system": [block("1h")]}, {"promptFrom": [prompt("5m")]}, f"request.{ORDER}"),
@@ -235,7 +236,7 @@ REQUESTS = [
     (
         {"output_config": {"effort": "high"}},
         subagent(model=OLD),
-        f"subagents.helper.request.output_config.effort: {OLD} takes none: remove it",
+        f"subagents.helper.request.output_config.effort: {OLD} does not take it: remove it",
     ),
     (
         {"model": OLD, "temperature": 0.2},
@@ -271,19 +272,18 @@ REQUESTS = [
     (
         {},
         subagent(system="You are brief."),
-        "subagents.helper.request.system: has not the right shape: write a list of text blocks:"
-        " [{type: text, text: ...}]",
+        "subagents.helper.request.system: has the wrong shape: write a list of text blocks: [{type: text, text: ...}]",
     ),
     ({}, subagent(system=[{"type": "text"}]), "subagents.helper.request.system[0].text: Field required"),
     (
         {},
         subagent(betas="a-1"),
-        "subagents.helper.request.betas: has not the right shape: write a list: [mcp-client-2025-11-20]",
+        "subagents.helper.request.betas: has the wrong shape: write a list: [mcp-client-2025-11-20]",
     ),
     (
         {},
         subagent(max_tokens="2048"),
-        "subagents.helper.request.max_tokens: has not the right shape: write a whole number: 2048",
+        "subagents.helper.request.max_tokens: has the wrong shape: write a whole number: 2048",
     ),
     (
         {},
@@ -295,7 +295,7 @@ REQUESTS = [
         subagent(cache_control={"type": "ephemeral", "ttl": "2h"}),
         "subagents.helper.request.cache_control.ttl: Input should be '5m' or '1h'",
     ),
-    ({}, subagent(messages=[]), "subagents.helper.request.messages: this field is the client's: remove it"),
+    ({}, subagent(messages=[]), "subagents.helper.request.messages: this field comes from the client: remove it"),
 ]
 
 

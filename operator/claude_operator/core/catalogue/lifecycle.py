@@ -161,7 +161,7 @@ def policy_verdict(
 ) -> str | None:
     """Why new revisions on these models are refused, naming model, date and replacement; None where they are let in.
 
-    What already serves goes on serving. Active and Unknown models are always let in.
+    What already serves keeps serving. Active and Unknown models are always let in.
     """
     fields = {
         Lifecycle.LEGACY: ("onLegacy", policy.on_legacy),

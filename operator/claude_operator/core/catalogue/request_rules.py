@@ -81,7 +81,7 @@ def hours_first(asked: Asked) -> Iterator[str]:
     lives = _lives(asked)
     if "1h" in lives and "1h" in lives[lives.index("5m") if "5m" in lives else len(lives) :]:
         yield (
-            "cache_control: ttl 1h stands behind 5m, in the order tools, promptFrom, system, top level: give the"
+            "cache_control: ttl 1h comes after 5m, in the order tools, promptFrom, system, top level: give the"
             " earlier ones 1h or the later ones 5m"
         )
 
@@ -118,7 +118,7 @@ def own_tools(asked: Asked) -> Iterator[str]:
             yield f"tools: {name or 'a tool of your own'} has no name or no input_schema: write both, or a type"
             continue
         if schema.get("type") != "object":
-            yield f"tools: input_schema of {name} is not of an object: write type: object"
+            yield f"tools: input_schema of {name} is not the schema of an object: write type: object"
         if tool.get("strict") is True and schema.get("additionalProperties") is not False:
             yield f"tools: {name} is strict: write additionalProperties: false into its input_schema, or remove strict"
 
@@ -141,7 +141,7 @@ def toolsets(asked: Asked) -> Iterator[str]:
         yield f"tools: a toolset names the unknown MCP server {name!r}: add it to mcp_servers, or remove the toolset"
     for server in asked.entries("mcp_servers"):
         if not str(server.get("url")).startswith("https://"):
-            yield f"mcp_servers: the url of {server.get('name')!r} does not start with https://: the API takes no other"
+            yield f"mcp_servers: the url of {server.get('name')!r} does not start with https://: write one that does"
     if servers and not asked.has_beta("mcp-client-"):
         yield "betas: mcp_servers is a beta of the API: add mcp-client-2025-11-20"
 
@@ -151,7 +151,7 @@ def betas(asked: Asked) -> Iterator[str]:
     value = asked.request.get("betas")
     for beta in value if isinstance(value, list) else ():
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", str(beta)):
-            yield f"betas: {beta!r} is not one beta: write each as an entry of its own, without spaces or commas"
+            yield f"betas: {beta!r} is not a single beta: write each as an entry of its own, without spaces or commas"
 
 
 def known_values(asked: Asked) -> Iterator[str]:
@@ -209,7 +209,7 @@ def empty_answers(asked: Asked) -> Iterator[str]:
         "compaction": bool(asked.request.get("compaction")),
     }
     for name in (name for name, given in against.items() if given):
-        yield f"max_tokens: 0 does not go with {name}: write 1 or more, or remove {name}"
+        yield f"max_tokens: 0 cannot be combined with {name}: write 1 or more, or remove {name}"
 
 
 COMMON_RULES: tuple[RequestRule, ...] = (

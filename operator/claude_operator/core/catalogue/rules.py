@@ -34,7 +34,7 @@ def pinned_id(asked: Asked) -> Iterator[str]:
     """An alias moves under a revision that should never change; ids from Claude 4.6 on have no date."""
     model, name = asked.model, asked.model_id
     if model and name in model.aliases and state(model, asked.today).lifecycle is not Lifecycle.RETIRED:
-        yield f"model: {name} is an alias, what it means can change under a revision: write {model.id}"
+        yield f"model: {name} is an alias, whose model can change under a revision: write {model.id}"
     dated = _DATED.fullmatch(name)
     if model is None and dated and (known := find(dated[1])) and known.id == dated[1]:
         yield f"model: {name} does not exist, from Claude 4.6 on an id has no date: write {dated[1]}"
@@ -57,7 +57,7 @@ def effort(asked: Asked) -> Iterator[str]:
     if levels:
         yield f"output_config.effort: {asked.model_id} does not take {level!r}: write {_either(levels)}"
     else:
-        yield f"output_config.effort: {asked.model_id} takes none: remove it"
+        yield f"output_config.effort: {asked.model_id} does not take it: remove it"
 
 
 def thinking_type(asked: Asked) -> Iterator[str]:

@@ -102,7 +102,7 @@ def _typed(name: str, value: Any) -> Any:
     if name == "stated":
         word = str(value).capitalize()
         if word not in {"Active", "Legacy", "Deprecated", "Retired", "Unknown"}:
-            raise ValueError(f"state is not one of a lifecycle: {value!r}; write Active, Legacy, Deprecated or Retired")
+            raise ValueError(f"state is not a lifecycle state: {value!r}; write Active, Legacy, Deprecated or Retired")
         return word
     return value
 

@@ -112,7 +112,7 @@ def _verdict(
 ) -> tuple[Literal["Passed", "Failed", "Inconclusive"], RunReason, str]:
     for item in items:
         if item.critical and not candidate[item.id].passed:
-            why = f"critical item {item.id} did not hold ({candidate[item.id].failed})"
+            why = f"critical item {item.id} failed ({candidate[item.id].failed})"
             return "Failed", RunReason.CRITICAL_ITEM_FAILED, why
     total = len(items)
     passed = sum(candidate[item.id].passed for item in items)
@@ -131,7 +131,10 @@ def _verdict(
     if better - worse + gained < allowed:
         why = f"worse than {name} by more than {_percent(gate.margin, 'points')}"
         return "Failed", RunReason.WORSE_THAN_BASELINE, why
-    why = f"the Claude API refuses {_items(len(unknown))} on {name}, which would decide; mend or remove them"
+    why = (
+        f"the Claude API refuses {_items(len(unknown))} on {name}, and the result depends on them; correct or"
+        f" remove them"
+    )
     return "Inconclusive", RunReason.BASELINE_INCOMPLETE, why
 
 
@@ -145,8 +148,8 @@ def _numbers(items: Sequence[Item], ours: Scores, theirs: Scores | None, better:
     if compared < len(items):
         said += f"; {_items(len(items) - compared)} not compared"
     if compared < _LEAST_SPLIT:
-        return f"{said}; {_items(compared)} cannot tell a drop from chance"
-    return f"{said}; a drop of less than {_percent(_LEAST_SPLIT / compared, 'points')} cannot be told from chance"
+        return f"{said}; {_items(compared)} cannot show whether a drop is more than chance"
+    return f"{said}; a drop of less than {_percent(_LEAST_SPLIT / compared, 'points')} may be chance"
 
 
 def _discordant(candidate: Answers, baseline: Answers) -> tuple[int, int]:

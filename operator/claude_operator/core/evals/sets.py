@@ -54,7 +54,7 @@ def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
     Raises ValueError that names the test or line and says what to write instead.
     """
     if (spec.tests is None) == (spec.dataset is None):
-        raise ValueError("the set has to have exactly one of tests and dataset: keep one of them")
+        raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
     if spec.dataset is not None and jsonl is None:
         key = spec.dataset.config_map_key_ref
         raise ValueError(f"the set's items are in the ConfigMap {key.name}, key {key.key}, which is missing: create it")
@@ -64,7 +64,7 @@ def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
     items = []
     for place, test in tests:
         if test.id in first:
-            raise ValueError(f"{place}: the id {test.id!r} stands at {first[test.id]} already: give each item its own")
+            raise ValueError(f"{place}: the id {test.id!r} is already used at {first[test.id]}: give each item its own")
         first[test.id] = place
         items.append(_item(place, test, defaults))
     return items

@@ -83,7 +83,9 @@ def explain_unnamed(judgement: Judgement) -> str | None:
     if ratio is None or ratio.requests < _ENOUGH or ratio.unnamed < _MANY * ratio.requests:
         return None
     part = share(ratio.unnamed / ratio.requests)
-    return f"{part} of the requests name no conversation, whose turns may change arm: send x-claude-session-id"
+    return (
+        f"{part} of the requests do not name their conversation, so its turns may change arm: send x-claude-session-id"
+    )
 
 
 def is_suspicious(judgement: Judgement) -> bool:
@@ -169,7 +171,7 @@ def _stable_failing(judgement: Judgement) -> Finding | None:
     if not recent.is_cured(lately):
         return None
     theirs, ours = share(lately.stable_meanwhile.failed), share(lately.canary_meanwhile.failed)
-    message = f"stable fails {theirs} of its requests and the canary {ours}: promoting the canary ends it"
+    message = f"{theirs} of stable's requests fail and {ours} of the canary's: promoting the canary ends this"
     return Finding(Reason.STABLE_FAILING, message, "True", holds=False)
 
 

@@ -42,10 +42,14 @@ def _aside(metric: MetricState) -> str:
     kind = METRICS[metric.name]
     if isinstance(kind, Quantity):
         score = metric.score
-        return "; its upper tail has grown" if score.score <= 0.0 < score.information else ""
+        return "; more of its values are very large" if score.score <= 0.0 < score.information else ""
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
     fewer = not kind.two_sided and x_canary * n_stable <= x_stable * n_canary
-    return " over the whole rollout; tick by tick, and for users like its own, the canary is worse" if fewer else ""
+    return (
+        " over the whole rollout; compared within each tick and for the same users, the canary is worse"
+        if fewer
+        else ""
+    )
 
 
 def harm(judgement: Judgement) -> str:

@@ -78,7 +78,7 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
         return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
     view = draft.obs.gateway
     if serving.nothing_served(view.weights):
-        serves_nothing = f"gateway pods answer 503 to all: none of them serves {stable}"
+        serves_nothing = f"gateway pods answer every request with 503: none of them serves {stable}"
         if config is not None and view.lagging(config.generation):
             return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
         return Said("False", Reason.NOT_SERVING, serves_nothing)
@@ -105,7 +105,10 @@ def refused(
         told[Type.ACCEPTED] = _as_said(accepted)
     harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
     if harm is not None and what == "config":
-        message = f"traffic is to be taken back, and the gateways' config is refused: {harm.message}"
+        message = (
+            f"traffic must be taken back from the canary, but the API server refuses the gateways' config:"
+            f" {harm.message}"
+        )
         told[Type.CANARY_HEALTHY] = Said("False", Reason(harm.reason), message)
     before = {one.type: one for one in status.conditions}
     newer = {
@@ -132,7 +135,7 @@ def _accepted(draft: Draft) -> Said:
         return Said("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:
         return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
-    keeps = f"; {draft.status.stable_revision} goes on serving" if draft.status.stable_revision else ""
+    keeps = f"; {draft.status.stable_revision} keeps serving" if draft.status.stable_revision else ""
     return Said("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
 
 
@@ -167,7 +170,7 @@ def _eval_passed(draft: Draft) -> Said:
     run = draft.obs.eval_runs.get(rollout.eval_run)
     if run is None:
         gated = rollout.outcome is None and draft.status.canary_revision is None
-        what = "is being created" if gated else "was deleted, so its result is not known any more"
+        what = "is being created" if gated else "was deleted, so its result is no longer known"
         return Said("Unknown", Reason.NOT_YET_REPORTED, f"ClaudeEvalRun {rollout.eval_run} {what}")
     message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
     if run.phase == "Passed":
@@ -213,14 +216,14 @@ def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
     """The time is told as of the last tick: between two of them nothing is new."""
     found = next(iter(diagnose(judgement)), None)
     if found is not None and found.healthy == "False":
-        stays = f"{soak.revision} goes on serving, since {soak.previous} is gone: {found.message}"
+        stays = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {found.message}"
         return Said(found.healthy, found.reason, stays)
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
-    against = f"{soak.revision} serves 100 % and is compared for {left} more with what {soak.previous} was like"
+    against = f"{soak.revision} serves 100 % and is compared with the history of {soak.previous} for {left} more"
     if found is None:
         return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
-    stopped = "this time does not count: " if is_uninformative(judgement) else ""
-    return Said(found.healthy, found.reason, f"{found.message}; {stopped}{against}")
+    stopped = "; time in this state does not count" if is_uninformative(judgement) else ""
+    return Said(found.healthy, found.reason, f"{found.message}; {against}{stopped}")
 
 
 def _promoted(draft: Draft) -> Said:

@@ -115,9 +115,9 @@ def _forgetting(draft: Draft, error: str) -> Draft | None:
     trial = rollout.trial
     again = replace(draft, obs=replace(draft.obs, status=bare), status=bare)
     notice = Notice("failing", trial)
-    note = f"a pass failed for what status remembers of {trial} ({error})"
+    note = f"a pass failed because of what status holds of {trial} ({error})"
     if active(status) is None or not draft.has_handled(notice):
-        again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: that was dropped", warning=True)
+        again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: the operator dropped it", warning=True)
         return again.handle(notice)
     message = f"Aborted {trial}: {note} once more"
     return again.end("Aborted", Reason.ABORTED, message).tell(Reason.ABORTED, message, warning=True)

@@ -12,7 +12,7 @@ __all__ = ["memory_kills", "transitions"]
 
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
-    # NoTraffic comes and goes with each request of a quiet night: the condition is enough.
+    # NoTraffic is created and deleted repeatedly with each request of a quiet night: the condition is enough.
     Type.CANARY_HEALTHY: {
         Reason.METRICS_UNREACHABLE,
         Reason.OVERLOADED,
@@ -63,9 +63,9 @@ def memory_kills(obs: Observation) -> list[Event]:
     return [
         Event(
             Reason.OUT_OF_MEMORY,
-            f"container {one.container} of pod {one.pod} used more memory than it may{one.limit and f' ({one.limit})'}"
-            " and was ended, with all calls that it had open; raise spec.gateway.resources.limits.memory, or"
-            " spec.gateway.replicas",
+            f"container {one.container} of pod {one.pod} used more memory than"
+            f" allowed{one.limit and f' ({one.limit})'} and was killed with all its open calls; raise"
+            f" spec.gateway.resources.limits.memory, or spec.gateway.replicas",
             "Warning",
         )
         for one in obs.gateway.killed

@@ -40,7 +40,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
         return None
     arms = _arms(obs, status)
     if not arms and live is None and (status.stable_revision is not None or remembered(obs)):
-        return None  # what serves by the gateways' memory alone goes on serving
+        return None  # what serves by the gateways' memory alone keeps serving
     wanted = msgspec.structs.replace(
         base, arms=arms, settled=_settled(status), generation=live.generation if live else _first(obs)
     )
@@ -79,7 +79,7 @@ def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
             continue
         if name in obs.revisions:
             arms.append(arm(obs.revisions[name], role, share))
-        elif name in live:  # its object was deleted by hand: what serves goes on serving
+        elif name in live:  # its object was deleted by hand: what serves keeps serving
             arms.append(msgspec.structs.replace(live[name], role=role, weight=share))
     if len(arms) == 1 and arms[0].role == "stable":  # nothing is known of the canary: stable answers all
         arms = [msgspec.structs.replace(arms[0], weight=wire.BASIS_POINTS)]

@@ -16,11 +16,11 @@ SOON = 0.3  # seconds between two looks while gateways take over a config
 _STARTING = 1.0  # the same while pods start, or do not answer
 
 REFUSED_WRITES = {
-    "config": "the API server refuses the gateways' config, so they go on with the last one",
+    "config": "the API server refuses the gateways' config, so they keep the last one",
     "child": "the API server refuses a part of the gateway",
     "revision": "the API server refuses the ClaudeRevision",
     "evalRun": "the API server refuses the ClaudeEvalRun",
-    "status": "the API server refuses the status, so that nothing moves",
+    "status": "the API server refuses the status, so the rollout stands still",
 }
 
 
@@ -50,7 +50,7 @@ def _findings(obs: Observation, config: GatewayConfig) -> Iterator[GatewayFindin
     view = obs.gateway
     refusing = next((pod for pod in view.pods if pod.ready and pod.error), None)
     if refusing is not None:
-        message = f"{refusing.name} goes on with its last config: {refusing.error}"
+        message = f"{refusing.name} keeps its last config: {refusing.error}"
         lags = refusing.generation != config.generation
         yield GatewayFinding(Reason.CONFIG_REFUSED, message, Reason.WAITING_FOR_GATEWAY if lags else None)
     for what in ("config", "child"):

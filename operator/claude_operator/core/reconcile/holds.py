@@ -102,7 +102,7 @@ def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
         return Hold(Reason.WAITING_FOR_EVIDENCE, "waits for the next reading of the gateways' counters")
     since, needed = judgement.seen_since or tick, _last_part(draft, step, present)
     if (tick - since).total_seconds() < needed:
-        missing = f"the present ones begin at {since.astimezone(dt.UTC):%H:%M:%SZ}"
+        missing = f"the current ones begin at {since.astimezone(dt.UTC):%H:%M:%SZ}"
         return Hold(Reason.WAITING_FOR_EVIDENCE, f"needs {duration(needed)} of readings without a gap; {missing}")
     return None
 

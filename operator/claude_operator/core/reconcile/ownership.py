@@ -82,12 +82,12 @@ def refusal(obj: Object, owner: Object) -> str:
     """Whose a taken name is, and what helps."""
     kind, name, mine = obj["kind"], obj["metadata"]["name"], owner["kind"]
     if claim(obj, owner) is Claim.LEAVING:
-        return f"{kind} {name} is left of an earlier {mine} of this name and is being deleted; wait"
+        return f"{kind} {name} is left over from an earlier {mine} of this name and is being deleted; wait"
     controller = _controller(obj)
     if controller is not None:
         whose = f"belongs to {controller.get('kind')} {controller.get('name')}"
     else:
-        whose = "belongs to something else" if kind not in _HASHED else "has another content than its name says"
+        whose = "belongs to something else" if kind not in _HASHED else "has content that does not match its name"
     return f"{kind} {name} {whose}: rename the {mine}, or remove that object"
 
 

@@ -66,7 +66,7 @@ def _pod(pod: Object) -> str:
     scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         reason = str(scheduled.get("reason") or "Unschedulable")
-        return _with_remedy(f"pod {name} has no node: {_short(scheduled.get('message') or reason)}", reason)
+        return _with_remedy(f"pod {name} cannot be scheduled: {_short(scheduled.get('message') or reason)}", reason)
     return next((said for one in _containers(pod) if (said := _container(pod, one))), "")
 
 
@@ -82,12 +82,12 @@ def _container(pod: Object, container: Object) -> str:
     if reason == "CrashLoopBackOff" or (ended and ended.get("exitCode")):
         said = ended.get("message") or ended.get("reason") or _NO_REASON
         code = f"exit code {ended['exitCode']}" if "exitCode" in ended else reason
-        return f"container {name} of pod {pod_name} keeps ending ({code}): {_short(said)}"
+        return f"container {name} of pod {pod_name} keeps exiting ({code}): {_short(said)}"
     if not reason or reason in _WAITS:
         return ""
     said = waiting.get("message")
     return _with_remedy(
-        f"container {name} of pod {pod_name} waits, {reason}{f': {_short(said)}' if said else ''}", reason
+        f"container {name} of pod {pod_name} is waiting, {reason}{f': {_short(said)}' if said else ''}", reason
     )
 
 

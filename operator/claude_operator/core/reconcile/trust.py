@@ -110,16 +110,16 @@ def _found_stable(draft: Draft, said: str | None) -> str | None:
 def _canary(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
     status, rollout = draft.status, active(draft.status)
     if rollout is not None and rollout.eval_run and revision_of(rollout.eval_run) != rollout.revision:
-        doubts.append(f"rollout.evalRun: {rollout.eval_run} is no run of {rollout.revision}")
+        doubts.append(f"rollout.evalRun: {rollout.eval_run} is not a run of {rollout.revision}")
         draft = draft.set_rollout(eval_run=None)
     name, step = status.canary_revision, status.step
     if name is None and step is None:
         return draft
     if rollout is None or name != rollout.revision or name == status.stable_revision:
-        doubts.append(f"canaryRevision: {name or 'nothing'} is not on trial")
+        doubts.append(f"canaryRevision: {name or 'nothing'} is not being rolled out")
         return draft.set(canary_revision=None, step=None, judgement=None)
     if config is None:
-        note = f"{name} begins its steps again, since the gateways' configuration is gone or cannot be read"
+        note = f"{name} starts its steps again, because the gateways' configuration is missing or cannot be read"
         again = draft.set(canary_revision=None, step=None)
         return again.tell(Reason.WEIGHT_CHANGED, note, warning=True) if canary_weight(status) else again
     wrong = _wrong_step(rollout, step, config) if step else _not_yet(draft, rollout, config)

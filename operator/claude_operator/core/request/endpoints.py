@@ -152,9 +152,11 @@ def _hint(method: str, path: str, known: str) -> str:
         )
     meant = _meant(path)
     if meant and path.endswith(meant) and _PREFIX.fullmatch(path.removesuffix(meant)):
-        return f"{shown} is not served, {meant} is: set the base URL to the gateway's address alone, without a path"
+        return (
+            f"{shown} is not an endpoint, {meant} is: set the base URL to the gateway's address alone, without a path"
+        )
     if meant:
-        return f"the gateway takes paths only as the API's documentation writes them: use {meant} instead of {shown}"
+        return f"use {meant} instead of {shown}: the path must be spelled as in the API's documentation"
     if _OPENAI.search(path):
         return (
             f"{shown} belongs to OpenAI's API; the gateway speaks the Claude API: use an Anthropic client, which sends"

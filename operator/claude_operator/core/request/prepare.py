@@ -106,7 +106,7 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, en
     """A request as a variant; `own` betas of a subagent stand in place of the revision's."""
     for name in _CLIENTS_OWN:
         if name in request:
-            raise ValueError(f"arm {arm.revision}: {name} is the client's; leave it out of the request")
+            raise ValueError(f"arm {arm.revision}: {name} comes from the client; remove it from the request")
     fields = {name: value for name, value in request.items() if name not in (*LISTS, "betas") and value is not None}
     if fields.get("mcp_servers"):
         fields["mcp_servers"] = [_with_token(server, arm.revision, env) for server in fields["mcp_servers"]]

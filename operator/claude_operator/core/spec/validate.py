@@ -118,7 +118,7 @@ def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[st
     """Fields of an overlay that have not the shape of the request's."""
     for name in ("messages", "stream"):
         if name in overlay:
-            yield f"{name}: this field is the client's: remove it"
+            yield f"{name}: this field comes from the client: remove it"
     try:
         Request.model_validate(merged, strict=True)
     except ValidationError as error:
@@ -127,7 +127,7 @@ def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[st
             path = str(field) + "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in rest)
             pattern = PATTERNS.get(str(entry.get("ctx", {}).get("pattern")))
             shape = _SHAPES.get(str(field)) if not rest else None
-            yield f"{path}: " + (f"has not the right shape: write {shape}" if shape else pattern or entry["msg"])
+            yield f"{path}: " + (f"has the wrong shape: write {shape}" if shape else pattern or entry["msg"])
 
 
 def _references(spec: DeploymentSpec) -> Iterator[str]:
@@ -154,7 +154,7 @@ def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
         names.append(("evals.setRef.name", spec.evals.set_ref.name))
     for path, name in names:
         if not _NAME.fullmatch(name):
-            yield f"{path}: {name!r} is not a name of an object: write lower case letters, digits, - and ."
+            yield f"{path}: {name!r} is not the name of an object: write lower case letters, digits, - and ."
     for path, ref in keys:
         if not _KEY.fullmatch(ref.key):
             yield f"{path}.key: {ref.key!r} is not a key: write letters, digits, -, _ and ."
@@ -166,7 +166,7 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
     timeouts = {f"upstream.timeouts.{name}": getattr(limits, name) for name in ("connect", "idle", "total")}
     for path, value in timeouts.items():
         if seconds(value) <= 0:
-            yield f"{path}: {value} fails every request: write for example 5s or 10m"
+            yield f"{path}: {value} makes every request fail: write for example 5s or 10m"
     found: dict[str, str | None] = {
         **timeouts,
         "strategy.canary.analysis.interval": spec.strategy.canary.analysis.interval,
@@ -187,7 +187,10 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             least, most = step.bake.min_duration, step.bake.max_duration
             found |= {f"{path}.bake.minDuration": least, f"{path}.bake.maxDuration": most}
             if most is not None and seconds(most) < seconds(least):
-                yield f"{path}.bake.maxDuration: {most} is shorter than minDuration {least}: raise it or lower that"
+                yield (
+                    f"{path}.bake.maxDuration: {most} is shorter than minDuration {least}: raise maxDuration or"
+                    f" lower minDuration"
+                )
     for path, duration in found.items():
         if duration is not None and seconds(duration) > YEAR:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
@@ -216,7 +219,7 @@ def _plan(spec: DeploymentSpec) -> Iterator[str]:
     canary = spec.strategy.canary
     if not fraction(canary.analysis.tolerated_increase):
         yield (
-            "strategy.canary.analysis.toleratedIncrease: no traffic would ever show that nothing is worse: write for"
+            "strategy.canary.analysis.toleratedIncrease: no amount of traffic can show an increase of 0: write for"
             " example 0.5%, or 100% to ask for no proof"
         )
     for number, step in enumerate(canary.steps):
@@ -259,7 +262,7 @@ def _endpoint(spec: DeploymentSpec) -> Iterator[str]:
     found = address_problems(
         base,
         example="https://api.anthropic.com",
-        secrets_belong="the key belongs into upstream.apiKeySecretRef",
+        secrets_belong="the key belongs in upstream.apiKeySecretRef",
         appended="the path of a request",
     )
     yield from (f"upstream.baseURL: it {problem}" for problem in found)

@@ -113,8 +113,8 @@ def test_drift_is_no_incident() -> None:
 
 def test_what_is_said() -> None:
     said = [text for _, text in watch(3, 8, rate=between(300, 480, 0.305, 0.005)) if text]
-    assert said[-1].startswith("stable fails 30 %") or said[-1].startswith("stable fails 31 %")
-    assert re.fullmatch(r"stable fails \d\d % of its requests \(0\.[4-6] % before\)", said[0])
+    assert said[-1].startswith("30 % of stable") or said[-1].startswith("31 % of stable")
+    assert re.fullmatch(r"\d\d % of stable's requests fail \(0\.[4-6] % before\)", said[0])
     said = [text for _, text in watch(3, 8, slowdown=between(300, 480, 2.1, 1.0)) if text]
     assert "stable's time to first token is 2.1 times what it was" in said
 

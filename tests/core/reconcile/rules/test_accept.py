@@ -51,10 +51,10 @@ def test_a_metric_that_does_not_exist_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"analysis": {"metrics": []}}, "nothing is watched: name a metric, or remove it for the usual ones"),
+        ({"analysis": {"metrics": []}}, "no metric is watched: name one, or remove the field for the usual ones"),
         (
             {"analysis": {"metrics": [{"name": "latencyBudget"}]}},
-            "latencyBudget has no budget to hold requests against: write for example spec.budgets: [{surface: chat,"
+            "latencyBudget needs a budget: write for example spec.budgets: [{surface: chat,"
             " metric: timeToFirstToken, max: 1500ms}]",
         ),
     ],

@@ -179,7 +179,7 @@ def test_it_ends_with_a_reading_and_says_so() -> None:
     draft = soak.watch(drafted(soaking(left=0), increments=tick(0)))
     assert draft.status.soak is None
     assert [event.reason for event in draft.events] == [Reason.SOAKED]
-    assert f"compared with what {STABLE} was like" in draft.events[0].note
+    assert f"compared with the history of {STABLE}" in draft.events[0].note
     assert draft.status.rollout == soaking().rollout
 
 
@@ -280,7 +280,7 @@ def test_nothing_is_better_than_what_is_gone() -> None:
     assert stays.status.stable_revision == CANARY
     assert not stays.backward
     assert told(stays) == [Reason.ERRORS_INCREASED]
-    assert stays.events[0].note.endswith(f"goes on serving, since {STABLE} is gone: errors 31 of 900")
+    assert stays.events[0].note.endswith(f"keeps serving, since {STABLE} no longer exists: errors 31 of 900")
     assert told(soak.roll_back(drafted(stays.status, revisions={CANARY: NEW}))) == []
     said = healthy(soaking(HARM), revisions={CANARY: NEW})
     assert (said.status, said.reason) == ("False", Reason.ERRORS_INCREASED)
@@ -337,11 +337,11 @@ def test_any_other_end_is_none_of_its(ended: tuple[str, int, str]) -> None:
 def test_the_condition_says_how_long() -> None:
     said = healthy(soaking(watched(message="900 requests, no evidence of harm (evidence 1.2)")))
     assert (said.status, said.reason) == ("True", Reason.SOAKING)
-    expected = f"{CANARY} serves 100 % and is compared for 52 min 5 s more with what {STABLE} was like: 900 requests, "
+    expected = f"{CANARY} serves 100 % and is compared with the history of {STABLE} for 52 min 5 s more: 900 requests, "
     assert said.message == f"{expected}no evidence of harm (evidence 1.2)"
     overloaded = healthy(soaking(watched(overloaded=True)))
     assert (overloaded.status, overloaded.reason) == ("Unknown", Reason.OVERLOADED)
-    assert "429 or 529; this time does not count" in overloaded.message
+    assert overloaded.message.endswith(f"history of {STABLE} for 52 min 5 s more; time in this state does not count")
     empty = healthy(soaking(watched(recent=[10, 0, 0, 10, 0, 0, 0, 0, 10, 0, 0, 0])))
     assert (empty.status, empty.reason) == ("Unknown", Reason.ACCOUNT_EXHAUSTED)
     silent = healthy(soaking(watched(unreachable=["gateway-0"])))

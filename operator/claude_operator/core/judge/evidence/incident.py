@@ -71,16 +71,16 @@ def update(
 
 
 def explain(state: IncidentSums, recent: RecentRequests) -> str:
-    """What is wrong with stable or with both arms, as "stable fails 31 % of its requests (...)"; empty for nothing."""
+    """What is wrong with stable or with both arms, as "31 % of stable's requests fail (...)"; empty for nothing."""
     if is_outage(recent):
-        both = f"stable fails {text.share(recent.stable.failed)} of its requests"
+        both = f"{text.share(recent.stable.failed)} of stable's requests fail"
         if recent.canary.answered >= 1.0:
-            both += f" and the canary {text.share(recent.canary.failed)}"
+            both += f" and {text.share(recent.canary.failed)} of the canary's"
         return both
     past, now = state.past, state.now
     if state.failing:
         before = text.share(past.errors / past.requests)
-        return f"stable fails {text.share(now.errors / now.requests)} of its requests ({before} before)"
+        return f"{text.share(now.errors / now.requests)} of stable's requests fail ({before} before)"
     if state.slow:
         ratio = math.exp(now.ln_sum / now.times - past.ln_sum / past.times)
         return f"stable's time to first token is {ratio:.1f} times what it was"

@@ -33,12 +33,12 @@ _OF_COMPARISON = {"weight": "weight", "max_increase": "maxIncrease"}
 def missing(analysis: Analysis, judge: Judge, *, budgeted: bool) -> Iterator[str]:
     """What the metrics of a spec lack. `budgeted`: whether there is a latency budget."""
     if analysis.metrics == [] and judge.compares:
-        yield "nothing is watched: name a metric, or remove it for the usual ones"
+        yield "no metric is watched: name one, or remove the field for the usual ones"
     for metric in analysis.metrics or ():
         kind = METRICS.get(metric.name)
         if isinstance(kind, Binary) and kind.budgets_of and not budgeted:
             example = "spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
-            yield f"{metric.name} has no budget to hold requests against: write for example {example}"
+            yield f"{metric.name} needs a budget: write for example {example}"
 
 
 def unsupported(analysis: Analysis, judge: Judge) -> str | None:

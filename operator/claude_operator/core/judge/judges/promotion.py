@@ -68,7 +68,7 @@ def explain_missing(promotion: Promotion, judgement: Judgement, pace: float) -> 
     margin = f"{100 * promotion.margin:.2g}"
     points = f"{margin} {'point' if margin == '1' else 'points'} more errors than stable"
     have = f"evidence {number(promotion.evidence)} of {number(promotion.threshold)}"
-    return f"has not ruled out yet that the canary has {points} ({have}){_requests_missing(promotion, judgement, pace)}"
+    return f"has not yet ruled out that the canary has {points} ({have}){_requests_missing(promotion, judgement, pace)}"
 
 
 def _requests_missing(promotion: Promotion, judgement: Judgement, pace: float) -> str:

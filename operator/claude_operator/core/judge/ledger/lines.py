@@ -51,7 +51,7 @@ def parse(lines: Iterable[str]) -> Iterator[Header | Line]:
         document = _document(text, number)
         if "ledger" in document:
             if begun and not headed:
-                refuse(number, "a header stands before its ticks: move it to the first line")
+                refuse(number, "the header must come before the ticks: move it to the first line")
             last, headed, begun = -math.inf, True, True
             yield _header(document, number)
             continue
@@ -59,7 +59,7 @@ def parse(lines: Iterable[str]) -> Iterator[Header | Line]:
         # What the operator has counted, it has counted: only what others write is doubted.
         line = Reader(number, trusted=headed).line(document)
         if line.t < last:
-            refuse(number, f"t {line.t:g} is before {last:g} of the line before: put the lines in the order of time")
+            refuse(number, f"t {line.t:g} is before {last:g} of the line before: sort the lines by time")
         last = line.t
         yield line
 
@@ -108,10 +108,10 @@ def _header(document: dict[str, Any], number: int) -> Header:
     try:
         header = Header.model_validate(document)
     except ValidationError as error:
-        refuse(number, f"{first_fault(error, 'header')}; a header is as the operator has written it")
+        refuse(number, f"{first_fault(error, 'header')}; use the header as the operator wrote it")
     for state in header.state:
         if state.name not in METRICS or not _whole(state):
-            refuse(number, f"header.state: {state.name} is damaged; a header is as the operator has written it")
+            refuse(number, f"header.state: {state.name} is damaged; use the header as the operator wrote it")
     return header
 
 

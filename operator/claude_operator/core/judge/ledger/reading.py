@@ -114,7 +114,7 @@ class Reader:
             sums[key] = self.real(value.get(key, 0.0), f"{where}.{key}")
         for key in ("lnSumSq", "sum", "sumSq"):
             if sums[key] < 0.0:
-                self.refuse(f"{where}.{key} {sums[key]:g} is negative: write a sum of what is not")
+                self.refuse(f"{where}.{key} {sums[key]:g} is negative: write the sum of values that are not")
         buckets = self.buckets(value, where, _FIRST[name])
         if sum(buckets.values()) > count and not self.trusted:
             self.refuse(f"{where}: the buckets hold {sum(buckets.values())} values and count says {count}: count all")

@@ -62,7 +62,7 @@ def name_revision(draft: Draft) -> Draft:
 
 
 def stop_unaccepted(draft: Draft) -> Draft:
-    """Nothing moves forward while the spec is not accepted; the last good revision goes on serving."""
+    """Nothing moves forward while the spec is not accepted; the last good revision keeps serving."""
     if draft.problem is None:
         return draft
     if active(draft.status):

@@ -75,7 +75,7 @@ def _await(draft: Draft) -> Draft:
             message = f"{name}: {run.message}"
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
         case "Inconclusive":
-            helps = f"change the eval set, or delete ClaudeEvalRun {name} to have it asked again"
+            helps = f"change the eval set, or delete ClaudeEvalRun {name} to run it again"
             return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. To go on: {helps}").stop()
         case "Error":
             return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()

@@ -59,11 +59,11 @@ def ignore_promote(draft: Draft) -> Draft:
         return ignore(draft, PROMOTE, value, "no rollout is in progress")
     seen = active(draft.obs.status)
     if seen is None or (seen.revision, seen.attempt) != (rollout.revision, rollout.attempt):
-        return ignore(draft, PROMOTE, value, f"{rollout.trial} has only just begun")
+        return ignore(draft, PROMOTE, value, f"{rollout.trial} has just started")
     if value == promotion(rollout, "full"):
         return draft
     if step is None:
-        return ignore(draft, PROMOTE, value, f"{rollout.trial} has not begun its steps")
+        return ignore(draft, PROMOTE, value, f"{rollout.trial} has not started its steps")
     if value != promotion(rollout, step.index):
-        return ignore(draft, PROMOTE, value, f"the present step is {promotion(rollout, step.index)}")
+        return ignore(draft, PROMOTE, value, f"the current step is {promotion(rollout, step.index)}")
     return draft

@@ -94,7 +94,7 @@ def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubt
     """A trial that may be: of another revision than stable, and no attempt that has ended."""
     obs, trial = draft.obs, rollout.trial
     if rollout.revision == draft.status.stable_revision:
-        doubts.append(f"rollout: {rollout.revision} serves and is not on trial")
+        doubts.append(f"rollout: {rollout.revision} serves and is not being rolled out")
         return _from_record(draft, last)
     known = [record for record in draft.status.rollouts if record.revision == rollout.revision]
     if any(record.attempt >= rollout.attempt for record in known):
@@ -121,7 +121,7 @@ def _nothing_is_left(draft: Draft) -> Draft:
 
 
 def _failure(revision: str, attempt: int) -> Settled:
-    message = f"{revision} was taken back before; what is known of it was lost"
+    message = f"{revision} was rolled back before; its record was lost"
     return Settled(revision, attempt, "RolledBack", Reason.ROLLED_BACK, message)
 
 

@@ -43,7 +43,7 @@ def watch(draft: Draft) -> Draft:
     if obs.increments is None:  # the last part is judged before it ends
         return draft
     seen = soak.judgement.requests if soak.judgement else 0
-    note = f"The soak of {soak.revision} is over: {count(seen, 'request')} compared with what {soak.previous} was like"
+    note = f"The soak of {soak.revision} is over: {count(seen, 'request')} compared with the history of {soak.previous}"
     return draft.set(soak=None).tell(Reason.SOAKED, note)
 
 
@@ -67,7 +67,7 @@ def abort(draft: Draft) -> Draft:
     if soak is None or rollout is None or value is None or value != rollout.trial:
         return draft
     if soak.previous not in draft.obs.revisions:
-        return ignore(draft, ABORT, value, f"{soak.previous}, which served before, is gone")
+        return ignore(draft, ABORT, value, f"{soak.previous}, which served before, no longer exists")
     message = f"Aborted {soak.revision} after its promotion, by annotation"
     back = take_back(draft.handle(mark(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
     return back.tell(Reason.ABORTED, message, warning=True)
@@ -84,5 +84,5 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
     notice = Notice("soak", rollout.trial, "gone")
     if draft.has_handled(notice):
         return draft
-    note = f"{soak.revision} goes on serving, since {soak.previous} is gone: {harm.message}"
+    note = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {harm.message}"
     return draft.handle(notice).tell(reason_of(harm), note, warning=True)

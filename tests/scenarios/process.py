@@ -86,9 +86,9 @@ class Process:
 
     def unchanging(self) -> list[object]:
         """What it remembers and never changes: two worlds may share it."""
-        told = [one for known in self.gatherer._evidence._told.values() for one in known]
+        checkpoints = [one for known in self.gatherer._evidence._checkpoints.values() for one in known]
         wanted = [one for family in self.children._families.values() for one in family.wanted.values()]
-        return [METRICS, SITE, *told, *wanted]
+        return [METRICS, SITE, *checkpoints, *wanted]
 
 
 @cache

@@ -89,7 +89,7 @@ def wanted(world: World) -> str:
 def look(world: World) -> None:
     """What `kubectl` shows of it."""
     said = world.condition("CanaryHealthy")
-    world.tell(f"  CanaryHealthy={said['status']}", f"{said['reason']}: {said['message']}")
+    world.record_event(f"  CanaryHealthy={said['status']}", f"{said['reason']}: {said['message']}")
 
 
 def fails(world: World, error: float) -> None:

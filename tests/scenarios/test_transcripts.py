@@ -271,7 +271,7 @@ def bad_after(world: World, seconds: float, **rates: float) -> World:
     """The canary turns so bad after so many seconds."""
     world.run(seconds)
     world.rates[wanted(world)] = Rates(**rates)
-    world.tell("·", f"the canary turns bad: {rates}")
+    world.record_event("·", f"the canary turns bad: {rates}")
     return world
 
 
@@ -281,7 +281,7 @@ def the_leader_dies_as_the_canary_begins_to_fail() -> World:
     world = on_trial(weight=5000)
     bad_after(world, 7.0, error=1.0)
     world.run(1.0)
-    world.tell("·", "the leader is killed, and nobody leads for five seconds")
+    world.record_event("·", "the leader is killed, and nobody leads for five seconds")
     world.flow(world.now + dt.timedelta(seconds=5))
     world.restart_operator()
     world.run(10)
@@ -292,7 +292,7 @@ def the_leader_dies_as_the_canary_begins_to_fail() -> World:
 def the_api_is_away_over_the_end_of_a_bake() -> World:
     world = on_trial()
     bad_after(world, 7.0, error=1.0)
-    world.tell("·", "the API server is away for a minute")
+    world.record_event("·", "the API server is away for a minute")
     world.flow(world.now + dt.timedelta(seconds=60))
     world.restart_operator()
     world.run(10)
@@ -312,10 +312,10 @@ def the_upstream_is_out_in_the_first_minute() -> World:
     world = on_trial()
     for revision in (world.parsed.stable_revision or "", wanted(world)):
         world.rates[revision] = Rates(error=1.0)
-    world.tell("·", "the upstream answers 502 to all")
+    world.record_event("·", "the upstream answers 502 to all")
     world.run(60)
     world.rates.clear()
-    world.tell("·", "the upstream is well again")
+    world.record_event("·", "the upstream is well again")
     world.settle()
     return world
 
@@ -325,10 +325,10 @@ def the_account_is_empty() -> World:
     world = on_trial()
     for revision in (world.parsed.stable_revision or "", wanted(world)):
         world.rates[revision] = Rates(account=1.0)
-    world.tell("·", "the account is empty")
+    world.record_event("·", "the account is empty")
     world.run(60)
     world.rates.clear()
-    world.tell("·", "somebody adds credit")
+    world.record_event("·", "somebody adds credit")
     world.settle()
     return world
 
@@ -337,7 +337,7 @@ def the_account_is_empty() -> World:
 def stables_model_is_retired_in_mid_rollout() -> World:
     world = on_trial("STEPS")
     world.rates[world.parsed.stable_revision or ""] = Rates(error=1.0)
-    world.tell("·", "stable's model answers 404")
+    world.record_event("·", "stable's model answers 404")
     world.settle()
     return world
 
@@ -348,7 +348,7 @@ def the_canarys_model_has_a_rate_limit_of_its_own() -> World:
     bad_after(world, 1.0, overload=0.4)
     world.run(60)
     world.rates.clear()
-    world.tell("·", "the limit is raised")
+    world.record_event("·", "the limit is raised")
     world.settle()
     return world
 
@@ -358,10 +358,10 @@ def the_clock_is_set_two_hours_ahead_and_back() -> World:
     world = on_trial("STEPS", weight=100)
     world.run(10)
     world.clock.skew = 7200.0
-    world.tell("·", "the operator's clock is set two hours ahead")
+    world.record_event("·", "the operator's clock is set two hours ahead")
     world.run(20)
     world.restart_operator()
-    world.tell("·", "another leader, whose clock is right")
+    world.record_event("·", "another leader, whose clock is right")
     world.clock.skew = 0.0
     world.until(lambda w: w.weight == 1000)
     return world
@@ -476,7 +476,7 @@ def a_missing_secret_appears() -> World:
     world.user("creates the ClaudeDeployment")
     world.run(40)
     world.add_secret()
-    world.tell("·", "creates the Secret")
+    world.record_event("·", "creates the Secret")
     world.settle()
     return world
 
@@ -537,7 +537,7 @@ def the_history_has_a_limit() -> World:
         world.run(1)
         world.settle()
         world.run(60)
-    world.tell("·", f"kept: {', '.join(sorted(world.revisions))}")
+    world.record_event("·", f"kept: {', '.join(sorted(world.revisions))}")
     assert len(world.revisions) == 3
     return world
 

@@ -209,7 +209,7 @@ class World(Traffic, Invariants):
 
     def user(self, note: str) -> None:
         """Write down what a person did, and wake the operator."""
-        self.tell("·", note)
+        self.record_event("·", note)
         self.wake()
 
     def wake(self) -> None:
@@ -441,7 +441,7 @@ class World(Traffic, Invariants):
         """Something was written, by whomever."""
         kind, name = body["kind"], body["metadata"]["name"]
         if kind == "Event":
-            self.tell(body["reason"], body["note"], warning=body["type"] == "Warning")
+            self.record_event(body["reason"], body["note"], warning=body["type"] == "Warning")
         elif kind == "ClaudeEvalRun":
             self._runs_due.pop(name, None)
             if type_ != "DELETED":
@@ -503,7 +503,7 @@ class World(Traffic, Invariants):
 
     # ----------------------------------------------------------------------------------------- transcript
 
-    def tell(self, reason: str, note: str, *, warning: bool = False) -> None:
+    def record_event(self, reason: str, note: str, *, warning: bool = False) -> None:
         """One line of the transcript."""
         passed = int((self.now - self.epoch).total_seconds())
         clock = f"{passed // 3600:d}:{passed // 60 % 60:02d}:{passed % 60:02d}"
@@ -514,7 +514,7 @@ class World(Traffic, Invariants):
         new = self.condition(Type.PROMOTED)
         same = old is not None and (old.status, old.reason) == (new["status"], new["reason"])
         if not same and not any(note in new["message"] for note in told):
-            self.tell(f"  Promoted={new['status']}", f"{new['reason']}: {new['message']}")
+            self.record_event(f"  Promoted={new['status']}", f"{new['reason']}: {new['message']}")
 
     def transcript(self) -> str:
         """All lines, and the row of `kubectl get cld`."""

@@ -162,8 +162,8 @@ def _explain(message: str, data: bytes | str, type_: Any) -> str:
     if found := re.fullmatch(r"Expected `(\w+)` of length <= (\d+)", said):
         return f"{where}must have at most {found[2]} characters"
     if found := re.fullmatch(r"Expected `(\w+)` (>=|<=|<|>) (\S+)", said):
-        words = {">=": "{} or more", "<=": "{} or less", "<": "less than {}", ">": "more than {}"}[found[2]]
-        return f"{where}must be {words.format(found[3])}"
+        bounds = {">=": "{} or more", "<=": "{} or less", "<": "less than {}", ">": "more than {}"}[found[2]]
+        return f"{where}must be {bounds.format(found[3])}"
     return f"{where}{said[:1].lower()}{said[1:]}"
 
 

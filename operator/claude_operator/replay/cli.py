@@ -116,14 +116,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _replay(args: argparse.Namespace) -> int:
     verdict = ""
-    for tick in _told(read(args.ticks), args, beyond=args.beyond):
+    for tick in _replayed(read(args.ticks), args, beyond=args.beyond):
         sys.stdout.write(f"{json.dumps(tick)}\n")
         verdict = tick["verdict"]
     sys.stdout.flush()
     return 1 if args.exit_code and verdict == "Fail" else 0
 
 
-def _told(source: Source, args: argparse.Namespace, *, beyond: bool = False) -> Iterator[dict[str, Any]]:
+def _replayed(source: Source, args: argparse.Namespace, *, beyond: bool = False) -> Iterator[dict[str, Any]]:
     return replay(
         source.lines,
         alpha=args.alpha,
@@ -147,7 +147,7 @@ def _plot(args: argparse.Namespace) -> int:
         threshold = 1.0 / (args.alpha or (header.analysis.false_rollback_rate if header else 0.01))
         said = [one.judged for one in parsed if isinstance(one, Line) and one.judged]
     else:
-        said = list(_told(source, args))
+        said = list(_replayed(source, args))
         points, threshold = of_replay(said), said[-1]["threshold"] if said else 0.0
     leading = said[-1].get("leading") if said else None
     title = args.title if args.title is not None else _title(header)

@@ -77,7 +77,7 @@ class _Picture:
         yield from self._time_axis()
         yield from self._weights()
         yield from self._evidence()
-        yield from self._marks()
+        yield from self._markers()
         yield from self._legend()
         yield "</svg>\n"
 
@@ -166,7 +166,7 @@ class _Picture:
     def _kind(self, index: int, name: str) -> str:
         return f"m{index % _COLOURS}{' leading' if name == self.leading else ''}"
 
-    def _marks(self) -> Iterator[str]:
+    def _markers(self) -> Iterator[str]:
         point = self.failed or self.promoted
         if point is None:
             return

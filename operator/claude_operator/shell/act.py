@@ -57,7 +57,7 @@ class Actor:
         """
         owner, repairs = seen.observation.owner, seen.repairs
         if repairs.items is not None:
-            await self._tell_items(owner["metadata"]["namespace"], *repairs.items)
+            await self._write_items(owner["metadata"]["namespace"], *repairs.items)
         if not repairs.free:
             return seen
         adopted = await self._children.adopt(owner, repairs.orphans)
@@ -68,14 +68,14 @@ class Actor:
         version = config["metadata"]["resourceVersion"] if config else None
         return replace(seen, observation=replace(seen.observation, refused=refused), config_version=version)
 
-    async def _tell_items(self, namespace: str, name: str, items: int) -> None:
+    async def _write_items(self, namespace: str, name: str, items: int) -> None:
         try:
             await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
         except KubeError as error:
             if error.not_found:  # deleted meanwhile
                 return
-            said = fields(namespace=namespace, name=name, error=str(error))
-            _log.warning("the number of items of a ClaudeEvalSet was not written", extra=said)
+            where = fields(namespace=namespace, name=name, error=str(error))
+            _log.warning("the number of items of a ClaudeEvalSet was not written", extra=where)
 
     async def act(self, seen: Seen, decision: Decision) -> float | None:
         """Do all of it; returns the seconds until the next pass.
@@ -103,7 +103,7 @@ class Actor:
         except BaseException:
             self._log(owner, events)
             raise
-        await self._tell(owner, [*events, *self._children.told(owner)])
+        await self._emit_all(owner, [*events, *self._children.take_events(owner)])
         if not decision.error:
             self._children.writes.done(owner["metadata"]["uid"], "pass")
         else:
@@ -115,9 +115,9 @@ class Actor:
 
     async def failed(self, owner: Mapping[str, Any], error: Exception) -> None:
         """Tell, once until a pass succeeds, that nothing could be decided: conditions cannot say so."""
-        said = f"{type(error).__name__}: {error}".partition("\n")[0]
-        if self._failed(owner, "pass", KubeError(422, "PassFailed", said)):
-            note = f"a pass failed, so nothing changes and conditions are out of date; gateways keep serving: {said}"
+        message = f"{type(error).__name__}: {error}".partition("\n")[0]
+        if self._failed(owner, "pass", KubeError(422, "PassFailed", message)):
+            note = f"a pass failed, so nothing changes and conditions are out of date; gateways keep serving: {message}"
             await self._emit(owner, Event(Reason.PASS_FAILED, note, "Warning"))
 
     async def _ledger(self, owner: Mapping[str, Any], decision: Decision) -> None:
@@ -140,8 +140,8 @@ class Actor:
         """Create what never changes; False where it is there: as wanted, if it is ours or an orphan."""
         resource, metadata = BY_KIND[body["kind"]], body["metadata"]
         if dropped := self._children.writes.definitions.dropped(body):
-            said = f"{resource.kind} {metadata['name']} would lose {', '.join(dropped)}: apply the operator's CRDs"
-            raise KubeError(422, Reason.CRD_OUTDATED, f"{said}: {APPLY_CRDS}")
+            message = f"{resource.kind} {metadata['name']} would lose {', '.join(dropped)}: apply the operator's CRDs"
+            raise KubeError(422, Reason.CRD_OUTDATED, f"{message}: {APPLY_CRDS}")
         try:
             await self._kube.create(resource, dict(body))
             return True
@@ -230,10 +230,10 @@ class Actor:
                 *(self._emit(obs.owner, one) for one in decision.events if one.reason == Reason.WRITE_REFUSED)
             )
             return
-        told = refused(obs.status, decision.status, what, why, obs.now)
+        after = refused(obs.status, decision.status, what, why, obs.now)
         with contextlib.suppress(KubeError):  # told by an Event of its own
-            await self._status(obs, told)
-            await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, told)))
+            await self._status(obs, after)
+            await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, after)))
 
     async def _create_config(self, owner: Mapping[str, Any], body: Object, stored: Callable[[Object], None]) -> None:
         """Create it. Where it is there by now the pass is void, unless it is somebody else's: then nothing is done."""
@@ -248,7 +248,7 @@ class Actor:
                 raise
             self._children.doubt(owner)  # the next pass says whose name it is
 
-    async def _tell(self, owner: Mapping[str, Any], events: Sequence[Event]) -> None:
+    async def _emit_all(self, owner: Mapping[str, Any], events: Sequence[Event]) -> None:
         """Events, and a line of the log for each; no line where the namespace is being deleted, which is raised."""
         results = await asyncio.gather(*(self._emit(owner, event) for event in events), return_exceptions=True)
         for error in results:

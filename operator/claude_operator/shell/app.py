@@ -137,20 +137,20 @@ class App:
 
     async def _until_served(self, kube: Kube) -> None:
         """Wait until all kinds that we watch can be listed: kopf would go without one for ever, and not say a word."""
-        told = ""
+        logged = ""
         for resource in WATCHED:
             while True:
                 try:
                     await kube.list(resource, label_selector=_NONE)
                     break
                 except KubeError as error:
-                    said = f"{resource.kind}: {error}"
+                    problem = f"{resource.kind}: {error}"
                     if error.not_found and resource.group == GROUP:
-                        said = f"{resource.kind} is not installed; install the operator's CRDs: {APPLY_CRDS}"
-                    if said != told:
-                        _log.warning("the kinds that are watched cannot be listed yet", extra=fields(error=said))
-                    told = said
-                    self._away = said
+                        problem = f"{resource.kind} is not installed; install the operator's CRDs: {APPLY_CRDS}"
+                    if problem != logged:
+                        _log.warning("the kinds that are watched cannot be listed yet", extra=fields(error=problem))
+                    logged = problem
+                    self._away = problem
                     await asyncio.sleep(_RETRY)
         self._away = None
 
@@ -233,17 +233,17 @@ class App:
     async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
         loop = asyncio.get_running_loop()
-        in_time, said = loop.time() + _MODELS_WAIT, ""
+        in_time, problem = loop.time() + _MODELS_WAIT, ""
         while True:
             self._models_changed.clear()
             pause, before = _MODELS, models.models()
             try:
                 await models.refresh()
-                said = ""
+                problem = ""
             except KubeError as error:
-                if str(error) != said:
+                if str(error) != problem:
                     _log.warning("ClaudeModels could not be written", extra=fields(error=str(error)))
-                said, pause = str(error), _RETRY * 4
+                problem, pause = str(error), _RETRY * 4
             waited_for = not self._models_read.is_set() and loop.time() < in_time
             self._models_read.set()
             if models.models() != before and not waited_for:

@@ -160,7 +160,7 @@ class Children:
 
     # ------------------------------------------------------------------------------------------------ as wanted
 
-    def told(self, owner: Mapping[str, Any]) -> list[Event]:
+    def take_events(self, owner: Mapping[str, Any]) -> list[Event]:
         """Events about children since the last time."""
         family = self._family(owner)
         events, family.events = family.events, []
@@ -189,12 +189,12 @@ class Children:
         if live is None:
             if known is not None or (served and family.writing is None):
                 family.config, family.writing = None, known or {}
-                self._told_mended(family, key, contest, "was deleted")
+                self._record_restored(family, key, contest, "was deleted")
             return None
         family.uids[key] = live["metadata"]["uid"]
         if known is not None and not render.covers(live, known):
             family.config, family.writing = None, known
-            self._told_mended(family, key, contest, f"was changed{_what(live, known)}")
+            self._record_restored(family, key, contest, f"was changed{_what(live, known)}")
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if not render.covers(live["metadata"].get("labels"), labels):
             fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
@@ -293,13 +293,13 @@ class Children:
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)
             return None
-        said = f"was changed{_what(live, child)}" if live is not None else "was deleted"
+        change = f"was changed{_what(live, child)}" if live is not None else "was deleted"
         deleted = live is None and (before is not None or (served and _is_gateways(child)))
         made = await self._scaling.apply(child, live, family.replicas)
         made = await self._without_excess(family, child, made)
         self._note(family, child, made)
         if deleted or (live is not None and before == child):
-            self._told_mended(family, key, contest, said)
+            self._record_restored(family, key, contest, change)
         return None
 
     async def _mine(self, owner: Mapping[str, Any], resource: Resource, name: str) -> Object | None:
@@ -339,14 +339,14 @@ class Children:
         if key[0] == DEPLOYMENTS.kind:
             family.replicas = live["spec"].get("replicas")
 
-    def _told_mended(self, family: _Family, key: Name, contest: Contest, said: str) -> None:
+    def _record_restored(self, family: _Family, key: Name, contest: Contest, change: str) -> None:
         if not contest.put_back(self._clock()):
             return
         if contest.begun:
-            note = f"{' '.join(key)} {said} for the {contest.count}th time; it is put back less often from now on"
+            note = f"{' '.join(key)} {change} for the {contest.count}th time; it is put back less often from now on"
             family.events.append(Event(Reason.CHILD_CONTESTED, note, "Warning"))
         else:
-            note = f"{' '.join(key)} {said} and is as wanted again"
+            note = f"{' '.join(key)} {change} and is as wanted again"
             family.events.append(Event(Reason.CHILD_RESTORED, note, "Warning"))
 
     async def _client_secret(self, owner: Mapping[str, Any], key: Name, served: bool) -> float | None:
@@ -358,10 +358,10 @@ class Children:
             fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
             live = await self._kube.merge(SECRETS, {**_type_of(live), "metadata": {**fenced, "labels": labels}})
             contest = family.contests.setdefault(key, Contest())
-            self._told_mended(family, key, contest, "was changed (metadata.labels)")
-        live, said = await self._secrets.ensure(owner, live)
-        if said and known:
-            family.events.append(Event(Reason.CHILD_RESTORED, said, "Warning"))
+            self._record_restored(family, key, contest, "was changed (metadata.labels)")
+        live, change = await self._secrets.ensure(owner, live)
+        if change and known:
+            family.events.append(Event(Reason.CHILD_RESTORED, change, "Warning"))
         family.uids[key], family.looks[key] = live["metadata"]["uid"], _look(live, key[0])
         return None
 

@@ -41,10 +41,10 @@ class ClientSecrets:
         whole = render.client_secret(owner, "")
         data = known or await self._derived(owner)
         if live is None:
-            said = "was deleted and has been created again"
+            change = "was deleted and has been created again"
             live = await self._create({**whole, "stringData": {}, "data": data})
         else:
-            said = "lacked its key or address and has been completed"
+            change = "lacked its key or address and has been completed"
             lacking = {field: data[field] for field in _NEEDED if not (live.get("data") or {}).get(field)}
             live = await self._kube.merge(
                 SECRETS,
@@ -56,7 +56,7 @@ class ClientSecrets:
                 },
             )
         self.seen(uid, live)
-        return live, f"Secret {name} {said} with {_which(bool(known))}"
+        return live, f"Secret {name} {change} with {_which(bool(known))}"
 
     def forget(self, live: set[str]) -> None:
         """Drop those of owners that are no more; `live` are UIDs."""

@@ -22,7 +22,7 @@ class Endings:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._uids: dict[Key, str] = {}
-        self._told: dict[str, float] = {}
+        self._announced: dict[str, float] = {}
 
     def has(self, key: Key, uid: str) -> bool:
         """Whether this object's namespace is known to be going."""
@@ -32,11 +32,11 @@ class Endings:
         """This object's namespace turned out to be going; told once for all objects in it."""
         self._uids[key] = uid
         now = self._clock()
-        self._told = {namespace: at for namespace, at in self._told.items() if now - at < _TOLD}
-        if key.namespace not in self._told:
-            said = "the namespace is being deleted: nothing more is done in it"
-            _log.info(said, extra=fields(namespace=key.namespace))
-        self._told[key.namespace] = now
+        self._announced = {namespace: at for namespace, at in self._announced.items() if now - at < _TOLD}
+        if key.namespace not in self._announced:
+            message = "the namespace is being deleted: nothing more is done in it"
+            _log.info(message, extra=fields(namespace=key.namespace))
+        self._announced[key.namespace] = now
 
     def drop(self, key: Key) -> None:
         """There is no such object any more."""

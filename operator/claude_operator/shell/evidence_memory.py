@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Memory, PodReading
 from claude_operator.core.reconcile import checkpoint
-from claude_operator.core.reconcile.checkpoint import Look, Told
+from claude_operator.core.reconcile.checkpoint import Checkpoint, Look
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.shell.clock import Clock
 
@@ -22,7 +22,7 @@ class Expected:
 
     status: DeploymentStatus
     """As it will be decided on: without what cannot be."""
-    told: Told | None
+    last: Checkpoint | None
     now: dt.datetime
     """The rollout's time."""
     wait: float | None
@@ -34,32 +34,32 @@ class EvidenceMemory:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: dict[str, list[Told]] = {}
+        self._checkpoints: dict[str, list[Checkpoint]] = {}
         """The newest last."""
 
     def expected(self, uid: str, stored: DeploymentStatus) -> Expected:
         """Which reading is due by the status as it is stored."""
         wall = self._clock.now()
         status, _ = plausible(stored, wall)
-        told = checkpoint.find(self._told.get(uid, ()), status)
-        before = checkpoint.preliminary(status, told, wall=wall, at=self._clock.monotonic())
-        return Expected(status, told, before, checkpoint.due(status, told, before))
+        last = checkpoint.find(self._checkpoints.get(uid, ()), status)
+        before = checkpoint.preliminary(status, last, wall=wall, at=self._clock.monotonic())
+        return Expected(status, last, before, checkpoint.due(status, last, before))
 
     def look(self, expected: Expected, readings: Sequence[PodReading]) -> tuple[Look, float]:
         """What the readings add, and when they were made, by the monotonic clock."""
         at = self._clock.monotonic()
         wall, wait = self._clock.now(), expected.wait
-        return checkpoint.look(expected.status, expected.told, readings, wait=wait, wall=wall, at=at), at
+        return checkpoint.look(expected.status, expected.last, readings, wait=wait, wall=wall, at=at), at
 
     def announce(self, uid: str, after: DeploymentStatus, *, memory: Memory, now: dt.datetime, at: float) -> None:
         """Before the writes: `after` tells what is in `memory`, should it be stored whatever else fails."""
-        known = self._told.get(uid, ())
-        self._told[uid] = checkpoint.announced(known, after, memory=memory, now=now, at=at)
+        known = self._checkpoints.get(uid, ())
+        self._checkpoints[uid] = checkpoint.announced(known, after, memory=memory, now=now, at=at)
 
     def remember(self, uid: str) -> None:
         """The status that was announced last is stored: those before it will not be seen again."""
-        self._told[uid] = self._told[uid][-1:]
+        self._checkpoints[uid] = self._checkpoints[uid][-1:]
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
-        self._told = {uid: known for uid, known in self._told.items() if uid in live}
+        self._checkpoints = {uid: known for uid, known in self._checkpoints.items() if uid in live}

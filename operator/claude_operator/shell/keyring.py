@@ -64,6 +64,8 @@ class Keyring:
             master = b""
         if len(master) < _BYTES:
             where = f"Secret {self._name} in {self._namespace}"
-            said = f"{where} holds no {_FIELD} key of {_BYTES} bytes: put it back from a backup, or delete that Secret"
-            raise KubeError(422, "Invalid", said)
+            message = (
+                f"{where} holds no {_FIELD} key of {_BYTES} bytes: put it back from a backup, or delete that Secret"
+            )
+            raise KubeError(422, "Invalid", message)
         return master

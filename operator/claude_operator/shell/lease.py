@@ -125,7 +125,7 @@ class Lease:
                     spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time(self._now())}
                     await self._kube.replace(LEASES, _with_spec(self._object, spec))
         except (KubeError, TimeoutError) as error:
-            _log.warning("the Lease was not released", extra=fields(lease=self._name, error=_words(error)))
+            _log.warning("the Lease was not released", extra=fields(lease=self._name, error=_describe(error)))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, and note by how much the loop woke us late."""
@@ -157,7 +157,7 @@ class Lease:
                 self._see(await self._write())
         except (KubeError, TimeoutError) as error:
             if not (isinstance(error, KubeError) and error.conflict):
-                self._complain(_words(error))
+                self._complain(_describe(error))
             return False
         finally:
             self._late += max(self._clock() - begun - self._call_timeout, 0.0)
@@ -208,11 +208,11 @@ class Lease:
         self._renewed_at, self._current = -math.inf, False
         raise LeaseLost(f"the Lease {self._namespace}/{self._name} is lost: {why}")
 
-    def _complain(self, words: str) -> None:
+    def _complain(self, problem: str) -> None:
         """Log what keeps us from the Lease, once until it changes."""
-        if words != self._complaint:
-            _log.warning("the Lease cannot be read or written", extra=fields(lease=self._name, error=words))
-        self._complaint = words
+        if problem != self._complaint:
+            _log.warning("the Lease cannot be read or written", extra=fields(lease=self._name, error=problem))
+        self._complaint = problem
 
 
 def _version(found: Object) -> str:
@@ -223,5 +223,5 @@ def _with_spec(found: Object, spec: dict[str, Any]) -> Object:
     return {**found, "spec": {**(found.get("spec") or {}), **spec}}
 
 
-def _words(error: KubeError | TimeoutError) -> str:
+def _describe(error: KubeError | TimeoutError) -> str:
     return str(error) if isinstance(error, KubeError) else "no answer in time"

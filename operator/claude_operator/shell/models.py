@@ -44,7 +44,7 @@ class ModelBook:
         self._models = models
         for item in live.values():
             try:
-                await self._tell(item)
+                await self._write(item)
             except KubeError as error:  # one that the API server refuses keeps none of the others
                 if error.not_found:  # deleted meanwhile
                     continue
@@ -53,14 +53,14 @@ class ModelBook:
                 )
         return changed
 
-    async def _tell(self, item: Object) -> None:
+    async def _write(self, item: Object) -> None:
         status = model_status(item["spec"], self._clock.now().date(), self._models)
         wanted = status.model_dump(by_alias=True, exclude_none=True, mode="json")
-        told = item.get("status") or {}
-        if {key: value for key, value in told.items() if value is not None} == wanted:
+        stored = item.get("status") or {}
+        if {key: value for key, value in stored.items() if value is not None} == wanted:
             return
-        gone = {key: None for key in told if key not in wanted}
+        gone = {key: None for key in stored if key not in wanted}
         name = item["metadata"]["name"]
         await self._kube.patch_status(CLAUDE_MODELS, name, None, {**wanted, **gone})
-        if told and told.get("lifecycle") != wanted["lifecycle"]:
+        if stored and stored.get("lifecycle") != wanted["lifecycle"]:
             _log.info(status.message, extra=fields(model=item["spec"].get("id"), lifecycle=status.lifecycle))

@@ -58,6 +58,9 @@ class Patrol:
                 await asyncio.sleep(pause)
 
     async def _look(self, one: Resting) -> None:
-        said = await self._reader.read_serving(one.pods)
-        if said and in_trouble([each.weights for each in said], [each.recent for each in said]) != one.troubled:
+        readings = await self._reader.read_serving(one.pods)
+        if (
+            readings
+            and in_trouble([each.weights for each in readings], [each.recent for each in readings]) != one.troubled
+        ):
             self._add(one.key)

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.5, 60.0  # seconds
 _BEAT = 1.0  # seconds between two looks at an idle queue
 _SOON = 30.0  # seconds: what wants to be seen again within is being judged, and is urgent
-_SAID = 300  # characters of an exception's first line
+_QUOTED = 300  # characters of an exception's first line
 
 
 class WorkQueue(Generic[Key]):
@@ -185,11 +185,11 @@ class WorkQueue(Generic[Key]):
         if key in self._due:
             # Wanted again meanwhile: soon, but a pass that fails and wakes itself must not spin.
             self._due[key] = max(self._due[key], self._clock() + min(delay, _FIRST_BACKOFF))
-        said = str(error).partition("\n")[0][:_SAID]  # further lines may quote what was read
+        text = str(error).partition("\n")[0][:_QUOTED]  # further lines may quote what was read
         _log.error(
             "pass failed",
             extra=fields(
-                key=str(key), exception=type(error).__name__, error=said, where=_where(error), failures=count,
+                key=str(key), exception=type(error).__name__, error=text, where=_where(error), failures=count,
                 next_seconds=round(delay, 1),
             ),
         )  # fmt: skip

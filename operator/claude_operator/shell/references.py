@@ -68,14 +68,16 @@ class ReferenceReader:
         if isinstance(found, str):
             return Problem(Reason.EVAL_SET_NOT_FOUND, f"spec.evals.setRef: {found}"), None
         if found is None:
-            said = f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
-            return Problem(Reason.EVAL_SET_NOT_FOUND, said), None
+            message = (
+                f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
+            )
+            return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
         reference = _dataset(found)
         data = await _get(self._kube, CONFIG_MAPS, reference[0], namespace) if reference else None
         lack = _lack(data, "ConfigMap", *reference) if reference else ""
         if lack:
-            said = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
-            return Problem(Reason.EVAL_SET_NOT_FOUND, said), None
+            message = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
+            return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
         version = data["metadata"]["resourceVersion"] if isinstance(data, dict) else ""
         known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
         if known not in self._sets:
@@ -84,8 +86,8 @@ class ReferenceReader:
             for old in list(self._sets)[:-_KNOWN]:
                 del self._sets[old]
         view = self._sets[known]
-        told = (found.get("status") or {}).get("items")
-        return view, (name, view.items) if isinstance(view, EvalSetView) and told != view.items else None
+        stored = (found.get("status") or {}).get("items")
+        return view, (name, view.items) if isinstance(view, EvalSetView) and stored != view.items else None
 
 
 def _dataset(found: Object) -> tuple[str, str] | None:
@@ -139,8 +141,8 @@ async def _prompts(
             remedy = f"create it: kubectl -n {namespace} create configmap {name} --from-file={key}"
             if isinstance(live, dict):
                 remedy = f"write it: kubectl -n {namespace} edit configmap {name}"
-            said = lack or f"key {key} of ConfigMap {name} is empty"
-            problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {said}; {remedy}"))
+            message = lack or f"key {key} of ConfigMap {name} is empty"
+            problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {message}; {remedy}"))
         else:
             texts[name, key] = data[key]
     return texts, problems

@@ -72,8 +72,8 @@ class Scraper:
 
         `since`: earlier readings to go on from, by pod. `keep`: the gateways are to remember this one.
         """
-        told = {mark.pod: f"{mark.boot_id}.{mark.reading}" for mark in since}
-        return await asyncio.gather(*(self._pod(pod, told.get(pod["metadata"]["name"], ""), keep) for pod in pods))
+        last = {reading.pod: f"{reading.boot_id}.{reading.reading}" for reading in since}
+        return await asyncio.gather(*(self._pod(pod, last.get(pod["metadata"]["name"], ""), keep) for pod in pods))
 
     async def read_serving(self, pods: Sequence[Mapping[str, Any]]) -> list[Serving]:
         """What each pod that answers serves, and what its clients got of late."""

@@ -60,18 +60,18 @@ class HealthServer:
         await self._runner.cleanup()
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        stuck = _said(self._check)
+        stuck = _result(self._check)
         return web.Response(status=500 if stuck else 200, text=f"{stuck or 'ok'}\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        why = _said(self._unready)
+        why = _result(self._unready)
         return web.Response(status=503 if why else 200, text=f"{why or 'ok'}\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._page(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _said(check: Callable[[], str | None]) -> str | None:
+def _result(check: Callable[[], str | None]) -> str | None:
     try:
         return check()
     except Exception as error:

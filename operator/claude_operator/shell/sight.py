@@ -57,8 +57,8 @@ class Sight:
         """Nothing is watched any more; each kind is unseen until it is answered again."""
         for path in self._kinds:
             with self._lock:
-                since, said = self._trouble.get(path, (self._clock(), why))
-                self._trouble[path] = (since, said)
+                since, first = self._trouble.get(path, (self._clock(), why))
+                self._trouble[path] = (since, first)
 
     def blind(self) -> Blind | None:
         """The kind that has been unseen for longest, None where all are seen."""

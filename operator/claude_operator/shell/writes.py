@@ -24,7 +24,7 @@ class _Failure:
 
     message: str
     times: int = 0
-    told: bool = False
+    reported: bool = False
 
 
 class Writes:
@@ -47,9 +47,9 @@ class Writes:
         failure = self._failures[uid].setdefault(what, _Failure(""))
         lacking = self.definitions if error.undeclared else None
         failure.message, failure.times = lacking.sentence() if lacking else str(error), failure.times + 1
-        if failure.told or (error.status >= 500 and failure.times < _IN_A_ROW and not error.undeclared):
+        if failure.reported or (error.status >= 500 and failure.times < _IN_A_ROW and not error.undeclared):
             return False
-        failure.told = True
+        failure.reported = True
         return True
 
     def done(self, uid: str, what: What) -> None:
@@ -58,7 +58,7 @@ class Writes:
 
     def refused(self, uid: str) -> dict[str, str]:
         """What cannot be written, and why."""
-        return {what: one.message for what, one in self._failures.get(uid, {}).items() if one.told}
+        return {what: one.message for what, one in self._failures.get(uid, {}).items() if one.reported}
 
     def own(self, uid: str, stored: Mapping[str, Any]) -> None:
         """A ClaudeDeployment as a write of its status by this process left it."""

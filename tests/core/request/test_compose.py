@@ -13,7 +13,7 @@ from tests.counting import calls_of
 
 from claude_operator.api.gateway import Arm, Overrides
 from claude_operator.core.catalogue.rules import takes
-from claude_operator.core.request.breakpoints import LIMIT, Mark, kept_marks
+from claude_operator.core.request.breakpoints import LIMIT, Breakpoint, keep_breakpoints
 from claude_operator.core.request.compose import Composed, MissingName, compose, prepare, raw_body
 
 SHORT = {"type": "ephemeral"}
@@ -435,16 +435,16 @@ def test_what_is_kept_is_legal_whenever_the_clients_part_is(
 ) -> None:
     order = {"tools": 0, "system": 1, "messages": 2}
     drawn.sort(key=lambda item: order[item[0]])
-    marks = [Mark(w, number, ttl, ours and w != "messages") for number, (w, ttl, ours) in enumerate(drawn)]
+    points = [Breakpoint(w, number, ttl, ours and w != "messages") for number, (w, ttl, ours) in enumerate(drawn)]
     if automatic:
-        marks.append(Mark("cache_control", 0, automatic, True))
-    kept = kept_marks(marks, last_is_marked=last)
-    theirs = [mark for mark in marks if not mark.ours]
-    assert [mark for mark in kept if not mark.ours] == theirs
+        points.append(Breakpoint("cache_control", 0, automatic, True))
+    kept = keep_breakpoints(points, last_is_marked=last)
+    theirs = [point for point in points if not point.ours]
+    assert [point for point in kept if not point.ours] == theirs
     assert len(kept) <= max(LIMIT, len(theirs))
-    legal = [mark.ttl for mark in theirs] == sorted(mark.ttl for mark in theirs)
+    legal = [point.ttl for point in theirs] == sorted(point.ttl for point in theirs)
     if legal:
-        ttls = [mark.ttl for mark in kept]
+        ttls = [point.ttl for point in kept]
         assert ttls == sorted(ttls)  # "1h" sorts before "5m"
 
 

@@ -101,9 +101,9 @@ def judge_run(
     return Result(phase, reason, message, ours, theirs, better, worse, _failed_items(items, candidate, baseline or {}))
 
 
-def rejected(item: Item, said: str) -> Result:
+def rejected(item: Item, text: str) -> Result:
     """The verdict where the API refuses the candidate's request: whatever else it would answer, it cannot serve."""
-    message = f"Failed: the Claude API refuses the request of item {item.id}: {said}"
+    message = f"Failed: the Claude API refuses the request of item {item.id}: {text}"
     return Result("Failed", RunReason.REQUEST_REJECTED, message)
 
 
@@ -140,16 +140,16 @@ def _verdict(
 
 def _numbers(items: Sequence[Item], ours: Scores, theirs: Scores | None, better: int, worse: int, name: str) -> str:
     """The scores as part of a sentence, and what a set of this size can show at all."""
-    said = _score(ours)
+    text = _score(ours)
     if theirs is None or not theirs.items:
-        return said
-    said += f" against {_score(theirs)} of {name}; {better} better, {worse} worse"
+        return text
+    text += f" against {_score(theirs)} of {name}; {better} better, {worse} worse"
     compared = theirs.items
     if compared < len(items):
-        said += f"; {_items(len(items) - compared)} not compared"
+        text += f"; {_items(len(items) - compared)} not compared"
     if compared < _LEAST_SPLIT:
-        return f"{said}; {_items(compared)} cannot show whether a drop is more than chance"
-    return f"{said}; a drop of less than {_percent(_LEAST_SPLIT / compared, 'points')} may be chance"
+        return f"{text}; {_items(compared)} cannot show whether a drop is more than chance"
+    return f"{text}; a drop of less than {_percent(_LEAST_SPLIT / compared, 'points')} may be chance"
 
 
 def _discordant(candidate: Answers, baseline: Answers) -> tuple[int, int]:

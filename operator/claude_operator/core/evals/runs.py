@@ -121,14 +121,14 @@ def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetim
         "finished_at": now,
         "retry_at": None,
     }
-    return _told(run, status.model_copy(update=update), now)
+    return _with_condition(run, status.model_copy(update=update), now)
 
 
 def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None, now: dt.datetime) -> RunDecision:
     """The next Job, and a status as at the beginning."""
     fresh = EvalRunStatus(attempts=number, total=status.total, conditions=status.conditions)
     return RunDecision(
-        _told(run, fresh, now),
+        _with_condition(run, fresh, now),
         create_job_attempt=number,
         delete_job=str(old["metadata"]["name"]) if old is not None else None,
         requeue=_LOOK_AGAIN,
@@ -137,7 +137,7 @@ def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None
 
 def _adopted(run: Object, status: EvalRunStatus, now: dt.datetime) -> EvalRunStatus:
     """The status where a Job was made and the write that tells so was lost; what the Job has written is kept."""
-    return _told(run, status.model_copy(update={"attempts": 1}), now)
+    return _with_condition(run, status.model_copy(update={"attempts": 1}), now)
 
 
 def _waiting(run: Object, status: EvalRunStatus, job: Object | None, now: dt.datetime) -> RunDecision:
@@ -160,10 +160,10 @@ def _error(run: Object, status: EvalRunStatus, reason: str, message: str, now: d
         "finished_at": now,
         "retry_at": now + dt.timedelta(seconds=wait),
     }
-    return RunDecision(_told(run, status.model_copy(update=update), now), requeue=wait)
+    return RunDecision(_with_condition(run, status.model_copy(update=update), now), requeue=wait)
 
 
-def _told(run: Object, status: EvalRunStatus, now: dt.datetime) -> EvalRunStatus:
+def _with_condition(run: Object, status: EvalRunStatus, now: dt.datetime) -> EvalRunStatus:
     return status.model_copy(update={"conditions": complete(run, status, now)})
 
 

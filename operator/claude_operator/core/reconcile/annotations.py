@@ -10,23 +10,23 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout
 from claude_operator.core.reconcile.draft import Draft
 
-__all__ = ["ABORT", "PROMOTE", "RETRY", "ask", "ignore", "mark", "promotion"]
+__all__ = ["ABORT", "PROMOTE", "RETRY", "ask", "handled_entry", "ignore", "promotion"]
 
 ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"
 RETRY = f"{GROUP}/retry"
 
 _LONGEST = 128  # characters of a value that can mean something
-_SAID = 64
+_QUOTED = 64
 
 
 def ask(draft: Draft, annotation: str) -> str | None:
     """The value of an annotation that nothing has come of yet."""
     value = draft.obs.annotations.get(annotation)
-    return value if value and not draft.has_handled(mark(annotation, value)) else None
+    return value if value and not draft.has_handled(handled_entry(annotation, value)) else None
 
 
-def mark(annotation: str, value: str) -> str:
+def handled_entry(annotation: str, value: str) -> str:
     """How status remembers it: what is longer than a name of a revision or step can be, by its hash."""
     known = value if len(value) <= _LONGEST else f"sha256:{sha256(value.encode('utf-8', 'replace')).hexdigest()}"
     return f"{annotation.partition('/')[2]}={known}"
@@ -34,9 +34,9 @@ def mark(annotation: str, value: str) -> str:
 
 def ignore(draft: Draft, annotation: str, value: str, present: str) -> Draft:
     """Say once that an annotation names something else than what there is."""
-    said = value if len(value) <= _LONGEST else f"{value[:_SAID]}… ({len(value):,} characters)"
-    note = f"{annotation}: {said} does nothing: {present}"
-    return draft.handle(mark(annotation, value)).tell(Reason.ANNOTATION_IGNORED, note, warning=True)
+    shown = value if len(value) <= _LONGEST else f"{value[:_QUOTED]}… ({len(value):,} characters)"
+    note = f"{annotation}: {shown} does nothing: {present}"
+    return draft.handle(handled_entry(annotation, value)).record_event(Reason.ANNOTATION_IGNORED, note, warning=True)
 
 
 def promotion(rollout: Rollout, what: int | Literal["full"]) -> str:

@@ -1,7 +1,7 @@
 """What an operator's process remembers of a ClaudeDeployment besides the status that it wrote.
 
 A status tells up to which readings of the gateways, and up to when, everything is counted. What belongs to it and is
-too large for it, or makes sense in this process only, is kept here by that mark. So a write whose answer was lost, a
+too large for it, or makes sense in this process only, is kept here under these. So a write whose answer was lost, a
 status that somebody else wrote and another leader are told apart, and nothing is used with a status that it is not of.
 """
 
@@ -18,20 +18,20 @@ from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.progress import reading_due, watched_by
 from claude_operator.core.reconcile.rollout_clock import rollout_time
 
-__all__ = ["Look", "Mark", "Told", "announced", "due", "find", "look", "preliminary"]
+__all__ = ["Checkpoint", "Look", "StatusKey", "announced", "due", "find", "look", "preliminary"]
 
 _KEPT = 8  # statuses that may still turn out to have been stored
 _UNTIMED = 5.0  # seconds that count at most where no clock tells how long it was, and no analysis has an interval
 
-Mark = tuple[dt.datetime | None, dt.datetime | None, tuple[Reading, ...]]
+StatusKey = tuple[dt.datetime | None, dt.datetime | None, tuple[Reading, ...]]
 """`seenAt`, the last tick and the readings of a status."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Checkpoint:
     """A status that was written, the evidence that it tells, and when its `seenAt` was, in monotonic seconds."""
 
-    mark: Mark
+    key: StatusKey
     memory: Memory
     at: float
 
@@ -45,27 +45,27 @@ class Look:
     memory: Memory
 
 
-def find(known: Sequence[Told], status: DeploymentStatus) -> Told | None:
+def find(known: Sequence[Checkpoint], status: DeploymentStatus) -> Checkpoint | None:
     """What goes with the status as it is stored, None where this process did not write it."""
-    mark = _mark(status)
-    return next((one for one in reversed(known) if one.mark == mark), None)
+    key = _key(status)
+    return next((one for one in reversed(known) if one.key == key), None)
 
 
-def preliminary(status: DeploymentStatus, told: Told | None, *, wall: dt.datetime, at: float) -> dt.datetime:
+def preliminary(status: DeploymentStatus, last: Checkpoint | None, *, wall: dt.datetime, at: float) -> dt.datetime:
     """The rollout's time before the gateways were asked."""
-    return rollout_time(status.seen_at, wall, at - told.at if told else None, unknown=_unknown(status))
+    return rollout_time(status.seen_at, wall, at - last.at if last else None, unknown=_unknown(status))
 
 
-def due(status: DeploymentStatus, told: Told | None, now: dt.datetime) -> float | None:
+def due(status: DeploymentStatus, last: Checkpoint | None, now: dt.datetime) -> float | None:
     """Seconds until the next reading; at once where another process made the last one. None while nobody asks."""
-    if told is None:
+    if last is None:
         return None if watched_by(status) is None else 0.0
     return reading_due(status, now)
 
 
 def look(
     status: DeploymentStatus,
-    told: Told | None,
+    last: Checkpoint | None,
     readings: Sequence[PodReading],
     *,
     wait: float | None,
@@ -75,24 +75,24 @@ def look(
     """What `readings` add, where `wait` says that they are due. Between ticks of a canary nothing is taken in."""
     analysis = watched_by(status)
     wanted = quantities(analysis) if analysis and wait == 0 else ()
-    increments, memory = advance(told.memory if told else None, readings, wanted, now=at, stored=status.readings)
-    lived = at - told.at if told else increments.seconds
+    increments, memory = advance(last.memory if last else None, readings, wanted, now=at, stored=status.readings)
+    lived = at - last.at if last else increments.seconds
     now = rollout_time(status.seen_at, wall, lived, unknown=_unknown(status))
     if wait == 0:
         return Look(now, increments, memory)
-    return Look(now, None, told.memory if told and wait is not None else memory)
+    return Look(now, None, last.memory if last and wait is not None else memory)
 
 
 def announced(
-    known: Sequence[Told], after: DeploymentStatus, *, memory: Memory, now: dt.datetime, at: float
-) -> list[Told]:
+    known: Sequence[Checkpoint], after: DeploymentStatus, *, memory: Memory, now: dt.datetime, at: float
+) -> list[Checkpoint]:
     """Before the writes of a pass: `after` goes with `memory`, should it be stored whatever else fails."""
     since = (to_millisecond(now) - after.seen_at).total_seconds() if after.seen_at else 0.0
-    mark = _mark(after)
-    return [*(one for one in known if one.mark != mark), Told(mark, memory, at - since)][-_KEPT:]
+    key = _key(after)
+    return [*(one for one in known if one.key != key), Checkpoint(key, memory, at - since)][-_KEPT:]
 
 
-def _mark(status: DeploymentStatus) -> Mark:
+def _key(status: DeploymentStatus) -> StatusKey:
     soaks = status.soak.judgement if status.soak else None
     judgement = soaks or status.judgement
     return status.seen_at, judgement.last_tick if judgement else None, tuple(status.readings)

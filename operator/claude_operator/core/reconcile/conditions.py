@@ -27,7 +27,7 @@ Answer = Literal["True", "False", "Unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConditionState:
     """A condition without its bookkeeping."""
 
     status: Answer
@@ -39,7 +39,7 @@ def conditions(
     draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
-    said = {
+    states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft),
         Type.GATEWAY_READY: _gateway_ready(draft, config),
@@ -50,42 +50,44 @@ def conditions(
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
-    return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in said.items()]
+    return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in states.items()]
 
 
-def _as_said(condition: Condition) -> Said:
-    return Said(condition.status, Reason(condition.reason), condition.message)
+def _as_state(condition: Condition) -> ConditionState:
+    return ConditionState(condition.status, Reason(condition.reason), condition.message)
 
 
-def _as_condition(type_: Type, said: Said, before: Condition | None, generation: int, now: dt.datetime) -> Condition:
+def _as_condition(
+    type_: Type, state: ConditionState, before: Condition | None, generation: int, now: dt.datetime
+) -> Condition:
     now = now.astimezone(dt.UTC).replace(microsecond=0)
-    same = before is not None and before.status == said.status
+    same = before is not None and before.status == state.status
     return Condition(
         type=type_,
-        status=said.status,
-        reason=said.reason,
-        message=cut(said.message),
+        status=state.status,
+        reason=state.reason,
+        message=cut(state.message),
         observed_generation=generation,
         last_transition_time=before.last_transition_time if same and before else now,
     )
 
 
-def _ready(draft: Draft, config: GatewayConfig | None) -> Said:
+def _ready(draft: Draft, config: GatewayConfig | None) -> ConditionState:
     stable, ready = draft.status.stable_revision, draft.obs.gateway.ready
     if stable is None:
-        return Said("False", Reason.NO_REVISION, "no revision serves yet; gateways answer 503")
+        return ConditionState("False", Reason.NO_REVISION, "no revision serves yet; gateways answer 503")
     if not ready:
-        return Said("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
+        return ConditionState("False", Reason.GATEWAY_UNAVAILABLE, f"no gateway pod is ready to serve {stable}")
     view = draft.obs.gateway
     if serving.nothing_served(view.weights):
         serves_nothing = f"gateway pods answer every request with 503: none of them serves {stable}"
         if config is not None and view.lagging(config.generation):
-            return Said("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
-        return Said("False", Reason.NOT_SERVING, serves_nothing)
+            return ConditionState("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
+        return ConditionState("False", Reason.NOT_SERVING, serves_nothing)
     fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
     if fails:
-        return Said("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
-    return Said("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
+        return ConditionState("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
+    return ConditionState("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
 
 
 def refused(
@@ -95,24 +97,25 @@ def refused(
 
     What was decided is not done: of `after` only evidence of harm is told, so that nothing looks healthy.
     """
-    said = Said("False", Reason.WRITE_REFUSED, f"{REFUSED_WRITES[what]}: {why}")
+    state = ConditionState("False", Reason.WRITE_REFUSED, f"{REFUSED_WRITES[what]}: {why}")
     type_ = Type.GATEWAY_READY
     if what not in ("config", "child"):
-        type_, said = Type.PROMOTED, Said("Unknown", said.reason, said.message)
-    told = {type_: said}
+        type_, state = Type.PROMOTED, ConditionState("Unknown", state.reason, state.message)
+    changed = {type_: state}
     accepted = next((one for one in after.conditions if one.type == Type.ACCEPTED), None)
     if accepted is not None and type_ == Type.PROMOTED:
-        told[Type.ACCEPTED] = _as_said(accepted)
+        changed[Type.ACCEPTED] = _as_state(accepted)
     harm = next((one for one in after.conditions if one.type == Type.CANARY_HEALTHY and one.status == "False"), None)
     if harm is not None and what == "config":
         message = (
             f"traffic must be taken back from the canary, but the API server refuses the gateways' config:"
             f" {harm.message}"
         )
-        told[Type.CANARY_HEALTHY] = Said("False", Reason(harm.reason), message)
+        changed[Type.CANARY_HEALTHY] = ConditionState("False", Reason(harm.reason), message)
     before = {one.type: one for one in status.conditions}
     newer = {
-        kind: _as_condition(kind, one, before.get(kind), after.observed_generation, now) for kind, one in told.items()
+        kind: _as_condition(kind, one, before.get(kind), after.observed_generation, now)
+        for kind, one in changed.items()
     }
     conditions = [newer.pop(Type(one.type), one) if one.type in set(Type) else one for one in status.conditions]
     return status.model_copy(update={"conditions": [*conditions, *newer.values()]})
@@ -127,135 +130,141 @@ def _way_out(draft: Draft) -> str | None:
     return f"{remedy}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
 
 
-def _accepted(draft: Draft) -> Said:
+def _accepted(draft: Draft) -> ConditionState:
     if draft.problem is None and draft.obs.outdated:
-        return Said("True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}")
+        return ConditionState(
+            "True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}"
+        )
     doubtful = warning(draft.obs.spec) if draft.problem is None and draft.obs.spec else None
     if doubtful is not None:
-        return Said("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
+        return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:
-        return Said("True", Reason.VALID, "the spec is valid and what it refers to exists")
+        return ConditionState("True", Reason.VALID, "the spec is valid and what it refers to exists")
     keeps = f"; {draft.status.stable_revision} keeps serving" if draft.status.stable_revision else ""
-    return Said("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
+    return ConditionState("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
 
 
-def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> Said:
+def _gateway_ready(draft: Draft, config: GatewayConfig | None) -> ConditionState:
     lost = is_lost(draft.obs, draft.status.stable_revision, draft.wanted)
     if config is None and (lost or (draft.problem is None and remembered(draft.obs))):
         what = draft.status.stable_revision or "what gateways serve"
         helps = "Apply the spec that it was made of, or let another revision pass its gate"
         note = f"{what} exists only in the memory of the gateways, until they restart. {helps}"
-        return Said("False", Reason.REVISION_LOST, note)
+        return ConditionState("False", Reason.REVISION_LOST, note)
     if config is None:
-        return Said("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
+        return ConditionState("Unknown", Reason.NOT_YET_REPORTED, "there is no gateway until the spec is accepted")
     found = next(iter(diagnose_gateways(draft.obs, config)), None)
     if found is not None:
-        return Said("False", found.reason, found.message)
+        return ConditionState("False", found.reason, found.message)
     ready = count(draft.obs.gateway.ready, "ready pod")
-    return Said("True", Reason.GATEWAYS_CURRENT, f"config generation {config.generation} is served by {ready}")
+    return ConditionState(
+        "True", Reason.GATEWAYS_CURRENT, f"config generation {config.generation} is served by {ready}"
+    )
 
 
-def _eval_passed(draft: Draft) -> Said:
+def _eval_passed(draft: Draft) -> ConditionState:
     rollout, spec = draft.status.rollout, draft.obs.spec
     if rollout is None:
-        return Said("Unknown", Reason.NOT_YET_REPORTED, "no rollout has started yet")
+        return ConditionState("Unknown", Reason.NOT_YET_REPORTED, "no rollout has started yet")
     if rollout.eval_run is None or (spec is not None and spec.evals is None):
         if spec is not None and spec.evals is not None:
-            return Said(
+            return ConditionState(
                 "True",
                 Reason.EVAL_NOT_REQUIRED,
                 f"{rollout.revision} was already being rolled out when evals were declared",
             )
-        return Said("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
+        return ConditionState("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
     run = draft.obs.eval_runs.get(rollout.eval_run)
     if run is None:
         gated = rollout.outcome is None and draft.status.canary_revision is None
         what = "is being created" if gated else "was deleted, so its result is no longer known"
-        return Said("Unknown", Reason.NOT_YET_REPORTED, f"ClaudeEvalRun {rollout.eval_run} {what}")
+        return ConditionState("Unknown", Reason.NOT_YET_REPORTED, f"ClaudeEvalRun {rollout.eval_run} {what}")
     message = f"{rollout.eval_run}: {run.message}" if run.message else f"{rollout.eval_run} is {run.phase}"
     if run.phase == "Passed":
-        return Said("True", Reason.EVAL_PASSED, message)
+        return ConditionState("True", Reason.EVAL_PASSED, message)
     if spec is not None and spec.evals is not None and not spec.evals.required:
-        return Said("True", Reason.EVAL_NOT_REQUIRED, f"evals.required is false; {message}")
+        return ConditionState("True", Reason.EVAL_NOT_REQUIRED, f"evals.required is false; {message}")
     match run.phase:
         case "Failed":
-            return Said("False", Reason.EVAL_FAILED, message)
+            return ConditionState("False", Reason.EVAL_FAILED, message)
         case "Inconclusive":
-            return Said("Unknown", Reason.EVAL_INCONCLUSIVE, message)
+            return ConditionState("Unknown", Reason.EVAL_INCONCLUSIVE, message)
         case "Error":
-            return Said("Unknown", Reason.EVAL_ERROR, message)
+            return ConditionState("Unknown", Reason.EVAL_ERROR, message)
         case _:
             done = f": {run.done} of {run.total} items done" if run.total else ""
             trouble = f"; {run.message}" if run.message else ""  # why its Job tries again
             does = "is running" if run.phase == "Running" else "waits for its Job"
-            return Said("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} {does}{done}{trouble}")
+            return ConditionState("Unknown", Reason.EVAL_RUNNING, f"{rollout.eval_run} {does}{done}{trouble}")
 
 
-def _canary_healthy(draft: Draft) -> Said:
+def _canary_healthy(draft: Draft) -> ConditionState:
     status = draft.status
     judgement, rollout = status.judgement, status.rollout
     if rollout is not None and rollout.outcome == "RolledBack":
         reason = Reason(rollout.reason) if rollout.reason in set(Reason) else Reason.ROLLED_BACK
-        return Said("False", reason, rollout.message)
+        return ConditionState("False", reason, rollout.message)
     soak = soaking(status)
     if soak is not None and soak.judgement is not None:
         return _soaks(soak, soak.judgement)
     if active(status) is None or status.canary_revision is None:
-        return Said("True", Reason.NO_CANARY, "no canary has live traffic")
+        return ConditionState("True", Reason.NO_CANARY, "no canary has live traffic")
     if judgement is None or not canary_weight(status):
-        return Said("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
+        return ConditionState("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
     found = next(iter(diagnose(judgement)), None)
     if found is None:
-        return Said("True", Reason.WATCHING, judgement.message)
+        return ConditionState("True", Reason.WATCHING, judgement.message)
     if found.reason == Reason.STABLE_FAILING:
-        return Said(found.healthy, found.reason, _way_out(draft) or judgement.message)
-    return Said(found.healthy, found.reason, found.message)
+        return ConditionState(found.healthy, found.reason, _way_out(draft) or judgement.message)
+    return ConditionState(found.healthy, found.reason, found.message)
 
 
-def _soaks(soak: SoakStatus, judgement: Judgement) -> Said:
+def _soaks(soak: SoakStatus, judgement: Judgement) -> ConditionState:
     """The time is told as of the last tick: between two of them nothing is new."""
     found = next(iter(diagnose(judgement)), None)
     if found is not None and found.healthy == "False":
         stays = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {found.message}"
-        return Said(found.healthy, found.reason, stays)
+        return ConditionState(found.healthy, found.reason, stays)
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
     against = f"{soak.revision} serves 100 % and is compared with the history of {soak.previous} for {left} more"
     if found is None:
-        return Said("True", Reason.SOAKING, f"{against}: {judgement.message}")
+        return ConditionState("True", Reason.SOAKING, f"{against}: {judgement.message}")
     stopped = "; time in this state does not count" if is_uninformative(judgement) else ""
-    return Said(found.healthy, found.reason, f"{found.message}; {against}{stopped}")
+    return ConditionState(found.healthy, found.reason, f"{found.message}; {against}{stopped}")
 
 
-def _promoted(draft: Draft) -> Said:
+def _promoted(draft: Draft) -> ConditionState:
     status, hold = draft.status, draft.hold
     rollout = status.rollout
     if draft.problem is not None:
         held = ""
         if active(status) and status.canary_revision and status.step:
             held = f"; {status.canary_revision} is held at {percent(status.step.weight)}"
-        return Said("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
+        return ConditionState("False", Reason.REJECTED, f"the spec is not accepted ({draft.problem.reason}){held}")
     if rollout is None:
-        return Said("Unknown", Reason.PROGRESSING, "the first revision is being created")
+        return ConditionState("Unknown", Reason.PROGRESSING, "the first revision is being created")
     match rollout.outcome:
         case "Promoted":
             if hold is not None and draft.wanted not in (None, rollout.revision):
-                return Said("Unknown", hold.reason, hold.message)
+                return ConditionState("Unknown", hold.reason, hold.message)
             live, weights = draft.obs.config, draft.obs.gateway.weights
             if live is None or live.arm("stable") is None or serving.nothing_served(weights):
-                return Said("Unknown", Reason.WAITING_FOR_GATEWAY, "the gateways do not serve their first config yet")
-            return Said("True", Reason.PROMOTED, rollout.message)
+                return ConditionState(
+                    "Unknown", Reason.WAITING_FOR_GATEWAY, "the gateways do not serve their first config yet"
+                )
+            return ConditionState("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = rollout.trial
             again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
                 helps = f"apply another revision, or change the eval set and run: {again}"
-                return Said("False", Reason.EVAL_FAILED, f"{rollout.message}. To go on: {helps}")
-            return Said("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
+                return ConditionState("False", Reason.EVAL_FAILED, f"{rollout.message}. To go on: {helps}")
+            return ConditionState("False", Reason(rollout.outcome), f"{rollout.message}. To try it again: {again}")
         case "Superseded":
-            return Said("Unknown", Reason.PROGRESSING, rollout.message)
+            return ConditionState("Unknown", Reason.PROGRESSING, rollout.message)
     if hold is not None:
-        return Said("Unknown", hold.reason, hold.message)
-    return Said("Unknown", Reason.PROGRESSING, f"{rollout.revision} is being rolled out")
+        return ConditionState("Unknown", hold.reason, hold.message)
+    return ConditionState("Unknown", Reason.PROGRESSING, f"{rollout.revision} is being rolled out")
 
 
 _MODEL_REASONS = {
@@ -267,12 +276,12 @@ _MODEL_REASONS = {
 }  # the worst first
 
 
-def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> Said:
+def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> ConditionState:
     """The worst state of the models in use, given as (id, state)."""
     known = list(models)
     for lifecycle, reason in _MODEL_REASONS.items():
         found = [(name, state) for name, state in known if state.lifecycle == lifecycle]
         if found:
             status: Answer = {Lifecycle.ACTIVE: "True", Lifecycle.UNKNOWN: "Unknown"}.get(lifecycle, "False")  # type: ignore[assignment]
-            return Said(status, reason, "; ".join(state.sentence(name) for name, state in found))
-    return Said("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")
+            return ConditionState(status, reason, "; ".join(state.sentence(name) for name, state in found))
+    return ConditionState("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")

@@ -72,16 +72,16 @@ def decide(obs: Observation, site: render.Site) -> Decision:
     draft = Draft(replace(obs, status=status), status)
     if dropped:
         note = f"Status was changed by somebody else; dropped: {', '.join(dropped)}"
-        draft = draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
+        draft = draft.record_event(Reason.STATUS_NOT_TRUSTED, note, warning=True)
     try:
         return _decide(draft, site)
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
-        without = _forgetting(draft, said)
+        text = f"{type(error).__name__}: {error}"
+        without = _forgetting(draft, text)
         if without is None:
             raise
         try:
-            return replace(_decide(without, site), error=said)
+            return replace(_decide(without, site), error=text)
         except Exception:
             raise error from None
 
@@ -117,10 +117,10 @@ def _forgetting(draft: Draft, error: str) -> Draft | None:
     notice = Notice("failing", trial)
     note = f"a pass failed because of what status holds of {trial} ({error})"
     if active(status) is None or not draft.has_handled(notice):
-        again = again.tell(Reason.STATUS_NOT_TRUSTED, f"{note}: the operator dropped it", warning=True)
+        again = again.record_event(Reason.STATUS_NOT_TRUSTED, f"{note}: the operator dropped it", warning=True)
         return again.handle(notice)
     message = f"Aborted {trial}: {note} once more"
-    return again.end("Aborted", Reason.ABORTED, message).tell(Reason.ABORTED, message, warning=True)
+    return again.end("Aborted", Reason.ABORTED, message).record_event(Reason.ABORTED, message, warning=True)
 
 
 def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:

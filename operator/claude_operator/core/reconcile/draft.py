@@ -67,7 +67,7 @@ class Draft:
         rollout = self.status.rollout or Rollout(revision="")
         return self.set(rollout=rollout.model_copy(update=fields))
 
-    def tell(self, reason: Reason, note: str, *, warning: bool = False) -> Self:
+    def record_event(self, reason: Reason, note: str, *, warning: bool = False) -> Self:
         """With one more Event."""
         return replace(self, events=(*self.events, Event(reason, note, "Warning" if warning else "Normal")))
 
@@ -79,20 +79,20 @@ class Draft:
         """Whether that was dealt with before."""
         return str(what) in self.status.handled
 
-    def within(self, delay: float) -> Self:
+    def requeue_in(self, delay: float) -> Self:
         """Look again in at most so many seconds."""
         delay = max(delay, 0.0)
         return replace(self, again=delay if self.again is None else min(self.again, delay))
 
-    def waits(self, reason: Reason, message: str) -> Self:
+    def hold_for(self, reason: Reason, message: str) -> Self:
         """The rollout holds, and why. The first to say so is heard."""
         return self if self.hold else replace(self, hold=Hold(reason, message))
 
-    def compared_in(self, compared: tuple[Comparison, ...]) -> Self:
+    def add_comparisons(self, compared: tuple[Comparison, ...]) -> Self:
         """With what the judge compared, for the ledger."""
         return replace(self, compared=compared)
 
-    def recording(self, ledger: Object) -> Self:
+    def write_ledger(self, ledger: Object) -> Self:
         """With the ledger as it is to be written."""
         return replace(self, ledger=ledger)
 

@@ -10,7 +10,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_suspicious
-from claude_operator.core.reconcile.annotations import PROMOTE, mark, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, handled_entry, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
 from claude_operator.core.reconcile.gateway_config import desired_config
@@ -28,11 +28,11 @@ def gateways(draft: Draft) -> Draft:
     """No step moves until every ready gateway pod serves the weights of before."""
     config = desired_config(draft.obs, draft.status, accepted=True)
     if config is None:
-        return draft.waits(Reason.WAITING_FOR_GATEWAY, "the gateways' config is being written").within(SOON)
+        return draft.hold_for(Reason.WAITING_FOR_GATEWAY, "the gateways' config is being written").requeue_in(SOON)
     found = first_hold(draft.obs, config)
     if found is None or found.holds is None:
         return draft
-    return draft.waits(found.holds, found.message).within(found.look_again)
+    return draft.hold_for(found.holds, found.message).requeue_in(found.look_again)
 
 
 def frozen(draft: Draft) -> Draft:
@@ -40,7 +40,7 @@ def frozen(draft: Draft) -> Draft:
     if draft.obs.spec is None or not draft.obs.spec.paused:
         return draft
     where = f"at {percent(draft.status.step.weight)}" if draft.status.step else "before its first weight"
-    return draft.waits(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
+    return draft.hold_for(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
 
 
 def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
@@ -52,7 +52,7 @@ def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
         found = hold(draft, step, present)
         if found is not None:
             at = f"step {present.index} at {percent(present.weight)}"
-            held = draft.waits(found.reason, f"{at} {found.message}")
+            held = draft.hold_for(found.reason, f"{at} {found.message}")
             if hold is not _reading:  # which is there within an interval
                 held = _overdue(held, rollout, step, present)
             return _wake(held, step, present)
@@ -78,7 +78,7 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     go = promotion(rollout, present.index)
     where = draft.obs.annotate
     # One that was done or refused before says nothing new until it has gone.
-    stale = f"{where} {PROMOTE}- && " if draft.has_handled(mark(PROMOTE, go)) else ""
+    stale = f"{where} {PROMOTE}- && " if draft.has_handled(handled_entry(PROMOTE, go)) else ""
     return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
 
 
@@ -158,7 +158,7 @@ _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
 
 def _wake(draft: Draft, step: Step, present: StepStatus) -> Draft:
     left = (end_of(step, present) - draft.obs.now).total_seconds()
-    return draft.within(left) if left > 0 else draft
+    return draft.requeue_in(left) if left > 0 else draft
 
 
 def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) -> Draft:
@@ -168,9 +168,9 @@ def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) ->
     left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()
     notice = Notice("held", rollout.trial, str(present.index))
     if left > 0:
-        return draft.within(left)
+        return draft.requeue_in(left)
     if draft.has_handled(notice):
         return draft
     late = "" if draft.hold.reason == Reason.INCONCLUSIVE else f"past maxDuration {duration(longest(step.bake))}: "
     note = f"{late}{draft.hold.message}"
-    return draft.handle(notice).tell(Reason.STEP_HELD, note, warning=True)
+    return draft.handle(notice).record_event(Reason.STEP_HELD, note, warning=True)

@@ -106,9 +106,9 @@ def _is_replaced(replaced: Replaced, now: dt.datetime) -> bool:
 
 
 def _is_soak(soak: SoakStatus, now: dt.datetime) -> bool:
-    told = soak.judgement is None or _is_judgement(soak.judgement, now)
+    sound = soak.judgement is None or _is_judgement(soak.judgement, now)
     lasts = _known(soak.until) and (soak.until - now).total_seconds() <= _LONGEST
-    return told and lasts and _past(soak.started_at, now) and 0.0 <= soak.max_increase <= 1e6
+    return sound and lasts and _past(soak.started_at, now) and 0.0 <= soak.max_increase <= 1e6
 
 
 def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:

@@ -21,7 +21,7 @@ _REMEDIES = {
     "OOMKilled": "raise spec.gateway.resources.limits.memory",
 }
 _NO_REASON = "Kubernetes gives no reason"
-_SAID = 300  # characters of what Kubernetes says
+_QUOTED = 300  # characters of what Kubernetes says
 
 
 def trouble(deployment: Object | None, pods: Sequence[Object]) -> str:
@@ -67,7 +67,7 @@ def _pod(pod: Object) -> str:
     if scheduled.get("status") == "False":
         reason = str(scheduled.get("reason") or "Unschedulable")
         return _with_remedy(f"pod {name} cannot be scheduled: {_short(scheduled.get('message') or reason)}", reason)
-    return next((said for one in _containers(pod) if (said := _container(pod, one))), "")
+    return next((text for one in _containers(pod) if (text := _container(pod, one))), "")
 
 
 def _container(pod: Object, container: Object) -> str:
@@ -80,14 +80,14 @@ def _container(pod: Object, container: Object) -> str:
             f"container {name} of pod {pod_name} ran out of memory{limit and f' ({limit})'}", "OOMKilled"
         )
     if reason == "CrashLoopBackOff" or (ended and ended.get("exitCode")):
-        said = ended.get("message") or ended.get("reason") or _NO_REASON
+        text = ended.get("message") or ended.get("reason") or _NO_REASON
         code = f"exit code {ended['exitCode']}" if "exitCode" in ended else reason
-        return f"container {name} of pod {pod_name} keeps exiting ({code}): {_short(said)}"
+        return f"container {name} of pod {pod_name} keeps exiting ({code}): {_short(text)}"
     if not reason or reason in _WAITS:
         return ""
-    said = waiting.get("message")
+    text = waiting.get("message")
     return _with_remedy(
-        f"container {name} of pod {pod_name} is waiting, {reason}{f': {_short(said)}' if said else ''}", reason
+        f"container {name} of pod {pod_name} is waiting, {reason}{f': {_short(text)}' if text else ''}", reason
     )
 
 
@@ -110,14 +110,14 @@ def _limit(pod: Object, name: str) -> str:
     return f"limit {amount}" if amount else ""
 
 
-def _with_remedy(said: str, reason: str) -> str:
+def _with_remedy(text: str, reason: str) -> str:
     helps = _REMEDIES.get(reason)
-    return f"{said}; {helps}" if helps else said
+    return f"{text}; {helps}" if helps else text
 
 
 def _short(text: Any) -> str:
-    said = " ".join(str(text).split())
-    return said if len(said) <= _SAID else f"{said[: _SAID - 1]}…"
+    text = " ".join(str(text).split())
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
 
 
 def _moment(text: Any) -> dt.datetime | None:

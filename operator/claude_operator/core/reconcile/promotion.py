@@ -29,7 +29,7 @@ def promote(draft: Draft) -> Draft:
     message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
     served = draft.set(stable_revision=rollout.revision, replaced=replaced)
     done = served.end("Promoted", Reason.PROMOTED, message)
-    return done.tell(Reason.PROMOTED, message).stop()
+    return done.record_event(Reason.PROMOTED, message).stop()
 
 
 def begin_soak(draft: Draft, rollout: Rollout, previous: str | None) -> tuple[Draft, str]:

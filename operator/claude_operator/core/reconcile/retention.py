@@ -25,15 +25,15 @@ def revision_states(draft: Draft) -> tuple[RevisionState, ...]:
         phases[name.rpartition("-")[0]] = run.phase
     found = []
     for name, revision in obs.revisions.items():
-        told = revision.get("status") or {}
-        state = RevisionState(name, _state(status, name, str(told.get("state") or "")), phases.get(name, ""))
-        if (told.get("state"), told.get("eval")) != (state.state, state.eval):
+        stored = revision.get("status") or {}
+        state = RevisionState(name, _state(status, name, str(stored.get("state") or "")), phases.get(name, ""))
+        if (stored.get("state"), stored.get("eval")) != (state.state, state.eval):
             found.append(state)
     return tuple(found)
 
 
-def _state(status: DeploymentStatus, name: str, told: str) -> str:
-    """`told` is what it says now: what failed stays so though status forgets it, and only what has served is old."""
+def _state(status: DeploymentStatus, name: str, stored: str) -> str:
+    """`stored` is what it says now: what failed stays so though status forgets it, and only what has served is old."""
     if name == status.stable_revision:
         return "Stable"
     if name == status.canary_revision:
@@ -42,9 +42,9 @@ def _state(status: DeploymentStatus, name: str, told: str) -> str:
     if rollout is not None and rollout.revision == name:
         return "Candidate"
     ended = next((one for one in reversed(status.rollouts) if one.revision == name), None)
-    if (ended and ended.outcome in FAILED) or told == "Failed":
+    if (ended and ended.outcome in FAILED) or stored == "Failed":
         return "Failed"
-    return "Superseded" if told in ("Candidate", "Canary", "Superseded") else "Old"
+    return "Superseded" if stored in ("Candidate", "Canary", "Superseded") else "Old"
 
 
 def outdated(draft: Draft) -> tuple[Object, ...]:

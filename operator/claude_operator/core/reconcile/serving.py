@@ -22,8 +22,8 @@ _CAUSES = {
 
 def nothing_served(weights: Iterable[Mapping[str, int] | None]) -> bool:
     """Whether all say that they serve no revision; `weights` of each ready pod, None where it does not say."""
-    said = list(weights)
-    return bool(said) and all(one is not None and not any(one.values()) for one in said)
+    shares = list(weights)
+    return bool(shares) and all(one is not None and not any(one.values()) for one in shares)
 
 
 def in_trouble(weights: Iterable[Mapping[str, int] | None], recents: Iterable[Recent | None]) -> bool:
@@ -41,8 +41,8 @@ def failing(recents: Iterable[Recent | None]) -> str | None:
     for one in known:
         causes.update(one.causes)
     cause = max(causes, key=causes.__getitem__, default="")
-    words = f", most of them by {_CAUSES.get(cause, cause)}" if cause else ""
-    said = next((one.said for one in sorted(known, key=lambda one: -one.failed) if one.said), "")
-    last = f" ({said})" if said else ""
+    mostly = f", most of them by {_CAUSES.get(cause, cause)}" if cause else ""
+    text = next((one.said for one in sorted(known, key=lambda one: -one.failed) if one.said), "")
+    last = f" ({text})" if text else ""
     longest = max(one.seconds for one in known)
-    return f"{failed:,} of {count(requests, 'request')} failed in the last {longest:g} s{words}{last}"
+    return f"{failed:,} of {count(requests, 'request')} failed in the last {longest:g} s{mostly}{last}"

@@ -6,7 +6,7 @@ from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
 from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, mark
+from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.notice import Notice
@@ -36,8 +36,8 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         if config
         else status.gateway,
     }
-    told = status.model_copy(update=fields)
-    return told.model_copy(update={"conditions": conditions(draft, config, models)})
+    changed = status.model_copy(update=fields)
+    return changed.model_copy(update={"conditions": conditions(draft, config, models)})
 
 
 def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
@@ -60,7 +60,7 @@ def _model_status(name: str, state: LifecycleState) -> ModelStatus:
 def _still_meant(draft: Draft) -> list[str]:
     """What was said of annotations that still stand, and of the last rollout."""
     given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY)}
-    standing = {mark(name, value) for name, value in given.items() if value}
+    standing = {handled_entry(name, value) for name, value in given.items() if value}
     rollout = draft.status.rollout
 
     def is_meant(entry: str) -> bool:

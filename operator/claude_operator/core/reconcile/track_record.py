@@ -14,25 +14,25 @@ __all__ = [
     "is_lost",
     "may_return",
     "may_serve",
-    "newest_told",
+    "newest_in_state",
     "outcome_of",
+    "recorded_state",
     "remembered",
     "revision_of",
-    "told",
 ]
 
 _OUTCOMES: tuple[Outcome, ...] = ("Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded")
 FAILED: tuple[Outcome, ...] = ("RolledBack", "Aborted", "EvalFailed")
 
 
-def told(obs: Observation, name: str) -> str:
+def recorded_state(obs: Observation, name: str) -> str:
     """`status.state` of the ClaudeRevision, which we write; empty where nothing is known."""
     return str(((obs.revisions.get(name) or {}).get("status") or {}).get("state") or "")
 
 
-def newest_told(obs: Observation, state: str) -> str | None:
+def newest_in_state(obs: Observation, state: str) -> str | None:
     """The newest revision that is told to be in a state."""
-    found = [one["metadata"] for name, one in obs.revisions.items() if told(obs, name) == state]
+    found = [one["metadata"] for name, one in obs.revisions.items() if recorded_state(obs, name) == state]
     newest = max(((one.get("creationTimestamp", ""), one["name"]) for one in found), default=None)
     return newest[1] if newest else None
 
@@ -42,12 +42,12 @@ def has_failed(obs: Observation, name: str, attempt: int | None = None) -> bool:
     settled = obs.config.settled if obs.config else None
     if settled is not None and settled.revision == name and settled.outcome in FAILED:
         return attempt is None or attempt <= settled.attempt
-    return attempt is None and told(obs, name) == "Failed"
+    return attempt is None and recorded_state(obs, name) == "Failed"
 
 
 def has_served(obs: Observation, name: str) -> bool:
     """Whether it has been stable once: so it has passed its gate, or is from before there was one."""
-    return told(obs, name) in ("Stable", "Old")
+    return recorded_state(obs, name) in ("Stable", "Old")
 
 
 def is_gated(obs: Observation, name: str, run: str | None = None) -> bool:
@@ -68,7 +68,7 @@ def may_serve(obs: Observation, name: str) -> bool:
 
 def may_return(obs: Observation, name: str) -> bool:
     """Whether it may have all traffic at once: it has had it, or nothing tells otherwise and it passed its gate."""
-    served = has_served(obs, name) or (not told(obs, name) and is_gated(obs, name))
+    served = has_served(obs, name) or (not recorded_state(obs, name) and is_gated(obs, name))
     return name in obs.revisions and served and not has_failed(obs, name)
 
 

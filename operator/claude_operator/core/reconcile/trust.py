@@ -20,10 +20,10 @@ from claude_operator.core.reconcile.track_record import (
     is_gated,
     may_return,
     may_serve,
-    newest_told,
+    newest_in_state,
+    recorded_state,
     remembered,
     revision_of,
-    told,
 )
 from claude_operator.core.text import percent
 
@@ -45,65 +45,65 @@ def doubted(draft: Draft, doubts: list[str]) -> Draft:
     if not doubts:
         return draft
     note = f"Status was changed by somebody else; corrected: {'; '.join(doubts)}"
-    return draft.tell(Reason.STATUS_NOT_TRUSTED, note, warning=True)
+    return draft.record_event(Reason.STATUS_NOT_TRUSTED, note, warning=True)
 
 
 def _stable(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
-    said = draft.status.stable_revision
-    found = _found_stable(draft, said) if config is None else _live_stable(draft, config, said)
-    if found == said:
+    recorded = draft.status.stable_revision
+    found = _found_stable(draft, recorded) if config is None else _live_stable(draft, config, recorded)
+    if found == recorded:
         return draft
-    if said is not None:
-        doubts.append(f"stableRevision: {found or 'nothing'} serves, not {said}")
+    if recorded is not None:
+        doubts.append(f"stableRevision: {found or 'nothing'} serves, not {recorded}")
     return draft.set(stable_revision=found)
 
 
-def _live_stable(draft: Draft, config: GatewayConfig, said: str | None) -> str | None:
+def _live_stable(draft: Draft, config: GatewayConfig, recorded: str | None) -> str | None:
     """The stable arm that is live, unless status is one promotion ahead of it."""
     live, obs = config.arm("stable"), draft.obs
     if live is None:
-        return said if said is not None and may_serve(obs, said) else None
-    if said is None or said == live.revision:
+        return recorded if recorded is not None and may_serve(obs, recorded) else None
+    if recorded is None or recorded == live.revision:
         return live.revision
-    if _just_promoted(draft, config, said) or _just_returned(draft, said, live.revision):
-        return said
-    if has_failed(obs, live.revision) and may_serve(obs, said):
-        return said
+    if _just_promoted(draft, config, recorded) or _just_returned(draft, recorded, live.revision):
+        return recorded
+    if has_failed(obs, live.revision) and may_serve(obs, recorded):
+        return recorded
     # A config that was edited or restored: two witnesses against one.
-    two = told(obs, said) == "Stable" and told(obs, live.revision) != "Stable"
-    return said if two and may_serve(obs, said) else live.revision
+    two = recorded_state(obs, recorded) == "Stable" and recorded_state(obs, live.revision) != "Stable"
+    return recorded if two and may_serve(obs, recorded) else live.revision
 
 
-def _just_promoted(draft: Draft, config: GatewayConfig, said: str) -> bool:
+def _just_promoted(draft: Draft, config: GatewayConfig, recorded: str) -> bool:
     """Status is written before the config: the canary that is live has done its last step, or a person cut it short."""
     rollout, arm = draft.status.rollout, config.arm("canary")
-    if not _promoted(rollout, said) or arm is None or arm.revision != said:
+    if not _promoted(rollout, recorded) or arm is None or arm.revision != recorded:
         return False
     full = draft.obs.annotations.get(PROMOTE) == promotion(rollout, "full")
     done = arm.weight >= planned_weight(rollout.plan, len(rollout.plan.steps) - 1)
-    return (done or full) and not has_failed(draft.obs, said, rollout.attempt)
+    return (done or full) and not has_failed(draft.obs, recorded, rollout.attempt)
 
 
-def _just_returned(draft: Draft, said: str, live: str) -> bool:
+def _just_returned(draft: Draft, recorded: str, live: str) -> bool:
     """Within the rollback window what served before has all traffic at once."""
     obs, replaced = draft.obs, draft.status.replaced
     window = obs.spec.strategy.canary.rollback_window if obs.spec else None
-    if not _promoted(draft.status.rollout, said) or window is None or replaced is None or replaced.revision != live:
+    if not _promoted(draft.status.rollout, recorded) or window is None or replaced is None or replaced.revision != live:
         return False
-    return has_served(obs, said) and not has_failed(obs, said)
+    return has_served(obs, recorded) and not has_failed(obs, recorded)
 
 
-def _found_stable(draft: Draft, said: str | None) -> str | None:
+def _found_stable(draft: Draft, recorded: str | None) -> str | None:
     """Without a readable config: what the revisions' own objects say, or what has just been promoted."""
-    obs, stable = draft.obs, newest_told(draft.obs, "Stable")
-    if said is None or told(obs, said) == "Stable":
-        return said or stable
-    just = _promoted(draft.status.rollout, said) and told(obs, said) in ("Canary", "Old")
+    obs, stable = draft.obs, newest_in_state(draft.obs, "Stable")
+    if recorded is None or recorded_state(obs, recorded) == "Stable":
+        return recorded or stable
+    just = _promoted(draft.status.rollout, recorded) and recorded_state(obs, recorded) in ("Canary", "Old")
     if stable is None or just:
-        if may_serve(obs, said):
-            return said
-        if stable is None and said not in obs.revisions and remembered(obs):
-            return said  # gateways may still serve it
+        if may_serve(obs, recorded):
+            return recorded
+        if stable is None and recorded not in obs.revisions and remembered(obs):
+            return recorded  # gateways may still serve it
     return stable
 
 
@@ -121,7 +121,7 @@ def _canary(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Dr
     if config is None:
         note = f"{name} starts its steps again, because the gateways' configuration is missing or cannot be read"
         again = draft.set(canary_revision=None, step=None)
-        return again.tell(Reason.WEIGHT_CHANGED, note, warning=True) if canary_weight(status) else again
+        return again.record_event(Reason.WEIGHT_CHANGED, note, warning=True) if canary_weight(status) else again
     wrong = _wrong_step(rollout, step, config) if step else _not_yet(draft, rollout, config)
     if wrong is None:
         return draft

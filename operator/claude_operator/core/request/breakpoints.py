@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-__all__ = ["LIMIT", "MARKER", "Mark", "breakpoint_ttl", "kept_marks", "message_marks"]
+__all__ = ["LIMIT", "MARKER", "Breakpoint", "breakpoint_ttl", "keep_breakpoints", "message_breakpoints"]
 
 LIMIT = 4
 MARKER = b"cache_control"
@@ -18,7 +18,7 @@ _HOUR = "1h"
 _DEEPEST = 8  # lists and objects within one another that are looked at; the API has five
 
 
-class Mark(NamedTuple):
+class Breakpoint(NamedTuple):
     """A breakpoint: the field and the place in it, how long its entry lives, and whether the revision set it."""
 
     where: str
@@ -56,37 +56,39 @@ _block = msgspec.json.Decoder(_Block)
 
 
 def breakpoint_ttl(control: Any) -> str | None:
-    """The ttl of a `cache_control` value (the API's default is 5m), None where it marks nothing."""
+    """The ttl of a `cache_control` value (the API's default is 5m), None where it sets none."""
     return str(control.get("ttl") or "5m") if isinstance(control, dict) else None
 
 
-def kept_marks(marks: Sequence[Mark], *, last_is_marked: bool = False) -> list[Mark]:
-    """What stays of `marks`, given in prefix order. Only the revision's are given up, its earliest first.
+def keep_breakpoints(points: Sequence[Breakpoint], *, last_is_marked: bool = False) -> list[Breakpoint]:
+    """What stays of `points`, given in prefix order. Only the revision's are given up, its earliest first.
 
     `last_is_marked`: the last message block carries a breakpoint; the revision's automatic one would fall on it.
     """
-    kept = [mark for mark in marks if not (mark.ours and mark.where == "cache_control" and last_is_marked)]
-    kept = [mark for number, mark in enumerate(kept) if not (_after_short(kept[:number]) and mark.ours and _long(mark))]
+    kept = [point for point in points if not (point.ours and point.where == "cache_control" and last_is_marked)]
     kept = [
-        mark
-        for number, mark in enumerate(kept)
-        if not (mark.ours and not _long(mark) and any(map(_long, kept[number + 1 :])))
+        point for number, point in enumerate(kept) if not (_after_short(kept[:number]) and point.ours and _long(point))
     ]
-    while len(kept) > LIMIT and any(mark.ours for mark in kept):
-        kept.remove(next(mark for mark in kept if mark.ours))
+    kept = [
+        point
+        for number, point in enumerate(kept)
+        if not (point.ours and not _long(point) and any(map(_long, kept[number + 1 :])))
+    ]
+    while len(kept) > LIMIT and any(point.ours for point in kept):
+        kept.remove(next(point for point in kept if point.ours))
     return kept
 
 
-def _long(mark: Mark) -> bool:
-    return mark.ttl == _HOUR
+def _long(point: Breakpoint) -> bool:
+    return point.ttl == _HOUR
 
 
-def _after_short(earlier: Sequence[Mark]) -> bool:
+def _after_short(earlier: Sequence[Breakpoint]) -> bool:
     """Whether the client set a five-minute breakpoint before: it stays, so no hour of ours may follow."""
-    return any(not mark.ours and not _long(mark) for mark in earlier)
+    return any(not point.ours and not _long(point) for point in earlier)
 
 
-def message_marks(raw: msgspec.Raw | None) -> tuple[list[Mark], bool]:
+def message_breakpoints(raw: msgspec.Raw | None) -> tuple[list[Breakpoint], bool]:
     """The breakpoints in `messages`, and whether the last block of all carries one. Unreadable messages have none."""
     if raw is None or MARKER not in bytes(raw):
         return [], False
@@ -97,7 +99,7 @@ def message_marks(raw: msgspec.Raw | None) -> tuple[list[Mark], bool]:
             last = _collect(message.content, ttls, _DEEPEST)
     except msgspec.MsgspecError:
         return [], False
-    return [Mark("messages", number, ttl, False) for number, ttl in enumerate(ttls)], last
+    return [Breakpoint("messages", number, ttl, False) for number, ttl in enumerate(ttls)], last
 
 
 def _collect(value: msgspec.Raw, ttls: list[str], deepest: int) -> bool:

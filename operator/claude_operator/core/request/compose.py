@@ -13,7 +13,13 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.gateway import Merge
-from claude_operator.core.request.breakpoints import MARKER, Mark, breakpoint_ttl, kept_marks, message_marks
+from claude_operator.core.request.breakpoints import (
+    MARKER,
+    Breakpoint,
+    breakpoint_ttl,
+    keep_breakpoints,
+    message_breakpoints,
+)
 from claude_operator.core.request.prepare import (
     LISTS,
     MissingName,
@@ -21,7 +27,7 @@ from claude_operator.core.request.prepare import (
     PreparedArm,
     Variant,
     joined,
-    list_marks,
+    list_breakpoints,
     prepare,
     raw_body,
 )
@@ -101,9 +107,9 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
     for name, parts in variant.lists.items():
         settled = lists[name] is parts and dropped is variant.dropped
         out[name] = variant.whole[name] if settled else joined(name, lists[name], dropped)
-    for mark in dropped:
-        overridden.append(mark.label)
-        if mark.where == "cache_control":
+    for point in dropped:
+        overridden.append(point.label)
+        if point.where == "cache_control":
             out.pop("cache_control", None)
     return Composed(_pieces(out), variant.betas, tuple(overridden), _text(out.get("model")), _true(out.get("stream")))
 
@@ -170,18 +176,18 @@ def _their_part(data: bytes) -> Part:
     return Part(data, data, breakpoint_ttl(item.cache_control), item.name, ours=False)
 
 
-def _dropped(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> tuple[Mark, ...]:
+def _dropped(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> tuple[Breakpoint, ...]:
     """The revision's breakpoints that have to go, `variant.dropped` itself where the client has none."""
-    marks = list_marks(lists)
-    theirs, last_is_marked = message_marks(body.get("messages"))
+    points = list_breakpoints(lists)
+    theirs, last_is_marked = message_breakpoints(body.get("messages"))
     automatic = variant.automatic or _automatic(body.get("cache_control"))
-    if not theirs and all(mark.ours for mark in marks) and (variant.automatic or not automatic):
+    if not theirs and all(point.ours for point in points) and (variant.automatic or not automatic):
         return variant.dropped
-    marks += theirs
+    points += theirs
     if automatic:
-        marks.append(Mark("cache_control", 0, automatic, variant.automatic is not None))
-    kept = kept_marks(marks, last_is_marked=last_is_marked)
-    return tuple(mark for mark in marks if mark not in kept)
+        points.append(Breakpoint("cache_control", 0, automatic, variant.automatic is not None))
+    kept = keep_breakpoints(points, last_is_marked=last_is_marked)
+    return tuple(point for point in points if point not in kept)
 
 
 def _same(theirs: bytes, ours: bytes) -> bool:

@@ -53,14 +53,14 @@ def route(method: str, target: str) -> Route:
     they are meant: slashes, and a doubled /v1. All others are unknown: what one server takes for two paths another
     may take for one.
     """
-    path, mark, query = _ORIGIN.sub("", target).partition("?")
+    path, separator, query = _ORIGIN.sub("", target).partition("?")
     path = path or "/"
     if local := local_answer(method, path):
         return Route("local", answer=local)
     known = _known(path)
     if known and method in _methods(known):
         kind = _COMPOSED.get(known, "pass")
-        return Route(kind, known + mark + _NOT_IN_QUERIES.sub(_encoded, query))
+        return Route(kind, known + separator + _NOT_IN_QUERIES.sub(_encoded, query))
     return Route("unknown", hint=_hint(method, path, known))
 
 

@@ -10,10 +10,20 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.gateway import Arm, Merge
-from claude_operator.core.request.breakpoints import Mark, breakpoint_ttl, kept_marks
+from claude_operator.core.request.breakpoints import Breakpoint, breakpoint_ttl, keep_breakpoints
 from claude_operator.core.request.unsupported import Takes
 
-__all__ = ["LISTS", "MissingName", "Part", "PreparedArm", "Variant", "joined", "list_marks", "prepare", "raw_body"]
+__all__ = [
+    "LISTS",
+    "MissingName",
+    "Part",
+    "PreparedArm",
+    "Variant",
+    "joined",
+    "list_breakpoints",
+    "prepare",
+    "raw_body",
+]
 
 LISTS = ("tools", "system")  # in the order in which the API caches them
 _CLIENTS_OWN = ("messages", "stream")
@@ -62,7 +72,7 @@ class Variant:
     """The lists as JSON, as they are where the client has no part and no breakpoint in the request."""
     automatic: str | None
     """The ttl of the top-level `cache_control`."""
-    dropped: tuple[Mark, ...]
+    dropped: tuple[Breakpoint, ...]
     """Breakpoints that the revision cannot have whatever the client sends."""
     betas: tuple[str, ...]
     takes: Takes
@@ -112,9 +122,9 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, en
         fields["mcp_servers"] = [_with_token(server, arm.revision, env) for server in fields["mcp_servers"]]
     lists = {name: _our_parts(request[name]) for name in LISTS if request.get(name) is not None}
     automatic = breakpoint_ttl(fields.get("cache_control"))
-    marks = list_marks(lists) + ([Mark("cache_control", 0, automatic, True)] if automatic else [])
-    kept = kept_marks(marks)
-    dropped = tuple(mark for mark in marks if mark not in kept)
+    points = list_breakpoints(lists) + ([Breakpoint("cache_control", 0, automatic, True)] if automatic else [])
+    kept = keep_breakpoints(points)
+    dropped = tuple(point for point in points if point not in kept)
     encoded = raw_body(fields)
     betas = own if own is not None else [*arm.betas, *(request.get("betas") or ())]
     return Variant(
@@ -170,21 +180,21 @@ def _implied(fields: Mapping[str, Any], betas: Sequence[str]) -> list[str]:
     return [beta for beta in wanted if not any(named.startswith(beta[:-10]) for named in betas)]
 
 
-def list_marks(lists: Mapping[str, Sequence[Part]]) -> list[Mark]:
+def list_breakpoints(lists: Mapping[str, Sequence[Part]]) -> list[Breakpoint]:
     """The breakpoints of tools and system, a revision's numbered as in its own list."""
-    marks = []
+    points = []
     for name in LISTS:
         number = {True: -1, False: -1}
         for part in lists.get(name, ()):
             number[part.ours] += 1
             if part.ttl:
-                marks.append(Mark(name, number[part.ours], part.ttl, part.ours))
-    return marks
+                points.append(Breakpoint(name, number[part.ours], part.ttl, part.ours))
+    return points
 
 
-def joined(name: str, parts: Sequence[Part], dropped: Sequence[Mark]) -> msgspec.Raw:
+def joined(name: str, parts: Sequence[Part], dropped: Sequence[Breakpoint]) -> msgspec.Raw:
     """The JSON list of parts, without the dropped breakpoints."""
-    gone = {mark.place for mark in dropped if mark.where == name}
+    gone = {point.place for point in dropped if point.where == name}
     number = -1
     pieces = []
     for part in parts:

@@ -23,12 +23,12 @@ def test_what_is_far_too_long_is_not_copied_into_the_status(annotation: str) -> 
     draft = drafted(serving(), annotations={annotation.partition("/")[2]: value})
     for rule in (abort, lambda draft: retry_asked(draft)[0], ignore_promote):
         draft = rule(draft)
-    (mark,), (event,) = draft.status.handled, draft.events
-    assert len(mark) < 100
+    (entry,), (event,) = draft.status.handled, draft.events
+    assert len(entry) < 100
     assert len(event.note) < 300
     assert "… (20,000 characters) does nothing" in event.note
     assert annotations.ask(draft, annotation) is None  # it is remembered
-    assert finished(draft, None).handled == [mark]
+    assert finished(draft, None).handled == [entry]
 
 
 def test_abort_takes_the_traffic_back() -> None:

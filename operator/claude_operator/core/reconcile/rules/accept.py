@@ -49,7 +49,7 @@ def name_revision(draft: Draft) -> Draft:
     if wanted in _known(draft.status):  # deleted by hand: nothing new is let in
         note = f"Recreated {wanted}, which was deleted, from the spec"
         again = replace(draft, wanted=wanted, new_revision=made)
-        return again.tell(Reason.REVISION_RESTORED, note, warning=True).within(0.0)
+        return again.record_event(Reason.REVISION_RESTORED, note, warning=True).requeue_in(0.0)
     models = models_in_use(fields["request"], fields.get("subagents"))
     refusal = policy_verdict(obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models)
     if refusal:
@@ -58,7 +58,7 @@ def name_revision(draft: Draft) -> Draft:
     if candidate + stable > LIMIT:
         return replace(draft, problem=Problem(Reason.CONFIG_TOO_LARGE, _too_large(candidate, stable)))
     made_known = replace(draft, wanted=wanted, new_revision=made)
-    return made_known.tell(Reason.REVISION_CREATED, f"Created {wanted}").within(0.0)
+    return made_known.record_event(Reason.REVISION_CREATED, f"Created {wanted}").requeue_in(0.0)
 
 
 def stop_unaccepted(draft: Draft) -> Draft:
@@ -66,7 +66,7 @@ def stop_unaccepted(draft: Draft) -> Draft:
     if draft.problem is None:
         return draft
     if active(draft.status):
-        draft = draft.waits(draft.problem.reason, f"held: the spec is not accepted: {draft.problem.message}")
+        draft = draft.hold_for(draft.problem.reason, f"held: the spec is not accepted: {draft.problem.message}")
     return draft.stop()
 
 

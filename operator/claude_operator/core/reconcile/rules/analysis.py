@@ -53,7 +53,7 @@ def analyse(draft: Draft) -> Draft:
     )
     new = judgement.requests - (before.requests if before else 0)
     step = status.step.model_copy(update={"requests": status.step.requests + new})
-    return draft.set(judgement=judgement, step=step).compared_in(compared)
+    return draft.set(judgement=judgement, step=step).add_comparisons(compared)
 
 
 def roll_back(draft: Draft) -> Draft:
@@ -70,7 +70,7 @@ def roll_back(draft: Draft) -> Draft:
     why = f"{explain_errors(draft, rollout.revision, judgement)}{_shared(judgement)}"
     message = f"Rolled back {rollout.revision} at {percent(step.weight)}: {found}{when}{why}"
     ended = draft.end("RolledBack", reason_of(judgement), message, latency=latency)
-    return ended.tell(Reason.ROLLED_BACK, message, warning=True)
+    return ended.record_event(Reason.ROLLED_BACK, message, warning=True)
 
 
 def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present: StepStatus) -> Draft:
@@ -85,7 +85,7 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
         return draft
     found = f"after {duration(longest(step.bake))} it {missing}"
     message = f"Rolled back {rollout.revision} at {percent(present.weight)}: {found}"
-    return draft.end("RolledBack", Reason.INCONCLUSIVE, message).tell(Reason.ROLLED_BACK, message, warning=True)
+    return draft.end("RolledBack", Reason.INCONCLUSIVE, message).record_event(Reason.ROLLED_BACK, message, warning=True)
 
 
 def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step: StepStatus, stable: str) -> Context:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout, StepStatus
-from claude_operator.core.reconcile.annotations import PROMOTE, ask, mark, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import SOON
 from claude_operator.core.reconcile.holds import frozen, gateways, hold_step
@@ -25,12 +25,12 @@ def move(draft: Draft) -> Draft:
         return held
     value = ask(draft, PROMOTE)
     if value == promotion(rollout, "full"):
-        return promote(draft.handle(mark(PROMOTE, value)))
+        return promote(draft.handle(handled_entry(PROMOTE, value)))
     step = draft.status.step
     if step is None:
         return _enter(draft, rollout, 0)
     if value == promotion(rollout, step.index):
-        return _enter(draft.handle(mark(PROMOTE, value)), rollout, step.index + 1)
+        return _enter(draft.handle(handled_entry(PROMOTE, value)), rollout, step.index + 1)
     draft = hold_step(draft, rollout, step)
     return draft if draft.hold else _enter(draft, rollout, step.index + 1)
 
@@ -44,8 +44,8 @@ def _enter(draft: Draft, rollout: Rollout, index: int) -> Draft:
     was = before.weight if before else 0.0
     weight = step.set_weight if step.set_weight is not None else was
     present = StepStatus(index=index, action=step.action, weight=weight, started_at=draft.obs.now)
-    moved = draft.set(step=present).within(SOON)
+    moved = draft.set(step=present).requeue_in(SOON)
     if step.action != "setWeight":
         return hold_step(moved, rollout, present)
     note = f"{rollout.revision} goes from {percent(was)} to {percent(weight)} (step {index})"
-    return moved.tell(Reason.WEIGHT_CHANGED, note).waits(Reason.PROGRESSING, note)
+    return moved.record_event(Reason.WEIGHT_CHANGED, note).hold_for(Reason.PROGRESSING, note)

@@ -23,14 +23,14 @@ def gate(draft: Draft) -> Draft:
     if rollout is None or spec is None or draft.status.canary_revision:
         return draft
     if rollout.revision not in draft.obs.revisions:
-        return draft.waits(Reason.PROGRESSING, f"{rollout.revision} is being created").within(0.0).stop()
+        return draft.hold_for(Reason.PROGRESSING, f"{rollout.revision} is being created").requeue_in(0.0).stop()
     draft = _run(draft)
     if spec.evals is not None and spec.evals.required:
         draft = _await(draft)
         if draft.done:
             return draft
     if spec.paused:
-        return draft.waits(Reason.PAUSED, f"spec.paused holds {rollout.revision} before its first request").stop()
+        return draft.hold_for(Reason.PAUSED, f"spec.paused holds {rollout.revision} before its first request").stop()
     if draft.status.stable_revision is None:
         # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
         if draft.obs.config is not None or not remembered(draft.obs):
@@ -39,7 +39,7 @@ def gate(draft: Draft) -> Draft:
             return draft.stop()
         message = f"{rollout.revision} is the first revision and serves 100 %"
         first = draft.set(stable_revision=rollout.revision).end("Promoted", Reason.PROMOTED, message)
-        return first.tell(Reason.PROMOTED, message).stop()
+        return first.record_event(Reason.PROMOTED, message).stop()
     return draft.set(canary_revision=rollout.revision)
 
 
@@ -67,7 +67,7 @@ def _await(draft: Draft) -> Draft:
     name = (rollout.eval_run if rollout else None) or ""
     run = draft.obs.eval_runs.get(name)
     if run is None:
-        return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is being created").within(_EVAL_POLL).stop()
+        return draft.hold_for(Reason.WAITING_FOR_EVAL, f"{name} is being created").requeue_in(_EVAL_POLL).stop()
     match run.phase:
         case "Passed":
             return draft
@@ -76,10 +76,14 @@ def _await(draft: Draft) -> Draft:
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()
         case "Inconclusive":
             helps = f"change the eval set, or delete ClaudeEvalRun {name} to run it again"
-            return draft.waits(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. To go on: {helps}").stop()
+            return draft.hold_for(Reason.EVAL_INCONCLUSIVE, f"{name}: {run.message}. To go on: {helps}").stop()
         case "Error":
-            return draft.waits(Reason.EVAL_ERROR, f"{name}: {run.message}").within(_EVAL_POLL).stop()
+            return draft.hold_for(Reason.EVAL_ERROR, f"{name}: {run.message}").requeue_in(_EVAL_POLL).stop()
         case _:
             done = f", {run.done} of {run.total} items" if run.total else ""
             trouble = f"; {run.message}" if run.message else ""
-            return draft.waits(Reason.WAITING_FOR_EVAL, f"{name} is running{done}{trouble}").within(_EVAL_POLL).stop()
+            return (
+                draft.hold_for(Reason.WAITING_FOR_EVAL, f"{name} is running{done}{trouble}")
+                .requeue_in(_EVAL_POLL)
+                .stop()
+            )

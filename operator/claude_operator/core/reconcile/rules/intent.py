@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, ask, ignore, mark, promotion
+from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, ask, handled_entry, ignore, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
 
@@ -18,7 +18,7 @@ def abort(draft: Draft) -> Draft:
     rollout = active(draft.status)
     ended = draft.status.rollout
     if ended and ended.outcome == "Aborted" and value == ended.trial:
-        return draft.handle(mark(ABORT, value))  # done, but a status write that told so was lost
+        return draft.handle(handled_entry(ABORT, value))  # done, but a status write that told so was lost
     if rollout is None:
         return ignore(draft, ABORT, value, _way_back(draft, value))
     if value != rollout.trial:
@@ -26,9 +26,9 @@ def abort(draft: Draft) -> Draft:
     at = f" at {draft.status.step.weight:g} %" if draft.status.step else " before its first request"
     message = f"Aborted {rollout.revision}{at}, by annotation"
     return (
-        draft.handle(mark(ABORT, value))
+        draft.handle(handled_entry(ABORT, value))
         .end("Aborted", Reason.ABORTED, message)
-        .tell(Reason.ABORTED, message, warning=True)
+        .record_event(Reason.ABORTED, message, warning=True)
     )
 
 

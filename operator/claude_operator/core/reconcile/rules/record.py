@@ -38,4 +38,4 @@ def record(draft: Draft) -> Draft:
     name = config_map.name(rollout.revision, rollout.attempt)
     body = child(owner, "ConfigMap", "v1", name, names.labels(obs.name, "ledger")) | {"data": data}
     noted = after.model_copy(update={"recorded": after.last_tick})
-    return draft.set(judgement=noted).recording(body)
+    return draft.set(judgement=noted).write_ledger(body)

@@ -9,7 +9,7 @@ from claude_operator.core.reconcile.annotations import RETRY
 from claude_operator.core.reconcile.draft import RECORDS, Draft
 from claude_operator.core.reconcile.progress import soaking
 from claude_operator.core.reconcile.promotion import take_back
-from claude_operator.core.reconcile.track_record import FAILED, newest_told, outcome_of, told
+from claude_operator.core.reconcile.track_record import FAILED, newest_in_state, outcome_of, recorded_state
 from claude_operator.core.reconcile.trust import believe, doubted
 
 __all__ = ["recover"]
@@ -43,12 +43,12 @@ def _ended(draft: Draft, settled: Settled, outcome: Outcome) -> Draft:
         return draft
     if rollout.outcome is None and rollout.attempt <= settled.attempt:
         ended = draft.set_rollout(attempt=settled.attempt).end(outcome, settled.reason, settled.message)
-        return ended.tell(Reason(outcome), settled.message, warning=outcome != "Promoted")
+        return ended.record_event(Reason(outcome), settled.message, warning=outcome != "Promoted")
     watched = soaking(draft.status)
     if watched is None or outcome == "Promoted" or rollout.attempt != settled.attempt:
         return draft
     back = take_back(draft, watched, outcome, settled.reason, settled.message)
-    return back.tell(Reason(outcome), settled.message, warning=True)
+    return back.record_event(Reason(outcome), settled.message, warning=True)
 
 
 def _recorded(draft: Draft, settled: Settled, outcome: Outcome, doubts: list[str]) -> Draft:
@@ -64,7 +64,7 @@ def _recorded(draft: Draft, settled: Settled, outcome: Outcome, doubts: list[str
     last = records[-1] if records else None
     if last and rollout and _key(last) == _key(rollout) and any(_same(one, settled) for one in records[-2:-1]):
         promoted = last.outcome == rollout.outcome == "Promoted" and last.revision == status.stable_revision
-        if promoted or (last.outcome == rollout.outcome and told(draft.obs, last.revision) == "Failed"):
+        if promoted or (last.outcome == rollout.outcome and recorded_state(draft.obs, last.revision) == "Failed"):
             return draft
     doubts.append(f"rollouts: {trial} ended last, {outcome}")
     return _take_over(draft, settled, outcome)
@@ -101,7 +101,7 @@ def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubt
         doubts.append(f"rollout: {trial} has ended")
         return _from_record(draft, known[-1])
     settled, asked = obs.config.settled if obs.config else None, obs.annotations.get(RETRY, "")
-    if told(obs, rollout.revision) != "Failed" or asked.startswith(f"{rollout.revision}/"):
+    if recorded_state(obs, rollout.revision) != "Failed" or asked.startswith(f"{rollout.revision}/"):
         return draft
     # One that begins again is told to be a candidate in the same pass; the last to fail only begins if it is asked for.
     if settled is None and obs.config is None:
@@ -114,7 +114,7 @@ def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubt
 
 def _nothing_is_left(draft: Draft) -> Draft:
     """Without config and status the revisions' own objects tell what failed, so that it is not tried again."""
-    failed = newest_told(draft.obs, "Failed")
+    failed = newest_in_state(draft.obs, "Failed")
     if failed is None or draft.status.rollout is not None or draft.status.rollouts:
         return draft
     return _take_over(draft, _failure(failed, 1), "RolledBack")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
-from claude_operator.core.reconcile.annotations import PROMOTE, ask, mark, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.promotion import promote
@@ -32,7 +32,9 @@ def restore(draft: Draft) -> Draft:
         if spec is not None:
             made = render.revision(obs.owner, arm.revision, spec)
             note = f"Recreated {arm.revision}, which was deleted, from the live configuration"
-            draft = replace(draft, restored=(*draft.restored, made)).tell(Reason.REVISION_RESTORED, note, warning=True)
+            draft = replace(draft, restored=(*draft.restored, made)).record_event(
+                Reason.REVISION_RESTORED, note, warning=True
+            )
     return draft
 
 
@@ -47,7 +49,7 @@ def without_stable(draft: Draft) -> Draft:
         return draft
     value = ask(draft, PROMOTE) or ""
     if value == promotion(rollout, "full"):
-        return promote(draft.handle(mark(PROMOTE, value)))
+        return promote(draft.handle(handled_entry(PROMOTE, value)))
     helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
     note = f"{draft.status.stable_revision} exists only in the memory of the gateways, so the rollout waits: {helps}"
-    return draft.waits(Reason.REVISION_LOST, note)
+    return draft.hold_for(Reason.REVISION_LOST, note)

@@ -8,7 +8,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
-from claude_operator.core.reconcile.annotations import RETRY, ask, ignore, mark
+from claude_operator.core.reconcile.annotations import RETRY, ask, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import active, attempts_of, window_left
@@ -22,12 +22,17 @@ __all__ = ["begin", "note_plan", "retry_asked", "supersede"]
 def supersede(draft: Draft) -> Draft:
     """The spec asks for another revision: the canary goes to 0 first, the next pass begins anew."""
     if draft.backward:  # the same holds after a rollback
-        return draft.within(1.0).stop()
+        return draft.requeue_in(1.0).stop()
     rollout = active(draft.status)
     if rollout is None or rollout.revision == draft.wanted:
         return draft
     message = f"{rollout.revision} was superseded by {draft.wanted}"
-    return draft.end("Superseded", Reason.SUPERSEDED, message).tell(Reason.SUPERSEDED, message).within(0.0).stop()
+    return (
+        draft.end("Superseded", Reason.SUPERSEDED, message)
+        .record_event(Reason.SUPERSEDED, message)
+        .requeue_in(0.0)
+        .stop()
+    )
 
 
 def begin(draft: Draft) -> Draft:
@@ -38,7 +43,7 @@ def begin(draft: Draft) -> Draft:
     draft, again = retry_asked(draft)
     if again:
         attempt = attempts_of(draft.status, wanted) + 1
-        return _start(draft.tell(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
+        return _start(draft.record_event(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
     # One that gave way and is wanted again before another has begun has not failed.
     if last is not None and last.revision == wanted and last.outcome != "Superseded":
         return draft
@@ -60,7 +65,7 @@ def begin(draft: Draft) -> Draft:
         return _start(draft, wanted, spec)
     if spec.paused:
         note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"
-        return draft.waits(Reason.PAUSED, note).within(left)
+        return draft.hold_for(Reason.PAUSED, note).requeue_in(left)
     return _return(draft, wanted, spec, replaced)
 
 
@@ -77,7 +82,7 @@ def note_plan(draft: Draft) -> Draft:
     if draft.has_handled(notice):
         return draft
     note = f"{rollout.revision} keeps the strategy that it started with; the edit applies to the next rollout"
-    return draft.handle(notice).tell(Reason.PLAN_FIXED, note)
+    return draft.handle(notice).record_event(Reason.PLAN_FIXED, note)
 
 
 def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
@@ -92,9 +97,9 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
     draft, ends = end_soak(draft)
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
-    return draft.tell(Reason.ROLLOUT_STARTED, f"Rollout of {wanted}{against} started, attempt {attempt}{ends}").within(
-        0.0
-    )
+    return draft.record_event(
+        Reason.ROLLOUT_STARTED, f"Rollout of {wanted}{against} started, attempt {attempt}{ends}"
+    ).requeue_in(0.0)
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
@@ -118,7 +123,7 @@ def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced)
         stable_revision=wanted,
         replaced=Replaced(revision=stable, at=now) if stable else None,
     )
-    return served.end("Promoted", Reason.PROMOTED, message).tell(Reason.PROMOTED, message).stop()
+    return served.end("Promoted", Reason.PROMOTED, message).record_event(Reason.PROMOTED, message).stop()
 
 
 def _eval_run(draft: Draft, wanted: str) -> str | None:
@@ -146,4 +151,4 @@ def retry_asked(draft: Draft) -> tuple[Draft, bool]:
         return ignore(draft, RETRY, value, f"the last trial is {last.trial}"), False
     if last.revision != draft.wanted:
         return ignore(draft, RETRY, value, f"the spec asks for {draft.wanted} now"), False
-    return draft.handle(mark(RETRY, value)), True
+    return draft.handle(handled_entry(RETRY, value)), True

@@ -11,7 +11,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Rollout, SoakStatus
 from claude_operator.core.judge import soak as judge
 from claude_operator.core.judge.diagnosis import is_uninformative, reason_of
-from claude_operator.core.reconcile.annotations import ABORT, ask, ignore, mark
+from claude_operator.core.reconcile.annotations import ABORT, ask, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.explanation import explain_errors
 from claude_operator.core.reconcile.notice import Notice
@@ -39,12 +39,12 @@ def watch(draft: Draft) -> Draft:
         draft = draft.set(soak=soak)
     left = (soak.until - obs.now).total_seconds()
     if left > 0 or _harm(soak):
-        return draft.within(left) if left > 0 else draft
+        return draft.requeue_in(left) if left > 0 else draft
     if obs.increments is None:  # the last part is judged before it ends
         return draft
     seen = soak.judgement.requests if soak.judgement else 0
     note = f"The soak of {soak.revision} is over: {count(seen, 'request')} compared with the history of {soak.previous}"
-    return draft.set(soak=None).tell(Reason.SOAKED, note)
+    return draft.set(soak=None).record_event(Reason.SOAKED, note)
 
 
 def roll_back(draft: Draft) -> Draft:
@@ -58,7 +58,7 @@ def roll_back(draft: Draft) -> Draft:
     why = explain_errors(draft, soak.revision, harm)
     message = f"Rolled back {soak.revision} after its promotion: {harm.message}{why}"
     back = take_back(draft, soak, "RolledBack", reason_of(harm), message)
-    return back.tell(Reason.ROLLED_BACK, message, warning=True)
+    return back.record_event(Reason.ROLLED_BACK, message, warning=True)
 
 
 def abort(draft: Draft) -> Draft:
@@ -69,8 +69,8 @@ def abort(draft: Draft) -> Draft:
     if soak.previous not in draft.obs.revisions:
         return ignore(draft, ABORT, value, f"{soak.previous}, which served before, no longer exists")
     message = f"Aborted {soak.revision} after its promotion, by annotation"
-    back = take_back(draft.handle(mark(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
-    return back.tell(Reason.ABORTED, message, warning=True)
+    back = take_back(draft.handle(handled_entry(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
+    return back.record_event(Reason.ABORTED, message, warning=True)
 
 
 def _harm(soak: SoakStatus) -> Judgement | None:
@@ -85,4 +85,4 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
     if draft.has_handled(notice):
         return draft
     note = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {harm.message}"
-    return draft.handle(notice).tell(reason_of(harm), note, warning=True)
+    return draft.handle(notice).record_event(reason_of(harm), note, warning=True)

@@ -128,6 +128,27 @@ def test_the_core_reads_no_clock() -> None:
     assert not found, "a pass gets its time from the shell, as Observation.now"
 
 
+BANNED = re.compile(
+    r"\b(of late|anew|whoever|for ever|goes on|once more|are no more|more are needed|is over at once"
+    r"|(?:is|are) no (?:\w+ )?(?:time|name|number|list|object|duration|text|URL)s?)\b"
+)
+
+
+def test_messages_are_plain_english() -> None:
+    """Docstrings and comments are for us; a message has a subject, a verb, and what to do."""
+    found = []
+    for path in (ROOT / "operator").rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+        texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        found += [
+            f"{path.relative_to(ROOT)}:{node.lineno}: {match[0]}"
+            for node in texts
+            if node not in docstrings and (match := BANNED.search(node.value))
+        ]
+    assert found == []
+
+
 def test_modules_and_functions_stay_small() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
     assert {str(path): length for path, length in lengths.items() if length > 400} == {}

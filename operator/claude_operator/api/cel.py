@@ -33,7 +33,7 @@ def quote(text: str) -> str:
 
 
 def _is_duration(field: str) -> str:
-    """Guards `duration(field)`: what is no duration is refused by a rule of its own."""
+    """Guards `duration(field)`: what is not a duration is refused by a rule of its own."""
     return f"{field}.matches({quote(DURATION_PATTERN)})"
 
 
@@ -136,7 +136,7 @@ def _lives(field: str) -> str:
 
 _TOP = "has(self.request.cache_control)"
 _TOP_LIFE = "(has(self.request.cache_control.ttl) && self.request.cache_control.ttl == '1h' ? 0 : 1)"
-# A token that is no reference at all has a message of its own.
+# A token that is not a reference has a message of its own.
 _RESOLVED = (
     "!has(s.authorization_token) || !s.authorization_token.startsWith('$(') ||"
     " (has(self.env) && self.env.exists(e, '$(' + e.name + ')' == s.authorization_token))"

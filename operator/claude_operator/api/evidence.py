@@ -149,7 +149,7 @@ class InFlight(Wire, frozen=True):
 
 
 class Recent(Wire, frozen=True):
-    """What clients got of late. All `POST /v1/messages` that ended in the last `seconds`, retries and pinned ones too.
+    """What clients got recently. All `POST /v1/messages` that ended in the last `seconds`, retries and pinned ones too.
 
     Refusals of the client's own making (4xx by the gateway) and canceled ones are left out.
     """
@@ -210,7 +210,7 @@ def parse_evidence(data: bytes) -> Evidence:
 
 
 class Serving(Wire, frozen=True):
-    """What a gateway process does at this moment, and what its clients got of late: `GET /-/recent`."""
+    """What a gateway process does at this moment, and what its clients got recently: `GET /-/recent`."""
 
     boot_id: Text
     config_generation: Count

@@ -49,7 +49,7 @@ class StepStatus(StatusModel):
 
 
 class Reading(StatusModel):
-    """The last reading of a gateway pod that is told: the next leader goes on from there."""
+    """The last reading of a gateway pod that status has: the next leader continues from there."""
 
     pod: str = Field(description="The pod.")
     boot_id: str = Field(description="Its process.")

@@ -1,6 +1,6 @@
 """Sums that the judge remembers: names in code, short lists of numbers in status.
 
-A list of another length is of another version, or damaged: then nothing is remembered, and the judge begins anew.
+A list of another length is of another version, or damaged: then nothing is remembered, and the judge starts again.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class RecentSums(NamedTuple):
 
 
 class IncidentSums(NamedTuple):
-    """Stable before, and of late: whether it is worse than it was."""
+    """Stable before, and recently: whether it is worse than it was."""
 
     past: Stretch = Stretch()
     now: RecentSums = RecentSums()

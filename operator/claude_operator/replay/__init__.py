@@ -1,1 +1,1 @@
-"""The judge at a desk: replay and plot the evidence of a rollout."""
+"""`claude-operator judge`: replay and plot the evidence of a rollout."""

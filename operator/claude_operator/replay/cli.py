@@ -141,7 +141,7 @@ def _plot(args: argparse.Namespace) -> int:
     source = read(args.ticks)
     parsed = list(parse(source.lines))
     header = next((one for one in parsed if isinstance(one, Header)), None)
-    # The points tell of the whole rollout, but only of how it was judged.
+    # The points show the whole rollout, but only of how it was judged.
     if source.points and not args.overrides and (args.alpha is None or not parsed):
         points = read_points(source.points)
         threshold = 1.0 / (args.alpha or (header.analysis.false_rollback_rate if header else 0.01))

@@ -1,4 +1,4 @@
-"""The judge once more over ticks that were written down: with the plan they were judged by, or with another.
+"""Judge recorded ticks again: with the plan they were judged by, or with another.
 
 A page of a ledger begins with the judge's memory at that moment, and is gone through as the operator does, rounding
 included, so that it comes to the very evidence that was recorded. Ticks of another origin begin at evidence 1 and are

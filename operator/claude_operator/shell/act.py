@@ -53,7 +53,7 @@ class Actor:
     async def repair(self, seen: Seen) -> Seen:
         """Ahead of the decision, what needs none: orphans, the ConfigMap's labels, an eval set's number of items.
 
-        What fails of it is told and keeps nothing from being decided. Returns what is to be decided on.
+        What fails of it is reported and prevents nothing from being decided. Returns what is to be decided on.
         """
         owner, repairs = seen.observation.owner, seen.repairs
         if repairs.items is not None:
@@ -81,7 +81,7 @@ class Actor:
         """Do all of it; returns the seconds until the next pass.
 
         Raises `KubeError` where the status or the config was not written; with `conflict` somebody else wrote
-        meanwhile, and the pass is void. What fails besides is logged and tried again. What is refused is told.
+        meanwhile, and the pass is void. What fails besides is logged and tried again. What is refused is reported.
         """
         owner = seen.observation.owner
         if decision.backward:
@@ -189,7 +189,7 @@ class Actor:
             return
         owner, metadata = obs.owner, obs.owner["metadata"]
         wanted = {"conditions": after.to_dict()["conditions"]}
-        with contextlib.suppress(KubeError):  # an Event has told it
+        with contextlib.suppress(KubeError):  # an Event has reported it
             stored = await self._kube.patch_status(CLAUDE_DEPLOYMENTS, metadata["name"], metadata["namespace"], wanted)
             self._children.writes.own(owner["metadata"]["uid"], stored)
 
@@ -213,7 +213,7 @@ class Actor:
         self._children.writes.done(owner["metadata"]["uid"], "config")
 
     def _failed(self, owner: Mapping[str, Any], what: What, error: KubeError) -> bool:
-        """Count a write that failed; True where it is to be told now."""
+        """Count a write that failed; True where it is to be reported now."""
         if not error.conflict and not error.not_found and not error.terminating:
             self._metrics.write_failures.labels(what).inc()
         return self._children.writes.failed(owner["metadata"]["uid"], what, error)
@@ -231,7 +231,7 @@ class Actor:
             )
             return
         after = refused(obs.status, decision.status, what, why, obs.now)
-        with contextlib.suppress(KubeError):  # told by an Event of its own
+        with contextlib.suppress(KubeError):  # reported by an Event of its own
             await self._status(obs, after)
             await asyncio.gather(*(self._emit(obs.owner, event) for event in transitions(obs, after)))
 
@@ -284,7 +284,7 @@ class Actor:
                 raise error
         for error in failed:
             where = fields(namespace=namespace, deployment=owner["metadata"]["name"], error=str(error))
-            # What somebody deleted or wrote meanwhile is looked at anew.
+            # What somebody deleted or wrote meanwhile is read again.
             passing = isinstance(error, KubeError) and (error.conflict or error.not_found)
             _log.log(logging.INFO if passing else logging.WARNING, "a child was not written", extra=where)
         if isinstance(wait, KubeError):

@@ -1,6 +1,6 @@
-"""The operator's process: wait for the Lease, work until it is lost, wait for it again, until it is told to end.
+"""The operator's process: wait for the Lease, work until it is lost, wait for it again, until it is asked to end.
 
-What must not outlive a leadership is made anew for each: queue, watches, memories, connections to gateways.
+What must not outlive a leadership is made again for each: queue, watches, memories, connections to gateways.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class App:
             watchdog.cancel()
 
     async def _candidate(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> bool:
-        """Wait for the Lease and lead; False once the process is told to end."""
+        """Wait for the Lease and lead; False once the process is asked to end."""
         if not await self._supervisor.unless_stopped(self._until_served(kube)):
             return False
         if not await self._supervisor.unless_stopped(definitions.look()):
@@ -136,7 +136,7 @@ class App:
             await aside.run(lease.release())  # even where we never led: a write that was cut short may have taken it
 
     async def _until_served(self, kube: Kube) -> None:
-        """Wait until all kinds that we watch can be listed: kopf would go without one for ever, and not say a word."""
+        """Wait until all kinds that we watch can be listed: kopf would go without one forever, and say nothing."""
         logged = ""
         for resource in WATCHED:
             while True:
@@ -224,7 +224,7 @@ class App:
         )
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
-        """Work once the models are known, since what is on its way out may not be let in; but do not wait for ever."""
+        """Work once the models are known, since what is on its way out may not be let in; but do not wait forever."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_MODELS_WAIT):
                 await self._models_read.wait()

@@ -90,7 +90,7 @@ class _Family:
     writing: Object | None = None
     """As it is being written."""
     events: list[Event] = field(default_factory=list)
-    """Not told yet."""
+    """Not reported yet."""
 
 
 class Children:
@@ -134,7 +134,7 @@ class Children:
     async def adopt(self, owner: Mapping[str, Any], found: Iterable[Object]) -> dict[str, Object]:
         """Make the owner the controller of the orphans among `found`; returns those that it is now, by UID.
 
-        One that cannot be adopted is trouble, and goes on being read as ours.
+        One that cannot be adopted is trouble, and is still read as ours.
         """
         orphans = {one["metadata"]["uid"]: one for one in found if self._claim(owner, one) is Claim.ORPHAN}
         adopted: dict[str, Object] = {}
@@ -257,7 +257,7 @@ class Children:
         return True
 
     def forget(self, live: set[str]) -> None:
-        """Drop what is known of owners that are no more; `live` are UIDs."""
+        """Drop what is known of owners that no longer exist; `live` are UIDs."""
         self._families = {key: family for key, family in self._families.items() if family.uid in live}
         self._secrets.forget(live)
         self.writes.forget(live)
@@ -275,10 +275,10 @@ class Children:
         return ownership.claim(live, owner, known=self._family(owner).uids.values())
 
     async def _merged(self, owner: Mapping[str, Any], patch: Object) -> Object | None:
-        """A child with metadata mended, None where that failed: it goes on being read as it is."""
+        """A child with metadata mended, None where that failed: it is still read as it is."""
         try:
             live = await self._kube.merge(BY_KIND[patch["kind"]], patch)
-        except KubeError as error:  # of a conflict somebody else is the cause, and the next pass looks anew
+        except KubeError as error:  # of a conflict somebody else is the cause, and the next pass looks again
             self.writes.failed(owner["metadata"]["uid"], "child", error)
             return None
         return {**_type_of(patch), **live}

@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             f"claude-operator operator: {args.prometheus_address!r} is not the address of Prometheus: write for example"
             " --prometheus-address=http://prometheus.monitoring:9090"
         )
-    if "@" in (args.prometheus_address or ""):  # it is told in conditions, next to what went wrong
+    if "@" in (args.prometheus_address or ""):  # it is shown in conditions, next to what went wrong
         raise SystemExit("claude-operator operator: --prometheus-address holds a user or password: remove them")
     settings = Settings(
         site=Site(args.image, args.image_pull_policy),

@@ -59,7 +59,7 @@ class ClientSecrets:
         return live, f"Secret {name} {change} with {_which(bool(known))}"
 
     def forget(self, live: set[str]) -> None:
-        """Drop those of owners that are no more; `live` are UIDs."""
+        """Drop those of owners that no longer exist; `live` are UIDs."""
         self._data = {uid: data for uid, data in self._data.items() if uid in live}
 
     async def _derived(self, owner: Mapping[str, Any]) -> dict[str, str]:

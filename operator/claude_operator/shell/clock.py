@@ -1,4 +1,4 @@
-"""The two clocks of the operator: one that people set, and one that only goes on."""
+"""The two clocks of the operator: one that people set, and one that only runs forward."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _CALM = 180.0  # seconds without a change after which all is forgotten; longer t
 
 @dataclass(slots=True)
 class Contest:
-    """How often one child was put back of late."""
+    """How often one child was put back recently."""
 
     count: int = 0
     last: float = float("-inf")

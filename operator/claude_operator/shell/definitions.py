@@ -47,7 +47,7 @@ class DefinitionsReader:
         return True
 
     async def keep(self, changed: Callable[[Definitions], None]) -> None:
-        """Look for ever; `changed` gets what is found as soon as it is something else."""
+        """Look forever; `changed` gets what is found as soon as it is something else."""
         while True:
             if await self.look():
                 changed(self.found)

@@ -13,7 +13,7 @@ __all__ = ["Endings"]
 
 _log = logging.getLogger(__name__)
 
-_TOLD = 600.0  # seconds for which a namespace is not told again
+_REPORT_AGAIN = 600.0  # seconds for which a namespace is not reported again
 
 
 class Endings:
@@ -29,15 +29,15 @@ class Endings:
         return self._uids.get(key) == uid
 
     def add(self, key: Key, uid: str) -> None:
-        """This object's namespace turned out to be going; told once for all objects in it."""
+        """This object's namespace turned out to be going; reported once for all objects in it."""
         self._uids[key] = uid
         now = self._clock()
-        self._announced = {namespace: at for namespace, at in self._announced.items() if now - at < _TOLD}
+        self._announced = {namespace: at for namespace, at in self._announced.items() if now - at < _REPORT_AGAIN}
         if key.namespace not in self._announced:
             message = "the namespace is being deleted: nothing more is done in it"
             _log.info(message, extra=fields(namespace=key.namespace))
         self._announced[key.namespace] = now
 
     def drop(self, key: Key) -> None:
-        """There is no such object any more."""
+        """The object no longer exists."""
         self._uids.pop(key, None)

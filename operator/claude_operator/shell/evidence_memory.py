@@ -1,4 +1,4 @@
-"""What this process remembers of the gateways' evidence, by the status that tells it (`core.reconcile.checkpoint`)."""
+"""What this process remembers of the gateways' evidence, by the status that has it (`core.reconcile.checkpoint`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Expected:
 
 
 class EvidenceMemory:
-    """Of each ClaudeDeployment, by UID: the statuses that were announced of late, and what they tell."""
+    """Of each ClaudeDeployment, by UID: the statuses that were announced recently, and what they have."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -52,7 +52,7 @@ class EvidenceMemory:
         return checkpoint.look(expected.status, expected.last, readings, wait=wait, wall=wall, at=at), at
 
     def announce(self, uid: str, after: DeploymentStatus, *, memory: Memory, now: dt.datetime, at: float) -> None:
-        """Before the writes: `after` tells what is in `memory`, should it be stored whatever else fails."""
+        """Before the writes: `after` has what is in `memory`, should it be stored whatever else fails."""
         known = self._checkpoints.get(uid, ())
         self._checkpoints[uid] = checkpoint.announced(known, after, memory=memory, now=now, at=at)
 
@@ -61,5 +61,5 @@ class EvidenceMemory:
         self._checkpoints[uid] = self._checkpoints[uid][-1:]
 
     def forget(self, live: set[str]) -> None:
-        """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
+        """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
         self._checkpoints = {uid: known for uid, known in self._checkpoints.items() if uid in live}

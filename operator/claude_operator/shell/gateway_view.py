@@ -38,7 +38,7 @@ class Gateways:
 
 
 class GatewayReader:
-    """Reads; keeps, by UID, which gateways rest, and which ends for lack of memory were told."""
+    """Reads; keeps, by UID, which gateways rest, and which ends for lack of memory were reported."""
 
     def __init__(self, kube: Kube, scraper: Scraper, children: Children, clock: Clock) -> None:
         self._kube, self._scraper, self._children, self._clock = kube, scraper, children, clock
@@ -77,7 +77,7 @@ class GatewayReader:
 
     async def _asked(self, pods: Sequence[Object], expected: Expected) -> tuple[list[PodReading], CohortHistory | None]:
         status, wait = expected.status, expected.wait
-        keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may tell
+        keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may have
         asking = self._scraper.read(pods, since=status.readings, keep=keep)
         if wait != 0 or not cohorts_due(status):
             return await asking, None
@@ -91,13 +91,13 @@ class GatewayReader:
         return list(self._resting.values())
 
     def remember(self, uid: str, view: GatewayView) -> None:
-        """The pass that saw `view` is done: what it told of ends for lack of memory is no news any more."""
+        """The pass that saw `view` is done: what it reported of ends for lack of memory is no longer news."""
         late = self._clock.now() - _LATE
         killed = self._killed_before.get(uid, frozenset()).union(view.killed)
         self._killed_before[uid] = frozenset(one for one in killed if one.at >= late)
 
     def forget(self, live: set[str]) -> None:
-        """Drop what is known of ClaudeDeployments that are no more; `live` are UIDs."""
+        """Drop what is known of ClaudeDeployments that no longer exist; `live` are UIDs."""
         self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
         self._resting = {uid: one for uid, one in self._resting.items() if uid in live}
 
@@ -115,7 +115,7 @@ class GatewayReader:
         self._resting[uid] = Resting(key, found, troubled)
 
     def _killed(self, uid: str, found: tuple[MemoryKill, ...]) -> tuple[MemoryKill, ...]:
-        """Those of late that were not told; what an operator before this one told is news for two minutes."""
+        """The recent ones that were not reported; what an operator before this one reported is news for two minutes."""
         known, since = self._killed_before.get(uid, frozenset()), self._clock.now() - _LATE
         return tuple(one for one in found if one not in known and one.at >= since)
 

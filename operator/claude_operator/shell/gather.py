@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class UnreadableStatus(KubeError):  # noqa: N818  # a state, not an error of the pass
-    """A status that cannot be read, of another version say: it is to be cleared, and the pass begins anew."""
+    """A status that cannot be read, of another version say: it is to be cleared, and the pass starts again."""
 
     def __init__(self, owner: Object) -> None:
         super().__init__(409, "Unreadable", f"the status of {owner['metadata']['name']} cannot be read")
@@ -76,7 +76,7 @@ class Repairs:
     free: bool = True
     """No name is taken by somebody else: else nothing is written."""
     items: tuple[str, int] | None = None
-    """The eval set that was not told its number of items, and that number."""
+    """The eval set whose status lacks its number of items, and that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +182,18 @@ class Gatherer:
         )
 
     def announce(self, seen: Seen, status: DeploymentStatus) -> None:
-        """Before the writes: `status` tells the increments of this pass, should it be stored whatever else fails."""
+        """Before the writes: `status` has the increments of this pass, should it be stored whatever else fails."""
         uid, now = seen.observation.owner["metadata"]["uid"], seen.observation.now
         self._evidence.announce(uid, status, memory=seen.memory, now=now, at=seen.at)
 
     def remember(self, seen: Seen) -> None:
-        """The writes of this pass are done: its increments count as told."""
+        """The writes of this pass are done: its increments count as reported."""
         uid = seen.observation.owner["metadata"]["uid"]
         self._evidence.remember(uid)
         self._sources.gateways.remember(uid, seen.observation.gateway)
 
     def forget(self, live: set[str]) -> None:
-        """Drop the memory of ClaudeDeployments that are no more; `live` are UIDs."""
+        """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
         for one in (self._evidence, self._sources.gateways, self._sources.prometheus, self._sources.ledgers):
             one.forget(live)
 

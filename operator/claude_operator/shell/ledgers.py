@@ -43,7 +43,7 @@ class Ledgers:
         return self._known[uid][1]
 
     async def write(self, owner: Mapping[str, Any], body: Object) -> None:
-        """Write it. A ledger that cannot be written is told of in the log and holds up nothing."""
+        """Write it. A ledger that cannot be written is reported in the log and holds up nothing."""
         metadata = body["metadata"]
         try:
             await self._kube.apply(CONFIG_MAPS, body, field_manager=names.FIELD_MANAGER)
@@ -54,5 +54,5 @@ class Ledgers:
         self._known[owner["metadata"]["uid"]] = (metadata["name"], body["data"])
 
     def forget(self, live: set[str]) -> None:
-        """Drop those of ClaudeDeployments that are no more; `live` are UIDs."""
+        """Drop those of ClaudeDeployments that no longer exist; `live` are UIDs."""
         self._known = {uid: known for uid, known in self._known.items() if uid in live}

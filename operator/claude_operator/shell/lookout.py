@@ -1,4 +1,4 @@
-"""What wakes the leader: watches, begun anew when they end, and a relist, which is frequent while they see nothing."""
+"""What wakes the leader: watches, restarted when they end, and a relist, often while they see nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RELIST = 300.0  # seconds between two passes over everything, whatever the watc
 _RELIST_BLIND = 5.0  # seconds between two lists while they see nothing
 _DOUBT = 5.0  # seconds without sight after which lists stand in for the watches
 _GIVE_UP = 15.0  # seconds without sight after which a leader that cannot list either leads no longer
-_HUNG = 60.0  # seconds without sight after which kopf is begun anew, though it says that it watches
+_HUNG = 60.0  # seconds without sight after which kopf is restarted, though it says that it watches
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two beginnings of kopf
 _PAGE = 25  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a prompt may be long
@@ -71,7 +71,7 @@ class Lookout:
         return found.seconds if found is not None else 0.0
 
     async def watch(self) -> None:
-        """Watch until cancelled. kopf that ends, or that hangs, is begun anew."""
+        """Watch until cancelled. kopf that ends, or that hangs, is restarted."""
         pause = _FIRST_PAUSE
         while True:
             began = self._loop.time()
@@ -112,7 +112,7 @@ class Lookout:
                 async with asyncio.timeout(min(_RELIST_BLIND, end - now)):
                     await self._look.wait()
             if self.blind() is not None or was_blind:
-                return  # once more when they see again: what happened to children is in no list of ours
+                return  # and again when they see again: what happened to children is in no list of ours
 
     async def _watch_once(self) -> str:
         """Why kopf watches no longer. Where this is cancelled, or kopf hangs, it is asked to end and left to itself."""

@@ -1,6 +1,6 @@
 """Prometheus's answers to the queries of metrics with a threshold, without ever being waited for.
 
-A query goes on beside the loop: a pass gives it a tenth of a second, next to its other reads, and what comes later is
+A query runs beside the loop: a pass gives it a tenth of a second, next to its other reads, and what comes later is
 found by the next pass. So a slow answer counts, and a Prometheus that hangs does not keep traffic from going back.
 """
 
@@ -43,7 +43,7 @@ class _Answer(msgspec.Struct, rename="camel"):
 
 
 class _Unusable(Exception):  # noqa: N818  # an answer, not an error of ours
-    """Why an answer is no measurement."""
+    """Why an answer is not a measurement."""
 
 
 class PrometheusReader:
@@ -77,7 +77,7 @@ class PrometheusReader:
         return await asyncio.gather(*map(self._measure, queries))
 
     async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
-        """The answers that are there by now; the rest goes on, and is found by a later call.
+        """The answers that are there by now; the rest keeps running, and is found by a later call.
 
         `queries` are all that are due for `owner`. An answer is given again until it has been counted, so that a pass
         that fails loses none; what is no longer due is dropped.
@@ -99,7 +99,7 @@ class PrometheusReader:
         return tuple(task.result() for task in tasks if task in done and not task.cancelled())
 
     def forget(self, live: set[str]) -> None:
-        """Drop what was asked for owners that are no more."""
+        """Drop what was asked for owners that no longer exist."""
         for owner in [one for one in self._asked if one not in live]:
             for _, task in self._asked.pop(owner).values():
                 task.cancel()

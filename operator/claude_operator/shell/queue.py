@@ -141,7 +141,7 @@ class WorkQueue(Generic[Key]):
         if free <= 0:
             return None
         calm = self._ready and self._calm < self._share
-        # Where none of the others runs, the last worker is theirs: urgent passes do not keep them waiting for ever.
+        # Where none of the others runs, the last worker is theirs: urgent passes do not keep them waiting forever.
         if self._hurried and (free > 1 or not calm or self._calm > 0 or self._workers == 1):
             return next(iter(self._hurried))
         return next(iter(self._ready)) if calm else None

@@ -1,4 +1,4 @@
-"""One pass: gather, decide, act. A conflict means that the world moved on, so it is looked at anew."""
+"""One pass: gather, decide, act. A conflict means that the world moved on, so it is read again."""
 
 from __future__ import annotations
 

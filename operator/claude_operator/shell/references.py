@@ -33,7 +33,7 @@ class References:
     eval_set: EvalSetView | None = None
     problems: tuple[Problem, ...] = ()
     untold_items: tuple[str, int] | None = None
-    """The eval set whose status does not tell its number of items, and that number."""
+    """The eval set whose status does not have its number of items, and that number."""
 
 
 class ReferenceReader:
@@ -60,7 +60,7 @@ class ReferenceReader:
     async def _eval_set(
         self, namespace: str, spec: DeploymentSpec
     ) -> tuple[EvalSetView | Problem | None, tuple[str, int] | None]:
-        """The set that is the gate, or what is wrong with it; and its number of items where it was not told."""
+        """The set that is the gate, or what is wrong with it; and its number of items where status does not have it."""
         if spec.evals is None:
             return None, None
         name = spec.evals.set_ref.name

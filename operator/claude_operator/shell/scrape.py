@@ -70,13 +70,13 @@ class Scraper:
     ) -> list[PodReading]:
         """One reading for each pod, as the API server lists them, in order.
 
-        `since`: earlier readings to go on from, by pod. `keep`: the gateways are to remember this one.
+        `since`: earlier readings to continue from, by pod. `keep`: the gateways are to remember this one.
         """
         last = {reading.pod: f"{reading.boot_id}.{reading.reading}" for reading in since}
         return await asyncio.gather(*(self._pod(pod, last.get(pod["metadata"]["name"], ""), keep) for pod in pods))
 
     async def read_serving(self, pods: Sequence[Mapping[str, Any]]) -> list[Serving]:
-        """What each pod that answers serves, and what its clients got of late."""
+        """What each pod that answers serves, and what its clients got recently."""
         addresses = [address for pod in pods if (address := _address(pod))]
         found = await asyncio.gather(*(self._get(address, "/-/recent", {}, parse_serving) for address in addresses))
         return [one for one in found if one is not None]

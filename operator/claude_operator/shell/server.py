@@ -16,7 +16,7 @@ HEALTH_PORT = 8081
 
 
 class HealthServer:
-    """Serves while entered, beside the loop that works: a busy process answers its probes, `check` tells if it hangs.
+    """Serves while entered, beside the loop that works: a busy process answers its probes, `check` says if it hangs.
 
     `check` and `unready` say in words what is stuck, and what keeps it from doing its work; None where nothing does. A
     standby that waits for the Lease is ready. `page` gives the metrics. Port 0 takes a free one, see `port`. A port

@@ -11,7 +11,7 @@ from claude_operator.kube.resources import Resource
 
 __all__ = ["LONGEST", "Blind", "Sight"]
 
-LONGEST = 20  # seconds that one watch lasts; it is begun anew then, so each kind is answered at least as often
+LONGEST = 20  # seconds that one watch lasts; it is restarted then, so each kind is answered at least as often
 _LATE = 8.0  # seconds that a new watch may take, before a kind counts as unseen
 
 
@@ -27,7 +27,7 @@ class Blind(NamedTuple):
 
 
 class Sight:
-    """Of these kinds. Any thread may tell and ask; `clock`: seconds, monotonic."""
+    """Of these kinds. Any thread may report and ask; `clock`: seconds, monotonic."""
 
     def __init__(self, kinds: Iterable[Resource], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()

@@ -1,4 +1,4 @@
-"""The process's parts, run until one fails or the process is told to end; and whether its loop moves."""
+"""The process's parts, run until one fails or the process is asked to end; and whether its loop moves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOK = 0.02  # seconds between two looks at how late the loop is
 
 
 class Supervisor:
-    """Runs work until it is told to stop; what it has started never outlives it."""
+    """Runs work until it is asked to stop; what it has started never outlives it."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
@@ -28,15 +28,15 @@ class Supervisor:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was told to."""
+        """Whether it was asked to."""
         return self._stopping.is_set()
 
     async def unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Await `work`; False where the process was told to end first."""
+        """Await `work`; False where the process was asked to end first."""
         return bool(await self._first(work))
 
     async def run(self, *parts: Coroutine[Any, Any, object]) -> None:
-        """Run all parts until one ends or the process is told to end; then end the others. Raises what failed."""
+        """Run all parts until one ends or the process is asked to end; then end the others. Raises what failed."""
         await self._first(*parts)
 
     async def _first(self, *parts: Coroutine[Any, Any, object]) -> set[asyncio.Task[Any]]:

@@ -15,7 +15,7 @@ __all__ = ["What", "Writes"]
 What = Literal["config", "status", "child", "revision", "evalRun", "pass"]
 
 _OWN = 16  # statuses of a ClaudeDeployment that are remembered; their events come within a second
-_IN_A_ROW = 3  # failures of the server after which they are told as a refusal is
+_IN_A_ROW = 3  # failures of the server after which they are reported as a refusal is
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Failure:
 
 
 class Writes:
-    """Called in the loop of the passes, but for `is_own`, which only reads and may be called in any thread."""
+    """Called in the loop of the passes, except `is_own`, which only reads and may be called in any thread."""
 
     def __init__(self) -> None:
         self._failures: dict[str, dict[What, _Failure]] = defaultdict(dict)
@@ -37,9 +37,9 @@ class Writes:
         """What the cluster's CustomResourceDefinitions lack."""
 
     def failed(self, uid: str, what: What, error: KubeError) -> bool:
-        """A write failed; True where this is to be told, which it is once until one succeeds.
+        """A write failed; True where this is to be reported, which it is once until one succeeds.
 
-        A conflict or an object that went is for the next pass. A server that is away or busy is no refusal; one that
+        A conflict or an object that went is for the next pass. A server that is away or busy is not a refusal; one that
         fails again and again, as it does where an admission webhook is down, is, and one that lacks a field.
         """
         if error.conflict or error.not_found or error.terminating or error.status in (0, 429):
@@ -69,7 +69,7 @@ class Writes:
         return version in self._own.get(uid, ())
 
     def forget(self, live: set[str]) -> None:
-        """Drop what is known of owners that are no more; `live` are UIDs."""
+        """Drop what is known of owners that no longer exist; `live` are UIDs."""
         for known in (self._failures, self._own):
             for uid in known.keys() - live:
                 known.pop(uid, None)

@@ -117,7 +117,7 @@ def _index() -> dict[str, Model]:
 
 
 def _model(entry: Mapping[str, Any]) -> Model:
-    """A model of one entry of models.json, whose names are those of the dataclass but for the prices."""
+    """A model of one entry of models.json, whose names are those of the dataclass except the prices."""
     values: dict[str, Any] = {key: value for key, value in entry.items() if key in Model.__dataclass_fields__}
     for key in ("released", "deprecated", "retires", "not_retired_before"):
         if entry.get(key):

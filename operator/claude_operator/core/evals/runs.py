@@ -4,7 +4,7 @@ The phase that the Job writes is the only authority. A Job's own end says nothin
 result the attempt is an error of the infrastructure, and another one follows.
 
 The decision is carried out in this order, and each step may be done again: create the Job (one that exists already is
-the wanted one), write the status fenced by the resourceVersion that was read (on 409 start anew), delete the old Job.
+the wanted one), write the status fenced by the resourceVersion that was read (on 409 start again), delete the old Job.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None
 
 
 def _adopted(run: Object, status: EvalRunStatus, now: dt.datetime) -> EvalRunStatus:
-    """The status where a Job was made and the write that tells so was lost; what the Job has written is kept."""
+    """The status where a Job was made and the write that says so was lost; what the Job has written is kept."""
     return _with_condition(run, status.model_copy(update={"attempts": 1}), now)
 
 
@@ -168,7 +168,7 @@ def _with_condition(run: Object, status: EvalRunStatus, now: dt.datetime) -> Eva
 
 
 def _ended(job: Object | None) -> str | None:
-    """How a Job ended, as a sentence, or None while it goes on."""
+    """How a Job ended, as a sentence, or None while it runs."""
     for condition in ((job or {}).get("status") or {}).get("conditions") or ():
         if condition.get("status") == "True" and condition.get("type") in ("Complete", "Failed"):
             why = ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
@@ -178,7 +178,7 @@ def _ended(job: Object | None) -> str | None:
 
 
 def _with_cause(ended: str, status: EvalRunStatus) -> str:
-    """What the Job last told of itself says more than how it ended."""
+    """What the Job last reported says more than how it ended."""
     return f"{status.message}; {ended}" if status.message else ended
 
 

@@ -123,7 +123,7 @@ def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest]]:
 
 
 def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest]]:
-    """The tests of a JSONL text; empty lines are no items."""
+    """The tests of a JSONL text; empty lines are not items."""
     for number, line in enumerate(jsonl.split("\n"), 1):
         if not line.strip():
             continue

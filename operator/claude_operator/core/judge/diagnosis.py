@@ -32,7 +32,7 @@ __all__ = [
 
 _HANGS = 10.0  # seconds without an answer while requests wait for one
 _SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
-_ENOUGH, _MANY = 20, 0.1  # requests, and the share of them without a name that is told
+_ENOUGH, _MANY = 20, 0.1  # requests, and the share of them without a name that is reported
 _IN_FLIGHT = 3  # requests of the canary without an answer: their conversations are counted with it
 
 
@@ -44,7 +44,7 @@ class Finding:
     message: str
     healthy: Literal["True", "False", "Unknown"] = "Unknown"
     holds: bool = True
-    """No step goes on while this is so."""
+    """No step proceeds while this is so."""
 
 
 def diagnose(judgement: Judgement) -> tuple[Finding, ...]:
@@ -69,7 +69,7 @@ def explain_remedy(judgement: Judgement) -> str | None:
 
 
 def explain_failures(judgement: Judgement) -> str | None:
-    """That the canary's last requests failed too often to go on, None where they did not."""
+    """That the canary's last requests failed too often to proceed, None where they did not."""
     lately = judgement.recent
     if not recent.is_failing(lately):
         return None
@@ -94,7 +94,7 @@ def is_suspicious(judgement: Judgement) -> bool:
 
 
 def is_uninformative(judgement: Judgement) -> bool:
-    """Whether the upstream is in such trouble that this time tells nothing of a revision that serves alone."""
+    """Whether the upstream is in such trouble that this time says nothing about a revision that serves alone."""
     return judgement.overloaded or recent.is_out_of_credit(judgement.recent)
 
 

@@ -86,7 +86,7 @@ class Quantity:
     offset: Callable[[Offsets], float] = lambda offsets: 0.0
     """By how much the canary's users had a larger mean ln before there was a canary."""
     priced: bool = False
-    """What the models' price lists explain of it is no harm."""
+    """What the models' price lists explain of it is not harm."""
 
 
 def _ok(counts: Counts) -> int:
@@ -137,7 +137,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.max_tokens,
         lambda counts: counts.bad_max_tokens,
     ),
-    # Priced at stable's cache hit ratio, so cache states are no strata of it.
+    # Priced at stable's cache hit ratio, so cache states are not strata of it.
     "cost": Quantity(
         0.1,
         Reason.COST_INCREASED,
@@ -219,7 +219,7 @@ class Watched(NamedTuple):
 def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]:
     """The metrics that are compared between the arms: the built-in ones, the default where none are declared.
 
-    `price_ratio`: how many times as dear the canary's model is by the price lists; that is no harm, it was chosen.
+    `price_ratio`: how many times as dear the canary's model is by the price lists; that is not harm, it was chosen.
     """
     # Frozen models of plain fields: what is derived of them every tick is derived once.
     return _watched(declared(analysis), analysis.unit == "Conversation", price_ratio)

@@ -1,6 +1,6 @@
 """What an operator's process remembers of a ClaudeDeployment besides the status that it wrote.
 
-A status tells up to which readings of the gateways, and up to when, everything is counted. What belongs to it and is
+A status says up to which readings of the gateways, and up to when, everything is counted. What belongs to it and is
 too large for it, or makes sense in this process only, is kept here under these. So a write whose answer was lost, a
 status that somebody else wrote and another leader are told apart, and nothing is used with a status that it is not of.
 """
@@ -21,7 +21,7 @@ from claude_operator.core.reconcile.rollout_clock import rollout_time
 __all__ = ["Checkpoint", "Look", "StatusKey", "announced", "due", "find", "look", "preliminary"]
 
 _KEPT = 8  # statuses that may still turn out to have been stored
-_UNTIMED = 5.0  # seconds that count at most where no clock tells how long it was, and no analysis has an interval
+_UNTIMED = 5.0  # seconds that count at most where no clock shows how long it was, and no analysis has an interval
 
 StatusKey = tuple[dt.datetime | None, dt.datetime | None, tuple[Reading, ...]]
 """`seenAt`, the last tick and the readings of a status."""
@@ -29,7 +29,7 @@ StatusKey = tuple[dt.datetime | None, dt.datetime | None, tuple[Reading, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A status that was written, the evidence that it tells, and when its `seenAt` was, in monotonic seconds."""
+    """A status that was written, the evidence that it has, and when its `seenAt` was, in monotonic seconds."""
 
     key: StatusKey
     memory: Memory

@@ -95,7 +95,7 @@ def refused(
 ) -> DeploymentStatus:
     """`status`, where `after` was not stored because a write before it was refused: conditions that say so.
 
-    What was decided is not done: of `after` only evidence of harm is told, so that nothing looks healthy.
+    What was decided is not done: of `after` only evidence of harm is reported, so that nothing looks healthy.
     """
     state = ConditionState("False", Reason.WRITE_REFUSED, f"{REFUSED_WRITES[what]}: {why}")
     type_ = Type.GATEWAY_READY
@@ -220,7 +220,7 @@ def _canary_healthy(draft: Draft) -> ConditionState:
 
 
 def _soaks(soak: SoakStatus, judgement: Judgement) -> ConditionState:
-    """The time is told as of the last tick: between two of them nothing is new."""
+    """The time is given as of the last tick: between two of them nothing is new."""
     found = next(iter(diagnose(judgement)), None)
     if found is not None and found.healthy == "False":
         stays = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {found.message}"

@@ -64,7 +64,7 @@ Object = dict[str, Any]
 def decide(obs: Observation, site: render.Site) -> Decision:
     """What this pass does and what the status is afterwards.
 
-    What raises in the rules that go on, or in what only tells, is raised; but where traffic is being taken back, that
+    What raises in the rules that go on, or in what only reports, is raised; but where traffic is being taken back, that
     alone is decided and `error` says what else went wrong. Where a pass fails for what status remembers of a trial, it
     is decided without that: the canary's traffic goes to 0 and its steps begin again; the second time it is aborted.
     """
@@ -119,7 +119,7 @@ def _forgetting(draft: Draft, error: str) -> Draft | None:
     if active(status) is None or not draft.has_handled(notice):
         again = again.record_event(Reason.STATUS_NOT_TRUSTED, f"{note}: the operator dropped it", warning=True)
         return again.handle(notice)
-    message = f"Aborted {trial}: {note} once more"
+    message = f"Aborted {trial}: {note} again"
     return again.end("Aborted", Reason.ABORTED, message).record_event(Reason.ABORTED, message, warning=True)
 
 
@@ -158,7 +158,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
 
 
 def _seen(draft: Draft) -> Draft:
-    """With what the next leader goes on from: the last reading that is told, and up to when time is counted."""
+    """With what the next leader continues from: the last reading that status has, and up to when time is counted."""
     obs, before, after = draft.obs, draft.obs.status, draft.status
     watched = watched_by(after) is not None
     read = watched and (obs.increments is not None or watched_by(before) is None)

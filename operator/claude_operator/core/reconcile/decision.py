@@ -45,7 +45,7 @@ class Decision:
     """The outcome of a pass.
 
     Order: `children` and `creations`, then status and config: forward the status first, `backward` the config first,
-    so that what takes traffic away is done before it is told, and what gives traffic is told before it is done.
+    so that what takes traffic away is done before it is reported, and what gives traffic is reported before it is done.
     """
 
     status: DeploymentStatus

@@ -72,7 +72,7 @@ class Draft:
         return replace(self, events=(*self.events, Event(reason, note, "Warning" if warning else "Normal")))
 
     def handle(self, what: str | Notice) -> Self:
-        """With a note that something a person asked for, or that is told once, is dealt with."""
+        """With a note that something a person asked for, or that is reported once, is dealt with."""
         return self.set(handled=[*self.status.handled, str(what)])
 
     def has_handled(self, what: str | Notice) -> bool:

@@ -39,7 +39,7 @@ _BETTER = {
 
 
 def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
-    """One Event for each condition that took on a reason worth telling, or left one that was told as a warning."""
+    """One Event for each condition with a new reason worth reporting, or without one that was reported as a warning."""
     old = {one.type: one for one in obs.status.conditions}
     ignored = _ignored(obs)
     events = []
@@ -50,7 +50,7 @@ def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
             continue
         bad = _is_bad(type_, reason)
         if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:
-            continue  # pods that start for the first time are no incident
+            continue  # pods that start for the first time are not an incident
         if bad or reason in _BETTER.get(type_, ()):
             events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
         elif was is not None and _is_bad(type_, was) and one.status == "True":
@@ -79,7 +79,7 @@ def _is_bad(type_: Type, reason: str) -> bool:
 
 
 def _ignored(obs: Observation) -> set[Reason]:
-    """States of a model that spec.lifecycle ignores: the condition tells them, no Event does."""
+    """States of a model that spec.lifecycle ignores: the condition reports them, no Event does."""
     policy = obs.spec.lifecycle if obs.spec else LifecyclePolicy()
     policies = {
         Reason.LEGACY: policy.on_legacy,

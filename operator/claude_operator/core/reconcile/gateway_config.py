@@ -19,7 +19,7 @@ from claude_operator.core.spec.revision import arm
 
 __all__ = ["LIMIT", "desired_config", "rendered_size"]
 
-LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it once more
+LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it again
 
 
 def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool) -> wire.GatewayConfig | None:
@@ -28,7 +28,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
     While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
-    serves, the spec has to do: gateways go on by their memory, and a weight of 0 must reach them.
+    serves, the spec has to do: gateways keep serving from memory, and a weight of 0 must reach them.
     """
     live = obs.config
     taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)

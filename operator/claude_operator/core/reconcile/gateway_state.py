@@ -37,7 +37,7 @@ class GatewayFinding:
 
 
 def diagnose_gateways(obs: Observation, config: GatewayConfig) -> tuple[GatewayFinding, ...]:
-    """What is wrong with the gateways, the first the one to tell; empty where every ready pod serves `config`."""
+    """What is wrong with the gateways, the first the one to report; empty where every ready pod serves `config`."""
     return tuple(_findings(obs, config))
 
 

@@ -63,7 +63,7 @@ def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
 
 
 def _judged(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    """What keeps the judge from judging. A pod that answers again may still have something to tell."""
+    """What keeps the judge from judging. A pod that answers again may still have something to report."""
     judgement = draft.status.judgement
     if judgement is None or not canary_weight(draft.status):
         return None
@@ -93,7 +93,7 @@ def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 
 def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    """The pass that goes on has read the gateways itself, after the step's end, and its last part has no gap."""
+    """The pass that moves on has read the gateways itself, after the step's end, and its last part has no gap."""
     if not canary_weight(draft.status):
         return None
     judgement, end = draft.status.judgement, end_of(step, present)
@@ -108,7 +108,7 @@ def _reading(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
 
 
 def _answers(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
-    """A canary that does not answer may not go on: each step ends with an answer in the reading that ends it."""
+    """A canary that does not answer may not move on: each step ends with an answer in the reading that ends it."""
     judgement = draft.status.judgement
     if judgement is None or not canary_weight(draft.status) or judgement.last_answer == judgement.last_tick:
         return None
@@ -162,7 +162,7 @@ def _wake(draft: Draft, step: Step, present: StepStatus) -> Draft:
 
 
 def _overdue(draft: Draft, rollout: Rollout, step: Step, present: StepStatus) -> Draft:
-    """Say once that a bake is past its longest time; it goes on holding."""
+    """Say once that a bake is past its longest time; it keeps holding."""
     if step.bake is None or draft.hold is None:
         return draft
     left = longest(step.bake) - (draft.obs.now - present.started_at).total_seconds()

@@ -26,7 +26,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class GatewayPod:
-    """A gateway pod as the kubelet and it itself tell of it; `generation` is None where it did not answer."""
+    """A gateway pod as the kubelet and it itself report it; `generation` is None where it did not answer."""
 
     name: str
     ready: bool
@@ -36,7 +36,7 @@ class GatewayPod:
     weights: Mapping[str, int] | None = None
     """What it serves, by revision in basis points; None where it did not say."""
     recent: Recent | None = None
-    """What its clients got of late."""
+    """What its clients got recently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class GatewayView:
     trouble: str = ""
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
-    """What ran out of memory of late and was not told yet."""
+    """What ran out of memory recently and was not reported yet."""
 
     @property
     def weights(self) -> list[Mapping[str, int] | None]:
@@ -88,7 +88,7 @@ class Observation:
     """Everything that a decision rests on. `increments` is None while no reading is due."""
 
     now: dt.datetime
-    """The rollout's time (`core.clock`), which goes on where the wall clock was set."""
+    """The rollout's time (`core.clock`), which runs on where the wall clock was set."""
     owner: Object
     """The ClaudeDeployment as stored."""
     spec: DeploymentSpec | None
@@ -107,7 +107,7 @@ class Observation:
     """What the cluster's CustomResourceDefinitions lack of this operator's, empty where they are its own."""
     increments: Increments | None = None
     readings: tuple[Reading, ...] = ()
-    """The readings that a status of this pass tells."""
+    """The readings that a status of this pass has."""
     history: Mapping[str, Values] = field(default_factory=dict)
     """Stable's values up to now by quantity, while the judge has no edges for them yet."""
     cohorts: CohortHistory | None = None

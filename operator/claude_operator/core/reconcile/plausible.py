@@ -69,7 +69,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
 
 
 def _is_seen(status: DeploymentStatus, now: dt.datetime) -> bool:
-    """Time is counted from the step's start on; a moment long before it would keep the step for ever."""
+    """Time is counted from the step's start on; a moment long before it would keep the step forever."""
     seen, step = status.seen_at, status.step
     return _past(seen, now) and (seen is None or step is None or step.started_at <= seen + _AHEAD)
 
@@ -137,7 +137,7 @@ def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:
 
 
 def _past(moment: dt.datetime | None, now: dt.datetime) -> bool:
-    """Whether it may have been told by now; also where there is none."""
+    """Whether it may have been reported already; also where there is none."""
     return moment is None or (_known(moment) and moment <= now + _AHEAD)
 
 

@@ -25,7 +25,7 @@ _QUOTED = 300  # characters of what Kubernetes says
 
 
 def trouble(deployment: Object | None, pods: Sequence[Object]) -> str:
-    """The first cause that can be told, empty where there is none: pods may just be starting.
+    """The first cause that can be named, empty where there is none: pods may just be starting.
 
     `deployment` and `pods` as they are stored, pods without terminating ones.
     """

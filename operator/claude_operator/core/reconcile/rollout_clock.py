@@ -1,8 +1,8 @@
 """The time of a rollout: time that was lived through, whatever the wall clocks of operators say.
 
 Steps, bakes and soaks last as long as somebody was there to see it. A pass knows up to when that was counted
-(`status.seenAt`) and how long ago it was, by a clock that only goes on: this process's own, or the gateways' where
-another leader wrote it. The wall clock is taken where it agrees; where it was set, the rollout's time goes on by itself
+(`status.seenAt`) and how long ago it was, by a clock that only runs forward: this process's own, or the gateways' where
+another leader wrote it. The wall clock is taken where it agrees; where it was set, the rollout's time runs on by itself
 until nothing is timed any more.
 """
 
@@ -42,9 +42,9 @@ def timed(status: DeploymentStatus) -> bool:
 def counted(
     before: DeploymentStatus, after: DeploymentStatus, now: dt.datetime, *, read: bool, watched: bool
 ) -> dt.datetime | None:
-    """`seenAt` of the status that a pass writes. `read`: it tells new readings. `watched`: readings are made.
+    """`seenAt` of the status that a pass writes. `read`: it has new readings. `watched`: readings are made.
 
-    It goes with the readings, whose age tells another leader how long ago it was; without them it moves now and then.
+    It goes with the readings, whose age shows another leader how long ago it was; without them it moves now and then.
     """
     if not timed(after):
         return None

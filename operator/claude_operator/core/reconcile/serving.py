@@ -32,7 +32,7 @@ def in_trouble(weights: Iterable[Mapping[str, int] | None], recents: Iterable[Re
 
 
 def failing(recents: Iterable[Recent | None]) -> str | None:
-    """That more than half of the requests of late failed, and of what, as a sentence; None where they did not."""
+    """That more than half of the recent requests failed, and of what, as a sentence; None where they did not."""
     known = [one for one in recents if one is not None]
     requests, failed = sum(one.requests for one in known), sum(one.failed for one in known)
     if failed < _FEWEST or 2 * failed <= requests:

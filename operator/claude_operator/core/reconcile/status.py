@@ -1,4 +1,4 @@
-"""The status as it is stored: what the rules decided, with all that only tells it to people."""
+"""The status as it is stored: what the rules decided, with all that only reports it to people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["finished"]
 
 
 def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
-    """The status with all that only tells: conditions, traffic, model, gateway."""
+    """The status with all that only reports: conditions, traffic, model, gateway."""
     obs, status = draft.obs, draft.status
     models = _models(draft)
     weight = canary_weight(status)

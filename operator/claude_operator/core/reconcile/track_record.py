@@ -1,4 +1,4 @@
-"""What else than status tells of a revision: the live config, its own object, its eval runs."""
+"""What is known of a revision besides status: the live config, its own object, its eval runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def recorded_state(obs: Observation, name: str) -> str:
 
 
 def newest_in_state(obs: Observation, state: str) -> str | None:
-    """The newest revision that is told to be in a state."""
+    """The newest revision that is recorded in a state."""
     found = [one["metadata"] for name, one in obs.revisions.items() if recorded_state(obs, name) == state]
     newest = max(((one.get("creationTimestamp", ""), one["name"]) for one in found), default=None)
     return newest[1] if newest else None
@@ -67,7 +67,7 @@ def may_serve(obs: Observation, name: str) -> bool:
 
 
 def may_return(obs: Observation, name: str) -> bool:
-    """Whether it may have all traffic at once: it has had it, or nothing tells otherwise and it passed its gate."""
+    """Whether it may have all traffic at once: it has had it, or nothing says otherwise and it passed its gate."""
     served = has_served(obs, name) or (not recorded_state(obs, name) and is_gated(obs, name))
     return name in obs.revisions and served and not has_failed(obs, name)
 

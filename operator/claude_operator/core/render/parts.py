@@ -60,7 +60,7 @@ def access(
     binding = child(owner, "RoleBinding", f"{_RBAC}/v1", name, labels)
     subject = {"kind": "ServiceAccount", "name": name, "namespace": owner["metadata"]["namespace"]}
     return [
-        # Only our own pods ask for the token: whoever else runs as this account does so by mistake.
+        # Only our own pods ask for the token: who else runs as this account does so by mistake.
         account | {"automountServiceAccountToken": False},
         role | {"rules": [dict(rule) for rule in rules]},
         binding | {"roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": name}, "subjects": [subject]},

@@ -1,4 +1,4 @@
-"""How many values a JSON text holds, told without reading it: each takes many times its size once it is read."""
+"""How many values a JSON text holds, found without reading it: each takes many times its size once it is read."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ TABLE: Final = (
         ),
     ),
 )
-"""The first line that holds decides: a spend limit is told with 429 too."""
+"""The first line that holds decides: a spend limit comes with 429 too."""
 
 _GAP = 40  # characters that "…" stands for at most
 

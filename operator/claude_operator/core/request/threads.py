@@ -21,7 +21,7 @@ class Thread(msgspec.Struct, frozen=True):
 
     @property
     def continues(self) -> bool:
-        """Whether it goes on from an earlier response."""
+        """Whether it continues from an earlier response."""
         return self.type == "continue"
 
 

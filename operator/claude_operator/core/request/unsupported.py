@@ -20,7 +20,7 @@ class Takes:
     thinking: frozenset[str] | None = None
     """The types of `thinking`, None where they are not known."""
     prefill: bool = True
-    """Whether it goes on from an assistant's message at the end."""
+    """Whether it continues from an assistant's message at the end."""
 
 
 class _Typed(msgspec.Struct):

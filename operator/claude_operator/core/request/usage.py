@@ -1,4 +1,4 @@
-"""`usage` of a streamed answer: told at its start, and again, cumulative, in every `message_delta`."""
+"""`usage` of a streamed answer: given at its start, and again, cumulative, in every `message_delta`."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Definitions:
 
 
 def compare(served: Mapping[str, Schema], wanted: Mapping[str, Schema]) -> Definitions:
-    """Compare the schemas of each kind; a kind that is not served at all is told elsewhere."""
+    """Compare the schemas of each kind; a kind that is not served at all is reported elsewhere."""
     fields: dict[str, tuple[Path, ...]] = {}
     rules: dict[str, tuple[str, ...]] = {}
     for kind in wanted.keys() & served.keys():

@@ -52,7 +52,7 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     """Everything wrong with a spec that the API server let in; empty for one that may become a revision.
 
     `models` are the cluster's own, by id and alias, and hold before the shipped table's. A model that nothing is known
-    of is no problem, nor is one that is Retired: spec.lifecycle decides about that.
+    of is not a problem, nor is one that is Retired: spec.lifecycle decides about that.
     """
     invalid = [
         f"spec.{text}"
@@ -140,7 +140,7 @@ def _references(spec: DeploymentSpec) -> Iterator[str]:
 
 
 def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
-    """Names of objects and keys that no object can have: whoever reads by name asks this first."""
+    """Names of objects and keys that no object can have: code that reads by name asks this first."""
     keys = [
         (f"promptFrom[{n}].configMapKeyRef", one.config_map_key_ref) for n, one in enumerate(spec.prompt_from or ())
     ]

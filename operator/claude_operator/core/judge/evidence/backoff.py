@@ -14,6 +14,6 @@ A burst counts once, one that stays bad for an hour six times, and a service of 
 def next_wait(again: float, wait: float, now: float) -> float:
     """Seconds to wait after an event that counts at `now`, where `again` was the end of the last `wait`.
 
-    The wait doubles, and starts anew after as long a time again without such an event.
+    The wait doubles, and starts again after as long a time again without such an event.
     """
     return 2.0 * wait if now < again + wait else BAD_INTERVAL

@@ -25,7 +25,7 @@ _FIRST = 45.0  # seconds of the past before there is something to compare with
 _WAIT = 15.0  # seconds after which what waits moves on: it becomes past when it is as old, or twice as old
 
 _ERRORS, _ERRORS_END = 0.05, 0.02  # excess share of errors at which an incident begins and ends
-_ODDS = 20.0  # log-likelihood ratio of "another rate": 9 is no chance, but failures come in bursts
+_ODDS = 20.0  # log-likelihood ratio of "another rate": 9 is not chance, but failures come in bursts
 _SLOWDOWN, _SLOWDOWN_END = math.log(1.5), math.log(1.2)
 _SCORES = 5.0  # standard deviations of the mean of ln
 _VARIANCE = 1.0  # of ln, before anything is known, worth so many looks:

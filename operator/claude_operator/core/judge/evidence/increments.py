@@ -2,8 +2,8 @@
 
 Nothing is ever counted twice: a gateway process is known by its boot id, and what was seen of it is remembered, for a
 while even when its pod is no longer listed. What was read last is in the status by its number (`Reading`), and the
-gateways keep their readings: so another leader goes on where the last one stopped, and its first tick has all that
-happened meanwhile. A pod of which nothing is known gives a baseline first, which is no evidence of anything. A bad
+gateways keep their readings: so another leader continues where the last one stopped, and its first tick has all that
+happened meanwhile. A pod of which nothing is known gives a baseline first, which is not evidence of anything. A bad
 conversation that several pods have counted is taken off from all but one.
 """
 
@@ -87,7 +87,7 @@ class Increments:
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     """By revision, over the pods that answered."""
     failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By revision: what its errors of the last minutes say, and how often. It explains, and is no evidence."""
+    """By revision: what its errors of the last minutes say, and how often. It explains, and is not evidence."""
     naming: Naming = NO_NAMING
     """Over both arms, without requests that chose their revision."""
 
@@ -142,7 +142,7 @@ class Memory:
     bad: Mapping[str, Known] = field(default_factory=dict)
     """Conversations that counted as bad recently, by digest."""
     readings: tuple[Reading, ...] = ()
-    """What another operator can go on from: the last kept reading of each listed pod."""
+    """What another operator can continue from: the last kept reading of each listed pod."""
 
 
 def advance(
@@ -155,9 +155,9 @@ def advance(
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
-    `memory` is None when the operator has just started: then it goes on from `stored`, what status has of the last
+    `memory` is None when the operator has just started: then it continues from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
-    `quantities` are those whose values are wanted. `now`: seconds of a clock that goes on from look to look; without it
+    `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
     last = {reading.pod: reading for reading in stored}

@@ -41,7 +41,7 @@ def is_outage(recent: RecentRequests) -> bool:
 
 
 def is_failing(recent: RecentRequests) -> bool:
-    """The canary's last requests failed too often to go on, be it by chance."""
+    """The canary's last requests failed too often to proceed, be it by chance."""
     canary = recent.canary
     return canary.errors >= _SOME and (canary.failed >= 0.5 or canary.failed >= recent.stable.failed + _EXCESS)
 

@@ -43,7 +43,7 @@ class Judge(Protocol):
 
     @property
     def replayable(self) -> bool:
-        """Whether its evidence can be computed once more from a ledger."""
+        """Whether its evidence can be computed again from a ledger."""
         ...
 
     def weigh(self, states: Sequence[MetricState], watches: Sequence[Watched]) -> tuple[float, str | None]:

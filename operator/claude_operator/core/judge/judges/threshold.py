@@ -190,7 +190,7 @@ def _counted(
             "measurements": one.measurements + 1,
             "failures": one.failures + failed,
         }
-    # The last value goes on being shown beside an error.
+    # The last value is still shown beside an error.
     shown = one.value if measurement.error else value
     after = one.model_copy(update={**update, "value": shown, "measured_at": at})
     return after.model_copy(update={"message": _message(metric, after, measurement.error)})

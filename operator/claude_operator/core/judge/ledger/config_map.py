@@ -1,4 +1,4 @@
-"""The ledger of a rollout: what was compared at every tick, so that anyone can judge it once more.
+"""The ledger of a rollout: what was compared at every tick, so that anyone can judge it again.
 
 It is the data of one ConfigMap of bounded size. `ticks.jsonl` is the present page and `earlier.jsonl` the one before;
 `points.jsonl` is the whole rollout, thinned out, for pictures. A page holds a header with the judge's memory and then

@@ -31,7 +31,7 @@ class Point(NamedTuple):
 
 
 def of_replay(ticks: Iterable[Mapping[str, Any]]) -> list[Point]:
-    """From what a replay says; a tick without a weight goes on with that of the one before."""
+    """From what a replay says; a tick without a weight uses that of the one before."""
     found: list[Point] = []
     percent = 0.0
     for tick in ticks:

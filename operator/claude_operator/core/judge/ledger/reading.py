@@ -22,7 +22,7 @@ UNUSED_OFFSETS = {"weight", "errors_least"}
 _FIRST: Mapping[str, int] = {"timeToFirstToken": -31, "duration": -31, "cost": -62, "outputTokens": 0}
 """Bucket that a list of buckets begins with where `first` is left out: 1 ms, 1 ms, 1 micro-dollar, 1 token."""
 
-_MOST = 10**15  # of one tick: what is larger is no count
+_MOST = 10**15  # of one tick: what is larger is not a count
 _LARGEST = 1e100  # of any sum: its square is finite
 _FARTHEST = 10_000  # a bucket's index: 1.25 to this power is beyond every float
 _PAIR = "write [requests, bad ones], for example [500, 2]"

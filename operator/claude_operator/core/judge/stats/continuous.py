@@ -43,8 +43,8 @@ _QUANTILES = (0.25, 0.5, 0.65, 0.8, 0.9, 0.95, 0.975, 0.99, 0.997)
 _BEYOND = (3, 6, 9)  # buckets above the last quantile, where a new tail would be
 _FIRST = 30  # canary values before which the mixture may not speak for harm, and stable's for a variance
 _RAW_FIRST = 1000
-_LEAST_VARIANCE = 1e-4  # of ln, or of raw values over their mean: where all are alike one per cent is no harm
-_TINY, _HUGE = 1e-200, 1e200  # of a raw variance; beyond, its products are no numbers any more
+_LEAST_VARIANCE = 1e-4  # of ln, or of raw values over their mean: where all are alike one per cent is not harm
+_TINY, _HUGE = 1e-200, 1e200  # of a raw variance; beyond, its products are not numbers
 _FAR = -30.0  # standard deviations
 
 
@@ -196,5 +196,5 @@ def mixture(u: float, v: float, prior: float, margin: float) -> float:
 
 
 def but_not_early(evidence: float, canary: int, first: int = _FIRST) -> float:
-    """The evidence of a normal law, which counts against harm at once but for it from so many values on only."""
+    """The evidence of a normal law, which counts against harm at once, and for it only from so many values on."""
     return evidence if canary >= first else min(evidence, 1.0)

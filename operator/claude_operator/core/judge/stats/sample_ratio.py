@@ -25,7 +25,7 @@ enough that at 1 % a ratio of twice the weight is not much later found than by a
 def advance(
     known: SampleRatio | None, canary: float, stable: float, *, weight: int, naming: Naming = NO_NAMING
 ) -> SampleRatio:
-    """With more conversations of each arm, counted under `weight` (basis points); another weight begins anew."""
+    """With more conversations of each arm, counted under `weight` (basis points); another weight starts again."""
     if known is None or known.weight != weight:
         known = SampleRatio(weight=weight)
     new: dict[str, float] = {"requests": known.requests + naming.requests, "unnamed": known.unnamed + naming.unnamed}

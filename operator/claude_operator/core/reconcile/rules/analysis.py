@@ -27,7 +27,7 @@ from claude_operator.core.text import duration, percent
 __all__ = ["analyse", "roll_back"]
 
 _SICK = 0.2  # share of stable's own requests that fail, from where on a rollback says that both may be ill
-_FEW = 30  # values that a variance is told from
+_FEW = 30  # values that a variance is computed from
 _WEIGHTS = 8  # of a plan that offsets are kept for
 _AHEAD = 4  # bakes that are proved at a time: what is seen at a low weight speaks for the later ones too
 
@@ -116,7 +116,7 @@ def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
 
 
 def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
-    """By surface; what is no duration is told when the spec is checked, and must not keep a rollback from happening."""
+    """By surface; a value that is not a duration is reported with the spec, and must not prevent a rollback."""
     found: dict[str, tuple[str, float]] = {}
     for budget in (obs.spec.budgets if obs.spec else None) or ():
         most = allowed(budget)

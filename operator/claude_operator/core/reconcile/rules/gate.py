@@ -32,7 +32,7 @@ def gate(draft: Draft) -> Draft:
     if spec.paused:
         return draft.hold_for(Reason.PAUSED, f"spec.paused holds {rollout.revision} before its first request").stop()
     if draft.status.stable_revision is None:
-        # Where the config is gone and gateways serve by their memory, it is written anew with this revision in it.
+        # Where the config is gone and gateways serve from memory, it is written again with this revision in it.
         if draft.obs.config is not None or not remembered(draft.obs):
             draft = gateways(draft)
         if draft.hold:

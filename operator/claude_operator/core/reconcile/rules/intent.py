@@ -1,4 +1,4 @@
-"""What a person asks for by annotation, each bound to what it meant: a stale one does nothing and is told once."""
+"""What a person asks for by annotation, each bound to what it meant: a stale one does nothing and is reported once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def abort(draft: Draft) -> Draft:
     rollout = active(draft.status)
     ended = draft.status.rollout
     if ended and ended.outcome == "Aborted" and value == ended.trial:
-        return draft.handle(handled_entry(ABORT, value))  # done, but a status write that told so was lost
+        return draft.handle(handled_entry(ABORT, value))  # done, but a status write that said so was lost
     if rollout is None:
         return ignore(draft, ABORT, value, _way_back(draft, value))
     if value != rollout.trial:

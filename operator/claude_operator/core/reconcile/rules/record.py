@@ -1,4 +1,4 @@
-"""The rollout's ledger: what the judge saw and said, tick by tick, for whoever asks why."""
+"""The rollout's ledger: what the judge saw and said, tick by tick, for those who ask why."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _ended(draft: Draft, settled: Settled, outcome: Outcome) -> Draft:
 
 
 def _recorded(draft: Draft, settled: Settled, outcome: Outcome, doubts: list[str]) -> Draft:
-    """With the end that the config tells as the last one, or the last but one: status is a promotion ahead at most."""
+    """With the end that the config has as the last one, or the last but one: status is a promotion ahead at most."""
     status = draft.status
     rollout, records = status.rollout, status.rollouts
     if draft.backward or (records and _same(records[-1], settled)):  # what ends in this pass is written with it
@@ -103,7 +103,7 @@ def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubt
     settled, asked = obs.config.settled if obs.config else None, obs.annotations.get(RETRY, "")
     if recorded_state(obs, rollout.revision) != "Failed" or asked.startswith(f"{rollout.revision}/"):
         return draft
-    # One that begins again is told to be a candidate in the same pass; the last to fail only begins if it is asked for.
+    # One that begins again is a candidate in the same pass; the last to fail only begins if somebody asks for it.
     if settled is None and obs.config is None:
         settled = _failure(rollout.revision, max(rollout.attempt - 1, 1))
     if settled is None or settled.revision != rollout.revision or settled.outcome not in FAILED:
@@ -113,7 +113,7 @@ def _under_way(draft: Draft, rollout: Rollout, last: RolloutRecord | None, doubt
 
 
 def _nothing_is_left(draft: Draft) -> Draft:
-    """Without config and status the revisions' own objects tell what failed, so that it is not tried again."""
+    """Without config and status the revisions' own objects show what failed, so that it is not tried again."""
     failed = newest_in_state(draft.obs, "Failed")
     if failed is None or draft.status.rollout is not None or draft.status.rollouts:
         return draft
@@ -144,7 +144,7 @@ def _with(records: list[RolloutRecord], settled: Settled, outcome: Outcome) -> l
 
 
 def _from_record(draft: Draft, record: RolloutRecord | None) -> Draft:
-    """With the rollout that a record tells of, and nothing on trial; without one where the record cannot be so."""
+    """With the rollout that a record describes, and nothing on trial; without one where the record cannot be so."""
     rollout = None
     if record is not None and (record.outcome != "Promoted" or record.revision == draft.status.stable_revision):
         known = record.model_dump(include={"revision", "attempt", "outcome", "reason", "message", "started_at"})

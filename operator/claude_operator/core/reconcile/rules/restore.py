@@ -39,7 +39,7 @@ def restore(draft: Draft) -> Draft:
 
 
 def without_stable(draft: Draft) -> Draft:
-    """Gateways go on by their memory, and nothing moves, until a person has the new revision serve everything."""
+    """Gateways keep serving from memory, and nothing moves, until a person has the new revision serve everything."""
     rollout = active(draft.status)
     if (
         rollout is None

@@ -20,7 +20,7 @@ __all__ = ["begin", "note_plan", "retry_asked", "supersede"]
 
 
 def supersede(draft: Draft) -> Draft:
-    """The spec asks for another revision: the canary goes to 0 first, the next pass begins anew."""
+    """The spec asks for another revision: the canary goes to 0 first, the next pass starts again."""
     if draft.backward:  # the same holds after a rollback
         return draft.requeue_in(1.0).stop()
     rollout = active(draft.status)
@@ -103,7 +103,7 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:
-    """What served a while ago is no trial: it has passed its gate and its steps, so it has all traffic in this pass."""
+    """What served recently has passed its gate and its steps, so it gets all traffic in this pass."""
     now, stable = draft.obs.now, draft.status.stable_revision
     rollout = Rollout(
         revision=wanted,

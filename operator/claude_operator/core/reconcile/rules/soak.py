@@ -24,7 +24,7 @@ __all__ = ["abort", "roll_back", "watch"]
 
 
 def watch(draft: Draft) -> Draft:
-    """Let the judge see a tick of the revision that soaks; past its time the soak is over, and nothing is told."""
+    """Let the judge see a tick of the revision that soaks; past its time the soak is over, and nothing is reported."""
     soak, rollout, obs = soaking(draft.status), draft.status.rollout, draft.obs
     if soak is None or rollout is None:
         return draft.set(soak=None) if draft.status.soak else draft

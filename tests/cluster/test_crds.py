@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
     "tool name twice": (
         more_tools({"name": "lookup_order", "input_schema": {"type": "object"}}),
         "spec.request.tools",
-        "rename or remove the second tool of a name",
+        "rename or remove the second tool of the same name",
     ),
     "tool name with a space": (
         more_tools({"name": "look up", "input_schema": {"type": "object"}}),
@@ -206,7 +206,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
     "tool without schema": (
         more_tools({"name": "a"}),
         "spec.request.tools[3]",
-        "a tool of your own has a name and an input_schema",
+        "a tool of your own must have a name and an input_schema",
     ),
     "tool that takes a list": (
         more_tools({"name": "a", "input_schema": {"type": "array"}}),
@@ -216,7 +216,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
     "MCP server name twice": (
         request(mcp_servers=[MCP, MCP]),
         "spec.request.mcp_servers",
-        "rename or remove the second server of a name",
+        "rename or remove the second server of the same name",
     ),
     "MCP over http": (server(url="http://mcp.example.com"), "mcp_servers[0].url", "write a URL that starts with https"),
     "MCP token in clear": (
@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
         "spec.request.messages",
         "put what every conversation begins with into system",
     ),
-    "stream": (request(stream=False), "spec.request.stream", "stream is the client's, remove it"),
+    "stream": (request(stream=False), "spec.request.stream", "stream is the client's choice: remove it"),
     "system as a string": (request(system="You help."), "spec.request.system", "must be of type array"),
     "temperature on a new model": (
         request(temperature=0.2),
@@ -256,7 +256,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
     "MCP token of a subagent that env lacks": (
         subagent(mcp_servers=[MCP | {"authorization_token": "$(OTHER)"}]),
         "spec.env",
-        "the authorization_token of a subagent's MCP server names what env does not have",
+        "the authorization_token of a subagent's MCP server refers to a name that env does not have",
     ),
     "subagent name with a space": (
         spec(subagents={"re searcher": {"request": {}}}),
@@ -271,7 +271,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
     "no key for evals": (
         spec(upstream={}, gateway={"auth": {"type": "Passthrough"}}),
         "spec.upstream.apiKeySecretRef",
-        "evals ask the API themselves: name the Secret",
+        "evals call the API themselves: name the Secret",
     ),
     "upstream without a scheme": (
         spec(upstream={"baseURL": "api.anthropic.com", "apiKeySecretRef": {"name": "a", "key": "b"}}),
@@ -289,7 +289,7 @@ WRONG: dict[str, tuple[Callable[[Object], None], str, str]] = {
         "spec.gateway.resources.limit",
         "unknown field",
     ),
-    "name of 41 characters": (name("s" * 41), "", "metadata.name is at most 40 characters"),
+    "name of 41 characters": (name("s" * 41), "", "metadata.name must be at most 40 characters"),
     "name with a dot": (name("support.v2"), "", "lower case letters, digits and - only: a Service is named after it"),
 }
 WRONG_SETS: dict[str, tuple[Object, str, str]] = {

@@ -246,5 +246,5 @@ def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, s
     name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]
     kubectl("delete", "cer", name, namespace=namespace)
     said = apps.told(namespace, "EvalPassed", "Unknown", "NotYetReported")
-    assert said == f"ClaudeEvalRun {name} was deleted, so its result is not known any more"
+    assert said == f"ClaudeEvalRun {name} was deleted, so its result is no longer known"
     assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision

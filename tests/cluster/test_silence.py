@@ -31,9 +31,9 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
         silent = time.monotonic()
         wait_for(lambda: record.condition("CanaryHealthy")["reason"] == "NoTraffic", 30, "the silence is not told")
         assert record.condition("CanaryHealthy")["status"] == "Unknown"
-        assert "no request seen" in record.condition("CanaryHealthy")["message"]
+        assert "no request on either arm" in record.condition("CanaryHealthy")["message"]
         nothing_moves(record, second, silent + LENGTH, "NoTraffic")
-        assert "there is nothing to judge by" in record.condition("Promoted")["message"]
+        assert "so there is nothing to judge" in record.condition("Promoted")["message"]
         goes_on(record, namespace, second)
 
 
@@ -58,7 +58,7 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
             told = time.time()
             nothing_moves(record, second, silent + LENGTH, "MetricsUnreachable")
             unseen = [one for one in traffic.since(told) if one.revision == second]
-            assert "do not answer" in record.condition("Promoted")["message"]
+            assert "no answer from ready gateway pods" in record.condition("Promoted")["message"]
             judged = record.status["judgement"]["requests"]
         wait_for(lambda: record.at(2, second), 60, "it does not go on")
         assert record.condition("CanaryHealthy")["status"] == "True"

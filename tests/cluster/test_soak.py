@@ -99,7 +99,9 @@ def test_a_quiet_soak_ends_with_one_word(namespace: str) -> None:
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         second = soaks(record, namespace, first, "v2", "8s")
         generation, told = record.config["generation"], len(record.events())
-        assert record.condition("CanaryHealthy")["message"].startswith(f"{second} serves 100 % and is compared for")
+        assert record.condition("CanaryHealthy")["message"].startswith(
+            f"{second} serves 100 % and is compared with the history of"
+        )
         wait_for(lambda: not record.status.get("soak"), 30, "it does not end")
         time.sleep(3)
         traffic.stop()

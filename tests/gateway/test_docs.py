@@ -30,7 +30,7 @@ SCHEMA = json.loads((DOCS / "gateway-config.schema.json").read_text())
 
 def test_the_schema_is_the_generated_one() -> None:
     assert json.loads(json.dumps(json_schemas())) == SCHEMA, (
-        "write docs/gateway-config.schema.json anew from claude_operator.api.evidence.json_schemas()"
+        "write docs/gateway-config.schema.json again from claude_operator.api.evidence.json_schemas()"
     )
 
 

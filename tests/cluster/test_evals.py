@@ -239,3 +239,12 @@ def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -
     apps.promoted(namespace, timeout=150)
     assert phases(namespace) == ["Passed"]
     assert find("cer", next(iter(runs(namespace))), namespace=namespace)["status"]["candidate"]["passed"] == 3
+
+
+def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, str]) -> None:
+    namespace, revision = application
+    name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]
+    kubectl("delete", "cer", name, namespace=namespace)
+    said = apps.told(namespace, "EvalPassed", "Unknown", "NotYetReported")
+    assert said == f"ClaudeEvalRun {name} was deleted, so its result is not known any more"
+    assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision

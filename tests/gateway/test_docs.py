@@ -17,7 +17,7 @@ from claude_operator.api.gateway import MEMORY, MIB, parse_config
 from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.memory import Shares
 from claude_operator.gateway.metrics import Metrics
@@ -43,11 +43,11 @@ def test_the_example_is_a_config_by_schema_and_by_parser() -> None:
 
 
 def test_evidence_is_what_the_schema_says() -> None:
-    ledger = Ledger()
-    counters = ledger.generation(1).counters(make_arm().revision, "stable", "other", "none")
+    store = EvidenceStore()
+    counters = store.generation(1).counters(make_arm().revision, "stable", "other", "none")
     counters.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
-    ledger.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", ledger.clock())
-    document = json.loads(ledger.document(1, 2.0, ""))
+    store.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", store.clock())
+    document = json.loads(store.document(1, 2.0, ""))
     assert len(document["bad"]) == 1
     jsonschema.validate(document, {"$ref": f"#/$defs/{Evidence.__name__}", "$defs": SCHEMA["$defs"]})
 

@@ -78,6 +78,6 @@ async def test_it_is_no_path_of_the_service_and_takes_no_get(gateway: Gateway) -
 
 
 async def test_before_a_config_it_says_so(gateway: Gateway) -> None:
-    gateway.service.control.plan = None
+    gateway.service.control.live = None
     status, text = await report(gateway, {"revision": STABLE, "passed": True})
     assert (status, "no config yet" in text) == (503, True)

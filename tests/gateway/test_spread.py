@@ -55,7 +55,7 @@ class Fleet:
         self.seen += bad([sample.counts._asdict() for sample in new.samples.values()])
 
     def report(self, pod: Pod) -> Evidence:
-        return parse_evidence(pod.ledger.document(1, self.now, ""))
+        return parse_evidence(pod.store.document(1, self.now, ""))
 
     @property
     def expected(self) -> Counter[str]:
@@ -82,7 +82,7 @@ def bad(counts: Iterable[dict[str, int]]) -> Counter[str]:
 
 def bad_of(pod: Pod) -> Counter[str]:
     found: Counter[str] = Counter()
-    for generation in parse_evidence(pod.ledger.document(1, 1.0, "")).generations:
+    for generation in parse_evidence(pod.store.document(1, 1.0, "")).generations:
         for stratum in generation.strata:
             if stratum.surface != PINNED:
                 found.update(stratum.counters.bad_conversations)
@@ -255,7 +255,7 @@ def test_what_is_shown_is_the_same_in_every_process_and_names_nobody() -> None:
         pod.settle("session:other", "error", surface=PINNED)
         pod.settle(None, "error")
         pod.clock.now += 2.5
-        document = pod.ledger.document(2, 1.0, "")
+        document = pod.store.document(2, 1.0, "")
         assert b"SENTINEL" not in document
         evidence = parse_evidence(document)
         shown.append(evidence.bad)

@@ -8,7 +8,7 @@ from claude_operator.api.evidence import PINNED
 from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
-from claude_operator.gateway.plan import Choice, Plan
+from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.sse import AnswerFacts, SseRelay
 
 __all__ = ["Call"]
@@ -21,7 +21,7 @@ class Call:
     method: str
     path: str
     began: float
-    plan: Plan | None
+    live: LiveConfig | None
     request_id: str = ""
     status: int = 0
     outcome: str = ""

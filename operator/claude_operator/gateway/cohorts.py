@@ -18,7 +18,7 @@ import msgspec
 from claude_operator.api.evidence import COHORTS_WINDOW, Cohorts
 from claude_operator.api.gateway import BASIS_POINTS
 
-__all__ = ["SLOTS", "SLOT_SECONDS", "History"]
+__all__ = ["SLOTS", "SLOT_SECONDS", "CohortHistory"]
 
 SLOTS = 6
 SLOT_SECONDS = COHORTS_WINDOW / SLOTS
@@ -50,7 +50,7 @@ class _Slot:
             self.cost_ln_sum[cohort] += math.log(cost)
 
 
-class History:
+class CohortHistory:
     """The slots of the last hour, oldest first. Times are seconds of one monotonic clock."""
 
     def __init__(self, began: float) -> None:

@@ -52,7 +52,7 @@ class Conversations:
         seen.add(conversation)
         return True
 
-    def is_bad_anew(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
+    def counts_as_bad(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
         """Whether a bad event at `now` (seconds) counts: not within a minute after one of its kind that did.
 
         The wait doubles with each that counts, and starts anew after as long a time again without one.
@@ -90,7 +90,7 @@ class Recent:
         self._total = 0
 
     def add(self, uid: str, generation: int, revision: str, surface: str, kind: str, key: str, now: float) -> None:
-        """Take in a conversation that `is_bad_anew` at `now` (seconds, never less than before)."""
+        """Take in a conversation that `counts_as_bad` at `now` (seconds, never less than before)."""
         text = "\0".join((uid, str(generation), revision, kind, key))
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         self._rows.append((now, (generation, revision, surface, kind, digest)))

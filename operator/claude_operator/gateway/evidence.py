@@ -9,19 +9,19 @@ from collections.abc import Callable
 import msgspec
 
 from claude_operator.api.evidence import Evidence, Serving
-from claude_operator.gateway.cohorts import History
+from claude_operator.gateway.cohorts import CohortHistory
 from claude_operator.gateway.conversations import Recent
 from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
 from claude_operator.gateway.running import Failures, RecentCalls, Running
 
-__all__ = ["Ledger"]
+__all__ = ["EvidenceStore"]
 
 KEPT_GENERATIONS = 4
 
 
-class Ledger:
+class EvidenceStore:
     """All that a gateway process has counted, in the last four generations that were in force.
 
     `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` tells monotonic seconds.
@@ -31,7 +31,7 @@ class Ledger:
         self.boot_id = secrets.token_hex(8)
         self.clock = clock
         self.hits = HitRatio()
-        self.history = History(clock())
+        self.history = CohortHistory(clock())
         self.bad = Recent()
         self.running = Running(clock)
         self.recent_calls = RecentCalls(clock)

@@ -16,7 +16,7 @@ _LONGEST = 256  # characters of a value that a client chose
 
 def call_fields(call: Call) -> dict[str, Any]:
     """The fields of the line of an ended call."""
-    deployment = call.plan.config.deployment if call.plan else None
+    deployment = call.live.config.deployment if call.live else None
     return {
         "request_id": _short(call.request_id),
         "method": call.method,
@@ -40,7 +40,7 @@ def call_fields(call: Call) -> dict[str, Any]:
         "arm": call.role or "",
         "pinned": bool(call.choice and call.choice.pinned),
         "attempt": _short(call.attempt),
-        "config_generation": call.plan.config.generation if call.plan else None,
+        "config_generation": call.live.config.generation if call.live else None,
     }
 
 

@@ -20,6 +20,7 @@ from claude_operator.core.request.outcomes import of_status
 from claude_operator.core.request.privacy import identity
 from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
+from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -31,11 +32,10 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
+from claude_operator.gateway.live_config import Choice, LiveConfig, choose
 from claude_operator.gateway.memory import Lease, Memory, full
 from claude_operator.gateway.outcome import outcome_when_client_left, raised_at, read_answer, revision_headers
-from claude_operator.gateway.plan import Choice, Plan, choose
 from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
-from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
 
@@ -56,7 +56,7 @@ class Proxy:
         self,
         control: Control,
         upstream: Upstream,
-        recorder: Recorder,
+        accounting: Accounting,
         memory: Memory,
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -66,7 +66,7 @@ class Proxy:
         self.tasks: set[asyncio.Task[None]] = set()
         self._control = control
         self._upstream = upstream
-        self._recorder = recorder
+        self._accounting = accounting
         self._memory = memory
         self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
@@ -75,32 +75,32 @@ class Proxy:
 
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
         """Answer one call and settle it, whatever happens."""
-        call = Call(request.method, request.path, self._clock(), self._control.plan)
+        call = Call(request.method, request.path, self._clock(), self._control.live)
         way = route(request.method, request.target)
         call.counted = way.kind == "messages"
         call.attempt = request.headers.get("x-stainless-retry-count", "")
         task = asyncio.current_task()
         if task is not None:
             self.tasks.add(task)
-        self._recorder.metrics.in_flight.inc()
+        self._accounting.metrics.in_flight.inc()
         try:
             await self._guarded(call, way, request, reply)
         finally:
             if task is not None:
                 self.tasks.discard(task)
-            self._recorder.metrics.in_flight.dec()
+            self._accounting.metrics.in_flight.dec()
             call.ended = self._clock()
             call.error = call.error or call.facts.error
-            self._settle(call)
+            self._finish(call)
 
-    def _settle(self, call: Call) -> None:
+    def _finish(self, call: Call) -> None:
         try:
-            self._recorder.settle(call)
+            self._accounting.finish(call)
         except Exception as error:  # the answer is out; nothing that is only told about it may harm it
             self._bug(error)
 
     def _bug(self, error: Exception) -> None:
-        self._recorder.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
+        self._accounting.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
 
     async def _guarded(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
         """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
@@ -133,31 +133,31 @@ class Proxy:
             return
         if way.kind == "unknown":
             raise Refused(404, "not_found_error", way.hint)
-        plan = call.plan
-        if plan is None:
+        live = call.live
+        if live is None:
             raise Refused(503, "api_error", "the gateway has read no configuration yet")
         keys = names.credentials(request.headers)
-        if not plan.admits(keys):
-            raise Refused(401, "authentication_error", plan.credentials.why_refused(keys))
+        if not live.admits(keys):
+            raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
         if len(self.tasks) > self._memory.shares.calls:
             raise full()
         if way.kind in ("messages", "count_tokens"):
             lease = self._memory.request()
             try:
-                await self._converse(call, plan, way, request, reply, lease)
+                await self._converse(call, live, way, request, reply, lease)
             finally:
                 lease.give_back()
             return
         lease = await self._memory.pass_through()
         try:
-            await self._pass_through(call, plan, way, request, reply)
+            await self._pass_through(call, live, way, request, reply)
         finally:
             lease.give_back()
 
     # ------------------------------------------------------------------------------ composed calls
 
     async def _converse(
-        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply, lease: Lease
+        self, call: Call, live: LiveConfig, way: Route, request: ClientRequest, reply: ClientReply, lease: Lease
     ) -> None:
         """Compose the request with an arm's revision and relay the answer. `lease` is for the request's body."""
         data = await request.body(BODY_LIMIT, lease)
@@ -166,7 +166,7 @@ class Proxy:
         call.received = self._clock()
         fields = decode(data, request.headers, self._memory.shares.values)
         try:
-            choice = self._choose(call, plan, request.headers, fields)
+            choice = self._choose(call, live, request.headers, fields)
             composed = compose(
                 choice.arm, fields, subagent=call.subagent or None, count_tokens=way.kind == "count_tokens"
             )
@@ -176,39 +176,39 @@ class Proxy:
         self._note(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
             raise _grown(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), betas)
+        outgoing = names.for_upstream(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _KEPT:
             outgoing["content-length"] = str(composed.size)
             body = _sent(deque(composed.pieces), lease)
-        timeouts = plan.config.upstream.timeouts
+        timeouts = live.config.upstream.timeouts
         limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None, timeouts.total)
-        sending = self._upstream.open("POST", _url(plan, way), outgoing, body, limits)
+        sending = self._upstream.open("POST", _url(live, way), outgoing, body, limits)
         del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._recorder.sent(call)
+        self._accounting.start(call)
         async with sending as answer:
             await self._relay(call, answer, reply)
 
-    def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: JsonObject) -> Choice:
+    def _choose(self, call: Call, live: LiveConfig, headers: MultiMapping[str], fields: JsonObject) -> Choice:
         """Pick the arm, and keep what the client says of the conversation."""
         session = headers.get(names.SESSION, "")
         named = identity(headers.get(names.USER, "") or metadata_user_id(fields) or "")
         call.session_id, call.user_id = session or named.session, named.user[:_LONGEST_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in plan.surfaces else "other"
+        call.surface = surface if surface in live.surfaces else "other"
         # One key for all clients says nothing, and would move conversations when it is rotated.
-        caller = "" if plan.swaps_key else names.credentials(headers)[0]
+        caller = "" if live.swaps_key else names.credentials(headers)[0]
         conversation = assignment_key(session or None, fields, caller)
         call.conversation = conversation
-        choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
+        choice = choose(live, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision has passed its gate yet")
         call.warms_cache = warms_cache(fields)
         call.thread = thread_of(fields) if call.counted else None
         if call.thread is not None and call.thread.continues:
-            choice = self._threads.follow(plan, call, choice)
+            choice = self._threads.follow(live, call, choice)
         call.choice = choice
         return choice
 
@@ -277,13 +277,13 @@ class Proxy:
     # -------------------------------------------------------------------------------- everything else
 
     async def _pass_through(
-        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply
+        self, call: Call, live: LiveConfig, way: Route, request: ClientRequest, reply: ClientReply
     ) -> None:
         """Hand a request and its answer on unchanged, but for the keys."""
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
-        timeouts = plan.config.upstream.timeouts
+        outgoing = names.for_upstream(request.headers, _upstream_key(live), None)
+        timeouts = live.config.upstream.timeouts
         limits = Limits(timeouts.connect, timeouts.idle, None)
-        url = _url(plan, way)
+        url = _url(live, way)
         async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
@@ -345,14 +345,14 @@ def _grown(size: int, composed: int, revision: str) -> Refused:
     )
 
 
-def _upstream_key(plan: Plan) -> str | None:
+def _upstream_key(live: LiveConfig) -> str | None:
     """The key for the upstream, None where the client's own goes through."""
-    if not plan.swaps_key:
+    if not live.swaps_key:
         return None
-    if plan.credentials.upstream_key is None:
-        raise Refused(500, "api_error", plan.credentials.no_upstream_key, retry=False)
-    return plan.credentials.upstream_key
+    if live.credentials.upstream_key is None:
+        raise Refused(500, "api_error", live.credentials.explain_missing_key(), retry=False)
+    return live.credentials.upstream_key
 
 
-def _url(plan: Plan, way: Route) -> str:
-    return plan.config.upstream.base_url.rstrip("/") + way.target
+def _url(live: LiveConfig, way: Route) -> str:
+    return live.config.upstream.base_url.rstrip("/") + way.target

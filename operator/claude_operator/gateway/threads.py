@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.errors import Refused
-from claude_operator.gateway.plan import Choice, Plan, is_served
+from claude_operator.gateway.live_config import Choice, LiveConfig, is_served
 
 __all__ = ["THREAD", "Threads", "thread_not_found"]
 
@@ -43,7 +43,7 @@ class Threads:
         if len(self._begun) > _LIMIT:
             del self._begun[next(iter(self._begun))]
 
-    def follow(self, plan: Plan, call: Call, choice: Choice) -> Choice:
+    def follow(self, live: LiveConfig, call: Call, choice: Choice) -> Choice:
         """The arm of a call that continues a thread, in place of the one that its name would give.
 
         Raises Refused where that is not served any more, or where nobody here knows which it is.
@@ -51,14 +51,14 @@ class Threads:
         begun = self._begun.get(call.thread.previous_message_id) if call.thread else None
         if begun is None:
             call.began_elsewhere = True
-            if choice.pinned or sum(arm.weight > 0 for arm in plan.config.arms) == 1:
+            if choice.pinned or sum(arm.weight > 0 for arm in live.config.arms) == 1:
                 return choice
             raise thread_not_found()
         named = call.conversation is not None
         call.conversation = call.conversation or begun.conversation
         if begun.revision == choice.arm.arm.revision:
             return choice
-        arm = plan.arms.get(begun.revision)
+        arm = live.arms.get(begun.revision)
         if arm is None or not is_served(arm.arm):
             raise thread_not_found()
         # A drawn call counts where it stays. One with a name would count for the other arm, and is not judged.

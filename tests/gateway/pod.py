@@ -70,7 +70,7 @@ class Pod:
             surface,
         )
         call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
-        call.facts.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
+        call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
         self.accounting.finish(call)
 
     def counters(self, revision: str = STABLE, surface: str = "chat", generation: int = 1) -> Counters:

@@ -19,7 +19,7 @@ from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.log import call_fields
-from claude_operator.gateway.memory import Shares
+from claude_operator.gateway.memory import MemoryBudget
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.log import Log
 
@@ -90,14 +90,14 @@ def test_the_table_of_outcomes_is_the_codes() -> None:
 def test_the_shares_of_the_default_limit_are_the_codes() -> None:
     section = PAGE[PAGE.index("### Memory") : PAGE.index("## Where the config comes from")]
     told = re.findall(r"^\| .+ \| .+ \| ([0-9,]+)( MiB)? \|$", section, re.MULTILINE)
-    shares = Shares.of(MEMORY)
+    budget = MemoryBudget.of(MEMORY)
     assert [int(number.replace(",", "")) * (MIB if unit else 1) for number, unit in told] == [
-        shares.large,
-        shares.small,
-        shares.answers,
-        shares.passing // (MIB // 2),
-        shares.calls,
-        shares.stalled,
-        shares.connections,
-        shares.values,
+        budget.large,
+        budget.small,
+        budget.answers,
+        budget.pass_through // (MIB // 2),
+        budget.calls,
+        budget.stalled,
+        budget.connections,
+        budget.values,
     ]

@@ -19,7 +19,7 @@ from claude_operator.gateway.errors import ClientGone
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.memory import Lease, Memory
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody, UpstreamReply
+from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody, UpstreamReply
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.log import Log
 
@@ -48,13 +48,13 @@ class Upstream:
 
     def __init__(self, answer: Answer | None) -> None:
         self.answer = answer
-        self.limits: list[Limits] = []
+        self.timeouts: list[CallTimeouts] = []
 
     @asynccontextmanager
     async def open(
-        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
     ) -> AsyncIterator[UpstreamReply]:
-        self.limits.append(limits)
+        self.timeouts.append(timeouts)
         if self.answer is None:
             raise KeyError("a bug that quotes PROMPT-SENTINEL")
         yield self.answer
@@ -157,4 +157,4 @@ async def test_only_streams_are_held_to_the_idle_limit(tmp_path: Path) -> None:
     between, _, _ = proxy(upstream, tmp_path)
     await between.handle(Request(), Reply())
     await between.handle(Request(b'{"stream": true}'), Reply())
-    assert upstream.limits == [Limits(5.0, None, 600.0), Limits(5.0, 120.0, 600.0)]
+    assert upstream.timeouts == [CallTimeouts(5.0, None, 600.0), CallTimeouts(5.0, 120.0, 600.0)]

@@ -31,11 +31,11 @@ class Accounting:
 
     def start(self, call: Call) -> None:
         """Take in a call that goes upstream."""
-        self._store.running.add(call)
+        self._store.in_flight.add(call)
 
     def finish(self, call: Call) -> None:
         """Take in an ended call."""
-        self._store.running.drop(call)
+        self._store.in_flight.drop(call)
         if call.counted:
             self._store.recent_calls.add(call)
             self._store.failures.add(call)
@@ -49,8 +49,8 @@ class Accounting:
         live, role = call.live, call.role
         if live is None or role is None:
             return
-        tokens = token_counts(call.facts.usage)
-        cost = list_price(call.answering_model, call.facts.usage)
+        tokens = token_counts(call.summary.usage)
+        cost = list_price(call.answering_model, call.summary.usage)
         if call.is_retry:
             live.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
         else:
@@ -61,11 +61,11 @@ class Accounting:
         """Count a logical request: for its conversation and, on the stable arm, for its cohort."""
         outcome, ttft = call.outcome, call.ttft
         # A request that only warms the cache always stops at its max_tokens, which are none.
-        stop_reason = "" if call.warms_cache else call.facts.stop_reason
+        stop_reason = "" if call.warms_cache else call.summary.stop_reason
         revision, surface, key = call.revision, call.stratum, call.conversation
         hit_ratio = self._store.hits.value
         steady = (
-            steady_price(call.answering_model, call.facts.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
+            steady_price(call.answering_model, call.summary.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
         )
         counters = live.evidence.counters(revision, role, surface, cache_state(tokens))
         counters.add(

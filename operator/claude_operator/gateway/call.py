@@ -9,7 +9,7 @@ from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.live_config import Choice, LiveConfig
-from claude_operator.gateway.sse import AnswerFacts, SseRelay
+from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
 __all__ = ["Call"]
 
@@ -39,7 +39,7 @@ class Call:
     conversation: str | None = None
     """What its conversation is known by, None where the arm was drawn."""
     thread: Thread | None = None
-    began_elsewhere: bool = False
+    continues_unknown_thread: bool = False
     """Whether it continues a thread that this process has not seen begin."""
     warms_cache: bool = False
     """Whether it asks for no answer, `max_tokens: 0`."""
@@ -48,7 +48,7 @@ class Call:
     attempt: str = ""
     """The SDK's retry count as it was sent."""
     overridden: tuple[str, ...] = ()
-    facts: AnswerFacts = field(default_factory=AnswerFacts)
+    summary: AnswerSummary = field(default_factory=AnswerSummary)
     relay: SseRelay | None = None
     received: float = 0.0
     sent: float = 0.0
@@ -83,7 +83,7 @@ class Call:
     @property
     def answering_model(self) -> str:
         """The model that answered by its own word, else the one that was asked."""
-        return self.facts.model or self.model
+        return self.summary.model or self.model
 
     @property
     def ttft(self) -> float | None:

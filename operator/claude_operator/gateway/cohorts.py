@@ -61,14 +61,14 @@ class CohortHistory:
         """Take in a request that the stable arm answered, or failed to answer."""
         number = int(now // SLOT_SECONDS)
         if not self._slots or self._slots[-1].number < number:
-            self._forget(number)
+            self._expire(number)
             self._slots.append(_Slot(number))
         self._slots[-1].add(cohort, outcome, ttft, cost)
 
     def document(self, boot_id: str, now: float) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""
         number = int(now // SLOT_SECONDS)
-        self._forget(number)
+        self._expire(number)
         window = max(now - max(self._began, (number - SLOTS + 1) * SLOT_SECONDS), 0.0)
         slots = self._slots
         requests = _sums([slot.requests for slot in slots])
@@ -81,10 +81,10 @@ class CohortHistory:
             _sums([slot.cost_count for slot in slots]),
             _sums([slot.cost_ln_sum for slot in slots]),
         )
-        touched: list[list[Any]] = [list(compress(column, requests)) for column in columns]
-        return msgspec.json.encode(Cohorts(boot_id, window, *touched))
+        nonzero: list[list[Any]] = [list(compress(column, requests)) for column in columns]
+        return msgspec.json.encode(Cohorts(boot_id, window, *nonzero))
 
-    def _forget(self, number: int) -> None:
+    def _expire(self, number: int) -> None:
         """Drop the slots that an hour ending in slot `number` no longer holds."""
         while self._slots and self._slots[0].number <= number - SLOTS:
             del self._slots[0]

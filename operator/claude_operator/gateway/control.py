@@ -79,9 +79,7 @@ class Control:
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=live.weights)
         if live.swaps_key and live.credentials.upstream_key is None:
-            self._log.event(
-                "no upstream API key", "warning", remedy=live.credentials.hints.upstream_key
-            )
+            self._log.event("no upstream API key", "warning", remedy=live.credentials.hints.upstream_key)
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

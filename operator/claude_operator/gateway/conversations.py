@@ -13,7 +13,7 @@ from hashlib import blake2b
 from claude_operator.api.evidence import BAD_WINDOW, PINNED, BadConversation
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 
-__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "Recent", "bad_kind"]
+__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "RecentBad", "bad_kind"]
 
 LIMIT = 50_000  # conversations that are remembered in one generation
 BAD_LIMIT = 10_000  # bad ones, by kind
@@ -76,7 +76,7 @@ class Conversations:
         return True
 
 
-class Recent:
+class RecentBad:
     """What one process has lately counted as bad, so that the operator sees which conversations several have counted.
 
     A conversation is shown as 8 bytes of a hash with the deployment's UID, other ones for another generation, revision
@@ -96,7 +96,7 @@ class Recent:
         self._rows.append((now, (generation, revision, surface, kind, digest)))
         self._total += 1
 
-    def wire(self, now: float) -> tuple[list[BadConversation], int]:
+    def snapshot(self, now: float) -> tuple[list[BadConversation], int]:
         """Those of the last `BAD_WINDOW` seconds, oldest first, and how many there were before them since boot."""
         rows = self._rows
         while rows and now - rows[0][0] > BAD_WINDOW:

@@ -10,11 +10,11 @@ import msgspec
 
 from claude_operator.api.evidence import Evidence, Serving
 from claude_operator.gateway.cohorts import CohortHistory
-from claude_operator.gateway.conversations import Recent
+from claude_operator.gateway.conversations import RecentBad
 from claude_operator.gateway.generation import Generation
+from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
-from claude_operator.gateway.running import Failures, RecentCalls, Running
 
 __all__ = ["EvidenceStore"]
 
@@ -32,8 +32,8 @@ class EvidenceStore:
         self.clock = clock
         self.hits = HitRatio()
         self.history = CohortHistory(clock())
-        self.bad = Recent()
-        self.running = Running(clock)
+        self.bad = RecentBad()
+        self.in_flight = CallsInFlight(clock)
         self.recent_calls = RecentCalls(clock)
         self.failures = Failures(clock)
         self._readings = Readings(self.boot_id)
@@ -58,27 +58,27 @@ class EvidenceStore:
         keep: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. Without `since` it holds only what every operator can read."""
-        generations = [generation.wire() for generation in self._generations.values()]
-        bad, bad_first = self.bad.wire(self.clock())
+        generations = [generation.snapshot() for generation in self._generations.values()]
+        bad, bad_first = self.bad.snapshot(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
         if since is None:
             return msgspec.json.encode(evidence)
-        before = self._readings.named(since)
+        before = self._readings.find(since)
         reading = self._readings.keep(uptime, generations, bad_first + len(bad)) if keep else 0
         more = msgspec.structs.replace(
             evidence,
             reading=reading,
             before=before,
-            in_flight=self.running.wire(),
-            recent=self.recent_calls.wire(),
-            failures=self.failures.wire(),
+            in_flight=self.in_flight.snapshot(),
+            recent=self.recent_calls.snapshot(),
+            failures=self.failures.snapshot(),
             weights=weights,
         )
         return msgspec.json.encode(more)
 
     def serving(self, config_generation: int, weights: dict[str, int] | None) -> bytes:
         """The answer to `GET /-/recent`."""
-        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.recent_calls.wire()))
+        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.recent_calls.snapshot()))
 
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""

@@ -84,9 +84,9 @@ class Metrics:
             self.unnamed.labels(*labels, call.stratum).inc()
         if call.ttft:
             self.first_chunk.labels(*labels).observe(call.ttft)
-        if call.outcome == "ok" and call.facts.stop_reason:
-            self.stop_reasons.labels(*labels, call.facts.stop_reason).inc()
-        if call.facts.usage:
+        if call.outcome == "ok" and call.summary.stop_reason:
+            self.stop_reasons.labels(*labels, call.summary.stop_reason).inc()
+        if call.summary.usage:
             written = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
             self.token_usage.labels(*labels, "input").observe(tokens["input"] + tokens["cacheRead"] + written)
             self.token_usage.labels(*labels, "output").observe(tokens["output"])

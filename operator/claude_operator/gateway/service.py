@@ -24,7 +24,7 @@ from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
 
-_LAST_WORDS = 2.0  # seconds for calls that were cut off at the end of the drain
+_CLOSE_SECONDS = 2.0  # seconds for calls that were cut off at the end of the drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Service:
             proxy = Proxy(self.control, upstream, accounting, self.memory)
             admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
-            server = make_server(proxy.handle, self._is_draining, self.memory.shares.connections)
-            front = web.ServerRunner(server, shutdown_timeout=_LAST_WORDS)
+            server = make_server(proxy.handle, self._is_draining, self.memory.budget.connections)
+            front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
             self.port = await self._listen(stack, front, self.settings.port)
             self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.store.boot_id)
             background = [
@@ -118,4 +118,4 @@ class Service:
             proxy.closing = True
             for task in proxy.tasks:
                 task.cancel()
-            await asyncio.wait(proxy.tasks, timeout=_LAST_WORDS)
+            await asyncio.wait(proxy.tasks, timeout=_CLOSE_SECONDS)

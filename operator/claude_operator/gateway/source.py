@@ -50,7 +50,7 @@ class FileSource:
         missing = False
         while True:
             try:
-                self.look(offer)
+                self.poll(offer)
                 missing = False
             except OSError as error:
                 if not missing:
@@ -58,7 +58,7 @@ class FileSource:
                 missing = True
             await asyncio.sleep(_FILE_INTERVAL)
 
-    def look(self, offer: Offer) -> None:
+    def poll(self, offer: Offer) -> None:
         """Read the file if it changed; raises OSError."""
         found = os.stat(self._path)  # noqa: PTH116  (of what the symlinks lead to)
         signature = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
@@ -95,7 +95,7 @@ class ApiServer:
     def session(self) -> aiohttp.ClientSession:
         """A client whose connections notice within half a minute that the other end has gone."""
         tls = ssl.create_default_context(cafile=str(self.ca)) if self.ca else True
-        connector = aiohttp.TCPConnector(ssl=tls, socket_factory=_watched_socket)
+        connector = aiohttp.TCPConnector(ssl=tls, socket_factory=_keepalive_socket)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE)
         return aiohttp.ClientSession(self.url, connector=connector, timeout=timeout)
 
@@ -206,7 +206,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
 
 
-def _watched_socket(address: Any) -> socket.socket:
+def _keepalive_socket(address: Any) -> socket.socket:
     """A TCP socket that gives a silent connection up after 25 seconds, as after the loss of a node."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)

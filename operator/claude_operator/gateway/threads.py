@@ -21,7 +21,7 @@ THREAD = "thread:"
 _LIMIT = 20_000  # responses; the API forgets a thread five minutes after its last
 
 
-class _Begun(NamedTuple):
+class _ThreadOrigin(NamedTuple):
     revision: str
     conversation: str
 
@@ -30,35 +30,35 @@ class Threads:
     """The threads of one process."""
 
     def __init__(self) -> None:
-        self._begun: dict[str, _Begun] = {}
+        self._origins: dict[str, _ThreadOrigin] = {}
 
-    def note(self, call: Call) -> None:
+    def remember(self, call: Call) -> None:
         """Remember where a response of a thread came from, once its id is known."""
-        message_id = call.facts.message_id
-        if call.thread is None or not message_id or message_id in self._begun:
+        message_id = call.summary.message_id
+        if call.thread is None or not message_id or message_id in self._origins:
             return
         if call.conversation is None:
             call.conversation = THREAD + message_id
-        self._begun[message_id] = _Begun(call.revision, call.conversation)
-        if len(self._begun) > _LIMIT:
-            del self._begun[next(iter(self._begun))]
+        self._origins[message_id] = _ThreadOrigin(call.revision, call.conversation)
+        if len(self._origins) > _LIMIT:
+            del self._origins[next(iter(self._origins))]
 
-    def follow(self, live: LiveConfig, call: Call, choice: Choice) -> Choice:
+    def choose_arm(self, live: LiveConfig, call: Call, choice: Choice) -> Choice:
         """The arm of a call that continues a thread, in place of the one that its name would give.
 
         Raises Refused where that is not served any more, or where nobody here knows which it is.
         """
-        begun = self._begun.get(call.thread.previous_message_id) if call.thread else None
-        if begun is None:
-            call.began_elsewhere = True
+        origin = self._origins.get(call.thread.previous_message_id) if call.thread else None
+        if origin is None:
+            call.continues_unknown_thread = True
             if choice.pinned or sum(arm.weight > 0 for arm in live.config.arms) == 1:
                 return choice
             raise thread_not_found()
         named = call.conversation is not None
-        call.conversation = call.conversation or begun.conversation
-        if begun.revision == choice.arm.arm.revision:
+        call.conversation = call.conversation or origin.conversation
+        if origin.revision == choice.arm.arm.revision:
             return choice
-        arm = live.arms.get(begun.revision)
+        arm = live.arms.get(origin.revision)
         if arm is None or not is_served(arm.arm):
             raise thread_not_found()
         # A drawn call counts where it stays. One with a name would count for the other arm, and is not judged.

@@ -37,7 +37,7 @@ async def test_verdicts_count_for_their_revision_and_surface(gateway: Gateway) -
 async def test_an_unknown_revision_is_not_found(gateway: Gateway) -> None:
     status, text = await report(gateway, {"revision": CANARY, "passed": True})
     assert status == 404
-    assert text == f"revision '{CANARY}' is not being served, but {STABLE}\n"
+    assert text == f"revision '{CANARY}' is not being served: send verdicts for {STABLE}\n"
     assert (await gateway.evidence()).generations[-1].strata == []
 
 

@@ -18,7 +18,7 @@ _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 
 
 def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool]) -> web.Application:
-    """The application of the admin port. It is not in the Service and knows no key."""
+    """The application of the admin port. It is not in the Service and needs no key."""
     booted = time.monotonic()
 
     async def evidence(request: web.Request) -> web.Response:
@@ -45,10 +45,12 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
         if control.live is None:
-            return web.Response(status=503, text="no config yet: send the verdict again when /-/ready says 200\n")
+            return web.Response(status=503, text="no config yet: send the verdict again when /-/ready answers 200\n")
         if grade.revision not in control.live.arms:
-            served = ", ".join(control.live.arms) or "none"
-            return web.Response(status=404, text=f"revision {grade.revision!r} is not being served, but {served}\n")
+            served = " or ".join(control.live.arms) or "none"
+            return web.Response(
+                status=404, text=f"revision {grade.revision!r} is not being served: send verdicts for {served}\n"
+            )
         _count_grade(control.live, grade)
         return web.Response(status=204)
 
@@ -59,7 +61,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         if is_draining():
             return web.Response(status=503, text="draining\n")
         if control.live is None:
-            return web.Response(status=503, text=f"no config yet: {control.error or 'none was read'}\n")
+            return web.Response(status=503, text=f"no config yet: {control.error or 'the gateway has not read one'}\n")
         return web.Response(text=f"serving config generation {control.generation}\n")
 
     async def live(_: web.Request) -> web.Response:
@@ -77,7 +79,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
 
 
 def _count_grade(live: LiveConfig, grade: Grade) -> None:
-    """Count a verdict in the generation being served, whichever answered: the judge asks by revision."""
+    """Count a verdict in the current generation, even if an earlier one answered: the judge counts by revision."""
     surface = grade.surface if grade.surface in live.surfaces else OTHER
     role = live.arms[grade.revision].arm.role
     live.evidence.counters(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1

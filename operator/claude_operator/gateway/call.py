@@ -1,4 +1,4 @@
-"""What is known of one call, gathered while it runs and settled when it ends."""
+"""What is known of one call; it is filled while the call runs and accounted for when it ends."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Call:
 
     @property
     def is_retry(self) -> bool:
-        """Whether it is a further attempt at a request that was counted at its first."""
+        """Whether it is a retry; only the first attempt of a request counts."""
         return self.attempt.isdecimal() and self.attempt.strip("0") != ""
 
     @property
     def answering_model(self) -> str:
-        """The model that answered by its own word, else the one that was asked."""
+        """The model that the answer names, else the requested one."""
         return self.summary.model or self.model
 
     @property
@@ -97,5 +97,5 @@ class Call:
 
     @property
     def overhead(self) -> float | None:
-        """Seconds between the request's last byte and its leaving for the upstream."""
+        """Seconds from the request's last byte until it is sent to the upstream."""
         return self.sent - self.received if self.sent and self.received else None

@@ -1,4 +1,4 @@
-"""What the stable arm did for each permanent cohort in the last hour: the judge compares a canary's people with this.
+"""What the stable arm did for each permanent cohort in the last hour; the judge compares the canary's cohorts with it.
 
 A ring of six slots of ten minutes. A slot holds one number a cohort and column in arrays, 320 kB, so an hour of any
 traffic takes 2 MB.
@@ -85,7 +85,7 @@ class CohortHistory:
         return msgspec.json.encode(Cohorts(boot_id, window, *nonzero))
 
     def _expire(self, number: int) -> None:
-        """Drop the slots that an hour ending in slot `number` no longer holds."""
+        """Drop the slots before the hour that ends in slot `number`."""
         while self._slots and self._slots[0].number <= number - SLOTS:
             del self._slots[0]
 

@@ -1,8 +1,8 @@
-"""Which conversations a config generation has seen, and which of them lately went wrong.
+"""Which conversations a config generation has seen, and which of them recently failed.
 
-The counts are of conversations rather than requests because one long conversation that fails again and again would
-otherwise weigh like many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process.
-Bad ones are shown to the operator by a digest that is the same in every process, so that it counts each once.
+It counts conversations rather than requests, because one long conversation that fails again and again would otherwise
+weigh as much as many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process. The
+operator sees bad ones by a digest that is the same in every process, so that it counts each once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def bad_kind(outcome: str, stop_reason: str) -> str:
 
 
 class Conversations:
-    """The memory of one config generation. A key of None is a conversation of its own and needs none."""
+    """The conversations of one config generation. A key of None is always a new conversation and is not stored."""
 
     __slots__ = ("_bad", "_seen")
 
@@ -41,8 +41,8 @@ class Conversations:
     def is_first(self, key: str | None, revision: str, surface: str) -> bool:
         """Whether a request opens a conversation of this revision and surface that should be counted.
 
-        When the memory is full no further key is counted, on any arm: a key that came back could not be told from a
-        new one, and what is fair to both arms is to stop for both.
+        When the memory is full, no further key is counted on any arm: a known key could not be told from a new one, and
+        stopping for both arms is fair to both.
         """
         if key is None:
             return True
@@ -55,9 +55,9 @@ class Conversations:
     def counts_as_bad(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
         """Whether a bad event at `now` (seconds) counts: not within a minute after one of its kind that did.
 
-        The wait doubles with each that counts, and starts anew after as long a time again without one.
+        The wait doubles with each that counts, and starts again at a minute after as long a time without one.
 
-        Conversations that chose their revision stand apart, since the judge leaves them out: they must not hide others.
+        Conversations that asked for their revision are kept apart: the judge ignores them, so they must hide no others.
         """
         if key is None:
             return True
@@ -77,10 +77,10 @@ class Conversations:
 
 
 class RecentBad:
-    """What one process has lately counted as bad, so that the operator sees which conversations several have counted.
+    """The conversations that one process recently counted as bad, so that the operator sees which ones several counted.
 
-    A conversation is shown as 8 bytes of a hash with the deployment's UID, other ones for another generation, revision
-    or kind, so that nobody can be followed from one to the next.
+    A conversation is shown as an 8-byte hash that includes the deployment's UID, the generation, the revision and the
+    kind, so that nobody can be tracked from one to the next.
     """
 
     __slots__ = ("_rows", "_total")
@@ -97,7 +97,7 @@ class RecentBad:
         self._total += 1
 
     def snapshot(self, now: float) -> tuple[list[BadConversation], int]:
-        """Those of the last `BAD_WINDOW` seconds, oldest first, and how many there were before them since boot."""
+        """Those of the last `BAD_WINDOW` seconds, oldest first, and the number before them since boot."""
         rows = self._rows
         while rows and now - rows[0][0] > BAD_WINDOW:
             rows.popleft()

@@ -24,7 +24,7 @@ class HistogramBuilder:
         self._snapshots: Histogram | None = None
 
     def add(self, value: float | None) -> None:
-        """Take in a positive quantity; nothing else has a logarithm, so nothing else counts."""
+        """Take in a positive quantity; others have no logarithm and are ignored."""
         if value is None or value <= 0.0:
             return
         self._snapshots = None
@@ -37,7 +37,7 @@ class HistogramBuilder:
         self.buckets[math.floor(logarithm / LN_WIDTH)] += 1
 
     def snapshot(self) -> Histogram:
-        """As it travels: the same object until another value comes in."""
+        """The histogram of the API: the same object until a value is added."""
         if self._snapshots is None:
             buckets = {_bucket_key(index): self.buckets[index] for index in sorted(self.buckets)}
             self._snapshots = Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
@@ -46,12 +46,12 @@ class HistogramBuilder:
 
 @lru_cache(maxsize=1024)
 def _bucket_key(index: int) -> str:
-    """A bucket's key, one string however many readings hold it."""
+    """A bucket's key; all readings share the string."""
     return str(index)
 
 
 class CounterSet:
-    """The counters of one arm and stratum. `add` counts a logical request; the rest is counted by whoever knows."""
+    """The counters of one arm and stratum. `add` counts a logical request; callers count the rest."""
 
     __slots__ = (
         "bad_conversations",
@@ -110,7 +110,7 @@ class CounterSet:
                 self.stop_reasons[stop_reason] += 1
 
     def snapshot(self) -> Counters:
-        """As they travel."""
+        """The counters of the API."""
         return Counters(
             requests=self.outcomes.total(),
             outcomes=dict(self.outcomes),

@@ -21,7 +21,7 @@ class Generation:
         self._snapshot: GenerationEvidence | None = None
 
     def counters(self, revision: str, role: Role, surface: str, cache: CacheState) -> CounterSet:
-        """The counters of an arm and stratum, to be counted in at once and not to be kept."""
+        """The counters of an arm and stratum: count at once and do not keep the object."""
         key = (revision, role, surface, cache)
         self._snapshots.pop(key, None)
         self._snapshot = None
@@ -31,7 +31,7 @@ class Generation:
         return counters
 
     def snapshot(self) -> GenerationEvidence:
-        """As it travels. What did not change since the last time is the same object."""
+        """The evidence of the API. What did not change since the last time is the same object."""
         if self._snapshot is None:
             for key, counters in self._counters.items():
                 if key not in self._snapshots:

@@ -1,4 +1,4 @@
-"""What became of a call, and what its answer says of itself."""
+"""The outcome of a call, and what is read from its answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 def outcome_when_client_left(call: Call) -> str:
-    """The outcome of a call whose client is gone: what the upstream had told by then counts."""
+    """The outcome of a call whose client has disconnected: what the upstream had sent by then counts."""
     if call.summary.failure is not None:
         return call.summary.failure
     if call.summary.stopped or call.summary.stop_reason:

@@ -1,4 +1,4 @@
-"""The way of a call: admit, choose an arm, compose, relay. Knows its two ends as ports only."""
+"""The path of a call: admit, choose an arm, compose, relay. It knows its two ends only as ports."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = ["Proxy"]
 _CHUNK = 1 << 16  # bytes of a body that are sent at once
 _BUFFERED = 1 << 14  # bytes of a body up to which it is kept until the answer begins
 _MAX_USER = 512  # characters of a user's name, which is for the log alone
-_REPORT_SECONDS = 5.0  # seconds to tell a client that does not read why its answer ends
+_REPORT_SECONDS = 5.0  # for sending the reason to a client that does not read
 
 OwnHeaders = Sequence[tuple[str, str]]
 
@@ -74,7 +74,7 @@ class Proxy:
         self._draw = draw
 
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
-        """Answer one call and settle it, whatever happens."""
+        """Answer one call and account for it, whatever happens."""
         call = Call(request.method, request.path, self._clock(), self._control.live)
         endpoint = route(request.method, request.target)
         call.counted = endpoint.kind == "messages"
@@ -96,14 +96,14 @@ class Proxy:
     def _finish(self, call: Call) -> None:
         try:
             self._accounting.finish(call)
-        except Exception as error:  # the answer is out; nothing that is only told about it may harm it
+        except Exception as error:  # the answer was sent; a failure to account for it must not break it
             self._log_bug(error)
 
     def _log_bug(self, error: Exception) -> None:
         self._accounting.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
 
     async def _answer_or_report(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
-        """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
+        """Answer; a failure becomes an outcome and, while the client is connected, an error in the API's form."""
         try:
             await self._answer(call, endpoint, request, reply)
         except Refused as refused:
@@ -120,11 +120,11 @@ class Proxy:
             if not self.closing or task is None:
                 raise
             task.uncancel()
-            await self._send_failure(call, reply, 503, "api_error", "the gateway is shutting down")
+            await self._send_failure(call, reply, 503, "api_error", "the gateway is shutting down: try again")
         except Exception as error:
             call.outcome = "error"
             self._log_bug(error)
-            await self._send_failure(call, reply, 500, "api_error", "internal error of the gateway")
+            await self._send_failure(call, reply, 500, "api_error", "the gateway has an internal error: see its log")
 
     async def _answer(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
         if endpoint.kind == "local":
@@ -135,7 +135,7 @@ class Proxy:
             raise Refused(404, "not_found_error", endpoint.hint)
         live = call.live
         if live is None:
-            raise Refused(503, "api_error", "the gateway has read no configuration yet")
+            raise Refused(503, "api_error", "the gateway has not read its configuration yet: try again later")
         keys = names.credentials(request.headers)
         if not live.admits(keys):
             raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
@@ -162,7 +162,7 @@ class Proxy:
         """Compose the request with an arm's revision and relay the answer. `lease` is for the request's body."""
         data = await request.body(BODY_LIMIT, lease)
         if data is None:
-            raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
+            raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes: send less")
         call.received = self._clock()
         fields = decode(data, request.headers, self._memory.budget.values)
         try:
@@ -191,20 +191,20 @@ class Proxy:
             await self._relay(call, answer, reply)
 
     def _choose(self, call: Call, live: LiveConfig, headers: MultiMapping[str], fields: JsonObject) -> Choice:
-        """Pick the arm, and keep what the client says of the conversation."""
+        """Choose the arm, and keep what the client says about the conversation."""
         session = headers.get(names.SESSION, "")
         named = identity(headers.get(names.USER, "") or metadata_user_id(fields) or "")
         call.session_id, call.user_id = session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
         call.surface = surface if surface in live.surfaces else "other"
-        # One key for all clients says nothing, and would move conversations when it is rotated.
+        # A key shared by all clients identifies nobody, and rotating it would move conversations.
         caller = "" if live.swaps_key else names.credentials(headers)[0]
         conversation = assignment_key(session or None, fields, caller)
         call.conversation = conversation
         choice = choose(live, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
-            raise Refused(503, "api_error", "no revision has passed its gate yet")
+            raise Refused(503, "api_error", "no revision has passed its gate yet: try again later")
         call.warms_cache = warms_cache(fields)
         call.thread = thread_of(fields) if call.counted else None
         if call.thread is not None and call.thread.continues:
@@ -220,7 +220,7 @@ class Proxy:
         call.overridden = (*ignored, *overridden)
 
     async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
-        """Hand the answer on: streams piece by piece, all else when it is complete."""
+        """Relay the answer: a stream event by event, anything else when it is complete."""
         call.status = answer.status
         call.request_id = answer.headers.get("request-id") or new_request_id()
         if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -265,7 +265,7 @@ class Proxy:
         await reply.finish()
 
     async def _write(self, reply: ClientReply, piece: bytes) -> None:
-        """Send a piece on. Where too many clients do not read, the connection of the first of them is cut."""
+        """Send a chunk. When too many clients do not read, cut the connection of the one that waits longest."""
         self._writing[id(reply)] = reply
         if len(self._writing) > self._memory.budget.stalled:
             self._writing.pop(next(iter(self._writing))).abort()
@@ -279,7 +279,7 @@ class Proxy:
     async def _pass_through(
         self, call: Call, live: LiveConfig, endpoint: Route, request: ClientRequest, reply: ClientReply
     ) -> None:
-        """Hand a request and its answer on unchanged, but for the keys."""
+        """Relay a request and its answer unchanged, except for the keys."""
         outgoing = names.for_upstream(request.headers, _upstream_key(live), None)
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle, None)
@@ -298,7 +298,7 @@ class Proxy:
     async def _send_failure(
         self, call: Call, reply: ClientReply, status: int, kind: str, message: str, headers: OwnHeaders = ()
     ) -> None:
-        """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
+        """Send an error in the API's form: as a complete answer, or as a stream's last event."""
         call.error = kind
         call.request_id = call.request_id or new_request_id()
         try:
@@ -326,7 +326,7 @@ def _own_headers(call: Call) -> list[tuple[str, str]]:
 
 
 async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> AsyncIterator[bytes]:
-    """A body bit by bit, and then its room given back: nobody waits with it for the answer."""
+    """A body in chunks; then its memory is released, before the answer comes."""
     while pieces:
         piece = memoryview(pieces.popleft())
         for begin in range(0, len(piece), _CHUNK):
@@ -336,12 +336,12 @@ async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> Async
 
 
 def _too_large(size: int, composed: int, revision: str) -> Refused:
-    """The answer to a request that is too large with what its revision adds."""
+    """The answer to a request that its revision makes too large."""
     return Refused(
         413,
         "request_too_large",
-        f"the request has {size} bytes and revision {revision} adds {composed - size}: together {composed - BODY_LIMIT}"
-        f" more than the {BODY_LIMIT} that the API takes",
+        f"the request has {size} bytes and revision {revision} adds {composed - size}: send at least"
+        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
     )
 
 

@@ -1,4 +1,4 @@
-"""A gateway process from start to end: two ports, a config source, and a drain that loses nothing."""
+"""A gateway process from start to end: two ports, a config source, and a drain that loses no call."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Service:
             task.result()
 
     async def _drain(self, front: web.ServerRunner, proxy: Proxy) -> None:
-        """Not ready at once; deaf after a moment; then wait for the calls in flight."""
+        """Turn not ready, stop listening after `settle_seconds`, then wait for the calls in flight."""
         self.draining = True
         self._log.event("draining", in_flight=len(proxy.tasks), seconds=self.settings.drain_seconds)
         loop = asyncio.get_running_loop()

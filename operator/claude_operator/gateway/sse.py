@@ -1,8 +1,8 @@
-"""A Messages stream seen from its side: bytes go through as they are, four kinds of event are read.
+"""Relays a Messages stream: the bytes pass unchanged, and four kinds of event are read.
 
-Only whole events are handed on, so that a stream which breaks off inside one can still end with a well-formed
-`event: error`. A client cannot use a part of an event, so nothing reaches it later than it could act on it. A
-compressed stream is handed on byte by byte and read beside: no event of our own can follow its bytes.
+Only complete events are relayed, so that a stream that breaks off inside one can still end with a well-formed
+`event: error`. A client cannot use part of an event, so it loses no time. A compressed stream is relayed as it comes,
+and a decoded copy is read: no event of the gateway can follow its bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
 
 
 class Message(msgspec.Struct):
-    """What is read of a Message: in JSON the whole answer, in a stream that of message_start."""
+    """The fields that are read of a Message: of a JSON answer, or of a stream's message_start."""
 
     id: str | None = None
     model: str | None = None
@@ -44,7 +44,7 @@ _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
 class AnswerSummary:
-    """What a response has told of itself so far."""
+    """What is known of an answer so far."""
 
     __slots__ = ("code", "error", "explanation", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
 
@@ -57,14 +57,14 @@ class AnswerSummary:
         self.code = ""
         """`error.details.error_code`."""
         self.explanation = ""
-        """What the message of an error says, in the API's own words."""
+        """The message of an error, reduced to the API's own words."""
         self.failure: Outcome | None = None
         """What `error` makes of the call."""
         self.stopped = False
 
     @property
     def ended(self) -> bool:
-        """Whether an answer has told its end, good or bad."""
+        """Whether the answer has ended, well or with an error."""
         return self.stopped or self.failure is not None
 
     def fail(self, status: int, error: Told, kind: str = "") -> None:
@@ -97,7 +97,7 @@ class SseRelay:
         self._mid_event = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The bytes that may go on now: all up to the end of the last whole event."""
+        """The bytes to relay now: all up to the end of the last complete event."""
         data = self._pending + chunk if self._pending else chunk
         end = _end_of_events(data)
         self.advanced = False
@@ -114,14 +114,14 @@ class SseRelay:
         return ready
 
     def finish(self) -> bytes:
-        """What is left at a clean end: bytes without a blank line after them. Half an event tells nothing."""
+        """What is left at a clean end: bytes without a blank line after them. An incomplete event is not read."""
         rest, self._pending = self._pending, b""
         if rest:
             self._read(rest, whole=False)
         return rest
 
     def interrupt(self) -> bytes | None:
-        """What has to stand before an event of our own, None where none can follow; what was held back is dropped."""
+        """What to send before an event of the gateway, None where none can follow; pending bytes are dropped."""
         self._pending = b""
         return b"\n\n" if self._mid_event else b""
 
@@ -193,12 +193,12 @@ class CompressedRelay(SseRelay):
 
 
 def relay_for(encoding: str, summary: AnswerSummary) -> SseRelay:
-    """What hands on a stream with this content-encoding."""
+    """The relay for a stream with this content-encoding."""
     return SseRelay(summary) if is_plain(encoding) else CompressedRelay(summary, make_inflater(encoding))
 
 
 def _is_progress(event: bytes) -> bool:
-    """Whether an event says more than that the connection is alive: it is neither a ping nor a comment."""
+    """Whether an event is neither a ping nor a comment."""
     lines = [line for line in event.split(b"\n") if line and not line.startswith(b":")]
     return bool(lines) and not any(_PING.match(line) for line in lines)
 

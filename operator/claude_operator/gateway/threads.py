@@ -1,8 +1,8 @@
-"""Message threads stay on the revision that they began on: the API holds its system prompt and tools for them.
+"""Message threads stay on the revision that they began on: the API keeps its system prompt and tools for them.
 
-A process knows the threads that began here, by the ids of their responses. Where one began elsewhere, and two revisions
-are served, its client is told to send the whole conversation again, as clients of threads have to be able to whenever
-the API has forgotten one.
+A process knows the threads that began in it, by the ids of their responses. When two revisions are served, the client
+of any other thread gets an error that makes it send the whole conversation again. Clients of threads must be able to do
+so anyway, for when the API has dropped a thread.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Threads:
             del self._origins[next(iter(self._origins))]
 
     def choose_arm(self, live: LiveConfig, call: Call, choice: Choice) -> Choice:
-        """The arm of a call that continues a thread, in place of the one that its name would give.
+        """The arm of a call that continues a thread: the one that the thread began on.
 
-        Raises Refused where that is not served any more, or where nobody here knows which it is.
+        Raises Refused when that arm is no longer served, or when this process does not know it.
         """
         origin = self._origins.get(call.thread.previous_message_id) if call.thread else None
         if origin is None:
@@ -66,9 +66,9 @@ class Threads:
 
 
 def thread_not_found() -> Refused:
-    """What the API says of a thread that it has forgotten; clients then replay the conversation as a new one."""
+    """The API's error for a thread that it has dropped; clients then replay the conversation as a new one."""
     message = (
-        "No usable thread was found for previous_message_id on the revisions that are served: replay the full"
+        "No usable thread was found for previous_message_id on the revisions being served: replay the full"
         ' conversation with `thread: {"type": "create"}`.'
     )
     refused = Refused(404, "not_found_error", message)

@@ -31,7 +31,7 @@ class Resource:
         """
         for part in (namespace, name):
             if part in (".", "..") or set(part or "") & _NOT_IN_NAMES:
-                raise ValueError(f"{part!r} is no name of a {self.kind}: write one without any of / % ? #")
+                raise ValueError(f"{part!r} is not a name of a {self.kind}: write a name without any of / % ? #")
         parts = [f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"]
         if namespace and self.namespaced:
             parts.append(f"namespaces/{namespace}")

@@ -59,7 +59,7 @@ class Asker:
         pause: float = 1.0,
     ) -> None:
         self._timeout, self._pause, self._url = timeout, pause, base_url
-        self._total_timeout = timeout * (retries + 1)  # the SDK waits as long as retry-after says, be it hours
+        self._total_timeout = timeout * (retries + 1)  # the SDK waits as long as retry-after says, even for hours
         limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
         self._client = AsyncAnthropic(
             api_key=key,

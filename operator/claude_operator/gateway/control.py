@@ -72,7 +72,7 @@ class Control:
         last = self.live.credentials if self.live else Credentials()
         try:
             live = build(config, self._files.read(config.env, last), self.store.generation)
-        except Exception as error:  # whatever is wrong with a config, what is being served goes on
+        except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
             return
         self.live, self._waiting, self.error = live, None, ""

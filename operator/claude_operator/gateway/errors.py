@@ -44,7 +44,7 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault)
 
 
 class UpstreamFailed(Exception):  # noqa: N818
-    """The upstream gave no answer, or one that broke off. The message holds nothing of the exchange itself."""
+    """The upstream gave no answer, or one that broke off. The message quotes nothing from the exchange."""
 
     status = 502
     kind = "api_error"

@@ -24,7 +24,7 @@ KEPT_GENERATIONS = 4
 class EvidenceStore:
     """All that a gateway process has counted, in the last four generations that were in force.
 
-    `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` tells monotonic seconds.
+    `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class EvidenceStore:
         self._generations: dict[int, Generation] = {}
 
     def generation(self, number: int) -> Generation:
-        """The generation that comes into force; one that comes back goes on counting where it stood."""
+        """The evidence of a generation that comes into force; a generation that returns continues its counts."""
         generation = self._generations.pop(number, None) or Generation(number)
         self._generations[number] = generation
         for old in list(self._generations)[:-KEPT_GENERATIONS]:
@@ -57,7 +57,7 @@ class EvidenceStore:
         since: str | None = None,
         keep: bool = False,
     ) -> bytes:
-        """The answer to `GET /-/evidence`. Without `since` it holds only what every operator can read."""
+        """The answer to `GET /-/evidence`. Without `since` it has only the fields that any operator can read."""
         generations = [generation.snapshot() for generation in self._generations.values()]
         bad, bad_first = self.bad.snapshot(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)

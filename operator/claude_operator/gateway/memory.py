@@ -22,9 +22,9 @@ UNCOUNTED = 64 * 1024  # bytes of a body up to which it is not counted: the limi
 SMALL = MIB  # bytes up to which a body is a small one
 MAX_WAIT = 15.0  # seconds
 RETRY_AFTER = 5  # seconds
-_MAX_WAITERS = 128  # by pool; each holds what its connection has read ahead
+_MAX_WAITERS = 128  # of each pool; each has the memory that its connection has read ahead
 _BASELINE = 128 * MIB  # what the process takes itself, and while it composes one request
-_PASS_THROUGH = 512 * 1024  # bytes that a call takes at most while it passes through
+_PASS_THROUGH = 512 * 1024  # bytes that a call uses at most while it is passed through
 # Bytes of the limit for each connection, call, and call whose client does not read. They take about 20 kB, 40 kB and
 # 600 kB, and are not all there are.
 _CONNECTION, _CALL, _STALLED = 128 * 1024, 256 * 1024, 4 * MIB

@@ -50,7 +50,7 @@ def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
     """The outcome of an answer in one piece; what it says goes into the call."""
     summary = call.summary
     readable = _decoded(body, encoding)
-    if readable is None:  # compressed in a way that is not known here: its status is all that it tells
+    if readable is None:  # an unknown compression: only the status can be read
         return of_status(call.status)
     try:
         answer = _answer.decode(readable)

@@ -19,7 +19,7 @@ __all__ = ["AiohttpClientReply", "AiohttpClientRequest", "make_server"]
 _MAX_HEADER = 1 << 16  # bytes of the request line or of one header
 _MAX_HEAD = 1 << 16  # bytes of all headers of a request that has not begun
 _READ_AHEAD = 1 << 16  # bytes of a body that are read before they are asked for
-_SOCKET_BUFFER = 1 << 16  # bytes, each way; else the kernel holds megabytes for a client that does not read
+_SOCKET_BUFFER = 1 << 16  # bytes, each way; by default the kernel buffers megabytes for a client that does not read
 _WRITE_SIZE = 1 << 16  # bytes of an answer that are written at once
 _BODY_SECONDS = 30.0  # that any body may take, ...
 _MIN_BYTES_PER_SECOND = float(1 << 20)  # ... and its size at this rate on top
@@ -29,15 +29,15 @@ _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpPro
 Handler = Callable[[ClientRequest, ClientReply], Awaitable[None]]
 
 
-def make_server(handle: Handler, is_draining: Callable[[], bool], most: int) -> web.Server:
-    """A server that has `handle` answer, for `most` connections; while `is_draining`, each answer closes its own."""
+def make_server(handle: Handler, is_draining: Callable[[], bool], max_connections: int) -> web.Server:
+    """A server that answers with `handle`; while `is_draining`, each answer closes its connection."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         reply = AiohttpClientReply(request, is_draining)
         await handle(AiohttpClientRequest(request), reply)
         return reply.response or web.Response(status=_GONE)
 
-    return _Server(handler, most)
+    return _Server(handler, max_connections)
 
 
 class _Connection(web.RequestHandler):
@@ -100,9 +100,11 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], most: int) -> None:
+    def __init__(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], max_connections: int
+    ) -> None:
         super().__init__(handler, handler_cancellation=True)
-        self._max_connections = most
+        self._max_connections = max_connections
 
     @property
     def is_full(self) -> bool:
@@ -137,13 +139,13 @@ class AiohttpClientRequest:
     async def body(self, limit: int, lease: Lease) -> bytearray | None:
         """The whole body, None where it is larger than `limit`."""
         length = self._request.content_length
-        most = limit if length is None else length
-        if most > limit:
+        max_size = limit if length is None else length
+        if max_size > limit:
             return None
         await lease.reserve(length or 0, known=True)
         data = bytearray()  # grows in place: no second copy at the end
         try:
-            async with asyncio.timeout(_BODY_SECONDS + most / _MIN_BYTES_PER_SECOND):
+            async with asyncio.timeout(_BODY_SECONDS + max_size / _MIN_BYTES_PER_SECOND):
                 async for piece in self._read():
                     size = len(data) + len(piece)
                     if size > limit:

@@ -23,7 +23,7 @@ class RateLimits:
             self._used[name] += amount
 
     def headers(self, now: float, *, exhausted: bool = False) -> dict[str, str]:
-        """The API's headers; `exhausted` beside a 429."""
+        """The API's headers; `exhausted` with a 429."""
         self._start_minute(now)
         reset = datetime.datetime.fromtimestamp((self._minute + 1) * 60, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         left = {name: 0 if exhausted else max(0, limit - self._used[name]) for name, limit in _LIMITS.items()}

@@ -96,7 +96,7 @@ def _read_answers(name: str, base: Path | None) -> list[Answer]:
     try:
         lines = (base / name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"answers.file: {name} cannot be read beside the scenario") from error
+        raise ScenarioError(f"answers.file: {name} cannot be read; put it next to the scenario file") from error
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():

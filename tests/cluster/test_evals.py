@@ -243,7 +243,7 @@ def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -
 
 def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, str]) -> None:
     namespace, revision = application
-    [name] = [one for one in runs(namespace) if one.startswith(revision)]
+    name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]
     kubectl("delete", "cer", name, namespace=namespace)
     said = apps.told(namespace, "EvalPassed", "Unknown", "NotYetReported")
     assert said == f"ClaudeEvalRun {name} was deleted, so its result is not known any more"

@@ -59,8 +59,8 @@ def test_only_sequential_weighs_evidence_and_only_threshold_compares_nothing() -
 @pytest.mark.parametrize(
     ("names", "known_to"),
     [
-        (JUDGES, {"api/deployment.py", "core/judge/judges/dispatch.py"}),
-        (("latencyBudget", "toolUse"), {"api/deployment.py", "core/judge/metrics.py"}),
+        (JUDGES, {"api/analysis.py", "core/judge/judges/dispatch.py"}),
+        (("latencyBudget", "toolUse"), {"api/analysis.py", "core/judge/metrics.py"}),
     ],
 )
 def test_nothing_else_asks_for_a_name(names: tuple[str, ...], known_to: set[str]) -> None:

@@ -79,7 +79,7 @@ class Demo:
 
     async def _prepare(self) -> None:
         image = os.environ["CLAUDE_OPERATOR_IMAGE"]
-        with self.screen.step(f"Making the namespace {NAMESPACE} anew"):
+        with self.screen.step(f"Creating the namespace {NAMESPACE} again"):
             await cluster.fresh_namespace()
         with self.screen.step("Installing the chart claude-operator"):
             await cluster.install(image)
@@ -147,7 +147,7 @@ class Demo:
             for task in self.background:
                 if task.done():
                     task.result()
-                    raise DemoError("a part of the demo has ended early")
+                    raise DemoError("a part of the demo ended early")
             if time.monotonic() > deadline:
                 raise DemoError(f"waited {patience:g} s for {what}")
             self.changed.clear()
@@ -248,14 +248,14 @@ async def tell(rate: float, seed: int) -> int:
             good = await Demo(screen, rate, seed).run()
         except DemoError as error:
             screen.show(str)
-            screen.say(f"\nThe demo cannot go on: {error}\n", "bold red")
+            screen.say(f"\nThe demo stopped: {error}\n", "bold red")
             screen.say(await cluster.describe())
             screen.say(LOOK_AROUND)
             return 1
         if not good:
             screen.say()
             screen.say(await cluster.describe())
-        screen.say(f"\nTold in {time.monotonic() - screen.begun:.0f} s.")
+        screen.say(f"\nFinished in {time.monotonic() - screen.begun:.0f} s.")
         screen.say(LOOK_AROUND)
     return 0 if good else 1
 
@@ -265,11 +265,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make demo",
         description=__doc__,
-        epilog="With make: make demo ARGS='--rate 40'. Exit codes: 0 all came out as told, 1 it did not, 130 stopped.",
+        epilog="With make: make demo ARGS='--rate 40'. Exit codes: 0 all checks passed, 1 a check failed, 130 stopped.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--rate", type=_rate, default=30.0, help="live requests a second, 10 to 100 (default: 30)")
-    parser.add_argument("--seed", type=int, default=1, help="of the questions that are asked (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random order of questions (default: 1)")
     return parser.parse_args(arguments)
 
 
@@ -284,7 +284,7 @@ def main() -> None:
     """Run it as a command."""
     args = parse()
     if not os.environ.get("CLAUDE_OPERATOR_IMAGE") or not os.environ.get("CLAUDE_OPERATOR_CLUSTER"):
-        sys.exit("It needs the cluster and the image that make brings, and touches no other: run `make demo`")
+        sys.exit("the demo needs the cluster and the image that make sets up, and uses no other: run `make demo`")
     try:
         code = asyncio.run(tell(args.rate, args.seed))
     except KeyboardInterrupt:

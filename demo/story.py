@@ -191,7 +191,7 @@ def verdicts(facts: Facts) -> list[tuple[bool, str]]:
             all(end == due for _, due, end in ends),
             f"the five ended as they should: {told}",
         ),
-        (climbed, f"v2 and v5 went by 1, 10, 50 and 100 % (v2 {steps['v2']}, v5 {steps['v5']})"),
+        (climbed, f"v2 and v5 went through 1, 10, 50 and 100 % (v2 {steps['v2']}, v5 {steps['v5']})"),
         (third.requests == 0, f"v3 got {third.requests} live requests"),
         (
             facts.taken_back_after is not None and 0 < fourth.failed < 100,

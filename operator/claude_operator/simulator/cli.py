@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenario", type=Path, metavar="FILE", help="how to behave, as YAML; read again when it changes"
     )
-    parser.add_argument("--seed", type=int, help="of all random draws, instead of the scenario's (default: 1)")
+    parser.add_argument("--seed", type=int, help="seed of the random numbers, in place of the scenario's (default: 1)")
     parser.add_argument(
         "--tokens-per-second",
         type=_positive,
         metavar="RATE",
-        help="of an answer where the scenario gives no rate (default: 80)",
+        help="speed of answers if the scenario gives none (default: 80)",
     )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
 

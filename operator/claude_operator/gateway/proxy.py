@@ -204,7 +204,7 @@ class Proxy:
         call.conversation = conversation
         choice = choose(live, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
-            raise Refused(503, "api_error", "no revision has passed its gate yet: try again later")
+            raise Refused(503, "api_error", "no revision serves yet: try again later")
         call.warms_cache = warms_cache(fields)
         call.thread = thread_of(fields) if call.counted else None
         if call.thread is not None and call.thread.continues:

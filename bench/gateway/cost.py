@@ -19,7 +19,7 @@ import orjson
 
 from claude_operator.api.gateway import BASIS_POINTS, Arm
 from claude_operator.core.request.compose import compose, prepare
-from claude_operator.gateway.cohorts import SLOT_SECONDS, SLOTS, History
+from claude_operator.gateway.cohorts import SLOT_SECONDS, SLOTS, CohortHistory
 
 _HOUR = {"type": "ephemeral", "ttl": "1h"}
 _SHORT = {"type": "ephemeral"}
@@ -65,7 +65,7 @@ def works() -> list[Work]:
         Work(name, lambda body=body: compose(prepared, decoder.decode(body)), lambda body=body: again(body))  # type: ignore[misc]
         for name, body in bodies.items()
     ]
-    history = History(0.0)
+    history = CohortHistory(0.0)
     for slot in range(SLOTS):
         for number in range(BASIS_POINTS):
             history.add(number, "error", 1.0, 0.01, SLOT_SECONDS * slot)

@@ -32,7 +32,7 @@ from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.metrics import quantities
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
 
 __all__ = ["Cost", "measured"]
 
@@ -94,7 +94,7 @@ def answers(requests: int, ticks: int, seed: int = 1) -> list[tuple[bytes, ...]]
     """What the gateway pods answer at each tick."""
     random = np.random.default_rng(seed)
     now = 0.0
-    pods = [Ledger(lambda: now) for _ in range(_PODS)]
+    pods = [EvidenceStore(lambda: now) for _ in range(_PODS)]
     generations = [pod.generation(1) for pod in pods]
     found = []
     for tick in range(1, ticks + 1):

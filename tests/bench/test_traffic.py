@@ -182,7 +182,7 @@ def test_conversations_count_anew_as_the_gateways_have_it(pods: int) -> None:
     expected = []
     for place in np.argsort(elapsed).tolist():
         pod, number = divmod(int(group[place]), 12)
-        if conversations[pod].is_bad_anew("error", f"{number}", "app-canary", "other", float(elapsed[place])):
+        if conversations[pod].counts_as_bad("error", f"{number}", "app-canary", "other", float(elapsed[place])):
             expected.append(place)
     assert sorted(traffic._anew(group, elapsed).tolist()) == sorted(expected)
     assert len(expected) > 2 * 12 * pods

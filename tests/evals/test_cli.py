@@ -106,13 +106,16 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
             out, err = await asyncio.wait_for(started.communicate(), HANGS)
             assert (started.returncode, err) == (1, b"")
         assert [json.loads(line)["message"] for line in out.splitlines()] == ["asking", "no result"]
-        assert (run["status"]["phase"], run["status"]["message"]) == ("Running", "the Job was told to stop")
+        assert (run["status"]["phase"], run["status"]["message"]) == (
+            "Running",
+            "the Job was stopped before the run ended",
+        )
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-f", "x"], "-f needs --request: the file with what is on trial"),
+        (["-f", "x"], "-f needs --request: the file with the request to evaluate"),
         (["--run", "x"], "--run needs --namespace"),
         ([], "one of the arguments -f/--file --run is required"),
     ],

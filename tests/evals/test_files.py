@@ -46,7 +46,7 @@ def test_the_examples_work_as_they_are() -> None:
     assert (len(spec.tests or ()), jsonl) == (8, None)
     assert read_request(EXAMPLES / "03-canary-with-evals").arm.revision == "triage"
     assert read_request(EXAMPLES / "02-tools-caching-mcp").arm.request["tools"]
-    with pytest.raises(ValueError, match="2 objects of kind ClaudeDeployment in one place"):
+    with pytest.raises(ValueError, match="2 objects of kind ClaudeDeployment in one file or folder"):
         read_request(EXAMPLES / "04-deprecated-model")
 
 
@@ -81,7 +81,7 @@ def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: Service", "no eval set in it; write a ClaudeEvalSet, or its spec"),
+        ("kind: Service", "has no eval set: write a ClaudeEvalSet, or its spec"),
         ("a: [", "is not YAML"),
         ("tests: [{id: a, input: x, assert: [{type: vibes}]}]", r"tests\[0\].assert\[0\].type: must be 'equals'"),
         (DATASET, "in the ConfigMap q: put it into the same file or folder, or give --jsonl"),
@@ -96,7 +96,7 @@ def test_a_set_that_cannot_be_read(write, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: Service", "no request in it; write a ClaudeDeployment, a ClaudeRevision, or a bare request"),
+        ("kind: Service", "has no request: write a ClaudeDeployment, a ClaudeRevision, or a bare request"),
         ("model: x", "max_tokens: is missing; add it"),
         ("a: b: c", "is not YAML at line 1, column 5: mapping values are not allowed here"),
         ("kind: ClaudeDeployment\nspec: {request: {}}", "request.model: is missing; add it"),

@@ -17,7 +17,7 @@ from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster,
 from tests.waiting import until
 
 from claude_operator.core.evals.sets import set_hash
-from claude_operator.evals.inputs import Places
+from claude_operator.evals.inputs import JobPaths
 from claude_operator.evals.job import run_job
 from claude_operator.kube.client import Kube
 from claude_operator.log import Log
@@ -43,7 +43,7 @@ class Scene:
     cluster: Cluster
     upstream: Upstream
     run: dict[str, Any]
-    places: Places
+    paths: JobPaths
     output: io.StringIO = field(default_factory=io.StringIO)
 
     def add(self, plural: str, name: str, **fields: Any) -> None:
@@ -57,7 +57,7 @@ class Scene:
         configuration = aio.Configuration()
         configuration.host = self.cluster.url
         async with Kube(configuration) as kube:
-            return await run_job(kube, self.places, Log(self.output, "json"))
+            return await run_job(kube, self.paths, Log(self.output, "json"))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ async def scene(tmp_path: Path, script: Any = lambda _: Text(), **spec: Any) -> 
     async with upstream(script) as api, cluster() as objects:
         fields = {"revision": "new", "setRef": "support", "upstream": {"baseURL": api.url}, **spec}
         run = objects.add("claudeevalruns", "new-12345678", spec=fields)
-        made = Scene(objects, api, run, Places("new-12345678", "demo", key, env))
+        made = Scene(objects, api, run, JobPaths("new-12345678", "demo", key, env))
         made.add("claudeevalsets", "support", spec=SET)
         made.revision("new", "NEW")
         made.revision("old", "OLD")
@@ -163,7 +163,7 @@ async def test_a_result_of_another_job_stands(tmp_path: Path) -> None:
 
 async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
     async with scene(tmp_path) as it:
-        (it.places.env / "DOCS").write_text("tok\n")
+        (it.paths.env / "DOCS").write_text("tok\n")
         it.revision("new", "NEW", betas=["one-beta"], **TOKEN)
         assert await it.go() == 0
     call = it.upstream.calls[0]
@@ -212,10 +212,10 @@ async def test_a_run_that_cannot_begin_is_an_error(
 
 async def test_without_a_key(tmp_path: Path) -> None:
     async with scene(tmp_path) as it:
-        it.places.upstream_key.unlink()
+        it.paths.upstream_key.unlink()
         assert await it.go() == 1
     assert it.status["phase"] == "Error"
-    assert "apiKeySecretRef holds no key" in it.status["message"]
+    assert "apiKeySecretRef has no key" in it.status["message"]
 
 
 async def test_infrastructure_leaves_the_phase_open(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ async def test_being_stopped(tmp_path: Path) -> None:
         await it.upstream.arrived.wait()
         job.cancel()
         assert await job == 1
-    assert (it.status["phase"], it.status["message"]) == ("Running", "the Job was told to stop")
+    assert (it.status["phase"], it.status["message"]) == ("Running", "the Job was stopped before the run ended")
 
 
 async def test_a_result_is_written_again_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

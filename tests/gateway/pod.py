@@ -9,12 +9,12 @@ from typing import Any
 from tests.gateway.harness import CANARY, STABLE, make_arm, make_config
 
 from claude_operator.api.evidence import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
+from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
+from claude_operator.gateway.live_config import Choice, build
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.plan import Choice, build
-from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.sse import Message
 from claude_operator.log import Log
 
@@ -31,21 +31,21 @@ class Clock:
 
 @dataclass
 class Pod:
-    """One recorder with its ledger. `serve` begins a config generation."""
+    """One accounting with its store. `serve` begins a config generation."""
 
     clock: Clock = field(default_factory=Clock)
     output: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.clock)
+        self.store = EvidenceStore(self.clock)
         self.metrics = Metrics()
-        self.recorder = Recorder(self.ledger, self.metrics, Log(self.output, "json"))
+        self.accounting = Accounting(self.store, self.metrics, Log(self.output, "json"))
         self.serve(1)
 
     def serve(self, generation: int) -> None:
         arms = (make_arm(weight=9000), make_arm(CANARY, "canary", 1000))
         config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"])
-        self.plan = build(config, Credentials(), self.ledger.generation)
+        self.live = build(config, Credentials(), self.store.generation)
 
     def settle(
         self,
@@ -60,8 +60,8 @@ class Pod:
         attempt: str = "0",
     ) -> None:
         """One call that has ended."""
-        choice = Choice(self.plan.arms[revision], pinned=surface == PINNED)
-        call = Call("POST", "/v1/messages", 1.0, self.plan, status=200, outcome=outcome, choice=choice, counted=True)
+        choice = Choice(self.live.arms[revision], pinned=surface == PINNED)
+        call = Call("POST", "/v1/messages", 1.0, self.live, status=200, outcome=outcome, choice=choice, counted=True)
         call.conversation, call.attempt, call.model, call.model_label, call.surface = (
             key,
             attempt,
@@ -70,8 +70,8 @@ class Pod:
             surface,
         )
         call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
-        call.facts.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
-        self.recorder.settle(call)
+        call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
+        self.accounting.finish(call)
 
     def counters(self, revision: str = STABLE, surface: str = "chat", generation: int = 1) -> Counters:
         """The only stratum of a revision and surface."""
@@ -82,7 +82,7 @@ class Pod:
         """By cache state."""
         (found,) = (
             each
-            for each in parse_evidence(self.ledger.document(generation, 1.0, "")).generations
+            for each in parse_evidence(self.store.document(generation, 1.0, "")).generations
             if each.generation == generation
         )
         return {
@@ -92,4 +92,4 @@ class Pod:
         }
 
     def cohorts(self) -> Cohorts:
-        return parse_cohorts(self.ledger.cohorts())
+        return parse_cohorts(self.store.cohorts())

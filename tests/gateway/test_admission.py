@@ -212,7 +212,7 @@ async def test_without_a_revision_it_says_so(gateway: Gateway) -> None:
         b'{"generation":2,"deployment":{"name":"n","namespace":"n","uid":"u"},"arms":[]}',
     )
     response, body = await gateway.post()
-    assert refusal(body, response) == (503, "api_error", "no revision has passed its gate yet")
+    assert refusal(body, response) == (503, "api_error", "no revision serves yet: try again later")
     assert await gateway.outcomes() == {}
 
 

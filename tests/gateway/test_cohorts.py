@@ -14,7 +14,7 @@ from tests.gateway.upstream import sse_answer, stream_events
 from claude_operator.api.evidence import PINNED, Cohorts, parse_cohorts
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
-from claude_operator.gateway.cohorts import History
+from claude_operator.gateway.cohorts import CohortHistory
 
 USAGE = {"input_tokens": 100, "output_tokens": 10}
 
@@ -34,7 +34,7 @@ def test_sums_of_a_cohort() -> None:
     price = cost_usd(MODEL, USAGE)
     assert price is not None
     assert only(pod) == {
-        "cohort": cohort(pod.plan.config.deployment.uid, "session:a"),
+        "cohort": cohort(pod.live.config.deployment.uid, "session:a"),
         "requests": 3,
         "errors": 1,
         "ttft_count": 2,
@@ -91,7 +91,7 @@ def test_the_window_is_what_the_history_covers() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    history = History(0.0)
+    history = CohortHistory(0.0)
     for slot in range(20):
         for number in range(10_000):
             history.add(number, "error", 1.0, 0.01, 600.0 * slot)

@@ -191,11 +191,11 @@ async def test_probes(gateway: Gateway) -> None:
     assert await status("/-/live") == 200
     response, _ = await gateway.post()
     assert response.headers["connection"] == "close"
-    plan, gateway.service.control.plan = gateway.service.control.plan, None
+    live, gateway.service.control.live = gateway.service.control.live, None
     gateway.service.draining = False
     assert await status("/-/ready") == 503
     assert (await gateway.post())[0].status == 503
-    gateway.service.control.plan = plan
+    gateway.service.control.live = live
 
 
 async def test_the_admin_port_is_another(gateway: Gateway) -> None:

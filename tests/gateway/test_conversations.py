@@ -40,7 +40,7 @@ def test_a_retry_counts_as_a_retry_and_as_nothing_else() -> None:
 def test_a_retry_teaches_nothing_about_conversations_or_the_cache() -> None:
     pod = Pod()
     pod.settle("session:a", "error", attempt="1", usage=READ)
-    assert pod.ledger.hits.value == 0.5
+    assert pod.store.hits.value == 0.5
     pod.settle("session:a", "error")
     counted = pod.all_counters(STABLE, "chat", 1)
     assert (counted["none"].conversations, counted["none"].bad_conversations) == (1, {"error": 1})
@@ -238,7 +238,7 @@ def test_the_oldest_bad_conversation_is_forgotten_first(monkeypatch: pytest.Monk
     memory = Conversations()
 
     def bad(key: str, now: float) -> bool:
-        return memory.is_bad_anew("error", key, STABLE, "chat", now)
+        return memory.counts_as_bad("error", key, STABLE, "chat", now)
 
     assert bad("a", 0.0)
     assert bad("b", 1.0)
@@ -252,7 +252,7 @@ def test_the_oldest_bad_conversation_is_forgotten_first(monkeypatch: pytest.Monk
 def test_the_memory_of_bad_ones_is_bounded() -> None:
     memory = Conversations()
     for number in range(10_050):
-        assert memory.is_bad_anew("error", f"session:{number}", STABLE, "chat", 0.0)
+        assert memory.counts_as_bad("error", f"session:{number}", STABLE, "chat", 0.0)
     assert len(memory._bad) == 10_000
 
 

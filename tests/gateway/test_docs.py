@@ -17,9 +17,9 @@ from claude_operator.api.gateway import MEMORY, MIB, parse_config
 from claude_operator.core.request.outcomes import TABLE
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.cli import add_arguments
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.log import call_fields
-from claude_operator.gateway.memory import Shares
+from claude_operator.gateway.memory import MemoryBudget
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.log import Log
 
@@ -43,11 +43,11 @@ def test_the_example_is_a_config_by_schema_and_by_parser() -> None:
 
 
 def test_evidence_is_what_the_schema_says() -> None:
-    ledger = Ledger()
-    counters = ledger.generation(1).counters(make_arm().revision, "stable", "other", "none")
+    store = EvidenceStore()
+    counters = store.generation(1).counters(make_arm().revision, "stable", "other", "none")
     counters.add("ok", stop_reason="end_turn", tokens={"input": 1}, ttft=0.5, duration=1.5, cost=None)
-    ledger.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", ledger.clock())
-    document = json.loads(ledger.document(1, 2.0, ""))
+    store.bad.add("uid", 1, make_arm().revision, "other", "error", "session:a", store.clock())
+    document = json.loads(store.document(1, 2.0, ""))
     assert len(document["bad"]) == 1
     jsonschema.validate(document, {"$ref": f"#/$defs/{Evidence.__name__}", "$defs": SCHEMA["$defs"]})
 
@@ -90,14 +90,14 @@ def test_the_table_of_outcomes_is_the_codes() -> None:
 def test_the_shares_of_the_default_limit_are_the_codes() -> None:
     section = PAGE[PAGE.index("### Memory") : PAGE.index("## Where the config comes from")]
     told = re.findall(r"^\| .+ \| .+ \| ([0-9,]+)( MiB)? \|$", section, re.MULTILINE)
-    shares = Shares.of(MEMORY)
+    budget = MemoryBudget.of(MEMORY)
     assert [int(number.replace(",", "")) * (MIB if unit else 1) for number, unit in told] == [
-        shares.large,
-        shares.small,
-        shares.answers,
-        shares.passing // (MIB // 2),
-        shares.calls,
-        shares.stalled,
-        shares.connections,
-        shares.values,
+        budget.large,
+        budget.small,
+        budget.answers,
+        budget.pass_through // (MIB // 2),
+        budget.calls,
+        budget.stalled,
+        budget.connections,
+        budget.values,
     ]

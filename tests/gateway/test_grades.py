@@ -37,7 +37,7 @@ async def test_verdicts_count_for_their_revision_and_surface(gateway: Gateway) -
 async def test_an_unknown_revision_is_not_found(gateway: Gateway) -> None:
     status, text = await report(gateway, {"revision": CANARY, "passed": True})
     assert status == 404
-    assert text == f"revision '{CANARY}' is not being served, but {STABLE}\n"
+    assert text == f"revision '{CANARY}' is not being served: send verdicts for {STABLE}\n"
     assert (await gateway.evidence()).generations[-1].strata == []
 
 
@@ -78,6 +78,6 @@ async def test_it_is_no_path_of_the_service_and_takes_no_get(gateway: Gateway) -
 
 
 async def test_before_a_config_it_says_so(gateway: Gateway) -> None:
-    gateway.service.control.plan = None
+    gateway.service.control.live = None
     status, text = await report(gateway, {"revision": STABLE, "passed": True})
     assert (status, "no config yet" in text) == (503, True)

@@ -16,7 +16,7 @@ from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import BODY_LIMIT, MEMORY, MIB
 from claude_operator.gateway.errors import Refused
-from claude_operator.gateway.memory import FREE, SMALL, Lease, Memory, Pool, Shares
+from claude_operator.gateway.memory import SMALL, UNCOUNTED, Lease, Memory, MemoryBudget, Pool
 
 
 async def settle() -> None:
@@ -25,47 +25,47 @@ async def settle() -> None:
 
 
 async def test_who_waits_is_served_in_order() -> None:
-    pool, order = Pool(10, patience=5.0), []
+    pool, order = Pool(10, max_wait=5.0), []
 
     async def one(name: str, amount: int) -> None:
-        await pool.take(amount)
+        await pool.acquire(amount)
         order.append(name)
 
-    await pool.take(8)
+    await pool.acquire(8)
     tasks = [asyncio.create_task(one(name, amount)) for name, amount in (("a", 9), ("b", 1), ("c", 1))]
     await settle()
     assert (order, pool.used) == ([], 8)  # b and c would fit, but a came first
-    pool.give(8)
+    pool.release(8)
     await settle()
     assert (order, pool.used) == (["a", "b"], 10)
-    pool.give(9)
+    pool.release(9)
     await asyncio.gather(*tasks)
     assert (order, pool.used) == (["a", "b", "c"], 2)
 
 
 async def test_who_leaves_or_loses_patience_takes_nothing_and_holds_up_nobody() -> None:
-    pool = Pool(10, patience=0.05)
-    await pool.take(8)
-    leaving, impatient = asyncio.create_task(pool.take(9)), asyncio.create_task(pool.take(10))
-    behind = asyncio.create_task(pool.take(2))
+    pool = Pool(10, max_wait=0.05)
+    await pool.acquire(8)
+    leaving, impatient = asyncio.create_task(pool.acquire(9)), asyncio.create_task(pool.acquire(10))
+    behind = asyncio.create_task(pool.acquire(2))
     await settle()
     leaving.cancel()
     with pytest.raises(Refused) as refused:
         await impatient
     assert (refused.value.status, refused.value.kind, refused.value.retry_after) == (529, "overloaded_error", 5)
-    with contextlib.suppress(Refused):  # its patience ran out in the same moment
+    with contextlib.suppress(Refused):  # its max_wait ran out in the same moment
         await behind
-        pool.give(2)
-    pool.give(8)
+        pool.release(2)
+    pool.release(8)
     assert pool.used == 0
 
 
 async def test_a_turn_that_comes_with_the_end_of_patience_is_given_back() -> None:
-    pool = Pool(1, patience=5.0)
-    await pool.take(1)
-    waiting = asyncio.create_task(pool.take(1))
+    pool = Pool(1, max_wait=5.0)
+    await pool.acquire(1)
+    waiting = asyncio.create_task(pool.acquire(1))
     await settle()
-    pool.give(1)  # the turn is granted, and its owner canceled before it runs
+    pool.release(1)  # the turn is granted, and its owner canceled before it runs
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -73,9 +73,9 @@ async def test_a_turn_that_comes_with_the_end_of_patience_is_given_back() -> Non
 
 
 async def test_too_many_waiters_are_told_at_once() -> None:
-    pool = Pool(1, patience=5.0)
-    await pool.take(1)
-    tasks = [asyncio.create_task(pool.take(1)) for _ in range(129)]
+    pool = Pool(1, max_wait=5.0)
+    await pool.acquire(1)
+    tasks = [asyncio.create_task(pool.acquire(1)) for _ in range(129)]
     await settle()
     assert sum(task.done() for task in tasks) == 1
     for task in tasks:
@@ -87,11 +87,11 @@ async def test_too_many_waiters_are_told_at_once() -> None:
 async def test_a_body_takes_what_it_says_and_one_of_unknown_length_all_that_may_come() -> None:
     memory = Memory(MEMORY)
     known, unknown = memory.request(), memory.request()
-    await known.reserve(FREE, known=True)
+    await known.reserve(UNCOUNTED, known=True)
     assert memory.used == 0
     await known.reserve(3 * MIB, known=True)
     assert (memory.large.used, memory.small.used) == (3 * MIB, 0)
-    await unknown.reserve(FREE + 1, known=False)
+    await unknown.reserve(UNCOUNTED + 1, known=False)
     assert memory.small.used == SMALL
     await unknown.reserve(SMALL, known=False)
     await unknown.reserve(SMALL + 1, known=False)
@@ -99,9 +99,9 @@ async def test_a_body_takes_what_it_says_and_one_of_unknown_length_all_that_may_
     unknown.shrink(SMALL + 7)
     known.shrink(4 * MIB)
     assert memory.large.used == 4 * MIB + 7
-    known.give_back()
-    known.give_back()
-    unknown.give_back()
+    known.release()
+    known.release()
+    unknown.release()
     assert memory.used == 0
 
 
@@ -110,24 +110,24 @@ async def test_what_never_fits_is_told_so() -> None:
         await Memory(64 * MIB).request().reserve(BODY_LIMIT, known=True)
     assert (refused.value.status, refused.value.kind, refused.value.retry_after) == (413, "request_too_large", 0)
     lease = Lease(pool := Pool(3 * MIB), pool, 2 * MIB)
-    for size, used in ((FREE + 1, MIB), (SMALL + 1, 2 * MIB), (2 * MIB + 1, 3 * MIB)):
+    for size, used in ((UNCOUNTED + 1, MIB), (SMALL + 1, 2 * MIB), (2 * MIB + 1, 3 * MIB)):
         await lease.reserve(size, known=False)
         assert pool.used == used
     with pytest.raises(Refused):
         await lease.reserve(3 * MIB + 1, known=False)
-    lease.give_back()
+    lease.release()
     assert pool.used == 0
 
 
 @pytest.mark.parametrize("limit", [1, 32 * MIB, 128 * MIB, 256 * MIB, MEMORY, 1024 * MIB, 16384 * MIB])
 def test_the_shares_of_a_limit(limit: int) -> None:
-    shares = Shares.of(limit)
+    budget = MemoryBudget.of(limit)
     if limit >= 256 * MIB:
-        assert shares.large >= BODY_LIMIT
-        assert shares.large + shares.small + shares.answers + shares.passing + 128 * MIB <= limit * 0.9
-    assert min(shares.small, shares.answers) >= SMALL
-    assert shares.calls >= 16
-    assert shares.connections >= 64
+        assert budget.large >= BODY_LIMIT
+        assert budget.large + budget.small + budget.answers + budget.pass_through + 128 * MIB <= limit * 0.9
+    assert min(budget.small, budget.answers) >= SMALL
+    assert budget.calls >= 16
+    assert budget.connections >= 64
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ async def test_a_large_body_that_finds_no_room_waits_and_is_told_to_come_again(n
     _, holder = await raw_post(narrow, b"content-length: 2000000\r\n")
     await until(lambda: narrow.service.memory.large.used)
     assert narrow.service.memory.large.used == 2_000_000  # before a byte of it has come
-    narrow.service.memory.large._patience = 0.2
+    narrow.service.memory.large._max_wait = 0.2
     response, body = await narrow.post(text(2_000_000))
     assert (response.status, response.headers["retry-after"]) == (529, "5")
     assert json.loads(body)["error"]["type"] == "overloaded_error"
     assert (await narrow.post(text(500_000)))[0].status == 200  # small ones have room of their own
-    narrow.service.memory.large._patience = HANGS
+    narrow.service.memory.large._max_wait = HANGS
     holder.close()
     response, _ = await narrow.post(text(2_000_000))
     assert response.status == 200
@@ -210,13 +210,13 @@ async def test_answers_in_one_piece_are_bounded_too(gateway: Gateway, framed: bo
 
     gateway.upstream.script = json_answer(answer) if framed else chunked
     pool = gateway.service.memory.answers
-    pool._patience = 0.1
+    pool._max_wait = 0.1
     assert (await gateway.post())[1] == answer
     assert pool.used == 0
-    await pool.take(pool.size - 1_000_000)
+    await pool.acquire(pool.size - 1_000_000)
     response, _ = await gateway.post()
     assert response.status == 529
-    pool.give(pool.size - 1_000_000)
+    pool.release(pool.size - 1_000_000)
     pool.size = 1_000_000
     response, body = await gateway.post()
     assert (response.status, json.loads(body)["error"]["type"]) == (502, "api_error")
@@ -224,11 +224,11 @@ async def test_answers_in_one_piece_are_bounded_too(gateway: Gateway, framed: bo
 
 
 async def test_calls_that_pass_through_are_bounded_in_number(gateway: Gateway) -> None:
-    pool = gateway.service.memory.passing
-    pool.size, pool._patience = 512 * 1024, 0.1
-    await pool.take(pool.size)
+    pool = gateway.service.memory.pass_through
+    pool.size, pool._max_wait = 512 * 1024, 0.1
+    await pool.acquire(pool.size)
     assert (await gateway.post(path="/v1/files"))[0].status == 529
-    pool.give(pool.size)
+    pool.release(pool.size)
     assert (await gateway.post(path="/v1/files"))[0].status == 200
     assert pool.used == 0
 
@@ -339,7 +339,7 @@ async def test_a_request_that_its_revision_makes_too_large_is_told_by_how_much(g
     error = json.loads(body)["error"]
     assert (response.status, error["type"]) == (413, "request_too_large")
     assert f"the request has {BODY_LIMIT - 1000} bytes and revision {STABLE} adds 50" in error["message"]
-    assert "more than the 33554432 that the API takes" in error["message"]
+    assert "since the API accepts 33554432" in error["message"]
     assert gateway.upstream.requests == []
     assert await gateway.outcomes() == {"refused": 1}
     assert (await gateway.post(large_body(BODY_LIMIT - 6000)))[0].status == 200

@@ -100,7 +100,7 @@ def test_a_cold_arm_and_a_warm_arm_come_out_equal() -> None:
     for _ in range(20):
         pod.settle("session:b", revision=CANARY, usage=COLD)
         pod.settle("session:a", usage=WARM)
-        pod.ledger.hits = HitRatio()  # the same moment for both
+        pod.store.hits = HitRatio()  # the same moment for both
     stable, canary = pod.counters(), pod.counters(CANARY)
     assert canary.cost.sum > 1.5 * stable.cost.sum
     assert canary.normalised_cost.sum == pytest.approx(stable.normalised_cost.sum)
@@ -128,13 +128,13 @@ def test_a_longer_prompt_and_a_longer_answer_still_cost_more() -> None:
 def test_only_the_stable_arm_moves_the_ratio_and_generations_do_not_reset_it() -> None:
     pod = Pod()
     pod.settle("session:b", revision=CANARY, usage=COLD)
-    assert pod.ledger.hits.value == 0.5
+    assert pod.store.hits.value == 0.5
     pod.settle("session:a", usage=WARM)
-    warm = pod.ledger.hits.value
+    warm = pod.store.hits.value
     assert warm == 8500 / 9000
     pod.serve(2)
     pod.settle("session:b", revision=CANARY, usage=WARM)
-    assert pod.ledger.hits.value == warm
+    assert pod.store.hits.value == warm
     assert pod.counters(CANARY, generation=2).normalised_cost.sum == pytest.approx(steady(WARM, warm))
 
 

@@ -147,7 +147,7 @@ async def test_it_waits_for_a_config_that_is_not_there_yet(tmp_path: Path, held:
     late = tmp_path / "late.json"
     async with gateway_process("--config", str(late)) as gateway, aiohttp.ClientSession() as http:
         ports = await gateway.line("listening")
-        await gateway.line("config file not readable")
+        await gateway.line("the config file cannot be read")
         async with http.get(f"http://127.0.0.1:{ports['admin_port']}/-/ready") as response:
             assert response.status == 503
         os.replace(config, late)  # noqa: PTH105

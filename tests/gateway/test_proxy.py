@@ -12,15 +12,15 @@ from multidict import CIMultiDict
 from tests.gateway.harness import make_arm, make_config
 
 from claude_operator.api.gateway import MEMORY, Auth, dump_config
+from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.errors import ClientGone
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.memory import Lease, Memory
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody, UpstreamReply
+from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody, UpstreamReply
 from claude_operator.gateway.proxy import Proxy
-from claude_operator.gateway.recorder import Recorder
 from claude_operator.log import Log
 
 
@@ -48,13 +48,13 @@ class Upstream:
 
     def __init__(self, answer: Answer | None) -> None:
         self.answer = answer
-        self.limits: list[Limits] = []
+        self.timeouts: list[CallTimeouts] = []
 
     @asynccontextmanager
     async def open(
-        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
     ) -> AsyncIterator[UpstreamReply]:
-        self.limits.append(limits)
+        self.timeouts.append(timeouts)
         if self.answer is None:
             raise KeyError("a bug that quotes PROMPT-SENTINEL")
         yield self.answer
@@ -108,14 +108,14 @@ class Reply:
         self.ended = "cut"
 
 
-def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, Ledger]:
+def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, EvidenceStore]:
     output = io.StringIO()
-    log, metrics, ledger = Log(output, "json"), Metrics(), Ledger()
-    control = Control(CredentialFiles(folder / "key", folder, folder, fallback_key="k"), ledger, metrics, log)
+    log, metrics, store = Log(output, "json"), Metrics(), EvidenceStore()
+    control = Control(CredentialFiles(folder / "key", folder, folder, fallback_key="k"), store, metrics, log)
     control.offer(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode())
     ticks = iter(range(1000))
-    recorder = Recorder(ledger, metrics, log)
-    return Proxy(control, upstream, recorder, Memory(MEMORY), clock=lambda: float(next(ticks))), output, ledger
+    accounting = Accounting(store, metrics, log)
+    return Proxy(control, upstream, accounting, Memory(MEMORY), clock=lambda: float(next(ticks))), output, store
 
 
 def call_line(output: io.StringIO) -> dict[str, object]:
@@ -144,11 +144,11 @@ async def test_a_client_that_leaves_is_not_written_to_again(tmp_path: Path) -> N
 
 
 async def test_times_are_those_of_the_clock(tmp_path: Path) -> None:
-    between, output, ledger = proxy(Upstream(Answer(b'{"type": "message"}')), tmp_path)
+    between, output, store = proxy(Upstream(Answer(b'{"type": "message"}')), tmp_path)
     await between.handle(Request(), Reply())
     assert call_line(output)["latency_ms"] == 3000.0  # began 0, received 1, sent 2, ended 3
     assert call_line(output)["overhead_ms"] == 1000.0
-    (stratum,) = json.loads(ledger.document(1, 0.0, ""))["generations"][0]["strata"]
+    (stratum,) = json.loads(store.document(1, 0.0, ""))["generations"][0]["strata"]
     assert stratum["counters"]["duration"]["sum"] == 3.0
 
 
@@ -157,4 +157,4 @@ async def test_only_streams_are_held_to_the_idle_limit(tmp_path: Path) -> None:
     between, _, _ = proxy(upstream, tmp_path)
     await between.handle(Request(), Reply())
     await between.handle(Request(b'{"stream": true}'), Reply())
-    assert upstream.limits == [Limits(5.0, None, 600.0), Limits(5.0, 120.0, 600.0)]
+    assert upstream.timeouts == [CallTimeouts(5.0, None, 600.0), CallTimeouts(5.0, 120.0, 600.0)]

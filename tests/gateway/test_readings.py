@@ -15,9 +15,9 @@ from tests.waiting import until
 
 from claude_operator.api.evidence import Evidence, Failure, InFlight, Recent, Serving, parse_evidence, parse_serving
 from claude_operator.gateway.call import Call
-from claude_operator.gateway.plan import Choice
+from claude_operator.gateway.in_flight import Failures
+from claude_operator.gateway.live_config import Choice
 from claude_operator.gateway.readings import KEPT
-from claude_operator.gateway.running import Failures
 
 STREAM = {"messages": [], "stream": True}
 NEW = {"reading", "before", "inFlight", "recent", "weights", "failures"}
@@ -69,13 +69,13 @@ async def test_another_reading_is_none(gateway: Gateway, since: str) -> None:
 
 def test_the_least_recently_used_reading_goes_first() -> None:
     pod = Pod()
-    boot = pod.ledger.boot_id
+    boot = pod.store.boot_id
 
     def known(number: int) -> bool:
-        return parse_evidence(pod.ledger.document(1, 1.0, "", since=f"{boot}.{number}")).before is not None
+        return parse_evidence(pod.store.document(1, 1.0, "", since=f"{boot}.{number}")).before is not None
 
     def keep() -> None:
-        pod.ledger.document(1, 1.0, "", since="", keep=True)
+        pod.store.document(1, 1.0, "", since="", keep=True)
 
     for _ in range(KEPT):
         keep()
@@ -88,10 +88,10 @@ def test_what_is_unchanged_is_shared() -> None:
     pod = Pod()
     pod.settle(usage={"input_tokens": 3, "output_tokens": 1})
     pod.settle(revision=CANARY)
-    first = pod.plan.evidence.wire()
-    assert pod.plan.evidence.wire() is first
+    first = pod.live.evidence.snapshot()
+    assert pod.live.evidence.snapshot() is first
     pod.settle(revision=CANARY, outcome="error")
-    second = pod.plan.evidence.wire()
+    second = pod.live.evidence.snapshot()
     assert second is not first
     by_revision = {stratum.revision: stratum for stratum in first.strata}
     for stratum in second.strata:
@@ -117,7 +117,7 @@ async def test_weights_are_those_that_are_served(gateway: Gateway) -> None:
 
 
 async def test_before_the_first_config_there_are_no_weights(gateway: Gateway) -> None:
-    gateway.service.control.plan = None
+    gateway.service.control.live = None
     await gateway.post()
     assert (await read(gateway)).weights is None
     now = await serving(gateway)
@@ -160,10 +160,10 @@ async def test_requests_in_flight(gateway: Gateway) -> None:
 
 
 def flying(pod: Pod, revision: str = STABLE, **more: Any) -> Call:
-    call = Call("POST", "/v1/messages", 1.0, pod.plan, choice=Choice(pod.plan.arms[revision]), counted=True)
+    call = Call("POST", "/v1/messages", 1.0, pod.live, choice=Choice(pod.live.arms[revision]), counted=True)
     for name, value in more.items():
         setattr(call, name, value)
-    pod.recorder.sent(call)
+    pod.accounting.start(call)
     return call
 
 
@@ -176,15 +176,15 @@ def test_the_longest_wait_is_that_of_a_call_without_content() -> None:
     pod.clock.now += 2.0
     flying(pod, outcome="ok")  # a whole answer that is on its way to the client
     answered.first_content = 1.0
-    assert pod.ledger.running.wire() == [InFlight(STABLE, 3, 1, 2.0), InFlight(CANARY, 1, 1, 2.0)]
+    assert pod.store.in_flight.snapshot() == [InFlight(STABLE, 3, 1, 2.0), InFlight(CANARY, 1, 1, 2.0)]
     answered.outcome = "ok"
-    pod.recorder.settle(answered)
-    assert pod.ledger.running.wire()[0] == InFlight(STABLE, 2, 1, 2.0)
+    pod.accounting.finish(answered)
+    assert pod.store.in_flight.snapshot()[0] == InFlight(STABLE, 2, 1, 2.0)
 
 
 def settled(pod: Pod, outcome: str, status: int = 200, error: str = "", **more: Any) -> None:
     call = flying(pod, outcome=outcome, status=status, error=error, ended=2.0, **more)
-    pod.recorder.settle(call)
+    pod.accounting.finish(call)
 
 
 def test_what_clients_got_of_late() -> None:
@@ -201,13 +201,13 @@ def test_what_clients_got_of_late() -> None:
     settled(pod, "refused", 529, "overloaded_error")
     settled(pod, "refused", 503, "api\nerror" + "x" * 99)
     causes = {"error": 1, "overload": 1, "account": 1, "unserved": 2}
-    assert pod.ledger.recent_calls.wire() == Recent(10.0, 7, 5, causes, "503 api?error" + "x" * 55)
+    assert pod.store.recent_calls.snapshot() == Recent(10.0, 7, 5, causes, "503 api?error" + "x" * 55)
     pod.clock.now += 4.0  # the first second is out of the window, the rest is not
-    assert pod.ledger.recent_calls.wire().causes == {"overload": 1, "account": 1, "unserved": 2}
+    assert pod.store.recent_calls.snapshot().causes == {"overload": 1, "account": 1, "unserved": 2}
     pod.clock.now += 5.0
-    assert pod.ledger.recent_calls.wire().requests == 6
+    assert pod.store.recent_calls.snapshot().requests == 6
     pod.clock.now += 1.0
-    assert pod.ledger.recent_calls.wire() == Recent()
+    assert pod.store.recent_calls.snapshot() == Recent()
 
 
 async def test_pinned_and_retried_calls_are_in_it_and_other_paths_are_not(gateway: Gateway) -> None:
@@ -253,8 +253,8 @@ def test_failures_are_forgotten_after_a_while() -> None:
     for at in (0.0, 299.0, 301.0):
         now[0] = at
         failures.add(flying(pod, outcome="error", status=400, error="invalid_request_error"))
-    assert [one.requests for one in failures.wire()] == [3]
+    assert [one.requests for one in failures.snapshot()] == [3]
     now[0] = 601.0
-    assert [one.requests for one in failures.wire()] == [1]
+    assert [one.requests for one in failures.snapshot()] == [1]
     now[0] = 1500.0
-    assert failures.wire() == []
+    assert failures.snapshot() == []

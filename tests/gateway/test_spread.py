@@ -14,7 +14,7 @@ from tests.gateway.pod import Clock, Pod
 
 from claude_operator.api.evidence import BAD_KINDS, BAD_WINDOW, PINNED, Evidence, parse_evidence
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance
-from claude_operator.gateway.conversations import SHOWN, Recent
+from claude_operator.gateway.conversations import SHOWN, RecentBad
 
 FEW = settings(max_examples=20)
 LONGEST = 200.0  # seconds between two looks: with a burst of 30 s less than what a gateway shows
@@ -55,7 +55,7 @@ class Fleet:
         self.seen += bad([sample.counts._asdict() for sample in new.samples.values()])
 
     def report(self, pod: Pod) -> Evidence:
-        return parse_evidence(pod.ledger.document(1, self.now, ""))
+        return parse_evidence(pod.store.document(1, self.now, ""))
 
     @property
     def expected(self) -> Counter[str]:
@@ -82,7 +82,7 @@ def bad(counts: Iterable[dict[str, int]]) -> Counter[str]:
 
 def bad_of(pod: Pod) -> Counter[str]:
     found: Counter[str] = Counter()
-    for generation in parse_evidence(pod.ledger.document(1, 1.0, "")).generations:
+    for generation in parse_evidence(pod.store.document(1, 1.0, "")).generations:
         for stratum in generation.strata:
             if stratum.surface != PINNED:
                 found.update(stratum.counters.bad_conversations)
@@ -255,7 +255,7 @@ def test_what_is_shown_is_the_same_in_every_process_and_names_nobody() -> None:
         pod.settle("session:other", "error", surface=PINNED)
         pod.settle(None, "error")
         pod.clock.now += 2.5
-        document = pod.ledger.document(2, 1.0, "")
+        document = pod.store.document(2, 1.0, "")
         assert b"SENTINEL" not in document
         evidence = parse_evidence(document)
         shown.append(evidence.bad)
@@ -272,22 +272,22 @@ def test_what_is_shown_is_the_same_in_every_process_and_names_nobody() -> None:
 
 
 def test_only_the_newest_are_shown_and_all_are_numbered() -> None:
-    recent = Recent()
+    recent = RecentBad()
     for number in range(SHOWN + 5):
         recent.add("uid", 1, STABLE, "chat", "error", f"session:{number}", 100.0 + (number == SHOWN + 4))
-    rows, first = recent.wire(100.0 + BAD_WINDOW)
+    rows, first = recent.snapshot(100.0 + BAD_WINDOW)
     assert (len(rows), first) == (SHOWN, 5)
-    rows, first = recent.wire(100.5 + BAD_WINDOW)
+    rows, first = recent.snapshot(100.5 + BAD_WINDOW)
     assert ([row.age for row in rows], first) == ([BAD_WINDOW - 0.5], SHOWN + 4)
-    assert recent.wire(102.0 + BAD_WINDOW) == ([], SHOWN + 5)
+    assert recent.snapshot(102.0 + BAD_WINDOW) == ([], SHOWN + 5)
 
 
 def test_another_deployment_has_other_digests() -> None:
     digests = set()
     for uid in ("one", "two"):
-        recent = Recent()
+        recent = RecentBad()
         recent.add(uid, 1, STABLE, "chat", "error", "session:\ud800", 0.0)
-        digests.add(recent.wire(0.0)[0][0].digest)
+        digests.add(recent.snapshot(0.0)[0][0].digest)
     assert len(digests) == 2
 
 

@@ -15,7 +15,7 @@ from tests.gateway.upstream import Playback, Recorded, sse_answer, stream_events
 from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Timeouts
-from claude_operator.gateway.sse import AnswerFacts, SseRelay
+from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
 STREAM = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
 WHOLE = b"".join(stream_events("Hel", "lo"))
@@ -100,7 +100,7 @@ BLANK_LINES = [
 @pytest.mark.parametrize(("first", "second"), BLANK_LINES)
 @pytest.mark.parametrize("torn", [True, False])
 def test_an_event_goes_on_when_it_is_complete(first: bytes, second: bytes, torn: bool) -> None:
-    relay = SseRelay(AnswerFacts())
+    relay = SseRelay(AnswerSummary())
     for event in stream_events("Hel", "lo"):
         spelled = event.removesuffix(b"\n\n").replace(b"\n", first) + first + second
         pieces = [spelled[at : at + 1] for at in range(len(spelled))] if torn else [spelled]
@@ -109,7 +109,11 @@ def test_an_event_goes_on_when_it_is_complete(first: bytes, second: bytes, torn:
             spelled,
             spelled.removesuffix(b"\n"),
         )  # a line feed after a carriage return may wait
-    assert (relay.facts.stopped, relay.facts.stop_reason, relay.facts.usage["output_tokens"]) == (True, "end_turn", 7)
+    assert (relay.summary.stopped, relay.summary.stop_reason, relay.summary.usage["output_tokens"]) == (
+        True,
+        "end_turn",
+        7,
+    )
 
 
 @given(data=st.data())
@@ -118,7 +122,7 @@ def test_no_byte_is_lost_whatever_the_line_ends_and_pieces(data: st.DataObject) 
     ends = data.draw(st.lists(st.sampled_from(LINE_ENDS), min_size=len(lines) - 1, max_size=len(lines) - 1))
     whole = b"".join(line + end for line, end in zip(lines, [*ends, b""], strict=True))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)))))
-    relay = SseRelay(AnswerFacts())
+    relay = SseRelay(AnswerSummary())
     pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     assert b"".join(map(relay.feed, pieces)) + relay.finish() == whole
 
@@ -219,7 +223,7 @@ async def test_a_client_that_leaves_after_message_stop_was_answered(gateway: Gat
 
 def test_a_huge_event_ends_with_its_blank_line_wherever_that_is_torn() -> None:
     huge = stream_events("x" * 2_000_000)[3]
-    relay = SseRelay(AnswerFacts())
+    relay = SseRelay(AnswerSummary())
     assert relay.feed(huge[:-1]) + relay.feed(huge[-1:]) == huge
 
 

@@ -129,7 +129,7 @@ async def test_the_time_of_a_slow_reader_is_not_the_upstreams(gateway: Gateway, 
 
 async def test_a_reader_that_is_cut_for_others_is_no_evidence(gateway: Gateway) -> None:
     memory = gateway.service.memory
-    memory.shares = dataclasses.replace(memory.shares, stalled=0)
+    memory.budget = dataclasses.replace(memory.budget, stalled=0)
     gateway.upstream.script = sse_answer(START, *[BIG] * 260)
     with pytest.raises(aiohttp.ClientError):
         await gateway.post(STREAM)

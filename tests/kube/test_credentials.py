@@ -88,7 +88,7 @@ async def test_a_kubeconfig_is_read_again_when_its_token_is_stale(server: ApiSer
 
 
 async def test_neither_pod_nor_kubeconfig(outside: Path) -> None:
-    with pytest.raises(KubeError, match=r"no way to the Kubernetes API: .*set KUBECONFIG\.$") as caught:
+    with pytest.raises(KubeError, match=r"the Kubernetes API is not configured: .*set KUBECONFIG\.$") as caught:
         await Kube.from_environment()
     assert caught.value.status == 0
 

@@ -34,10 +34,10 @@ class Asking:
 
     def __call__(self, now: float, name: str = "claude-haiku-5-5", **fields: Any) -> tuple[int, int, int, int]:
         """Tokens fresh, read, written for 5m, written for 1h."""
-        reading = self.cache.read(Request(message(**fields)), model(name), now)
-        self.cache.write(reading, now)
-        assert reading.usage["cache_creation_input_tokens"] == sum(reading.written.values())
-        return reading.fresh, reading.read, reading.written["5m"], reading.written["1h"]
+        lookup = self.cache.look_up(Request(message(**fields)), model(name), now)
+        self.cache.write(lookup, now)
+        assert lookup.usage["cache_creation_input_tokens"] == sum(lookup.written.values())
+        return lookup.fresh, lookup.read, lookup.written["5m"], lookup.written["1h"]
 
 
 async def test_two_calls_over_http_and_the_ttl(api: Running) -> None:

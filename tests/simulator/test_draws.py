@@ -40,12 +40,12 @@ def right(accuracy: float, system: str, seed: int = 1, model: str = "claude-haik
 
 
 def test_rates_are_kept() -> None:
-    fates = [draw(RATES, 1, number) for number in range(MANY)]
-    statuses = Counter(fate.status for fate in fates)
+    draws = [draw(RATES, 1, number) for number in range(MANY)]
+    statuses = Counter(one.status for one in draws)
     assert set(statuses) == {200, 429, 500, 529}
     assert all(within(statuses[status], rate) for status, rate in ((500, 0.1), (529, 0.05), (429, 0.02)))
-    assert within(sum(fate.refused for fate in fates), 0.2)
-    assert within(sum(fate.broken for fate in fates), 0.3)
+    assert within(sum(one.refused for one in draws), 0.2)
+    assert within(sum(one.broken for one in draws), 0.3)
 
 
 def test_latency_has_its_median_and_p95() -> None:

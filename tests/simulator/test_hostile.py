@@ -67,7 +67,7 @@ def test_any_body_is_answered_or_refused(fields: dict[str, Any], version: str) -
     betas = ["mcp-client-2025-11-20", "context-management-2025-06-27", "compact-2026-01-12"]
     try:
         turn = simulator.begin(read(body, version, betas))
-        answer = simulator.answer(turn, simulator.read_prompt(turn.request, turn.model, 0.0))
+        answer = simulator.answer(turn, simulator.look_up_prompt(turn.request, turn.model, 0.0))
     except ApiError as error:
         assert error.status in (400, 404)
         assert "\n" not in error.message

@@ -93,11 +93,11 @@ def test_nothing_is_a_scenario() -> None:
             "{defaults: {latency: {median: fast}}}",
             "defaults.latency.median: is not a duration; use e.g. 30s, 10m or 1500ms",
         ),
-        ("{defaults: {latency: {median: 3s, p95: 1s}}}", "defaults.latency: p95 has to be at least the median"),
+        ("{defaults: {latency: {median: 3s, p95: 1s}}}", "defaults.latency: p95 must be at least the median"),
         ("{rules: [{match: {modle: x}}]}", "rules[0].match.modle: is not a field here"),
         ("{rules: [{errorRate: 0.6, overloadRate: 0.6}]}", "rules[0]: errorRate, overloadRate and rateLimitRate"),
         ("{rules: [{match: {systemHash: xyz}}]}", "rules[0].match.systemHash"),
-        ("{answers: {file: a.jsonl}}", "only a scenario file may name one"),
+        ("{answers: {file: a.jsonl}}", "only a scenario in a file can use it"),
         ("{defaults: {tokensPerSecond: 0}}", "defaults.tokensPerSecond: must be more than 0"),
         ("{defaults: {tokensPerSecond: .inf}}", "defaults.tokensPerSecond"),
     ],
@@ -242,7 +242,7 @@ async def test_a_process_follows_its_file_and_ends_on_sigterm(tmp_path: Path) ->
             async with http.post(url, json=message(max_tokens=1), headers=HEADERS) as response:
                 assert response.status == 200
             path.write_text("{oops: 1}")
-            assert "oops" in (await line(running, "scenario refused, the old one stays"))["reason"]
+            assert "oops" in (await line(running, "scenario refused, the old one stays in use"))["reason"]
             path.write_text("{defaults: {overloadRate: 1}}")
             await line(running, "scenario applied")
             async with http.post(url, json=message(), headers=HEADERS) as response:

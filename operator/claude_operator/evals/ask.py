@@ -28,16 +28,16 @@ _TRUE = msgspec.Raw(b"true")
 
 
 class Rejected(Exception):  # noqa: N818  (what the API did)
-    """The API refuses the request itself: it would be refused again."""
+    """The API refuses the request itself: a retry would be refused too."""
 
 
 class Infrastructure(Exception):  # noqa: N818  (where it lies)
-    """The question could not be asked, or the answer did not come whole. Says nothing of the request."""
+    """The question could not be asked, or the answer is incomplete. It says nothing about the request."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: its text blocks joined, and what it tells of itself."""
+    """An answer: its text blocks joined, and its metadata."""
 
     text: str
     stop_reason: str
@@ -46,7 +46,7 @@ class Reply:
 
 
 class Asker:
-    """Asks at one upstream, with one key. `timeout` and `pause`, the first wait after a broken answer, in seconds."""
+    """Asks one upstream with one key. `timeout` and `pause` (the first wait after a broken answer) are in seconds."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Asker:
         pause: float = 1.0,
     ) -> None:
         self._timeout, self._pause, self._url = timeout, pause, base_url
-        self._patience = timeout * (retries + 1)  # the SDK waits as long as retry-after says, be it hours
+        self._total_timeout = timeout * (retries + 1)  # the SDK waits as long as retry-after says, even for hours
         limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
         self._client = AsyncAnthropic(
             api_key=key,
@@ -85,16 +85,16 @@ class Asker:
         headers = {"anthropic-beta": ",".join(composed.betas)} if composed.betas else {}
         for attempt in range(_BROKEN_STREAM_RETRIES + 1):
             try:
-                return await self._once(composed.body, headers)
+                return await self._ask_once(composed.body, headers)
             except _Broken as error:
                 if attempt == _BROKEN_STREAM_RETRIES:
-                    raise Infrastructure(f"no whole answer in {attempt + 1} attempts: {error}") from error
+                    raise Infrastructure(f"no complete answer in {attempt + 1} attempts: {error}") from error
                 await asyncio.sleep(self._pause * 2.0**attempt)
         raise AssertionError("unreachable")
 
-    async def _once(self, body: bytes, headers: dict[str, str]) -> Reply:
+    async def _ask_once(self, body: bytes, headers: dict[str, str]) -> Reply:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._total_timeout):
                 stream = await self._client.post(
                     "/v1/messages",
                     cast_to=cast("type[Any]", object),  # the events as plain JSON
@@ -105,33 +105,33 @@ class Asker:
                 )
         except TimeoutError as error:
             raise Infrastructure(
-                f"{self._url} gives no answer within {self._patience:g} s, retries included"
+                f"{self._url} gave no answer within {self._total_timeout:g} s, retries included: check that it is up"
             ) from error
         except anthropic.APIStatusError as error:
-            raise _of_status(error) from error
+            raise _classify_status(error) from error
         except anthropic.AnthropicError as error:
-            raise Infrastructure(f"{self._url} cannot be reached: {_line(error)}") from error
+            raise Infrastructure(f"{self._url} cannot be reached: {_first_line(error)}") from error
         try:
             async with asyncio.timeout(self._timeout), stream:
                 if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise _of_whole(await stream.response.aread())
+                    raise _classify_json(await stream.response.aread())
                 return await _read(stream)
         except anthropic.APIStatusError as error:  # an event error within the answer
-            raise _of_event(error) from error
+            raise _classify_event(error) from error
         except TimeoutError as error:
             raise Infrastructure(
-                f"no whole answer within {self._timeout:g} s: raise execution.timeout of the set, or lower max_tokens"
+                f"no complete answer within {self._timeout:g} s: raise the set's execution.timeout, or lower max_tokens"
             ) from error
         except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
             raise _Broken(f"the answer broke off: {type(error).__name__}") from error
 
 
 class _Broken(Exception):  # noqa: N818  (as Infrastructure)
-    """An answer began and did not end: it is worth another question."""
+    """An answer began and did not end: asking again can help."""
 
 
 async def _read(stream: AsyncStream[Any]) -> Reply:
-    """Put an answer together; usage is cumulative, so for each field the last value that is not null."""
+    """Join an answer's events; usage is cumulative, so the last value of each field that is not null counts."""
     reply, text = Reply("", "", "", {}), []
     async for event in stream:
         match event.get("type"):
@@ -154,58 +154,59 @@ async def _read(stream: AsyncStream[Any]) -> Reply:
     raise _Broken("the answer ended without message_stop")
 
 
-def _of_status(error: anthropic.APIStatusError) -> Exception:
-    """What a refused call means. Only the API's own envelope speaks of the request: a proxy's 404 does not."""
-    said, status = _told(error), error.status_code
-    outcome = of_error(status, said)
+def _classify_status(error: anthropic.APIStatusError) -> Exception:
+    """The exception for a refused call. Only the API's own envelope says something about the request; a proxy's 404
+    does not."""
+    error_body, status = _parse_error(error), error.status_code
+    outcome = of_error(status, error_body)
     if outcome == "account":
-        return _no_account(said)
-    if outcome == "error" and said.type and status in _REJECTIONS:
-        return Rejected(f"{_line(error)} ({status} {said.type})")
-    return Infrastructure(f"the Claude API answers {status}: {_line(error)}")
+        return _account_problem(error_body)
+    if outcome == "error" and error_body.type and status in _REJECTIONS:
+        return Rejected(f"{_first_line(error)} ({status} {error_body.type})")
+    return Infrastructure(f"the Claude API answers {status}: {_first_line(error)}")
 
 
-def _of_event(error: anthropic.APIStatusError) -> Exception:
-    """What an error within the answer means."""
-    return _of_error(_told(error), _line(error))
+def _classify_event(error: anthropic.APIStatusError) -> Exception:
+    """The exception for an error event within the answer."""
+    return _classify_error(_parse_error(error), _first_line(error))
 
 
-def _of_whole(body: bytes) -> Exception:
-    """What an answer that is no stream means, though one was asked for and its status is good."""
+def _classify_json(body: bytes) -> Exception:
+    """The exception for an answer of status 200 that is not a stream, although one was requested."""
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         answer = None
-    said = told(answer.get("error")) if isinstance(answer, dict) else Told()
-    return _of_error(said, _cut(said.message) or "it is no event stream")
+    error_body = told(answer.get("error")) if isinstance(answer, dict) else Told()
+    return _classify_error(error_body, _shorten(error_body.message) or "it is not an event stream")
 
 
-def _of_error(said: Told, line: str) -> Exception:
-    """An overload and whatever else may pass is worth another question."""
-    if of_error(200, said) == "account":
-        return _no_account(said)
-    if said.type in _REJECTIONS.values():
-        return Rejected(f"{line} ({said.type})")
+def _classify_error(error_body: Told, line: str) -> Exception:
+    """The exception for an error: after an overload, or anything else that may pass, asking again can help."""
+    if of_error(200, error_body) == "account":
+        return _account_problem(error_body)
+    if error_body.type in _REJECTIONS.values():
+        return Rejected(f"{line} ({error_body.type})")
     return _Broken(f"the answer broke off: {line}")
 
 
-def _no_account(said: Told) -> Infrastructure:
+def _account_problem(error_body: Told) -> Infrastructure:
     return Infrastructure(
-        f"the account is empty or at its limit: {_cut(said.message) or said.type}; add credits or raise the limit in "
-        "the Claude Console"
+        f"the account is empty or at its limit: {_shorten(error_body.message) or error_body.type}; add credits or raise"
+        " the limit in the Claude Console"
     )
 
 
-def _told(error: anthropic.APIStatusError) -> Told:
+def _parse_error(error: anthropic.APIStatusError) -> Told:
     return told(error.body.get("error") if isinstance(error.body, dict) else None)
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The API's own message, else the error's, on one line."""
     if not isinstance(error, anthropic.APIStatusError):
-        return _cut(str(error))
-    return _cut(_told(error).message) or "without the error envelope of the Claude API"
+        return _shorten(str(error))
+    return _shorten(_parse_error(error).message) or "without the error envelope of the Claude API"
 
 
-def _cut(message: str) -> str:
+def _shorten(message: str) -> str:
     return " ".join(message.split())[:_LONGEST_MESSAGE]

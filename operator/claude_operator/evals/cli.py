@@ -1,4 +1,4 @@
-"""claude-operator eval: the options, and the way through the Job or the laptop."""
+"""claude-operator eval: the options, and the start of a run in a Job or on a laptop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 
-_CODES = "exit codes: 0 passed, 100 failed, 101 inconclusive, 1 could not be run to its end, 2 wrong options"
+_CODES = "exit codes: 0 passed, 100 failed, 101 inconclusive, 1 the run could not finish, 2 wrong options"
 _T = TypeVar("_T")
 
 
@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one = commands.add_parser(
         "run", help="ask, grade and judge", description="Ask an eval set, grade the answers, judge.", epilog=_CODES
     )
-    way = one.add_mutually_exclusive_group(required=True)
-    way.add_argument(
+    mode = one.add_mutually_exclusive_group(required=True)
+    mode.add_argument(
         "-f", "--file", type=Path, metavar="SET", help="a ClaudeEvalSet or its spec: a YAML file or a folder (laptop)"
     )
-    way.add_argument(
+    mode.add_argument(
         "--run", metavar="NAME", dest="run_name", help="a ClaudeEvalRun, whose status is written (in a pod)"
     )
     laptop = one.add_argument_group("laptop")
@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--request",
         type=Path,
         metavar="FILE",
-        help="what is on trial: a ClaudeDeployment, a ClaudeRevision or a request",
+        help="what to evaluate: a ClaudeDeployment, a ClaudeRevision or a request",
     )
-    laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what it is compared with, as --request")
-    laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set that has them in a dataset")
+    laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what to compare it with, as --request")
+    laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set with a dataset")
     laptop.add_argument(
         "--base-url",
         help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
@@ -70,29 +70,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evals; the exit code tells the verdict."""
-    logging.getLogger().setLevel(logging.WARNING)  # libraries tell of each request on lower levels
+    """Run the evals; the exit code is the verdict."""
+    logging.getLogger().setLevel(logging.WARNING)  # libraries log each request on lower levels
     if args.run_name:
         if not args.namespace:
             args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")
         return _in_pod(args)
     if not args.request:
-        args.parser.error("-f needs --request: the file with what is on trial")
+        args.parser.error("-f needs --request: the file with the request to evaluate")
     return _on_laptop(args)
 
 
 def _in_pod(args: argparse.Namespace) -> int:
     # The Kubernetes client takes long to import, and a laptop has no use for it.
-    from claude_operator.evals.inputs import Places
+    from claude_operator.evals.inputs import JobPaths
     from claude_operator.evals.job import run_job
     from claude_operator.kube.client import Kube
 
     log = Log(sys.stdout, args.log_format)
-    places = Places(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
+    paths = JobPaths(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
 
     async def job() -> int:
         async with await Kube.from_environment() as kube:
-            return await run_job(kube, places, log)
+            return await run_job(kube, paths, log)
 
     try:
         return asyncio.run(_stoppable(job()))

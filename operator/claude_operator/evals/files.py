@@ -1,4 +1,4 @@
-"""What an eval run on a laptop reads from files: manifests or bare fields, a key, the values of `$(NAME)`."""
+"""Reads the files of an eval run on a laptop: manifests or bare fields, a key, the values of `$(NAME)`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
     documents = _documents(path)
     spec = _spec(documents, "ClaudeEvalSet", ("tests", "dataset"))
     if spec is None:
-        raise ValueError(f"{path}: no eval set in it; {_SET}")
+        raise ValueError(f"{path} has no eval set: {_SET}")
     try:
         parsed = EvalSetSpec.model_validate(spec)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_fault(error)}") from error
     if jsonl is not None and parsed.dataset is None:
-        raise ValueError(f"{path} has tests of its own: leave out --jsonl, or write dataset in place of tests")
+        raise ValueError(f"{path} has its own tests: leave out --jsonl, or write dataset instead of tests")
     if parsed.dataset is None:
         return parsed, None
     reference = parsed.dataset.config_map_key_ref
@@ -77,7 +77,7 @@ def read_request(path: Path) -> RequestFile:
             return RequestFile(_arm(name, {"request": bare}))
     except ValidationError as error:
         raise ValueError(f"{path}: {first_fault(error)}") from error
-    raise ValueError(f"{path}: no request in it; {_REQUEST}")
+    raise ValueError(f"{path} has no request: {_REQUEST}")
 
 
 def api_key(path: Path) -> str | None:
@@ -146,7 +146,7 @@ def _spec(documents: list[dict[str, Any]], kind: str, bare: tuple[str, ...]) -> 
     """The spec of the only object of a kind, or the first document that is such a spec itself."""
     found = [one for one in documents if _kind(one) == kind]
     if len(found) > 1:
-        raise ValueError(f"{len(found)} objects of kind {kind} in one place: give each a file of its own")
+        raise ValueError(f"{len(found)} objects of kind {kind} in one file or folder: put each into its own file")
     if found:
         return dict(found[0].get("spec") or {})
     return next((one for one in documents if "kind" not in one and any(name in one for name in bare)), None)

@@ -1,4 +1,4 @@
-"""What the Job of a ClaudeEvalRun reads: the set, the revisions, the dataset, the key."""
+"""Reads the inputs of a ClaudeEvalRun's Job: the set, the revisions, the dataset, the key."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from claude_operator.evals.session import Arms
 from claude_operator.kube.client import Kube
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS, Resource
 
-__all__ = ["Inputs", "NotReady", "Places", "read_inputs"]
+__all__ = ["Inputs", "JobPaths", "NotReady", "read_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class JobPaths:
     """The run, and where its Job finds the key and the values of `$(NAME)`."""
 
     name: str
@@ -53,46 +53,48 @@ class NotReady(Exception):  # noqa: N818  (what the run is)
         self.reason = reason
 
 
-async def read_inputs(kube: Kube, places: Places, run: Mapping[str, Any]) -> Inputs:
+async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> Inputs:
     """Read and check everything; raises NotReady, KubeError."""
     try:
         spec = EvalRunSpec.model_validate(run["spec"])
     except ValidationError as error:
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
-    set_spec, items = await _items(kube, places.namespace, spec)
-    env = directory(places.env)
-    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, places.namespace), env)
+    set_spec, items = await _items(kube, paths.namespace, spec)
+    env = directory(paths.env)
+    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), env)
     baseline = None
     if spec.baseline_revision:
-        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, places.namespace), env)
-    key = api_key(places.upstream_key)
+        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), env)
+    key = api_key(paths.upstream_key)
     if not key:
-        raise NotReady(RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef holds no key")
+        raise NotReady(
+            RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef has no key: put the API key into it"
+        )
     return Inputs(spec, set_spec, items, Arms(candidate, baseline), key)
 
 
 async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, list[Item]]:
-    """The set and its items, where they are those that the run was made for."""
+    """The set and its items; raises NotReady where they have changed since the run was made."""
     stored = (await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace))["spec"]
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
-        said = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
-        raise NotReady(RunReason.INVALID_SET, said) from error
+        message = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
+        raise NotReady(RunReason.INVALID_SET, message) from error
     jsonl = None
     if set_spec.dataset is not None:
         reference = set_spec.dataset.config_map_key_ref
         config_map = await _read(kube, CONFIG_MAPS, reference.name, namespace)
         jsonl = (config_map.get("data") or {}).get(reference.key)
         if jsonl is None:
-            said = f"the ConfigMap {reference.name} has no key {reference.key}: put the items there, one a line"
-            raise NotReady(RunReason.NOT_FOUND, said)
+            message = f"the ConfigMap {reference.name} has no key {reference.key}: put the items there, one a line"
+            raise NotReady(RunReason.NOT_FOUND, message)
     if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
-        said = (
+        message = (
             f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"
-            f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or put the earlier content back"
+            f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or restore the earlier content"
         )
-        raise NotReady(RunReason.SET_CHANGED, said)
+        raise NotReady(RunReason.SET_CHANGED, message)
     try:
         return set_spec, load_items(set_spec, jsonl)
     except ValueError as error:

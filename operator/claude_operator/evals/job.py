@@ -12,7 +12,7 @@ from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
 from claude_operator.evals.ask import Asker, Infrastructure
-from claude_operator.evals.inputs import Inputs, NotReady, Places, read_inputs
+from claude_operator.evals.inputs import Inputs, JobPaths, NotReady, read_inputs
 from claude_operator.evals.session import evaluate
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.kube.resources import CLAUDE_EVAL_RUNS
@@ -25,43 +25,43 @@ _WRITE_ATTEMPTS = 5
 _WRITE_PAUSE = 1.0  # seconds, doubled each time
 
 
-async def run_job(kube: Kube, places: Places, log: Log) -> int:
-    """Run the evals of one ClaudeEvalRun; the exit code tells the phase, 1 that there is none yet."""
+async def run_job(kube: Kube, paths: JobPaths, log: Log) -> int:
+    """Run the evals of one ClaudeEvalRun; the exit code gives the phase, 1 means that there is none yet."""
     try:
-        run = await kube.get(CLAUDE_EVAL_RUNS, places.name, places.namespace)
+        run = await kube.get(CLAUDE_EVAL_RUNS, paths.name, paths.namespace)
         if run is None:
-            log.event("no such ClaudeEvalRun", "error", name=places.name, namespace=places.namespace)
+            log.event("the ClaudeEvalRun does not exist", "error", name=paths.name, namespace=paths.namespace)
             return INFRASTRUCTURE_EXIT
         if (phase := run_status(run).phase) in FINAL:
-            log.event("the run has ended already", phase=phase)
+            log.event("the run has already ended", phase=phase)
             return EXIT_CODES[phase]
-        return await _Job(kube, places, run, log).run()
+        return await _Job(kube, paths, run, log).run()
     except KubeError as error:
         log.event("the Kubernetes API failed", "error", reason=str(error))
         return INFRASTRUCTURE_EXIT
 
 
 class _Job:
-    def __init__(self, kube: Kube, places: Places, run: dict[str, Any], log: Log) -> None:
-        self._kube, self._places, self._run, self._log = kube, places, run, log
+    def __init__(self, kube: Kube, paths: JobPaths, run: dict[str, Any], log: Log) -> None:
+        self._kube, self._paths, self._run, self._log = kube, paths, run, log
         self._done = 0
 
     async def run(self) -> int:
         """Read, ask, judge, write."""
         try:
-            inputs = await read_inputs(self._kube, self._places, self._run)
+            inputs = await read_inputs(self._kube, self._paths, self._run)
         except NotReady as error:
-            await self._tell("Error", error.reason, str(error))
+            await self._write_failure("Error", error.reason, str(error))
             return INFRASTRUCTURE_EXIT
         await self._begin(len(inputs.items))
         reporter = asyncio.create_task(self._report())
         try:
             result = await self._evaluate(inputs)
         except Infrastructure as error:
-            await self._tell("Running", RunReason.INFRASTRUCTURE, str(error))
+            await self._write_failure("Running", RunReason.INFRASTRUCTURE, str(error))
             return INFRASTRUCTURE_EXIT
         except asyncio.CancelledError:
-            await self._tell("Running", RunReason.INFRASTRUCTURE, "the Job was told to stop")
+            await self._write_failure("Running", RunReason.INFRASTRUCTURE, "the Job was stopped before the run ended")
             return INFRASTRUCTURE_EXIT
         finally:
             reporter.cancel()
@@ -82,29 +82,29 @@ class _Job:
                 asker.ask,
                 inputs.set.gate,
                 concurrency=execution.max_concurrency,
-                progress=self._progressed,
+                progress=self._count_progress,
             )
 
-    def _progressed(self, done: int) -> None:
+    def _count_progress(self, done: int) -> None:
         self._done = done
 
     async def _report(self) -> None:
-        """Write how far the run has come, while it runs."""
-        told = 0
+        """Write the progress while the run goes on."""
+        reported = 0
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
-            if self._done == told:
+            if self._done == reported:
                 continue
-            told = self._done
+            reported = self._done
             try:
-                await self._patch({"done": told})
+                await self._patch({"done": reported})
             except KubeError as error:
                 if error.not_found:  # the run was deleted, and this Job goes with it
                     return
-                self._log.event("progress was not written", "warning", reason=str(error))
+                self._log.event("the progress could not be written", "warning", reason=str(error))
 
     async def _begin(self, total: int) -> None:
-        """Phase Running; what an earlier attempt left is taken back."""
+        """Write phase Running, and clear what an earlier attempt left."""
         status = run_status(self._run)
         now = dt.datetime.now(dt.UTC)
         fresh = EvalRunStatus(
@@ -115,10 +115,10 @@ class _Job:
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})
         self._run["status"] = _stored(fresh)
-        self._log.event("asking", run=self._places.name, items=total)
+        self._log.event("asking", run=self._paths.name, items=total)
 
-    async def _tell(self, phase: str, reason: RunReason, message: str) -> None:
-        """Write why there is no result; this may fail, the exit code says the same."""
+    async def _write_failure(self, phase: str, reason: RunReason, message: str) -> None:
+        """Write why there is no result; if this fails, the exit code says so too."""
         self._log.event("no result", "error", reason=str(reason), why=message, phase=phase)
         status = run_status(self._run).model_copy(update={"phase": phase, "reason": str(reason), "message": message})
         conditions = complete(self._run, status, dt.datetime.now(dt.UTC))
@@ -133,26 +133,26 @@ class _Job:
                 }
             )
         except KubeError as error:
-            self._log.event("the status was not written", "error", reason=str(error))
+            self._log.event("the status could not be written", "error", reason=str(error))
 
     async def _finish(self, result: Result) -> int:
         """Write the result, unless another Job of this run has written one first."""
         now = dt.datetime.now(dt.UTC)
         for attempt in range(_WRITE_ATTEMPTS):
             try:
-                run = await self._kube.get(CLAUDE_EVAL_RUNS, self._places.name, self._places.namespace)
+                run = await self._kube.get(CLAUDE_EVAL_RUNS, self._paths.name, self._paths.namespace)
                 if run is None:
                     self._log.event("the run was deleted", "error")
                     return INFRASTRUCTURE_EXIT
                 if (phase := run_status(run).phase) in FINAL:
-                    self._log.event("the run has ended already", phase=phase)
+                    self._log.event("the run has already ended", phase=phase)
                     return EXIT_CODES[phase]
                 status = finished(run, run_status(run), result, now)
                 status.done = status.total if result.candidate else self._done
                 await self._patch({"retryAt": None} | _without(_stored(status), "attempts"))
                 break
             except KubeError as error:
-                self._log.event("the result was not written", "warning", reason=str(error))
+                self._log.event("the result could not be written", "warning", reason=str(error))
                 if attempt == _WRITE_ATTEMPTS - 1:
                     return INFRASTRUCTURE_EXIT
                 await asyncio.sleep(_WRITE_PAUSE * 2.0**attempt)
@@ -160,7 +160,7 @@ class _Job:
         return EXIT_CODES[result.phase]
 
     async def _patch(self, status: Mapping[str, Any]) -> None:
-        await self._kube.patch_status(CLAUDE_EVAL_RUNS, self._places.name, self._places.namespace, status)
+        await self._kube.patch_status(CLAUDE_EVAL_RUNS, self._paths.name, self._paths.namespace, status)
 
 
 def _stored(status: EvalRunStatus) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`eval run -f`: the same run without Kubernetes, for the prompt that is being written."""
+"""`eval run -f`: the same run without Kubernetes, for a prompt that is being written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from claude_operator.evals.session import Arms, evaluate
 __all__ = ["Options", "Work", "as_json", "as_text", "load", "run_work"]
 
 _DEFAULT_URL = "https://api.anthropic.com"
-_BAR = 30  # characters
+_BAR_WIDTH = 30  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ async def run_work(work: Work, bar: TextIO | None) -> Result:
 
     def progress(done: int) -> None:
         if bar is not None:
-            filled = _BAR * done // total
-            bar.write(f"\r{'█' * filled}{'░' * (_BAR - filled)} {done}/{total}" + ("\n" if done == total else ""))
+            filled = _BAR_WIDTH * done // total
+            bar.write(f"\r{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {done}/{total}" + ("\n" if done == total else ""))
             bar.flush()
 
     async with Asker(
@@ -120,7 +120,7 @@ def as_text(result: Result) -> str:
     ]
     if arms:
         lines.append(["ARM", "PASSED", "RATE", "REFUSED", "INPUT", "OUTPUT", "COST"])
-        lines += [[name, *_cells(scores)] for name, scores in arms]
+        lines += [[name, *_format_scores(scores)] for name, scores in arms]
     text = _table(lines)
     if result.failed_items:
         rows = [["FAILED", "CRITICAL", "BASELINE", "CHECK"]]
@@ -137,7 +137,7 @@ def _dump(scores: Scores | None) -> dict[str, Any] | None:
     return scores.model_dump(by_alias=True, exclude_none=True) if scores else None
 
 
-def _cells(scores: Scores) -> list[str]:
+def _format_scores(scores: Scores) -> list[str]:
     cost = "unknown" if scores.cost_usd is None else f"${scores.cost_usd:.{4 if scores.cost_usd >= 0.01 else 6}f}"
     return [
         f"{scores.passed}/{scores.items}",
@@ -152,5 +152,5 @@ def _cells(scores: Scores) -> list[str]:
 def _table(rows: list[list[str]]) -> str:
     """Columns of equal width, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    padded = ("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in padded)

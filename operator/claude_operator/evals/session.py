@@ -1,4 +1,4 @@
-"""A run of a set: both arms are asked the same items, so many at a time, and each answer is graded at once."""
+"""Runs a set: asks both arms the same items, several at a time, and grades each answer at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """What is on trial and what it is compared with."""
+    """What is evaluated, and what it is compared with."""
 
     candidate: PreparedArm
     baseline: PreparedArm | None = None
@@ -51,24 +51,24 @@ async def evaluate(
     concurrency: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Result:
-    """Ask, grade and judge. `progress` hears how many items are finished on all arms. Raises Infrastructure."""
+    """Ask, grade and judge. `progress` gets the number of items finished on all arms. Raises Infrastructure."""
     run = _Run(items, arms, ask, progress)
     try:
         await run.ask_all(concurrency)
     except ExceptionGroup as group:
-        refused = [error for error in _leaves(group) if isinstance(error, _Refused)]
+        refused = [error for error in _iter_errors(group) if isinstance(error, _Refused)]
         if not refused:
-            raise next(_leaves(group)) from group
-        return rejected(refused[0].item, refused[0].said)
+            raise next(_iter_errors(group)) from group
+        return rejected(refused[0].item, refused[0].message)
     baseline = run.answers[1] if arms.baseline else None
     name = arms.baseline.arm.revision if arms.baseline else ""
     return judge_run(items, run.answers[0], baseline, gate, baseline_name=name)
 
 
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
-    def __init__(self, item: Item, said: str) -> None:
-        super().__init__(said)
-        self.item, self.said = item, said
+    def __init__(self, item: Item, message: str) -> None:
+        super().__init__(message)
+        self.item, self.message = item, message
 
 
 class _Run:
@@ -81,23 +81,23 @@ class _Run:
         self._done = 0
 
     async def ask_all(self, concurrency: int) -> None:
-        """Ask everything. The first item goes ahead: it writes the prompt cache that the others read."""
+        """Ask everything. The first item goes first: it writes the prompt cache that the others read."""
         questions = iter([(index, item) for item in self._items for index in range(len(self._arms))])
-        await self._work(iter([next(questions) for _ in self._arms] if self._items else []), concurrency)
-        await self._work(questions, concurrency)
+        await self._run_workers(iter([next(questions) for _ in self._arms] if self._items else []), concurrency)
+        await self._run_workers(questions, concurrency)
 
-    async def _work(self, questions: Iterator[tuple[int, Item]], concurrency: int) -> None:
+    async def _run_workers(self, questions: Iterator[tuple[int, Item]], concurrency: int) -> None:
         """Workers that share one iterator; the first failure ends them all."""
 
         async def worker() -> None:
             for index, item in questions:
-                await self._one(index, item)
+                await self._ask_one(index, item)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(worker())
 
-    async def _one(self, index: int, item: Item) -> None:
+    async def _ask_one(self, index: int, item: Item) -> None:
         arm = self._arms[index]
         try:
             reply = await self._ask(arm, item)
@@ -105,22 +105,22 @@ class _Run:
             if index == 0:
                 raise _Refused(item, str(error)) from error
         else:
-            self.answers[index][item.id] = _graded(item, reply)
+            self.answers[index][item.id] = _grade(item, reply)
         self._left[item.id] -= 1
         if not self._left[item.id]:
             self._done += 1
             self._progress(self._done)
 
 
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
     for error in group.exceptions:
         if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
+            yield from _iter_errors(error)
         else:
             yield error
 
 
-def _graded(item: Item, reply: Reply) -> Answer:
+def _grade(item: Item, reply: Reply) -> Answer:
     """The answer's grade and cost; its text is not kept."""
     try:
         with _time_limit(_GRADING_SECONDS):
@@ -151,7 +151,7 @@ class _TooLong(Exception):  # noqa: N818  (what happened)
 
 @contextmanager
 def _time_limit(seconds: float) -> Iterator[None]:
-    """Break off what holds the CPU, as a regular expression may for years; nothing where there is no SIGALRM."""
+    """Interrupt code that never ends, such as a regular expression; does nothing without SIGALRM."""
     if not hasattr(signal, "setitimer"):
         yield
         return

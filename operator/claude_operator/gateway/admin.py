@@ -9,8 +9,8 @@ from aiohttp import web
 
 from claude_operator.api.evidence import OTHER, Grade, parse_grade
 from claude_operator.gateway.control import Control
+from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.plan import Plan
 
 __all__ = ["make_admin"]
 
@@ -18,11 +18,11 @@ _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 
 
 def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool]) -> web.Application:
-    """The application of the admin port. It is not in the Service and knows no key."""
+    """The application of the admin port. It is not in the Service and needs no key."""
     booted = time.monotonic()
 
     async def evidence(request: web.Request) -> web.Response:
-        document = control.ledger.document(
+        document = control.store.document(
             control.generation,
             time.monotonic() - booted,
             control.error,
@@ -33,23 +33,25 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return web.Response(body=document, content_type="application/json")
 
     async def recent(_: web.Request) -> web.Response:
-        document = control.ledger.serving(control.generation, control.weights)
+        document = control.store.serving(control.generation, control.weights)
         return web.Response(body=document, content_type="application/json")
 
     async def cohorts(_: web.Request) -> web.Response:
-        return web.Response(body=control.ledger.cohorts(), content_type="application/json")
+        return web.Response(body=control.store.cohorts(), content_type="application/json")
 
     async def grades(request: web.Request) -> web.Response:
         try:
             grade = parse_grade(await request.read())
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
-        if control.plan is None:
-            return web.Response(status=503, text="no config yet: send the verdict again when /-/ready says 200\n")
-        if grade.revision not in control.plan.arms:
-            served = ", ".join(control.plan.arms) or "none"
-            return web.Response(status=404, text=f"revision {grade.revision!r} is not being served, but {served}\n")
-        _count_grade(control.plan, grade)
+        if control.live is None:
+            return web.Response(status=503, text="no config yet: send the verdict again when /-/ready answers 200\n")
+        if grade.revision not in control.live.arms:
+            served = " or ".join(control.live.arms) or "none"
+            return web.Response(
+                status=404, text=f"revision {grade.revision!r} is not being served: send verdicts for {served}\n"
+            )
+        _count_grade(control.live, grade)
         return web.Response(status=204)
 
     async def page(_: web.Request) -> web.Response:
@@ -58,8 +60,8 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     async def ready(_: web.Request) -> web.Response:
         if is_draining():
             return web.Response(status=503, text="draining\n")
-        if control.plan is None:
-            return web.Response(status=503, text=f"no config yet: {control.error or 'none was read'}\n")
+        if control.live is None:
+            return web.Response(status=503, text=f"no config yet: {control.error or 'the gateway has not read one'}\n")
         return web.Response(text=f"serving config generation {control.generation}\n")
 
     async def live(_: web.Request) -> web.Response:
@@ -76,8 +78,8 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
     return app
 
 
-def _count_grade(plan: Plan, grade: Grade) -> None:
-    """Count a verdict in the generation being served, whichever answered: the judge asks by revision."""
-    surface = grade.surface if grade.surface in plan.surfaces else OTHER
-    role = plan.arms[grade.revision].arm.role
-    plan.evidence.counters(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1
+def _count_grade(live: LiveConfig, grade: Grade) -> None:
+    """Count a verdict in the current generation, even if an earlier one answered: the judge counts by revision."""
+    surface = grade.surface if grade.surface in live.surfaces else OTHER
+    role = live.arms[grade.revision].arm.role
+    live.evidence.counters(grade.revision, role, surface, "none").grades["pass" if grade.passed else "fail"] += 1

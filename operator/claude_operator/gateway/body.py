@@ -1,4 +1,4 @@
-"""A client's body: decoded in one place, so that whatever is wrong with it is the client's fault."""
+"""Decodes a client's body, in one place, so that any fault in it is the client's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def decode(data: bytearray, headers: MultiMapping[str], values: int) -> JsonObje
         raise Refused(
             413,
             "request_too_large",
-            f"the body holds more than the {values} values that this gateway has room for: "
+            f"the body has more JSON values than fit into the gateway's memory (at most {values}): "
             "raise spec.gateway.resources.limits.memory",
         )
     try:
@@ -30,5 +30,5 @@ def decode(data: bytearray, headers: MultiMapping[str], values: int) -> JsonObje
 
 
 def too_deep() -> Refused:
-    """The answer to a body that could be decoded, but is nested too deeply to be composed."""
+    """The answer to a body that can be decoded but is nested too deeply to be composed."""
     return Refused(400, "invalid_request_error", "the body is nested too deeply")

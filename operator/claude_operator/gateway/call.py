@@ -1,4 +1,4 @@
-"""What is known of one call, gathered while it runs and settled when it ends."""
+"""What is known of one call; it is filled while the call runs and accounted for when it ends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from claude_operator.api.evidence import PINNED
 from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import is_named
 from claude_operator.core.request.threads import Thread
-from claude_operator.gateway.plan import Choice, Plan
-from claude_operator.gateway.sse import AnswerFacts, SseRelay
+from claude_operator.gateway.live_config import Choice, LiveConfig
+from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
 __all__ = ["Call"]
 
@@ -21,7 +21,7 @@ class Call:
     method: str
     path: str
     began: float
-    plan: Plan | None
+    live: LiveConfig | None
     request_id: str = ""
     status: int = 0
     outcome: str = ""
@@ -39,7 +39,7 @@ class Call:
     conversation: str | None = None
     """What its conversation is known by, None where the arm was drawn."""
     thread: Thread | None = None
-    began_elsewhere: bool = False
+    continues_unknown_thread: bool = False
     """Whether it continues a thread that this process has not seen begin."""
     warms_cache: bool = False
     """Whether it asks for no answer, `max_tokens: 0`."""
@@ -48,7 +48,7 @@ class Call:
     attempt: str = ""
     """The SDK's retry count as it was sent."""
     overridden: tuple[str, ...] = ()
-    facts: AnswerFacts = field(default_factory=AnswerFacts)
+    summary: AnswerSummary = field(default_factory=AnswerSummary)
     relay: SseRelay | None = None
     received: float = 0.0
     sent: float = 0.0
@@ -77,13 +77,13 @@ class Call:
 
     @property
     def is_retry(self) -> bool:
-        """Whether it is a further attempt at a request that was counted at its first."""
+        """Whether it is a retry; only the first attempt of a request counts."""
         return self.attempt.isdecimal() and self.attempt.strip("0") != ""
 
     @property
     def answering_model(self) -> str:
-        """The model that answered by its own word, else the one that was asked."""
-        return self.facts.model or self.model
+        """The model that the answer names, else the requested one."""
+        return self.summary.model or self.model
 
     @property
     def ttft(self) -> float | None:
@@ -97,5 +97,5 @@ class Call:
 
     @property
     def overhead(self) -> float | None:
-        """Seconds between the request's last byte and its leaving for the upstream."""
+        """Seconds from the request's last byte until it is sent to the upstream."""
         return self.sent - self.received if self.sent and self.received else None

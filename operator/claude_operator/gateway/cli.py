@@ -23,7 +23,7 @@ from claude_operator.api.gateway import (
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.memory import steady_allocator
+from claude_operator.gateway.memory import return_freed_memory
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
 from claude_operator.log import Log
@@ -97,7 +97,7 @@ def _memory(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. 0 after a drain, 1 where it cannot start."""
-    steady_allocator()
+    return_freed_memory()
     log = Log(sys.stdout, args.log_format)
     log.adopt(logging.getLogger())
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]

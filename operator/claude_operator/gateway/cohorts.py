@@ -1,4 +1,4 @@
-"""What the stable arm did for each permanent cohort in the last hour: the judge compares a canary's people with this.
+"""What the stable arm did for each permanent cohort in the last hour; the judge compares the canary's cohorts with it.
 
 A ring of six slots of ten minutes. A slot holds one number a cohort and column in arrays, 320 kB, so an hour of any
 traffic takes 2 MB.
@@ -18,7 +18,7 @@ import msgspec
 from claude_operator.api.evidence import COHORTS_WINDOW, Cohorts
 from claude_operator.api.gateway import BASIS_POINTS
 
-__all__ = ["SLOTS", "SLOT_SECONDS", "History"]
+__all__ = ["SLOTS", "SLOT_SECONDS", "CohortHistory"]
 
 SLOTS = 6
 SLOT_SECONDS = COHORTS_WINDOW / SLOTS
@@ -50,7 +50,7 @@ class _Slot:
             self.cost_ln_sum[cohort] += math.log(cost)
 
 
-class History:
+class CohortHistory:
     """The slots of the last hour, oldest first. Times are seconds of one monotonic clock."""
 
     def __init__(self, began: float) -> None:
@@ -61,14 +61,14 @@ class History:
         """Take in a request that the stable arm answered, or failed to answer."""
         number = int(now // SLOT_SECONDS)
         if not self._slots or self._slots[-1].number < number:
-            self._forget(number)
+            self._expire(number)
             self._slots.append(_Slot(number))
         self._slots[-1].add(cohort, outcome, ttft, cost)
 
     def document(self, boot_id: str, now: float) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""
         number = int(now // SLOT_SECONDS)
-        self._forget(number)
+        self._expire(number)
         window = max(now - max(self._began, (number - SLOTS + 1) * SLOT_SECONDS), 0.0)
         slots = self._slots
         requests = _sums([slot.requests for slot in slots])
@@ -81,11 +81,11 @@ class History:
             _sums([slot.cost_count for slot in slots]),
             _sums([slot.cost_ln_sum for slot in slots]),
         )
-        touched: list[list[Any]] = [list(compress(column, requests)) for column in columns]
-        return msgspec.json.encode(Cohorts(boot_id, window, *touched))
+        nonzero: list[list[Any]] = [list(compress(column, requests)) for column in columns]
+        return msgspec.json.encode(Cohorts(boot_id, window, *nonzero))
 
-    def _forget(self, number: int) -> None:
-        """Drop the slots that an hour ending in slot `number` no longer holds."""
+    def _expire(self, number: int) -> None:
+        """Drop the slots before the hour that ends in slot `number`."""
         while self._slots and self._slots[0].number <= number - SLOTS:
             del self._slots[0]
 

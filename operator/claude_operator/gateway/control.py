@@ -1,4 +1,4 @@
-"""The one place where what is served changes: configs come in, credentials are looked at again, plans go live."""
+"""The one place where what is served changes: it takes configs, reads credentials again, and swaps the live config."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 from claude_operator.api.gateway import GatewayConfig, parse_config
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
+from claude_operator.gateway.live_config import LiveConfig, build
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.plan import Plan, build
 from claude_operator.log import Log
 
 __all__ = ["Control"]
@@ -17,12 +17,12 @@ CREDENTIALS_INTERVAL = 1.0  # seconds between two looks at the mounted files
 
 
 class Control:
-    """Holds the plan being served. A config that cannot be served is refused whole and the old one stays."""
+    """Has the config being served. It refuses a config that cannot be served whole, and keeps the one before."""
 
-    def __init__(self, files: CredentialFiles, ledger: Ledger, metrics: Metrics, log: Log) -> None:
-        self.plan: Plan | None = None
+    def __init__(self, files: CredentialFiles, store: EvidenceStore, metrics: Metrics, log: Log) -> None:
+        self.live: LiveConfig | None = None
         self.error = ""
-        self.ledger = ledger
+        self.store = store
         self._files = files
         self._metrics = metrics
         self._log = log
@@ -32,15 +32,15 @@ class Control:
     @property
     def generation(self) -> int:
         """The config generation being served, 0 before the first."""
-        return self.plan.config.generation if self.plan else 0
+        return self.live.config.generation if self.live else 0
 
     @property
     def weights(self) -> dict[str, int] | None:
         """What is being served, None before the first config."""
-        return self.plan.weights if self.plan else None
+        return self.live.weights if self.live else None
 
     def offer(self, data: bytes) -> None:
-        """A source has read a config document."""
+        """Take a config document that a source has read; the same bytes again change nothing."""
         if data == self._last:
             return
         self._last = data
@@ -54,32 +54,32 @@ class Control:
         self._apply(config)
 
     def reload_credentials(self) -> None:
-        """Serve the values that the files hold now, and a config that waited for one of them."""
-        config = self._waiting or (self.plan.config if self.plan else None)
+        """Serve the values that the files have now, and a refused config that one of them makes valid."""
+        config = self._waiting or (self.live.config if self.live else None)
         if config is None:
             return
-        last = self.plan.credentials if self.plan else Credentials()
+        last = self.live.credentials if self.live else Credentials()
         if self._waiting or self._files.read(config.env, last) != last:
             self._apply(config)
 
     async def watch_credentials(self) -> None:
-        """Look at the files once a second, for ever."""
+        """Read the files once a second; never returns."""
         while True:
             await asyncio.sleep(CREDENTIALS_INTERVAL)
             self.reload_credentials()
 
     def _apply(self, config: GatewayConfig) -> None:
-        last = self.plan.credentials if self.plan else Credentials()
+        last = self.live.credentials if self.live else Credentials()
         try:
-            plan = build(config, self._files.read(config.env, last), self.ledger.generation)
-        except Exception as error:  # whatever is wrong with a config, what is being served goes on
+            live = build(config, self._files.read(config.env, last), self.store.generation)
+        except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
             return
-        self.plan, self._waiting, self.error = plan, None, ""
+        self.live, self._waiting, self.error = live, None, ""
         self._metrics.generation.set(config.generation)
-        self._log.event("config applied", generation=config.generation, weights=plan.weights)
-        if plan.swaps_key and plan.credentials.upstream_key is None:
-            self._log.event("no upstream API key", "warning", remedy=plan.credentials.hints.upstream_key)
+        self._log.event("config applied", generation=config.generation, weights=live.weights)
+        if live.swaps_key and live.credentials.upstream_key is None:
+            self._log.event("no upstream API key", "warning", remedy=live.credentials.hints.upstream_key)
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

@@ -1,8 +1,8 @@
-"""Which conversations a config generation has seen, and which of them lately went wrong.
+"""Which conversations a config generation has seen, and which of them recently failed.
 
-The counts are of conversations rather than requests because one long conversation that fails again and again would
-otherwise weigh like many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process.
-Bad ones are shown to the operator by a digest that is the same in every process, so that it counts each once.
+It counts conversations rather than requests, because one long conversation that fails again and again would otherwise
+weigh as much as many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process. The
+operator sees bad ones by a digest that is the same in every process, so that it counts each once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from claude_operator.api.evidence import BAD_WINDOW, PINNED, BadConversation
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 
-__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "Recent", "bad_kind"]
+__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "RecentBad", "bad_kind"]
 
 LIMIT = 50_000  # conversations that are remembered in one generation
 BAD_LIMIT = 10_000  # bad ones, by kind
@@ -30,7 +30,7 @@ def bad_kind(outcome: str, stop_reason: str) -> str:
 
 
 class Conversations:
-    """The memory of one config generation. A key of None is a conversation of its own and needs none."""
+    """The conversations of one config generation. A key of None is always a new conversation and is not stored."""
 
     __slots__ = ("_bad", "_seen")
 
@@ -41,8 +41,8 @@ class Conversations:
     def is_first(self, key: str | None, revision: str, surface: str) -> bool:
         """Whether a request opens a conversation of this revision and surface that should be counted.
 
-        When the memory is full no further key is counted, on any arm: a key that came back could not be told from a
-        new one, and what is fair to both arms is to stop for both.
+        When the memory is full, no further key is counted on any arm: a known key could not be told from a new one, and
+        stopping for both arms is fair to both.
         """
         if key is None:
             return True
@@ -52,12 +52,12 @@ class Conversations:
         seen.add(conversation)
         return True
 
-    def is_bad_anew(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
+    def counts_as_bad(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
         """Whether a bad event at `now` (seconds) counts: not within a minute after one of its kind that did.
 
-        The wait doubles with each that counts, and starts anew after as long a time again without one.
+        The wait doubles with each that counts, and starts again at a minute after as long a time without one.
 
-        Conversations that chose their revision stand apart, since the judge leaves them out: they must not hide others.
+        Conversations that asked for their revision are kept apart: the judge ignores them, so they must hide no others.
         """
         if key is None:
             return True
@@ -76,11 +76,11 @@ class Conversations:
         return True
 
 
-class Recent:
-    """What one process has lately counted as bad, so that the operator sees which conversations several have counted.
+class RecentBad:
+    """The conversations that one process recently counted as bad, so that the operator sees which ones several counted.
 
-    A conversation is shown as 8 bytes of a hash with the deployment's UID, other ones for another generation, revision
-    or kind, so that nobody can be followed from one to the next.
+    A conversation is shown as an 8-byte hash that includes the deployment's UID, the generation, the revision and the
+    kind, so that nobody can be tracked from one to the next.
     """
 
     __slots__ = ("_rows", "_total")
@@ -90,14 +90,14 @@ class Recent:
         self._total = 0
 
     def add(self, uid: str, generation: int, revision: str, surface: str, kind: str, key: str, now: float) -> None:
-        """Take in a conversation that `is_bad_anew` at `now` (seconds, never less than before)."""
+        """Take in a conversation that `counts_as_bad` at `now` (seconds, never less than before)."""
         text = "\0".join((uid, str(generation), revision, kind, key))
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         self._rows.append((now, (generation, revision, surface, kind, digest)))
         self._total += 1
 
-    def wire(self, now: float) -> tuple[list[BadConversation], int]:
-        """Those of the last `BAD_WINDOW` seconds, oldest first, and how many there were before them since boot."""
+    def snapshot(self, now: float) -> tuple[list[BadConversation], int]:
+        """Those of the last `BAD_WINDOW` seconds, oldest first, and the number before them since boot."""
         rows = self._rows
         while rows and now - rows[0][0] > BAD_WINDOW:
             rows.popleft()

@@ -15,19 +15,19 @@ __all__ = ["CounterSet"]
 class HistogramBuilder:
     """A histogram being filled."""
 
-    __slots__ = ("_wired", "buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
+    __slots__ = ("_snapshots", "buckets", "count", "ln_sum", "ln_sum_sq", "sum", "sum_sq")
 
     def __init__(self) -> None:
         self.count = 0
         self.sum = self.sum_sq = self.ln_sum = self.ln_sum_sq = 0.0
         self.buckets: Counter[int] = Counter()
-        self._wired: Histogram | None = None
+        self._snapshots: Histogram | None = None
 
     def add(self, value: float | None) -> None:
-        """Take in a positive quantity; nothing else has a logarithm, so nothing else counts."""
+        """Take in a positive quantity; others have no logarithm and are ignored."""
         if value is None or value <= 0.0:
             return
-        self._wired = None
+        self._snapshots = None
         logarithm = math.log(value)
         self.count += 1
         self.sum += value
@@ -36,22 +36,22 @@ class HistogramBuilder:
         self.ln_sum_sq += logarithm * logarithm
         self.buckets[math.floor(logarithm / LN_WIDTH)] += 1
 
-    def wire(self) -> Histogram:
-        """As it travels: the same object until another value comes in."""
-        if self._wired is None:
+    def snapshot(self) -> Histogram:
+        """The histogram of the API: the same object until a value is added."""
+        if self._snapshots is None:
             buckets = {_bucket_key(index): self.buckets[index] for index in sorted(self.buckets)}
-            self._wired = Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
-        return self._wired
+            self._snapshots = Histogram(self.count, self.sum, self.sum_sq, self.ln_sum, self.ln_sum_sq, buckets)
+        return self._snapshots
 
 
 @lru_cache(maxsize=1024)
 def _bucket_key(index: int) -> str:
-    """A bucket's key, one string however many readings hold it."""
+    """A bucket's key; all readings share the string."""
     return str(index)
 
 
 class CounterSet:
-    """The counters of one arm and stratum. `add` counts a logical request; the rest is counted by whoever knows."""
+    """The counters of one arm and stratum. `add` counts a logical request; callers count the rest."""
 
     __slots__ = (
         "bad_conversations",
@@ -109,21 +109,21 @@ class CounterSet:
             if stop_reason:
                 self.stop_reasons[stop_reason] += 1
 
-    def wire(self) -> Counters:
-        """As they travel."""
+    def snapshot(self) -> Counters:
+        """The counters of the API."""
         return Counters(
             requests=self.outcomes.total(),
             outcomes=dict(self.outcomes),
             stop_reasons=dict(self.stop_reasons),
-            ttft=self.ttft.wire(),
-            duration=self.duration.wire(),
-            cost=self.cost.wire(),
+            ttft=self.ttft.snapshot(),
+            duration=self.duration.snapshot(),
+            cost=self.cost.snapshot(),
             tokens=dict(self.tokens),
             retries=self.retries,
             conversations=self.conversations,
             bad_conversations=dict(self.bad_conversations),
-            normalised_cost=self.normalised_cost.wire(),
-            output_tokens=self.output_tokens.wire(),
+            normalised_cost=self.normalised_cost.snapshot(),
+            output_tokens=self.output_tokens.snapshot(),
             grades=dict(self.grades),
             unnamed=self.unnamed,
         )

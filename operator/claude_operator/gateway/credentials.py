@@ -16,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True)
 class KeyHints:
-    """Where a person finds or sets keys, as messages say it."""
+    """The parts of messages that say where a person finds or sets keys."""
 
     upstream_key: str
     client_key: str
@@ -24,18 +24,18 @@ class KeyHints:
 
 _IN_A_POD = KeyHints(
     "set spec.upstream.apiKeySecretRef to a Secret that has one",
-    "The right one is ANTHROPIC_API_KEY in the Secret <name>-client",
+    "Use the key ANTHROPIC_API_KEY of the Secret <name>-client",
 )
 _ON_A_LAPTOP = KeyHints(
-    "set the variable ANTHROPIC_API_KEY, or name a file that holds one with --upstream-key-file",
-    "The right one is in the file ANTHROPIC_API_KEY of the folder that --client-dir names"
-    ' (with "auth": {"type": "None"} in the config nobody needs one)',
+    "set the variable ANTHROPIC_API_KEY, or give a file with the key by --upstream-key-file",
+    "Use the key in the file ANTHROPIC_API_KEY of the --client-dir folder"
+    ' (with "auth": {"type": "None"} in the config, clients need no key)',
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Values as they were at one reading. Never printed."""
+    """The values as of one read of the files. Never printed."""
 
     upstream_key: str | None = field(default=None, repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -43,19 +43,18 @@ class Credentials:
     """The current key, and while it is being rotated the previous one."""
     hints: KeyHints = _IN_A_POD
 
-    @property
-    def no_upstream_key(self) -> str:
+    def explain_missing_key(self) -> str:
         """What to do where there is no key for the upstream."""
         return f"the gateway has no upstream API key: {self.hints.upstream_key}"
 
-    def why_refused(self, shown: Sequence[str]) -> str:
-        """What to do after none of the keys that a client has `shown` was the right one."""
-        if not shown:
+    def explain_refusal(self, sent: Sequence[str]) -> str:
+        """What to do when none of the keys that a client has `sent` is right."""
+        if not sent:
             wrong = "no key was sent: send one as x-api-key or Authorization: Bearer"
         elif self.client_keys:
-            wrong = "the key is not one that this gateway takes"
+            wrong = "the gateway does not accept this key"
         else:
-            wrong = "the gateway holds no client keys, so it takes none"
+            wrong = "the gateway has no client keys, so it accepts no key"
         return f"{wrong}. {self.hints.client_key}"
 
 

@@ -1,31 +1,31 @@
-"""Content codings: an answer that comes compressed though nobody asked goes on as it is, and is read beside."""
+"""Content codings: an answer that comes compressed without being asked for is relayed as it is, and decoded to read."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
 
-__all__ = ["Inflater", "inflater", "is_plain"]
+__all__ = ["Inflater", "is_plain", "make_inflater"]
 
-_EITHER = zlib.MAX_WBITS | 32  # gzip or zlib, by their first bytes
-_PIECE = 1 << 16  # bytes that are undone at once: a few may stand for very many
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32  # gzip or zlib, by their first bytes
+_CHUNK = 1 << 16  # decoded bytes at a time: a few encoded bytes may decode to very many
 
 
 class Inflater:
-    """Undoes gzip and deflate piece by piece. From bytes that are neither on it yields nothing more."""
+    """Decodes gzip and deflate in chunks. After bytes that are neither, it yields nothing more."""
 
     def __init__(self) -> None:
         self.failed = False
-        self._stream = zlib.decompressobj(_EITHER)
+        self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
 
     def feed(self, data: bytes | bytearray) -> Iterator[bytes]:
-        """What the bytes stand for."""
+        """The decoded bytes."""
         rest: bytes | bytearray = b"" if self.failed else data
         while rest:
             if self._stream.eof:  # gzip may have several members
-                self._stream = zlib.decompressobj(_EITHER)
+                self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
             try:
-                piece = self._stream.decompress(rest, _PIECE)
+                piece = self._stream.decompress(rest, _CHUNK)
             except zlib.error:
                 self.failed = True
                 return
@@ -39,6 +39,6 @@ def is_plain(encoding: str) -> bool:
     return encoding.strip().lower() in ("", "identity")
 
 
-def inflater(encoding: str) -> Inflater | None:
-    """What undoes a content-encoding, None where it is not known here."""
+def make_inflater(encoding: str) -> Inflater | None:
+    """The decoder of a content-encoding, None for an unknown one."""
     return Inflater() if encoding.strip().lower() in ("gzip", "x-gzip", "deflate") else None

@@ -1,8 +1,8 @@
 """The gateway's own errors, in the API's envelope.
 
-Refused            the gateway turns a request away itself
+Refused            the gateway itself refuses the request
 UpstreamFailed     no answer, or one that broke off
-  UpstreamTimeout  it took too long to connect, was silent for too long, or lived too long
+  UpstreamTimeout  connecting, a silence or the whole answer took too long
 ClientGone         the client closed its connection
 """
 
@@ -37,14 +37,14 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """What tells an SDK, or Claude Code, when to try again, or that it need not."""
+        """The headers that tell an SDK or Claude Code when to retry, or not to."""
         if not self.retry:
             return [("x-should-retry", "false")]
         return [("retry-after", str(self.retry_after))] if self.retry_after else []
 
 
 class UpstreamFailed(Exception):  # noqa: N818
-    """The upstream gave no answer, or one that broke off. The message holds nothing of the exchange itself."""
+    """The upstream gave no answer, or one that broke off. The message quotes nothing from the exchange."""
 
     status = 502
     kind = "api_error"
@@ -62,7 +62,7 @@ class UpstreamTimeout(UpstreamFailed):
 
 
 class ClientGone(Exception):  # noqa: N818
-    """The client closed its connection; there is nobody to answer."""
+    """The client has closed its connection."""
 
 
 def new_request_id() -> str:

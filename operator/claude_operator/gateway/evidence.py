@@ -9,38 +9,38 @@ from collections.abc import Callable
 import msgspec
 
 from claude_operator.api.evidence import Evidence, Serving
-from claude_operator.gateway.cohorts import History
-from claude_operator.gateway.conversations import Recent
+from claude_operator.gateway.cohorts import CohortHistory
+from claude_operator.gateway.conversations import RecentBad
 from claude_operator.gateway.generation import Generation
+from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
-from claude_operator.gateway.running import Failures, RecentCalls, Running
 
-__all__ = ["Ledger"]
+__all__ = ["EvidenceStore"]
 
 KEPT_GENERATIONS = 4
 
 
-class Ledger:
+class EvidenceStore:
     """All that a gateway process has counted, in the last four generations that were in force.
 
-    `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` tells monotonic seconds.
+    `hits` and `history` are of the stable arm and outlive generations, as does `bad`. `clock` gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.boot_id = secrets.token_hex(8)
         self.clock = clock
         self.hits = HitRatio()
-        self.history = History(clock())
-        self.bad = Recent()
-        self.running = Running(clock)
+        self.history = CohortHistory(clock())
+        self.bad = RecentBad()
+        self.in_flight = CallsInFlight(clock)
         self.recent_calls = RecentCalls(clock)
         self.failures = Failures(clock)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
     def generation(self, number: int) -> Generation:
-        """The generation that comes into force; one that comes back goes on counting where it stood."""
+        """The evidence of a generation that comes into force; a generation that returns continues its counts."""
         generation = self._generations.pop(number, None) or Generation(number)
         self._generations[number] = generation
         for old in list(self._generations)[:-KEPT_GENERATIONS]:
@@ -57,28 +57,28 @@ class Ledger:
         since: str | None = None,
         keep: bool = False,
     ) -> bytes:
-        """The answer to `GET /-/evidence`. Without `since` it holds only what every operator can read."""
-        generations = [generation.wire() for generation in self._generations.values()]
-        bad, bad_first = self.bad.wire(self.clock())
+        """The answer to `GET /-/evidence`. Without `since` it has only the fields that any operator can read."""
+        generations = [generation.snapshot() for generation in self._generations.values()]
+        bad, bad_first = self.bad.snapshot(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
         if since is None:
             return msgspec.json.encode(evidence)
-        before = self._readings.named(since)
+        before = self._readings.find(since)
         reading = self._readings.keep(uptime, generations, bad_first + len(bad)) if keep else 0
         more = msgspec.structs.replace(
             evidence,
             reading=reading,
             before=before,
-            in_flight=self.running.wire(),
-            recent=self.recent_calls.wire(),
-            failures=self.failures.wire(),
+            in_flight=self.in_flight.snapshot(),
+            recent=self.recent_calls.snapshot(),
+            failures=self.failures.snapshot(),
             weights=weights,
         )
         return msgspec.json.encode(more)
 
     def serving(self, config_generation: int, weights: dict[str, int] | None) -> bytes:
         """The answer to `GET /-/recent`."""
-        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.recent_calls.wire()))
+        return msgspec.json.encode(Serving(self.boot_id, config_generation, weights, self.recent_calls.snapshot()))
 
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""

@@ -17,24 +17,24 @@ class Generation:
         self.number = number
         self.conversations = Conversations()
         self._counters: dict[tuple[str, Role, str, CacheState], CounterSet] = {}
-        self._wired: dict[tuple[str, Role, str, CacheState], Stratum] = {}  # those that nobody touched since
-        self._whole: GenerationEvidence | None = None
+        self._snapshots: dict[tuple[str, Role, str, CacheState], Stratum] = {}  # those that nobody touched since
+        self._snapshot: GenerationEvidence | None = None
 
     def counters(self, revision: str, role: Role, surface: str, cache: CacheState) -> CounterSet:
-        """The counters of an arm and stratum, to be counted in at once and not to be kept."""
+        """The counters of an arm and stratum: count at once and do not keep the object."""
         key = (revision, role, surface, cache)
-        self._wired.pop(key, None)
-        self._whole = None
+        self._snapshots.pop(key, None)
+        self._snapshot = None
         counters = self._counters.get(key)
         if counters is None:
             counters = self._counters[key] = CounterSet()
         return counters
 
-    def wire(self) -> GenerationEvidence:
-        """As it travels. What did not change since the last time is the same object."""
-        if self._whole is None:
+    def snapshot(self) -> GenerationEvidence:
+        """The evidence of the API. What did not change since the last time is the same object."""
+        if self._snapshot is None:
             for key, counters in self._counters.items():
-                if key not in self._wired:
-                    self._wired[key] = Stratum(*key, counters.wire())
-            self._whole = GenerationEvidence(self.number, [self._wired[key] for key in self._counters])
-        return self._whole
+                if key not in self._snapshots:
+                    self._snapshots[key] = Stratum(*key, counters.snapshot())
+            self._snapshot = GenerationEvidence(self.number, [self._snapshots[key] for key in self._counters])
+        return self._snapshot

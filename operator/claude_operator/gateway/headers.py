@@ -1,4 +1,4 @@
-"""What happens to headers on their way: hop-by-hop ones stay behind, keys are exchanged, betas united."""
+"""What happens to headers on their way: hop-by-hop ones are dropped, keys replaced, betas merged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _COMPOSED_DROPPED = _REQUEST_DROPPED | {"content-length", "content-type", "accep
 
 
 def credentials(headers: MultiMapping[str]) -> list[str]:
-    """The keys that a client shows, those of `Authorization: Bearer` first. Some clients send a stale one beside it."""
+    """The keys that a client sends, those of `Authorization: Bearer` first. Some clients also send a stale one."""
     keys = []
     for value in headers.getall("authorization", ()):
         scheme, _, token = value.partition(" ")
@@ -83,7 +83,7 @@ def for_upstream(headers: MultiMapping[str], key: str | None, betas: Sequence[st
 
 
 def for_client(headers: MultiMapping[str], *, framed: bool = False) -> Iterator[tuple[str, str]]:
-    """The upstream's headers for the client; `framed` leaves content-length to whoever sends the body."""
+    """The upstream's headers for the client; `framed` leaves out content-length, which the sender of the body sets."""
     dropped = _HOP_BY_HOP | _named_by_connection(headers)
     if framed:
         dropped |= {"content-length"}

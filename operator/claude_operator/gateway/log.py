@@ -16,7 +16,7 @@ _LONGEST = 256  # characters of a value that a client chose
 
 def call_fields(call: Call) -> dict[str, Any]:
     """The fields of the line of an ended call."""
-    deployment = call.plan.config.deployment if call.plan else None
+    deployment = call.live.config.deployment if call.live else None
     return {
         "request_id": _short(call.request_id),
         "method": call.method,
@@ -25,9 +25,9 @@ def call_fields(call: Call) -> dict[str, Any]:
         "outcome": call.outcome,
         "error": _short(call.error),
         "model": _short(call.answering_model),
-        "stop_reason": _short(call.facts.stop_reason),
+        "stop_reason": _short(call.summary.stop_reason),
         "stream": call.stream,
-        "usage": loggable(call.facts.usage) if call.facts.usage else None,
+        "usage": loggable(call.summary.usage) if call.summary.usage else None,
         "latency_ms": round(call.duration * 1e3, 3),
         "ttft_ms": round(call.ttft * 1e3, 3) if call.ttft else None,
         "overhead_ms": round(call.overhead * 1e3, 3) if call.overhead else None,
@@ -40,7 +40,7 @@ def call_fields(call: Call) -> dict[str, Any]:
         "arm": call.role or "",
         "pinned": bool(call.choice and call.choice.pinned),
         "attempt": _short(call.attempt),
-        "config_generation": call.plan.config.generation if call.plan else None,
+        "config_generation": call.live.config.generation if call.live else None,
     }
 
 

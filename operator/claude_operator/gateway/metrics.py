@@ -52,23 +52,25 @@ class Metrics:
             registry=registry,
         )
         self.requests = self._counter("requests", "Calls of POST /v1/messages.", *_ARM, "surface", "outcome")
-        self.retries = self._counter("retries", "Those of the calls that were a further attempt.", *_ARM, "surface")
-        self.unnamed = self._counter("unnamed", "Those of the calls that name no conversation.", *_ARM, "surface")
+        self.retries = self._counter("retries", "Calls that were a retry.", *_ARM, "surface")
+        self.unnamed = self._counter("unnamed", "Calls that do not name their conversation.", *_ARM, "surface")
         self.stop_reasons = self._counter("stop_reasons", "Complete answers by stop_reason.", *_ARM, "stop_reason")
         self.tokens = self._counter("tokens", "Tokens by kind; input excludes the cache.", *_ARM, "kind")
         self.cost = self._counter("cost_usd", "US dollars at list price.", *_ARM)
-        self.refused = self._counter("refused", "Calls that the gateway turned away itself.", "status")
+        self.refused = self._counter("refused", "Calls that the gateway itself refused.", "status")
         self.config_errors = self._counter("config_errors", "Configs that were refused.")
         self.overhead = Histogram(
             "claude_gateway_overhead_seconds",
-            "Seconds between a request's last byte and its leaving for the upstream.",
+            "Seconds from a request's last byte until it is sent to the upstream.",
             ("revision", "arm"),
             buckets=_OVERHEAD,
             registry=registry,
         )
         self.in_flight = Gauge("claude_gateway_in_flight", "Calls being answered.", registry=registry)
-        self.body_bytes = Gauge("claude_gateway_body_bytes", "Bytes that bodies have room for now.", registry=registry)
-        self.generation = Gauge("claude_gateway_config_generation", "The config being served.", registry=registry)
+        self.body_bytes = Gauge("claude_gateway_body_bytes", "Bytes reserved for bodies now.", registry=registry)
+        self.generation = Gauge(
+            "claude_gateway_config_generation", "Generation of the config being served.", registry=registry
+        )
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"claude_gateway_{name}", help_text, labels, registry=self.registry)
@@ -84,9 +86,9 @@ class Metrics:
             self.unnamed.labels(*labels, call.stratum).inc()
         if call.ttft:
             self.first_chunk.labels(*labels).observe(call.ttft)
-        if call.outcome == "ok" and call.facts.stop_reason:
-            self.stop_reasons.labels(*labels, call.facts.stop_reason).inc()
-        if call.facts.usage:
+        if call.outcome == "ok" and call.summary.stop_reason:
+            self.stop_reasons.labels(*labels, call.summary.stop_reason).inc()
+        if call.summary.usage:
             written = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
             self.token_usage.labels(*labels, "input").observe(tokens["input"] + tokens["cacheRead"] + written)
             self.token_usage.labels(*labels, "output").observe(tokens["output"])

@@ -1,4 +1,4 @@
-"""What became of a call, and what its answer says of itself."""
+"""The outcome of a call, and what is read from its answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 
 from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, told
 from claude_operator.gateway.call import Call
-from claude_operator.gateway.encoding import inflater, is_plain
+from claude_operator.gateway.encoding import is_plain, make_inflater
 from claude_operator.gateway.headers import WANTED_REVISION
 from claude_operator.gateway.sse import Message
 
 __all__ = ["outcome_when_client_left", "raised_at", "read_answer", "revision_headers"]
 
 _NOT_FOR_HEADERS = re.compile(r"[^\x21-\x7e]")
-_LONGEST_DECODED = 64 * 1024 * 1024  # bytes of a compressed answer that are looked at
+_MAX_DECODED = 64 * 1024 * 1024  # bytes of a compressed answer that are looked at
 
 
 class _Answer(Message):
@@ -32,10 +32,10 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 def outcome_when_client_left(call: Call) -> str:
-    """The outcome of a call whose client is gone: what the upstream had told by then counts."""
-    if call.facts.failure is not None:
-        return call.facts.failure
-    if call.facts.stopped or call.facts.stop_reason:
+    """The outcome of a call whose client has disconnected: what the upstream had sent by then counts."""
+    if call.summary.failure is not None:
+        return call.summary.failure
+    if call.summary.stopped or call.summary.stop_reason:
         return "ok"  # the answer is complete, and paid for
     return call.outcome if call.outcome not in ("", "ok") else "canceled"
 
@@ -47,10 +47,10 @@ def raised_at(error: Exception) -> str:
 
 
 def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
-    """The outcome of an answer in one piece; its facts go into the call."""
-    facts = call.facts
+    """The outcome of an answer in one piece; what it says goes into the call."""
+    summary = call.summary
     readable = _decoded(body, encoding)
-    if readable is None:  # compressed in a way that is not known here: its status is all that it tells
+    if readable is None:  # an unknown compression: only the status can be read
         return of_status(call.status)
     try:
         answer = _answer.decode(readable)
@@ -60,25 +60,25 @@ def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
     if good and not call.counted:
         return "ok"
     if good and (answer.type == "message" or (answer.type is None and answer.stop_reason)):
-        facts.add(answer)
+        summary.add(answer)
         return "ok"
-    facts.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
-    return facts.failure or "error"
+    summary.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
+    return summary.failure or "error"
 
 
 def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None:
     """A body without its content-encoding, None where that is not known. What cannot be undone is empty."""
     if is_plain(encoding):
         return body
-    undo = inflater(encoding)
-    if undo is None:
+    inflater = make_inflater(encoding)
+    if inflater is None:
         return None
     decoded = bytearray()
-    for piece in undo.feed(body):
+    for piece in inflater.feed(body):
         decoded += piece
-        if len(decoded) >= _LONGEST_DECODED:
+        if len(decoded) >= _MAX_DECODED:
             break
-    return b"" if undo.failed else decoded  # the client cannot read it either
+    return b"" if inflater.failed else decoded  # the client cannot read it either
 
 
 def revision_headers(call: Call) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What the data plane needs of an HTTP server and an HTTP client: the two ends that `proxy` stands between.
+"""What the data plane needs from an HTTP server and an HTTP client: the two ends of `proxy`.
 
 `server.py` and `upstream.py` are the ends on aiohttp. Others can take their place without a change in `proxy`.
 """
@@ -14,7 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from claude_operator.gateway.memory import Lease
 
-__all__ = ["ClientReply", "ClientRequest", "Limits", "MutableHeaders", "RequestBody", "Upstream", "UpstreamReply"]
+__all__ = ["CallTimeouts", "ClientReply", "ClientRequest", "MutableHeaders", "RequestBody", "Upstream", "UpstreamReply"]
 
 MutableHeaders = CIMultiDict[str]
 Headers = CIMultiDictProxy[str] | CIMultiDict[str]
@@ -22,11 +22,11 @@ RequestBody = bytes | AsyncIterator[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallTimeouts:
     """Seconds: to connect, the longest silence after that, and `total` (None: without limit).
 
-    `total` is for the whole answer, anew after each `renew`. It passes while the upstream is waited for, and at no
-    other time: neither a client that reads slowly nor a wait for room in memory is the upstream's.
+    `total` is for the whole answer; each `renew` starts it again. It runs only while the gateway waits for the
+    upstream, not while a client reads slowly or memory is short.
     """
 
     connect: float
@@ -64,26 +64,26 @@ class ClientRequest(Protocol):
 
 
 class ClientReply(Protocol):
-    """The answer to a client. Each method raises ClientGone when the client went away."""
+    """The answer to a client. Each method raises ClientGone when the client has disconnected."""
 
     @property
     def started(self) -> bool:
-        """Whether the status line is out."""
+        """Whether the status line was sent."""
 
     async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | bytearray) -> None:
         """Answer in one piece."""
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
-        """Begin an answer of unknown length, unless the headers say its length."""
+        """Begin an answer; its length is unknown unless the headers give it."""
 
     async def write(self, chunk: bytes) -> None:
         """Send a piece now; waits while the client is slower than the upstream."""
 
     async def finish(self) -> None:
-        """End it well."""
+        """Complete the answer."""
 
     def abort(self) -> None:
-        """End it so that the client sees that something is missing."""
+        """Cut the connection, so that the client sees that the answer is incomplete."""
 
 
 class UpstreamReply(Protocol):
@@ -104,13 +104,13 @@ class UpstreamReply(Protocol):
         """The body in the pieces that it comes in."""
 
     def renew(self) -> None:
-        """Give the upstream all of `Limits.total` again: what has come so far is not silence."""
+        """Start `CallTimeouts.total` again: the upstream has sent something."""
 
 
 class Upstream(Protocol):
     """A client for the Messages API. Leaving the context before the end closes the connection."""
 
     def open(
-        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
     ) -> AbstractAsyncContextManager[UpstreamReply]:
         """Send a request; raises UpstreamFailed."""

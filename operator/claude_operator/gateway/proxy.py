@@ -1,4 +1,4 @@
-"""The way of a call: admit, choose an arm, compose, relay. Knows its two ends as ports only."""
+"""The path of a call: admit, choose an arm, compose, relay. It knows its two ends only as ports."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from claude_operator.core.request.outcomes import of_status
 from claude_operator.core.request.privacy import identity
 from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
+from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -31,20 +32,19 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
-from claude_operator.gateway.memory import Lease, Memory, full
+from claude_operator.gateway.live_config import Choice, LiveConfig, choose
+from claude_operator.gateway.memory import Lease, Memory, overloaded
 from claude_operator.gateway.outcome import outcome_when_client_left, raised_at, read_answer, revision_headers
-from claude_operator.gateway.plan import Choice, Plan, choose
-from claude_operator.gateway.ports import ClientReply, ClientRequest, Limits, Upstream, UpstreamReply
-from claude_operator.gateway.recorder import Recorder
+from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
 
 __all__ = ["Proxy"]
 
-_PIECE = 1 << 16  # bytes of a body that are sent at once
-_KEPT = 1 << 14  # bytes of a body up to which it is kept until the answer begins
-_LONGEST_USER = 512  # characters of a user's name, which is for the log alone
-_REPORT_SECONDS = 5.0  # seconds to tell a client that does not read why its answer ends
+_CHUNK = 1 << 16  # bytes of a body that are sent at once
+_BUFFERED = 1 << 14  # bytes of a body up to which it is kept until the answer begins
+_MAX_USER = 512  # characters of a user's name, which is for the log alone
+_REPORT_SECONDS = 5.0  # for sending the reason to a client that does not read
 
 OwnHeaders = Sequence[tuple[str, str]]
 
@@ -56,7 +56,7 @@ class Proxy:
         self,
         control: Control,
         upstream: Upstream,
-        recorder: Recorder,
+        accounting: Accounting,
         memory: Memory,
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -66,7 +66,7 @@ class Proxy:
         self.tasks: set[asyncio.Task[None]] = set()
         self._control = control
         self._upstream = upstream
-        self._recorder = recorder
+        self._accounting = accounting
         self._memory = memory
         self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
@@ -74,44 +74,44 @@ class Proxy:
         self._draw = draw
 
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
-        """Answer one call and settle it, whatever happens."""
-        call = Call(request.method, request.path, self._clock(), self._control.plan)
-        way = route(request.method, request.target)
-        call.counted = way.kind == "messages"
+        """Answer one call and account for it, whatever happens."""
+        call = Call(request.method, request.path, self._clock(), self._control.live)
+        endpoint = route(request.method, request.target)
+        call.counted = endpoint.kind == "messages"
         call.attempt = request.headers.get("x-stainless-retry-count", "")
         task = asyncio.current_task()
         if task is not None:
             self.tasks.add(task)
-        self._recorder.metrics.in_flight.inc()
+        self._accounting.metrics.in_flight.inc()
         try:
-            await self._guarded(call, way, request, reply)
+            await self._answer_or_report(call, endpoint, request, reply)
         finally:
             if task is not None:
                 self.tasks.discard(task)
-            self._recorder.metrics.in_flight.dec()
+            self._accounting.metrics.in_flight.dec()
             call.ended = self._clock()
-            call.error = call.error or call.facts.error
-            self._settle(call)
+            call.error = call.error or call.summary.error
+            self._finish(call)
 
-    def _settle(self, call: Call) -> None:
+    def _finish(self, call: Call) -> None:
         try:
-            self._recorder.settle(call)
-        except Exception as error:  # the answer is out; nothing that is only told about it may harm it
-            self._bug(error)
+            self._accounting.finish(call)
+        except Exception as error:  # the answer was sent; a failure to account for it must not break it
+            self._log_bug(error)
 
-    def _bug(self, error: Exception) -> None:
-        self._recorder.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
+    def _log_bug(self, error: Exception) -> None:
+        self._accounting.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
 
-    async def _guarded(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
-        """Answer; what goes wrong becomes an outcome and, where somebody listens, an error in the API's form."""
+    async def _answer_or_report(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
+        """Answer; a failure becomes an outcome and, while the client is connected, an error in the API's form."""
         try:
-            await self._answer(call, way, request, reply)
+            await self._answer(call, endpoint, request, reply)
         except Refused as refused:
             call.outcome, call.error_code = "refused", refused.code
-            await self._report(call, reply, refused.status, refused.kind, refused.message, refused.headers)
+            await self._send_failure(call, reply, refused.status, refused.kind, refused.message, refused.headers)
         except UpstreamFailed as failure:
             call.outcome = "error"
-            await self._report(call, reply, failure.status, failure.kind, failure.message)
+            await self._send_failure(call, reply, failure.status, failure.kind, failure.message)
         except ClientGone:
             call.outcome = outcome_when_client_left(call)
         except asyncio.CancelledError:
@@ -120,99 +120,99 @@ class Proxy:
             if not self.closing or task is None:
                 raise
             task.uncancel()
-            await self._report(call, reply, 503, "api_error", "the gateway is shutting down")
+            await self._send_failure(call, reply, 503, "api_error", "the gateway is shutting down: try again")
         except Exception as error:
             call.outcome = "error"
-            self._bug(error)
-            await self._report(call, reply, 500, "api_error", "internal error of the gateway")
+            self._log_bug(error)
+            await self._send_failure(call, reply, 500, "api_error", "the gateway has an internal error: see its log")
 
-    async def _answer(self, call: Call, way: Route, request: ClientRequest, reply: ClientReply) -> None:
-        if way.kind == "local":
-            call.outcome, call.status, call.request_id = "local", way.answer.status, new_request_id()
-            await reply.send(call.status, _own_headers(call), way.answer.body)
+    async def _answer(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
+        if endpoint.kind == "local":
+            call.outcome, call.status, call.request_id = "local", endpoint.answer.status, new_request_id()
+            await reply.send(call.status, _own_headers(call), endpoint.answer.body)
             return
-        if way.kind == "unknown":
-            raise Refused(404, "not_found_error", way.hint)
-        plan = call.plan
-        if plan is None:
-            raise Refused(503, "api_error", "the gateway has read no configuration yet")
+        if endpoint.kind == "unknown":
+            raise Refused(404, "not_found_error", endpoint.hint)
+        live = call.live
+        if live is None:
+            raise Refused(503, "api_error", "the gateway has not read its configuration yet: try again later")
         keys = names.credentials(request.headers)
-        if not plan.admits(keys):
-            raise Refused(401, "authentication_error", plan.credentials.why_refused(keys))
-        if len(self.tasks) > self._memory.shares.calls:
-            raise full()
-        if way.kind in ("messages", "count_tokens"):
+        if not live.admits(keys):
+            raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
+        if len(self.tasks) > self._memory.budget.calls:
+            raise overloaded()
+        if endpoint.kind in ("messages", "count_tokens"):
             lease = self._memory.request()
             try:
-                await self._converse(call, plan, way, request, reply, lease)
+                await self._forward_composed(call, live, endpoint, request, reply, lease)
             finally:
-                lease.give_back()
+                lease.release()
             return
-        lease = await self._memory.pass_through()
+        lease = await self._memory.reserve_pass_through()
         try:
-            await self._pass_through(call, plan, way, request, reply)
+            await self._pass_through(call, live, endpoint, request, reply)
         finally:
-            lease.give_back()
+            lease.release()
 
     # ------------------------------------------------------------------------------ composed calls
 
-    async def _converse(
-        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply, lease: Lease
+    async def _forward_composed(
+        self, call: Call, live: LiveConfig, endpoint: Route, request: ClientRequest, reply: ClientReply, lease: Lease
     ) -> None:
         """Compose the request with an arm's revision and relay the answer. `lease` is for the request's body."""
         data = await request.body(BODY_LIMIT, lease)
         if data is None:
-            raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes")
+            raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes: send less")
         call.received = self._clock()
-        fields = decode(data, request.headers, self._memory.shares.values)
+        fields = decode(data, request.headers, self._memory.budget.values)
         try:
-            choice = self._choose(call, plan, request.headers, fields)
+            choice = self._choose(call, live, request.headers, fields)
             composed = compose(
-                choice.arm, fields, subagent=call.subagent or None, count_tokens=way.kind == "count_tokens"
+                choice.arm, fields, subagent=call.subagent or None, count_tokens=endpoint.kind == "count_tokens"
             )
         except RecursionError:
             raise too_deep() from None
         betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
-        self._note(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
+        self._record_composition(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
-            raise _grown(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), betas)
+            raise _too_large(len(data), composed.size, call.revision)
+        outgoing = names.for_upstream(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
-        if composed.size > _KEPT:
+        if composed.size > _BUFFERED:
             outgoing["content-length"] = str(composed.size)
-            body = _sent(deque(composed.pieces), lease)
-        timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle if composed.stream else None, timeouts.total)
-        sending = self._upstream.open("POST", _url(plan, way), outgoing, body, limits)
+            body = _send_pieces(deque(composed.pieces), lease)
+        configured = live.config.upstream.timeouts
+        timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
+        sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)
         del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._recorder.sent(call)
+        self._accounting.start(call)
         async with sending as answer:
             await self._relay(call, answer, reply)
 
-    def _choose(self, call: Call, plan: Plan, headers: MultiMapping[str], fields: JsonObject) -> Choice:
-        """Pick the arm, and keep what the client says of the conversation."""
+    def _choose(self, call: Call, live: LiveConfig, headers: MultiMapping[str], fields: JsonObject) -> Choice:
+        """Choose the arm, and keep what the client says about the conversation."""
         session = headers.get(names.SESSION, "")
         named = identity(headers.get(names.USER, "") or metadata_user_id(fields) or "")
-        call.session_id, call.user_id = session or named.session, named.user[:_LONGEST_USER]
+        call.session_id, call.user_id = session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in plan.surfaces else "other"
-        # One key for all clients says nothing, and would move conversations when it is rotated.
-        caller = "" if plan.swaps_key else names.credentials(headers)[0]
+        call.surface = surface if surface in live.surfaces else "other"
+        # A key shared by all clients identifies nobody, and rotating it would move conversations.
+        caller = "" if live.swaps_key else names.credentials(headers)[0]
         conversation = assignment_key(session or None, fields, caller)
         call.conversation = conversation
-        choice = choose(plan, headers.get(names.WANTED_REVISION), conversation, self._draw)
+        choice = choose(live, headers.get(names.WANTED_REVISION), conversation, self._draw)
         if choice is None:
-            raise Refused(503, "api_error", "no revision has passed its gate yet")
+            raise Refused(503, "api_error", "no revision serves yet: try again later")
         call.warms_cache = warms_cache(fields)
         call.thread = thread_of(fields) if call.counted else None
         if call.thread is not None and call.thread.continues:
-            choice = self._threads.follow(plan, call, choice)
+            choice = self._threads.choose_arm(live, call, choice)
         call.choice = choice
         return choice
 
-    def _note(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
+    def _record_composition(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
         call.model = composed.model
         call.model_label = composed.model if "model" in choice.arm.arm.request else ""
         call.stream = composed.stream
@@ -220,7 +220,7 @@ class Proxy:
         call.overridden = (*ignored, *overridden)
 
     async def _relay(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
-        """Hand the answer on: streams piece by piece, all else when it is complete."""
+        """Relay the answer: a stream event by event, anything else when it is complete."""
         call.status = answer.status
         call.request_id = answer.headers.get("request-id") or new_request_id()
         if answer.status == 200 and answer.headers.get("content-type", "").startswith("text/event-stream"):
@@ -230,44 +230,44 @@ class Proxy:
         try:
             body = await answer.body(lease)
             call.outcome = read_answer(call, body, answer.headers.get("content-encoding", ""))
-            if call.began_elsewhere and call.facts.code == "thread_fingerprint_mismatch":
+            if call.continues_unknown_thread and call.summary.code == "thread_fingerprint_mismatch":
                 raise thread_not_found()
-            self._threads.note(call)
+            self._threads.remember(call)
             await reply.send(
                 answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)], body
             )
         finally:
-            lease.give_back()
+            lease.release()
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         encoding = answer.headers.get("content-encoding", "")
-        call.relay = relay = relay_for(encoding, call.facts)
+        call.relay = relay = relay_for(encoding, call.summary)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)])
         try:
             async for chunk in answer.chunks():
                 ready = relay.feed(chunk)
                 if relay.advanced:
                     answer.renew()
-                    self._threads.note(call)
+                    self._threads.remember(call)
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
                     await self._write(reply, ready)
         except UpstreamFailed:
-            if not call.facts.ended:
+            if not call.summary.ended:
                 raise
         rest = relay.finish()
-        if relay.readable and not call.facts.ended:
+        if relay.readable and not call.summary.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
             await reply.write(rest)
-        call.outcome = call.facts.failure or "ok"
+        call.outcome = call.summary.failure or "ok"
         await reply.finish()
 
     async def _write(self, reply: ClientReply, piece: bytes) -> None:
-        """Send a piece on. Where too many clients do not read, the connection of the first of them is cut."""
+        """Send a chunk. When too many clients do not read, cut the connection of the one that waits longest."""
         self._writing[id(reply)] = reply
-        if len(self._writing) > self._memory.shares.stalled:
+        if len(self._writing) > self._memory.budget.stalled:
             self._writing.pop(next(iter(self._writing))).abort()
         try:
             await reply.write(piece)
@@ -277,14 +277,14 @@ class Proxy:
     # -------------------------------------------------------------------------------- everything else
 
     async def _pass_through(
-        self, call: Call, plan: Plan, way: Route, request: ClientRequest, reply: ClientReply
+        self, call: Call, live: LiveConfig, endpoint: Route, request: ClientRequest, reply: ClientReply
     ) -> None:
-        """Hand a request and its answer on unchanged, but for the keys."""
-        outgoing = names.for_upstream(request.headers, _upstream_key(plan), None)
-        timeouts = plan.config.upstream.timeouts
-        limits = Limits(timeouts.connect, timeouts.idle, None)
-        url = _url(plan, way)
-        async with self._upstream.open(request.method, url, outgoing, request.chunks(), limits) as answer:
+        """Relay a request and its answer unchanged, except for the keys."""
+        outgoing = names.for_upstream(request.headers, _upstream_key(live), None)
+        configured = live.config.upstream.timeouts
+        timeouts = CallTimeouts(configured.connect, configured.idle, None)
+        url = _url(live, endpoint)
+        async with self._upstream.open(request.method, url, outgoing, request.chunks(), timeouts) as answer:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
@@ -295,10 +295,10 @@ class Proxy:
 
     # ------------------------------------------------------------------------------------ own errors
 
-    async def _report(
+    async def _send_failure(
         self, call: Call, reply: ClientReply, status: int, kind: str, message: str, headers: OwnHeaders = ()
     ) -> None:
-        """Say in the API's form what went wrong: as a whole answer, or as a stream's last event."""
+        """Send an error in the API's form: as a complete answer, or as a stream's last event."""
         call.error = kind
         call.request_id = call.request_id or new_request_id()
         try:
@@ -308,7 +308,7 @@ class Proxy:
                     await self._send_error(
                         call, reply, envelope(kind, message, call.request_id, call.error_code), headers
                     )
-                elif call.relay is not None and (before := call.relay.break_off()) is not None:
+                elif call.relay is not None and (before := call.relay.interrupt()) is not None:
                     await reply.write(before + error_event(kind, message, call.request_id))
                     await reply.finish()
                 else:
@@ -325,34 +325,34 @@ def _own_headers(call: Call) -> list[tuple[str, str]]:
     return [("content-type", "application/json"), ("request-id", call.request_id), ("server", "claude-operator")]
 
 
-async def _sent(pieces: deque[bytes | memoryview], lease: Lease) -> AsyncIterator[bytes]:
-    """A body bit by bit, and then its room given back: nobody waits with it for the answer."""
+async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> AsyncIterator[bytes]:
+    """A body in chunks; then its memory is released, before the answer comes."""
     while pieces:
         piece = memoryview(pieces.popleft())
-        for begin in range(0, len(piece), _PIECE):
-            yield bytes(piece[begin : begin + _PIECE])
+        for begin in range(0, len(piece), _CHUNK):
+            yield bytes(piece[begin : begin + _CHUNK])
         del piece
-    lease.give_back()
+    lease.release()
 
 
-def _grown(size: int, composed: int, revision: str) -> Refused:
-    """The answer to a request that is too large with what its revision adds."""
+def _too_large(size: int, composed: int, revision: str) -> Refused:
+    """The answer to a request that its revision makes too large."""
     return Refused(
         413,
         "request_too_large",
-        f"the request has {size} bytes and revision {revision} adds {composed - size}: together {composed - BODY_LIMIT}"
-        f" more than the {BODY_LIMIT} that the API takes",
+        f"the request has {size} bytes and revision {revision} adds {composed - size}: send at least"
+        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
     )
 
 
-def _upstream_key(plan: Plan) -> str | None:
+def _upstream_key(live: LiveConfig) -> str | None:
     """The key for the upstream, None where the client's own goes through."""
-    if not plan.swaps_key:
+    if not live.swaps_key:
         return None
-    if plan.credentials.upstream_key is None:
-        raise Refused(500, "api_error", plan.credentials.no_upstream_key, retry=False)
-    return plan.credentials.upstream_key
+    if live.credentials.upstream_key is None:
+        raise Refused(500, "api_error", live.credentials.explain_missing_key(), retry=False)
+    return live.credentials.upstream_key
 
 
-def _url(plan: Plan, way: Route) -> str:
-    return plan.config.upstream.base_url.rstrip("/") + way.target
+def _url(live: LiveConfig, endpoint: Route) -> str:
+    return live.config.upstream.base_url.rstrip("/") + endpoint.target

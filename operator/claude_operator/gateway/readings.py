@@ -1,4 +1,4 @@
-"""Readings of the evidence that this process remembers, so that a new leader can go on from one of the last one's."""
+"""Readings of the evidence that this process remembers, so that a new leader can continue from its predecessor's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEPT = 32
 
 
 class Readings:
-    """The last `KEPT` readings, the least recently used forgotten first. What did not change is shared by them."""
+    """The last `KEPT` readings; the least recently used is dropped first. They share what did not change."""
 
     def __init__(self, boot_id: str) -> None:
         self._boot_id = boot_id
@@ -27,8 +27,8 @@ class Readings:
             self._kept.popitem(last=False)
         return self._taken
 
-    def named(self, since: str) -> Before | None:
-        """The reading `<boot id>.<number>`, None where it is of another process or forgotten. Naming it is using it."""
+    def find(self, since: str) -> Before | None:
+        """The reading `<boot id>.<number>`, None where it is another process's or was dropped. Counts as its use."""
         boot_id, _, number = since.rpartition(".")
         if boot_id != self._boot_id or not (number.isascii() and number.isdecimal() and len(number) < 16):
             return None

@@ -16,47 +16,49 @@ from claude_operator.gateway.ports import ClientReply, ClientRequest
 
 __all__ = ["AiohttpClientReply", "AiohttpClientRequest", "make_server"]
 
-_LONG_HEADER = 1 << 16  # bytes of the request line or of one header
-_LONG_HEAD = 1 << 16  # bytes of all headers of a request that has not begun
-_READ_AHEAD = 1 << 16  # bytes of a body that wait in this process for whoever reads it
-_SOCKET_BUFFER = 1 << 16  # bytes, each way; else the kernel holds megabytes for a client that does not read
-_AT_ONCE = 1 << 16  # bytes of an answer that are written at once
-_BODY_SECONDS, _SLOWEST = 30.0, float(1 << 20)  # a body may take so long, and a second more for so many bytes
-_GONE = 499  # never seen by anybody
+_MAX_HEADER = 1 << 16  # bytes of the request line or of one header
+_MAX_HEAD = 1 << 16  # bytes of all headers of a request that has not begun
+_READ_AHEAD = 1 << 16  # bytes of a body that are read before they are asked for
+_SOCKET_BUFFER = 1 << 16  # bytes, each way; by default the kernel buffers megabytes for a client that does not read
+_WRITE_SIZE = 1 << 16  # bytes of an answer that are written at once
+_BODY_SECONDS = 30.0  # that any body may take, ...
+_MIN_BYTES_PER_SECOND = float(1 << 20)  # ... and its size at this rate on top
+_GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
 
 Handler = Callable[[ClientRequest, ClientReply], Awaitable[None]]
 
 
-def make_server(handle: Handler, is_draining: Callable[[], bool], most: int) -> web.Server:
-    """A server that has `handle` answer, for `most` connections; while `is_draining`, each answer closes its own."""
+def make_server(handle: Handler, is_draining: Callable[[], bool], max_connections: int) -> web.Server:
+    """A server that answers with `handle`; while `is_draining`, each answer closes its connection."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         reply = AiohttpClientReply(request, is_draining)
         await handle(AiohttpClientRequest(request), reply)
         return reply.response or web.Response(status=_GONE)
 
-    return _Server(handler, most)
+    return _Server(handler, max_connections)
 
 
 class _Connection(web.RequestHandler):
-    """A client's connection. What is not HTTP is refused in the API's form too, and not quoted."""
+    """A client's connection. It refuses what is not HTTP in the API's form too, without quoting it."""
 
     _head = 0  # bytes of a request whose head is not complete
     _body: aiohttp.StreamReader | None = None  # of the request that came last
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it, or turn it away where there are too many."""
+        """Accept the connection, or refuse it when there are too many."""
         super().connection_made(transport)
         peer = transport.get_extra_info("socket")
         if peer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         if isinstance(self._manager, _Server) and self._manager.is_full:
-            self._turn_away(Refused(529, "overloaded_error", "the gateway has too many connections", 5))
+            message = "the gateway has too many connections: try again later"
+            self._refuse(Refused(529, "overloaded_error", message, 5))
 
     def data_received(self, data: bytes) -> None:
-        """Take in bytes. What comes after one request's body and makes no other is a head: bounded as a whole."""
+        """Take bytes. Those after one request's body that do not complete another's head count towards its limit."""
         seen, between = self._request_count, self._body is None or self._body.is_eof()
         super().data_received(data)
         if self._request_count != seen:
@@ -64,11 +66,11 @@ class _Connection(web.RequestHandler):
             self._body = self._messages[-1][1] if self._messages else None
         elif between:
             self._head += len(data)
-            if self._head > _LONG_HEAD:
-                message = f"the headers are longer than {_LONG_HEAD} bytes"
-                self._turn_away(Refused(431, "invalid_request_error", message))
+            if self._head > _MAX_HEAD:
+                message = f"the headers are longer than {_MAX_HEAD} bytes: send fewer or shorter ones"
+                self._refuse(Refused(431, "invalid_request_error", message))
 
-    def _turn_away(self, refused: Refused) -> None:
+    def _refuse(self, refused: Refused) -> None:
         body = envelope(refused.kind, refused.message, new_request_id())
         lines = [
             f"HTTP/1.1 {refused.status} X",
@@ -98,14 +100,16 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], most: int) -> None:
+    def __init__(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], max_connections: int
+    ) -> None:
         super().__init__(handler, handler_cancellation=True)
-        self._most = most
+        self._max_connections = max_connections
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more connections than may be."""
-        return len(self._connections) > self._most
+        """Whether there are more connections than allowed."""
+        return len(self._connections) > self._max_connections
 
     def __call__(self) -> _Connection:
         return _Connection(
@@ -115,8 +119,8 @@ class _Server(web.Server):
             auto_decompress=False,
             keepalive_timeout=75.0,
             read_bufsize=_READ_AHEAD,
-            max_line_size=_LONG_HEADER,
-            max_field_size=_LONG_HEADER,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
         )
 
 
@@ -135,13 +139,13 @@ class AiohttpClientRequest:
     async def body(self, limit: int, lease: Lease) -> bytearray | None:
         """The whole body, None where it is larger than `limit`."""
         length = self._request.content_length
-        most = limit if length is None else length
-        if most > limit:
+        max_size = limit if length is None else length
+        if max_size > limit:
             return None
         await lease.reserve(length or 0, known=True)
         data = bytearray()  # grows in place: no second copy at the end
         try:
-            async with asyncio.timeout(_BODY_SECONDS + most / _SLOWEST):
+            async with asyncio.timeout(_BODY_SECONDS + max_size / _MIN_BYTES_PER_SECOND):
                 async for piece in self._read():
                     size = len(data) + len(piece)
                     if size > limit:
@@ -150,7 +154,7 @@ class AiohttpClientRequest:
                         await lease.reserve(size, known=False)
                     data += piece
         except TimeoutError:
-            raise Refused(408, "timeout_error", "the body arrived too slowly") from None
+            raise Refused(408, "timeout_error", "the request body arrived too slowly: send it again") from None
         lease.shrink(len(data))
         return data
 
@@ -188,14 +192,14 @@ class AiohttpClientReply:
         return self.response is not None
 
     async def send(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | bytearray) -> None:
-        """Answer in one piece; a long one is written bit by bit, so that it is not copied whole."""
-        if len(body) <= _AT_ONCE:
+        """Answer in one piece; a long one is written in chunks, so that it is not copied whole."""
+        if len(body) <= _WRITE_SIZE:
             await self._prepare(web.Response(status=status, headers=CIMultiDict(headers), body=bytes(body)))
         else:
             await self.start(status, [*headers, ("content-length", str(len(body)))])
             view = memoryview(body)
-            for begin in range(0, len(body), _AT_ONCE):
-                await self.write(bytes(view[begin : begin + _AT_ONCE]))
+            for begin in range(0, len(body), _WRITE_SIZE):
+                await self.write(bytes(view[begin : begin + _WRITE_SIZE]))
         await self.finish()
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -212,7 +216,7 @@ class AiohttpClientReply:
             raise ClientGone from error
 
     async def finish(self) -> None:
-        """End it well."""
+        """Complete the answer."""
         if self.response is None:
             raise RuntimeError("finish before start")
         try:

@@ -1,4 +1,4 @@
-"""A gateway process from start to end: two ports, a config source, and a drain that loses nothing."""
+"""A gateway process from start to end: two ports, a config source, and a drain that loses no call."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from claude_operator.api.gateway import MEMORY
+from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
-from claude_operator.gateway.evidence import Ledger
+from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
-from claude_operator.gateway.recorder import Recorder
 from claude_operator.gateway.server import make_server
 from claude_operator.gateway.source import Source
 from claude_operator.gateway.upstream import AiohttpUpstream
@@ -24,7 +24,7 @@ from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
 
-_LAST_WORDS = 2.0  # seconds for calls that were cut off at the end of the drain
+_CLOSE_SECONDS = 2.0  # seconds for calls that were cut off at the end of the drain
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Service:
         self.memory = Memory(settings.memory)
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
-        self.control = Control(files, Ledger(), self.metrics, log)
+        self.control = Control(files, EvidenceStore(), self.metrics, log)
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
@@ -66,14 +66,14 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream())
-            recorder = Recorder(self.control.ledger, self.metrics, self._log)
-            proxy = Proxy(self.control, upstream, recorder, self.memory)
+            accounting = Accounting(self.control.store, self.metrics, self._log)
+            proxy = Proxy(self.control, upstream, accounting, self.memory)
             admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
-            server = make_server(proxy.handle, self._is_draining, self.memory.shares.connections)
-            front = web.ServerRunner(server, shutdown_timeout=_LAST_WORDS)
+            server = make_server(proxy.handle, self._is_draining, self.memory.budget.connections)
+            front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
             self.port = await self._listen(stack, front, self.settings.port)
-            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.ledger.boot_id)
+            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.store.boot_id)
             background = [
                 asyncio.create_task(self._source.run(self.control.offer)),
                 asyncio.create_task(self.control.watch_credentials()),
@@ -103,7 +103,7 @@ class Service:
             task.result()
 
     async def _drain(self, front: web.ServerRunner, proxy: Proxy) -> None:
-        """Not ready at once; deaf after a moment; then wait for the calls in flight."""
+        """Turn not ready, stop listening after `settle_seconds`, then wait for the calls in flight."""
         self.draining = True
         self._log.event("draining", in_flight=len(proxy.tasks), seconds=self.settings.drain_seconds)
         loop = asyncio.get_running_loop()
@@ -118,4 +118,4 @@ class Service:
             proxy.closing = True
             for task in proxy.tasks:
                 task.cancel()
-            await asyncio.wait(proxy.tasks, timeout=_LAST_WORDS)
+            await asyncio.wait(proxy.tasks, timeout=_CLOSE_SECONDS)

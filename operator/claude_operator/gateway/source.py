@@ -23,7 +23,7 @@ __all__ = ["ApiServer", "ConfigMapSource", "FileSource", "Source"]
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _FILE_INTERVAL = 0.1  # seconds between two looks
-_WATCH_SECONDS = 60  # after which a watch ends and the list is read anew, whatever was lost in between
+_WATCH_SECONDS = 60  # after which a watch ends and the list is read again, in case an event was lost
 _SILENCE = 75.0  # seconds without a byte after which a watch is given up
 _BACKOFF = (0.2, 5.0)  # seconds: first and longest
 
@@ -31,7 +31,7 @@ Offer = Callable[[bytes], None]
 
 
 class Source(Protocol):
-    """Reads configs for ever."""
+    """Reads configs."""
 
     async def run(self, offer: Offer) -> None:
         """Hand each document that is read to `offer`; never returns."""
@@ -46,19 +46,21 @@ class FileSource:
         self._seen: tuple[int, ...] | None = None
 
     async def run(self, offer: Offer) -> None:
-        """Look ten times a second; the document is read when the file is another or was written to."""
+        """Look ten times a second; read the document when the file was replaced or written to."""
         missing = False
         while True:
             try:
-                self.look(offer)
+                self.poll(offer)
                 missing = False
             except OSError as error:
                 if not missing:
-                    self._log.event("config file not readable", "warning", path=str(self._path), reason=error.strerror)
+                    self._log.event(
+                        "the config file cannot be read", "warning", path=str(self._path), reason=error.strerror
+                    )
                 missing = True
             await asyncio.sleep(_FILE_INTERVAL)
 
-    def look(self, offer: Offer) -> None:
+    def poll(self, offer: Offer) -> None:
         """Read the file if it changed; raises OSError."""
         found = os.stat(self._path)  # noqa: PTH116  (of what the symlinks lead to)
         signature = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
@@ -81,7 +83,7 @@ class ApiServer:
         """From what the kubelet gives every pod; raises RuntimeError outside of one."""
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
         if not host:
-            raise RuntimeError("--configmap works in a pod only (no KUBERNETES_SERVICE_HOST); use --config FILE here")
+            raise RuntimeError("--configmap works only in a pod (no KUBERNETES_SERVICE_HOST): use --config FILE here")
         return cls(
             url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
             token=SERVICE_ACCOUNT / "token",
@@ -95,7 +97,7 @@ class ApiServer:
     def session(self) -> aiohttp.ClientSession:
         """A client whose connections notice within half a minute that the other end has gone."""
         tls = ssl.create_default_context(cafile=str(self.ca)) if self.ca else True
-        connector = aiohttp.TCPConnector(ssl=tls, socket_factory=_watched_socket)
+        connector = aiohttp.TCPConnector(ssl=tls, socket_factory=_keepalive_socket)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=_SILENCE)
         return aiohttp.ClientSession(self.url, connector=connector, timeout=timeout)
 
@@ -119,7 +121,7 @@ class ConfigMapSource:
         self._listed = asyncio.Event()
 
     async def run(self, offer: Offer) -> None:
-        """List and watch, again and again; what breaks is tried again after a pause."""
+        """List and watch in a loop; after a failure it pauses before the next try."""
         mounted = asyncio.create_task(self._until_listed(offer))
         pause = _BACKOFF[0]
         try:
@@ -136,7 +138,7 @@ class ConfigMapSource:
             mounted.cancel()
 
     async def _until_listed(self, offer: Offer) -> None:
-        """Follow the mounted file, which lags behind the watch, while there is nothing better."""
+        """Follow the mounted file, which lags behind the watch, until the first list."""
         following = asyncio.create_task(self._mounted.run(offer))
         try:
             await self._listed.wait()
@@ -168,7 +170,7 @@ class ConfigMapSource:
                     case "DELETED":
                         self._log.event("the ConfigMap was deleted", "warning", keeps="the config being served")
                     case "ERROR":
-                        raise ValueError("the watch is too old")
+                        raise ValueError("the resourceVersion of the watch is too old")
 
     def _offer(self, item: _ConfigMap, offer: Offer) -> None:
         document = (item.data or {}).get(CONFIG_KEY)
@@ -206,8 +208,8 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
 
 
-def _watched_socket(address: Any) -> socket.socket:
-    """A TCP socket that gives a silent connection up after 25 seconds, as after the loss of a node."""
+def _keepalive_socket(address: Any) -> socket.socket:
+    """A TCP socket that closes a silent connection after 25 seconds, for example after the loss of a node."""
     family, kind, protocol, *_ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,8 +1,8 @@
-"""A Messages stream seen from its side: bytes go through as they are, four kinds of event are read.
+"""Relays a Messages stream: the bytes pass unchanged, and four kinds of event are read.
 
-Only whole events are handed on, so that a stream which breaks off inside one can still end with a well-formed
-`event: error`. A client cannot use a part of an event, so nothing reaches it later than it could act on it. A
-compressed stream is handed on byte by byte and read beside: no event of our own can follow its bytes.
+Only complete events are relayed, so that a stream that breaks off inside one can still end with a well-formed
+`event: error`. A client cannot use part of an event, so it loses no time. A compressed stream is relayed as it comes,
+and a decoded copy is read: no event of the gateway can follow its bytes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import msgspec
 from claude_operator.core.request.error_text import redact
 from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
 from claude_operator.core.request.usage import merge_usage
-from claude_operator.gateway.encoding import Inflater, inflater, is_plain
+from claude_operator.gateway.encoding import Inflater, is_plain, make_inflater
 
-__all__ = ["AnswerFacts", "Message", "SseRelay", "relay_for"]
+__all__ = ["AnswerSummary", "Message", "SseRelay", "relay_for"]
 
 HOLD_LIMIT = 1 << 20  # bytes of one event that are held back at most
 
 
 class Message(msgspec.Struct):
-    """What is read of a Message: in JSON the whole answer, in a stream that of message_start."""
+    """The fields that are read of a Message: of a JSON answer, or of a stream's message_start."""
 
     id: str | None = None
     model: str | None = None
@@ -43,8 +43,8 @@ _event = msgspec.json.Decoder(_Event)
 _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
-class AnswerFacts:
-    """What a response has told of itself so far."""
+class AnswerSummary:
+    """What is known of an answer so far."""
 
     __slots__ = ("code", "error", "explanation", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
 
@@ -57,14 +57,14 @@ class AnswerFacts:
         self.code = ""
         """`error.details.error_code`."""
         self.explanation = ""
-        """What the message of an error says, in the API's own words."""
+        """The message of an error, reduced to the API's own words."""
         self.failure: Outcome | None = None
         """What `error` makes of the call."""
         self.stopped = False
 
     @property
     def ended(self) -> bool:
-        """Whether an answer has told its end, good or bad."""
+        """Whether the answer has ended, well or with an error."""
         return self.stopped or self.failure is not None
 
     def fail(self, status: int, error: Told, kind: str = "") -> None:
@@ -85,45 +85,45 @@ class AnswerFacts:
 class SseRelay:
     """Feed it what the upstream sends; it returns what to send on, the same bytes in the same order."""
 
-    def __init__(self, facts: AnswerFacts) -> None:
-        self.facts = facts
+    def __init__(self, summary: AnswerSummary) -> None:
+        self.summary = summary
         self.has_content = False
         """Whether the first content_block_delta has come."""
         self.advanced = False
         """Whether the bytes that were fed last brought more than pings and comments."""
         self.readable = True
         """Whether its events can be read."""
-        self._tail = b""
-        self._inside = False
+        self._pending = b""
+        self._mid_event = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The bytes that may go on now: all up to the end of the last whole event."""
-        data = self._tail + chunk if self._tail else chunk
+        """The bytes to relay now: all up to the end of the last complete event."""
+        data = self._pending + chunk if self._pending else chunk
         end = _end_of_events(data)
         self.advanced = False
         if end == 0 and len(data) > HOLD_LIMIT:
-            self._inside = self.advanced = True
+            self._mid_event = self.advanced = True
             end = len(data.rstrip(b"\r\n"))  # the line ends may be one half of a blank line
-            self._tail = data[end:]
+            self._pending = data[end:]
             return data[:end]
         if end:
-            self._inside = False
-        ready, self._tail = (data, b"") if end == len(data) else (data[:end], data[end:])
+            self._mid_event = False
+        ready, self._pending = (data, b"") if end == len(data) else (data[:end], data[end:])
         if ready:
             self._read(ready)
         return ready
 
     def finish(self) -> bytes:
-        """What is left at a clean end: bytes without a blank line after them. Half an event tells nothing."""
-        rest, self._tail = self._tail, b""
+        """What is left at a clean end: bytes without a blank line after them. An incomplete event is not read."""
+        rest, self._pending = self._pending, b""
         if rest:
             self._read(rest, whole=False)
         return rest
 
-    def break_off(self) -> bytes | None:
-        """What has to stand before an event of our own, None where none can follow; what was held back is dropped."""
-        self._tail = b""
-        return b"\n\n" if self._inside else b""
+    def interrupt(self) -> bytes | None:
+        """What to send before an event of the gateway, None where none can follow; pending bytes are dropped."""
+        self._pending = b""
+        return b"\n\n" if self._mid_event else b""
 
     def _read(self, events: bytes, *, whole: bool = True) -> None:
         if not self.has_content:
@@ -134,7 +134,7 @@ class SseRelay:
         if b"\r" in events:
             events = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         for event in events.split(b"\n\n"):
-            self.advanced = self.advanced or _is_news(event)
+            self.advanced = self.advanced or _is_progress(event)
             if b"message_" in event or b"error" in event:
                 self._read_event(event, whole=whole)
 
@@ -148,29 +148,29 @@ class SseRelay:
         if name and name not in (b"message_start", b"message_delta", b"message_stop", b"error"):
             return
         try:
-            self._take(_event.decode(b"\n".join(data)), name.decode())
+            self._apply(_event.decode(b"\n".join(data)), name.decode())
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             if whole:  # the data cannot be read, but the name says enough
-                self._take(_Event(), name.decode("ascii", "replace"))
+                self._apply(_Event(), name.decode("ascii", "replace"))
 
-    def _take(self, event: _Event, name: str) -> None:
+    def _apply(self, event: _Event, name: str) -> None:
         match name or event.type:
             case "message_start" if event.message:
-                self.facts.add(event.message)
+                self.summary.add(event.message)
             case "message_delta":
                 stop_reason = event.delta.stop_reason if event.delta else None
-                self.facts.add(Message(stop_reason=stop_reason, usage=event.usage))
+                self.summary.add(Message(stop_reason=stop_reason, usage=event.usage))
             case "message_stop":
-                self.facts.stopped = True
+                self.summary.stopped = True
             case "error":
-                self.facts.fail(200, told(event.error), "api_error")
+                self.summary.fail(200, told(event.error), "api_error")
 
 
 class CompressedRelay(SseRelay):
     """A compressed stream. Without an `inflater` its coding is not known, and nothing is read."""
 
-    def __init__(self, facts: AnswerFacts, inflater: Inflater | None) -> None:
-        super().__init__(facts)
+    def __init__(self, summary: AnswerSummary, inflater: Inflater | None) -> None:
+        super().__init__(summary)
         self.readable = inflater is not None
         self._inflater = inflater
 
@@ -188,17 +188,17 @@ class CompressedRelay(SseRelay):
         super().finish()
         return b""
 
-    def break_off(self) -> None:
+    def interrupt(self) -> None:
         """No event of our own can follow."""
 
 
-def relay_for(encoding: str, facts: AnswerFacts) -> SseRelay:
-    """What hands on a stream with this content-encoding."""
-    return SseRelay(facts) if is_plain(encoding) else CompressedRelay(facts, inflater(encoding))
+def relay_for(encoding: str, summary: AnswerSummary) -> SseRelay:
+    """The relay for a stream with this content-encoding."""
+    return SseRelay(summary) if is_plain(encoding) else CompressedRelay(summary, make_inflater(encoding))
 
 
-def _is_news(event: bytes) -> bool:
-    """Whether an event says more than that the connection is alive: it is neither a ping nor a comment."""
+def _is_progress(event: bytes) -> bool:
+    """Whether an event is neither a ping nor a comment."""
     lines = [line for line in event.split(b"\n") if line and not line.startswith(b":")]
     return bool(lines) and not any(_PING.match(line) for line in lines)
 

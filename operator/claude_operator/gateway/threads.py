@@ -1,8 +1,8 @@
-"""Message threads stay on the revision that they began on: the API holds its system prompt and tools for them.
+"""Message threads stay on the revision that they began on: the API keeps its system prompt and tools for them.
 
-A process knows the threads that began here, by the ids of their responses. Where one began elsewhere, and two revisions
-are served, its client is told to send the whole conversation again, as clients of threads have to be able to whenever
-the API has forgotten one.
+A process knows the threads that began in it, by the ids of their responses. When two revisions are served, the client
+of any other thread gets an error that makes it send the whole conversation again. Clients of threads must be able to do
+so anyway, for when the API has dropped a thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.errors import Refused
-from claude_operator.gateway.plan import Choice, Plan, is_served
+from claude_operator.gateway.live_config import Choice, LiveConfig, is_served
 
 __all__ = ["THREAD", "Threads", "thread_not_found"]
 
@@ -21,7 +21,7 @@ THREAD = "thread:"
 _LIMIT = 20_000  # responses; the API forgets a thread five minutes after its last
 
 
-class _Begun(NamedTuple):
+class _ThreadOrigin(NamedTuple):
     revision: str
     conversation: str
 
@@ -30,35 +30,35 @@ class Threads:
     """The threads of one process."""
 
     def __init__(self) -> None:
-        self._begun: dict[str, _Begun] = {}
+        self._origins: dict[str, _ThreadOrigin] = {}
 
-    def note(self, call: Call) -> None:
+    def remember(self, call: Call) -> None:
         """Remember where a response of a thread came from, once its id is known."""
-        message_id = call.facts.message_id
-        if call.thread is None or not message_id or message_id in self._begun:
+        message_id = call.summary.message_id
+        if call.thread is None or not message_id or message_id in self._origins:
             return
         if call.conversation is None:
             call.conversation = THREAD + message_id
-        self._begun[message_id] = _Begun(call.revision, call.conversation)
-        if len(self._begun) > _LIMIT:
-            del self._begun[next(iter(self._begun))]
+        self._origins[message_id] = _ThreadOrigin(call.revision, call.conversation)
+        if len(self._origins) > _LIMIT:
+            del self._origins[next(iter(self._origins))]
 
-    def follow(self, plan: Plan, call: Call, choice: Choice) -> Choice:
-        """The arm of a call that continues a thread, in place of the one that its name would give.
+    def choose_arm(self, live: LiveConfig, call: Call, choice: Choice) -> Choice:
+        """The arm of a call that continues a thread: the one that the thread began on.
 
-        Raises Refused where that is not served any more, or where nobody here knows which it is.
+        Raises Refused when that arm is no longer served, or when this process does not know it.
         """
-        begun = self._begun.get(call.thread.previous_message_id) if call.thread else None
-        if begun is None:
-            call.began_elsewhere = True
-            if choice.pinned or sum(arm.weight > 0 for arm in plan.config.arms) == 1:
+        origin = self._origins.get(call.thread.previous_message_id) if call.thread else None
+        if origin is None:
+            call.continues_unknown_thread = True
+            if choice.pinned or sum(arm.weight > 0 for arm in live.config.arms) == 1:
                 return choice
             raise thread_not_found()
         named = call.conversation is not None
-        call.conversation = call.conversation or begun.conversation
-        if begun.revision == choice.arm.arm.revision:
+        call.conversation = call.conversation or origin.conversation
+        if origin.revision == choice.arm.arm.revision:
             return choice
-        arm = plan.arms.get(begun.revision)
+        arm = live.arms.get(origin.revision)
         if arm is None or not is_served(arm.arm):
             raise thread_not_found()
         # A drawn call counts where it stays. One with a name would count for the other arm, and is not judged.
@@ -66,9 +66,9 @@ class Threads:
 
 
 def thread_not_found() -> Refused:
-    """What the API says of a thread that it has forgotten; clients then replay the conversation as a new one."""
+    """The API's error for a thread that it has dropped; clients then replay the conversation as a new one."""
     message = (
-        "No usable thread was found for previous_message_id on the revisions that are served: replay the full"
+        "No usable thread was found for previous_message_id on the revisions being served: replay the full"
         ' conversation with `thread: {"type": "create"}`.'
     )
     refused = Refused(404, "not_found_error", message)

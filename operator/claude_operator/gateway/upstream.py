@@ -14,16 +14,16 @@ from yarl import URL
 
 from claude_operator.gateway.errors import Refused, UpstreamFailed, UpstreamTimeout
 from claude_operator.gateway.memory import Lease
-from claude_operator.gateway.ports import Limits, MutableHeaders, RequestBody
+from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody
 
 __all__ = ["AiohttpUpstream"]
 
 _KEEPALIVE = 30.0  # seconds; shorter than what servers grant, so that they are rarely the ones to close
-_LONG_HEADER = 1 << 16  # bytes
+_MAX_HEADER = 1 << 16  # bytes
 # Bytes that are held of an answer whose client reads slowly: by the kernel, read ahead, and in one piece.
 _RECEIVE_BUFFER = 1 << 16
 _READ_AHEAD = 1 << 15
-_PIECE = 1 << 16
+_CHUNK = 1 << 16
 _MORE_MEMORY = "raise spec.gateway.resources.limits.memory"
 
 
@@ -39,8 +39,8 @@ class AiohttpUpstream:
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             read_bufsize=_READ_AHEAD,
-            max_line_size=_LONG_HEADER,
-            max_field_size=_LONG_HEADER,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
         )
 
     async def __aenter__(self) -> AiohttpUpstream:
@@ -51,47 +51,47 @@ class AiohttpUpstream:
 
     @asynccontextmanager
     async def open(
-        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, limits: Limits
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
     ) -> AsyncIterator[AiohttpReply]:
         """Send a request; raises UpstreamFailed, here and while the reply is read."""
-        patience = _Patience(limits)
+        total = _TotalTimeout(timeouts)
         try:
-            async with patience.running(None):
+            async with total.limit(None):
                 response = await self._session.request(
                     method,
                     URL(url, encoded=True),
                     data=body,
                     headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.idle),
+                    timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
                     allow_redirects=False,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _failure(error, limits) from error
+            raise _classify(error, timeouts) from error
         del body, headers
         if response.connection is not None and response.connection.protocol is not None:
             response.connection.protocol.read_timeout = None  # from here on it would run while the client is slow
         try:
-            yield AiohttpReply(response, limits, patience)
+            yield AiohttpReply(response, timeouts, total)
         finally:
             response.close()  # of no effect on a connection whose reply was read to the end
 
 
-class _Patience:
+class _TotalTimeout:
     """The time that the upstream has. It passes within `running` only."""
 
-    __slots__ = ("_left", "_limits")
+    __slots__ = ("_left", "_timeouts")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._left = limits.total
+    def __init__(self, timeouts: CallTimeouts) -> None:
+        self._timeouts = timeouts
+        self._left = timeouts.total
 
     def renew(self) -> None:
-        """Begin the total time anew."""
-        self._left = self._limits.total
+        """Start the total time again."""
+        self._left = self._timeouts.total
 
     @asynccontextmanager
-    async def running(self, idle: float | None) -> AsyncIterator[None]:
-        """Wait for the upstream; raises UpstreamTimeout after `idle` seconds, or when no time is left."""
+    async def limit(self, idle: float | None) -> AsyncIterator[None]:
+        """Limit a wait for the upstream; raises UpstreamTimeout after `idle` seconds, or when no total time is left."""
         clock = asyncio.get_running_loop().time
         began, left = clock(), self._left
         silent = idle is not None and (left is None or idle < left)
@@ -102,8 +102,8 @@ class _Patience:
             if not timeout.expired():
                 raise
             if silent:
-                raise _silence(idle) from error
-            raise UpstreamTimeout(f"the upstream's answer did not come within {self._limits.total:g} s") from error
+                raise _silence_timeout(idle) from error
+            raise UpstreamTimeout(f"the upstream's answer did not come within {self._timeouts.total:g} s") from error
         finally:
             if left is not None:
                 self._left = left - (clock() - began)
@@ -112,18 +112,18 @@ class _Patience:
 class AiohttpReply:
     """An upstream reply."""
 
-    __slots__ = ("_limits", "_patience", "_response", "headers", "status")
+    __slots__ = ("_response", "_timeouts", "_total", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, limits: Limits, patience: _Patience) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: CallTimeouts, total: _TotalTimeout) -> None:
         self.status: int = response.status
         self.headers: MultiMapping[str] = response.headers
         self._response = response
-        self._limits = limits
-        self._patience = patience
+        self._timeouts = timeouts
+        self._total = total
 
     def renew(self) -> None:
-        """Give the upstream all of `Limits.total` again."""
-        self._patience.renew()
+        """Give the upstream all of `CallTimeouts.total` again."""
+        self._total.renew()
 
     async def body(self, lease: Lease) -> bytearray:
         """The whole body."""
@@ -138,7 +138,7 @@ class AiohttpReply:
         except Refused as refused:
             if refused.retry_after:
                 raise
-            message = f"the answer is larger than this gateway has room for: {_MORE_MEMORY}"
+            message = f"the answer does not fit into the gateway's memory: {_MORE_MEMORY}"
             raise Refused(502, "api_error", message) from None
         lease.shrink(len(data))
         return data
@@ -148,10 +148,10 @@ class AiohttpReply:
         content = self._response.content
         while True:
             try:
-                async with self._patience.running(self._limits.idle):
-                    chunk = await content.read(_PIECE)
+                async with self._total.limit(self._timeouts.idle):
+                    chunk = await content.read(_CHUNK)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise _failure(error, self._limits) from error
+                raise _classify(error, self._timeouts) from error
             if not chunk:
                 return
             yield chunk
@@ -165,13 +165,13 @@ def _socket(address: Any) -> socket.socket:
     return made
 
 
-def _failure(error: Exception, limits: Limits) -> UpstreamFailed:
-    """What happened, in words that hold nothing of the exchange."""
+def _classify(error: Exception, timeouts: CallTimeouts) -> UpstreamFailed:
+    """The error as UpstreamFailed; its message quotes nothing from the request or the answer."""
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return UpstreamTimeout(f"no connection to the upstream within {limits.connect:g} s")
+            return UpstreamTimeout(f"no connection to the upstream within {timeouts.connect:g} s")
         case TimeoutError():
-            return _silence(limits.idle)
+            return _silence_timeout(timeouts.idle)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return UpstreamFailed("the upstream's TLS certificate or handshake was not accepted")
         case aiohttp.ClientConnectorDNSError():
@@ -186,5 +186,5 @@ def _failure(error: Exception, limits: Limits) -> UpstreamFailed:
             return UpstreamFailed("the upstream's answer is not HTTP")
 
 
-def _silence(idle: float | None) -> UpstreamTimeout:
+def _silence_timeout(idle: float | None) -> UpstreamTimeout:
     return UpstreamTimeout(f"the upstream was silent for {idle or 0:g} s")

@@ -29,7 +29,7 @@ from claude_operator.kube.wire import encode
 __all__ = ["APPLY", "MERGE", "URGENT", "Kube", "KubeError", "Object"]
 
 URGENT: ContextVar[bool] = ContextVar("urgent", default=False)
-"""Set for work whose calls wait for no connection that other work has: live canaries among very many others."""
+"""Set for work whose calls do not wait for a free connection: live canaries among very many other deployments."""
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -39,20 +39,20 @@ Reload = Callable[[], Awaitable[None]]
 
 _CHUNK = 500  # objects a page of a list, as kubectl asks for
 _BUSY_WAIT = 1.0  # seconds before the next try where 429 says nothing
-_TRIES = 5  # of a call that the API server did not do
+_TRIES = 5  # of a call that failed
 _FIRST_WAIT = 0.1  # seconds before the second try, twice as many before each further one, less up to half at random
 _TRANSIENT = (0, 500, 502, 503, 504)  # no answer, or a fault of the server's own
 _CONNECTIONS = 32  # calls at a time; each connection costs the API server and us a TLS handshake
 _LARGE = 2**20  # bytes of a body from which on it is sent in pieces
-_KEPT = 75.0  # seconds that an idle connection is kept; the API server closes it after 90 or more
+_KEEPALIVE = 75.0  # seconds that an idle connection is kept; the API server closes it after 90 or more
 
 
 class Kube:
     """One connection pool to one API server. `timeout`: seconds for a whole call with all its tries.
 
-    What a second try cannot spoil is tried again: reads, deletions, applies, and writes that are fenced or named. Only
-    the last answer is told, so a create may raise a conflict with what an earlier try of its own has made.
-    `permit` is asked before each try of a write; it raises where nothing may be written any more.
+    It retries calls that are safe to repeat: reads, deletions, applies, and writes that are fenced or named. Only the
+    last answer is returned, so a create may raise a conflict with an object that its own earlier try has made.
+    `permit` is called before each try of a write; it raises when nothing may be written any more.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class Kube:
         self._host: str = configuration.host.rstrip("/")
         self._timeout, self._tries, self._reload = timeout, tries, reload
         self._permit, self._on_retry = permit, on_retry
-        self._free = asyncio.Semaphore(_CONNECTIONS)  # waiting for a connection is no part of a call's time
+        self._free_connections = asyncio.Semaphore(
+            _CONNECTIONS
+        )  # waiting for a connection does not count as a call's time
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -94,7 +96,9 @@ class Kube:
             await load()
         except (aio_config.ConfigException, OSError, ValueError, yaml.YAMLError) as error:
             why = f"the kubeconfig {yaml_fault(error)}" if isinstance(error, yaml.YAMLError) else error
-            message = f"no way to the Kubernetes API: {why}. Run in a pod with a service account, or set KUBECONFIG."
+            message = (
+                f"the Kubernetes API is not configured: {why}. Run in a pod with a service account, or set KUBECONFIG."
+            )
             raise KubeError(0, "NoConfiguration", message) from error
         return cls(configuration, reload=load, **options)
 
@@ -117,7 +121,7 @@ class Kube:
             raise
 
     async def document(self, path: str) -> Object:
-        """What the API server says at a path that is no object's, such as its schemas; `path` may have a query."""
+        """The document at a path that is not an object's, such as the schemas; `path` may have a query."""
         return await self._call("GET", path)
 
     async def list(
@@ -138,7 +142,7 @@ class Kube:
         label_selector: str | None = None,
         page: int = _CHUNK,
     ) -> tuple[Objects, str]:
-        """As `list`, and the resourceVersion that a watch can go on from."""
+        """As `list`, and the resourceVersion to start a watch from."""
         query = {"labelSelector": label_selector} if label_selector else {}
         path = resource.path(namespace)
         try:
@@ -217,13 +221,13 @@ class Kube:
         target = path + (f"?{urlencode(query)}" if query else "")
         data = None if body is None else encode(body)
         loop, fresh, attempt = asyncio.get_running_loop(), False, 1
-        async with contextlib.nullcontext() if URGENT.get() else self._free:
+        async with contextlib.nullcontext() if URGENT.get() else self._free_connections:
             end = loop.time() + self._timeout
             while True:
                 if method != "GET":
                     self._permit()
                 try:
-                    return await self._once(method, target, data, content_type, end - loop.time())
+                    return await self._try_once(method, target, data, content_type, end - loop.time())
                 except KubeError as error:
                     if error.status == 401 and self._reload is not None and not fresh:
                         await self._renew_credentials(self._reload)
@@ -236,7 +240,9 @@ class Kube:
                 self._on_retry()
                 await asyncio.sleep(wait)
 
-    async def _once(self, method: str, target: str, data: bytes | None, content_type: str, seconds: float) -> Object:
+    async def _try_once(
+        self, method: str, target: str, data: bytes | None, content_type: str, seconds: float
+    ) -> Object:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "claude-operator"}
         headers |= await self._credentials()
         # A connection that is silent for half the time is given up, so that another can be tried.
@@ -265,10 +271,9 @@ class Kube:
         )
 
     def _connected(self) -> aiohttp.ClientSession:
-        """The session. The proxies, cookies and ~/.netrc of the environment are none of the API server's business;
-        a kubeconfig's proxy-url counts."""
+        """The session. It ignores the environment's proxies and ~/.netrc; a kubeconfig's proxy-url counts."""
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._rest.ssl_context, limit=0, keepalive_timeout=_KEPT)
+            connector = aiohttp.TCPConnector(ssl=self._rest.ssl_context, limit=0, keepalive_timeout=_KEEPALIVE)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -298,7 +303,7 @@ class Kube:
 
 
 def _pause(error: KubeError, attempt: int) -> float | None:
-    """Seconds until the next try, None where another try would end the same."""
+    """Seconds until the next try, None where a retry would fail too."""
     if error.status == 429:
         return _BUSY_WAIT if error.retry_after is None else error.retry_after
     if error.status not in _TRANSIENT or error.reason in ("NoCredentials", "NoConfiguration"):

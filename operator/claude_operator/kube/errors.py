@@ -1,4 +1,4 @@
-"""What goes wrong between us and the API server."""
+"""Errors of calls to the API server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 1024  # characters of the server's message, which may quote what was 
 
 
 class KubeError(Exception):
-    """The API server said no (`status` 4xx or 5xx), gave no JSON, or could not be reached (`status` 0)."""
+    """The API server refused a call (`status` 4xx or 5xx), did not answer with JSON, or is unreachable (`status` 0)."""
 
     def __init__(
         self, status: int, reason: str, message: str, *, retry_after: float | None = None, terminating: bool = False
@@ -35,19 +35,19 @@ class KubeError(Exception):
 
     @property
     def undeclared(self) -> bool:
-        """A field that the kind's schema does not have: the CustomResourceDefinition is older than who writes."""
+        """A field that the kind's schema does not have: the CustomResourceDefinition is older than the operator."""
         return "field not declared in schema" in self.message
 
     @property
     def gone(self) -> bool:
-        """A continue token or resourceVersion too old to go on from (410)."""
+        """The continue token or resourceVersion is too old (410)."""
         return self.status == 410
 
 
 def unreachable(host: str, error: BaseException) -> KubeError:
     """No answer came."""
-    said = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}".rstrip(": ")
-    return KubeError(0, "Unreachable", f"the Kubernetes API at {host} cannot be reached: {said}")
+    cause = "no answer in time" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    return KubeError(0, "Unreachable", f"the Kubernetes API at {host} cannot be reached: {cause}")
 
 
 def parse(data: bytes, *, call: str, host: str, status: int, phrase: str, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -11,19 +11,19 @@ __all__ = ["encode"]
 
 # Raw in a JSON string, and yet refused by a YAML reader (DEL, C1 controls, noncharacters of the BMP) or taken for a
 # line break or a byte order mark (NEL, LINE SEPARATOR, PARAGRAPH SEPARATOR, BOM). Outside strings JSON is ASCII.
-_STRANGE = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
+_UNSAFE_IN_YAML = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
 
 
 def encode(body: Any) -> bytes:
-    """A body as it is sent. A lone surrogate, which no UTF-8 can hold, becomes U+FFFD.
+    """The bytes of a body. A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
 
-    Raises `TypeError` for what is no JSON.
+    Raises `TypeError` for a value that JSON cannot express.
     """
     try:
         data = orjson.dumps(body)
     except TypeError:
         data = orjson.dumps(_without_surrogates(body))
-    return _STRANGE.sub(_escape, data)
+    return _UNSAFE_IN_YAML.sub(_escape, data)
 
 
 def _escape(match: re.Match[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""What an answer says: a known answer, a classifier's word, a tool's input, or a canned text."""
+"""The content of an answer: a known answer, a classifier's choice, a tool's input, or a canned text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
-from claude_operator.simulator.draws import share
+from claude_operator.simulator.draws import uniform
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
@@ -17,14 +17,14 @@ __all__ = ["Reply", "reply_to"]
 
 CANNED = "This is the simulator: it has no answer of its own to that. "
 _UNSURE = "I am not sure."
-_DEEP = 6  # levels of a schema that are filled in
+_MAX_SCHEMA_DEPTH = 6  # levels of a schema that are filled in
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer's one block (none where the request warms the cache), why it ends, and how long it is.
+    """An answer's one block (none where the request warms the cache), its stop reason and its length.
 
-    `right` says whether a question with a known answer got it; None for any other.
+    `right` says whether a question with a known answer got that answer; None for any other question.
     """
 
     text: str
@@ -36,20 +36,20 @@ class Reply:
 
 
 def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profile) -> Reply:
-    """The answer that this request gets as long as the scenario stays."""
+    """The answer to this request; it is the same while the scenario is the same."""
     tool = _forced_tool(request)
     if tool is not None:
-        return _cut(_call(tool["name"], sample(tool.get("input_schema"))), request, model)
+        return _truncate(_call(tool["name"], sample(tool.get("input_schema"))), request, model)
     if profile.tool_use is not None and _may_call(request, profile.tool_use.name):
-        return _cut(_call(profile.tool_use.name, profile.tool_use.input), request, model)
+        return _truncate(_call(profile.tool_use.name, profile.tool_use.input), request, model)
     schema = _format(request)
     if schema is not None and request.question not in scenario.answers:
-        return _cut(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
+        return _truncate(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile)
-    return _cut(Reply(text, "end_turn", 0, right=right), request, model)
+    return _truncate(Reply(text, "end_turn", 0, right=right), request, model)
 
 
-def sample(schema: Any, depth: int = _DEEP) -> Any:
+def sample(schema: Any, depth: int = _MAX_SCHEMA_DEPTH) -> Any:
     """A value of a JSON schema: its first enum value, its const, or the simplest of its type."""
     if not isinstance(schema, dict):
         return {}
@@ -79,10 +79,10 @@ def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile
         size = profile.output_tokens * characters_per_token(model)
         return "".join(itertools.islice(itertools.cycle(CANNED), size)).strip(), None
     parts = (scenario.seed, model.id, system, question)
-    if share("right", *parts) < profile.accuracy:
+    if uniform("right", *parts) < profile.accuracy:
         return best, True
     wrong = [other for other in others if other != best] or [_UNSURE]
-    return wrong[int(share("which", *parts) * len(wrong))], False
+    return wrong[int(uniform("which", *parts) * len(wrong))], False
 
 
 def _call(tool: str, value: Any) -> Reply:
@@ -90,7 +90,7 @@ def _call(tool: str, value: Any) -> Reply:
 
 
 def _may_call(request: Request, tool: str) -> bool:
-    """Whether the request offers this tool and does not bring the result of a call: a loop of calls ends."""
+    """Whether the request offers this tool and does not contain a call's result, so that a loop of calls ends."""
     offered = any(each.get("name") == tool for each in request.body.get("tools", []))
     last = blocks_of(request.body["messages"][-1]["content"])
     answered = any(block.get("type") == "tool_result" for block in last)
@@ -112,7 +112,7 @@ def _format(request: Request) -> Any:
     return form.get("schema", {}) if isinstance(form, dict) else None
 
 
-def _cut(reply: Reply, request: Request, model: Model) -> Reply:
+def _truncate(reply: Reply, request: Request, model: Model) -> Reply:
     """End at the first stop sequence and at max_tokens, and count."""
     text, reason, sequence = reply.text, reply.stop_reason, None
     if reply.tool is None:

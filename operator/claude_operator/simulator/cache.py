@@ -13,16 +13,16 @@ from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import block_tokens
 
-__all__ = ["PromptCache", "Reading"]
+__all__ = ["CacheLookup", "PromptCache"]
 
 _SECONDS = {"5m": 300.0, "1h": 3600.0}
 _LOOKBACK = 20  # blocks before a breakpoint at which an entry is looked for
-_MOST = 10_000  # entries; the ones unused for longest go first
+_MAX_ENTRIES = 10_000  # entries; the ones unused for longest go first
 _UNCACHED = frozenset(("thinking", "redacted_thinking"))
 
 
-class _Point(NamedTuple):
-    """The prompt up to and with one block: its hash, its tokens, and the ttl of a breakpoint there."""
+class _Prefix(NamedTuple):
+    """The prompt up to and including one block: its hash, its tokens, and the ttl of a breakpoint there."""
 
     key: bytes
     tokens: int
@@ -35,8 +35,8 @@ class _Entry(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reading:
-    """A prompt's tokens by what the cache did, and the entries to write once the answer begins."""
+class CacheLookup:
+    """A prompt's tokens by cache state, and the entries to write once the answer begins."""
 
     fresh: int = 0
     read: int = 0
@@ -60,53 +60,53 @@ class Reading:
 class PromptCache:
     """Entries by prefix hash, all keys in one workspace. `now` is in seconds of any clock that does not go back."""
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, max_entries: int = _MAX_ENTRIES) -> None:
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._most = most
+        self._most = max_entries
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def read(self, request: Request, model: Model, now: float) -> Reading:
-        """What of the prompt is there, what would be written; an entry that is used lives on for its ttl from now."""
-        points = list(_points(request, model))
-        total = points[-1].tokens if points else 0
+    def look_up(self, request: Request, model: Model, now: float) -> CacheLookup:
+        """What the cache has of the prompt, and what to write; a used entry's ttl starts again now."""
+        prefixes = list(_prefixes(request, model))
+        total = prefixes[-1].tokens if prefixes else 0
         least = model.cache_min_tokens or 0
-        marked = [number for number, point in enumerate(points) if point.ttl and point.tokens >= least]
-        if not marked:
-            return Reading(fresh=total)
-        hit = self._hit(points, marked, now)
-        read = points[hit].tokens if hit >= 0 else 0
-        reading = Reading(fresh=total - max(points[marked[-1]].tokens, read), read=read)
+        breakpoints = [number for number, prefix in enumerate(prefixes) if prefix.ttl and prefix.tokens >= least]
+        if not breakpoints:
+            return CacheLookup(fresh=total)
+        hit = self._find_hit(prefixes, breakpoints, now)
+        read = prefixes[hit].tokens if hit >= 0 else 0
+        lookup = CacheLookup(fresh=total - max(prefixes[breakpoints[-1]].tokens, read), read=read)
         done = read
-        for number in marked:
-            point = points[number]
-            if point.ttl and number > hit:
-                reading.written[point.ttl] += point.tokens - done
-                reading.entries.append((point.key, point.ttl))
-                done = point.tokens
-        return reading
+        for number in breakpoints:
+            prefix = prefixes[number]
+            if prefix.ttl and number > hit:
+                lookup.written[prefix.ttl] += prefix.tokens - done
+                lookup.entries.append((prefix.key, prefix.ttl))
+                done = prefix.tokens
+        return lookup
 
-    def write(self, reading: Reading, began: float) -> None:
-        """Keep what a request wrote; its life counts from the request's start."""
-        for key, ttl in reading.entries:
+    def write(self, lookup: CacheLookup, began: float) -> None:
+        """Store the entries of a request; their ttl starts at the request's start."""
+        for key, ttl in lookup.entries:
             self._entries[key] = _Entry(began + _SECONDS[ttl], _SECONDS[ttl])
             self._entries.move_to_end(key)
         while len(self._entries) > self._most:
             self._entries.popitem(last=False)
 
-    def _hit(self, points: list[_Point], marked: list[int], now: float) -> int:
-        """The last point that a breakpoint finds an entry for, -1 without one."""
-        for number in reversed(marked):
-            for place in range(number, max(number - _LOOKBACK, -1), -1):
-                if self._use(points[place].key, now):
-                    for earlier in marked:
-                        if earlier < place:
-                            self._use(points[earlier].key, now)
-                    return place
+    def _find_hit(self, prefixes: list[_Prefix], breakpoints: list[int], now: float) -> int:
+        """The last prefix that a breakpoint finds an entry for, -1 without one."""
+        for number in reversed(breakpoints):
+            for index in range(number, max(number - _LOOKBACK, -1), -1):
+                if self._touch(prefixes[index].key, now):
+                    for earlier in breakpoints:
+                        if earlier < index:
+                            self._touch(prefixes[earlier].key, now)
+                    return index
         return -1
 
-    def _use(self, key: bytes, now: float) -> bool:
+    def _touch(self, key: bytes, now: float) -> bool:
         entry = self._entries.get(key)
         if entry is None:
             return False
@@ -118,8 +118,8 @@ class PromptCache:
         return True
 
 
-def _points(request: Request, model: Model) -> Iterator[_Point]:
-    """Every block's point in cache order. What changes an answer otherwise begins the part that it invalidates."""
+def _prefixes(request: Request, model: Model) -> Iterator[_Prefix]:
+    """The prefix that ends with each block, in cache order; fields that invalidate a part are hashed before it."""
     body = request.body
     automatic = breakpoint_ttl(body.get("cache_control"))
     messages = [(message["role"], block) for message in body["messages"] for block in blocks_of(message["content"])]
@@ -140,4 +140,4 @@ def _points(request: Request, model: Model) -> Iterator[_Point]:
         ttl = breakpoint_ttl(block.get("cache_control"))
         if automatic and not ttl and number == len(blocks) - 1:
             ttl = automatic
-        yield _Point(hashed.digest(), tokens, None if block.get("type") in _UNCACHED else ttl)
+        yield _Prefix(hashed.digest(), tokens, None if block.get("type") in _UNCACHED else ttl)

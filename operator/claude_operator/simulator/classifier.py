@@ -1,4 +1,4 @@
-"""The rehearsal classifier: answers "with one word: a, b or c" by a table of words. No model, and not meant as one."""
+"""The rehearsal classifier: answers "with one word: a, b or c" from a table of keywords. It is not a model."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def options(system: str) -> tuple[str, ...]:
 
 
 def classify(choices: tuple[str, ...], text: str) -> str:
-    """The choice with most words of the table in the text, the earlier one of equals; without any, the rest's."""
+    """The choice with most keywords in the text, the first of equals; without any keyword, the catch-all choice."""
     plain = " ".join(re.findall(r"[\w'-]+", text.lower()))
-    scores = {choice: sum(_holds(plain, word) for word in _words(choice)) for choice in choices}
+    scores = {choice: sum(_contains(plain, keyword) for keyword in _keywords(choice)) for choice in choices}
     best = max(choices, key=lambda choice: scores[choice])
     return best if scores[best] else next((choice for choice in choices if choice.lower() in _REST), choices[-1])
 
 
-def _words(choice: str) -> list[str]:
-    """The table's beginnings of words for a choice; one that is not in the table has its own name."""
+def _keywords(choice: str) -> list[str]:
+    """The keyword prefixes of a choice; a choice that is not in the table has its own name."""
     return _table().get(choice.lower(), [choice.lower()])
 
 
-def _holds(plain: str, beginning: str) -> bool:
+def _contains(plain: str, beginning: str) -> bool:
     return f" {beginning}" in f" {plain}"
 
 
 @cache
 def _table() -> Mapping[str, list[str]]:
-    table: dict[str, list[str]] = json.loads(resources.files(__package__).joinpath("words.json").read_bytes())
+    table: dict[str, list[str]] = json.loads(resources.files(__package__).joinpath("keywords.json").read_bytes())
     return table

@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scenario", type=Path, metavar="FILE", help="how to behave, as YAML; read again when it changes"
     )
-    parser.add_argument("--seed", type=int, help="of all that chance decides, in place of the scenario's (default: 1)")
+    parser.add_argument("--seed", type=int, help="seed of the random numbers, in place of the scenario's (default: 1)")
     parser.add_argument(
         "--tokens-per-second",
         type=_positive,
         metavar="RATE",
-        help="of an answer where the scenario says nothing (default: 80)",
+        help="speed of answers if the scenario gives none (default: 80)",
     )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
 
@@ -83,14 +83,14 @@ async def _serve(args: argparse.Namespace, scenario: Compiled, file: ScenarioFil
 
 
 def _compile(args: argparse.Namespace, text: bytes) -> Compiled:
-    """A scenario that is no file."""
+    """A scenario that is not in a file."""
     return compile_scenario(parse(text), None, seed=args.seed, rate=args.tokens_per_second)
 
 
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be greater than 0")
+        raise argparse.ArgumentTypeError(f"{text} is not valid: it must be greater than 0; use e.g. 80")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The paths under `/-/`: steer the simulator, and look at it."""
+"""The paths under `/-/`: control of the simulator, and its statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from claude_operator.simulator.wire import Exchange, body, json_response
 
 __all__ = ["Compile", "Control"]
 
-_LARGEST = 1 << 20  # bytes of a scenario
+_MAX_SCENARIO = 1 << 20  # bytes of a scenario
 
 Compile = Callable[[bytes], Compiled]
 
@@ -38,7 +38,7 @@ class Control:
 
     async def put_scenario(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """PUT /-/scenario."""
-        text = await body(http, _LARGEST)
+        text = await body(http, _MAX_SCENARIO)
         try:
             scenario = self.compile_text(text)
         except ScenarioError as error:

@@ -1,4 +1,4 @@
-"""What chance decides: of each request by its number, of each known question once and for all."""
+"""Random draws: for each request by its number, and for each known question the same one always."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from claude_operator.simulator.profile import Profile
 
-__all__ = ["Draw", "draw", "share"]
+__all__ = ["Draw", "draw", "uniform"]
 
 _Z95 = 1.6448536269514722  # of the standard normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What becomes of one request: the status of its failure or 200, refused, broken off, seconds to first token."""
+    """The draw of one request: its error status or 200, refused, broken off, seconds to the first token."""
 
     status: int
     refused: bool
@@ -25,10 +25,10 @@ class Draw:
 
 
 def draw(profile: Profile, seed: int, number: int) -> Draw:
-    """The fate of the request with this number among those of its profile.
+    """The draw for the request with this number among those of its profile.
 
-    Each request takes the same numbers from the stream whatever the rates are: raising one rate changes only the
-    requests that it hits, and how other profiles' requests interleave changes nothing.
+    Each request takes the same random numbers whatever the rates are: raising one rate changes only the requests that
+    it affects, and the order of other profiles' requests changes nothing.
     """
     stream = random.Random(f"{seed}/{profile.label}/{number}")
     failure, refusal, breaking, normal = (*(stream.random() for _ in range(3)), stream.gauss())
@@ -40,8 +40,8 @@ def draw(profile: Profile, seed: int, number: int) -> Draw:
     )
 
 
-def share(*parts: object) -> float:
-    """A number in [0, 1) that these parts always get."""
+def uniform(*parts: object) -> float:
+    """A number in [0, 1), always the same for these parts."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 

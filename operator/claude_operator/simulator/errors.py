@@ -42,7 +42,7 @@ class ApiError(Exception):
 
 
 def of_status(status: int, message: str = "") -> ApiError:
-    """The API's error for a status; a 429 says when to come again, other 4xx that it is of no use."""
+    """The API's error for a status; a 429 says when to retry, any other 4xx that a retry is useless."""
     kind, usual = _KINDS.get(status, _KINDS[400 if status < 500 else 500])
     headers = {"retry-after": str(RETRY_AFTER_SECONDS)} if status == 429 else {}
     if 400 <= status < 500 and status != 429:

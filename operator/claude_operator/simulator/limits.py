@@ -1,4 +1,4 @@
-"""The rate-limit headers: what is left of a minute. They inform; only a scenario's rateLimitRate refuses."""
+"""The rate-limit headers: what is left in the current minute. Only a scenario's rateLimitRate refuses requests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class RateLimits:
         self._used = dict.fromkeys(_LIMITS, 0)
 
     def add(self, now: float, *, requests: int = 0, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """Count."""
-        self._turn(now)
+        """Add to the current minute."""
+        self._start_minute(now)
         for name, amount in zip(_LIMITS, (requests, input_tokens, output_tokens), strict=True):
             self._used[name] += amount
 
     def headers(self, now: float, *, exhausted: bool = False) -> dict[str, str]:
-        """The API's headers; `exhausted` beside a 429."""
-        self._turn(now)
+        """The API's headers; `exhausted` with a 429."""
+        self._start_minute(now)
         reset = datetime.datetime.fromtimestamp((self._minute + 1) * 60, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         left = {name: 0 if exhausted else max(0, limit - self._used[name]) for name, limit in _LIMITS.items()}
         left |= {name: round(value, -3) for name, value in left.items() if name != "requests"}
@@ -36,7 +36,7 @@ class RateLimits:
             result |= {f"{start}-limit": str(limit), f"{start}-remaining": str(left[name]), f"{start}-reset": reset}
         return result
 
-    def _turn(self, now: float) -> None:
+    def _start_minute(self, now: float) -> None:
         if int(now // 60) != self._minute:
             self._minute = int(now // 60)
             self._used = dict.fromkeys(_LIMITS, 0)

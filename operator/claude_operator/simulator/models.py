@@ -10,7 +10,7 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, state
 from claude_operator.core.catalogue.table import Model, all_models, find
 from claude_operator.simulator.errors import ApiError, of_status
 
-__all__ = ["list_models", "model_info", "served"]
+__all__ = ["find_served", "list_models", "model_info"]
 
 _EPOCH = "1970-01-01T00:00:00Z"
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -18,7 +18,7 @@ _THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 _LIFECYCLES = ("active", "deprecated", "retired")
 
 
-def served(model_id: str, today: datetime.date) -> Model:
+def find_served(model_id: str, today: datetime.date) -> Model:
     """The model that answers on a day; raises ApiError 404 for one that is unknown or retired."""
     model = find(model_id)
     if model is None or state(model, today).lifecycle in (Lifecycle.RETIRED, Lifecycle.UNKNOWN):
@@ -27,7 +27,7 @@ def served(model_id: str, today: datetime.date) -> Model:
 
 
 def model_info(model_id: str, today: datetime.date) -> dict[str, Any]:
-    """One model as the Models API shows it; raises ApiError 404 for one that the catalogue has not."""
+    """One model as the Models API shows it; raises ApiError 404 for one that is not in the catalogue."""
     model = find(model_id)
     if model is None or state(model, today).lifecycle is Lifecycle.UNKNOWN:
         raise _no_model(model_id)
@@ -52,14 +52,14 @@ def list_models(query: Mapping[str, str], lifecycles: Sequence[str], today: date
 
 
 def _page(found: list[Model], limit: int, query: Mapping[str, str]) -> tuple[list[Model], bool]:
-    places = {model.id: number for number, model in enumerate(found)}
+    positions = {model.id: number for number, model in enumerate(found)}
     for name in ("after_id", "before_id"):
-        if name in query and query[name] not in places:
+        if name in query and query[name] not in positions:
             raise of_status(400, f"{name}: no model in this list has that id")
     if "before_id" in query:
-        before = found[: places[query["before_id"]]]
+        before = found[: positions[query["before_id"]]]
         return before[-limit:], len(before) > limit
-    after = found[places[query["after_id"]] + 1 :] if "after_id" in query else found
+    after = found[positions[query["after_id"]] + 1 :] if "after_id" in query else found
     return after[:limit], len(after) > limit
 
 

@@ -1,4 +1,4 @@
-"""The scenario as requests meet it: every value filled in, the answers read."""
+"""The scenario ready for requests: every value filled in, the answers read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Profile:
     tool_use: ToolUse | None = None
 
     def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
-        """Whether a request with this model id, system prompt, its SHA-256, and question is meant."""
+        """Whether a request with this model id, system prompt (and its SHA-256) and question matches."""
         match = self.match
         return (
             (match.model is None or fnmatch.fnmatchcase(model, match.model))
@@ -70,9 +70,9 @@ def compile_scenario(
     answers = scenario.answers
     pairs = answers if isinstance(answers, list) else _read_answers(answers.file, base)
     start = replace(Profile(), tokens_per_second=rate) if rate else Profile()
-    defaults = _filled(start, scenario.defaults, "defaults")
+    defaults = _merge(start, scenario.defaults, "defaults")
     rules = [
-        replace(_filled(defaults, rule, rule.name or f"rules[{number}]"), match=rule.match)
+        replace(_merge(defaults, rule, rule.name or f"rules[{number}]"), match=rule.match)
         for number, rule in enumerate(scenario.rules)
     ]
     known = {pair.question.strip(): pair.answer for pair in pairs}
@@ -92,11 +92,11 @@ def load(path: Path, *, seed: int | None = None, rate: float | None = None) -> C
 
 def _read_answers(name: str, base: Path | None) -> list[Answer]:
     if base is None:
-        raise ScenarioError("answers.file: only a scenario file may name one; write the answers inline")
+        raise ScenarioError("answers.file: only a scenario in a file can use it; write the answers inline")
     try:
         lines = (base / name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"answers.file: {name} cannot be read beside the scenario") from error
+        raise ScenarioError(f"answers.file: {name} cannot be read; put it next to the scenario file") from error
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -104,16 +104,16 @@ def _read_answers(name: str, base: Path | None) -> list[Answer]:
                 found.append(Answer.model_validate(json.loads(line)))
             except (ValueError, RecursionError) as error:
                 form = '{"question": "…", "answer": "…"}'
-                raise ScenarioError(f"answers.file: line {number} of {name} is not of the form {form}") from error
+                raise ScenarioError(f"answers.file: line {number} of {name} is not valid; write {form}") from error
     return found
 
 
-def _filled(start: Profile, behaviour: Behaviour, label: str) -> Profile:
+def _merge(start: Profile, behaviour: Behaviour, label: str) -> Profile:
     given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", "tool_use"})
     if behaviour.latency:
         p95 = behaviour.latency.p95
         given |= {"median": seconds(behaviour.latency.median), "p95": seconds(p95) if p95 else None}
     profile = replace(start, label=label, tool_use=behaviour.tool_use or start.tool_use, **given)
     if profile.error_rate + profile.overload_rate + profile.rate_limit_rate > 1:
-        raise ScenarioError(f"{label}: errorRate, overloadRate and rateLimitRate exclude each other; let them sum to 1")
+        raise ScenarioError(f"{label}: errorRate, overloadRate and rateLimitRate must not sum to more than 1")
     return profile

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from claude_operator.core.request.breakpoints import LIMIT
-from claude_operator.simulator.request import VERSION, Request, blocks_of, places
+from claude_operator.simulator.request import VERSION, Request, blocks_of, cacheable_blocks
 
 __all__ = ["PROMPT_RULES"]
 
@@ -16,7 +16,7 @@ _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def cache_breakpoints_are_ephemeral(request: Request) -> str | None:
     """Type `ephemeral`, and a ttl of 5m or 1h."""
-    for place, block in [*places(request), ("", request.body)]:
+    for place, block in [*cacheable_blocks(request), ("", request.body)]:
         control = block.get("cache_control")
         if control is None:
             continue
@@ -30,7 +30,7 @@ def cache_breakpoints_are_ephemeral(request: Request) -> str | None:
 
 def cache_breakpoints_are_few(request: Request) -> str | None:
     """At most four `cache_control`, the automatic one counted."""
-    count = sum(block.get("cache_control") is not None for _, block in [*places(request), ("", request.body)])
+    count = sum(block.get("cache_control") is not None for _, block in [*cacheable_blocks(request), ("", request.body)])
     if count > LIMIT:
         return f"A maximum of {LIMIT} blocks with cache_control may be provided. Found {count}."
     return None
@@ -39,7 +39,7 @@ def cache_breakpoints_are_few(request: Request) -> str | None:
 def cached_hours_come_first(request: Request) -> str | None:
     """No breakpoint of an hour after one of five minutes, in the order tools, system, messages."""
     short = False
-    for place, block in [*places(request), ("", request.body)]:
+    for place, block in [*cacheable_blocks(request), ("", request.body)]:
         control = block.get("cache_control")
         if control and control.get("ttl", "5m") == "1h" and short:
             return (
@@ -57,7 +57,7 @@ def automatic_breakpoint_agrees(request: Request) -> str | None:
     blocks = blocks_of(request.body["messages"][-1]["content"])
     own = blocks[-1].get("cache_control") if blocks else None
     if automatic and own and automatic.get("ttl", "5m") != own.get("ttl", "5m"):
-        return "cache_control.ttl: the last block has a cache_control with another ttl; let them agree"
+        return "cache_control.ttl: the last block has a cache_control with another ttl; use the same ttl"
     return None
 
 

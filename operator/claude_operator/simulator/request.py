@@ -19,10 +19,10 @@ __all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "canonical", "read"
 
 VERSION = "2026-10-21"
 OLD_VERSION = "2023-06-01"
-_HOLD_BLOCKS = ("content", "source", "tool", "definition", "tool_references")
-_DEEPEST_BLOCK = 8  # blocks within one another
+_FIELDS_WITH_BLOCKS = ("content", "source", "tool", "definition", "tool_references")
+_MAX_BLOCK_DEPTH = 8  # blocks within one another
 _BETA = re.compile(r"[a-z0-9-]+-(\d{4}-\d{2}-\d{2}|\d{8})")
-_DEEPEST = 200  # levels of nesting; all that looks at a request goes less deep than Python can
+_MAX_DEPTH = 200  # levels of nesting, below Python's recursion limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Request:
 
 
 def read(body: bytes, version: str | None, betas: list[str], *, counting: bool = False) -> Request:
-    """Decode; raises ApiError 400 for what is no JSON object, and for a version or beta that does not exist."""
+    """Decode; raises ApiError 400 for a body that is not a JSON object and a version or beta that does not exist."""
     if version is None:
         raise of_status(400, "anthropic-version: header is required")
     if version not in (VERSION, OLD_VERSION):
@@ -72,13 +72,13 @@ def read(body: bytes, version: str | None, betas: list[str], *, counting: bool =
     except BodyError as error:
         raise of_status(400, str(error)) from error
     if _is_deep(document):
-        raise of_status(400, f"the body is nested too deeply: the simulator takes {_DEEPEST} levels")
+        raise of_status(400, f"the body is nested too deeply: the simulator accepts {_MAX_DEPTH} levels")
     # The API takes null for an optional field as if it were left out.
     return Request({key: value for key, value in document.items() if value is not None}, version, named, counting)
 
 
 def canonical(value: Any) -> bytes:
-    """A client's value as JSON that is the same however it orders its keys."""
+    """A client's value as JSON with sorted keys."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # an integer of more than 64 bits
@@ -87,7 +87,7 @@ def canonical(value: Any) -> bytes:
 
 def _is_deep(document: Any) -> bool:
     level = [document]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [
             inner
             for value in level
@@ -111,7 +111,7 @@ def blocks_of(content: Any) -> list[dict[str, Any]]:
     return content or []
 
 
-def places(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
+def cacheable_blocks(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every block that can carry `cache_control`, in cache order, with its place as error messages name it."""
     for number, tool in enumerate(request.body.get("tools", [])):
         yield f"tools.{number}", tool
@@ -119,16 +119,16 @@ def places(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"system.{number}", block
     for number, message in enumerate(request.body["messages"]):
         for place, block in enumerate(blocks_of(message["content"])):
-            yield from _blocks_within(f"messages.{number}.content.{place}", block, _DEEPEST_BLOCK)
+            yield from _blocks_within(f"messages.{number}.content.{place}", block, _MAX_BLOCK_DEPTH)
 
 
-def _blocks_within(place: str, block: dict[str, Any], deepest: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The blocks that one holds, in order, and then itself."""
-    for name in _HOLD_BLOCKS if deepest else ():
+def _blocks_within(place: str, block: dict[str, Any], depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The blocks inside a block, in order, and then the block itself."""
+    for name in _FIELDS_WITH_BLOCKS if depth else ():
         inner = block.get(name)
         held = {f"{place}.{name}": inner} if isinstance(inner, dict) else {}
         if isinstance(inner, list):
             held = {f"{place}.{name}.{number}": one for number, one in enumerate(inner) if isinstance(one, dict)}
         for where, one in held.items():
-            yield from _blocks_within(where, one, deepest - 1)
+            yield from _blocks_within(where, one, depth - 1)
     yield place, block

@@ -30,7 +30,7 @@ class Latency(ApiModel):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.p95 and (seconds(self.p95) < seconds(self.median) or not seconds(self.median)):
-            raise ValueError("p95 has to be at least the median, and the median more than 0s; or leave p95 out")
+            raise ValueError("p95 must be at least the median, and the median longer than 0s; or leave out p95")
         return self
 
 
@@ -42,7 +42,7 @@ class ToolUse(ApiModel):
 
 
 class Behaviour(ApiModel):
-    """What requests meet; a rule gives what differs from `defaults`."""
+    """How the API behaves; a rule gives what differs from `defaults`."""
 
     latency: Latency | None = None
     tokens_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -57,7 +57,7 @@ class Behaviour(ApiModel):
 
 
 class Match(ApiModel):
-    """All conditions that are given have to hold."""
+    """A request matches when all given conditions are true."""
 
     model: Annotated[str, Field(min_length=1)] | None = None
     system_contains: Annotated[str, Field(min_length=1)] | None = None
@@ -117,6 +117,6 @@ def parse(text: str | bytes) -> Scenario:
 
 
 def _explain(error: ValidationError) -> str:
-    """Each finding with its place; the first three are enough."""
+    """The first three faults, each with its field."""
     found = faults(error)
     return "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")

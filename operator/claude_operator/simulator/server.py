@@ -1,4 +1,4 @@
-"""The simulated API on aiohttp: `/v1/` as the API has it, `/-/` to steer and to look."""
+"""The simulated API on aiohttp: `/v1/` like the API's, `/-/` for control and statistics."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from claude_operator.simulator.wire import (
     authenticate,
     betas,
     body,
-    hang_up,
+    close_connection,
     json_response,
 )
 
 __all__ = ["make_app", "make_runner"]
 
-_LARGEST = 32 << 20  # bytes of a request
+_MAX_BODY = 32 << 20  # bytes of a request
 _DELTAS_PER_SECOND = 20  # at most, whatever the token rate
-_FEWEST = 3  # tokens in a delta
+_MIN_DELTA = 3  # tokens in a delta
 _SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
 def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Application:
-    """The application; `compile_text` makes a scenario of what `PUT /-/scenario` brings."""
-    app = web.Application(client_max_size=_LARGEST)
+    """The application; `compile_text` makes a scenario from the body of `PUT /-/scenario`."""
+    app = web.Application(client_max_size=_MAX_BODY)
     api, control = _Api(simulator, log), Control(simulator, compile_text)
     for method, path, handler in (
         ("POST", "/v1/messages", api.messages),
@@ -51,14 +51,14 @@ def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Appli
         ("GET", "/-/stats", control.show_stats),
         ("DELETE", "/-/stats", control.reset_stats),
         ("GET", "/-/ready", control.ready),
-        ("*", "/{any:.*}", api.nothing),
+        ("*", "/{any:.*}", api.unknown_path),
     ):
         app.router.add_route(method, path, api.wrap(handler))
     return app
 
 
 def make_runner(app: web.Application, drain_seconds: float) -> web.AppRunner:
-    """A runner of it that hears of clients that go away, and waits at the end for answers in flight."""
+    """A runner that cancels handlers when clients disconnect, and at the end waits for answers in flight."""
     return web.AppRunner(
         app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=drain_seconds
     )
@@ -78,17 +78,17 @@ class _Api:
             local = local_answer(http.method, http.path)
             if local is not None:
                 exchange.status = local.status
-                self._line(http, exchange, began)
+                self._log_request(http, exchange, began)
                 return web.Response(status=local.status, body=local.body, headers=self._headers(exchange))
             try:
                 if http.path.startswith("/v1/"):
                     authenticate(http)
                 response = await handler(http, exchange)
             except ApiError as error:
-                response = self._failure(http, exchange, error)
+                response = self._error_response(http, exchange, error)
             except (asyncio.CancelledError, ConnectionError):
                 exchange.status = 499
-                self._line(http, exchange, began)
+                self._log_request(http, exchange, began)
                 raise
             except Exception as error:  # a bug: still an answer in the API's form
                 frames = traceback.extract_tb(error.__traceback__)
@@ -96,15 +96,15 @@ class _Api:
                     "exception": type(error).__name__,
                     "where": f"{frames[-1].name}:{frames[-1].lineno}",
                 }
-                response = self._failure(http, exchange, of_status(500))
-            self._line(http, exchange, began)
+                response = self._error_response(http, exchange, of_status(500))
+            self._log_request(http, exchange, began)
             return response
 
         return wrapped
 
     async def messages(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """POST /v1/messages."""
-        request = read(await body(http, _LARGEST), http.headers.get("anthropic-version"), betas(http))
+        request = read(await body(http, _MAX_BODY), http.headers.get("anthropic-version"), betas(http))
         turn = self.simulator.begin(request)
         exchange.fields |= {
             "model": turn.model.id,
@@ -112,15 +112,15 @@ class _Api:
             "stream": bool(request.body.get("stream")),
             "system_hash": turn.system_hash[:12],
         }
-        if turn.fate.status in (429, 529):
-            raise self._drawn(turn)
-        reading = self.simulator.read_prompt(turn.request, turn.model, turn.began)
-        await asyncio.sleep(turn.fate.latency)
-        if turn.fate.status != 200:
-            raise self._drawn(turn)
-        message = self.simulator.answer(turn, reading)
+        if turn.draw.status in (429, 529):
+            raise self._drawn_error(turn)
+        lookup = self.simulator.look_up_prompt(turn.request, turn.model, turn.began)
+        await asyncio.sleep(turn.draw.latency)
+        if turn.draw.status != 200:
+            raise self._drawn_error(turn)
+        message = self.simulator.answer(turn, lookup)
         exchange.fields |= {
-            "ttft_ms": round(turn.fate.latency * 1e3, 1),
+            "ttft_ms": round(turn.draw.latency * 1e3, 1),
             "stop_reason": message.reply.stop_reason,
             "usage": message.usage,
         }
@@ -132,7 +132,7 @@ class _Api:
     async def count_tokens(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """POST /v1/messages/count_tokens."""
         version = http.headers.get("anthropic-version")
-        request = read(await body(http, _LARGEST), version, betas(http), counting=True)
+        request = read(await body(http, _MAX_BODY), version, betas(http), counting=True)
         return json_response(exchange, {"input_tokens": self.simulator.count(request)})
 
     async def models(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
@@ -144,7 +144,7 @@ class _Api:
         """GET /v1/models/{id}."""
         return json_response(exchange, model_info(http.match_info["id"], self.simulator.today))
 
-    async def nothing(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+    async def unknown_path(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """Any other path."""
         raise of_status(404)
 
@@ -153,29 +153,29 @@ class _Api:
         await response.prepare(http)
         await response.write(message.head())
         rate = turn.profile.tokens_per_second
-        size = max(_FEWEST, round(rate / _DELTAS_PER_SECOND))
+        size = max(_MIN_DELTA, round(rate / _DELTAS_PER_SECOND))
         deltas = list(message.deltas(size))
         for number, delta in enumerate(deltas):
-            if turn.fate.broken and number >= len(deltas) // 2:
+            if turn.draw.broken and number >= len(deltas) // 2:
                 break
             await asyncio.sleep(size / rate)
             await response.write(delta)
-        if turn.fate.broken:
+        if turn.draw.broken:
             self.simulator.stats.answer(turn.profile.label, turn.model.id, "brokenStreams")
             exchange.fields["broken"] = True
-            await hang_up(http)
+            await close_connection(http)
             return response
         await response.write(message.tail())
         await response.write_eof()
         return response
 
-    def _drawn(self, turn: Turn) -> ApiError:
-        """The failure that the draw has for this request, counted."""
-        error = of_status(turn.fate.status)
+    def _drawn_error(self, turn: Turn) -> ApiError:
+        """The error that was drawn for this request; counts it."""
+        error = of_status(turn.draw.status)
         self.simulator.stats.error(turn.profile.label, turn.model.id, error.kind)
         return error
 
-    def _failure(self, http: web.Request, exchange: Exchange, error: ApiError) -> web.StreamResponse:
+    def _error_response(self, http: web.Request, exchange: Exchange, error: ApiError) -> web.StreamResponse:
         exchange.status = error.status
         exchange.fields["error"] = error.kind
         if http.path == "/v1/messages" and "rule" not in exchange.fields:
@@ -190,7 +190,7 @@ class _Api:
         limits = self.simulator.limits.headers(self.simulator.clock(), exhausted=exhausted)
         return {**PLAIN_HEADERS, "request-id": exchange.request_id, **limits}
 
-    def _line(self, http: web.Request, exchange: Exchange, began: float) -> None:
+    def _log_request(self, http: web.Request, exchange: Exchange, began: float) -> None:
         if http.path == "/-/ready":
             return
         level = "info" if exchange.status < 500 else "warning"

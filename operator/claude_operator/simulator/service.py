@@ -1,4 +1,4 @@
-"""The simulated API without HTTP: what it remembers, and what becomes of a request."""
+"""The simulated API without HTTP: its state, and how it answers a request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.answers import Reply, reply_to
-from claude_operator.simulator.cache import PromptCache, Reading
+from claude_operator.simulator.cache import CacheLookup, PromptCache
 from claude_operator.simulator.draws import Draw, draw
 from claude_operator.simulator.errors import new_id, of_status
 from claude_operator.simulator.limits import RateLimits
-from claude_operator.simulator.models import served
+from claude_operator.simulator.models import find_served
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.rules import first_violation
@@ -29,12 +29,12 @@ _REFUSAL = Reply("", "refusal", 0)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A request that keeps the rules, the profile that it met, and what chance has in store for it."""
+    """A valid request, the profile that applies to it, and its random draw."""
 
     request: Request
     model: Model
     profile: Profile
-    fate: Draw
+    draw: Draw
     began: float
     scenario: Compiled
     system_hash: str
@@ -58,7 +58,7 @@ class Simulator:
         return self.scenario.today or datetime.datetime.fromtimestamp(self.clock(), datetime.UTC).date()
 
     def apply(self, scenario: Compiled) -> None:
-        """Behave by another scenario from the next request on; its draws begin anew, cache and stats stay."""
+        """Use another scenario from the next request on; draws start again, cache and stats stay."""
         self.scenario = scenario
         self._numbers.clear()
 
@@ -67,16 +67,16 @@ class Simulator:
         wrong = first_violation(request, None)
         if wrong:
             raise of_status(400, wrong)
-        model = served(request.body["model"], self.today)
+        model = find_served(request.body["model"], self.today)
         wrong = first_violation(request, model)
         if wrong:
             raise of_status(400, wrong)
         return model
 
     def begin(self, request: Request) -> Turn:
-        """Take a request on; raises ApiError where it breaks a rule."""
+        """Accept a request; raises ApiError where it breaks a rule."""
         began = self.clock()
-        request = self.threads.whole(request, began)
+        request = self.threads.expand(request, began)
         model = self.check(request)
         scenario = self.scenario
         system_hash = request.system_hash
@@ -87,28 +87,28 @@ class Simulator:
         self.limits.add(began, requests=1)
         return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario, system_hash)
 
-    def read_prompt(self, request: Request, model: Model, now: float) -> Reading:
-        """The prompt's tokens and what the cache has of them."""
-        return self.cache.read(request, model, now)
+    def look_up_prompt(self, request: Request, model: Model, now: float) -> CacheLookup:
+        """The prompt's tokens, and those of them in the cache."""
+        return self.cache.look_up(request, model, now)
 
-    def answer(self, turn: Turn, reading: Reading) -> Message:
-        """The answer, once its first token has come; counts it and keeps what it wrote to the cache."""
+    def answer(self, turn: Turn, lookup: CacheLookup) -> Message:
+        """The answer; counts it and writes the prompt to the cache."""
         label, model = turn.profile.label, turn.model
-        self.cache.write(reading, turn.began)
-        reply = _REFUSAL if turn.fate.refused else reply_to(turn.request, model, turn.scenario, turn.profile)
+        self.cache.write(lookup, turn.began)
+        reply = _REFUSAL if turn.draw.refused else reply_to(turn.request, model, turn.scenario, turn.profile)
         geo = turn.request.body.get("inference_geo", "global") if model.inference_geo_ok else "not_available"
-        usage = reading.usage | {"service_tier": "standard", "inference_geo": geo}
+        usage = lookup.usage | {"service_tier": "standard", "inference_geo": geo}
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         message = Message(new_id("msg"), model, reply, usage)
-        if not (turn.fate.refused or turn.fate.broken):
-            self.threads.keep(turn.request, message, self.clock())
-        if turn.fate.refused:
+        if not (turn.draw.refused or turn.draw.broken):
+            self.threads.store(turn.request, message, self.clock())
+        if turn.draw.refused:
             self.stats.answer(label, model.id, "refusals")
         elif reply.right is not None:
             self.stats.answer(label, model.id, "right" if reply.right else "wrong")
         self.stats.usage(label, model.id, message.usage)
-        tokens = reading.fresh + sum(reading.written.values())
+        tokens = lookup.fresh + sum(lookup.written.values())
         self.limits.add(turn.began, input_tokens=tokens, output_tokens=reply.output_tokens)
         return message
 
@@ -116,5 +116,5 @@ class Simulator:
         """The prompt's tokens, without the cache; raises ApiError where the request breaks a rule."""
         model = self.check(request)
         everything = replace(request, body={**request.body, "max_tokens": 1})
-        reading = PromptCache().read(everything, model, 0.0)
-        return reading.fresh + sum(reading.written.values())
+        lookup = PromptCache().look_up(everything, model, 0.0)
+        return lookup.fresh + sum(lookup.written.values())

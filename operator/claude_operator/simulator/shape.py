@@ -71,7 +71,7 @@ def has_required_fields(request: Request) -> str | None:
 
 
 def fields_have_their_types(request: Request) -> str | None:
-    """The type of each top-level field; true is no number."""
+    """The type of each top-level field; true is not a number."""
     for name, value in request.body.items():
         kinds, word = _TYPES[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):

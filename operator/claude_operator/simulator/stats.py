@@ -22,20 +22,20 @@ class Stats:
         self._invalid: Counter[str] = Counter()
 
     def invalid(self, kind: str) -> None:
-        """A request that no rule of the scenario saw."""
+        """Count a request that broke a rule of the API."""
         self._invalid[kind] += 1
 
     def request(self, rule: str, model: str) -> None:
-        """A request that a rule took on."""
+        """Count a request that a scenario's rule applies to."""
         self._counts[rule, model]["requests"] += 1
 
     def error(self, rule: str, model: str, kind: str) -> None:
-        """It failed."""
+        """Count the error of such a request."""
         self._counts[rule, model]["errors"] += 1
         self._errors[rule, model][kind] += 1
 
     def answer(self, rule: str, model: str, what: str) -> None:
-        """One of `refusals`, `brokenStreams`, `right`, `wrong`."""
+        """Count an answer as one of `refusals`, `brokenStreams`, `right`, `wrong`."""
         self._counts[rule, model][what] += 1
 
     def usage(self, rule: str, model: str, usage: dict[str, Any]) -> None:

@@ -78,12 +78,12 @@ class Message:
         return who | {"content": content, **end, "usage": usage}
 
     def _content(self, *, empty: bool = False) -> list[dict[str, Any]]:
-        """The one block, or none where nothing was said."""
+        """The one block, or none where the answer is empty."""
         text = self.reply.text
         if not text:
             return []
         if not self.reply.tool:
             return [{"type": "text", "text": "" if empty else text}]
-        # A cut-off input is no JSON; the API then gives what it has, which is nothing here.
+        # A truncated input is not JSON; the API then gives what it has, which is nothing here.
         whole = orjson.loads(text) if not empty and self.reply.stop_reason == "tool_use" else {}
         return [{"type": "tool_use", "id": new_id("toolu"), "name": self.reply.tool, "input": whole}]

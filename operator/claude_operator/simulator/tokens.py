@@ -1,4 +1,4 @@
-"""How many tokens things are: an estimate by length. A model of 4.7 or later makes about a third more of them."""
+"""Token counts, estimated by length. A model of 4.7 or later needs about a third more tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a scenario file: by what it says, so that edits, renames and a ConfigMap's symlink swaps all count."""
+"""Follows a scenario file by its content, so that edits, renames and a ConfigMap's symlink swaps are all noticed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class ScenarioFile:
         self._path = path
         self._load = load
         self._log = log
-        self._said: tuple[Scenario, dict[str, str]] | None = None
+        self._last: tuple[Scenario, dict[str, str]] | None = None
         self._files: tuple[Path, ...] = (path,)
         self._seen: _Signature = ()
 
     def read(self) -> Compiled:
-        """The scenario as it stands."""
+        """The scenario in the file now."""
         self._seen = self._signature()
         scenario = self._load(self._path)
         answers = scenario.source.answers
@@ -37,23 +37,23 @@ class ScenarioFile:
         if (self._path, *named) != self._files:
             # What is followed from now on may have changed since it was read: look once more.
             self._files, self._seen = (self._path, *named), ()
-        self._said = (scenario.source, scenario.answers)
+        self._last = (scenario.source, scenario.answers)
         return scenario
 
     def changed(self) -> Compiled | None:
-        """The scenario if it says something else than before; one that does not parse is logged once and ignored."""
+        """The scenario if its content has changed; one that is not valid is logged once and ignored."""
         if self._signature() == self._seen:
             return None
-        before = self._said
+        before = self._last
         try:
             scenario = self.read()
         except ScenarioError as error:
-            self._log.event("scenario refused, the old one stays", "error", reason=str(error))
+            self._log.event("scenario refused, the old one stays in use", "error", reason=str(error))
             return None
-        return scenario if self._said != before else None
+        return scenario if self._last != before else None
 
     async def follow(self, apply: Callable[[Compiled], None]) -> None:
-        """Look every half second, for ever."""
+        """Look every half second; never returns."""
         while True:
             await asyncio.sleep(_PERIOD)
             scenario = self.changed()

@@ -1,4 +1,4 @@
-"""What the handlers share of HTTP: keys, bodies, plain answers."""
+"""The HTTP parts that the handlers share: keys, bodies, JSON answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from claude_operator.simulator.errors import of_status
 
-__all__ = ["PLAIN_HEADERS", "Exchange", "Handler", "authenticate", "betas", "body", "hang_up", "json_response"]
+__all__ = ["PLAIN_HEADERS", "Exchange", "Handler", "authenticate", "betas", "body", "close_connection", "json_response"]
 
 PLAIN_HEADERS = {
     "content-type": "application/json",
@@ -22,7 +22,7 @@ PLAIN_HEADERS = {
 
 @dataclass(slots=True)
 class Exchange:
-    """What the log tells of one request."""
+    """What the log says about one request."""
 
     request_id: str
     status: int = 200
@@ -38,7 +38,7 @@ def json_response(exchange: Exchange, document: object) -> web.Response:
 
 
 def authenticate(http: web.Request) -> None:
-    """Any key but `invalid`, as x-api-key or Bearer; one that is right will do beside a wrong one."""
+    """Accept any key except `invalid`, as x-api-key or Bearer; one right key is enough."""
     keys = [value.strip() for value in http.headers.getall("x-api-key", [])]
     for value in http.headers.getall("authorization", []):
         scheme, _, token = value.partition(" ")
@@ -72,8 +72,8 @@ async def body(http: web.Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-async def hang_up(http: web.Request) -> None:
-    """Drop the connection once what was written is out."""
+async def close_connection(http: web.Request) -> None:
+    """Close the connection after what was written is sent."""
     await asyncio.sleep(0)
     if http.transport is not None:
         http.transport.close()

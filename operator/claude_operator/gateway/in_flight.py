@@ -1,4 +1,4 @@
-"""The calls that are upstream now, and what became of those that ended a moment ago. Times are of one clock."""
+"""The calls in flight, and the outcomes of those that ended recently. All times are from one clock."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from collections.abc import Callable
 from claude_operator.api.evidence import Failure, InFlight, Recent
 from claude_operator.gateway.call import Call
 
-__all__ = ["WINDOW", "Failures", "RecentCalls", "Running"]
+__all__ = ["WINDOW", "CallsInFlight", "Failures", "RecentCalls"]
 
 WINDOW = 10  # slots of a second
 _NOT_A_TYPE = re.compile(r"[^\x21-\x7e]")
 _LONGEST_TYPE = 64
-_SPAN, _KINDS, _NAMED = 300.0, 32, 3  # seconds, errors that are told apart, and those that are named
+_SPAN = 300.0  # seconds
+_MAX_ERRORS, _MAX_SHOWN = 32, 3  # different errors that are counted, and those of a revision that are shown
 
 
-class Running:
-    """Calls of `POST /v1/messages` that went upstream and have not ended, but for those that chose their revision."""
+class CallsInFlight:
+    """Calls of `POST /v1/messages` that wait for the upstream, except those that asked for their revision."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._calls: dict[int, tuple[Call, float]] = {}
 
     def add(self, call: Call) -> None:
-        """A call goes upstream."""
+        """Take in a call that goes upstream."""
         if call.counted and call.choice is not None and not call.choice.pinned:
             self._calls[id(call)] = call, self._clock()
 
     def drop(self, call: Call) -> None:
-        """A call has ended."""
+        """Remove a call that has ended."""
         self._calls.pop(id(call), None)
 
-    def wire(self) -> list[InFlight]:
-        """By revision, as it travels."""
+    def snapshot(self) -> list[InFlight]:
+        """The numbers by revision."""
         requests: Counter[str] = Counter()
         waiting: Counter[str] = Counter()
         first: dict[str, float] = {}
@@ -65,10 +66,10 @@ class RecentCalls:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._slots: deque[_Slot] = deque(maxlen=WINDOW)
-        self._said = ""
+        self._last_error = ""
 
     def add(self, call: Call) -> None:
-        """Take in a call that has ended, unless its client left or was itself the reason."""
+        """Take in a call that has ended, unless its client disconnected or caused the refusal."""
         if call.outcome == "canceled" or (call.outcome == "refused" and call.status < 500):
             return
         number = int(self._clock())
@@ -78,10 +79,10 @@ class RecentCalls:
         slot.requests += 1
         if call.outcome != "ok":
             slot.causes["unserved" if call.outcome == "refused" else call.outcome] += 1
-            self._said = _kind_of(call)
+            self._last_error = _label_error(call)
 
-    def wire(self) -> Recent:
-        """As it travels."""
+    def snapshot(self) -> Recent:
+        """The sums of the last ten seconds."""
         oldest = int(self._clock()) - WINDOW
         slots = [slot for slot in self._slots if slot.number > oldest]
         causes: Counter[str] = Counter()
@@ -89,48 +90,52 @@ class RecentCalls:
             causes += slot.causes
         failed = causes.total()
         return Recent(
-            float(WINDOW), sum(slot.requests for slot in slots), failed, dict(causes), self._said if failed else ""
+            float(WINDOW),
+            sum(slot.requests for slot in slots),
+            failed,
+            dict(causes),
+            self._last_error if failed else "",
         )
 
 
 class Failures:
-    """The errors that arms were answered with, by what they say. What is older than two spans is forgotten."""
+    """The errors of each arm, by their text. Those older than two spans are dropped."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._began = clock()
-        self._now: Counter[tuple[str, str]] = Counter()
-        self._before: Counter[tuple[str, str]] = Counter()
+        self._current: Counter[tuple[str, str]] = Counter()
+        self._previous: Counter[tuple[str, str]] = Counter()
 
     def add(self, call: Call) -> None:
         """Take in a call that has ended."""
         if call.outcome != "error" or call.choice is None:
             return
-        self._forget()
-        explanation = f": {call.facts.explanation}" if call.facts.explanation else ""
-        key = call.revision, f"{_kind_of(call)}{explanation}"
-        if key in self._now or len(self._now) < _KINDS:
-            self._now[key] += 1
+        self._rotate()
+        explanation = f": {call.summary.explanation}" if call.summary.explanation else ""
+        key = call.revision, f"{_label_error(call)}{explanation}"
+        if key in self._current or len(self._current) < _MAX_ERRORS:
+            self._current[key] += 1
 
-    def wire(self) -> list[Failure]:
-        """The commonest of each revision, as they travel."""
-        self._forget()
-        named: Counter[str] = Counter()
+    def snapshot(self) -> list[Failure]:
+        """The most common errors of each revision."""
+        self._rotate()
+        shown: Counter[str] = Counter()
         found = []
-        for (revision, error), requests in (self._now + self._before).most_common():
-            named[revision] += 1
-            if named[revision] <= _NAMED:
+        for (revision, error), requests in (self._current + self._previous).most_common():
+            shown[revision] += 1
+            if shown[revision] <= _MAX_SHOWN:
                 found.append(Failure(revision, error, requests))
         return found
 
-    def _forget(self) -> None:
+    def _rotate(self) -> None:
         spans = int((self._clock() - self._began) // _SPAN)
         if spans:
-            self._before = self._now if spans == 1 else Counter()
-            self._now = Counter()
+            self._previous = self._current if spans == 1 else Counter()
+            self._current = Counter()
             self._began += spans * _SPAN
 
 
-def _kind_of(call: Call) -> str:
+def _label_error(call: Call) -> str:
     """Status and error type: `529 overloaded_error`."""
     return f"{call.status} {_NOT_A_TYPE.sub('?', call.error)[:_LONGEST_TYPE]}".rstrip()

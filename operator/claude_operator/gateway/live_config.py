@@ -1,4 +1,4 @@
-"""A config made ready to serve: what a request reads once, when it begins, and keeps to its end."""
+"""The config being served, ready for requests: each reads it once, when it begins, and keeps it to its end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
-__all__ = ["Choice", "Plan", "build", "choose", "is_served"]
+__all__ = ["Choice", "LiveConfig", "build", "choose", "is_served"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LiveConfig:
     """One config with one set of credentials. Swapping it is one assignment."""
 
     config: GatewayConfig
@@ -56,37 +56,37 @@ class Choice:
     refused_pin: bool = False
 
 
-def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> Plan:
+def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> LiveConfig:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
     arms = {arm.revision: prepare(arm, credentials.env, takes) for arm in config.arms}
     canary = config.arm("canary")
     if canary is not None:
         rank(canary.revision)
-    return Plan(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation))
+    return LiveConfig(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation))
 
 
-def choose(plan: Plan, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:
+def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:
     """The arm for a conversation, None where no revision may serve yet.
 
     `wanted` is the revision that the client echoes; `key` its assignment key, without one `draw(10000)` decides.
     """
-    arms: Sequence[Arm] = plan.config.arms
+    arms: Sequence[Arm] = live.config.arms
     if not arms:
         return None
     pinned = next((arm for arm in arms if arm.revision == wanted and is_served(arm)), None) if wanted else None
     if pinned is not None:
-        return Choice(plan.arms[pinned.revision], pinned=True)
-    canary = plan.config.arm("canary")
-    stable = plan.config.arm("stable")
+        return Choice(live.arms[pinned.revision], pinned=True)
+    canary = live.config.arm("canary")
+    stable = live.config.arm("stable")
     chosen = stable or arms[0]
     if canary is not None and canary.weight:
         if stable is None or canary.weight == BASIS_POINTS:
             chosen = canary
         elif key is None:
             chosen = canary if draw(BASIS_POINTS) < canary.weight else stable
-        elif in_canary(plan.config.deployment.uid, key, canary.revision, canary.weight):
+        elif in_canary(live.config.deployment.uid, key, canary.revision, canary.weight):
             chosen = canary
-    return Choice(plan.arms[chosen.revision], refused_pin=bool(wanted))
+    return Choice(live.arms[chosen.revision], refused_pin=bool(wanted))
 
 
 def is_served(arm: Arm) -> bool:

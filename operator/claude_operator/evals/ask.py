@@ -14,7 +14,7 @@ from anthropic import AsyncAnthropic, AsyncStream
 
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, compose
-from claude_operator.core.request.outcomes import Told, of_error, told
+from claude_operator.core.request.outcomes import ApiError, of_error, read_error
 from claude_operator.core.request.usage import merge_usage
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
@@ -177,11 +177,11 @@ def _classify_json(body: bytes) -> Exception:
         answer = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         answer = None
-    error_body = told(answer.get("error")) if isinstance(answer, dict) else Told()
+    error_body = read_error(answer.get("error")) if isinstance(answer, dict) else ApiError()
     return _classify_error(error_body, _shorten(error_body.message) or "it is not an event stream")
 
 
-def _classify_error(error_body: Told, line: str) -> Exception:
+def _classify_error(error_body: ApiError, line: str) -> Exception:
     """The exception for an error: after an overload, or anything else that may pass, asking again can help."""
     if of_error(200, error_body) == "account":
         return _account_problem(error_body)
@@ -190,15 +190,15 @@ def _classify_error(error_body: Told, line: str) -> Exception:
     return _Broken(f"the answer broke off: {line}")
 
 
-def _account_problem(error_body: Told) -> Infrastructure:
+def _account_problem(error_body: ApiError) -> Infrastructure:
     return Infrastructure(
         f"the account is empty or at its limit: {_shorten(error_body.message) or error_body.type}; add credits or raise"
         " the limit in the Claude Console"
     )
 
 
-def _parse_error(error: anthropic.APIStatusError) -> Told:
-    return told(error.body.get("error") if isinstance(error.body, dict) else None)
+def _parse_error(error: anthropic.APIStatusError) -> ApiError:
+    return read_error(error.body.get("error") if isinstance(error.body, dict) else None)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, told
+from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, read_error
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.encoding import is_plain, make_inflater
 from claude_operator.gateway.headers import WANTED_REVISION
@@ -62,7 +62,7 @@ def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
     if good and (answer.type == "message" or (answer.type is None and answer.stop_reason)):
         summary.add(answer)
         return "ok"
-    summary.fail(call.status, told(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
+    summary.fail(call.status, read_error(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
     return summary.failure or "error"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from claude_operator.core.request.error_text import redact
-from claude_operator.core.request.outcomes import Outcome, Told, of_error, told
+from claude_operator.core.request.outcomes import ApiError, Outcome, of_error, read_error
 from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, is_plain, make_inflater
 
@@ -67,7 +67,7 @@ class AnswerSummary:
         """Whether the answer has ended, well or with an error."""
         return self.stopped or self.failure is not None
 
-    def fail(self, status: int, error: Told, kind: str = "") -> None:
+    def fail(self, status: int, error: ApiError, kind: str = "") -> None:
         """Take in an error; `kind` stands in for a missing type. Of its message only the API's own words are kept."""
         self.error = error.type or kind
         self.code = error.code
@@ -163,7 +163,7 @@ class SseRelay:
             case "message_stop":
                 self.summary.stopped = True
             case "error":
-                self.summary.fail(200, told(event.error), "api_error")
+                self.summary.fail(200, read_error(event.error), "api_error")
 
 
 class CompressedRelay(SseRelay):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from claude_operator.api.evidence import OUTCOMES
-from claude_operator.core.request.outcomes import TABLE, Told, of_error, of_status, told
+from claude_operator.core.request.outcomes import TABLE, ApiError, of_error, of_status, read_error
 
 INVALID = "invalid_request_error"
 
@@ -46,7 +46,7 @@ INVALID = "invalid_request_error"
     ],
 )  # fmt: skip
 def test_errors(status: int, kind: str, message: str, code: str, outcome: str) -> None:
-    assert of_error(status, Told(kind, message, code)) == outcome
+    assert of_error(status, ApiError(kind, message, code)) == outcome
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_answers_that_nobody_reads(status: int, outcome: str) -> None:
 @pytest.mark.parametrize(
     ("error", "read"),
     [
-        ({"type": "a", "message": "b", "details": {"error_code": "c"}}, Told("a", "b", "c")),
-        ({"type": "a", "message": "b", "details": None}, Told("a", "b")),
-        ({"type": 7, "message": ["x"], "details": {"error_code": {}}}, Told()),
-        ("text", Told()),
-        (None, Told()),
-        ([], Told()),
+        ({"type": "a", "message": "b", "details": {"error_code": "c"}}, ApiError("a", "b", "c")),
+        ({"type": "a", "message": "b", "details": None}, ApiError("a", "b")),
+        ({"type": 7, "message": ["x"], "details": {"error_code": {}}}, ApiError()),
+        ("text", ApiError()),
+        (None, ApiError()),
+        ([], ApiError()),
     ],
 )
-def test_whatever_stands_for_an_error_is_read(error: Any, read: Told) -> None:
-    assert told(error) == read
+def test_whatever_stands_for_an_error_is_read(error: Any, read: ApiError) -> None:
+    assert read_error(error) == read
 
 
 def test_every_outcome_has_a_name_in_the_contract() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["NOT_A_MESSAGE", "TABLE", "Outcome", "Row", "Told", "of_error", "of_status", "told"]
+__all__ = ["NOT_A_MESSAGE", "TABLE", "ApiError", "Outcome", "Row", "of_error", "of_status", "read_error"]
 
 Outcome = Literal["ok", "error", "overload", "account", "refused"]
 
@@ -17,7 +17,7 @@ NOT_A_MESSAGE: Final = "not_a_message"
 """Stands for `error.type` where an answer with status 200 is neither a Message nor an error of the API."""
 
 
-class Told(NamedTuple):
+class ApiError(NamedTuple):
     """The `error` of the API's envelope; empty text where there is none."""
 
     type: str = ""
@@ -39,7 +39,7 @@ class Row:
     says: dict[str, str] = field(default_factory=dict)
     """By error type, a word that the message holds. For types whose messages never quote the client."""
 
-    def holds(self, status: int, error: Told) -> bool:
+    def holds(self, status: int, error: ApiError) -> bool:
         """Whether this line names the error."""
         message = error.message.lower()
         return (
@@ -98,23 +98,23 @@ def _begins(message: str, words: str) -> bool:
     return message.startswith(first) and (not gap or rest in message[len(first) : len(words) + _GAP])
 
 
-def of_error(status: int, error: Told) -> Outcome:
+def of_error(status: int, error: ApiError) -> Outcome:
     """The outcome of an answer that is no Message: a 4xx or 5xx, or whatever status an error came with."""
     return next((row.outcome for row in TABLE if row.holds(status, error)), "error")
 
 
 def of_status(status: int) -> Outcome:
     """The outcome of an answer that nobody reads, by its status alone."""
-    return "ok" if status < 400 else of_error(status, Told())
+    return "ok" if status < 400 else of_error(status, ApiError())
 
 
-def told(error: Any) -> Told:
+def read_error(error: Any) -> ApiError:
     """`error` of an envelope as decoded from JSON, whatever it is."""
     if not isinstance(error, dict):
-        return Told()
+        return ApiError()
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
-    return Told(_text(error.get("type")), _text(error.get("message")), _text(code))
+    return ApiError(_text(error.get("type")), _text(error.get("message")), _text(code))
 
 
 def _text(value: Any) -> str:

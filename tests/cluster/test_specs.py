@@ -132,8 +132,8 @@ ONLY_THE_OPERATOR_SEES = {
     "an eval set with a bad line": Wrong(
         evals("bad"),
         "InvalidEvalSet",
-        "ClaudeEvalSet bad: line 2, inptu: extra inputs are not permitted: the fields of an item are id, input,"
-        " messages, critical, assert, subagent",
+        "ClaudeEvalSet bad: line 2, inptu: is not a field here; correct its name or remove it. The fields of an item"
+        " are id, input, messages, critical, assert, subagent",
         config_map("items", items_jsonl=JSONL),
         eval_set("bad", dataset={"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}),
     ),

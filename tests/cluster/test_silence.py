@@ -58,7 +58,7 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
             told = time.time()
             nothing_moves(record, second, silent + LENGTH, "MetricsUnreachable")
             unseen = [one for one in traffic.since(told) if one.revision == second]
-            assert "no answer from ready gateway pods" in record.condition("Promoted")["message"]
+            assert "do not answer" in record.condition("Promoted")["message"]
             judged = record.status["judgement"]["requests"]
         wait_for(lambda: record.at(2, second), 60, "it does not go on")
         assert record.condition("CanaryHealthy")["status"] == "True"

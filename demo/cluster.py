@@ -81,10 +81,11 @@ async def install(image: str) -> None:
     if await _release_state() not in ("", "deployed"):  # left by a run that was interrupted
         await command("helm", "uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
     repository, _, tag = image.rpartition(":")
-    values = [f"image.repository={repository}", f"image.tag={tag}", "simulator.enabled=true"]
+    # As text: helm takes a tag of digits alone for a number.
+    values = [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
     await command(
         "helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
-        "--reset-then-reuse-values", "--wait", "--timeout=10m", *(f"--set={value}" for value in values),
+        "--reset-then-reuse-values", "--wait", "--timeout=10m", *values,
     )  # fmt: skip
     await command("kubectl", "wait", "--for=condition=Established", "--timeout=300s", "--filename", ROOT / "crds")
 

@@ -143,11 +143,11 @@ def install(image: str, *options: str) -> Operator:
     status = json.loads(_helm_status() or "{}").get("info", {}).get("status", "deployed")
     if status != "deployed":  # left by a run that was interrupted
         command("helm", "uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
-    values = [f"image.repository={repository}", f"image.tag={tag}", "simulator.enabled=true"]
+    # As text: helm takes a tag of digits alone for a number.
+    values = [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
     try:
         command("helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
-                "--wait", "--timeout", "10m", *(word for value in values for word in ("--set", value)),
-                *options)  # fmt: skip
+                "--wait", "--timeout", "10m", *values, *options)  # fmt: skip
     except CommandError as error:
         raise AssertionError(f"{error}\n{describe(SYSTEM)}\n{Operator(SYSTEM, RELEASE, image).logs()}") from None
     wait("-f", CRDS, until="condition=Established")

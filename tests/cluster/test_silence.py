@@ -47,7 +47,7 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
     first = start(namespace)
     pods = {pod["status"]["podIP"] for pod in operator.pods()}
     with Record(namespace) as record, Traffic("app", namespace, rate=20, keep_alive=False) as traffic:
-        support.apply(deployment("v2", [*STEPS, bake(300)]), namespace)
+        support.apply(deployment("v2-unheard", [*STEPS, bake(300)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.at(1, second), 60, "the canary does not bake")
         wait_for(lambda: record.status["step"]["requests"] >= 20, 60, "the canary is not judged")
@@ -67,7 +67,7 @@ def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, nam
         assert not traffic.failed()
 
         with dropped(pods, addresses(record)[:1]):
-            scenario(errs("v2", 0.5))
+            scenario(errs("v2-unheard", 0.5))
             harmed = time.monotonic()
             wait_for(lambda: record.rollout.get("outcome") == "RolledBack", 60, "harm at one pod is not seen")
             print(

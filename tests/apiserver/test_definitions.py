@@ -133,7 +133,7 @@ def test_a_status_without_room_for_a_field_is_told_in_the_status_itself(own_serv
     age(own_server.admin(), "claudedeployments", "status.rollout")
     with begun(own_server, tmp_path) as aged:
         said = aged.says("Promoted", "Unknown", "WriteRefused")
-        assert "nothing moves" in said
+        assert "the rollout stands still" in said
         assert "ClaudeDeployment lacks status.rollout" in said
         assert COMMAND in said
         aged.says("Accepted", "True", "CRDOutdated")

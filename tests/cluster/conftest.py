@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster import support
+from tests.cluster import rollouts, support
 
 HERE = Path(__file__).parent
 REMEDY = "run `make test`, or `make image` and then `hack/in-cluster .venv/bin/python -m pytest ...`"
@@ -76,11 +76,13 @@ def kubectl(cluster: None) -> Callable[..., str]:
 
 @pytest.fixture
 def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace of the test's own, deleted afterwards without waiting."""
+    """A namespace of the test's own, deleted afterwards without waiting; the simulator starts it without a fault."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")
     name = f"{words[:40].strip('-')}-{secrets.token_hex(3)}"
     support.kubectl("create", "namespace", name)
     support.wait_for(lambda: support.find("serviceaccount", "default", namespace=name), 30, "no service account came")
+    if "operator" in request.fixturenames:
+        rollouts.scenario()  # what an earlier test made fail may have the prompt of this one
     yield name
     support.kubectl("delete", "namespace", name, "--wait=false")
 

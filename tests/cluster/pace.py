@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+
+from tests.cluster.repeating import Repeating
 
 IDLE = 0.1  # seconds that a write takes on an idle machine with two cores
 _EVERY = 1.0  # seconds between two measurements
@@ -39,30 +38,17 @@ def _run(*words: str) -> None:
     subprocess.run([*words, "--namespace=default"], check=True, capture_output=True, timeout=_PATIENCE)
 
 
-class Pace:
+class Pace(Repeating):
     """Measures once a second while entered. The API server has to answer meanwhile."""
 
     def __init__(self) -> None:
-        self._over = threading.Event()
+        super().__init__(_EVERY)
         self.slowest = 1.0
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(2 * _PATIENCE)
+    def once(self) -> None:
+        """One measurement."""
+        self.slowest = max(self.slowest, slowness())
 
     def stretched(self, seconds: float) -> float:
         """What takes so long on an idle machine, at the slowest that the cluster has been meanwhile."""
         return seconds * self.slowest
-
-    def _run(self) -> None:
-        while True:
-            self.slowest = max(self.slowest, slowness())
-            if self._over.wait(_EVERY):
-                return

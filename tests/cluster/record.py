@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tests.cluster import support
+from tests.cluster.repeating import Repeating
 
 GROUP = "/apis/claudeops.dev/v1alpha1"
 _LOOK_EVERY = 0.1  # seconds between two looks at the gateways
@@ -108,34 +109,23 @@ class Look:
     generation: int | None
 
 
-class Looking:
+class Looking(Repeating):
     """Looks at every gateway pod ten times a second while entered; what at, `look` says."""
 
     def __init__(self, pods: Watch) -> None:
+        super().__init__(_LOOK_EVERY)
         self._pods = pods
-        self._stop = threading.Event()
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(30)
 
     def look(self, pod: str, address: str) -> None:
         """One look at one pod."""
         raise NotImplementedError
 
-    def _run(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY):
-            for name, pod in list(self._pods.alive.items()):
-                address = pod.get("status", {}).get("podIP")
-                if address:
-                    self.look(name, address)
+    def once(self) -> None:
+        """One look at each pod that has an address."""
+        for name, pod in list(self._pods.alive.items()):
+            address = pod.get("status", {}).get("podIP")
+            if address:
+                self.look(name, address)
 
 
 class Gateways(Looking):

@@ -52,7 +52,6 @@ def judged(prompt: str, steps: list[dict[str, Any]], soak: str = "", **analysis:
 
 def test_a_bake_ends_by_evidence(namespace: str) -> None:
     """Long after its time and requests are there it still waits, says what for, and goes on once that is shown."""
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         wait_for(lambda: len(traffic.answers) > 20, 30)
@@ -154,7 +153,6 @@ def test_a_slow_first_token_is_harm(namespace: str) -> None:
 
 def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
     """For 15 s the upstream answers both arms with 529: nothing moves, nothing is blamed, and then it goes on."""
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         support.apply(judged("v2", [{"setWeight": 50}, bake(8, 20)]), namespace)
@@ -241,7 +239,6 @@ def test_kills_in_mid_bake_lose_nothing_and_double_nothing(operator: Operator, n
     The second kill hits between the write of a tick to the ledger and that to status.
     """
     interval = 5.0  # the default
-    scenario()
     both_ready(operator)
     first = start(namespace)
     with (

@@ -32,7 +32,6 @@ PARTY = "🎉👩‍💻𝔘"  # beyond the BMP, and joined
 
 def test_deleted_children_come_back_at_once(namespace: str) -> None:
     """Whether or not a rollout is under way; the client Secret with the same key, so that no application notices."""
-    scenario()
     first = start(namespace, gateway={"replicas": 1})
     with Record(namespace) as record:
         all_come_back(namespace, record, before=0)
@@ -77,7 +76,6 @@ def _about(record: Record, kind: str, name: str) -> list[str]:
 
 def test_lost_owner_references_do_not_disarm_the_rollback(namespace: str) -> None:
     """Those of the ConfigMap and of the gateways' Deployment, in mid-rollout: they are ours again, and it is served."""
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic, Pace() as pace:
         support.apply(deployment("v2-bad", [{"setWeight": 50}, bake(300, 10_000)]), namespace)
@@ -111,7 +109,6 @@ def _is_owned(kind: str, namespace: str) -> bool:
 
 def test_text_beyond_the_basic_plane_is_served_judged_and_annotated(namespace: str) -> None:
     """In the prompt, in an eval's items and result, and in an annotation."""
-    scenario()
     items = [("a", "I was charged twice.", "billing"), ("b", "Where is my parcel?", "delivery"), ("c", PARTY, PARTY)]
     tests = [{"id": one, "input": asked, "assert": [{"type": "equals", "value": said}]} for one, asked, said in items]
     eval_set = {
@@ -143,7 +140,6 @@ def _stable(namespace: str) -> str:
 
 def test_the_number_of_pods_is_that_of_whoever_scales(namespace: str) -> None:
     """As an autoscaler does it; what the operator applies meanwhile leaves the number alone."""
-    scenario()
     start(namespace, gateway={})
 
     def pods() -> int:

@@ -26,7 +26,6 @@ STEPS = [
 
 
 def test_the_messages_of_a_promotion_an_abort_a_rollback_and_a_pause(namespace: str) -> None:
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         # A bake that sees too few requests is inconclusive, and onInconclusive decides: it held for ever.

@@ -93,7 +93,6 @@ def measured(record: Record) -> dict[str, Any]:
 
 def test_a_share_of_errors_that_prometheus_has_takes_the_traffic_back(namespace: str, prometheus: Prometheus) -> None:
     """Half of the canary's requests fail from some moment on; two failed measurements are tolerated."""
-    scenario()
     first = serves(namespace, prometheus)
     make = judged_by(metric(prometheus, failureLimit=2), steps=[{"setWeight": 50}, bake(120, 1000)])
     with Record(namespace) as record, Traffic("app", namespace, rate=40, keep_alive=False) as traffic:
@@ -118,7 +117,6 @@ def test_without_an_answer_of_prometheus_nothing_moves_and_nothing_is_taken_back
     namespace: str, prometheus: Prometheus
 ) -> None:
     """It goes away in mid-rollout: the bake holds, whatever its time; when it is back the rollout ends well."""
-    scenario()
     first = serves(namespace, prometheus)
     make = judged_by(metric(prometheus, consecutiveErrorLimit=1), steps=[{"setWeight": 50}, bake(15, 20)])
     with Record(namespace) as record, Traffic("app", namespace, rate=20, keep_alive=False) as traffic:

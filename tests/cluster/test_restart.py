@@ -86,7 +86,6 @@ def test_a_rollback_survives_three_kills_of_the_operator(operator: Operator, nam
 
 def test_a_promotion_survives_kills_of_the_operator_and_of_a_gateway(operator: Operator, namespace: str) -> None:
     """Every step in its order, once, for its whole time; of a lost gateway clients with retries see next to nothing."""
-    scenario()
     both_ready(operator)
     steps = [{"setWeight": 10}, bake(6, 20), {"setWeight": 50}, bake(12, 20)]
     first = start(namespace)
@@ -135,7 +134,6 @@ def test_a_promotion_survives_kills_of_the_operator_and_of_a_gateway(operator: O
 @pytest.mark.parametrize("way", ["kill -9", "delete --force", "delete"])
 def test_the_other_replica_takes_over(operator: Operator, namespace: str, way: str) -> None:
     """The Lease is given up at SIGTERM, and no tick is lost for more than 2 s beyond the interval; else for 6 s."""
-    scenario()
     both_ready(operator)
     first = start(namespace)
     with (

@@ -71,7 +71,6 @@ def assert_split(record: Record, traffic: Traffic, canary: str, weights: list[in
 
 
 def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> None:
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         wait_for(lambda: len(traffic.answers) > 20, 30)
@@ -147,7 +146,6 @@ def test_takes_the_traffic_back_from_a_revision_that_errs(namespace: str) -> Non
 
 def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
     """Supersede, abort, retry, paused, promote and new gateway pods in mid-rollout, all under traffic."""
-    scenario()
     steps: list[dict[str, Any]] = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, bake(2)]
     first = start(namespace, steps=steps)
     with Record(namespace) as record, Traffic("app", namespace, rate=20) as traffic:

@@ -20,7 +20,6 @@ STEPS = [{"setWeight": 50}, bake(15, 20)]  # over in the middle of the silence, 
 
 
 def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> None:
-    scenario()
     first = start(namespace)
     with Record(namespace) as record:
         with Traffic("app", namespace, rate=20):
@@ -42,7 +41,6 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
 )
 def test_without_an_answer_of_the_gateways_nothing_moves(operator: Operator, namespace: str) -> None:
     """Packets from the operator's pods to the admin ports are dropped; then those to one pod: harm is seen still."""
-    scenario()
     both_ready(operator)
     first = start(namespace)
     pods = {pod["status"]["podIP"] for pod in operator.pods()}

@@ -46,7 +46,6 @@ def assert_taken_back(record: Record, first: str, second: str) -> None:
 
 def test_harm_after_the_promotion_brings_the_former_one_back(namespace: str) -> None:
     """At 100 % there is no other arm; what stable was like in the rollout is enough to see that this is worse."""
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         second = soaks(record, namespace, first, "v2-late", "60s")
@@ -69,7 +68,6 @@ def test_harm_after_the_promotion_brings_the_former_one_back(namespace: str) -> 
 
 def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: str) -> None:
     """While it is watched, and between the write to config.json that takes it back and that to status."""
-    scenario()
     both_ready(operator)
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
@@ -94,7 +92,6 @@ def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: st
 
 
 def test_a_quiet_soak_ends_with_one_word(namespace: str) -> None:
-    scenario()
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
         second = soaks(record, namespace, first, "v2", "8s")

@@ -22,6 +22,11 @@ CLIENT_DIR = "/etc/claude-operator/client"
 CLIENT_KEY = "ANTHROPIC_API_KEY"
 CLIENT_PREVIOUS_KEY = "ANTHROPIC_API_KEY_PREVIOUS"
 CLIENT_URL = "ANTHROPIC_BASE_URL"
+OPERATOR_DIR = "/etc/claude-operator/operator"
+OPERATOR_KEY = "operator-key"
+"""File and Secret key of what the operator and the gateways of one deployment know, and nobody else."""
+GRADER_KEY = "grader-key"
+"""File and Secret key of what graders show at `POST /-/grades`."""
 
 MIB = 1024 * 1024
 BODY_LIMIT = 32 * MIB

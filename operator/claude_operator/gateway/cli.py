@@ -19,6 +19,7 @@ from claude_operator.api.gateway import (
     CONFIG_KEY,
     ENV_DIR,
     MEMORY,
+    OPERATOR_DIR,
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
@@ -65,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(CLIENT_DIR),
         help="ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_PREVIOUS, the keys of clients (default: %(default)s)",
+    )
+    keys.add_argument(
+        "--operator-dir",
+        type=Path,
+        default=Path(OPERATOR_DIR),
+        help="operator-key and grader-key, which the operator and graders show (default: %(default)s)",
     )
     parser.add_argument(
         "--memory-bytes",
@@ -135,6 +142,7 @@ def _files(args: argparse.Namespace) -> CredentialFiles:
         upstream_key=args.upstream_key_file,
         env=args.env_dir,
         client=args.client_dir,
+        operator=args.operator_dir,
         fallback_key=variables.get("ANTHROPIC_API_KEY"),
         fallback_env=variables,
         on_a_laptop=bool(args.config),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY
+from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY, GRADER_KEY, OPERATOR_KEY
 
 __all__ = ["CredentialFiles", "Credentials"]
 
@@ -41,6 +41,9 @@ class Credentials:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     client_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """The current key, and while it is being rotated the previous one."""
+    operator_key: bytes = field(default=b"", repr=False)
+    """What the operator and the gateways of this deployment share, empty on a laptop."""
+    grader_key: bytes = field(default=b"", repr=False)
     hints: KeyHints = _IN_A_POD
 
     def explain_missing_key(self) -> str:
@@ -65,6 +68,7 @@ class CredentialFiles:
     upstream_key: Path
     env: Path
     client: Path
+    operator: Path | None = None
     fallback_key: str | None = field(default=None, repr=False)
     fallback_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     on_a_laptop: bool = False
@@ -85,8 +89,13 @@ class CredentialFiles:
             upstream_key=key or last.upstream_key or (self.fallback_key or "").strip() or None,
             env=env,
             client_keys=keys if current and current.strip() else last.client_keys,
+            operator_key=self._shared(OPERATOR_KEY) or last.operator_key,
+            grader_key=self._shared(GRADER_KEY) or last.grader_key,
             hints=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
         )
+
+    def _shared(self, name: str) -> bytes:
+        return ((_text(self.operator / name) or "") if self.operator else "").strip().encode()
 
 
 def _text(path: Path) -> str | None:

@@ -14,6 +14,7 @@ import yaml
 from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
+from claude_operator.__main__ import make_parser
 from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, UPSTREAM_KEY_FILE, parse_config
 from claude_operator.api.resources import EvalRunSpec, RevisionSpec
 from claude_operator.core import names, render
@@ -155,6 +156,13 @@ def test_every_pod_knows_where_it_may_not_connect() -> None:
         assert [one for one in container["args"] if "-address=" in one] == wanted
         fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
         assert fields == {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
+
+
+def test_the_eval_command_takes_its_args() -> None:
+    [made] = [item for item in everything(FULL) if item["kind"] == "Job"]
+    words = pod_of(made)["containers"][0]["args"]
+    args = make_parser(words).parse_args(words)
+    assert (args.run_name, args.namespace) == (made["metadata"]["name"].rsplit("-", 1)[0], "demo")
 
 
 def test_the_service_has_no_admin_port_and_finds_the_pods() -> None:

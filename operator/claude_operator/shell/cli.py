@@ -13,7 +13,7 @@ import socket
 import uuid
 
 from claude_operator.core.render import Site
-from claude_operator.core.spec.network_options import add_network_options
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
     add_network_options(parser, used="gateways, eval Jobs and queries to the Prometheus that a spec names")
+    add_header_option(parser)
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             args.image_pull_policy,
             tuple(map(str, args.allowed_addresses)),
             tuple(map(str, args.denied_addresses)),
+            tuple(args.forwarded_headers),
         ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",

@@ -30,6 +30,15 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "configure", lambda *_, **__: None)  # the log is the tests'
 
 
+def test_networks_of_the_installer_reach_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "App", Ends)
+    monkeypatch.setattr(Ends, "error", None)
+    options = ["--allowed-address=10.1.2.3", "--allowed-address=10.2.0.0/16", "--denied-address=fd12::/64"]
+    assert main(["operator", "--image", IMAGE, *options]) == 0
+    site = Ends.settings.site
+    assert (site.allowed_addresses, site.denied_addresses) == (("10.1.2.3/32", "10.2.0.0/16"), ("fd12::/64",))
+
+
 class Ends:
     """Stands for the App: ends as told."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from claude_operator.api.gateway import MEMORY
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.control import Control
@@ -39,6 +40,8 @@ class Settings:
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
     memory: int = MEMORY
     """Bytes that the process may take."""
+    addresses: AddressRules = ANYWHERE
+    """Where it may connect to find the upstream."""
 
 
 class Service:
@@ -65,7 +68,7 @@ class Service:
     async def run(self) -> None:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
-            upstream = await stack.enter_async_context(AiohttpUpstream())
+            upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
             accounting = Accounting(self.control.store, self.metrics, self._log)
             proxy = Proxy(self.control, upstream, accounting, self.memory)
             admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)

@@ -21,6 +21,7 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
+from claude_operator.shell.control_plane import ApiServerAddresses
 from claude_operator.shell.definitions import DefinitionsReader
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
@@ -107,24 +108,28 @@ class App:
                 )
                 retried = self._metrics.api_retries.inc
                 async with await Kube.from_environment(permit=lease.check, on_retry=retried) as kube:
-                    definitions = DefinitionsReader(kube)
-                    while await self._candidate(aside, kube, lease, definitions):
+                    definitions, addresses = DefinitionsReader(kube), ApiServerAddresses(kube)
+                    while await self._candidate(aside, kube, lease, definitions, addresses):
                         pass
         finally:
             watchdog.cancel()
 
-    async def _candidate(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> bool:
+    async def _candidate(
+        self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader, addresses: ApiServerAddresses
+    ) -> bool:
         """Wait for the Lease and lead; False once the process is asked to end."""
         if not await self._supervisor.unless_stopped(self._until_served(kube)):
             return False
-        if not await self._supervisor.unless_stopped(definitions.look()):
-            return False
+        for looking in (definitions.look, addresses.wait):
+            if not await self._supervisor.unless_stopped(looking()):
+                return False
         self._started = True
         try:
             if not await self._supervisor.unless_stopped(aside.run(lease.acquire())):
                 return False
             self._metrics.leader.set(1)
-            await self._lead(aside, kube, lease, definitions)
+            await addresses.refresh()
+            await self._lead(aside, kube, lease, definitions, addresses.denied_on(self._settings.site))
             return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
@@ -154,7 +159,9 @@ class App:
                     await asyncio.sleep(_RETRY)
         self._away = None
 
-    async def _lead(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> None:
+    async def _lead(
+        self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader, site: render.Site
+    ) -> None:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
@@ -167,7 +174,7 @@ class App:
             gateways = GatewayReader(kube, scraper, children, self._clock)
             sources = Sources(gateways, ReferenceReader(kube), prometheus, ledgers, models.models)
             gatherer = Gatherer(kube, children, sources, self._clock)
-            reconciler = self._reconciler(kube, children, ledgers, gatherer)
+            reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
@@ -210,7 +217,9 @@ class App:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
 
-    def _reconciler(self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer) -> Reconciler:
+    def _reconciler(
+        self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer, site: render.Site
+    ) -> Reconciler:
         recorder = Recorder(
             kube,
             instance=self._settings.identity,
@@ -218,7 +227,7 @@ class App:
             on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
         )
         actor = Actor(kube, children, recorder, ledgers, self._metrics)
-        endings, site = Endings(self._clock.monotonic), self._settings.site
+        endings = Endings(self._clock.monotonic)
         return Reconciler(
             DeploymentLoop(gatherer, actor, site, endings), RunLoop(kube, site, self._clock, endings), self._metrics
         )

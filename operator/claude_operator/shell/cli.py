@@ -13,6 +13,7 @@ import socket
 import uuid
 
 from claude_operator.core.render import Site
+from claude_operator.core.spec.network_options import add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
+    add_network_options(parser, used="gateways, eval Jobs and queries to the Prometheus that a spec names")
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -75,7 +77,12 @@ def run(args: argparse.Namespace) -> int:
     if "@" in (args.prometheus_address or ""):  # it is shown in conditions, next to what went wrong
         raise SystemExit("claude-operator operator: --prometheus-address holds a user or password: remove them")
     settings = Settings(
-        site=Site(args.image, args.image_pull_policy),
+        site=Site(
+            args.image,
+            args.image_pull_policy,
+            tuple(map(str, args.allowed_addresses)),
+            tuple(map(str, args.denied_addresses)),
+        ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         lease_name=args.lease,

@@ -55,9 +55,9 @@ def spec_of(owner: Object) -> DeploymentSpec:
     return DeploymentSpec.model_validate(owner["spec"])
 
 
-def gateway(owner: Object) -> dict[str, Object]:
+def gateway(owner: Object, site: render.Site = SITE) -> dict[str, Object]:
     """The gateway's objects by kind."""
-    return {item["kind"]: item for item in render.gateway_objects(owner, spec_of(owner), SITE)}
+    return {item["kind"]: item for item in render.gateway_objects(owner, spec_of(owner), site)}
 
 
 def pod_of(workload: Object) -> Object:
@@ -89,8 +89,8 @@ def everything(owner: Object) -> list[Object]:
     return [*objects, run, job(run, spec)]
 
 
-def job(run: Object, spec: DeploymentSpec) -> Object:
+def job(run: Object, spec: DeploymentSpec, site: render.Site = SITE) -> Object:
     """The first Job of a run, as if it had been stored."""
     stored = run | {"metadata": run["metadata"] | {"uid": "5d4c0a54-0000-4000-8000-00000000000f"}}
     account = names.eval_account(run["spec"]["deployment"])
-    return render.eval_job(stored, attempt=1, site=SITE, account=account, env=spec.env or [])
+    return render.eval_job(stored, attempt=1, site=site, account=account, env=spec.env or [])

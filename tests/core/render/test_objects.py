@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
+from claude_operator.__main__ import make_parser
 from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, UPSTREAM_KEY_FILE, parse_config
 from claude_operator.api.resources import EvalRunSpec, RevisionSpec
 from claude_operator.core import names, render
@@ -80,7 +82,7 @@ def test_pods_pass_the_restricted_standard(owner: Object) -> None:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
-            assert "env" not in container, "secrets travel as files"
+            assert all("fieldRef" in one["valueFrom"] for one in container["env"]), "secrets travel as files"
             assert "envFrom" not in container
             assert container["image"] == SITE.image
             assert container["imagePullPolicy"] == SITE.pull_policy
@@ -143,6 +145,24 @@ def test_the_gateway_command_takes_its_args(owner: Object) -> None:
         "admin": args.admin_port,
     }
     assert pod_of(gateway(owner)["Deployment"])["terminationGracePeriodSeconds"] == args.drain_seconds + 30
+
+
+def test_every_pod_knows_where_it_may_not_connect() -> None:
+    site = replace(SITE, allowed_addresses=("10.1.0.0/16",), denied_addresses=("192.0.2.7/32", "192.0.2.8/32"))
+    [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
+    wanted = ["--allowed-address=10.1.0.0/16", "--denied-address=192.0.2.7/32", "--denied-address=192.0.2.8/32"]
+    for pod in (pod_of(gateway(FULL, site)["Deployment"]), pod_of(job(run, spec_of(FULL), site))):
+        [container] = pod["containers"]
+        assert [one for one in container["args"] if "-address=" in one] == wanted
+        fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
+        assert fields == {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
+
+
+def test_the_eval_command_takes_its_args() -> None:
+    [made] = [item for item in everything(FULL) if item["kind"] == "Job"]
+    words = pod_of(made)["containers"][0]["args"]
+    args = make_parser(words).parse_args(words)
+    assert (args.run_name, args.namespace) == (made["metadata"]["name"].rsplit("-", 1)[0], "demo")
 
 
 def test_the_service_has_no_admin_port_and_finds_the_pods() -> None:

@@ -9,7 +9,16 @@ from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
 from claude_operator.core.evals.runs import EXIT_CODES
-from claude_operator.core.render.parts import Object, Site, access, add_credentials, child, pod_spec, requirements
+from claude_operator.core.render.parts import (
+    Object,
+    Site,
+    access,
+    add_credentials,
+    address_args,
+    child,
+    pod_spec,
+    requirements,
+)
 
 __all__ = ["eval_job", "eval_objects", "eval_run"]
 
@@ -91,6 +100,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             f"--run={metadata['name']}",
             f"--namespace={metadata['namespace']}",
             "--log-format=json",
+            *address_args(site),
         ],
         "resources": requirements(_RESOURCES),
     }

@@ -29,6 +29,7 @@ from claude_operator.core.render.parts import (
     access,
     add_credentials,
     add_volume,
+    address_args,
     child,
     pod_spec,
     requirements,
@@ -124,7 +125,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     pod = pod_spec(
         site,
         gateway,
-        _container(gateway, drain, spec),
+        _container(gateway, drain, spec, site),
         terminationGracePeriodSeconds=drain + _GRACE,
         topologySpreadConstraints=[spread],
     )
@@ -137,7 +138,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     return pod
 
 
-def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
+def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:
     """The container without what all containers have. `drain`: seconds for calls in flight."""
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
     return {
@@ -148,6 +149,7 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
+            *address_args(site),
         ],
         "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.

@@ -79,6 +79,8 @@ def test_values_schema_and_readme_agree() -> None:
         ("podLabels: {a: 1}", "got number, want string"),
         ("prometheus: {address: 'prometheus:9090'}", "does not match pattern"),
         ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
+        ("security: {allowedHosts: ['https://api.anthropic.com']}", "does not match pattern"),
+        ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:
@@ -129,6 +131,14 @@ def test_operator_knows_where_prometheus_is(template: Template) -> None:
     for values, expected in (("", []), ("prometheus: {address: 'http://prometheus.monitoring:9090'}", [flag])):
         [container] = one(template(values), "Deployment")["spec"]["template"]["spec"]["containers"]
         assert [word for word in container["args"] if "prometheus" in word] == expected
+
+
+def test_operator_knows_what_the_installer_allows(template: Template) -> None:
+    values = "security: {secretsOptIn: true, allowedHosts: [api.anthropic.com, '*.example.com', 'proxy.ai:8080']}"
+    hosts = ("api.anthropic.com", "*.example.com", "proxy.ai:8080")
+    for given, expected in (("", []), (values, ["--secrets-opt-in", *(f"--allowed-host={one}" for one in hosts)])):
+        [container] = one(template(given), "Deployment")["spec"]["template"]["spec"]["containers"]
+        assert [word for word in container["args"] if "secrets" in word or "host" in word] == expected
 
 
 def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:

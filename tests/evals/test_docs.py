@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
+from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.sets import _KINDS, load_items
@@ -34,8 +34,7 @@ def test_every_phase_has_its_exit_code() -> None:
 
 def test_the_examples_are_valid() -> None:
     documents = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml"]
-    whole, dataset, run = (document["spec"] for document in documents)
+    whole, dataset = (document["spec"] for document in documents)
     assert len(load_items(EvalSetSpec.model_validate(whole), None)) == 2
     [jsonl] = [text for kind, text in BLOCKS if text.startswith('{"id"')]
     assert len(load_items(EvalSetSpec.model_validate(dataset | {"defaultTest": {}}), jsonl)) == 1
-    assert EvalRunSpec.model_validate(run).revision

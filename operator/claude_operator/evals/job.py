@@ -116,6 +116,7 @@ class _Job:
             phase="Running", total=total, started_at=now, attempts=status.attempts, conditions=status.conditions
         )
         fresh.conditions = complete(self._run, fresh, now)
+        fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(("candidate", "baseline", "finishedAt", "retryAt"))
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})

@@ -15,6 +15,7 @@ from typing import Any
 from claude_operator.api.base import GROUP
 from claude_operator.core import render
 from claude_operator.core.spec.definitions import APPLY_CRDS, Definitions
+from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
 from claude_operator.shell.act import Actor
@@ -66,6 +67,7 @@ class Settings:
     workers: int = 16
     prometheus_address: str | None = None
     """Where the queries of metrics go that name no address."""
+    policy: Policy = OPEN
 
 
 class App:
@@ -172,7 +174,8 @@ class App:
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            sources = Sources(gateways, ReferenceReader(kube), prometheus, ledgers, models.models)
+            references = ReferenceReader(kube, self._settings.policy)
+            sources = Sources(gateways, references, prometheus, ledgers, models.models)
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
@@ -228,9 +231,8 @@ class App:
         )
         actor = Actor(kube, children, recorder, ledgers, self._metrics)
         endings = Endings(self._clock.monotonic)
-        return Reconciler(
-            DeploymentLoop(gatherer, actor, site, endings), RunLoop(kube, site, self._clock, endings), self._metrics
-        )
+        runs = RunLoop(kube, site, self._clock, endings, self._settings.policy)
+        return Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait forever."""

@@ -14,6 +14,7 @@ import uuid
 
 from claude_operator.core.render import Site
 from claude_operator.core.spec.network_options import add_network_options
+from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -53,6 +54,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
     add_network_options(parser, used="gateways, eval Jobs and queries to the Prometheus that a spec names")
+    parser.add_argument(
+        "--secrets-opt-in",
+        action="store_true",
+        help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, or several joined by a dot",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
+        " proxy.ai:8080; give it once for each (default: any host)",
+    )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -76,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if "@" in (args.prometheus_address or ""):  # it is shown in conditions, next to what went wrong
         raise SystemExit("claude-operator operator: --prometheus-address holds a user or password: remove them")
+    try:
+        policy = Policy(args.secrets_opt_in, tuple(host_pattern(one) for one in args.allowed_host))
+    except ValueError as error:
+        raise SystemExit(f"claude-operator operator: --allowed-host: {error}") from None
     settings = Settings(
         site=Site(
             args.image,
@@ -89,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         health_port=args.health_port,
         workers=args.workers,
         prometheus_address=args.prometheus_address,
+        policy=policy,
     )
     # What was imported stays: without this each full collection looks at all of it and holds up every thread.
     gc.collect()

@@ -149,7 +149,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         ledger=draft.ledger,
         children=children,
         creations=tuple(one for one in creations if one is not None),
-        deletions=outdated(draft),
+        deletions=(*outdated(draft), *([draft.stray_run] if draft.stray_run else [])),
         revision_states=revision_states(draft),
         events=(*events, *transitions(obs, status), *memory_kills(obs)),
         ended=draft.ended,

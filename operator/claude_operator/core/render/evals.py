@@ -90,7 +90,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
     `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's.
     """
     metadata = run["metadata"]
-    job_labels = _labels(run["spec"].get("deployment"))
+    job_labels = names.labels(run["spec"]["deployment"], "eval")
     job = child(run, "Job", "batch/v1", names.job_name(metadata["name"], attempt), job_labels)
     container = {
         "name": "eval",
@@ -116,12 +116,6 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             "template": template,
         }
     }
-
-
-def _labels(deployment: str | None) -> dict[str, str]:
-    """Labels of a run's Job; a run made by hand may belong to no deployment."""
-    labels = names.labels(deployment or "", "eval")
-    return {label: value for label, value in labels.items() if value}
 
 
 def _failure_rules() -> list[Object]:

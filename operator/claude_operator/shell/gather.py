@@ -146,9 +146,10 @@ class Gatherer:
             owner=owner,
             spec=spec,
             status=stored,
-            problems=(*taken, *forged, *invalid, *reads.references.problems),
+            problems=(*taken, *map(_forged, forged), *invalid, *reads.references.problems),
             prompts=reads.references.prompts,
             revisions=revisions,
+            forged=frozenset(one["metadata"]["name"] for one in forged),
             eval_set=reads.references.eval_set,
             eval_runs={name: _run_status(run) for name, run in runs.items()},
             run_objects=runs,
@@ -236,8 +237,8 @@ class Gatherer:
         definitions = self._children.writes.definitions
         return definitions.sentence() if definitions else ""
 
-    async def _genuine(self, owner: Object, found: dict[str, Object]) -> tuple[dict[str, Object], list[Problem]]:
-        """The revisions that have the content that their names stand for, and a problem for each other one.
+    async def _genuine(self, owner: Object, found: dict[str, Object]) -> tuple[dict[str, Object], list[Object]]:
+        """The revisions that have the content that their names stand for, and the others.
 
         A spec never changes, so each is hashed once.
         """
@@ -253,8 +254,7 @@ class Gatherer:
         genuine = {
             name: one for name, one in found.items() if known[one["metadata"]["uid"], one["metadata"].get("generation")]
         }
-        forged = [_forged(one) for name, one in found.items() if name not in genuine]
-        return genuine, forged
+        return genuine, [one for name, one in found.items() if name not in genuine]
 
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}

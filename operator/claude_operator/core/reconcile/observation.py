@@ -98,6 +98,8 @@ class Observation:
     """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     revisions: Mapping[str, Object] = field(default_factory=dict)
+    forged: frozenset[str] = frozenset()
+    """Names of revisions that do not have the content that their names stand for."""
     eval_set: EvalSetView | None = None
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
     run_objects: Mapping[str, Object] = field(default_factory=dict)

@@ -16,9 +16,9 @@ from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, compose
 from claude_operator.core.request.outcomes import ApiError, of_error, read_error
 from claude_operator.core.request.usage import merge_usage
-from claude_operator.core.spec.network_options import ALLOWED_OPTION
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules
-from claude_operator.evals.connect import checked_transport, was_refused
+from claude_operator.core.spec.site_options import ALLOWED_OPTION
+from claude_operator.evals.connect import http_client, was_refused
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
 
@@ -71,16 +71,13 @@ class Asker:
     ) -> None:
         self._timeout, self._pause, self._url = timeout, pause, base_url
         self._total_timeout = timeout * (retries + 1)  # the SDK waits as long as retry-after says, even for hours
-        limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
-        transport = {} if rules == ANYWHERE else {"transport": checked_transport(rules, limits)}
         self._client = AsyncAnthropic(
             api_key=key,
             base_url=base_url,
             max_retries=retries,
             timeout=anthropic.Timeout(timeout, connect=min(_CONNECT, timeout)),
             open_telemetry=False,
-            # A redirect would carry the question, and the tokens of MCP servers in it, to wherever it leads.
-            http_client=anthropic.DefaultAsyncHttpxClient(limits=limits, follow_redirects=False, **transport),
+            http_client=http_client(rules, open_calls),
         )
 
     async def __aenter__(self) -> Self:

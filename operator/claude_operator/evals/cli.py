@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
-from claude_operator.core.spec.network_options import add_network_options
 from claude_operator.core.spec.networks import rules_in_pod
+from claude_operator.core.spec.site_options import add_network_options
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.log import Log

@@ -6,17 +6,24 @@ import asyncio
 import socket
 from collections.abc import Iterable
 
+import anthropic
 import httpcore2
 import httpx2
 from httpcore2 import SOCKET_OPTION, AsyncNetworkBackend, AsyncNetworkStream
 
-from claude_operator.core.spec.networks import AddressRefused, AddressRules
+from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
 
-__all__ = ["checked_transport", "was_refused"]
+__all__ = ["http_client", "was_refused"]
 
 
-def checked_transport(rules: AddressRules, limits: httpx2.Limits) -> httpx2.AsyncBaseTransport:
-    """A transport for an HTTP client that connects by `rules`, and directly: no proxy of the environment's."""
+def http_client(rules: AddressRules, connections: int) -> httpx2.AsyncClient:
+    """A client that connects by `rules`, and then directly: without rules the environment's proxies count.
+
+    A redirect would carry the question, and the tokens of MCP servers in it, to wherever it leads: it follows none.
+    """
+    limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
+    if rules == ANYWHERE:
+        return anthropic.DefaultAsyncHttpxClient(limits=limits, follow_redirects=False)
     transport = httpx2.AsyncHTTPTransport()
     transport._pool = httpcore2.AsyncConnectionPool(  # httpx hands no backend on
         ssl_context=httpx2.create_ssl_context(),
@@ -25,7 +32,7 @@ def checked_transport(rules: AddressRules, limits: httpx2.Limits) -> httpx2.Asyn
         keepalive_expiry=limits.keepalive_expiry,
         network_backend=_CheckedBackend(rules),
     )
-    return transport
+    return anthropic.DefaultAsyncHttpxClient(limits=limits, follow_redirects=False, transport=transport)
 
 
 def was_refused(error: BaseException | None) -> bool:

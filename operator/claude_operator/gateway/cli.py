@@ -23,8 +23,8 @@ from claude_operator.api.gateway import (
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
-from claude_operator.core.spec.network_options import add_network_options
 from claude_operator.core.spec.networks import AddressRules, rules_in_pod
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.memory import return_freed_memory
 from claude_operator.gateway.service import Service, Settings
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="operator-key and grader-key, which the operator and graders show (default: %(default)s)",
     )
     add_network_options(parser, used="the gateway with --configmap (with --config it may connect anywhere)")
+    add_header_option(parser)
     parser.add_argument(
         "--memory-bytes",
         type=_memory,
@@ -139,6 +140,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         args.settle_seconds,
         args.memory_bytes,
         laptop if args.config else rules_in_pod(allowed, denied, os.environ),
+        tuple(args.forwarded_headers),
     )
 
 

@@ -13,8 +13,8 @@ import aiohttp
 from multidict import MultiMapping
 from yarl import URL
 
-from claude_operator.core.spec.network_options import ALLOWED_OPTION
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
+from claude_operator.core.spec.site_options import ALLOWED_OPTION
 from claude_operator.gateway.errors import Refused, UpstreamFailed, UpstreamTimeout
 from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody

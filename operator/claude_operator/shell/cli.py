@@ -13,8 +13,8 @@ import socket
 import uuid
 
 from claude_operator.core.render import Site
-from claude_operator.core.spec.network_options import add_network_options
 from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
         " proxy.ai:8080; give it once for each (default: any host)",
     )
+    add_header_option(parser)
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
             args.image_pull_policy,
             tuple(map(str, args.allowed_addresses)),
             tuple(map(str, args.denied_addresses)),
+            tuple(args.forwarded_headers),
         ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",

@@ -148,7 +148,9 @@ def test_the_gateway_command_takes_its_args(owner: Object) -> None:
 
 
 def test_every_pod_knows_where_it_may_not_connect() -> None:
-    site = replace(SITE, allowed_addresses=("10.1.0.0/16",), denied_addresses=("192.0.2.7/32", "192.0.2.8/32"))
+    networks = {"allowed_addresses": ("10.1.0.0/16",), "denied_addresses": ("192.0.2.7/32", "192.0.2.8/32")}
+    site = replace(SITE, **networks, forwarded_headers=("x-team",))  # type: ignore[arg-type]
+    assert "--forward-header=x-team" in pod_of(gateway(FULL, site)["Deployment"])["containers"][0]["args"]
     [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
     wanted = ["--allowed-address=10.1.0.0/16", "--denied-address=192.0.2.7/32", "--denied-address=192.0.2.8/32"]
     for pod in (pod_of(gateway(FULL, site)["Deployment"]), pod_of(job(run, spec_of(FULL), site))):

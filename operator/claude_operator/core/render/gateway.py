@@ -35,6 +35,7 @@ from claude_operator.core.render.parts import (
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 
 __all__ = ["client_secret", "config_map", "gateway_objects"]
 
@@ -150,6 +151,7 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
             *address_args(site),
+            *(f"{FORWARD_OPTION}={name}" for name in site.forwarded_headers),
         ],
         "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.

@@ -10,7 +10,7 @@ from typing import Any
 from claude_operator.api.deployment import EnvVar
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core import names
-from claude_operator.core.spec.network_options import ALLOWED_OPTION, DENIED_OPTION
+from claude_operator.core.spec.site_options import ALLOWED_OPTION, DENIED_OPTION
 
 __all__ = [
     "Object",
@@ -43,6 +43,8 @@ class Site:
     """Networks that they connect to although the rules of `core.spec.networks` refuse them."""
     denied_addresses: tuple[str, ...] = ()
     """Networks that they do not connect to, beside those of the rules."""
+    forwarded_headers: tuple[str, ...] = ()
+    """Headers that gateways send upstream beside those of the API."""
 
 
 def child(owner: Mapping[str, Any], kind: str, api_version: str, name: str, labels: Mapping[str, str]) -> Object:

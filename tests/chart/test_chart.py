@@ -79,6 +79,9 @@ def test_values_schema_and_readme_agree() -> None:
         ("podLabels: {a: 1}", "got number, want string"),
         ("prometheus: {address: 'prometheus:9090'}", "does not match pattern"),
         ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
+        ("watchNamespaces: [Support]", "does not match pattern"),
+        ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
+        ("security: {allowedAddresses: [10.0.0.1]}", "does not match pattern"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:
@@ -121,7 +124,7 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert container["image"] == env["OPERATOR_IMAGE"] == image
         assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
-        assert container["args"] == ["operator", "--lease=claude-operator"]
+        assert container["args"] == ["operator", "--lease=claude-operator", "--network-policies"]
 
 
 def test_operator_knows_where_prometheus_is(template: Template) -> None:
@@ -129,6 +132,39 @@ def test_operator_knows_where_prometheus_is(template: Template) -> None:
     for values, expected in (("", []), ("prometheus: {address: 'http://prometheus.monitoring:9090'}", [flag])):
         [container] = one(template(values), "Deployment")["spec"]["template"]["spec"]["containers"]
         assert [word for word in container["args"] if "prometheus" in word] == expected
+
+
+def args(objects: Objects) -> list[str]:
+    [container] = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    found: list[str] = container["args"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("watchNamespaces: [a, b]", ["--watch-namespace=a", "--watch-namespace=b", "--network-policies"]),
+        ("networkPolicy: {enabled: false, adminFrom: [{podSelector: {}}]}", []),
+        (
+            "{networkPolicy: {enabled: false}, security: {allowedAddresses: [10.0.0.0/8], deniedAddresses: ['::/0']}}",
+            ["--allowed-address=10.0.0.0/8", "--denied-address=::/0"],
+        ),
+        ("{networkPolicy: {enabled: false}, audit: {enabled: true}}", ["--audited"]),
+    ],
+)
+def test_values_become_options(template: Template, values: str, expected: list[str]) -> None:
+    assert args(template(values)) == ["operator", "--lease=claude-operator", *expected]
+
+
+def test_the_operator_always_reaches_the_admin_port(template: Template) -> None:
+    prometheus = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    objects = template(f"networkPolicy: {{adminFrom: [{json.dumps(prometheus)}]}}")
+    [option] = [word for word in args(objects) if word.startswith("--admin-from=")]
+    first, operator = json.loads(option.partition("=")[2])
+    assert first == prometheus
+    assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "claude-system"}
+    pods = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"].items() <= pods.items()
 
 
 def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:

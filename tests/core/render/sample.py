@@ -79,7 +79,7 @@ def everything(owner: Object) -> list[Object]:
         render.client_secret(owner, "key-of-clients"),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
-        *render.eval_objects(owner, spec, dataset_config_map="shop-questions"),
+        *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),
     ]
     if spec.evals is None:
         return objects

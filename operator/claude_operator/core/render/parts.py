@@ -12,6 +12,7 @@ from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core import names
 
 __all__ = [
+    "NetworkRules",
     "Object",
     "Site",
     "access",
@@ -30,11 +31,21 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """What the installer decides of NetworkPolicies."""
+
+    admin_from: tuple[Mapping[str, Any], ...] = ({"namespaceSelector": {}},)
+    """NetworkPolicyPeers that reach the admin port of gateways: Prometheus, graders, and always the operator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What the operator's own pod runs, and so what its children run."""
 
     image: str
     pull_policy: str
+    network: NetworkRules | None = None
+    """Who may call whom; None for no NetworkPolicies."""
 
 
 def child(owner: Mapping[str, Any], kind: str, api_version: str, name: str, labels: Mapping[str, str]) -> Object:

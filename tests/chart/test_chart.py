@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from tests.chart.conftest import CHART, Objects
+from tests.netpol import Flow, Place, allowed
 
 from claude_operator import __version__
 from claude_operator.api.kinds import KINDS
+from claude_operator.core.render.network import EGRESS
 from claude_operator.crds import cli
 from claude_operator.simulator.scenario import parse
 
@@ -189,6 +191,21 @@ def test_services_reach_the_pods_they_are_for(template: Template) -> None:
         others = [item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] != deployment]
         for other in others:
             assert not spec["selector"].items() <= other["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(template: Template) -> None:
+    objects = template(SIMULATOR)
+    policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
+    assert one(policies, "NetworkPolicy")["spec"]["egress"] == list(EGRESS)
+    somebody = Place("10.244.0.9", "any", {})
+    for name in ("claude-operator", "claude-simulator"):
+        labels = one(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
+        pod = Place("10.244.0.5", "claude-system", labels)
+        assert allowed(Flow(somebody, pod, 8081), policies)
+        assert not allowed(Flow(somebody, pod, 9090), policies)
+        assert not allowed(Flow(pod, Place("169.254.169.254"), 80), policies)
+        assert allowed(Flow(pod, Place("10.96.0.1"), 443), policies) is (name == "claude-operator")
+    assert not [item for item in template("networkPolicy: {enabled: false}") if item["kind"] == "NetworkPolicy"]
 
 
 def test_what_is_optional_is_off(template: Template) -> None:

@@ -135,7 +135,7 @@ class App:
             _log.error("no longer leads: %s", error)
             return True
         except ScopeChanged as error:
-            _log.info("leads anew: %s", error)
+            _log.info("starts to lead again: %s", error)
             return True
         finally:
             self._metrics.leader.set(0)

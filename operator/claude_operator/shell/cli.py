@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--admin-from",
         metavar="JSON",
-        help="who reaches the admin port of gateways: a JSON list of NetworkPolicyPeers (default: pods of any namespace)",
+        help="who reaches the admin port of gateways: NetworkPolicyPeers as JSON (default: pods of any namespace)",
     )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")

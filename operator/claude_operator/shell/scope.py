@@ -25,7 +25,7 @@ _LOOK = 10.0  # seconds between two looks at namespaces that cannot be read
 
 
 class ScopeChanged(Exception):  # noqa: N818
-    """A namespace can be read again: lead anew, with it."""
+    """A namespace can be read again: lead again, with it."""
 
 
 class _Problem(NamedTuple):

@@ -267,10 +267,10 @@ def test_client_secret_is_enough_for_an_sdk() -> None:
 
 
 def test_no_evals_no_account() -> None:
-    assert render.eval_objects(MINIMAL, spec_of(MINIMAL)) == []
+    assert render.eval_objects(MINIMAL, spec_of(MINIMAL), SITE) == []
     configmaps = [
         rule
-        for item in render.eval_objects(FULL, spec_of(FULL))
+        for item in render.eval_objects(FULL, spec_of(FULL), SITE)
         for rule in item.get("rules", [])
         if "configmaps" in rule["resources"]
     ]

@@ -174,7 +174,7 @@ def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
     dataset = obs.eval_set.config_map if obs.eval_set else None
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
-        *render.eval_objects(obs.owner, obs.spec, dataset_config_map=dataset),
+        *render.eval_objects(obs.owner, obs.spec, site, dataset_config_map=dataset),
     )
 
 

@@ -12,6 +12,8 @@ import msgspec
 from claude_operator.api.faults import decode
 
 CONFIG_KEY = "config.json"
+SIGNATURE_KEY = "signature"
+"""Key of the ConfigMap with the operator's signature of `config.json`, made with the key that it shares with the pods."""
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.

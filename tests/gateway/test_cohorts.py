@@ -23,7 +23,7 @@ def only(pod: Pod) -> dict[str, float]:
     """The columns of the only cohort."""
     history = pod.cohorts()
     assert len(history.cohort) == 1
-    return {name: getattr(history, name)[0] for name in Cohorts.__struct_fields__[2:]}
+    return {name: getattr(history, name)[0] for name in Cohorts.__struct_fields__[2:-1]}
 
 
 def test_sums_of_a_cohort() -> None:
@@ -55,7 +55,7 @@ def test_only_judged_logical_requests_of_named_conversations_on_the_stable_arm()
     pod = Pod()
     pod.settle("session:a", revision=CANARY)
     pod.settle("session:a", surface=PINNED)
-    pod.settle(None)
+    pod.settle(None, "error")
     pod.settle("session:a", attempt="1")
     for outcome in ("overload", "canceled", "refused"):
         pod.settle("session:a", outcome, ttft=1.0)

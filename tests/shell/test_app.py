@@ -24,6 +24,7 @@ from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import LEASES
 from claude_operator.shell import app as app_module
 from claude_operator.shell import lookout as lookout_module
+from claude_operator.shell import scope as scope_module
 from claude_operator.shell.app import App, Settings
 from claude_operator.shell.clock import SYSTEM_CLOCK
 from claude_operator.shell.keys import DEPLOYMENT, Key
@@ -50,6 +51,7 @@ def free_port() -> int:
 async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setattr(app_module, "_RETRY", 0.02)
+    monkeypatch.setattr(scope_module, "_AGAIN", 0.02)
     # A busy machine may need longer than the default for a renewal: the server is on this loop.
     patient = functools.partial(Lease, duration=2 * HANGS, give_up=HANGS, call_timeout=HANGS / 2)
     monkeypatch.setattr(app_module, "Lease", patient)

@@ -12,6 +12,8 @@ import msgspec
 from claude_operator.api.faults import decode
 
 CONFIG_KEY = "config.json"
+SIGNATURE_KEY = "signature"
+"""Key of the ConfigMap with the operator's signature of `config.json`, made with the key that it shares with the pods."""
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -127,6 +129,8 @@ class GatewayConfig(Wire, frozen=True):
     surfaces: list[str] = []
     settled: Settled | None = None
     version: Literal[1] = 1
+    expose_revision: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
 
     def arm(self, role: Role) -> Arm | None:
         """The arm of a role, if there is one."""

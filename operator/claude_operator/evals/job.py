@@ -14,6 +14,7 @@ from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EX
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.evals.ask import Asker, Infrastructure
 from claude_operator.evals.inputs import Inputs, JobPaths, NotReady, read_inputs
+from claude_operator.evals.patterns import InvalidPattern
 from claude_operator.evals.session import evaluate
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.kube.resources import CLAUDE_EVAL_RUNS
@@ -61,6 +62,10 @@ class _Job:
         reporter = asyncio.create_task(self._report())
         try:
             result = await self._evaluate(inputs)
+        except InvalidPattern as error:
+            message = f"the ClaudeEvalSet {inputs.spec.set_ref}, {error}"
+            await self._write_failure("Error", RunReason.INVALID_SET, message)
+            return INFRASTRUCTURE_EXIT
         except Infrastructure as error:
             await self._write_failure("Running", RunReason.INFRASTRUCTURE, str(error))
             return INFRASTRUCTURE_EXIT
@@ -116,6 +121,7 @@ class _Job:
             phase="Running", total=total, started_at=now, attempts=status.attempts, conditions=status.conditions
         )
         fresh.conditions = complete(self._run, fresh, now)
+        fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(("candidate", "baseline", "finishedAt", "retryAt"))
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})

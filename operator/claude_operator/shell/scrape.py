@@ -92,7 +92,7 @@ class Scraper:
     async def _pod(self, pod: Mapping[str, Any], since: str, keep: bool) -> PodReading:
         address = _address(pod)
         ready = is_ready(pod)
-        query = {"since": since} | ({"keep": "1"} if keep else {})
+        query = {"since": since, "callers": "1"} | ({"keep": "1"} if keep else {})
         evidence = await self._get(address, "/-/evidence", query, parse_evidence) if address else None
         if evidence is None and ready:
             self._metrics.gateway_read_failures.inc()

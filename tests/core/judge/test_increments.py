@@ -21,6 +21,8 @@ OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
 FEW = settings(max_examples=30)
 Key = tuple[int, str, str, str]  # generation, revision, surface, cache
 
+UNKEYED = frozenset(("",))  # what a gateway without a secret draws conversations with
+
 
 def evidence(cells: Mapping[Key, Mapping[str, int]], boot: str = "b1", uptime: float = 10.0) -> Evidence:
     """A gateway's report; `refusal` and `max_tokens` are stop reasons, the rest outcomes."""
@@ -74,13 +76,15 @@ def served(requests: int) -> Sample:
 
 def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(None, a=one(100), b=None)
-    assert increments == Increments({}, 0, ("b",), baseline=True, pods=1)
+    assert increments == Increments({}, 0, ("b",), baseline=True, pods=1, assignments=UNKEYED)
     increments, memory = look(memory, a=one(103), b=None)
     assert (increments.traffic, increments.unreachable) == (3, ("b",))
     increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
-    assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0)
+    assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0, assignments=UNKEYED)
     increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
-    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0, naming=Naming(3))
+    assert increments == Increments(
+        {(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0, naming=Naming(3), assignments=UNKEYED
+    )
 
 
 def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
@@ -136,7 +140,7 @@ def test_departed_pods_are_forgotten_in_the_end() -> None:
 
 def test_a_number_that_fell_adds_nothing() -> None:
     increments, memory = look(started(a=one(10)), a=one(7))
-    assert increments == Increments({}, 0, (), seconds=0.0)
+    assert increments == Increments({}, 0, (), seconds=0.0, assignments=UNKEYED)
     assert look(memory, a=one(11))[0].traffic == 1
 
 

@@ -8,7 +8,9 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import Arm, Deployment, GatewayConfig
 from claude_operator.core import names, render
 
-SITE = render.Site(image="registry.example.com/claude-operator:1.2.3", pull_policy="IfNotPresent")
+SITE = render.Site(
+    image="registry.example.com/claude-operator:1.2.3", pull_policy="IfNotPresent", network=render.NetworkRules()
+)
 SET_HASH = "0123456789abcdef" * 4
 Object = dict[str, Any]
 
@@ -79,7 +81,7 @@ def everything(owner: Object) -> list[Object]:
         render.client_secret(owner, "key-of-clients"),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
-        *render.eval_objects(owner, spec, dataset_config_map="shop-questions"),
+        *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),
     ]
     if spec.evals is None:
         return objects

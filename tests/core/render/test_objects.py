@@ -267,10 +267,10 @@ def test_client_secret_is_enough_for_an_sdk() -> None:
 
 
 def test_no_evals_no_account() -> None:
-    assert render.eval_objects(MINIMAL, spec_of(MINIMAL)) == []
+    assert render.eval_objects(MINIMAL, spec_of(MINIMAL), SITE) == []
     configmaps = [
         rule
-        for item in render.eval_objects(FULL, spec_of(FULL))
+        for item in render.eval_objects(FULL, spec_of(FULL), SITE)
         for rule in item.get("rules", [])
         if "configmaps" in rule["resources"]
     ]
@@ -297,16 +297,16 @@ def test_a_first_run_has_no_baseline() -> None:
     assert paths(pod_of(job(run, spec_of(MINIMAL)))) == {"tmp": "/tmp"}
 
 
-def test_a_run_made_by_hand_needs_no_deployment() -> None:
+def test_a_job_has_a_name_that_its_pods_can_have() -> None:
     run = {
         "apiVersion": "claudeops.dev/v1alpha1",
         "kind": "ClaudeEvalRun",
         "metadata": {"name": "nightly." + "x" * 80, "namespace": "demo", "uid": "u1"},
-        "spec": {"revision": "shop-5f6d8c1a2b", "setRef": "shop-evals"},
+        "spec": {"deployment": "shop", "revision": "shop-5f6d8c1a2b", "setRef": "shop-evals"},
     }
-    made = render.eval_job(run, attempt=3, site=SITE, account="default", env=[])
+    made = render.eval_job(run, attempt=3, site=SITE, account="shop-eval", env=[])
     assert len(made["metadata"]["name"]) <= 63
-    assert names.LABEL_DEPLOYMENT not in made["metadata"]["labels"]
+    assert made["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "shop"
     assert f"--run={run['metadata']['name']}" in pod_of(made)["containers"][0]["args"]
 
 

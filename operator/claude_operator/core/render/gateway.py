@@ -23,6 +23,7 @@ from claude_operator.api.gateway import (
     dump_config,
 )
 from claude_operator.core import names
+from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
     Site,
@@ -58,6 +59,7 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
         _service(owner),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
+        *([gateway_policy(owner, site.network)] if site.network else []),
     ]
 
 

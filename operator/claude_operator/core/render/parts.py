@@ -13,6 +13,7 @@ from claude_operator.core import names
 from claude_operator.core.spec.site_options import ALLOWED_OPTION, DENIED_OPTION
 
 __all__ = [
+    "NetworkRules",
     "Object",
     "Site",
     "access",
@@ -34,6 +35,14 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """What the installer decides of NetworkPolicies."""
+
+    admin_from: tuple[Mapping[str, Any], ...] = ({"namespaceSelector": {}},)
+    """NetworkPolicyPeers that reach the admin port of gateways: Prometheus, graders, and always the operator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What the operator's own pod runs, and so what its children run."""
 
@@ -45,6 +54,8 @@ class Site:
     """Networks that they do not connect to, beside those of the rules."""
     forwarded_headers: tuple[str, ...] = ()
     """Headers that gateways send upstream beside those of the API."""
+    network: NetworkRules | None = None
+    """Who may call whom; None for no NetworkPolicies."""
 
 
 def child(owner: Mapping[str, Any], kind: str, api_version: str, name: str, labels: Mapping[str, str]) -> Object:

@@ -145,5 +145,5 @@ def test_people_get_no_more_than_the_kinds(template: Template) -> None:
     view = granted(role(objects, "ClusterRole", "claude-operator-view"))
     assert all(verbs == READ for verbs in view.values())
     edit = granted(role(objects, "ClusterRole", "claude-operator-edit"))
-    # Status is the operator's; revisions and models are made by it alone.
-    assert {resource for _, resource in edit} == {"claudedeployments", "claudeevalsets", "claudeevalruns"}
+    # Status is the operator's; revisions, eval runs and models are made by it alone.
+    assert {resource for _, resource in edit} == {"claudedeployments", "claudeevalsets"}

@@ -65,6 +65,8 @@ class Settings:
     """Where the queries of metrics go that name no address."""
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
+    audited: bool = False
+    """An admission policy holds people who promote, abort or retry to their names."""
 
 
 class App:
@@ -156,7 +158,9 @@ class App:
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            sources = Sources(gateways, ReferenceReader(kube), prometheus, ledgers, models.models)
+            sources = Sources(
+                gateways, ReferenceReader(kube), prometheus, ledgers, models.models, self._settings.audited
+            )
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)

@@ -63,6 +63,8 @@ class Sources:
     prometheus: PrometheusReader
     ledgers: Ledgers
     models: Callable[[], Mapping[str, Model]]
+    audited: bool = False
+    """Admission holds people to their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class Gatherer:
             ledger=ledger,
             measurements=reads.measurements,
             models=self._sources.models(),
+            audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, reads.references.untold_items)

@@ -61,6 +61,7 @@ class Proxy:
         accounting: Accounting,
         memory: Memory,
         *,
+        headers: names.UpstreamHeaders | None = None,
         clock: Callable[[], float] = time.perf_counter,
         draw: Callable[[int], int] = random.randrange,
     ) -> None:
@@ -70,6 +71,7 @@ class Proxy:
         self._upstream = upstream
         self._accounting = accounting
         self._memory = memory
+        self._headers = headers or names.UpstreamHeaders()
         self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
@@ -179,7 +181,7 @@ class Proxy:
         self._record_composition(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
             raise _too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
-        outgoing = names.for_upstream(request.headers, _upstream_key(live), betas)
+        outgoing = self._headers.make(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _BUFFERED:
             outgoing["content-length"] = str(composed.size)
@@ -283,7 +285,7 @@ class Proxy:
         self, call: Call, live: LiveConfig, endpoint: Route, request: ClientRequest, reply: ClientReply
     ) -> None:
         """Relay a request and its answer unchanged, except for the keys."""
-        outgoing = names.for_upstream(request.headers, _upstream_key(live), None)
+        outgoing = self._headers.make(request.headers, _upstream_key(live), None)
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle, None)
         url = _url(live, endpoint)

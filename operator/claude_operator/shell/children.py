@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,6 +21,7 @@ from claude_operator.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
     DEPLOYMENTS,
+    NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
     ROLE_BINDINGS,
     ROLES,
@@ -32,6 +32,7 @@ from claude_operator.kube.resources import (
 )
 from claude_operator.shell.clientsecret import ClientSecrets
 from claude_operator.shell.contest import Contest
+from claude_operator.shell.family import Family, Name
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
@@ -48,6 +49,7 @@ CHILDREN = (
     SERVICES,
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
 )
 """Kinds of which a ClaudeDeployment has objects, watched by our label."""
 
@@ -57,41 +59,6 @@ _NAMED = 3  # fields named in a sentence
 _ACCOUNT = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
 _GATEWAY = (*_ACCOUNT, CONFIG_MAPS, SERVICES, DEPLOYMENTS, POD_DISRUPTION_BUDGETS)
 
-Name = tuple[str, str]
-"""Kind and name of a child."""
-
-
-@dataclass(slots=True)
-class _Family:
-    """What is known of the children of one ClaudeDeployment."""
-
-    uid: str
-    free: bool = False
-    """None of their names is taken."""
-    further: set[Name] = field(default_factory=set)
-    """Other names that turned out to be taken."""
-    digest: bytes = b""
-    """Of what was wanted when all of it was found to be so, and when that was."""
-    since: float = 0.0
-    wanted: dict[Name, Object] = field(default_factory=dict)
-    """As last ensured."""
-    uids: dict[Name, str] = field(default_factory=dict)
-    looks: dict[Name, object] = field(default_factory=dict)
-    """What an event has to look like to be no news."""
-    doubted: set[Name] = field(default_factory=set)
-    """To be looked at in the next pass."""
-    admitted: dict[Name, bytes] = field(default_factory=dict)
-    """What admission puts into a child each time it is taken out."""
-    contests: dict[Name, Contest] = field(default_factory=dict)
-    replicas: int | None = None
-    """Gateway pods as last seen: where the Deployment is deleted, it comes back with as many."""
-    config: Object | None = None
-    """The gateways' ConfigMap as it was last written, None where that is not known."""
-    writing: Object | None = None
-    """As it is being written."""
-    events: list[Event] = field(default_factory=list)
-    """Not reported yet."""
-
 
 class Children:
     """Remembers what it has found to be as wanted, so that a pass in which nothing changed costs no calls."""
@@ -100,7 +67,7 @@ class Children:
         self._kube, self._clock = kube, clock
         self._secrets, self._scaling = ClientSecrets(kube, keyring), Scaling(kube)
         self.writes = Writes()
-        self._families: dict[tuple[str, str], _Family] = {}
+        self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""
 
     # ------------------------------------------------------------------------------------------- whose they are
@@ -264,11 +231,11 @@ class Children:
 
     # ------------------------------------------------------------------------------------------------ one child
 
-    def _family(self, owner: Mapping[str, Any]) -> _Family:
+    def _family(self, owner: Mapping[str, Any]) -> Family:
         uid, name, namespace = (owner["metadata"][key] for key in ("uid", "name", "namespace"))
         family = self._families.get((namespace, name))
         if family is None or family.uid != uid:
-            family = self._families[namespace, name] = _Family(uid)
+            family = self._families[namespace, name] = Family(uid)
         return family
 
     def _claim(self, owner: Mapping[str, Any], live: Object) -> Claim:
@@ -289,7 +256,12 @@ class Children:
         before, contest = family.wanted.get(key), family.contests.setdefault(key, Contest())
         if before == child and (wait := contest.wait(self._clock())):
             return wait
-        live = await self._mine(owner, resource, key[1])
+        try:
+            live = await self._mine(owner, resource, key[1])
+        except KubeError as error:
+            if resource == NETWORK_POLICIES and error.reason == Reason.NAME_TAKEN:
+                return None  # people made one of their own before we made any: theirs holds
+            raise
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)
             return None
@@ -308,11 +280,12 @@ class Children:
         if live is None:
             return None
         if not self.is_ours(owner, live):
-            self.doubt(owner)
+            if resource != NETWORK_POLICIES:
+                self.doubt(owner)
             raise KubeError(409, Reason.NAME_TAKEN, ownership.refusal(live, owner))
         return (await self.adopt(owner, [live])).get(live["metadata"]["uid"], live)
 
-    async def _without_excess(self, family: _Family, child: Object, made: Object) -> Object:
+    async def _without_excess(self, family: Family, child: Object, made: Object) -> Object:
         """Take out what others have added; what comes back at once is admission's, and stays."""
         patch, key = render.excess(made, child), _name_of(child)
         if not patch or family.admitted.get(key) == _digest(patch):
@@ -324,7 +297,7 @@ class Children:
         family.admitted[key] = _digest(left) if left else b""
         return after
 
-    def _is_so(self, family: _Family, live: Mapping[str, Any], wanted: Object) -> bool:
+    def _is_so(self, family: Family, live: Mapping[str, Any], wanted: Object) -> bool:
         if self._scaling.is_due(wanted, live):
             return False
         patch = render.excess(live, wanted)
@@ -332,14 +305,14 @@ class Children:
             return family.admitted.get(_name_of(wanted)) == _digest(patch) and not render.lacks(live, wanted)
         return render.covers(live, wanted)
 
-    def _note(self, family: _Family, child: Object, live: Object) -> None:
+    def _note(self, family: Family, child: Object, live: Object) -> None:
         key = _name_of(child)
         family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
         family.looks[key] = _look(live, key[0])
         if key[0] == DEPLOYMENTS.kind:
             family.replicas = live["spec"].get("replicas")
 
-    def _record_restored(self, family: _Family, key: Name, contest: Contest, change: str) -> None:
+    def _record_restored(self, family: Family, key: Name, contest: Contest, change: str) -> None:
         if not contest.put_back(self._clock()):
             return
         if contest.begun:

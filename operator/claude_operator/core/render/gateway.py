@@ -23,17 +23,20 @@ from claude_operator.api.gateway import (
     dump_config,
 )
 from claude_operator.core import names
+from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
     Site,
     access,
     add_credentials,
     add_volume,
+    address_args,
     child,
     pod_spec,
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 
 __all__ = ["client_secret", "config_map", "gateway_objects"]
 
@@ -56,6 +59,7 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
         _service(owner),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
+        *([gateway_policy(owner, site.network)] if site.network else []),
     ]
 
 
@@ -124,7 +128,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     pod = pod_spec(
         site,
         gateway,
-        _container(gateway, drain, spec),
+        _container(gateway, drain, spec, site),
         terminationGracePeriodSeconds=drain + _GRACE,
         topologySpreadConstraints=[spread],
     )
@@ -137,7 +141,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     return pod
 
 
-def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
+def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:
     """The container without what all containers have. `drain`: seconds for calls in flight."""
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
     return {
@@ -148,6 +152,8 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
+            *address_args(site),
+            *(f"{FORWARD_OPTION}={name}" for name in site.forwarded_headers),
         ],
         "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.

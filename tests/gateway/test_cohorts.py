@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import jsonschema
@@ -114,9 +115,7 @@ async def test_over_the_admin_port(gateway: Gateway) -> None:
     gateway.upstream.script = sse_answer(*stream_events("a"))
     await gateway.post({"messages": [], "stream": True}, headers={"x-claude-session-id": "s"})
     await gateway.post({"messages": [], "stream": True})
-    async with gateway.http.get(gateway.admin + "/-/evidence/cohorts") as response:
-        assert (response.status, response.content_type) == (200, "application/json")
-        document = await response.json()
+    document = json.loads(await gateway.read("/-/evidence/cohorts"))
     jsonschema.validate(document, {"$ref": "#/$defs/Cohorts", "$defs": SCHEMA["$defs"]})
     number = cohort(gateway.config.deployment.uid, "session:s")
     assert (document["cohort"], document["requests"], document["ttftCount"]) == ([number], [1], [1])

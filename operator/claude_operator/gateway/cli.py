@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from claude_operator.api.gateway import (
     ENV_DIR,
     MEMORY,
     OPERATOR_DIR,
+    POD_NAME,
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
@@ -119,7 +121,13 @@ def run(args: argparse.Namespace) -> int:
 
 async def _serve(args: argparse.Namespace, log: Log) -> None:
     settings = Settings(
-        args.host, args.port, args.admin_port, args.drain_seconds, args.settle_seconds, args.memory_bytes
+        args.host,
+        args.port,
+        args.admin_port,
+        args.drain_seconds,
+        args.settle_seconds,
+        args.memory_bytes,
+        os.environ.get(POD_NAME) or socket.gethostname(),
     )
     service = Service(settings, _source(args, log), _files(args), log)
     for number in (signal.SIGTERM, signal.SIGINT):

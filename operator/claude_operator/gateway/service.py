@@ -39,6 +39,8 @@ class Settings:
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
     memory: int = MEMORY
     """Bytes that the process may take."""
+    pod: str = ""
+    """The pod's name, which answers to the operator prove."""
 
 
 class Service:
@@ -68,7 +70,8 @@ class Service:
             upstream = await stack.enter_async_context(AiohttpUpstream())
             accounting = Accounting(self.control.store, self.metrics, self._log)
             proxy = Proxy(self.control, upstream, accounting, self.memory)
-            admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
+            documents = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
+            admin = web.AppRunner(documents, access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
             server = make_server(proxy.handle, self._is_draining, self.memory.budget.connections)
             front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)

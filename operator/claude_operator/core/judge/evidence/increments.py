@@ -10,7 +10,7 @@ conversation that several pods have counted is taken off from all but one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
@@ -37,16 +37,19 @@ __all__ = [
     "Waiting",
     "advance",
     "history",
+    "told_apart",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class PodReading:
-    """One look at one gateway pod. `evidence` is None where it did not answer."""
+    """One look at one gateway pod. `evidence` is None where it did not answer, or is not to be believed."""
 
     pod: str
     ready: bool
     evidence: Evidence | None
+    twins: tuple[str, ...] = ()
+    """All pods that said that they are the same process, where that is why."""
 
 
 class Waiting(NamedTuple):
@@ -145,6 +148,20 @@ class Memory:
     """What another operator can continue from: the last kept reading of each listed pod."""
 
 
+def told_apart(readings: Sequence[PodReading]) -> list[PodReading]:
+    """The readings, those of pods that say that they are one process without evidence: nobody knows whose it is.
+
+    One of them may pose as the other, to have its counts left out. Where an address has changed hands between the
+    listing and the look, the next look tells them apart.
+    """
+    pods: dict[str, set[str]] = {}
+    for reading in readings:
+        if reading.evidence:
+            pods.setdefault(reading.evidence.boot_id, set()).add(reading.pod)
+    twins = {name: tuple(sorted(names)) for names in pods.values() if len(names) > 1 for name in names}
+    return [replace(one, evidence=None, twins=twins[one.pod]) if one.pod in twins else one for one in readings]
+
+
 def advance(
     memory: Memory | None,
     readings: Sequence[PodReading],
@@ -160,6 +177,7 @@ def advance(
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
+    readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
     away = _away(readings, last) if memory is None else None
     pods: dict[str, _Seen | None] = {}
@@ -168,12 +186,9 @@ def advance(
     known_rows: list[Row] = []
     elapsed: list[float] = []
     answered = 0
-    boots: dict[str, str] = {}
     baseline = False
     for reading in sorted(readings, key=_age):
         pod = reading.pod
-        if reading.evidence and boots.setdefault(reading.evidence.boot_id, pod) != pod:
-            continue  # an address that has changed hands between the listing and the look
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         if before is None and reading.evidence:

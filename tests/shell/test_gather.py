@@ -19,6 +19,7 @@ from claude_operator.api.evidence import BadConversation, Evidence, GenerationEv
 from claude_operator.api.gateway import Auth, Settled, dump_config, parse_config
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.operator_key import sign_config
+from claude_operator.core.spec import revision
 from claude_operator.kube.client import KubeError
 
 
@@ -469,3 +470,67 @@ async def test_a_cause_is_told_by_the_condition_and_once_by_an_event_and_then_th
     reasons = [rig.kube.take("Event", name)["reason"] for name in rig.kube.names("Event")]
     assert reasons.count("PodsFailing") == 1
     assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"
+
+
+async def test_a_revision_that_somebody_made_is_not_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With our labels and a controller reference, but a content that does not hash to its name."""
+    rig = await serving()
+    [name] = rig.kube.names("ClaudeRevision")
+    genuine = rig.kube.take("ClaudeRevision", name)
+    forged = {**genuine["metadata"], "name": "support-0123456789", "uid": "forged"}
+    rig.kube.put({**genuine, "metadata": forged})
+    seen = await observed(rig)
+    assert list(seen.revisions) == [name]
+    await rig.one()
+    accepted = rig.condition("Accepted")
+    assert accepted[:2] == ("False", "RevisionNotTrusted")
+    assert "kubectl -n demo delete clr support-0123456789" in accepted[2]
+    assert rig.gateways.config.arms[0].revision == name
+    hashed: list[str] = []
+    monkeypatch.setattr(revision, "is_of", lambda one, _: hashed.append(one["metadata"]["name"]))
+    for _ in range(3):
+        await rig.one()
+    assert hashed == []
+    monkeypatch.undo()
+    rig.kube.drop("ClaudeRevision", "support-0123456789")
+    rig.say("Be brief.")
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+    assert sorted((await observed(rig)).revisions) == rig.kube.names("ClaudeRevision")
+
+
+async def test_one_that_takes_the_place_of_what_serves_changes_nothing_for_clients() -> None:
+    rig = await serving()
+    [name] = rig.kube.names("ClaudeRevision")
+    genuine = rig.kube.take("ClaudeRevision", name)
+    rig.kube.drop("ClaudeRevision", name)
+    request = {**genuine["spec"]["request"], "system": [{"type": "text", "text": "Say yes."}]}
+    rig.kube.put({**genuine, "metadata": {**genuine["metadata"], "uid": "forged"}, "spec": {"request": request}})
+    before = rig.gateways.config
+    for _ in range(3):
+        await rig.one()
+        rig.wait(20)
+    assert rig.condition("Accepted")[1] == "RevisionNotTrusted"
+    assert rig.gateways.config == before
+    events = [rig.kube.take("Event", one)["reason"] for one in rig.kube.names("Event")]
+    assert "RevisionRestored" not in events
+    rig.kube.drop("ClaudeRevision", name)
+    await rig.settle()
+    assert rig.kube.take("ClaudeRevision", name)["spec"] == genuine["spec"]
+    assert rig.condition("Accepted")[0] == "True"
+
+
+async def test_the_contents_of_all_kinds_of_revisions_are_those_of_their_names() -> None:
+    """Also where blocks of the system prompt come from ConfigMaps."""
+    rig = Rig()
+    rig.kube.put(secret())
+    texts = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p", "namespace": "demo"}}
+    rig.kube.put({**texts, "data": {"a": "First.", "b": "Second."}})
+    sources = [{"configMapKeyRef": {"name": "p", "key": key}} for key in "ab"]
+    subagents = {"r": {"request": {"model": "claude-haiku-5-5"}}}
+    rig.kube.put(
+        deployment(promptFrom=sources, subagents=subagents, overrides={"system": "Append", "tools": "Replace"})
+    )
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+    assert list((await observed(rig)).revisions) == rig.kube.names("ClaudeRevision")

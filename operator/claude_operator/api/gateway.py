@@ -131,6 +131,8 @@ class GatewayConfig(Wire, frozen=True):
     surfaces: list[str] = []
     settled: Settled | None = None
     version: Literal[1] = 1
+    expose_revision: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
 
     def arm(self, role: Role) -> Arm | None:
         """The arm of a role, if there is one."""

@@ -156,6 +156,10 @@ class EvalRunStatus(StatusModel):
     started_at: Moment | None = Field(default=None, description="When the Job began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     attempts: int = Field(default=0, description="Jobs made for this run.")
+    spec_hash: str | None = Field(
+        default=None,
+        description="sha256 of the spec; written with a Job that was made because the operator had asked.",
+    )
     retry_at: Moment | None = Field(default=None, description="When a run in phase Error is tried again.")
     conditions: list[Condition] = Field(
         default=[], description="Complete, for kubectl wait.", json_schema_extra=list_map("type")

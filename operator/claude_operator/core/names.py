@@ -72,7 +72,7 @@ def eval_run_name(revision: str, set_hash: str) -> str:
 
 
 def job_name(run: str, attempt: int) -> str:
-    """Name of a run's Job, at most 63 characters: a longer run name, made by hand, is cut and gets a hash."""
+    """Name of a run's Job, at most 63 characters: a longer run name is cut and gets a hash."""
     suffix = f"-{attempt}"
     room = NAME_MAX - len(suffix)
     # A run's name may hold dots, a Job's pods must not: their name is a host name.

@@ -42,6 +42,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             weights=control.weights,
             since=request.query.get("since"),
             keep=request.query.get("keep") == "1",
+            callers=request.query.get("callers") == "1",
         )
 
     def recent(_: web.Request) -> bytes:

@@ -133,6 +133,7 @@ class Control:
             self._refuse(str(error) or type(error).__name__)
             return False
         self.live = live
+        self.store.draw_with(live.assignment.mark)
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=live.weights)
         if live.swaps_key and live.credentials.upstream_key is None:

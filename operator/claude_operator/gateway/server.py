@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import aiohttp
-from aiohttp import web
+from aiohttp import web, web_response
 from multidict import CIMultiDict, MultiMapping
 
 from claude_operator.gateway.errors import ClientGone, Refused, envelope, new_request_id
@@ -25,6 +25,10 @@ _BODY_SECONDS = 30.0  # that any body may take, ...
 _MIN_BYTES_PER_SECOND = float(1 << 20)  # ... and its size at this rate on top
 _GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
+
+_SOFTWARE = "claude-operator"
+# The header Server of both ports, where versions would stand.
+web_response.SERVER_SOFTWARE = _SOFTWARE  # type: ignore[attr-defined]
 
 Handler = Callable[[ClientRequest, ClientReply], Awaitable[None]]
 
@@ -74,6 +78,7 @@ class _Connection(web.RequestHandler):
         body = envelope(refused.kind, refused.message, new_request_id())
         lines = [
             f"HTTP/1.1 {refused.status} X",
+            f"server: {_SOFTWARE}",
             "content-type: application/json",
             f"content-length: {len(body)}",
             *(f"{name}: {value}" for name, value in refused.headers),

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from claude_operator.api.gateway import MEMORY
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.evidence import EvidenceStore
+from claude_operator.gateway.headers import UpstreamHeaders
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
@@ -39,6 +42,10 @@ class Settings:
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
     memory: int = MEMORY
     """Bytes that the process may take."""
+    addresses: AddressRules = ANYWHERE
+    """Where it may connect to find the upstream."""
+    forwarded_headers: tuple[str, ...] = ()
+    """Headers of clients that go upstream beside those of the API."""
     pod: str = ""
     """The pod's name, which answers to the operator prove."""
 
@@ -67,9 +74,10 @@ class Service:
     async def run(self) -> None:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
-            upstream = await stack.enter_async_context(AiohttpUpstream())
+            upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
             accounting = Accounting(self.control.store, self.metrics, self._log)
-            proxy = Proxy(self.control, upstream, accounting, self.memory)
+            headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
+            proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
             documents = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
             admin = web.AppRunner(documents, access_log=None)
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
@@ -86,6 +94,9 @@ class Service:
             await self._until_stopped(background)
             await self._drain(front, proxy)
         self._log.event("stopped")
+
+    def _tell_dropped(self, name: str) -> None:
+        self._log.event("a header of clients does not go upstream", name=name, remedy=f"{FORWARD_OPTION}={name}")
 
     def _is_draining(self) -> bool:
         return self.draining

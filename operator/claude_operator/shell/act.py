@@ -300,7 +300,8 @@ class Actor:
                 raise
 
     async def _delete(self, body: Mapping[str, Any]) -> None:
-        await self._kube.delete(BY_KIND[body["kind"]], body["metadata"]["name"], body["metadata"]["namespace"])
+        metadata = body["metadata"]
+        await self._kube.delete(BY_KIND[body["kind"]], metadata["name"], metadata["namespace"], uid=metadata.get("uid"))
 
     async def _emit(self, owner: Mapping[str, Any], event: Event) -> None:
         await self._recorder.emit(owner, type=event.type, reason=event.reason, note=event.note, action=event.reason)

@@ -23,6 +23,7 @@ from claude_operator.kube.resources import (
     BY_KIND,
     CONFIG_MAPS,
     DEPLOYMENTS,
+    NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
     ROLE_BINDINGS,
     ROLES,
@@ -50,6 +51,7 @@ CHILDREN = (
     SERVICES,
     DEPLOYMENTS,
     POD_DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
 )
 """Kinds of which a ClaudeDeployment has objects, watched by our label."""
 
@@ -284,7 +286,12 @@ class Children:
         before, contest = family.wanted.get(key), family.contests.setdefault(key, Contest())
         if before == child and (wait := contest.wait(self._clock())):
             return wait
-        live = await self._mine(owner, resource, key[1])
+        try:
+            live = await self._mine(owner, resource, key[1])
+        except KubeError as error:
+            if resource == NETWORK_POLICIES and error.reason == Reason.NAME_TAKEN:
+                return None  # people made one of their own before we made any: theirs holds
+            raise
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)
             return None
@@ -303,7 +310,8 @@ class Children:
         if live is None:
             return None
         if not self.is_ours(owner, live):
-            self.doubt(owner)
+            if resource != NETWORK_POLICIES:
+                self.doubt(owner)
             raise KubeError(409, Reason.NAME_TAKEN, ownership.refusal(live, owner))
         return (await self.adopt(owner, [live])).get(live["metadata"]["uid"], live)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core import names
-from claude_operator.core.judge.evidence.increments import PodReading, told_apart
 from claude_operator.core.judge.evidence.offset import CohortHistory
+from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill
 from claude_operator.core.reconcile.pod_owners import Sorted
 from claude_operator.core.reconcile.pod_trouble import is_settled, memory_kills, trouble

@@ -5,6 +5,7 @@ Nothing is written here. Where a read fails the others are cancelled, and the pa
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
+from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, CLAUDE_REVISIONS, CONFIG_MAPS
@@ -118,6 +120,8 @@ class Gatherer:
     def __init__(self, kube: Kube, children: Children, sources: Sources, clock: Clock) -> None:
         self._kube, self._children, self._sources = kube, children, sources
         self._evidence = EvidenceMemory(clock)
+        self._genuine_revisions: dict[str, dict[tuple[str, int | None], bool]] = {}
+        """By UID of the owner: whether a revision, by its UID and generation, has the content of its name."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted.
@@ -141,6 +145,8 @@ class Gatherer:
         look, at = self._evidence.look(expected, reads.gateways.readings)
         due = look.increments is not None
         ledger = None
+        revisions, forged = await self._genuine(owner, self._by_name(owner, reads.revisions))
+        runs = self._by_name(owner, [run for run in reads.runs if not run["metadata"].get("deletionTimestamp")])
         if due or active(expected.status) is None:
             ledger = await self._sources.ledgers.read(uid, key.namespace, expected.status)
         observation = Observation(
@@ -148,11 +154,13 @@ class Gatherer:
             owner=owner,
             spec=spec,
             status=stored,
-            problems=(*taken, *invalid, *reads.references.problems),
+            problems=(*taken, *map(_forged, forged), *invalid, *reads.references.problems),
             prompts=reads.references.prompts,
-            revisions=self._by_name(owner, reads.revisions),
+            revisions=revisions,
+            forged=frozenset(one["metadata"]["name"] for one in forged),
             eval_set=reads.references.eval_set,
-            eval_runs={name: _run_status(run) for name, run in self._by_name(owner, reads.runs).items()},
+            eval_runs={name: _run_status(run) for name, run in runs.items()},
+            run_objects=runs,
             config=believed.config,
             gateway=reads.gateways.view,
             refused=self._children.writes.refused(uid),
@@ -163,6 +171,7 @@ class Gatherer:
             cohorts=reads.gateways.cohorts,
             ledger=ledger,
             measurements=reads.measurements,
+            policy=self._sources.references.policy,
             models=self._sources.models(),
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
@@ -230,6 +239,7 @@ class Gatherer:
         """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
         for one in (self._evidence, self._sources.gateways, self._sources.prometheus, self._sources.ledgers):
             one.forget(live)
+        self._genuine_revisions = {uid: known for uid, known in self._genuine_revisions.items() if uid in live}
 
     def resting(self) -> list[Resting]:
         """Those of which no readings are made, as their last pass saw them."""
@@ -261,8 +271,36 @@ class Gatherer:
         definitions = self._children.writes.definitions
         return definitions.sentence() if definitions else ""
 
+    async def _genuine(self, owner: Object, found: dict[str, Object]) -> tuple[dict[str, Object], list[Object]]:
+        """The revisions that have the content that their names stand for, and the others.
+
+        A spec never changes, so each is hashed once.
+        """
+        uid, deployment = owner["metadata"]["uid"], owner["metadata"]["name"]
+        before, known = self._genuine_revisions.get(uid, {}), {}
+        for one in found.values():
+            metadata = one["metadata"]
+            version = metadata["uid"], metadata.get("generation")
+            if version not in before:
+                await asyncio.sleep(0)  # each may be a megabyte
+            known[version] = before[version] if version in before else revision.is_of(one, deployment)
+        self._genuine_revisions[uid] = known
+        genuine = {
+            name: one for name, one in found.items() if known[one["metadata"]["uid"], one["metadata"].get("generation")]
+        }
+        return genuine, [one for name, one in found.items() if name not in genuine]
+
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}
+
+
+def _forged(one: Object) -> Problem:
+    name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
+    return Problem(
+        Reason.REVISION_NOT_TRUSTED,
+        f"ClaudeRevision {name} does not have the content that its name stands for: it was made by hand and is not"
+        f" used. Delete it: kubectl -n {namespace} delete clr {name}",
+    )
 
 
 def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec, KeyRef
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import load_items, set_hash
 from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.spec.policy import OPEN, Policy, SecretUse, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
 from claude_operator.shell.tasks import Group, all_of
 
-__all__ = ["ReferenceReader", "References"]
+__all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
 
@@ -39,8 +40,8 @@ class References:
 class ReferenceReader:
     """Reads what specs refer to; a set whose content is as it was is not parsed again."""
 
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
+    def __init__(self, kube: Kube, policy: Policy = OPEN) -> None:
+        self._kube, self.policy = kube, policy
         self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
         """By UID and resourceVersion of the set, and resourceVersion of its ConfigMap."""
 
@@ -50,7 +51,7 @@ class ReferenceReader:
         if impossible:  # such a name would lead to another path
             return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
         async with Group() as group:
-            reading = group.create_task(_secrets(self._kube, namespace, spec))
+            reading = group.create_task(read_secrets(self._kube, self.policy, namespace, secret_uses(spec)))
             texts = group.create_task(_prompts(self._kube, namespace, spec))
             choosing = group.create_task(self._eval_set(namespace, spec))
         (prompts, missing), (chosen, untold) = texts.result(), choosing.result()
@@ -109,21 +110,21 @@ def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | 
     return EvalSetView(name, set_hash(found["spec"], text), len(items), source)
 
 
-async def _secrets(kube: Kube, namespace: str, spec: DeploymentSpec) -> list[Problem]:
-    wanted: list[tuple[str, KeyRef]] = []
-    if spec.upstream.api_key_secret_ref and (spec.gateway.auth.type != "Passthrough" or spec.evals):
-        wanted.append(("spec.upstream.apiKeySecretRef", spec.upstream.api_key_secret_ref))
-    wanted += [(f"spec.env {one.name}", one.value_from.secret_key_ref) for one in spec.env or ()]
-    found = await _all(kube, SECRETS, namespace, {reference.name for _, reference in wanted})
+async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:
+    """What is wrong with the Secrets that a spec uses: they are missing, or may not be used for that."""
+    found = await _all(kube, SECRETS, namespace, {one.name for one in wanted})
     problems = []
-    for where, reference in wanted:
-        name, key = reference.name, reference.key
+    for one in wanted:
+        live, name, key = found[one.name], one.name, one.key
         remedy = f"create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=..."
-        if isinstance(found[name], dict):
+        if isinstance(live, dict):
             remedy = f"""add it: kubectl -n {namespace} patch secret {name} -p '{{"stringData": {{"{key}": "..."}}}}'"""
-        lack = _lack(found[name], "Secret", name, key)
+        lack = _lack(live, "Secret", name, key)
         if lack:
-            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{where}: {lack}; {remedy}"))
+            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{one.where}: {lack}; {remedy}"))
+        elif isinstance(live, dict):
+            refusal = policy.secret_problem(one, namespace, live["metadata"].get("labels"))
+            problems += [refusal] if refusal else []
     return problems
 
 
@@ -166,12 +167,12 @@ async def _get(kube: Kube, resource: Resource, name: str, namespace: str) -> Obj
         return f"{resource.kind} {name} cannot be read: {error}"
 
 
-def _lack(found: Mapping[str, Any] | str | None, kind: str, name: str, key: str) -> str:
-    """What is missing of a referenced key, as words, empty where nothing is."""
+def _lack(found: Mapping[str, Any] | str | None, kind: str, name: str, key: str | None) -> str:
+    """What is missing of a referenced key, as words, empty where nothing is; None where any key will do."""
     if isinstance(found, str):
         return found
     if found is None:
         return f"there is no {kind} {name}"
-    if key not in (found.get("data") or {}):
+    if key is not None and key not in (found.get("data") or {}):
         return f"{kind} {name} has no key {key}"
     return ""

@@ -149,7 +149,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         ledger=draft.ledger,
         children=children,
         creations=tuple(one for one in creations if one is not None),
-        deletions=outdated(draft),
+        deletions=(*outdated(draft), *([draft.stray_run] if draft.stray_run else [])),
         revision_states=revision_states(draft),
         events=(*events, *transitions(obs, status), *memory_kills(obs), *foreign_pods(obs)),
         ended=draft.ended,
@@ -174,7 +174,7 @@ def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
     dataset = obs.eval_set.config_map if obs.eval_set else None
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
-        *render.eval_objects(obs.owner, obs.spec, dataset_config_map=dataset),
+        *render.eval_objects(obs.owner, obs.spec, site, dataset_config_map=dataset),
     )
 
 

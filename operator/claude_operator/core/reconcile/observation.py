@@ -17,6 +17,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.core.spec.validate import Problem
 
 __all__ = ["EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
@@ -101,8 +102,12 @@ class Observation:
     """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     revisions: Mapping[str, Object] = field(default_factory=dict)
+    forged: frozenset[str] = frozenset()
+    """Names of revisions that do not have the content that their names stand for."""
     eval_set: EvalSetView | None = None
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
+    run_objects: Mapping[str, Object] = field(default_factory=dict)
+    """The same ClaudeEvalRuns as stored."""
     config: GatewayConfig | None = None
     gateway: GatewayView = GatewayView()
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +125,8 @@ class Observation:
     """Data of the rollout's ledger, None where there is none yet."""
     measurements: tuple[Measurement, ...] = ()
     """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
+    policy: Policy = OPEN
+    """What the installer allows."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
 

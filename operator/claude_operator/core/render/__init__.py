@@ -9,10 +9,11 @@ from claude_operator.core.render.gateway import (
     gateway_secret,
     has_operator_key,
 )
-from claude_operator.core.render.parts import Object, Site
+from claude_operator.core.render.parts import NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
 __all__ = [
+    "NetworkRules",
     "Object",
     "Site",
     "client_secret",

@@ -19,7 +19,6 @@ from claude_operator.api.gateway import (
     MEMORY,
     MIB,
     OPERATOR_DIR,
-    POD_NAME,
     SERVICE_PORT,
     SIGNATURE_KEY,
     GatewayConfig,
@@ -27,17 +26,20 @@ from claude_operator.api.gateway import (
 )
 from claude_operator.core import names
 from claude_operator.core.operator_key import sign_config
+from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
     Site,
     access,
     add_credentials,
     add_volume,
+    address_args,
     child,
     pod_spec,
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 
 __all__ = ["client_secret", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
 
@@ -60,6 +62,7 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
         _service(owner),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
+        *([gateway_policy(owner, site.network)] if site.network else []),
     ]
 
 
@@ -141,7 +144,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     pod = pod_spec(
         site,
         gateway,
-        _container(gateway, drain, spec),
+        _container(gateway, drain, spec, site),
         terminationGracePeriodSeconds=drain + _GRACE,
         topologySpreadConstraints=[spread],
     )
@@ -156,7 +159,7 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     return pod
 
 
-def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
+def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:
     """The container without what all containers have. `drain`: seconds for calls in flight."""
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
     return {
@@ -167,8 +170,9 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
+            *address_args(site),
+            *(f"{FORWARD_OPTION}={name}" for name in site.forwarded_headers),
         ],
-        "env": [_from_pod(POD_NAME, "metadata.name")],
         "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
         "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
@@ -176,11 +180,6 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
         "livenessProbe": _probe("/-/live", period=10, timeout=5, failures=3),
         "resources": requirements(resources),
     }
-
-
-def _from_pod(name: str, field: str) -> Object:
-    """A variable with a field of the pod, written as the API server completes it."""
-    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": field}}}
 
 
 def _memory(resources: Mapping[str, Any]) -> int:

@@ -10,12 +10,14 @@ conversation that several pods have counted is taken off from all but one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
 from claude_operator.api.status import Reading
+from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
+from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
     QUANTITIES,
@@ -37,19 +39,7 @@ __all__ = [
     "Waiting",
     "advance",
     "history",
-    "told_apart",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class PodReading:
-    """One look at one gateway pod. `evidence` is None where it did not answer, or is not to be believed."""
-
-    pod: str
-    ready: bool
-    evidence: Evidence | None
-    twins: tuple[str, ...] = ()
-    """All pods that said that they are the same process, where that is why."""
 
 
 class Waiting(NamedTuple):
@@ -93,6 +83,12 @@ class Increments:
     """By revision: what its errors of the last minutes say, and how often. It explains, and is not evidence."""
     naming: Naming = NO_NAMING
     """Over both arms, without requests that chose their revision."""
+    callers: callers.CallerSums = field(default_factory=dict)
+    """Since the gateways' start, over their last config generations."""
+    assignments: frozenset[str] = frozenset()
+    """What the pods that answered draw conversations with."""
+    unlisted: int = 0
+    """Bad conversations that no pod lists any more, so that one which several pods saw counts once for each."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
@@ -148,20 +144,6 @@ class Memory:
     """What another operator can continue from: the last kept reading of each listed pod."""
 
 
-def told_apart(readings: Sequence[PodReading]) -> list[PodReading]:
-    """The readings, those of pods that say that they are one process without evidence: nobody knows whose it is.
-
-    One of them may pose as the other, to have its counts left out. Where an address has changed hands between the
-    listing and the look, the next look tells them apart.
-    """
-    pods: dict[str, set[str]] = {}
-    for reading in readings:
-        if reading.evidence:
-            pods.setdefault(reading.evidence.boot_id, set()).add(reading.pod)
-    twins = {name: tuple(sorted(names)) for names in pods.values() if len(names) > 1 for name in names}
-    return [replace(one, evidence=None, twins=twins[one.pod]) if one.pod in twins else one for one in readings]
-
-
 def advance(
     memory: Memory | None,
     readings: Sequence[PodReading],
@@ -187,6 +169,7 @@ def advance(
     elapsed: list[float] = []
     answered = 0
     baseline = False
+    unlisted = 0
     for reading in sorted(readings, key=_age):
         pod = reading.pod
         known = pods if pod in pods else memory.pods if memory else {pod: None}
@@ -198,6 +181,8 @@ def advance(
         if seen is None:
             continue
         first = before.bad if before and before.boot_id == seen.boot_id else 0
+        if before is not None and reading.evidence:
+            unlisted += max(min(reading.evidence.bad_first, seen.bad) - first, 0)
         if now is not None and reading.evidence and (seen.bad > first or memory is None):
             known_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
             rows += new_rows(reading.evidence, first, now)
@@ -210,6 +195,7 @@ def advance(
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
     samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
+    documents = [reading.evidence for reading in readings if reading.evidence]
     found = Increments(
         samples,
         traffic,
@@ -220,6 +206,9 @@ def advance(
         waiting=_waiting(readings),
         failures=_failures(readings),
         naming=naming,
+        callers=callers.of_all(documents),
+        assignments=frozenset(document.assignment for document in documents),
+        unlisted=unlisted if answered > 1 else 0,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 

@@ -160,8 +160,9 @@ class App:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
-        keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
-        children = Children(kube, keyring, clock=self._clock.monotonic)
+        name, clock = f"{self._settings.lease_name}-client-keys", self._clock.monotonic
+        keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
+        children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
         reader = PrometheusReader(self._settings.prometheus_address)
         async with AdminPorts() as ports, reader as prometheus:

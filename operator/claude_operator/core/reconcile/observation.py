@@ -42,6 +42,8 @@ class GatewayPod:
     """What it serves, by revision in basis points; None where it did not say."""
     recent: Recent | None = None
     """What its clients got recently."""
+    twins: tuple[str, ...] = ()
+    """All pods that say that they are the same process; then nothing that it says is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    foreign: tuple[str, ...] = ()
+    """Names of pods with the gateway's labels that are somebody else's and were not reported yet."""
 
     @property
     def weights(self) -> list[Mapping[str, int] | None]:

@@ -242,7 +242,7 @@ async def test_what_is_not_http_is_refused_and_not_quoted(gateway: Gateway, junk
 
 
 async def test_without_a_revision_it_says_so(gateway: Gateway) -> None:
-    gateway.service.control.offer(
+    gateway.offer(
         b'{"generation":2,"deployment":{"name":"n","namespace":"n","uid":"u"},"arms":[]}',
     )
     response, body = await gateway.post()

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from claude_operator.api.gateway import (
     ENV_DIR,
     MEMORY,
     OPERATOR_DIR,
+    POD_NAME,
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
@@ -143,6 +145,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         raise_limit(),
         laptop if args.config else rules_in_pod(allowed, denied, os.environ),
         tuple(args.forwarded_headers),
+        os.environ.get(POD_NAME) or socket.gethostname(),
     )
 
 

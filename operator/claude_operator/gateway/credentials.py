@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY, GRADER_KEY, OPERATOR_KEY
+from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY, GRADER_KEY, OPERATOR_DIR, OPERATOR_KEY
 
 __all__ = ["CredentialFiles", "Credentials"]
 
@@ -68,7 +68,7 @@ class CredentialFiles:
     upstream_key: Path
     env: Path
     client: Path
-    operator: Path | None = None
+    operator: Path = Path(OPERATOR_DIR)
     fallback_key: str | None = field(default=None, repr=False)
     fallback_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     on_a_laptop: bool = False
@@ -104,7 +104,7 @@ class CredentialFiles:
         return tuple(key for key in found if key)
 
     def _shared(self, name: str) -> bytes:
-        return ((_text(self.operator / name) or "") if self.operator else "").strip().encode()
+        return (_text(self.operator / name) or "").strip().encode()
 
 
 def _bytes(path: Path) -> bytes:

@@ -52,6 +52,8 @@ class Settings:
     """Where it may connect to find the upstream."""
     forwarded_headers: tuple[str, ...] = ()
     """Headers of clients that go upstream beside those of the API."""
+    pod: str = ""
+    """The pod's name, which answers to the operator prove."""
 
 
 class Service:
@@ -84,7 +86,7 @@ class Service:
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
             places = min(self.memory.budget.connections, connections_for(self.settings.descriptors))
-            app = make_admin(self.control, self.metrics, self._is_draining)
+            app = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
             self.tables = [self._table(size) for size in (ADMIN_CONNECTIONS, places)]
             admin = TrackingAppRunner(app, self.tables[0])
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)

@@ -274,28 +274,6 @@ async def test_open_calls_are_bounded_in_number(tmp_path: Path) -> None:
         await asyncio.wait(pending)
 
 
-async def test_connections_are_bounded_in_number(tmp_path: Path) -> None:
-    async with (
-        recording_upstream(json_answer()) as upstream,
-        running_gateway(upstream, tmp_path, memory=MIB) as gateway,
-    ):
-        gateway.serve()
-        port = gateway.service.port
-        open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        answer = await asyncio.wait_for(reader.read(), HANGS)
-        assert answer.startswith(b"HTTP/1.1 529 ")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "overloaded_error"
-        writer.close()
-        for _, each in open_ones:
-            each.close()
-
-        async def is_served() -> bool:
-            return (await gateway.post())[0].status == 200
-
-        await until(is_served)
-
-
 @pytest.mark.parametrize("answered", [True, False])
 async def test_the_headers_of_a_request_are_bounded_as_a_whole(gateway: Gateway, answered: bool) -> None:
     async def never(_: Recorded, __: Playback) -> None:

@@ -13,7 +13,7 @@ from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
 from tests.gateway.pod import Clock, Pod
 
 from claude_operator.api.evidence import parse_evidence
-from claude_operator.api.gateway import BODY_LIMIT, Auth, dump_config, parse_config
+from claude_operator.api.gateway import BODY_LIMIT, Arm, Auth, dump_config, parse_config
 from claude_operator.core.request.assignment import assignment_key, in_canary
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.live_config import choose
@@ -156,12 +156,12 @@ def test_nothing_that_is_told_has_the_key_or_the_clients_names() -> None:
 # --------------------------------------------------------------------------------------- what answers tell
 
 
-def two(weight: int = 5000) -> list[object]:
+def two(weight: int = 5000) -> list[Arm]:
     return [make_arm(weight=10_000 - weight), make_arm(CANARY, "canary", weight)]
 
 
 async def test_answers_tell_no_arm_and_nobody_chooses_one(gateway: Gateway) -> None:
-    gateway.serve(*two(), generation=2, expose_revision=False)  # type: ignore[arg-type]
+    gateway.serve(*two(), generation=2, expose_revision=False)
     for path in ("/v1/messages", "/v1/messages/count_tokens"):
         for number in range(30):
             headers = {"x-claude-session-id": f"s{number}", "x-claude-revision": CANARY}

@@ -33,7 +33,8 @@ class BodySample(NamedTuple):
     @classmethod
     def of(cls, body: bytes | bytearray) -> BodySample:
         """Of a body."""
-        return cls(len(body), bytes(body[:_EDGE]), bytes(body[_EDGE:][-_EDGE:]))
+        size, view = len(body), memoryview(body)
+        return cls(size, bytes(view[:_EDGE]), bytes(view[max(_EDGE, size - _EDGE) :]))
 
 
 class _Failure(NamedTuple):

@@ -86,7 +86,8 @@ class CohortHistory:
             _sums([slot.cost_ln_sum for slot in slots]),
         )
         nonzero: list[list[Any]] = [list(compress(column, requests)) for column in columns]
-        return msgspec.json.encode(Cohorts(boot_id, window, *nonzero, self.mark))
+        found = Cohorts(boot_id, window, *nonzero)
+        return msgspec.json.encode(msgspec.structs.replace(found, assignment=self.mark))
 
     def _expire(self, number: int) -> None:
         """Drop the slots before the hour that ends in slot `number`."""

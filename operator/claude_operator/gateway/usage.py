@@ -11,7 +11,7 @@ from claude_operator.core.catalogue.cost import cost_usd
 __all__ = ["cache_parts", "cache_state", "entries", "list_price", "loggable", "token_counts"]
 
 _MOST_TOKENS = 10**9  # of one answer: more is no number of tokens
-_MOST_USD = 1e6  # of one answer
+_MOST_USD = 1e4  # of one answer
 _PARTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 

@@ -68,6 +68,8 @@ class Settings:
     policy: Policy = OPEN
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
+    audited: bool = False
+    """An admission policy holds people who promote, abort or retry to their names."""
 
 
 class App:
@@ -167,7 +169,7 @@ class App:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, self._settings.policy)
-            sources = Sources(gateways, references, prometheus, ledgers, models.models)
+            sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)

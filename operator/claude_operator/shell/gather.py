@@ -73,6 +73,8 @@ class Sources:
     prometheus: PrometheusReader
     ledgers: Ledgers
     models: Callable[[], Mapping[str, Model]]
+    audited: bool = False
+    """Admission holds people to their names."""
 
 
 _NOTHING = Believed(None)
@@ -186,6 +188,7 @@ class Gatherer:
             measurements=reads.measurements,
             policy=self._sources.references.policy,
             models=self._sources.models(),
+            audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, believed, reads.references.untold_items)

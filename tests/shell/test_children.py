@@ -400,6 +400,36 @@ async def test_the_master_key_is_read_once_a_minute_at_most_and_comes_back_while
     assert rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")["data"] == master["data"]
 
 
+async def test_a_master_key_that_cannot_be_used_is_told_and_nothing_is_believed_or_written() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.put({**found, "data": {"master": "c2hvcnQ="}})
+    rig.start_operator()
+    for _ in range(3):
+        with pytest.raises(KubeError, match="holds no master key of 32 bytes"):
+            await rig.one()
+    (note,) = rig.events("PassFailed")
+    assert "gateways keep serving" in note
+    assert "put it back from a backup, or delete that Secret" in note
+    assert [kind for _, kind, _ in rig.kube.writes if kind != "Event"] == []
+    rig.kube.put({**rig.kube.take("Secret", "claude-operator-client-keys", "claude-system"), "data": found["data"]})
+    await rig.one()
+    assert rig.gateways.config.arm("canary") is not None
+
+
+async def test_a_master_key_that_is_lost_while_nobody_leads_loses_no_stable_revision() -> None:
+    rig = await on_trial()
+    stable, generation = rig.status.stable_revision, rig.gateways.config.generation
+    before = rig.kube.take("Secret", "support-gateway")["data"]["operator-key"]
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.start_operator()
+    await rig.settle()
+    assert rig.kube.take("Secret", "support-gateway")["data"]["operator-key"] != before
+    assert rig.gateways.signed
+    assert (rig.status.stable_revision, rig.gateways.config.generation > generation) == (stable, True)
+    assert [arm.role for arm in rig.gateways.config.arms] == ["stable", "canary"]
+
+
 async def test_passes_go_on_with_the_key_that_is_known_while_the_master_key_cannot_be_read() -> None:
     rig = await serving()
 

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import yaml
 from tests.apiserver.client import Client, wait_for
@@ -80,11 +81,25 @@ class Operator:
         return self._path.read_text(errors="replace")[-size:]
 
 
-def chart_role(helm: Path, account: str) -> list[dict[str, object]]:
+def rendered(helm: Path, namespace: str, *values: str, file: str = "rbac.yaml") -> list[dict[str, Any]]:
+    """Objects of a file of the chart, as helm renders them for a release `claude-operator` in a namespace."""
+    words = ["template", "claude-operator", str(CHART), f"--namespace={namespace}", f"--show-only=templates/{file}"]
+    words += ["--kube-version=1.34.0", *(f"--set={value}" for value in values)]
+    done = subprocess.run([str(helm), *words], check=True, capture_output=True, text=True, timeout=60)
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def token_of(admin: Client, name: str, namespace: str) -> str:
+    """A token of a service account."""
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    token: str = admin.call("POST", path, body=request)["status"]["token"]
+    return token
+
+
+def chart_role(helm: Path) -> list[dict[str, object]]:
     """The ClusterRole that the chart gives to the operator, as helm renders it."""
-    words = ["template", account, str(CHART), "--show-only=templates/rbac.yaml", "--kube-version=1.34.0"]
-    done = subprocess.run([str(helm), *words], check=True, capture_output=True, text=True, timeout=30)
-    found = [one for one in yaml.safe_load_all(done.stdout) if one and one["kind"] == "ClusterRole"]
+    found = [one for one in rendered(helm, "claude-system") if one["kind"] == "ClusterRole"]
     return [one for one in found if not one["metadata"]["name"].endswith(("-view", "-edit"))]
 
 
@@ -93,7 +108,7 @@ def account(server: ApiServer, helm: Path, namespace: str, folder: Path) -> tupl
     admin, name = server.admin(), f"operator-{namespace}"
     where = {"name": "operator", "namespace": namespace}
     admin.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": where})
-    (role,) = chart_role(helm, "claude-operator")
+    (role,) = chart_role(helm)
     admin.create({**role, "metadata": {"name": name}})
     bind(admin, namespace)
     lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
@@ -102,9 +117,7 @@ def account(server: ApiServer, helm: Path, namespace: str, folder: Path) -> tupl
     subject = {"kind": "ServiceAccount", **where}
     to = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
     admin.create({**rbac, "kind": "RoleBinding", "metadata": where, "subjects": [subject], "roleRef": to})
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/operator/token"
-    token = admin.call("POST", path, body=request)["status"]["token"]
+    token = token_of(admin, "operator", namespace)
     config = folder / f"{name}.kubeconfig"
     config.write_text(json.dumps(server.config(token)))
     return config, name

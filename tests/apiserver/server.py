@@ -22,6 +22,12 @@ from tests.apiserver.client import Client
 NODE = Path(__file__).parents[1] / "cluster/node"
 _LIBC = ctypes.CDLL(None)
 _PATIENCE = 90.0  # seconds for a start on a machine that has other work
+_AUDIT = {  # what service accounts ask for and what they are answered: no bodies
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+}
 _ADMIN, _CONTROLLER = ("admin", "system:masters"), ("system:kube-controller-manager", "")
 
 
@@ -84,7 +90,7 @@ class ApiServer:
 
     def start_api(self) -> None:
         """Start the API server on its port and wait until it is ready; also after `kill_api`."""
-        files = {name: self.folder / name for name in ("api.crt", "api.key", "ca.crt", "tokens.csv")}
+        files = {name: self.folder / name for name in ("api.crt", "api.key", "ca.crt", "tokens.csv", "audit.yaml")}
         self._start(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._etcd}",
@@ -104,6 +110,8 @@ class ApiServer:
             "--disable-admission-plugins=ServiceAccount",  # no controller makes the accounts that it asks for
             "--allow-privileged",
             "--profiling=false",
+            f"--audit-policy-file={files['audit.yaml']}",
+            f"--audit-log-path={self.folder / 'audit.log'}",
         )
         self._until_ready()
 
@@ -152,6 +160,11 @@ class ApiServer:
             self._clients[token] = Client(self.port, token, self.folder / "ca.crt")
         return self._clients[token]
 
+    def impersonate(self, user: str, *groups: str) -> Client:
+        """A client that has the rights of this user."""
+        every = (*groups, "system:authenticated")
+        return Client(self.port, self._tokens[_ADMIN], self.folder / "ca.crt", user=user, groups=every)
+
     def config(self, token: str, *, port: int | None = None) -> dict[str, Any]:
         """A kubeconfig for a token; `port` is that of something which stands between, such as a proxy."""
         ca = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()
@@ -169,6 +182,13 @@ class ApiServer:
     def admin_token(self) -> str:
         """The administrator's."""
         return self._tokens[_ADMIN]
+
+    def audited(self, account: str, namespace: str) -> list[dict[str, Any]]:
+        """What a service account has asked for until now, from the API server's audit log."""
+        user = f"system:serviceaccount:{namespace}:{account}"
+        path = self.folder / "audit.log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [one for line in lines if (one := json.loads(line))["user"]["username"] == user]
 
     def log(self, name: str, size: int = 4000) -> str:
         """The end of a program's log."""
@@ -213,6 +233,7 @@ class ApiServer:
             subprocess.run(["openssl", "req", "-x509", *kind, *key, *signer, *out], check=True, capture_output=True)
         rows = [f'{token},{user},{user},"{group}"\n' for (user, group), token in self._tokens.items()]
         (self.folder / "tokens.csv").write_text("".join(rows))
+        (self.folder / "audit.yaml").write_text(json.dumps(_AUDIT))
         self.kubeconfig.write_text(json.dumps(self.config(self._tokens[_ADMIN])))
 
 

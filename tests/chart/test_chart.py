@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from tests.chart.conftest import CHART, Objects
+from tests.netpol import Flow, Place, allowed
 
 from claude_operator import __version__
 from claude_operator.api.kinds import KINDS
+from claude_operator.core.render.network import EGRESS
 from claude_operator.crds import cli
 from claude_operator.simulator.scenario import parse
 
@@ -81,6 +83,9 @@ def test_values_schema_and_readme_agree() -> None:
         ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
         ("security: {allowedHosts: ['https://api.anthropic.com']}", "does not match pattern"),
         ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
+        ("watchNamespaces: [Support]", "does not match pattern"),
+        ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
+        ("security: {allowedAddresses: [10.0.0.1]}", "does not match pattern"),
     ],
 )
 def test_wrong_values_are_refused(helm: Helm, values: str, message: str) -> None:
@@ -123,7 +128,7 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert container["image"] == env["OPERATOR_IMAGE"] == image
         assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
-        assert container["args"] == ["operator", "--lease=claude-operator"]
+        assert container["args"] == ["operator", "--lease=claude-operator", "--network-policies"]
 
 
 def test_operator_knows_where_prometheus_is(template: Template) -> None:
@@ -137,8 +142,40 @@ def test_operator_knows_what_the_installer_allows(template: Template) -> None:
     values = "security: {secretsOptIn: true, allowedHosts: [api.anthropic.com, '*.example.com', 'proxy.ai:8080']}"
     hosts = ("api.anthropic.com", "*.example.com", "proxy.ai:8080")
     for given, expected in (("", []), (values, ["--secrets-opt-in", *(f"--allowed-host={one}" for one in hosts)])):
-        [container] = one(template(given), "Deployment")["spec"]["template"]["spec"]["containers"]
-        assert [word for word in container["args"] if "secrets" in word or "host" in word] == expected
+        assert [word for word in args(template(given)) if "secrets" in word or "host" in word] == expected
+
+
+def args(objects: Objects) -> list[str]:
+    [container] = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    found: list[str] = container["args"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ("watchNamespaces: [a, b]", ["--watch-namespace=a", "--watch-namespace=b", "--network-policies"]),
+        ("networkPolicy: {enabled: false, adminFrom: [{podSelector: {}}]}", []),
+        (
+            "{networkPolicy: {enabled: false}, security: {allowedAddresses: [10.0.0.0/8], deniedAddresses: ['::/0']}}",
+            ["--allowed-address=10.0.0.0/8", "--denied-address=::/0"],
+        ),
+        ("{networkPolicy: {enabled: false}, audit: {enabled: true}}", ["--audited"]),
+    ],
+)
+def test_values_become_options(template: Template, values: str, expected: list[str]) -> None:
+    assert args(template(values)) == ["operator", "--lease=claude-operator", *expected]
+
+
+def test_the_operator_always_reaches_the_admin_port(template: Template) -> None:
+    prometheus = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    objects = template(f"networkPolicy: {{adminFrom: [{json.dumps(prometheus)}]}}")
+    [option] = [word for word in args(objects) if word.startswith("--admin-from=")]
+    first, operator = json.loads(option.partition("=")[2])
+    assert first == prometheus
+    assert operator["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "claude-system"}
+    pods = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert operator["podSelector"]["matchLabels"].items() <= pods.items()
 
 
 def test_two_replicas_may_be_evicted_one_at_a_time(template: Template) -> None:
@@ -163,6 +200,21 @@ def test_services_reach_the_pods_they_are_for(template: Template) -> None:
         others = [item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] != deployment]
         for other in others:
             assert not spec["selector"].items() <= other["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(template: Template) -> None:
+    objects = template(SIMULATOR)
+    policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
+    assert one(policies, "NetworkPolicy")["spec"]["egress"] == list(EGRESS)
+    somebody = Place("10.244.0.9", "any", {})
+    for name in ("claude-operator", "claude-simulator"):
+        labels = one(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
+        pod = Place("10.244.0.5", "claude-system", labels)
+        assert allowed(Flow(somebody, pod, 8081), policies)
+        assert not allowed(Flow(somebody, pod, 9090), policies)
+        assert not allowed(Flow(pod, Place("169.254.169.254"), 80), policies)
+        assert allowed(Flow(pod, Place("10.96.0.1"), 443), policies) is (name == "claude-operator")
+    assert not [item for item in template("networkPolicy: {enabled: false}") if item["kind"] == "NetworkPolicy"]
 
 
 def test_what_is_optional_is_off(template: Template) -> None:

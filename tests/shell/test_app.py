@@ -17,12 +17,14 @@ import pytest
 from tests.shell.fakes import FakeKube, SetClock, now, run
 from tests.shell.rig import SITE, START, deployment, secret
 from tests.shell.served import Served, served
+from tests.shell.test_control_plane import endpoints
 from tests.waiting import HANGS, until
 
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import LEASES
 from claude_operator.shell import app as app_module
 from claude_operator.shell import lookout as lookout_module
+from claude_operator.shell import scope as scope_module
 from claude_operator.shell.app import App, Settings
 from claude_operator.shell.clock import SYSTEM_CLOCK
 from claude_operator.shell.keys import DEPLOYMENT, Key
@@ -49,6 +51,7 @@ def free_port() -> int:
 async def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.setattr(app_module, "_RETRY", 0.02)
+    monkeypatch.setattr(scope_module, "_AGAIN", 0.02)
     # A busy machine may need longer than the default for a renewal: the server is on this loop.
     patient = functools.partial(Lease, duration=2 * HANGS, give_up=HANGS, call_timeout=HANGS / 2)
     monkeypatch.setattr(app_module, "Lease", patient)
@@ -98,6 +101,17 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
         app.stop()
         await asyncio.wait_for(task, HANGS)
     assert holder(kube) == ""
+
+
+async def test_gateways_are_told_the_api_servers_addresses(cluster: Served) -> None:
+    kube = cluster.kube
+    kube.put(secret())
+    kube.put(endpoints("192.0.2.7"))
+    kube.put(deployment())
+    async with running(App(settings())):
+        await until(lambda: "support-gateway" in kube.names("Deployment"))
+        [container] = kube.take("Deployment", "support-gateway")["spec"]["template"]["spec"]["containers"]
+        assert "--denied-address=192.0.2.7/32" in container["args"]
 
 
 async def test_it_stands_by_when_the_lease_is_lost_and_leads_again_when_it_is_free(cluster: Served) -> None:

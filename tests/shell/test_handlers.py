@@ -156,7 +156,7 @@ def test_only_events_are_handled_so_that_kopf_writes_nothing() -> None:
     registry = make_registry(Heard().changes)
     assert registry._changing.get_all_handlers() == []
     assert registry._spawning.get_all_handlers() == []
-    assert len(registry._watching.get_all_handlers()) == 14
+    assert len(registry._watching.get_all_handlers()) == 15
     assert isinstance(registry, kopf.OperatorRegistry)
 
 
@@ -177,7 +177,7 @@ async def test_kopf_brings_every_kind_and_writes_nothing(tmp_path: Path, monkeyp
         )
         watches.start()
         try:
-            await until(lambda: len(server.watching) == 14 and heard.added == [KEY])
+            await until(lambda: len(server.watching) == 15 and heard.added == [KEY])
             assert heard.sets == []  # what was there is the relist's
             ours = {names.LABEL_MANAGED_BY: names.FIELD_MANAGER}
             body = kube.take("ClaudeDeployment", "support")

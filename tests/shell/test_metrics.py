@@ -20,6 +20,7 @@ def test_the_page() -> None:
     metrics.api_retries.inc()
     metrics.watch_restarts.inc()
     metrics.blind.set(7)
+    metrics.namespaces_away.set(2)
     metrics.loop_stall.observe(0.5)
     metrics.longest_hold.set(0.5)
     families = text_string_to_metric_families(metrics.page().decode())
@@ -46,6 +47,7 @@ def test_the_page() -> None:
         ("claude_operator_api_retries_total",): 1,
         ("claude_operator_watch_restarts_total",): 1,
         ("claude_operator_blind_seconds",): 7,
+        ("claude_operator_namespaces_away",): 2,
         ("claude_operator_loop_stall_seconds_count",): 1,
         ("claude_operator_loop_stall_seconds_sum",): 0.5,
         ("claude_operator_loop_longest_hold_seconds",): 0.5,

@@ -54,3 +54,28 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end -}}
+
+{{/* The operator's pods, as a NetworkPolicyPeer. Call as the selector. */}}
+{{- define "claude-operator.peer" -}}
+namespaceSelector:
+  matchLabels: {kubernetes.io/metadata.name: {{ .root.Release.Namespace }}}
+podSelector:
+  matchLabels: {{- include "claude-operator.selector" . | nindent 4 }}
+{{- end -}}
+
+{{/*
+What every pod of ours may call: the same as in operator/claude_operator/core/render/network.py, which says why.
+Everything, except the addresses at which a node gets its credentials and its cloud's own services.
+*/}}
+{{- define "claude-operator.egress" -}}
+- ports:
+  - {protocol: UDP, port: 53}
+  - {protocol: TCP, port: 53}
+- ports:
+  - {protocol: TCP, port: 443}
+  - {protocol: TCP, port: 6443}
+- to:
+  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32]}
+  - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}
+  - namespaceSelector: {}
+{{- end -}}

@@ -145,6 +145,11 @@ class Gateway(ApiModel):
         },
     )
     auth: Auth = Field(default=Auth(), description="How clients prove themselves.")
+    expose_revision: bool = Field(
+        default=True,
+        description="Answers say which revision and arm gave them, and a client may stay on a revision by"
+        " x-claude-revision. False: neither, so that no client can choose its arm.",
+    )
 
 
 class Evals(ApiModel):

@@ -127,6 +127,7 @@ class Offsets(StatusModel):
     errors_least: float = Field(default=1.0, description="The same at least.")
     time_to_first_token: float = Field(default=0.0, description="Difference of the mean ln.")
     cost: float = Field(default=0.0, description="Difference of the mean ln.")
+    assignment: str = Field(default="", description="What conversations were drawn with then; empty: no secret.")
 
 
 class SampleRatio(StatusModel):

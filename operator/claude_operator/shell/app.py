@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from claude_operator.api.base import GROUP
 from claude_operator.core import render
-from claude_operator.core.spec.definitions import APPLY_CRDS, Definitions
+from claude_operator.core.spec.definitions import Definitions
 from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
@@ -22,12 +21,12 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
+from claude_operator.shell.control_plane import ApiServerAddresses
 from claude_operator.shell.definitions import DefinitionsReader
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gateway_view import GatewayReader
 from claude_operator.shell.gather import Gatherer, Sources
-from claude_operator.shell.handlers import WATCHED
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.keys import Key
 from claude_operator.shell.lease import Lease, LeaseLost
@@ -40,6 +39,7 @@ from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
 from claude_operator.shell.references import ReferenceReader
+from claude_operator.shell.scope import Scope, ScopeChanged, view
 from claude_operator.shell.scrape import AdminPorts, Scraper
 from claude_operator.shell.server import HealthServer
 from claude_operator.shell.supervise import STUCK, LoopWatch, Supervisor
@@ -48,8 +48,7 @@ __all__ = ["App", "Settings"]
 
 _log = logging.getLogger(__name__)
 
-_NONE = "claudeops.dev/deployment,!claudeops.dev/deployment"  # a selector that no object meets
-_RETRY = 0.5  # seconds until the kinds are asked for again, or the models are written again
+_RETRY = 0.5  # seconds until the models are written again
 _MODELS = 3600.0  # seconds between two looks at the calendar
 _MODELS_WAIT = 3.0  # seconds that the first pass waits for them
 
@@ -67,6 +66,10 @@ class Settings:
     prometheus_address: str | None = None
     """Where the queries of metrics go that name no address."""
     policy: Policy = OPEN
+    namespaces: tuple[str, ...] = ()
+    """Those that are worked on, with rights in them alone; none for all."""
+    audited: bool = False
+    """An admission policy holds people who promote, abort or retry to their names."""
 
 
 class App:
@@ -109,68 +112,66 @@ class App:
                 )
                 retried = self._metrics.api_retries.inc
                 async with await Kube.from_environment(permit=lease.check, on_retry=retried) as kube:
-                    definitions = DefinitionsReader(kube)
-                    while await self._candidate(aside, kube, lease, definitions):
+                    policies = self._settings.site.network is not None
+                    wanted = view(self._settings.namespaces, network_policies=policies)
+                    scope = Scope(kube, wanted, self._metrics.namespaces_away.set)
+                    definitions, addresses = DefinitionsReader(kube), ApiServerAddresses(kube)
+                    while await self._candidate(aside, scope, lease, definitions, addresses):
                         pass
         finally:
             watchdog.cancel()
 
-    async def _candidate(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> bool:
+    async def _candidate(
+        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, addresses: ApiServerAddresses
+    ) -> bool:
         """Wait for the Lease and lead; False once the process is asked to end."""
-        if not await self._supervisor.unless_stopped(self._until_served(kube)):
+        if not await self._supervisor.unless_stopped(scope.until_served(self._tell_away)):
             return False
-        if not await self._supervisor.unless_stopped(definitions.look()):
-            return False
+        for looking in (definitions.look, addresses.wait):
+            if not await self._supervisor.unless_stopped(looking()):
+                return False
         self._started = True
         try:
             if not await self._supervisor.unless_stopped(aside.run(lease.acquire())):
                 return False
             self._metrics.leader.set(1)
-            await self._lead(aside, kube, lease, definitions)
+            await addresses.refresh()
+            await self._lead(aside, scope, lease, definitions, addresses.denied_on(self._settings.site))
             return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
             self._metrics.leaderships_lost.labels(reason).inc()
             _log.error("no longer leads: %s", error)
             return True
+        except ScopeChanged as error:
+            _log.info("starts to lead again: %s", error)
+            return True
         finally:
             self._metrics.leader.set(0)
             await aside.run(lease.release())  # even where we never led: a write that was cut short may have taken it
 
-    async def _until_served(self, kube: Kube) -> None:
-        """Wait until all kinds that we watch can be listed: kopf would go without one forever, and say nothing."""
-        logged = ""
-        for resource in WATCHED:
-            while True:
-                try:
-                    await kube.list(resource, label_selector=_NONE)
-                    break
-                except KubeError as error:
-                    problem = f"{resource.kind}: {error}"
-                    if error.not_found and resource.group == GROUP:
-                        problem = f"{resource.kind} is not installed; install the operator's CRDs: {APPLY_CRDS}"
-                    if problem != logged:
-                        _log.warning("the kinds that are watched cannot be listed yet", extra=fields(error=problem))
-                    logged = problem
-                    self._away = problem
-                    await asyncio.sleep(_RETRY)
-        self._away = None
+    def _tell_away(self, why: str | None) -> None:
+        self._away = why
 
-    async def _lead(self, aside: Aside, kube: Kube, lease: Lease, definitions: DefinitionsReader) -> None:
+    async def _lead(
+        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, site: render.Site
+    ) -> None:
+        kube = scope.kube
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
-        keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
-        children = Children(kube, keyring, clock=self._clock.monotonic)
+        name, clock = f"{self._settings.lease_name}-client-keys", self._clock.monotonic
+        keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
+        children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
         reader = PrometheusReader(self._settings.prometheus_address)
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, self._settings.policy)
-            sources = Sources(gateways, references, prometheus, ledgers, models.models)
+            sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
-            reconciler = self._reconciler(kube, children, ledgers, gatherer)
+            reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
             queue = WorkQueue(
                 reconciler,
                 workers=self._settings.workers,
@@ -198,6 +199,7 @@ class App:
                 is_own=children.writes.is_own,
                 models_changed=self._models_changed.set,
                 forget=forget,
+                where=scope.view,
             )
             self._queue, self._lookout = queue, lookout
             self._metrics.blind.set_function(lookout.blind_seconds)
@@ -207,6 +209,7 @@ class App:
                     self._reconcile(queue),
                     lookout.watch(),
                     lookout.relist(),
+                    scope.keep(),
                     self._keep_models(models, lookout),
                     definitions.keep(definitions_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
@@ -218,7 +221,9 @@ class App:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
 
-    def _reconciler(self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer) -> Reconciler:
+    def _reconciler(
+        self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer, site: render.Site
+    ) -> Reconciler:
         recorder = Recorder(
             kube,
             instance=self._settings.identity,
@@ -226,7 +231,7 @@ class App:
             on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
         )
         actor = Actor(kube, children, recorder, ledgers, self._metrics)
-        endings, site = Endings(self._clock.monotonic), self._settings.site
+        endings = Endings(self._clock.monotonic)
         runs = RunLoop(kube, site, self._clock, endings, self._settings.policy)
         return Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
 
@@ -238,7 +243,14 @@ class App:
         await queue.run()
 
     async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
-        """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment."""
+        """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment.
+
+        They belong to the cluster: with rights in some namespaces alone, the table that is shipped holds.
+        """
+        if self._settings.namespaces:
+            _log.info("ClaudeModels are not read: the models that this version knows hold")
+            self._models_read.set()
+            await asyncio.Event().wait()
         loop = asyncio.get_running_loop()
         in_time, problem = loop.time() + _MODELS_WAIT, ""
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import logging
 import os
 import re
@@ -12,8 +13,9 @@ import signal
 import socket
 import uuid
 
-from claude_operator.core.render import Site
+from claude_operator.core.render import NetworkRules, Site
 from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -22,6 +24,8 @@ from claude_operator.shell.server import HEALTH_PORT
 __all__ = ["add_arguments", "run"]
 
 _log = logging.getLogger(__name__)
+
+_NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=variables.get("POD_NAMESPACE", "default"),
         help="namespace of the Lease (default: the variable POD_NAMESPACE, else default)",
     )
+    parser.add_argument(
+        "--watch-namespace",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="work in this namespace alone, with rights in it alone; may be repeated (default: all namespaces)",
+    )
     parser.add_argument("--lease", default="claude-operator", metavar="NAME", help="default: %(default)s")
     parser.add_argument(
         "--health-port", type=int, default=HEALTH_PORT, help="for probes and metrics (default: %(default)s)"
@@ -52,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
+    add_network_options(parser, used="gateways, eval Jobs and queries to the Prometheus that a spec names")
     parser.add_argument(
         "--secrets-opt-in",
         action="store_true",
@@ -64,6 +76,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST",
         help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
         " proxy.ai:8080; give it once for each (default: any host)",
+    )
+    add_header_option(parser)
+    parser.add_argument(
+        "--network-policies",
+        action="store_true",
+        help="make NetworkPolicies for gateways and eval Jobs (default: none)",
+    )
+    parser.add_argument(
+        "--admin-from",
+        metavar="JSON",
+        help="who reaches the admin port of gateways: NetworkPolicyPeers as JSON (default: pods of any namespace)",
+    )
+    parser.add_argument(
+        "--audited",
+        action="store_true",
+        help="an admission policy holds who promotes, aborts or retries to their name: Events give it (default: no)",
     )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
@@ -88,12 +116,26 @@ def run(args: argparse.Namespace) -> int:
         )
     if "@" in (args.prometheus_address or ""):  # it is shown in conditions, next to what went wrong
         raise SystemExit("claude-operator operator: --prometheus-address holds a user or password: remove them")
+    network = _network(args)
+    for name in args.watch_namespace:
+        if not re.fullmatch(_NAMESPACE, name):
+            raise SystemExit(
+                f"claude-operator operator: {name!r} is not the name of a namespace: write for example"
+                " --watch-namespace=support"
+            )
     try:
         policy = Policy(args.secrets_opt_in, tuple(host_pattern(one) for one in args.allowed_host))
     except ValueError as error:
         raise SystemExit(f"claude-operator operator: --allowed-host: {error}") from None
     settings = Settings(
-        site=Site(args.image, args.image_pull_policy),
+        site=Site(
+            args.image,
+            args.image_pull_policy,
+            tuple(map(str, args.allowed_addresses)),
+            tuple(map(str, args.denied_addresses)),
+            tuple(args.forwarded_headers),
+            network,
+        ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         lease_name=args.lease,
@@ -101,6 +143,8 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         prometheus_address=args.prometheus_address,
         policy=policy,
+        namespaces=tuple(dict.fromkeys(args.watch_namespace)),
+        audited=args.audited,
     )
     # What was imported stays: without this each full collection looks at all of it and holds up every thread.
     gc.collect()
@@ -111,6 +155,23 @@ def run(args: argparse.Namespace) -> int:
         _log.error("the operator stops: %s", error)
         return 1
     return 0
+
+
+def _network(args: argparse.Namespace) -> NetworkRules | None:
+    if not args.network_policies:
+        return None
+    if args.admin_from is None:
+        return NetworkRules()
+    try:
+        peers = json.loads(args.admin_from)
+    except ValueError:
+        peers = None
+    if not isinstance(peers, list) or not peers or not all(isinstance(one, dict) and one for one in peers):
+        raise SystemExit(
+            f"claude-operator operator: {args.admin_from!r} is not a list of NetworkPolicyPeers: write for example"
+            """ --admin-from='[{"namespaceSelector": {}}]'"""
+        )
+    return NetworkRules(tuple(peers))
 
 
 async def _serve(settings: Settings) -> None:

@@ -5,7 +5,7 @@ Only `on.event` is used, so kopf writes no finalizer, annotation or status of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import kopf
@@ -94,11 +94,14 @@ class Changes:
         self._models_changed()
 
 
-def make_registry(changes: Changes) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own."""
+def make_registry(changes: Changes, kinds: Collection[Resource] = WATCHED) -> kopf.OperatorRegistry:
+    """The handlers of these kinds, in a registry of their own."""
     registry = kopf.OperatorRegistry()
 
     def on(resource: Resource, handler: Callable[[str | None, Body], None], **options: Any) -> None:
+        if resource not in kinds:
+            return
+
         async def put(**event: Any) -> None:  # kopf gives what is not async to a thread
             handler(event["type"], event["body"])
 

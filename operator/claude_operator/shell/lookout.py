@@ -13,10 +13,11 @@ from claude_operator.core.evals.runs import FINAL
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS
 from claude_operator.log import fields
-from claude_operator.shell.handlers import BODILESS, LABELS, WATCHED, Changes, ChildChanged, make_registry
+from claude_operator.shell.handlers import BODILESS, LABELS, Changes, ChildChanged, make_registry
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key, key_of
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.queue import WorkQueue
+from claude_operator.shell.scope import View, view
 from claude_operator.shell.sight import Blind, Sight
 from claude_operator.shell.watches import Watches
 
@@ -32,6 +33,7 @@ _HUNG = 60.0  # seconds without sight after which kopf is restarted, though it s
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two beginnings of kopf
 _PAGE = 25  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a prompt may be long
+_EVERYWHERE = view()
 _AT_ONCE = 50  # objects between two breaths
 
 
@@ -40,16 +42,18 @@ class CannotSee(Exception):  # noqa: N818
 
 
 class Lookout:
-    """Of one leadership. `known` are the keys of all objects that were seen."""
+    """Of one leadership, of what is in `where`. `known` are the keys of all objects that were seen."""
 
     def __init__(
         self, kube: Kube, queue: WorkQueue[Key], metrics: Metrics, *, child_changed: ChildChanged,
         is_own: Callable[[str, str], bool], models_changed: Callable[[], None], forget: Callable[[set[str]], None],
+        where: View = _EVERYWHERE,
     ) -> None:  # fmt: skip
         self._kube, self._queue, self._metrics, self._forget = kube, queue, metrics, forget
         self.known: set[Key] = set()
         self.watches: Watches | None = None
-        self.sight = Sight(WATCHED)
+        self._view = where
+        self.sight = Sight(where.kinds, namespaces=where.namespaces)
         self._loop = asyncio.get_running_loop()
         self._ended, self._look = asyncio.Event(), asyncio.Event()
         self._changes = Changes(
@@ -118,10 +122,11 @@ class Lookout:
         """Why kopf watches no longer. Where this is cancelled, or kopf hangs, it is asked to end and left to itself."""
         self._ended.clear()
         watches = self.watches = Watches(
-            make_registry(self._changes),
+            make_registry(self._changes, self._view.kinds),
             self.sight,
             labels=LABELS,
             bodiless=BODILESS,
+            namespaces=self._view.namespaces,
             on_end=self._from_kopf(self._ended.set),
         )
         watches.start()
@@ -138,8 +143,11 @@ class Lookout:
             watches.stop()
 
     async def _list(self, spread: float, *, changed_only: bool) -> None:
-        deployments, _ = await self._kube.list_with_version(CLAUDE_DEPLOYMENTS, page=_PAGE)
-        runs = await self._kube.list(CLAUDE_EVAL_RUNS)
+        deployments: list[Object] = []
+        runs: list[Object] = []
+        for namespace in self._view.namespaces or (None,):
+            deployments += (await self._kube.list_with_version(CLAUDE_DEPLOYMENTS, namespace, page=_PAGE))[0]
+            runs += await self._kube.list(CLAUDE_EVAL_RUNS, namespace)
         self.known = {key_of(DEPLOYMENT, one) for one in deployments} | {key_of(RUN, one) for one in runs}
         for number, one in enumerate(deployments):
             if number % _AT_ONCE == 0:

@@ -77,6 +77,11 @@ class Metrics:
             "Seconds for which the leader has not seen changes of some kind; 0 where it sees all.",
             registry=registry,
         )
+        self.namespaces_away = Gauge(
+            "claude_operator_namespaces_away",
+            "Namespaces of --watch-namespace that may not be read; what is in them is left alone.",
+            registry=registry,
+        )
         self.loop_stall = Histogram(
             "claude_operator_loop_stall_seconds",
             "Delay of the event loop in seconds, sampled fifty times a second.",

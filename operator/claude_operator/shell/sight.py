@@ -27,11 +27,20 @@ class Blind(NamedTuple):
 
 
 class Sight:
-    """Of these kinds. Any thread may report and ask; `clock`: seconds, monotonic."""
+    """Of these kinds, in these namespaces or in all. Any thread may report and ask; `clock`: seconds, monotonic."""
 
-    def __init__(self, kinds: Iterable[Resource], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kinds: Iterable[Resource],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        namespaces: Iterable[str] = (),
+    ) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._kinds = {kind.path(): kind.kind for kind in kinds}
+        everywhere = tuple(kinds)
+        self._kinds = {kind.path(one): f"{kind.kind} in {one}" for one in namespaces for kind in everywhere} or {
+            kind.path(): kind.kind for kind in everywhere
+        }
         self._seen = dict.fromkeys(self._kinds, clock())
         self._trouble: dict[str, tuple[float, str]] = {}
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,8 +73,9 @@ class _Response(aiohttp.ClientResponse):
 class Watches:
     """Watches for the handlers of `registry`, from `start` on.
 
-    `labels`: by kind, those that an object must have. `bodiless` kinds come without spec and status. `on_end` is
-    called, in that thread, as soon as it watches no longer. One that was stopped is not started again.
+    `labels`: by kind, those that an object must have. `bodiless` kinds come without spec and status. `namespaces`:
+    those to watch, none for all. `on_end` is called, in that thread, as soon as it watches no longer. One that was
+    stopped is not started again.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Watches:
         *,
         labels: Mapping[Resource, Mapping[str, str]],
         bodiless: Iterable[Resource],
+        namespaces: Sequence[str] = (),
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._registry, self._sight, self._labels, self._on_end = registry, sight, labels, on_end
-        self._bodiless = {resource.path() for resource in bodiless}
+        self._namespaces = tuple(namespaces)
+        self._bodiless = {resource.path(one) for resource in bodiless for one in self._namespaces or (None,)}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -132,7 +135,11 @@ class Watches:
     async def _watch(self) -> None:
         """Return when it was stopped, raise what ended kopf. kopf's own `operator` ends only when all of it has."""
         tasks = self._roots = await kopf.spawn_tasks(
-            registry=self._registry, settings=self._settings(), standalone=True, clusterwide=True
+            registry=self._registry,
+            settings=self._settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
         )
         stop = asyncio.ensure_future(self._stop.wait())
         done, _ = await asyncio.wait({*tasks, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,17 @@ from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
 from claude_operator.core.evals.runs import EXIT_CODES
-from claude_operator.core.render.parts import Object, Site, access, add_credentials, child, pod_spec, requirements
+from claude_operator.core.render.network import eval_policy
+from claude_operator.core.render.parts import (
+    Object,
+    Site,
+    access,
+    add_credentials,
+    address_args,
+    child,
+    pod_spec,
+    requirements,
+)
 
 __all__ = ["eval_job", "eval_objects", "eval_run"]
 
@@ -22,9 +32,9 @@ _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory"
 
 
 def eval_objects(
-    owner: Mapping[str, Any], spec: DeploymentSpec, *, dataset_config_map: str | None = None
+    owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, *, dataset_config_map: str | None = None
 ) -> list[Object]:
-    """ServiceAccount, Role and RoleBinding `<name>-eval`, none without `spec.evals`.
+    """Account, Role, RoleBinding and NetworkPolicy `<name>-eval`, none without `spec.evals`.
 
     `dataset_config_map` is the ConfigMap that holds the set's items, if one does. Names of revisions and runs change
     with the content, so these two are granted by kind.
@@ -35,11 +45,12 @@ def eval_objects(
     rules = [
         _rule(GROUP, ["claudeevalsets"], ["get"], spec.evals.set_ref.name),
         _rule(GROUP, ["clauderevisions", "claudeevalruns"], ["get"]),
-        _rule(GROUP, ["claudeevalruns/status"], ["get", "patch"]),
+        _rule(GROUP, ["claudeevalruns/status"], ["patch"]),
     ]
     if dataset_config_map is not None:
         rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
-    return access(owner, names.eval_account(name), names.labels(name, "eval"), rules)
+    policies = [eval_policy(owner)] if site.network else []
+    return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
 
 
 def _rule(group: str, resources: list[str], verbs: list[str], *only: str) -> Object:
@@ -91,6 +102,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             f"--run={metadata['name']}",
             f"--namespace={metadata['namespace']}",
             "--log-format=json",
+            *address_args(site),
         ],
         "resources": requirements(_RESOURCES),
     }

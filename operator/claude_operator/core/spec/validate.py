@@ -239,6 +239,9 @@ def _resources(spec: DeploymentSpec) -> Iterator[str]:
     """Quantities that the gateway's pods would be refused for."""
     resources = spec.gateway.resources or {}
     for kind in ("requests", "limits"):
+        if not isinstance(resources.get(kind) or {}, Mapping):
+            yield f"gateway.resources.{kind}: {resources[kind]!r} names no resource: write for example {{cpu: 100m}}"
+            return
         for name, value in (resources.get(kind) or {}).items():
             path = f"gateway.resources.{kind}.{name}"
             if not _RESOURCE.fullmatch(name):

@@ -1,0 +1,84 @@
+"""NetworkPolicies: what has to get through does, in every kind of network, and a node's credentials do not."""
+
+from __future__ import annotations
+
+import pytest
+from tests.core.render.sample import FULL, spec_of
+from tests.netpol import Flow, Place, allowed
+
+from claude_operator.core import names, render
+from claude_operator.core.render.network import EGRESS, eval_policy, gateway_policy
+
+NAME = FULL["metadata"]["name"]
+HERE = FULL["metadata"]["namespace"]
+MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+POLICIES = [gateway_policy(FULL, render.NetworkRules()), eval_policy(FULL)]
+TIGHT = [gateway_policy(FULL, render.NetworkRules((MONITORING,))), eval_policy(FULL)]
+
+GATEWAY = Place("10.244.0.5", HERE, names.labels(NAME, "gateway"))
+EVAL = Place("10.244.0.6", HERE, names.labels(NAME, "eval"))
+APP = Place("10.244.0.7", "shop", {"app": "shop"})
+OPERATOR = Place("10.244.0.8", "claude-system", {"app.kubernetes.io/name": "claude-operator"})
+PROMETHEUS = Place("10.244.0.9", "monitoring", {"app": "prometheus"})
+NODE = Place("192.0.2.1", node=True)
+CLAUDE = Place("160.79.104.10")
+CLAUDE6 = Place("2607:6bc0::10")
+PROXY = Place("10.1.2.3")
+METADATA = [Place(one) for one in ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fe80::1")]
+METADATA += [Place(one) for one in ("100.100.100.200", "168.63.129.16", "fd20:ce::254")]
+
+GETS_THROUGH = [
+    Flow(APP, GATEWAY, 8080),
+    Flow(Place("203.0.113.9"), GATEWAY, 8080),  # by an ingress that keeps the address
+    Flow(NODE, GATEWAY, 9090),  # the kubelet's probes
+    Flow(OPERATOR, GATEWAY, 9090),
+    Flow(PROMETHEUS, GATEWAY, 9090),
+    Flow(GATEWAY, CLAUDE, 443),
+    Flow(GATEWAY, CLAUDE6, 443),
+    Flow(GATEWAY, PROXY, 8080),  # a company's own
+    Flow(GATEWAY, NODE, 6443),  # the API server of a cluster that runs its own
+    Flow(GATEWAY, Place("34.1.2.3"), 443),  # and of one that does not
+    Flow(GATEWAY, Place("10.244.0.20", "claude-system", {}), 8081),  # a simulator, or a proxy in the cluster
+    Flow(GATEWAY, Place("10.244.0.2", "kube-system", {"k8s-app": "kube-dns"}), 53, "UDP"),
+    Flow(GATEWAY, Place("169.254.20.10"), 53, "UDP"),  # the node's own DNS cache
+    Flow(GATEWAY, Place("169.254.20.10"), 53),
+    Flow(EVAL, CLAUDE, 443),
+    Flow(EVAL, NODE, 6443),
+]
+IS_REFUSED = [
+    *(Flow(GATEWAY, one, 80) for one in METADATA),
+    *(Flow(EVAL, one, 80) for one in METADATA),
+    Flow(GATEWAY, Place("169.254.20.10"), 8080),
+    Flow(APP, EVAL, 8080),
+    Flow(APP, EVAL, 9090),
+    Flow(APP, GATEWAY, 22),
+    Flow(Place("203.0.113.9"), GATEWAY, 9090),  # from outside of the cluster
+]
+
+
+@pytest.mark.parametrize("by_identity", [False, True])
+@pytest.mark.parametrize("flow", GETS_THROUGH, ids=str)
+def test_what_has_to_get_through_does(flow: Flow, by_identity: bool) -> None:
+    assert allowed(flow, POLICIES, by_identity=by_identity)
+
+
+@pytest.mark.parametrize("by_identity", [False, True])
+@pytest.mark.parametrize("flow", IS_REFUSED, ids=str)
+def test_nothing_else_does(flow: Flow, by_identity: bool) -> None:
+    assert not allowed(flow, POLICIES, by_identity=by_identity)
+
+
+def test_the_installer_says_who_reaches_the_admin_port() -> None:
+    assert allowed(Flow(PROMETHEUS, GATEWAY, 9090), TIGHT)
+    assert not allowed(Flow(APP, GATEWAY, 9090), TIGHT)
+    assert allowed(Flow(APP, GATEWAY, 8080), TIGHT)
+
+
+def test_without_the_option_there_are_none() -> None:
+    plain = render.Site("image", "Always")
+    objects = [*render.gateway_objects(FULL, spec_of(FULL), plain), *render.eval_objects(FULL, spec_of(FULL), plain)]
+    assert "NetworkPolicy" not in {one["kind"] for one in objects}
+
+
+def test_all_pods_may_call_the_same() -> None:
+    assert {str(one["spec"]["egress"]) for one in POLICIES} == {str(list(EGRESS))}

@@ -172,7 +172,12 @@ class App:
             sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
-            queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
+            queue = WorkQueue(
+                reconciler,
+                workers=self._settings.workers,
+                on_depth=self._metrics.queue_depth.set,
+                tenant=lambda key: key.namespace,
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):

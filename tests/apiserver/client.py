@@ -23,7 +23,14 @@ CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "Clu
 CLUSTER_ROLE_BINDINGS = Resource(
     "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
 )
-_MORE = (NAMESPACES, CRDS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS)
+ADMISSION_POLICIES, ADMISSION_BINDINGS = (
+    Resource("admissionregistration.k8s.io", "v1", plural, kind, namespaced=False)
+    for plural, kind in (
+        ("validatingadmissionpolicies", "ValidatingAdmissionPolicy"),
+        ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding"),
+    )
+)
+_MORE = (NAMESPACES, CRDS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ADMISSION_POLICIES, ADMISSION_BINDINGS)
 KINDS = resources.BY_KIND | {one.kind: one for one in _MORE}
 
 
@@ -38,8 +45,9 @@ class ApiError(AssertionError):
 class Client:
     """Verbs on objects as dicts, for any thread; connections are kept open until `close`."""
 
-    def __init__(self, port: int, token: str, authority: Path) -> None:
-        self._port, self._token = port, token
+    def __init__(self, port: int, token: str, authority: Path, *, user: str = "", groups: tuple[str, ...] = ()) -> None:
+        """`user` and `groups`: whom it stands for, where the token may impersonate."""
+        self._port, self._token, self._user, self._groups = port, token, user, groups
         self._tls = ssl.create_default_context(cafile=str(authority))
         self._idle: list[http.client.HTTPSConnection] = []
         self._closed = False
@@ -129,7 +137,7 @@ class Client:
                 connection, fresh = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls), True
                 connection.timeout = 30
             try:
-                connection.request(method, target, data, headers)
+                self._request(connection, method, target, data, headers)
                 answer = connection.getresponse()
                 text = answer.read()
                 break
@@ -144,6 +152,20 @@ class Client:
         if answer.status >= 400:
             raise ApiError(answer.status, text.decode(errors="replace")[:2000])
         return bytes(text)
+
+    def _request(
+        self, connection: http.client.HTTPSConnection, method: str, target: str, data: bytes | None, headers: Object
+    ) -> None:
+        connection.putrequest(method, target)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        if self._user:
+            connection.putheader("Impersonate-User", self._user)
+        for group in self._groups:
+            connection.putheader("Impersonate-Group", group)
+        if data is not None:
+            connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data)
 
 
 def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", every: float = 0.05) -> T:

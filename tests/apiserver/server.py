@@ -160,6 +160,11 @@ class ApiServer:
             self._clients[token] = Client(self.port, token, self.folder / "ca.crt")
         return self._clients[token]
 
+    def impersonate(self, user: str, *groups: str) -> Client:
+        """A client that has the rights of this user."""
+        every = (*groups, "system:authenticated")
+        return Client(self.port, self._tokens[_ADMIN], self.folder / "ca.crt", user=user, groups=every)
+
     def config(self, token: str, *, port: int | None = None) -> dict[str, Any]:
         """A kubeconfig for a token; `port` is that of something which stands between, such as a proxy."""
         ca = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()

@@ -187,8 +187,7 @@ async def test_only_keys_that_the_upstream_accepts_are_callers(gateway: Gateway)
     for key in ("good-SENTINEL-1", "good-SENTINEL-2", "bad-SENTINEL-1", "bad-SENTINEL-2"):
         response, _ = await gateway.post(headers={"authorization": "", "x-api-key": key})
         assert response.status == (200 if key.startswith("good") else 401)
-    async with gateway.http.get(gateway.admin + "/-/evidence?since=&callers=1") as answer:
-        text = await answer.text()
+    text = (await gateway.read("/-/evidence?since=&callers=1")).decode()
     assert "SENTINEL" not in text + gateway.output.getvalue()
     found = parse_evidence(text.encode())
     assert [(row.revision, row.requests, row.errors, len(row.digest)) for row in found.callers] == [

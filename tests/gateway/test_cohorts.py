@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import jsonschema
 import pytest
-from tests.gateway.harness import CANARY, Gateway
+from tests.gateway.harness import CANARY, CLIENT_KEY, Gateway
 from tests.gateway.pod import MODEL, Clock, Pod
 from tests.gateway.test_docs import SCHEMA
 from tests.gateway.upstream import sse_answer, stream_events
@@ -114,11 +115,12 @@ async def test_over_the_admin_port(gateway: Gateway) -> None:
     gateway.upstream.script = sse_answer(*stream_events("a"))
     await gateway.post({"messages": [], "stream": True}, headers={"x-claude-session-id": "s"})
     await gateway.post({"messages": [], "stream": True})
-    async with gateway.http.get(gateway.admin + "/-/evidence/cohorts") as response:
-        assert (response.status, response.content_type) == (200, "application/json")
-        document = await response.json()
+    document = json.loads(await gateway.read("/-/evidence/cohorts"))
     jsonschema.validate(document, {"$ref": "#/$defs/Cohorts", "$defs": SCHEMA["$defs"]})
-    number = cohort(gateway.config.deployment.uid, "session:s")
+    assert gateway.service.control.live is not None
+    assignment = gateway.service.control.live.assignment
+    name = assignment.key("session:s", assignment.caller(CLIENT_KEY))
+    number = cohort(gateway.config.deployment.uid, name or "")
     assert (document["cohort"], document["requests"], document["ttftCount"]) == ([number], [1], [1])
     assert document["bootId"] == (await gateway.evidence()).boot_id
     assert 0 < document["window"] < 60

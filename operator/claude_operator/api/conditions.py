@@ -127,6 +127,7 @@ class Reason(StrEnum):
     ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
+    FOREIGN_POD = "ForeignPod"  # a pod with the gateway's labels that is somebody else's
     OUT_OF_MEMORY = "OutOfMemory"  # a gateway pod used more memory than its limit and was ended
     PASS_FAILED = "PassFailed"  # noqa: S105  nothing could be decided: a fault of the operator
     CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again

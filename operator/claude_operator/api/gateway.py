@@ -13,7 +13,7 @@ from claude_operator.api.faults import decode
 
 CONFIG_KEY = "config.json"
 SIGNATURE_KEY = "signature"
-"""Key of the ConfigMap with the operator's signature of `config.json`, made with the key that it shares with the pods."""
+"""Key of the ConfigMap with the operator's signature of `config.json`, made with the key that the pods have too."""
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -29,6 +29,8 @@ OPERATOR_KEY = "operator-key"
 """File and Secret key of what the operator and the gateways of one deployment know, and nobody else."""
 GRADER_KEY = "grader-key"
 """File and Secret key of what graders show at `POST /-/grades`."""
+POD_NAME = "POD_NAME"
+"""Variable with the pod's own name."""
 
 MIB = 1024 * 1024
 BODY_LIMIT = 32 * MIB

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from claude_operator.api.gateway import (
     ENV_DIR,
     MEMORY,
     OPERATOR_DIR,
+    POD_NAME,
     SERVICE_PORT,
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.core.spec.networks import AddressRules, rules_in_pod
 from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.descriptors import raise_limit
 from claude_operator.gateway.memory import return_freed_memory
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
@@ -139,8 +142,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
         args.drain_seconds,
         args.settle_seconds,
         args.memory_bytes,
+        raise_limit(),
         laptop if args.config else rules_in_pod(allowed, denied, os.environ),
         tuple(args.forwarded_headers),
+        os.environ.get(POD_NAME) or socket.gethostname(),
     )
 
 

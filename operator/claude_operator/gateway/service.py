@@ -13,20 +13,24 @@ from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.core.spec.site_options import FORWARD_OPTION
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
+from claude_operator.gateway.connections import ConnectionTable
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.headers import UpstreamHeaders
+from claude_operator.gateway.listener import Listener
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
-from claude_operator.gateway.server import make_server
+from claude_operator.gateway.server import TrackingAppRunner, TrackingServer, make_server
 from claude_operator.gateway.source import Source
 from claude_operator.gateway.upstream import AiohttpUpstream
 from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
 
+_SWEEP = 1.0  # seconds between two looks for heads that do not come
 _CLOSE_SECONDS = 2.0  # seconds for calls that were cut off at the end of the drain
 
 
@@ -42,10 +46,14 @@ class Settings:
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
     memory: int = MEMORY
     """Bytes that the process may take."""
+    descriptors: int = 1 << 20
+    """Files and sockets that it may open."""
     addresses: AddressRules = ANYWHERE
     """Where it may connect to find the upstream."""
     forwarded_headers: tuple[str, ...] = ()
     """Headers of clients that go upstream beside those of the API."""
+    pod: str = ""
+    """The pod's name, which answers to the operator prove."""
 
 
 class Service:
@@ -63,6 +71,7 @@ class Service:
         self.started = asyncio.Event()
         self._source = source
         self._log = log
+        self.tables: list[ConnectionTable] = []
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -76,13 +85,18 @@ class Service:
             accounting = Accounting(self.control.store, self.metrics, self._log)
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
-            admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
+            places = min(self.memory.budget.connections, connections_for(self.settings.descriptors))
+            app = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
+            self.tables = [self._table(size) for size in (ADMIN_CONNECTIONS, places)]
+            admin = TrackingAppRunner(app, self.tables[0])
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
-            server = make_server(proxy.handle, self._is_draining, self.memory.budget.connections)
+            server = make_server(proxy.handle, self._is_draining, self.tables[1])
             front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
             self.port = await self._listen(stack, front, self.settings.port)
-            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.store.boot_id)
+            boot = self.control.store.boot_id
+            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=boot, connections=places)
             background = [
+                asyncio.create_task(self._expire_heads()),
                 asyncio.create_task(self._source.run(self.control.offer)),
                 asyncio.create_task(self.control.watch_credentials()),
             ]
@@ -102,8 +116,21 @@ class Service:
         """Open a port and return its number."""
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self.settings.host, port, backlog=1024).start()
-        return int(runner.addresses[0][1])
+        server = runner.server
+        if not isinstance(server, TrackingServer):
+            raise TypeError("a listener needs a server that tracks its connections")
+        listener = Listener(runner, self.settings.host, port, server)
+        await listener.start()
+        return listener.port
+
+    async def _expire_heads(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            for table in self.tables:
+                table.expire()
+
+    def _table(self, size: int) -> ConnectionTable:
+        return ConnectionTable(size, self.memory.budget.heads, asyncio.get_running_loop().time)
 
     async def _until_stopped(self, background: list[asyncio.Task[None]]) -> None:
         """Wait for `stop`; a background task that fails is a bug and ends the process."""

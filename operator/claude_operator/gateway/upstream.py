@@ -15,7 +15,7 @@ from yarl import URL
 
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
 from claude_operator.core.spec.site_options import ALLOWED_OPTION
-from claude_operator.gateway.errors import Refused, UpstreamFailed, UpstreamTimeout
+from claude_operator.gateway.errors import ClientGone, Refused, UpstreamFailed, UpstreamTimeout
 from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody
 
@@ -181,9 +181,11 @@ def _socket(rules: AddressRules, address: Any) -> socket.socket:
     return made
 
 
-def _classify(error: Exception, timeouts: CallTimeouts) -> UpstreamFailed | Refused:
+def _classify(error: Exception, timeouts: CallTimeouts) -> UpstreamFailed | Refused | ClientGone:
     """The error for the client; its message quotes nothing from the request or the answer."""
     match error:
+        case aiohttp.ClientConnectionError(__cause__=(Refused() | ClientGone()) as ours):  # while the body was read
+            return ours
         case aiohttp.ClientConnectorError(os_error=AddressRefused()):
             # Where to connect is the deployment's choice and the same for both arms: no revision is to blame.
             return Refused(502, "api_error", _ADDRESS_REFUSED, retry=False)

@@ -68,6 +68,8 @@ class Settings:
     policy: Policy = OPEN
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
+    audited: bool = False
+    """An admission policy holds people who promote, abort or retry to their names."""
 
 
 class App:
@@ -158,15 +160,16 @@ class App:
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
-        keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
-        children = Children(kube, keyring, clock=self._clock.monotonic)
+        name, clock = f"{self._settings.lease_name}-client-keys", self._clock.monotonic
+        keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
+        children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
         reader = PrometheusReader(self._settings.prometheus_address)
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, self._settings.policy)
-            sources = Sources(gateways, references, prometheus, ledgers, models.models)
+            sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
             queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)

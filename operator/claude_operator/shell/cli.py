@@ -88,6 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="who reaches the admin port of gateways: NetworkPolicyPeers as JSON (default: pods of any namespace)",
     )
+    parser.add_argument(
+        "--audited",
+        action="store_true",
+        help="an admission policy holds who promotes, aborts or retries to their name: Events give it (default: no)",
+    )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -139,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
         prometheus_address=args.prometheus_address,
         policy=policy,
         namespaces=tuple(dict.fromkeys(args.watch_namespace)),
+        audited=args.audited,
     )
     # What was imported stays: without this each full collection looks at all of it and holds up every thread.
     gc.collect()

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
@@ -27,6 +26,7 @@ from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -65,6 +65,11 @@ class Sources:
     prometheus: PrometheusReader
     ledgers: Ledgers
     models: Callable[[], Mapping[str, Model]]
+    audited: bool = False
+    """Admission holds people to their names."""
+
+
+_NOTHING = Believed(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Repairs:
     """The gateways' ConfigMap, where it is ours."""
     free: bool = True
     """No name is taken by somebody else: else nothing is written."""
+    believed: Believed = _NOTHING
+    """What is believed of it."""
     items: tuple[str, int] | None = None
     """The eval set whose status lacks its number of items, and that number."""
 
@@ -91,6 +98,7 @@ class Seen:
     memory: Memory
     at: float
     """When it was, by the monotonic clock."""
+    gateways: Gateways
     repairs: Repairs = Repairs()
 
 
@@ -127,13 +135,15 @@ class Gatherer:
             return None
         uid, stored, (spec, invalid) = owner["metadata"]["uid"], _status(owner), _parse(owner)
         expected = self._evidence.expected(uid, stored)
-        reads = await self._read(key, owner, spec, expected)
+        key_of = await self._children.operator_keys()
+        reads = await self._read(key, owner, spec, expected, key_of)
         ours = reads.config is not None and self._children.is_ours(owner, reads.config)
         config = reads.config if ours else None
         taken, lost = reads.taken, reads.lost
         if reads.config is not None and not ours and not taken:
             self._children.doubt(owner)
             taken, lost = await self._children.taken(owner)
+        config, believed = await self._believed(owner, config, reads.gateways, stored, key_of)
         look, at = self._evidence.look(expected, reads.gateways.readings)
         due = look.increments is not None
         ledger = None
@@ -153,7 +163,7 @@ class Gatherer:
             eval_set=reads.references.eval_set,
             eval_runs={name: _run_status(run) for name, run in runs.items()},
             run_objects=runs,
-            config=_config(config) if config else None,
+            config=believed.config,
             gateway=reads.gateways.view,
             refused=self._children.writes.refused(uid),
             outdated=self._outdated(),
@@ -165,12 +175,39 @@ class Gatherer:
             measurements=reads.measurements,
             policy=self._sources.references.policy,
             models=self._sources.models(),
+            audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
-        repairs = Repairs(orphans, config, not taken, reads.references.untold_items)
-        return Seen(observation, config["metadata"]["resourceVersion"] if config else None, look.memory, at, repairs)
+        repairs = Repairs(orphans, config, not taken, believed, reads.references.untold_items)
+        version = config["metadata"]["resourceVersion"] if config else None
+        return Seen(observation, version, look.memory, at, reads.gateways, repairs)
 
-    async def _read(self, key: Key, owner: Object, spec: DeploymentSpec | None, expected: Expected) -> _Reads:
+    async def _believed(
+        self, owner: Object, config: Object | None, gateways: Gateways, status: DeploymentStatus, key_of: KeyOf
+    ) -> tuple[Object | None, Believed]:
+        """The gateways' ConfigMap, and what is believed of it."""
+        if config is None:
+            return None, _NOTHING
+        known = Known(
+            owner["metadata"]["uid"],
+            self._children.last_config(owner),
+            least_generation(status, gateways.view),
+            unsigned=gateways.unsigned,
+            orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),
+        )
+        believed = believe_config(config, key_of, known)
+        if believed.old:  # another leader may have written between the look at it and that at the pods
+            name, namespace = config["metadata"]["name"], config["metadata"]["namespace"]
+            config = await self._kube.get(CONFIG_MAPS, name, namespace) or config
+            believed = believe_config(config, key_of, known)
+        if believed.doubt:
+            where = {key: owner["metadata"][key] for key in ("namespace", "name")}
+            _log.warning("the gateways' config is written again", extra=fields(**where, reason=believed.doubt))
+        return config, believed
+
+    async def _read(
+        self, key: Key, owner: Object, spec: DeploymentSpec | None, expected: Expected, key_of: KeyOf
+    ) -> _Reads:
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         async with Group() as group:
             measuring = group.create_task(self._measurements(key, owner, expected))
@@ -178,7 +215,7 @@ class Gatherer:
             revisions = group.create_task(self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector))
             runs = group.create_task(self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector))
             config = group.create_task(self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace))
-            gateways = group.create_task(self._sources.gateways.read(key, owner, expected))
+            gateways = group.create_task(self._sources.gateways.read(key, owner, expected, key_of))
             taken = group.create_task(self._children.taken(owner))
         return _Reads(
             references.result(),
@@ -199,7 +236,7 @@ class Gatherer:
         """The writes of this pass are done: its increments count as reported."""
         uid = seen.observation.owner["metadata"]["uid"]
         self._evidence.remember(uid)
-        self._sources.gateways.remember(uid, seen.observation.gateway)
+        self._sources.gateways.remember(uid, seen.gateways)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
@@ -310,11 +347,3 @@ def _unreadable(one: Object, error: ValidationError) -> None:
     _log.error(
         "a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=first_fault(error, "status"))
     )
-
-
-def _config(config_map: Object) -> GatewayConfig | None:
-    try:
-        return parse_config((config_map.get("data") or {}).get(CONFIG_KEY, ""))
-    except ValueError as error:
-        _log.warning("config.json cannot be read and is written again", extra=fields(reason=str(error)))
-        return None

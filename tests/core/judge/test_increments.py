@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from tests.core.judge.arms import values
 
 from claude_operator.api.evidence import BAD_KINDS, PINNED, Counters, Evidence, GenerationEvidence, Histogram, Stratum
-from claude_operator.core.judge.evidence.increments import Increments, Memory, Naming, PodReading, advance, history
+from claude_operator.core.judge.evidence.increments import (
+    Increments,
+    Memory,
+    Naming,
+    PodReading,
+    advance,
+    history,
+)
+from claude_operator.core.judge.evidence.pod_readings import told_apart
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
@@ -87,9 +95,22 @@ def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     )
 
 
-def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
-    increments, _ = look(started(a=one(5)), a=one(8), b=one(8))
-    assert increments.traffic == 3
+def test_pods_that_say_that_they_are_one_process_do_not_count_until_they_are_told_apart() -> None:
+    """One may have copied the other's boot id so that its errors vanish."""
+    increments, memory = look(started(a=one(5)), a=one(8), b=one(80), c=one(2, boot="b2"))
+    assert (increments.traffic, increments.unreachable) == (2, ("a", "b"))
+    increments, _ = look(memory, a=one(9), c=one(2, boot="b2"))
+    assert increments.traffic == 4
+
+
+def test_pods_are_told_apart_by_their_boot_ids() -> None:
+    readings = [PodReading("a", True, one(1)), PodReading("b", False, one(2)), PodReading("c", True, None)]
+    apart = told_apart([*readings, PodReading("a", True, one(1, boot="b2"))])
+    assert [(reading.evidence is None, reading.twins) for reading in apart] == [
+        (True, ("a", "b")), (True, ("a", "b")), (True, ()), (True, ("a", "b")),
+    ]  # fmt: skip
+    alone = [PodReading("a", True, one(1)), PodReading("a", True, one(2))]
+    assert told_apart(alone) == alone  # listed twice
 
 
 def test_a_pod_that_appears_later_counts_from_zero_even_if_slow_to_answer() -> None:
@@ -127,8 +148,8 @@ def test_only_ready_pods_are_missed() -> None:
 
 
 def test_a_pod_that_is_listed_again_does_not_count_twice() -> None:
-    _, memory = look(started(a=one(10), b=one(1)), b=one(1))
-    assert look(memory, a=one(12), b=one(1))[0].traffic == 2
+    _, memory = look(started(a=one(10), b=one(1, boot="b2")), b=one(1, boot="b2"))
+    assert look(memory, a=one(12), b=one(1, boot="b2"))[0].traffic == 2
 
 
 def test_departed_pods_are_forgotten_in_the_end() -> None:

@@ -329,6 +329,7 @@ EVENTS_ONLY = {
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
+    Reason.FOREIGN_POD,
     Reason.OUT_OF_MEMORY,
     Reason.PASS_FAILED,
     Reason.CHILD_RESTORED,

@@ -77,8 +77,9 @@ def everything(owner: Object) -> list[Object]:
         arms=[Arm(revision, "stable", 10_000, {"model": "claude-opus-5-5"})],
     )
     objects = [
-        render.config_map(owner, config),
+        render.config_map(owner, config, b"operator-key"),
         render.client_secret(owner, "key-of-clients"),
+        render.gateway_secret(owner, {"operator-key": "key-of-the-operator", "grader-key": "key-of-graders"}),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
         *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),

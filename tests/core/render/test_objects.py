@@ -15,7 +15,7 @@ from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
 from claude_operator.__main__ import make_parser
-from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, UPSTREAM_KEY_FILE, parse_config
+from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, OPERATOR_DIR, UPSTREAM_KEY_FILE, parse_config
 from claude_operator.api.resources import EvalRunSpec, RevisionSpec
 from claude_operator.core import names, render
 from claude_operator.gateway.cli import add_arguments
@@ -192,7 +192,8 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     (item,) = volumes["upstream"]["secret"]["items"]
     assert f"{paths(pod)['upstream']}/{item['path']}" == UPSTREAM_KEY_FILE
-    assert (paths(pod)["env"], paths(pod)["client"]) == (ENV_DIR, CLIENT_DIR)
+    assert (paths(pod)["env"], paths(pod)["client"], paths(pod)["operator"]) == (ENV_DIR, CLIENT_DIR, OPERATOR_DIR)
+    assert volumes["operator"]["secret"]["secretName"] == names.gateway_name("shop")
     assert [source["secret"]["items"][0]["path"] for source in volumes["env"]["projected"]["sources"]] == [
         "DOCS_TOKEN",
         "CRM_TOKEN",
@@ -206,12 +207,12 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
 )
 def test_auth_decides_which_keys_a_pod_gets(auth: str, mounted: set[str]) -> None:
     pod = pod_of(gateway(with_spec(MINIMAL, gateway={"auth": {"type": auth}}))["Deployment"])
-    assert set(paths(pod)) == mounted | {"tmp", "config"}
+    assert set(paths(pod)) == mounted | {"tmp", "config", "operator"}
 
 
 def test_only_the_configs_mount_is_optional() -> None:
     pod = pod_of(gateway(FULL)["Deployment"])
-    assert [source.get("optional", False) for source in files(pod)] == [True, False, False, False]
+    assert [source.get("optional", False) for source in files(pod)] == [True, False, False, False, False]
 
 
 def test_a_change_of_the_request_leaves_the_pods_alone() -> None:

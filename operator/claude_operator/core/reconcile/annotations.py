@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import Literal
 
 from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout
+from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.observation import BY
 
-__all__ = ["ABORT", "PROMOTE", "RETRY", "ask", "handled_entry", "ignore", "promotion"]
+__all__ = ["ABORT", "PROMOTE", "RETRY", "ask", "asked_by", "handled_entry", "ignore", "promotion"]
 
 ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"
@@ -24,6 +27,23 @@ def ask(draft: Draft, annotation: str) -> str | None:
     """The value of an annotation that nothing has come of yet."""
     value = draft.obs.annotations.get(annotation)
     return value if value and not draft.has_handled(handled_entry(annotation, value)) else None
+
+
+def asked_by(draft: Draft, annotation: str) -> str:
+    """Who wrote an annotation that nothing has come of yet, and when: as far as the API server knows.
+
+    The user where admission checks that name, and the annotation is the only one that it can be about; else the
+    program, as it calls itself.
+    """
+    obs = draft.obs
+    entry = ownership.annotated_by(obs.owner, annotation) or {}
+    pending = [one for one in (ABORT, PROMOTE, RETRY) if ask(draft, one)]
+    user = obs.annotations.get(BY, "") if obs.audited and pending == [annotation] else ""
+    who = "".join(char if char.isprintable() else "?" for char in user or str(entry.get("manager") or ""))
+    if not who:
+        return "by annotation"
+    clock = re.search(r"T(\d\d:\d\d:\d\dZ)$", str(entry.get("time") or ""))
+    return f"by {who[:_QUOTED]}" + (f" at {clock[1]}" if clock else "")
 
 
 def handled_entry(annotation: str, value: str) -> str:

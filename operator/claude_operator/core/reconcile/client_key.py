@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass, field
 
-__all__ = ["client_key", "grader_key", "operator_key"]
+__all__ = ["Keys", "client_key", "derive", "grader_key", "operator_key"]
 
 _CLIENT = b"claudeops.dev/client-key/v1\0"
 _OPERATOR = b"claudeops.dev/operator-key/v1\0"
 _GRADER = b"claudeops.dev/grader-key/v1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one ClaudeDeployment. Never printed."""
+
+    client: str = field(repr=False)
+    operator: str = field(repr=False)
+    grader: str = field(repr=False)
+
+
+def derive(master: bytes, uid: str) -> Keys:
+    """All keys of the ClaudeDeployment with this UID."""
+    return Keys(client_key(master, uid), operator_key(master, uid), grader_key(master, uid))
 
 
 def client_key(master: bytes, uid: str) -> str:

@@ -13,7 +13,7 @@ from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import serving
-from claude_operator.core.reconcile.annotations import PROMOTE, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
@@ -127,7 +127,7 @@ def _way_out(draft: Draft) -> str | None:
     remedy = explain_remedy(judgement) if judgement else None
     if rollout is None or remedy is None or not canary_weight(draft.status):
         return None
-    return f"{remedy}, at once by: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
+    return f"{remedy}, at once by: {draft.obs.ask_by(PROMOTE, promotion(rollout, 'full'))}"
 
 
 def _accepted(draft: Draft) -> ConditionState:
@@ -255,7 +255,7 @@ def _promoted(draft: Draft) -> ConditionState:
             return ConditionState("True", Reason.PROMOTED, rollout.message)
         case "RolledBack" | "Aborted" | "EvalFailed":
             trial = rollout.trial
-            again = f"{draft.obs.annotate} claudeops.dev/retry={trial}"
+            again = draft.obs.ask_by(RETRY, trial)
             if rollout.outcome == "EvalFailed":  # a finished run is not asked again
                 helps = f"apply another revision, or change the eval set and run: {again}"
                 return ConditionState("False", Reason.EVAL_FAILED, f"{rollout.message}. To go on: {helps}")

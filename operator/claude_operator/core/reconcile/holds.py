@@ -76,10 +76,9 @@ def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if step.pause is None or step.pause.duration is not None or rollout is None:
         return None
     go = promotion(rollout, present.index)
-    where = draft.obs.annotate
     # One that was done or refused before says nothing new until it has gone.
-    stale = f"{where} {PROMOTE}- && " if draft.has_handled(handled_entry(PROMOTE, go)) else ""
-    return Hold(Reason.PAUSED, f"waits for a person: {stale}{where} {PROMOTE}={go}")
+    stale = f"{draft.obs.annotate} {PROMOTE}- && " if draft.has_handled(handled_entry(PROMOTE, go)) else ""
+    return Hold(Reason.PAUSED, f"waits for a person: {stale}{draft.obs.ask_by(PROMOTE, go)}")
 
 
 def _time(draft: Draft, step: Step, present: StepStatus) -> Hold | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from claude_operator.api.base import GROUP
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evidence import Recent
 from claude_operator.api.gateway import GatewayConfig
@@ -20,9 +21,12 @@ from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.core.spec.validate import Problem
 
-__all__ = ["EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
+__all__ = ["BY", "EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
 
 Object = Mapping[str, Any]
+
+BY = f"{GROUP}/by"
+"""The annotation in which a person names themself, where admission holds them to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class GatewayPod:
     """What it serves, by revision in basis points; None where it did not say."""
     recent: Recent | None = None
     """What its clients got recently."""
+    twins: tuple[str, ...] = ()
+    """All pods that say that they are the same process; then nothing that it says is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    foreign: tuple[str, ...] = ()
+    """Names of pods with the gateway's labels that are somebody else's and were not reported yet."""
 
     @property
     def weights(self) -> list[Mapping[str, int] | None]:
@@ -125,6 +133,8 @@ class Observation:
     """What the installer allows."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
+    audited: bool = False
+    """Admission holds everybody who asks for something by annotation to their own name in `BY`."""
 
     @property
     def name(self) -> str:
@@ -135,6 +145,11 @@ class Observation:
     def annotate(self) -> str:
         """The command that annotates it, up to the annotation."""
         return f"kubectl -n {self.owner['metadata']['namespace']} annotate --overwrite cld {self.name}"
+
+    def ask_by(self, annotation: str, value: str) -> str:
+        """The command by which a person asks for it."""
+        signed = f' {BY}="$(kubectl auth whoami -o jsonpath={{.status.userInfo.username}})"' if self.audited else ""
+        return f"{self.annotate} {annotation}={value}{signed}"
 
     @property
     def generation(self) -> int:

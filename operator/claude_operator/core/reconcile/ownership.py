@@ -10,7 +10,7 @@ from claude_operator.api.base import GROUP
 from claude_operator.core import names
 from claude_operator.core.spec import revision
 
-__all__ = ["Claim", "adoption", "applies", "claim", "is_marked", "is_ours", "refusal", "written_by"]
+__all__ = ["Claim", "adoption", "annotated_by", "applies", "claim", "is_marked", "is_ours", "refusal", "written_by"]
 
 Object = Mapping[str, Any]
 
@@ -100,6 +100,14 @@ def written_by(obj: Object) -> str:
     return str(newest.get("manager", "")) if newest else ""
 
 
+def annotated_by(obj: Object, annotation: str) -> Object | None:
+    """The entry of `managedFields` of who wrote an annotation last, None where none is known."""
+    entries: Sequence[Object] = obj["metadata"].get("managedFields") or ()
+    path = ("metadata", "annotations", annotation)
+    found = [one for one in entries if not one.get("subresource") and _has(one.get("fieldsV1") or {}, path)]
+    return max(found, key=lambda one: str(one.get("time", "")), default=None)
+
+
 def applies(obj: Object, manager: str, path: Sequence[str]) -> bool:
     """Whether this field manager owns the field by server-side apply; `path` goes through mappings alone."""
     entries: Sequence[Object] = obj["metadata"].get("managedFields") or ()
@@ -113,7 +121,7 @@ def applies(obj: Object, manager: str, path: Sequence[str]) -> bool:
 def _has(fields: Object, path: Sequence[str]) -> bool:
     found: Object | None = fields
     for name in path:
-        found = found.get(f"f:{name}") if found is not None else None
+        found = found.get(f"f:{name}") if isinstance(found, Mapping) else None
     return found is not None
 
 

@@ -15,8 +15,8 @@ from claude_operator.core.text import count, duration
 __all__ = ["begin_soak", "end_soak", "promote", "take_back"]
 
 
-def promote(draft: Draft) -> Draft:
-    """The canary becomes stable."""
+def promote(draft: Draft, who: str = "") -> Draft:
+    """The canary becomes stable; `who` has asked for it, where a person did."""
     rollout = active(draft.status)
     if rollout is None:
         return draft
@@ -27,6 +27,7 @@ def promote(draft: Draft) -> Draft:
     replaced = Replaced(revision=previous, at=draft.obs.now) if previous else None
     draft, further = begin_soak(draft, rollout, previous)
     message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
+    message += f"; promoted {who}" if who else ""
     served = draft.set(stable_revision=rollout.revision, replaced=replaced)
     done = served.end("Promoted", Reason.PROMOTED, message)
     return done.record_event(Reason.PROMOTED, message).stop()

@@ -18,11 +18,14 @@ from claude_operator.api.gateway import (
     CONFIG_KEY,
     MEMORY,
     MIB,
+    OPERATOR_DIR,
     SERVICE_PORT,
+    SIGNATURE_KEY,
     GatewayConfig,
     dump_config,
 )
 from claude_operator.core import names
+from claude_operator.core.operator_key import sign_config
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -38,7 +41,7 @@ from claude_operator.core.render.parts import (
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.site_options import FORWARD_OPTION
 
-__all__ = ["client_secret", "config_map", "gateway_objects"]
+__all__ = ["client_secret", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
@@ -63,9 +66,10 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
     ]
 
 
-def config_map(owner: Mapping[str, Any], config: GatewayConfig) -> Object:
-    """The ConfigMap `<name>-gateway` that the pods watch; it holds no secret value."""
-    return _child(owner, "ConfigMap", "v1") | {"data": {CONFIG_KEY: dump_config(config)}}
+def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
+    """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
+    data = {CONFIG_KEY: dump_config(config)}
+    return _child(owner, "ConfigMap", "v1") | {"data": data | {SIGNATURE_KEY: sign_config(operator_key, data)}}
 
 
 def client_secret(owner: Mapping[str, Any], key: str) -> Object:
@@ -75,6 +79,18 @@ def client_secret(owner: Mapping[str, Any], key: str) -> Object:
     url = names.gateway_url(metadata["name"], metadata["namespace"])
     secret = child(owner, "Secret", "v1", name, names.labels(metadata["name"], "gateway"))
     return secret | {"type": "Opaque", "stringData": {CLIENT_URL: url, CLIENT_KEY: key}}
+
+
+def gateway_secret(owner: Mapping[str, Any], keys: Mapping[str, str]) -> Object:
+    """The Secret `<name>-gateway`: what the pods share with the operator, and with those who grade answers."""
+    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": dict(keys)}
+
+
+def has_operator_key(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template have the operator's key: those of earlier versions have not."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
+    return any(mount.get("mountPath") == OPERATOR_DIR for mount in mounts)
 
 
 def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
@@ -134,6 +150,8 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     )
     # Only read until the first answer of the API server, so that a pod also starts while that is away.
     add_volume(pod, "config", CONFIG_DIR, configMap={"name": gateway, "optional": True})
+    # Not optional: without it a pod could neither know whose config it reads nor prove whose counts it shows.
+    add_volume(pod, "operator", OPERATOR_DIR, secret={"secretName": gateway})
     add_credentials(pod, _upstream_key(spec), spec.env or [])
     if spec.gateway.auth.type == "ApiKey":
         # Not optional either: without it every client would be refused by a pod that calls itself ready.

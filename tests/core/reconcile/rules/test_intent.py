@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.core.reconcile.rules.sample import CANARY, STABLE, THIRD, ago, drafted, ended, raw, serving, told, trial
+from tests.core.reconcile.rules.sample import (
+    CANARY,
+    STABLE,
+    THIRD,
+    ago,
+    drafted,
+    ended,
+    observed,
+    raw,
+    serving,
+    told,
+    trial,
+)
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Replaced
@@ -41,6 +54,59 @@ def test_abort_takes_the_traffic_back() -> None:
     assert done.status.rollouts[-1].outcome == "Aborted"
     assert done.events[0].note == f"Aborted {CANARY} at 10 %, by annotation"
     assert told(abort(drafted(done.status, annotations={"abort": f"{CANARY}/1"}))) == []
+
+
+def written(annotation: str, manager: str, time: str, **more: Any) -> dict[str, Any]:
+    """An entry of `managedFields` for an annotation."""
+    fields = {"f:metadata": {"f:annotations": {".": {}, f"f:{annotation}": {}}}}
+    return {"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields, **more}
+
+
+def asked(*entries: dict[str, Any], audited: bool = False, **annotations_: str) -> str:
+    """What is said of who wants the abort."""
+    draft = drafted(trial(1), annotations=annotations_ or {"abort": f"{CANARY}/1"}, audited=audited)
+    draft.obs.owner["metadata"]["managedFields"] = list(entries)  # type: ignore[index]
+    return annotations.asked_by(draft, annotations.ABORT)
+
+
+def test_who_asked_is_told_as_far_as_the_api_server_knows() -> None:
+    kubectl = written(annotations.ABORT, "kubectl-annotate", "2026-11-24T10:03:11Z")
+    assert asked(kubectl) == "by kubectl-annotate at 10:03:11Z"
+    assert asked(written(annotations.PROMOTE, "argocd", "2026-11-24T10:04:00Z"), kubectl) == asked(kubectl)
+    newer = written(annotations.ABORT, "dashboard", "2026-11-24T10:05:00Z")
+    assert asked(newer, kubectl) == asked(kubectl, newer) == "by dashboard at 10:05:00Z"
+    assert asked() == asked(written(annotations.ABORT, "", "")) == "by annotation"
+    assert asked(written(annotations.ABORT, "x", "soon")) == "by x"
+    odd = written(annotations.ABORT, "a\nb" + "c" * 200, "2026-11-24T10:05:00Z")
+    assert asked(odd) == f"by a?b{'c' * 61} at 10:05:00Z"
+    assert asked({"manager": "x", "fieldsV1": {"f:metadata": "odd"}}) == "by annotation"
+    done = abort(drafted(trial(1), annotations={"abort": f"{CANARY}/1"}))
+    assert done.status.rollout
+    assert done.status.rollout.message.endswith(", by annotation")
+
+
+def test_a_user_is_named_where_admission_holds_them_to_it() -> None:
+    kubectl = written(annotations.ABORT, "kubectl-annotate", "2026-11-24T10:03:11Z")
+    wish = {"abort": f"{CANARY}/1", "by": "alice"}
+    assert asked(kubectl, audited=True, **wish) == "by alice at 10:03:11Z"
+    assert asked(kubectl, audited=False, **wish) == "by kubectl-annotate at 10:03:11Z"  # anybody may write it
+    # With two wishes open the name is that of the later one.
+    both = {**wish, "promote": f"{CANARY}/1/full"}
+    assert asked(kubectl, audited=True, **both) == "by kubectl-annotate at 10:03:11Z"
+
+
+@pytest.mark.parametrize("audited", [False, True])
+def test_commands_carry_the_name_that_admission_asks_for(audited: bool) -> None:
+    command = observed(serving(), audited=audited).ask_by(annotations.PROMOTE, "a/1/3")
+    name = ' claudeops.dev/by="$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"' if audited else ""
+    assert command == f"kubectl -n demo annotate --overwrite cld support claudeops.dev/promote=a/1/3{name}"
+
+
+def test_what_a_person_ends_by_hand_names_them() -> None:
+    full = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/full"}))
+    assert full.events[-1].note.endswith("; promoted by annotation")
+    step = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/3"}))
+    assert step.events[-1].note == f"{CANARY} goes on at 50 % (step 4), by annotation"
 
 
 def test_abort_before_the_first_request() -> None:

@@ -17,6 +17,7 @@ from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, Gen
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
+from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
     QUANTITIES,
@@ -39,15 +40,6 @@ __all__ = [
     "advance",
     "history",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class PodReading:
-    """One look at one gateway pod. `evidence` is None where it did not answer."""
-
-    pod: str
-    ready: bool
-    evidence: Evidence | None
 
 
 class Waiting(NamedTuple):
@@ -167,6 +159,7 @@ def advance(
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
+    readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
     away = _away(readings, last) if memory is None else None
     pods: dict[str, _Seen | None] = {}
@@ -175,13 +168,10 @@ def advance(
     known_rows: list[Row] = []
     elapsed: list[float] = []
     answered = 0
-    boots: dict[str, str] = {}
     baseline = False
     unlisted = 0
     for reading in sorted(readings, key=_age):
         pod = reading.pod
-        if reading.evidence and boots.setdefault(reading.evidence.boot_id, pod) != pod:
-            continue  # an address that has changed hands between the listing and the look
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         if before is None and reading.evidence:

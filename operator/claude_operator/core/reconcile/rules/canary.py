@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout, StepStatus
-from claude_operator.core.reconcile.annotations import PROMOTE, ask, handled_entry, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import SOON
 from claude_operator.core.reconcile.holds import frozen, gateways, hold_step
@@ -25,27 +25,30 @@ def move(draft: Draft) -> Draft:
         return held
     value = ask(draft, PROMOTE)
     if value == promotion(rollout, "full"):
-        return promote(draft.handle(handled_entry(PROMOTE, value)))
+        return promote(draft.handle(handled_entry(PROMOTE, value)), asked_by(draft, PROMOTE))
     step = draft.status.step
     if step is None:
         return _enter(draft, rollout, 0)
     if value == promotion(rollout, step.index):
-        return _enter(draft.handle(handled_entry(PROMOTE, value)), rollout, step.index + 1)
+        who = asked_by(draft, PROMOTE)
+        return _enter(draft.handle(handled_entry(PROMOTE, value)), rollout, step.index + 1, who)
     draft = hold_step(draft, rollout, step)
     return draft if draft.hold else _enter(draft, rollout, step.index + 1)
 
 
-def _enter(draft: Draft, rollout: Rollout, index: int) -> Draft:
-    """Begin a step; past the last one the canary is promoted."""
+def _enter(draft: Draft, rollout: Rollout, index: int, who: str = "") -> Draft:
+    """Begin a step; past the last one the canary is promoted. `who` ended the one before, where a person did."""
     steps = rollout.plan.steps
     if index >= len(steps):
-        return promote(draft)
+        return promote(draft, who)
     step, before = steps[index], draft.status.step
     was = before.weight if before else 0.0
     weight = step.set_weight if step.set_weight is not None else was
     present = StepStatus(index=index, action=step.action, weight=weight, started_at=draft.obs.now)
     moved = draft.set(step=present).requeue_in(SOON)
     if step.action != "setWeight":
-        return hold_step(moved, rollout, present)
-    note = f"{rollout.revision} goes from {percent(was)} to {percent(weight)} (step {index})"
+        note = f"{rollout.revision} goes on at {percent(weight)} (step {index}), {who}"
+        return hold_step(moved.record_event(Reason.PROGRESSING, note) if who else moved, rollout, present)
+    by = f", {who}" if who else ""
+    note = f"{rollout.revision} goes from {percent(was)} to {percent(weight)} (step {index}){by}"
     return moved.record_event(Reason.WEIGHT_CHANGED, note).hold_for(Reason.PROGRESSING, note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, ask, handled_entry, ignore, promotion
+from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, ask, asked_by, handled_entry, ignore, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
 
@@ -24,7 +24,7 @@ def abort(draft: Draft) -> Draft:
     if value != rollout.trial:
         return ignore(draft, ABORT, value, f"the rollout in progress is {rollout.trial}")
     at = f" at {draft.status.step.weight:g} %" if draft.status.step else " before its first request"
-    message = f"Aborted {rollout.revision}{at}, by annotation"
+    message = f"Aborted {rollout.revision}{at}, {asked_by(draft, ABORT)}"
     return (
         draft.handle(handled_entry(ABORT, value))
         .end("Aborted", Reason.ABORTED, message)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core import render
-from claude_operator.core.reconcile.annotations import PROMOTE, ask, handled_entry, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.promotion import promote
@@ -49,7 +49,8 @@ def without_stable(draft: Draft) -> Draft:
         return draft
     value = ask(draft, PROMOTE) or ""
     if value == promotion(rollout, "full"):
-        return promote(draft.handle(handled_entry(PROMOTE, value)))
-    helps = f"apply the spec that it was made of, or: {draft.obs.annotate} {PROMOTE}={promotion(rollout, 'full')}"
+        return promote(draft.handle(handled_entry(PROMOTE, value)), asked_by(draft, PROMOTE))
+    command = draft.obs.ask_by(PROMOTE, promotion(rollout, "full"))
+    helps = f"apply the spec that it was made of, or: {command}"
     note = f"{draft.status.stable_revision} exists only in the memory of the gateways, so the rollout waits: {helps}"
     return draft.hold_for(Reason.REVISION_LOST, note)

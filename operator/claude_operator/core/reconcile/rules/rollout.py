@@ -8,7 +8,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
-from claude_operator.core.reconcile.annotations import RETRY, ask, handled_entry, ignore
+from claude_operator.core.reconcile.annotations import RETRY, ask, asked_by, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import active, attempts_of, window_left
@@ -40,10 +40,11 @@ def begin(draft: Draft) -> Draft:
     wanted, spec, last = draft.wanted, draft.obs.spec, draft.status.rollout
     if wanted is None or spec is None:
         return draft
+    asked = draft
     draft, again = retry_asked(draft)
     if again:
-        attempt = attempts_of(draft.status, wanted) + 1
-        return _start(draft.record_event(Reason.RETRIED, f"Trying {wanted} again, attempt {attempt}"), wanted, spec)
+        note = f"Trying {wanted} again, attempt {attempts_of(draft.status, wanted) + 1}, {asked_by(asked, RETRY)}"
+        return _start(draft.record_event(Reason.RETRIED, note), wanted, spec)
     # One that gave way and is wanted again before another has begun has not failed.
     if last is not None and last.revision == wanted and last.outcome != "Superseded":
         return draft

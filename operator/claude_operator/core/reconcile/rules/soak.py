@@ -11,7 +11,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Rollout, SoakStatus
 from claude_operator.core.judge import soak as judge
 from claude_operator.core.judge.diagnosis import is_uninformative, reason_of
-from claude_operator.core.reconcile.annotations import ABORT, ask, handled_entry, ignore
+from claude_operator.core.reconcile.annotations import ABORT, ask, asked_by, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.explanation import explain_errors
 from claude_operator.core.reconcile.notice import Notice
@@ -68,7 +68,7 @@ def abort(draft: Draft) -> Draft:
         return draft
     if soak.previous not in draft.obs.revisions:
         return ignore(draft, ABORT, value, f"{soak.previous}, which served before, no longer exists")
-    message = f"Aborted {soak.revision} after its promotion, by annotation"
+    message = f"Aborted {soak.revision} after its promotion, {asked_by(draft, ABORT)}"
     back = take_back(draft.handle(handled_entry(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
     return back.record_event(Reason.ABORTED, message, warning=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster import support
 from tests.cluster.conftest import missing
+from tests.cluster.listener import OUTSIDE, give_address
 from tests.cluster.prometheus import NoPrometheusError, Prometheus
 from tests.cluster.record import Record
 from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, scenario, start
@@ -37,11 +38,10 @@ SHARE = (
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
-    """On the node's address, where the operator's pods reach it."""
-    [node] = get("nodes")
-    host = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    """Where the operator's pods reach it; an address of a node they would not ask."""
+    give_address(OUTSIDE)
     try:
-        one = Prometheus(tmp_path, host)
+        one = Prometheus(tmp_path, OUTSIDE)
     except NoPrometheusError as error:
         missing(str(error))
         raise

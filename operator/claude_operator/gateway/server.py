@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import aiohttp
-from aiohttp import web, web_response
+from aiohttp import HttpVersion10, HttpVersion11, web, web_response
 from multidict import CIMultiDict, MultiMapping
 
 from claude_operator.gateway.connections import ConnectionTable, TrackedConnection
@@ -36,6 +36,8 @@ _PASSED_BYTES_PER_SECOND = float(1 << 16)  # of a body that is passed through, w
 _LINGER = 3.0  # seconds that the rest of a refused body is read, so that its sender gets to see the answer
 _GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
+
+_TOO_OLD = "too old"  # the mark of a request before HTTP/1.0
 
 _SOFTWARE = "claude-operator"
 # The header Server of both ports, where versions would stand.
@@ -74,6 +76,8 @@ class TrackingServer(web.Server):
     def __init__(self, handler: Answer, table: ConnectionTable, **options: Any) -> None:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             try:
+                if _TOO_OLD in request:
+                    return _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
                 return await handler(request)
             finally:
                 if isinstance(request.protocol, _Connection):
@@ -81,6 +85,17 @@ class TrackingServer(web.Server):
 
         super().__init__(answer, **options)
         self.table = table
+        make_request = self.request_factory
+
+        def mark_old(message: Any, *rest: Any) -> web.BaseRequest:
+            """The request; a line without a version would be answered as HTTP/0.9, which has no status line."""
+            if message.version >= HttpVersion10:
+                return make_request(message, *rest)
+            request = make_request(message._replace(version=HttpVersion11), *rest)
+            request[_TOO_OLD] = True
+            return request
+
+        self.request_factory = mark_old
 
     def make_connection(self, tracked: TrackedConnection) -> web.RequestHandler:
         """The protocol of a connection."""
@@ -154,12 +169,16 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to a request that could not be read."""
-        request_id = new_request_id()
-        body = envelope("invalid_request_error", "the request is not well-formed HTTP", request_id)
-        headers = {"content-type": "application/json", "request-id": request_id, "x-should-retry": "false"}
-        response = web.Response(status=status, headers=headers, body=body)
-        response.force_close()
-        return response
+        return _refuse("the request is not well-formed HTTP", status)
+
+
+def _refuse(message: str, status: int) -> web.Response:
+    """The last answer on a connection whose request cannot be read."""
+    request_id = new_request_id()
+    headers = {"content-type": "application/json", "request-id": request_id, "x-should-retry": "false"}
+    response = web.Response(status=status, headers=headers, body=envelope("invalid_request_error", message, request_id))
+    response.force_close()
+    return response
 
 
 def refusal(refused: Refused) -> bytes:

@@ -160,7 +160,7 @@ class Prometheus:
         self.errors: dict[str, str] = {}
         self.asked: list[tuple[Query, ...]] = []
 
-    async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
+    async def collect(self, owner: str, queries: Sequence[Query], *, tenant: str = "") -> tuple[Measurement, ...]:
         """As the PrometheusReader does."""
         self.asked.append(tuple(queries))
         return tuple(

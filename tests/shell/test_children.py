@@ -253,6 +253,34 @@ async def test_the_client_secret_is_made_once_and_never_written_over() -> None:
     ]
 
 
+async def test_the_client_secret_follows_tls_and_keeps_its_key() -> None:
+    rig = await serving()
+    key = key_in(rig)
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    for gateway, url, port in (
+        ({"replicas": 1, "tls": {"secretName": "support-tls"}}, b"https://support-gateway.demo.svc", 443),
+        ({"replicas": 1}, b"http://support-gateway.demo.svc", 80),
+    ):
+        rig.edit(gateway=gateway)
+        await rig.one()
+        assert base64.b64decode(rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"]) == url
+        assert key_in(rig) == key
+        assert [one["port"] for one in rig.kube.take("Service", "support-gateway")["spec"]["ports"]] == [port]
+        assert rig.status.gateway is not None
+        assert rig.status.gateway.url == url.decode()
+
+
+async def test_an_address_that_a_person_wrote_into_the_client_secret_stays() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    mine = base64.b64encode(b"https://claude.internal").decode()
+    rig.kube.put({**first, "data": {**first["data"], "ANTHROPIC_BASE_URL": mine}})
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    rig.edit(gateway={"replicas": 1, "tls": {"secretName": "support-tls"}})
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"] == mine
+
+
 async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None:
     rig = await serving()
     first = rig.kube.take("Secret", "support-client")

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test under-fire bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
+.PHONY: help setup demo test fuzz hostile under-fire bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
 
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
@@ -28,6 +28,13 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 
 under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 25 minutes; ARGS="--only ready"
 	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)
+
+hostile: image ## measure what hostile connections and objects cost the others, about 10 minutes
+	@hack/in-cluster $(BIN)/python -m tests.cluster.hostile $(ARGS)
+
+fuzz: setup ## throw three million inputs at all that reads what others write; ARGS="--target body --inputs 100000"
+	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-fuzz.txt || echo "no atheris here: blind"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute
 	@$(BIN)/python -m bench.judge $(ARGS)
@@ -65,6 +72,7 @@ PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 requirements: setup ## pin the dependencies anew; ARGS=--upgrade for newer versions
 	@printf 'hatchling\neditables\n' | $(PIN) - --output-file requirements-build.txt
 	@$(PIN) pyproject.toml --output-file requirements.txt
+	@printf 'atheris<3.1\n' | $(PIN) - --output-file requirements-fuzz.txt
 	@$(PIN) pyproject.toml --extra dev -c requirements.txt -c requirements-build.txt --output-file requirements-dev.txt
 
 clean: ## remove .venv and what tools left in the checkout; ~/.cache/claude-operator stays

@@ -182,7 +182,9 @@ def test_conversations_count_anew_as_the_gateways_have_it(pods: int) -> None:
     expected = []
     for place in np.argsort(elapsed).tolist():
         pod, number = divmod(int(group[place]), 12)
-        if conversations[pod].counts_as_bad("error", f"{number}", "app-canary", "other", float(elapsed[place])):
+        where = (f"{number}", "app-canary", "other")
+        conversations[pod].is_first(*where)
+        if conversations[pod].counts_as_bad("error", *where, float(elapsed[place])):
             expected.append(place)
     assert sorted(traffic._anew(group, elapsed).tolist()) == sorted(expected)
     assert len(expected) > 2 * 12 * pods

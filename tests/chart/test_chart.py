@@ -81,6 +81,8 @@ def test_values_schema_and_readme_agree() -> None:
         ("podLabels: {a: 1}", "got number, want string"),
         ("prometheus: {address: 'prometheus:9090'}", "does not match pattern"),
         ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
+        ("security: {allowedHosts: ['https://api.anthropic.com']}", "does not match pattern"),
+        ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
         ("watchNamespaces: [Support]", "does not match pattern"),
         ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
         ("security: {allowedAddresses: [10.0.0.1]}", "does not match pattern"),
@@ -134,6 +136,13 @@ def test_operator_knows_where_prometheus_is(template: Template) -> None:
     for values, expected in (("", []), ("prometheus: {address: 'http://prometheus.monitoring:9090'}", [flag])):
         [container] = one(template(values), "Deployment")["spec"]["template"]["spec"]["containers"]
         assert [word for word in container["args"] if "prometheus" in word] == expected
+
+
+def test_operator_knows_what_the_installer_allows(template: Template) -> None:
+    values = "security: {secretsOptIn: true, allowedHosts: [api.anthropic.com, '*.example.com', 'proxy.ai:8080']}"
+    hosts = ("api.anthropic.com", "*.example.com", "proxy.ai:8080")
+    for given, expected in (("", []), (values, ["--secrets-opt-in", *(f"--allowed-host={one}" for one in hosts)])):
+        assert [word for word in args(template(given)) if "secrets" in word or "host" in word] == expected
 
 
 def args(objects: Objects) -> list[str]:

@@ -145,5 +145,10 @@ def test_people_get_no_more_than_the_kinds(template: Template) -> None:
     view = granted(role(objects, "ClusterRole", "claude-operator-view"))
     assert all(verbs == READ for verbs in view.values())
     edit = granted(role(objects, "ClusterRole", "claude-operator-edit"))
-    # Status is the operator's; revisions, eval runs and models are made by it alone.
-    assert {resource for _, resource in edit} == {"claudedeployments", "claudeevalsets"}
+    # Status is the operator's; revisions, runs and models are made by it alone.
+    write = {"create", "update", "patch", "delete", "deletecollection"}
+    assert edit == {
+        (GROUP, "claudedeployments"): write,
+        (GROUP, "claudeevalsets"): write,
+        (GROUP, "claudeevalruns"): {"delete", "deletecollection"},  # to have it asked again
+    }

@@ -88,7 +88,7 @@ def told(namespace: str, type_: str, status: str, reason: str, *, name: str = "a
 def ask(namespace: str, name: str = "app", question: str = "How are you?") -> Answer:
     """One request to the gateway with the client's Secret; status 0 where nobody listens yet."""
     data = get("secret", f"{name}-client", namespace=namespace)["data"]
-    url, key = (base64.b64decode(data[one]).decode() for one in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"))
+    url, key = (plain(data[one]) for one in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"))
     body = {"model": "claude-haiku-5-5", "max_tokens": 16, "messages": [{"role": "user", "content": question}]}
     headers = {"x-api-key": key, "anthropic-version": "2023-06-01", "content-type": "application/json"}
     request = urllib.request.Request(f"{url}/v1/messages", json.dumps(body).encode(), headers, method="POST")
@@ -102,6 +102,11 @@ def ask(namespace: str, name: str = "app", question: str = "How are you?") -> An
             return Answer(error.code, error.headers.get("x-claude-revision", ""), said)
     except urllib.error.URLError as error:
         return Answer(0, "", str(error.reason))
+
+
+def plain(value: str) -> str:
+    """A value of a Secret."""
+    return base64.b64decode(value).decode()
 
 
 def events(namespace: str, name: str = "app") -> list[Object]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps
 from tests.cluster.apps import Object, deployment, secret
-from tests.cluster.support import condition, find, get, kubectl, wait, wait_for
+from tests.cluster.support import condition, find, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -173,24 +173,34 @@ def test_what_failed_is_tried_on_another_set(application: tuple[str, str]) -> No
     wait_for(lambda: get("clr", rollout["revision"], namespace=namespace)["status"]["eval"] == "Passed", 10)
 
 
-def test_a_run_by_hand(application: tuple[str, str]) -> None:
+def test_a_run_by_hand_is_told_off_and_gets_no_job(application: tuple[str, str]) -> None:
+    """It could have any Secret of the namespace sent anywhere; a borrowed owner does not help."""
     namespace, revision = application
-    run = {
+    owner = get("cld", "app", namespace=namespace)["metadata"]
+    reference = {
         "apiVersion": "claudeops.dev/v1alpha1",
-        "kind": "ClaudeEvalRun",
-        "metadata": {"name": "by-hand"},
-        "spec": {
-            "revision": revision,
-            "setRef": "questions",
-            "deployment": "app",
-            "upstream": gated(GOOD)["spec"]["upstream"],
-        },
+        "kind": "ClaudeDeployment",
+        "name": "app",
+        "uid": owner["uid"],
+        "controller": True,
     }
-    apps.apply(run, namespace)
-    wait("cer/by-hand", until="condition=Complete", namespace=namespace)
-    assert get("cer", "by-hand", namespace=namespace)["status"]["phase"] == "Passed"
-    kubectl("delete", "cer", "by-hand", namespace=namespace)
-    wait_for(lambda: not [one for one in get("jobs", namespace=namespace) if "by-hand" in one["metadata"]["name"]], 30)
+    for name, owners in (("by-hand", []), ("borrowed", [reference])):
+        run = {
+            "apiVersion": "claudeops.dev/v1alpha1",
+            "kind": "ClaudeEvalRun",
+            "metadata": {"name": name, "ownerReferences": owners},
+            "spec": {
+                "revision": revision,
+                "setRef": "questions",
+                "deployment": "app",
+                "upstream": gated(GOOD)["spec"]["upstream"],
+            },
+        }
+        apps.apply(run, namespace)
+        wait_for(lambda name=name: get("cer", name, namespace=namespace)["status"]["reason"] == "NotAsked", 30)
+        assert "claude-operator eval run -f" in get("cer", name, namespace=namespace)["status"]["message"]
+        assert not [one for one in get("jobs", namespace=namespace) if name in one["metadata"]["name"]]
+        kubectl("delete", "cer", name, namespace=namespace)
 
 
 def test_an_eval_that_is_not_required_reports_and_does_not_block(namespace: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.cluster import support
 from tests.cluster.conftest import missing
+from tests.cluster.listener import OUTSIDE, give_address
 from tests.cluster.prometheus import NoPrometheusError, Prometheus
 from tests.cluster.record import Record
 from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, scenario, start
@@ -37,11 +38,10 @@ SHARE = (
 
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
-    """On the node's address, where the operator's pods reach it."""
-    [node] = get("nodes")
-    host = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+    """Where the operator's pods reach it; an address of a node they would not ask."""
+    give_address(OUTSIDE)
     try:
-        one = Prometheus(tmp_path, host)
+        one = Prometheus(tmp_path, OUTSIDE)
     except NoPrometheusError as error:
         missing(str(error))
         raise
@@ -127,7 +127,7 @@ def test_without_an_answer_of_prometheus_nothing_moves_and_nothing_is_taken_back
         gone = time.monotonic()
         wait_for(lambda: record.condition("CanaryHealthy")["reason"] == "MetricError", 30, "its absence is not told")
         assert record.condition("CanaryHealthy")["status"] == "Unknown"
-        assert "cannot connect" in record.condition("CanaryHealthy")["message"]
+        assert "did not give an answer of Prometheus's API" in record.condition("CanaryHealthy")["message"]
         while time.monotonic() - gone < 30:  # twice the bake
             time.sleep(0.5)
             assert record.status["step"]["index"] == 1

@@ -1,4 +1,4 @@
-"""A Claude API in this process, which pods reach at the node's address: the simulator, and faults that it has not."""
+"""A Claude API in this process, outside of the cluster as pods see it: the simulator, and faults that it has not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
+from tests.cluster.listener import OUTSIDE, give_address
 from tests.cluster.rollouts import QUICK
-from tests.cluster.support import get
 
 from claude_operator.log import Log
 from claude_operator.simulator.errors import ApiError
@@ -45,8 +45,8 @@ class Upstream:
     """Serves while entered, at `url`."""
 
     def __init__(self) -> None:
-        [address] = [one["address"] for one in get("nodes")[0]["status"]["addresses"] if one["type"] == "InternalIP"]
-        self._address, self._port = address, 0
+        give_address(OUTSIDE)
+        self._address, self._port = OUTSIDE, 0
         self.serves = False
         self._simulator = _Faulty(_compiled())
         self._loop = asyncio.new_event_loop()

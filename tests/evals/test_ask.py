@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from typing import Any
+
 import pytest
 from tests.evals.servers import Body, Refusal, Text, upstream
 from tests.waiting import HANGS
@@ -9,6 +12,7 @@ from tests.waiting import HANGS
 from claude_operator.api.gateway import Arm
 from claude_operator.core.evals.sets import Check, Item
 from claude_operator.core.request.compose import PreparedArm, compose, prepare, raw_body
+from claude_operator.core.spec.networks import parse_network, rules_in_pod
 from claude_operator.evals.ask import Asker, Infrastructure, Rejected
 
 EMPTY = "the account is empty or at its limit: "
@@ -125,3 +129,41 @@ async def test_a_passing_failure_is_asked_again(first: Text | Refusal) -> None:
         assert (await one.ask(arm(), ITEM)).text == "fine"
     assert len(api.calls) == 2
     assert api.calls[0].raw == api.calls[1].raw
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with upstream(lambda _: Text()) as other:
+        there = Refusal(307, headers={"location": f"{other.url}/v1/messages"})
+        async with upstream(lambda _: there) as api, asker(api.url) as one:
+            with pytest.raises(Infrastructure, match=r"redirects: write the address that it leads to as baseURL$"):
+                await one.ask(arm(), ITEM)
+    assert other.calls == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"])
+async def test_in_a_pod_it_does_not_connect_to_itself(host: str) -> None:
+    async with upstream(lambda _: Text()) as api:
+        url = api.url.replace("127.0.0.1", host)
+        async with Asker(url, "k", timeout=HANGS, open_calls=2, retries=0, rules=rules_in_pod((), (), {})) as one:
+            with pytest.raises(Infrastructure, match=r"leads to an address that eval Jobs do not connect to"):
+                await one.ask(arm(), ITEM)
+    assert api.calls == []
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([["169.254.169.254", "127.0.0.1"], ["127.0.0.1"]])
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *more: Any, **options: Any) -> list[Any]:
+        if host != "api.example":
+            return real(host, port, *more, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in next(found)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    rules = rules_in_pod([parse_network("127.0.0.1")], (), {})
+    async with upstream(lambda _: Text()) as api:
+        url = api.url.replace("127.0.0.1", "api.example")
+        async with Asker(url, "k", timeout=HANGS, open_calls=2, retries=0, rules=rules) as one:
+            assert (await one.ask(arm(), ITEM)).text == "billing"
+    assert len(list(found)) == 1  # resolved once, and connected to that
+    assert api.calls[0].headers["host"].startswith("api.example:")

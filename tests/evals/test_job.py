@@ -111,6 +111,25 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     assert it.upstream.calls[0].headers["authorization"] == "Bearer sk-SECRET"
 
 
+async def test_a_revision_that_somebody_made_is_not_asked(tmp_path: Path) -> None:
+    """Under the name of one that the operator made, and with another content."""
+    async with scene(tmp_path, deployment="support") as it:
+        assert await it.go() == 1
+        assert it.upstream.calls == []
+    assert it.status["phase"] == "Error"
+    assert "the ClaudeRevision new does not have the content that its name stands for" in it.status["message"]
+
+
+async def test_an_invalid_regular_expression_is_an_invalid_set(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        odd = {"tests": [{"id": "a", "input": "x", "assert": [{"type": "regex", "value": "a("}]}]}
+        it.add("claudeevalsets", "support", spec=odd)
+        assert await it.go() == 1
+        assert it.upstream.calls == []
+    assert (it.status["phase"], it.status["reason"]) == ("Error", "InvalidSet")
+    assert "the ClaudeEvalSet support, test 1 (a): 'a(' is not a regular expression" in it.status["message"]
+
+
 async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tmp_path: Path) -> None:
     async with scene(tmp_path, lambda _: Text("SECRET ANSWER")) as it:
         assert await it.go() == 100

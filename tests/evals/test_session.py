@@ -11,6 +11,7 @@ from claude_operator.api.resources import EvalGate
 from claude_operator.core.evals.sets import Check, Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected, Reply
+from claude_operator.evals.patterns import InvalidPattern
 from claude_operator.evals.session import Arms, evaluate
 
 GATE = EvalGate(passRate=0.5, margin=0.1)
@@ -107,11 +108,22 @@ async def test_infrastructure_is_no_result(name: str) -> None:
         await evaluate(items(5), arms("new", "old"), Script(**{name: Infrastructure("429")}), GATE, concurrency=2)
 
 
-async def test_a_regular_expression_without_end_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude_operator.evals.session._GRADING_SECONDS", 0.05)
+async def test_a_regular_expression_without_end_fails_its_item_alone() -> None:
     endless = Item("i0", b"[]", (Check("regex", "(a+)+$"),))
-    result = await evaluate([endless], arms("new"), Script(new_i0="a" * 60 + "b"), GATE, concurrency=1)
-    assert result.failed_items[0].assertion == "regex: took longer than 0.05 s"
+    fine = Item("i1", b"[]", (Check("regex", "(?=go+d)"),))
+    script = Script(new_i0="a" * 60 + "b")
+    result = await evaluate([endless, fine], arms("new"), script, EvalGate(), concurrency=2)
+    assert [one.id for one in result.failed_items] == ["i0"]
+    why = "regex: (a+)+$ (was broken off: it takes more than 2 s or too much memory)"
+    assert (result.phase, result.failed_items[0].assertion) == ("Passed", why)
+
+
+async def test_an_invalid_regular_expression_is_told_before_anything_is_asked() -> None:
+    script = Script()
+    wrong = Item("i0", b"[]", (Check("regex", "a("),), place="line 7")
+    with pytest.raises(InvalidPattern, match=r"line 7: 'a\(' is not a regular expression of Python's re: missing \)"):
+        await evaluate([wrong], arms("new"), script, GATE, concurrency=1)
+    assert script.asked == []
 
 
 async def test_a_model_without_a_price_has_no_cost() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,13 +19,26 @@ from tests.waiting import HANGS, until
 from yarl import URL
 
 from claude_operator.api.evidence import Evidence
-from claude_operator.api.gateway import Arm, Auth, Deployment, GatewayConfig, Timeouts, Upstream, dump_config
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    Arm,
+    Auth,
+    Deployment,
+    GatewayConfig,
+    Timeouts,
+    Upstream,
+    dump_config,
+)
+from claude_operator.core.operator_key import ask, is_answer, sign_config
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.log import Log
 
 CLIENT_KEY = "client-key-SENTINEL"
 UPSTREAM_KEY = "sk-ant-upstream-SENTINEL"
+OPERATOR_KEY = "op-SENTINEL"
+GRADER_KEY = "gr-SENTINEL"
+POD = "support-gateway-1"
 STABLE = "support-5f6d8c1a2b"
 CANARY = "support-7b9e21c3d4"
 
@@ -50,7 +64,7 @@ def make_config(
 class NoSource:
     """Configs are offered by the test itself."""
 
-    async def run(self, _: Callable[[bytes], None]) -> None:
+    async def run(self, _: Callable[[bytes, str], None]) -> None:
         await asyncio.Event().wait()
 
 
@@ -75,7 +89,12 @@ class Gateway:
 
     def serve(self, *arms: Arm, **more: Any) -> None:
         self.config = make_config(more.pop("url", self.upstream.url), *(arms or (make_arm(),)), **more)
-        self.service.control.offer(dump_config(self.config).encode())
+        self.offer(dump_config(self.config).encode())
+
+    def offer(self, document: bytes) -> None:
+        """As the operator writes it."""
+        data = {CONFIG_KEY: document.decode("utf-8", "surrogateescape")}
+        self.service.control.offer(document, sign_config(OPERATOR_KEY.encode(), data))
 
     async def post(
         self, body: Any = None, headers: dict[str, str] | None = None, path: str = "/v1/messages"
@@ -87,9 +106,18 @@ class Gateway:
         async with self.http.post(URL(self.url + path, encoded=True), data=io.BytesIO(data), headers=sent) as response:
             return response, await response.read()
 
+    async def read(self, target: str) -> bytes:
+        """A document of the admin port, asked for as the operator does, and proven."""
+        url, nonce, key = URL(self.admin + target), secrets.token_hex(16), OPERATOR_KEY.encode()
+        sent = ask(key, pod=POD, method="GET", target=url.raw_path_qs, nonce=nonce)
+        async with self.http.get(url, headers=sent) as response:
+            body = await response.read()
+            assert (response.status, response.content_type) == (200, "application/json"), body
+            assert is_answer(key, pod=POD, nonce=nonce, body=body, headers=response.headers)
+            return body
+
     async def evidence(self) -> Evidence:
-        async with self.http.get(self.admin + "/-/evidence") as response:
-            return msgspec.json.decode(await response.read(), type=Evidence)
+        return msgspec.json.decode(await self.read("/-/evidence"), type=Evidence)
 
     async def outcomes(self) -> dict[str, int]:
         """Outcomes of all strata together."""
@@ -112,17 +140,21 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, **settings: Any
+    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, keys: bool = True, **settings: Any
 ) -> AsyncIterator[Gateway]:
-    files = CredentialFiles(folder / "upstream-key", folder / "env", folder / "client", on_a_laptop=on_a_laptop)
+    paths = [folder / name for name in ("upstream-key", "env", "client", "operator")]
+    files = CredentialFiles(*paths, on_a_laptop=on_a_laptop)
     files.env.mkdir()
     files.client.mkdir()
+    files.operator.mkdir()
+    if keys:
+        (files.operator / "operator-key").write_text(OPERATOR_KEY)
+        (files.operator / "grader-key").write_text(GRADER_KEY)
     files.upstream_key.write_text(UPSTREAM_KEY + "\n")
     (files.client / "ANTHROPIC_API_KEY").write_text(CLIENT_KEY)
     output = io.StringIO()
-    options = Settings(
-        **{"host": "127.0.0.1", "port": 0, "admin_port": 0, "settle_seconds": 0.0, "drain_seconds": 2.0, **settings}
-    )
+    default = {"host": "127.0.0.1", "port": 0, "admin_port": 0, "settle_seconds": 0.0, "drain_seconds": 2.0, "pod": POD}
+    options = Settings(**(default | settings))
     service = Service(options, NoSource(), files, Log(output, "json"))
     task = asyncio.create_task(service.run())
     await service.started.wait()

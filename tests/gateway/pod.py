@@ -10,6 +10,7 @@ from tests.gateway.harness import CANARY, STABLE, make_arm, make_config
 
 from claude_operator.api.evidence import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
 from claude_operator.gateway.accounting import Accounting
+from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.evidence import EvidenceStore
@@ -42,36 +43,62 @@ class Pod:
         self.accounting = Accounting(self.store, self.metrics, Log(self.output, "json"))
         self.serve(1)
 
-    def serve(self, generation: int) -> None:
+    def serve(self, generation: int, key: bytes = b"", **more: Any) -> None:
+        """`key` is the one that the operator shares with the gateways."""
         arms = (make_arm(weight=9000), make_arm(CANARY, "canary", 1000))
-        config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"])
-        self.live = build(config, Credentials(), self.store.generation)
+        config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"], **more)
+        self.live = build(config, Credentials(operator_key=key), self.store.generation)
+        self.store.draw_with(self.live.assignment.mark)
+
+    def begin(
+        self,
+        key: str | None = "session:a",
+        *,
+        revision: str = STABLE,
+        surface: str = "chat",
+        attempt: str = "0",
+        caller: str = "",
+        body: bytes = b"a body",
+    ) -> Call:
+        """One call that has gone upstream."""
+        choice = Choice(self.live.arms[revision], pinned=surface == PINNED)
+        call = Call("POST", "/v1/messages", 1.0, self.live, choice=choice, counted=True)
+        call.conversation, call.attempt, call.surface = key, attempt, surface
+        call.model = call.model_label = MODEL
+        call.callers, call.body = (caller,) if caller else (), BodySample.of(body)
+        self.accounting.start(call)
+        return call
+
+    def end(
+        self,
+        call: Call,
+        outcome: str = "ok",
+        *,
+        stop_reason: str = "end_turn",
+        usage: dict[str, Any] | None = None,
+        ttft: float = 0.0,
+        error: str = "",
+    ) -> None:
+        """It ends; `error` is the type of the upstream's error."""
+        call.status, call.outcome = 200, outcome
+        call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
+        call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
+        call.summary.error = error
+        self.accounting.finish(call)
 
     def settle(
         self,
         key: str | None = "session:a",
         outcome: str = "ok",
         *,
-        revision: str = STABLE,
-        surface: str = "chat",
         stop_reason: str = "end_turn",
         usage: dict[str, Any] | None = None,
         ttft: float = 0.0,
-        attempt: str = "0",
+        error: str = "",
+        **more: Any,
     ) -> None:
-        """One call that has ended."""
-        choice = Choice(self.live.arms[revision], pinned=surface == PINNED)
-        call = Call("POST", "/v1/messages", 1.0, self.live, status=200, outcome=outcome, choice=choice, counted=True)
-        call.conversation, call.attempt, call.model, call.model_label, call.surface = (
-            key,
-            attempt,
-            MODEL,
-            MODEL,
-            surface,
-        )
-        call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
-        call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
-        self.accounting.finish(call)
+        """One call from beginning to end."""
+        self.end(self.begin(key, **more), outcome, stop_reason=stop_reason, usage=usage, ttft=ttft, error=error)
 
     def counters(self, revision: str = STABLE, surface: str = "chat", generation: int = 1) -> Counters:
         """The only stratum of a revision and surface."""

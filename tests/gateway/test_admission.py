@@ -82,6 +82,40 @@ async def test_both_keys_are_good_while_one_is_rotated(gateway: Gateway) -> None
     assert (await gateway.post(headers={"authorization": "Bearer new-key"}))[0].status == 200
 
 
+@pytest.mark.parametrize("content", ["", "\n", None])
+async def test_a_key_that_was_withdrawn_is_refused_also_if_it_was_the_last(
+    gateway: Gateway, content: str | None
+) -> None:
+    file, control = gateway.files.client / "ANTHROPIC_API_KEY", gateway.service.control
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    control.reload_credentials()
+    response, body = await gateway.post()
+    assert response.status == 401
+    assert "the gateway has no client keys, so it accepts no key" in body.decode()
+    file.write_text("another")
+    control.reload_credentials()
+    assert (await gateway.post(headers={"authorization": "Bearer another"}))[0].status == 200
+
+
+async def test_the_previous_key_alone_is_good_while_the_current_one_is_empty(gateway: Gateway) -> None:
+    client, control = gateway.files.client, gateway.service.control
+    (client / "ANTHROPIC_API_KEY_PREVIOUS").write_text(CLIENT_KEY)
+    (client / "ANTHROPIC_API_KEY").write_text("")
+    control.reload_credentials()
+    assert (await gateway.post())[0].status == 200
+
+
+async def test_a_moment_of_a_mount_that_cannot_be_read_refuses_nobody(gateway: Gateway) -> None:
+    file, control = gateway.files.client / "ANTHROPIC_API_KEY", gateway.service.control
+    file.unlink()
+    file.symlink_to(file)  # whoever reads it gets an error of the file system
+    control.reload_credentials()
+    assert (await gateway.post())[0].status == 200
+
+
 async def test_passthrough_sends_the_clients_own_key(gateway: Gateway) -> None:
     gateway.serve(auth=Auth("Passthrough"), generation=2)
     await gateway.post(headers={"authorization": "Bearer sk-ant-own"})
@@ -208,7 +242,7 @@ async def test_what_is_not_http_is_refused_and_not_quoted(gateway: Gateway, junk
 
 
 async def test_without_a_revision_it_says_so(gateway: Gateway) -> None:
-    gateway.service.control.offer(
+    gateway.offer(
         b'{"generation":2,"deployment":{"name":"n","namespace":"n","uid":"u"},"arms":[]}',
     )
     response, body = await gateway.post()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, Gateway, make_arm, make_config
-from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
+import pytest
+from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, Gateway, make_arm, make_config, running_gateway
+from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream, sse_answer, stream_events
 from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import Arm, dump_config
@@ -29,7 +31,7 @@ async def token_sent(gateway: Gateway) -> str:
 
 async def test_a_config_that_does_not_parse_is_refused_whole(gateway: Gateway) -> None:
     for broken in (b"", b"{", b'{"generation":9}', dump_config(gateway.config).replace("10000", "9999").encode()):
-        gateway.service.control.offer(broken)
+        gateway.offer(broken)
         evidence = await gateway.evidence()
         assert evidence.config_generation == 1
         assert evidence.config_error.startswith("gateway config: ")
@@ -132,10 +134,21 @@ async def test_swaps_under_load_lose_nothing(gateway: Gateway) -> None:
     assert {line["arm"] for line in lines} == {"stable", "canary"}
 
 
-async def test_a_file_is_followed(gateway: Gateway, tmp_path: Path) -> None:
+@pytest.fixture
+async def laptop(tmp_path: Path) -> AsyncIterator[Gateway]:
+    (tmp_path / "laptop").mkdir()
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path / "laptop", on_a_laptop=True) as running,
+    ):
+        yield running
+
+
+async def test_a_file_is_followed(laptop: Gateway, tmp_path: Path) -> None:
     from claude_operator.gateway.source import FileSource
     from claude_operator.log import Log
 
+    gateway = laptop
     control, path = gateway.service.control, tmp_path / "config.json"
     following = asyncio.create_task(FileSource(path, Log(gateway.output, "json")).run(control.offer))
     try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.gateway.harness import CANARY, STABLE, Gateway
 from tests.gateway.pod import Clock, Pod
 from tests.gateway.upstream import MESSAGE, json_answer
 
-from claude_operator.api.evidence import BAD_KINDS, PINNED, Counters
+from claude_operator.api.evidence import BAD_KINDS, PINNED
 from claude_operator.gateway import conversations
 from claude_operator.gateway.conversations import Conversations, bad_kind
 
@@ -17,69 +19,14 @@ WRITE = {"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 9
 READ = {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 9}
 
 
-# ------------------------------------------------------------------------------------------------ retries
-
-
-def test_a_retry_counts_as_a_retry_and_as_nothing_else() -> None:
-    once, again = Pod(), Pod()
-    for pod in (once, again):
-        pod.settle("session:a", "error", ttft=0.5)
-        pod.settle("session:b", stop_reason="max_tokens", ttft=0.5)
-    again.settle("session:a", "error", attempt="1", ttft=0.5)
-    again.settle("session:c", stop_reason="refusal", attempt="2", ttft=0.5)
-    again.settle(None, "overload", attempt="12")
-    before, after = once.counters(), again.counters()
-    assert (before.retries, after.retries) == (0, 3)
-    assert {name: getattr(after, name) for name in Counters.__struct_fields__ if name != "retries"} == {
-        name: getattr(before, name) for name in Counters.__struct_fields__ if name != "retries"
-    }
-    assert after.requests == sum(after.outcomes.values()) == 2
-    assert again.cohorts().requests == once.cohorts().requests
-
-
-def test_a_retry_teaches_nothing_about_conversations_or_the_cache() -> None:
-    pod = Pod()
-    pod.settle("session:a", "error", attempt="1", usage=READ)
-    assert pod.store.hits.value == 0.5
-    pod.settle("session:a", "error")
-    counted = pod.all_counters(STABLE, "chat", 1)
-    assert (counted["none"].conversations, counted["none"].bad_conversations) == (1, {"error": 1})
-    assert (counted["read"].retries, counted["read"].requests, counted["read"].tokens) == (1, 0, {})
-
-
-@pytest.mark.parametrize("attempt", ["", "0", "00", "-1", "many", "1.5", "\u00b2"])
-def test_what_is_no_retry_count_is_no_retry(attempt: str) -> None:
-    pod = Pod()
-    pod.settle(attempt=attempt)
-    assert (pod.counters().retries, pod.counters().requests) == (0, 1)
-
-
-@pytest.mark.parametrize("attempt", ["1", "10", "02", "9" * 5000])
-def test_what_is_a_retry_count_is_one(attempt: str) -> None:
-    pod = Pod()
-    pod.settle(attempt=attempt)
-    assert (pod.counters().retries, pod.counters().requests) == (1, 0)
-
-
-def test_metrics_and_log_still_show_a_retry() -> None:
-    pod = Pod()
-    pod.settle(attempt="2")
-    page = pod.metrics.page().decode().splitlines()
-    labels = f'arm="stable",model="claude-opus-5-5",revision="{STABLE}",surface="chat"'
-    assert f"claude_gateway_retries_total{{{labels}}} 1.0" in page
-    assert any(line.startswith("claude_gateway_requests_total") and line.endswith(" 1.0") for line in page)
-    assert '"attempt":"2"' in pod.output.getvalue()
-
-
 def test_requests_that_name_no_conversation_are_counted() -> None:
     pod = Pod()
     for key in ("session:a", "user:b", None, "conversation:c0ffee"):
         pod.settle(key)
-    pod.settle(None, attempt="1")
     assert (pod.counters().requests, pod.counters().unnamed) == (4, 2)
     labels = f'arm="stable",model="claude-opus-5-5",revision="{STABLE}",surface="chat"'
     page = pod.metrics.page().decode().splitlines()
-    assert f"claude_gateway_unnamed_total{{{labels}}} 3.0" in page  # attempt by attempt
+    assert f"claude_gateway_unnamed_total{{{labels}}} 2.0" in page
 
 
 @pytest.mark.parametrize(
@@ -96,13 +43,6 @@ async def test_what_is_a_name(gateway: Gateway, headers: dict[str, str], fields:
     await gateway.post({"messages": [], **fields}, headers=headers)
     (stratum,) = (await gateway.evidence()).generations[-1].strata
     assert (stratum.counters.requests, stratum.counters.unnamed) == (1, unnamed)
-
-
-async def test_the_sdks_header_makes_a_retry(gateway: Gateway) -> None:
-    for attempt in ("0", "1"):
-        await gateway.post(headers={"x-stainless-retry-count": attempt})
-    (stratum,) = (await gateway.evidence()).generations[-1].strata
-    assert (stratum.counters.requests, stratum.counters.retries) == (1, 1)
 
 
 # ------------------------------------------------------------------------------------------ conversations
@@ -163,25 +103,57 @@ async def test_the_conversation_is_the_one_that_chose_the_arm(gateway: Gateway) 
     assert (stratum.counters.requests, stratum.counters.conversations) == (6, 4)
 
 
-def test_a_full_memory_counts_no_further_key_on_any_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_conversation_is_new_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversations, "LIMIT", 3)
     pod = Pod()
-    for key in ("session:a", "session:b", "session:c", "session:d", "session:a", "session:d"):
-        pod.settle(key)
+    for number in range(7):
+        pod.settle(f"session:{number}")
+    assert pod.counters().conversations == 7
+    for number in (4, 5, 6):  # the newest three
+        pod.settle(f"session:{number}")
+    assert pod.counters().conversations == 7
+    pod.settle("session:0")
     pod.settle("session:e", revision=CANARY)
-    assert pod.counters().conversations == 3
-    assert pod.counters(CANARY).conversations == 0
-    pod.settle(None, revision=CANARY)
-    assert pod.counters(CANARY).conversations == 1
-    pod.serve(2)
-    pod.settle("session:d")
-    assert pod.counters(generation=2).conversations == 1
+    assert (pod.counters().conversations, pod.counters(CANARY).conversations) == (8, 1)
 
 
-def test_the_memory_holds_50_000() -> None:
-    memory = Conversations()
-    assert all(memory.is_first(f"session:{number}", STABLE, "chat") for number in range(50_000))
-    assert not memory.is_first("session:new", STABLE, "chat")
+SEEN = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["ok", "error"])), max_size=60)
+
+
+@given(SEEN, st.integers(1, 5))
+def test_at_least_the_newest_are_known_and_none_is_bad_that_does_not_count(
+    calls: list[tuple[int, str]], limit: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversations, "LIMIT", limit)
+        memory = Conversations()
+        counted = bad = 0
+        newest: list[int] = []
+        for number, outcome in calls:
+            first = memory.is_first(f"session:{number}", STABLE, "chat")
+            assert not (first and number in newest[:limit])
+            newest = [number, *(one for one in newest if one != number)]
+            counted += first
+            bad += outcome == "error" and memory.counts_as_bad("error", f"session:{number}", STABLE, "chat", 0.0)
+            assert bad <= counted
+            assert len(memory._current.seen) + len(memory._previous.seen) <= 2 * limit
+            assert {key for key, _ in memory._current.bad} <= set(memory._current.seen)
+            assert {key for key, _ in memory._previous.bad} <= set(memory._previous.seen)
+
+
+def test_many_ids_of_one_client_stop_no_count() -> None:
+    """Neither that of conversations nor that of bad ones, on any arm."""
+    pod = Pod()
+    for number in range(100_200):
+        pod.live.evidence.conversations.is_first(f"session:flood-{number}", STABLE, "chat")
+    for number in range(50):
+        for revision in (STABLE, CANARY):
+            pod.settle(f"session:{number}", "error", revision=revision)
+    for revision in (STABLE, CANARY):
+        counters = pod.counters(revision)
+        assert (counters.conversations, counters.bad_conversations) == (50, {"error": 50})
+    memory = pod.live.evidence.conversations
+    assert len(memory._current.seen) + len(memory._previous.seen) <= 100_000
 
 
 # -------------------------------------------------------------------------------------- bad conversations
@@ -233,33 +205,33 @@ def test_surfaces_share_the_wait_but_arms_generations_and_pins_do_not() -> None:
     assert pod.counters(generation=2).bad_conversations == {"error": 1}
 
 
-def test_the_oldest_bad_conversation_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversations, "BAD_LIMIT", 2)
+def test_one_that_was_not_counted_is_not_bad() -> None:
+    memory = Conversations()
+    assert not memory.counts_as_bad("error", "session:a", STABLE, "chat", 0.0)
+    assert memory.is_first("session:a", STABLE, "chat")
+    assert memory.counts_as_bad("error", "session:a", STABLE, "chat", 0.0)
+    assert memory.counts_as_bad("error", None, STABLE, "chat", 0.0)
+
+
+def test_a_bad_one_keeps_its_wait_while_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "LIMIT", 2)
     memory = Conversations()
 
-    def bad(key: str, now: float) -> bool:
-        return memory.counts_as_bad("error", key, STABLE, "chat", now)
+    def fails(key: str, now: float) -> tuple[bool, bool]:
+        return memory.is_first(key, STABLE, "chat"), memory.counts_as_bad("error", key, STABLE, "chat", now)
 
-    assert bad("a", 0.0)
-    assert bad("b", 1.0)
-    assert bad("a", 301.0)  # counts again, and is the newer one now
-    assert bad("c", 302.0)  # b goes
-    assert not bad("a", 303.0)
-    assert bad("b", 1.5)  # forgotten, though its minute is not over
-    assert len(memory._bad) == 2
-
-
-def test_the_memory_of_bad_ones_is_bounded() -> None:
-    memory = Conversations()
-    for number in range(10_050):
-        assert memory.counts_as_bad("error", f"session:{number}", STABLE, "chat", 0.0)
-    assert len(memory._bad) == 10_000
+    assert fails("a", 0.0) == (True, True)
+    assert fails("b", 1.0) == (True, True)
+    assert fails("c", 2.0) == (True, True)
+    assert fails("a", 3.0) == (False, False)
+    assert [fails(key, 4.0) for key in ("d", "e", "f")] == [(True, True)] * 3
+    assert fails("b", 5.0) == (True, True)  # forgotten: a new conversation, and a new bad one
 
 
 async def test_no_key_of_a_conversation_is_shown(gateway: Gateway) -> None:
     gateway.upstream.script = json_answer({**MESSAGE, "stop_reason": "refusal"})
     await gateway.post(headers={"x-claude-session-id": "KEY-SENTINEL"})
-    for path in ("/-/evidence", "/-/evidence/cohorts", "/metrics"):
-        async with gateway.http.get(gateway.admin + path) as response:
-            assert response.status == 200
-            assert "SENTINEL" not in await response.text()
+    for path in ("/-/evidence", "/-/evidence/cohorts"):
+        assert b"SENTINEL" not in await gateway.read(path)
+    async with gateway.http.get(gateway.admin + "/metrics") as response:
+        assert "SENTINEL" not in await response.text()

@@ -99,5 +99,6 @@ def test_the_shares_of_the_default_limit_are_the_codes() -> None:
         budget.calls,
         budget.stalled,
         budget.connections,
+        budget.heads,
         budget.values,
     ]

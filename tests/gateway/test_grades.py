@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
+from tests.gateway.harness import CANARY, GRADER_KEY, OPERATOR_KEY, STABLE, Gateway, make_arm, running_gateway
 from tests.gateway.test_docs import SCHEMA
+from tests.gateway.upstream import json_answer, recording_upstream
 
 
-async def report(gateway: Gateway, body: Any) -> tuple[int, str]:
+async def report(gateway: Gateway, body: Any, authorization: str | None = f"Bearer {GRADER_KEY}") -> tuple[int, str]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    async with gateway.http.post(gateway.admin + "/-/grades", data=data) as response:
+    headers = {"authorization": authorization} if authorization is not None else {}
+    async with gateway.http.post(gateway.admin + "/-/grades", data=data, headers=headers) as response:
         return response.status, await response.text()
 
 
@@ -81,3 +84,48 @@ async def test_before_a_config_it_says_so(gateway: Gateway) -> None:
     gateway.service.control.live = None
     status, text = await report(gateway, {"revision": STABLE, "passed": True})
     assert (status, "no config yet" in text) == (503, True)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ", f"Basic {GRADER_KEY}", "Bearer gr-other", f"Bearer {OPERATOR_KEY}", "Bearer \xe9"],
+)
+async def test_a_verdict_without_the_graders_key_is_refused_and_counts_nowhere(
+    gateway: Gateway, authorization: str | None
+) -> None:
+    status, text = await report(gateway, {"revision": STABLE, "passed": False}, authorization)
+    assert status == 401
+    assert "authorization: Bearer KEY" in text
+    assert "grader-key of the Secret <name>-gateway" in text
+    assert (await gateway.evidence()).generations[-1].strata == []
+
+
+async def test_a_graders_key_that_was_changed_is_asked_for_and_one_that_is_missing_lets_nobody_in(
+    gateway: Gateway,
+) -> None:
+    verdict = {"revision": STABLE, "passed": True}
+    (gateway.files.operator / "grader-key").write_text("gr-new\n")
+    gateway.service.control.reload_credentials()
+    assert (await report(gateway, verdict))[0] == 401
+    assert (await report(gateway, verdict, "bearer gr-new"))[0] == 204
+
+
+async def test_a_pod_without_the_graders_key_takes_no_verdict(tmp_path: Path) -> None:
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path, keys=False) as gateway,
+    ):
+        (gateway.files.operator / "operator-key").write_text(OPERATOR_KEY)
+        gateway.service.control.reload_credentials()
+        gateway.serve()
+        for authorization in (None, "Bearer ", f"Bearer {GRADER_KEY}"):
+            assert (await report(gateway, {"revision": STABLE, "passed": True}, authorization))[0] == 401
+
+
+async def test_on_a_laptop_without_the_graders_key_everybody_may_report(tmp_path: Path) -> None:
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path, on_a_laptop=True, keys=False) as gateway,
+    ):
+        gateway.serve()
+        assert (await report(gateway, {"revision": STABLE, "passed": True}, None))[0] == 204

@@ -165,8 +165,7 @@ async def test_a_large_body_that_finds_no_room_waits_and_is_told_to_come_again(n
     assert len(narrow.upstream.last.body) > 2_000_000
     assert narrow.service.memory.used == 0
     assert await narrow.outcomes() == {"ok": 2}
-    async with narrow.http.get(narrow.admin + "/-/recent") as recent:
-        assert (await recent.json())["recent"]["causes"] == {"unserved": 1}
+    assert json.loads(await narrow.read("/-/recent"))["recent"]["causes"] == {"unserved": 1}
     async with narrow.http.get(narrow.admin + "/metrics") as page:
         assert 'claude_gateway_refused_total{status="529"} 1.0' in await page.text()
 
@@ -273,28 +272,6 @@ async def test_open_calls_are_bounded_in_number(tmp_path: Path) -> None:
         for task in pending:
             task.cancel()
         await asyncio.wait(pending)
-
-
-async def test_connections_are_bounded_in_number(tmp_path: Path) -> None:
-    async with (
-        recording_upstream(json_answer()) as upstream,
-        running_gateway(upstream, tmp_path, memory=MIB) as gateway,
-    ):
-        gateway.serve()
-        port = gateway.service.port
-        open_ones = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        answer = await asyncio.wait_for(reader.read(), HANGS)
-        assert answer.startswith(b"HTTP/1.1 529 ")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "overloaded_error"
-        writer.close()
-        for _, each in open_ones:
-            each.close()
-
-        async def is_served() -> bool:
-            return (await gateway.post())[0].status == 200
-
-        await until(is_served)
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -10,6 +10,8 @@ from tests.gateway.harness import CLIENT_KEY, Gateway
 from tests.gateway.upstream import json_answer
 from tests.waiting import HANGS
 
+from claude_operator.api.gateway import Auth
+
 BODY = b'{"model": "claude-haiku-4-5-20251001", "max_tokens": 256, "messages": [{"role": "user", "content": "Hi"}]}'
 
 
@@ -105,3 +107,53 @@ async def test_claude_codes_own_questions_are_answered_here(
         page = await response.text()
     assert "claude_gateway_refused_total{" not in page
     assert await gateway.outcomes() == {}
+
+
+ADMINISTRATION = [
+    b"GET /v1/organizations/users",
+    b"POST /v1/organizations/api_keys/k",
+    b"GET /v1/v1/organizations/me",
+    b"POST /v1/tunnels/t/reveal_token",
+    b"GET /v1/compliance/review/cases",
+]
+
+
+@pytest.mark.parametrize("line", ADMINISTRATION)
+async def test_nobody_manages_the_account_with_the_operators_key(gateway: Gateway, line: bytes) -> None:
+    for auth in (Auth("ApiKey"), Auth("None")):
+        gateway.serve(auth=auth, generation=gateway.config.generation + 1)
+        status, head, body = await send(gateway, line)
+        assert (status, json.loads(body)["error"]["type"]) == (403, "permission_error")
+        assert b"x-should-retry: false" in head.lower()
+    assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize("line", ADMINISTRATION)
+async def test_with_a_key_of_ones_own_the_api_decides(gateway: Gateway, line: bytes) -> None:
+    gateway.serve(auth=Auth("Passthrough"), generation=2)
+    await send(gateway, line)
+    assert gateway.upstream.last.header("x-api-key") == CLIENT_KEY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"POST /v1/messages#x",
+        b"GET /v1/../admin",
+        b"GET /v1/models/../../admin",
+        b"GET /v1/models/%2e%2e/organizations/users",
+        b"TRACE /v1/messages",
+        b"TRACE /v1/models",
+        b"CONNECT /v1/models",
+        b"OPTIONS /v1/models",
+        b"GET /admin",
+        b"GET /latest/meta-data/iam/security-credentials/",
+        b"GET /computeMetadata/v1/instance/service-accounts/default/token",
+        b"GET /v1/organizations/../models",
+        b"GET /v1;x/models",
+    ],
+)
+async def test_nothing_beside_the_endpoints_goes_up(gateway: Gateway, line: bytes) -> None:
+    status, _, _ = await send(gateway, line)
+    assert status in (400, 404)
+    assert gateway.upstream.requests == []

@@ -23,11 +23,10 @@ def named(user_id: str) -> dict[str, object]:
 
 async def written(gateway: Gateway) -> str:
     """All that the gateway tells: its log, its metrics and its evidence."""
-    pages = []
-    for path in ("/metrics", "/-/evidence", "/-/evidence?since=", "/-/recent", "/-/evidence/cohorts"):
-        async with gateway.http.get(gateway.admin + path) as response:
-            pages.append(await response.text())
-    return gateway.output.getvalue() + "".join(pages)
+    paths = ("/-/evidence", "/-/evidence?since=", "/-/recent", "/-/evidence/cohorts")
+    documents = [(await gateway.read(path)).decode() for path in paths]
+    async with gateway.http.get(gateway.admin + "/metrics") as response:
+        return gateway.output.getvalue() + await response.text() + "".join(documents)
 
 
 @pytest.mark.parametrize("user_id", [CLAUDE_CODE, OLDER_CLAUDE_CODE])

@@ -46,9 +46,11 @@ class Process:
 
 
 @asynccontextmanager
-async def gateway_process(*arguments: str, **environment: str) -> AsyncIterator[Process]:
+async def gateway_process(*arguments: str, files: int | None = None, **environment: str) -> AsyncIterator[Process]:
+    """A gateway; `files` is how many it may open."""
+    limit = () if files is None else ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "claude_operator", "gateway", "--log-format", "json", "--host", "127.0.0.1",
+        *limit, sys.executable, "-m", "claude_operator", "gateway", "--log-format", "json", "--host", "127.0.0.1",
         "--port", "0", "--admin-port", "0", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, **environment},
     )  # fmt: skip

@@ -111,7 +111,8 @@ class Reply:
 def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, EvidenceStore]:
     output = io.StringIO()
     log, metrics, store = Log(output, "json"), Metrics(), EvidenceStore()
-    control = Control(CredentialFiles(folder / "key", folder, folder, fallback_key="k"), store, metrics, log)
+    files = CredentialFiles(folder / "key", folder, folder, fallback_key="k", on_a_laptop=True)
+    control = Control(files, store, metrics, log)
     control.offer(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode())
     ticks = iter(range(1000))
     accounting = Accounting(store, metrics, log)

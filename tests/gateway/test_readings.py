@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -24,20 +25,17 @@ NEW = {"reading", "before", "inFlight", "recent", "weights", "failures"}
 
 
 async def read(gateway: Gateway, query: str = "?since=") -> Evidence:
-    async with gateway.http.get(f"{gateway.admin}/-/evidence{query}") as response:
-        return parse_evidence(await response.read())
+    return parse_evidence(await gateway.read(f"/-/evidence{query}"))
 
 
 async def serving(gateway: Gateway) -> Serving:
-    async with gateway.http.get(gateway.admin + "/-/recent") as response:
-        return parse_serving(await response.read())
+    return parse_serving(await gateway.read("/-/recent"))
 
 
 async def test_without_since_nothing_is_new(gateway: Gateway) -> None:
     await gateway.post()
     for query in ("", "?keep=1"):
-        async with gateway.http.get(f"{gateway.admin}/-/evidence{query}") as response:
-            assert not NEW & set(await response.json())
+        assert not NEW & set(json.loads(await gateway.read(f"/-/evidence{query}")))
 
 
 async def test_a_reading_is_found_again(gateway: Gateway) -> None:
@@ -106,11 +104,9 @@ async def test_weights_are_those_that_are_served(gateway: Gateway) -> None:
     assert evidence.weights == {STABLE: 9000, CANARY: 1000}
     now = await serving(gateway)
     assert (now.boot_id, now.config_generation, now.weights) == (evidence.boot_id, 2, evidence.weights)
-    gateway.service.control.offer(b"no config")
+    gateway.offer(b"no config")
     assert (await serving(gateway)).weights == evidence.weights
-    gateway.service.control.offer(
-        msgspec.json.encode(msgspec.structs.replace(make_config(gateway.upstream.url), generation=3))
-    )
+    gateway.offer(msgspec.json.encode(msgspec.structs.replace(make_config(gateway.upstream.url), generation=3)))
     assert ((await read(gateway)).weights, (await serving(gateway)).weights) == ({}, {})
     await gateway.post()
     assert (await serving(gateway)).recent == Recent(10.0, 1, 1, {"unserved": 1}, "503 api_error")

@@ -24,6 +24,7 @@ class FakeApi:
 
     document: str | None = None
     version: int = 1
+    signature: str = ""
     down: bool = False
     expired: bool = False
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -32,7 +33,8 @@ class FakeApi:
 
     def item(self) -> dict[str, Any]:
         metadata = {"name": "support-gateway", "resourceVersion": str(self.version)}
-        return {"kind": "ConfigMap", "metadata": metadata, "data": {"config.json": self.document}}
+        data = {"config.json": self.document} | ({"signature": self.signature} if self.signature else {})
+        return {"kind": "ConfigMap", "metadata": metadata, "data": data}
 
     def change(self, document: str) -> None:
         self.document = document
@@ -75,6 +77,7 @@ class FakeApi:
 class Watching:
     api: FakeApi
     offers: list[str]
+    signatures: list[str]
     output: io.StringIO
     mounted: Path
     token: Path
@@ -93,10 +96,15 @@ async def watching(tmp_path: Path) -> AsyncIterator[Watching]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     (tmp_path / "token").write_text("t1\n")
     server = ApiServer(f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path / "token", None)
-    state = Watching(api, [], io.StringIO(), tmp_path / "config.json", tmp_path / "token")
+    state = Watching(api, [], [], io.StringIO(), tmp_path / "config.json", tmp_path / "token")
     source = ConfigMapSource("demo", "support-gateway", server, state.mounted, Log(state.output, "json"))
     api.down = True
-    task = asyncio.create_task(source.run(lambda data: state.offers.append(data.decode())))
+
+    def take(data: bytes, signature: str) -> None:
+        state.offers.append(data.decode())
+        state.signatures.append(signature)
+
+    task = asyncio.create_task(source.run(take))
     try:
         yield state
         assert not task.done()
@@ -115,6 +123,37 @@ async def test_the_mounted_file_serves_until_the_first_list(watching: Watching) 
     watching.mounted.write_text("mounted later")
     await asyncio.sleep(0.3)
     assert watching.offers == ["mounted", "listed"]
+    assert watching.signatures == ["", ""]
+
+
+async def test_the_mounted_document_and_its_signature_are_of_one_version(watching: Watching) -> None:
+    folder = watching.mounted.parent
+
+    def mount(version: str, **data: str) -> None:
+        """As the kubelet does."""
+        (folder / version).mkdir()
+        for name, text in data.items():
+            (folder / version / name.replace("_", ".")).write_text(text)
+        (folder / "..tmp").symlink_to(version)
+        (folder / "..tmp").rename(folder / "..data")
+
+    for name in ("config.json", "signature"):
+        (folder / name).symlink_to(f"..data/{name}")
+    for number in range(3):
+        mount(f"..v{number}", config_json=f"document {number}", signature=f"signature {number}")
+        await watching.offered(f"document {number}")
+    mount("..v3", config_json="unsigned")
+    await watching.offered("unsigned")
+    assert watching.signatures == ["signature 0", "signature 1", "signature 2", ""]
+
+
+async def test_the_signature_comes_with_a_listed_and_with_a_changed_document(watching: Watching) -> None:
+    watching.api.document, watching.api.signature, watching.api.down = "first", "s1", False
+    await watching.api.watched()
+    watching.api.signature = "s2"
+    watching.api.change("second")
+    await watching.offered("second")
+    assert watching.signatures == ["s1", "s2"]
 
 
 async def test_changes_come_at_once_and_of_any_size(watching: Watching) -> None:

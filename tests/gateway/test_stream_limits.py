@@ -23,8 +23,7 @@ COMMENT = b": keep-alive\n\n"
 
 
 async def in_flight(gateway: Gateway) -> list[InFlight]:
-    async with gateway.http.get(gateway.admin + "/-/evidence?since=") as response:
-        return msgspec.json.decode(await response.read(), type=Evidence).in_flight
+    return msgspec.json.decode(await gateway.read("/-/evidence?since="), type=Evidence).in_flight
 
 
 async def test_a_stream_that_flows_outlives_the_total(gateway: Gateway) -> None:

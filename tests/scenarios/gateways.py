@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,10 @@ class Pod:
     born: dt.datetime
     ready_at: dt.datetime
     lag: float
+    controller: dict[str, Any] = field(default_factory=dict)
+    """The reference to its ReplicaSet."""
+    keyless: bool = False
+    """It is of a version that proves nothing."""
     config: GatewayConfig | None = None
     coming: list[tuple[dt.datetime, GatewayConfig]] = field(default_factory=list)
     counts: dict[int, dict[tuple[str, str], list[int]]] = field(default_factory=dict)

@@ -73,7 +73,8 @@ class Process:
         done: Callable[[Observation, Decision], None],
     ) -> None:
         api: Any = kube
-        self.children = Children(api, Keyring(api, NAMESPACE), clock=clock.monotonic)
+        keyring = Keyring(api, NAMESPACE, clock=clock.monotonic)
+        self.children = Children(api, keyring, clock=clock.monotonic)
         ledgers = Ledgers(api)
         gateways = GatewayReader(api, Scraper(METRICS, fetch), self.children, clock)
         sources = Sources(gateways, ReferenceReader(api), PrometheusReader(), ledgers, models)

@@ -12,7 +12,9 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl
 
+from tests import admin_port, workloads
 from tests.scenarios.gateways import Pod, Rates, Traffic
 from tests.scenarios.invariants import Invariants
 from tests.scenarios.process import NAMESPACE, Process, run
@@ -403,12 +405,19 @@ class World(Traffic, Invariants):
     def _known_models(self) -> Mapping[str, Model]:
         return self.models
 
-    async def _fetch(self, address: str, path: str, query: Mapping[str, str]) -> bytes | None:
+    async def _fetch(
+        self, address: str, target: str, headers: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]] | None:
         """The admin port of a pod; one that has not started, is silent or is gone does not answer."""
         pod = next((one for one in self.pods if one.address == address), None)
         if pod is None or pod.silent or pod.ready_at > self.now:
             return None
-        return pod.answer(path, query, self.now)
+        path, _, query = target.partition("?")
+        body = pod.answer(path, dict(parse_qsl(query, keep_blank_values=True)), self.now)
+        if pod.keyless:
+            return body, {}
+        key = admin_port.key_in(self.kube.objects["Secret", SPACE, names.gateway_name(self.name)])
+        return body, admin_port.proof(key, pod=pod.name, target=target, headers=headers, body=body)
 
     # ---------------------------------------------------------------------------------------- the API server
 
@@ -486,6 +495,9 @@ class World(Traffic, Invariants):
         self._boots += 1
         pod = Pod(name, self._boots, self.now, self.now + dt.timedelta(seconds=start), 0.2 + 0.2 * (self._boots % 3))
         pod.config = self.config
+        deployment = self._stored("Deployment", names.gateway_name(self.name))
+        assert deployment is not None
+        pod.controller = workloads.controller(self.kube.put(workloads.replica_set(deployment)))
         return pod
 
     def _tell_pod(self, pod: Pod) -> None:
@@ -494,7 +506,8 @@ class World(Traffic, Invariants):
         live = self._stored("Pod", pod.name)
         if live is None or live["status"] != status:
             labels = names.selector(self.name, "gateway")
-            self._put("Pod", {"name": pod.name, "labels": labels}, status=status)
+            metadata = {"name": pod.name, "labels": labels, "ownerReferences": [pod.controller]}
+            self._put("Pod", metadata, status=status)
 
     def _run_status(self, name: str, **fields: str) -> None:
         """What the Job of a run writes."""

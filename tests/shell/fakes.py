@@ -311,12 +311,20 @@ class FakeKube:
         return self._store(key, new)
 
     async def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, propagation: str = "Background"
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        propagation: str = "Background",
+        uid: str | None = None,
     ) -> bool:
         await self._called("delete", resource, name)
         key = (resource.kind, namespace or "", name)
         if key not in self.objects:
             return False
+        if uid is not None and self.objects[key]["metadata"]["uid"] != uid:
+            raise KubeError(409, "Conflict", f"{key} has another uid")
         self.writes.append(("delete", resource.kind, name))
         self._gone(key)
         return True

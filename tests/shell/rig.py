@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from tests import admin_port, workloads
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.evidence import Before, Counters, Evidence, GenerationEvidence, Recent, Stratum
@@ -17,6 +18,7 @@ from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
+from claude_operator.core.operator_key import is_signed
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
@@ -30,7 +32,7 @@ from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler
 from claude_operator.shell.references import ReferenceReader
-from claude_operator.shell.scrape import is_ready
+from claude_operator.shell.scrape import Peer
 
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)
 SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent", render.NetworkRules())
@@ -80,6 +82,9 @@ class Gateways:
         self.silent: set[str] = set()
         self.kept: dict[str, list[Evidence]] = defaultdict(list)
         self.keeps = True
+        self.asked: dict[str, Peer] = {}
+        self.serves = self._served = 0
+        """A generation below which they serve none."""
         self.recent: Recent | None = None
         self.born: dict[str, dt.datetime] = {}
 
@@ -92,20 +97,28 @@ class Gateways:
         counts[1] += bad
 
     @property
+    def signed(self) -> bool:
+        """Whether what is live is signed with the key that the pods have; such of an earlier version ask for none."""
+        if ("Secret", SPACE, names.gateway_name(NAME)) not in self._kube.objects:
+            return True
+        key = admin_port.key_in(self._kube.take("Secret", names.gateway_name(NAME)))
+        return is_signed(key, self._kube.take("ConfigMap", names.gateway_name(NAME))["data"])
+
+    @property
     def config(self) -> GatewayConfig:
         """What is live."""
         return parse_config(self._kube.take("ConfigMap", names.gateway_name(NAME))["data"][CONFIG_KEY])
 
     async def read(
-        self, pods: Sequence[Mapping[str, Any]], *, since: Sequence[Reading] = (), keep: bool = False
+        self, pods: Sequence[Peer], *, since: Sequence[Reading] = (), keep: bool = False
     ) -> list[PodReading]:
         """As the Scraper does, and as the gateways answer it."""
+        self.asked = {pod.name: pod for pod in pods}
         told = {mark.pod: mark for mark in since}
         readings = []
         for pod in pods:
-            name = pod["metadata"]["name"]
-            found = None if name in self.silent else self._kept(name, told.get(name), keep)
-            readings.append(PodReading(name, is_ready(pod), found))
+            found = None if pod.name in self.silent else self._kept(pod.name, told.get(pod.name), keep)
+            readings.append(PodReading(pod.name, pod.ready, found))
         return readings
 
     def _kept(self, pod: str, mark: Reading | None, keep: bool) -> Evidence:
@@ -119,7 +132,7 @@ class Gateways:
         then = kept[mark.reading - 1]
         return msgspec.structs.replace(evidence, before=Before(then.reading, then.uptime, then.generations))
 
-    async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Any]:
+    async def read_cohorts(self, pods: Sequence[Peer]) -> list[Any]:
         """As the Scraper does; nothing is known of cohorts."""
         return []
 
@@ -129,9 +142,10 @@ class Gateways:
             counters = Counters(requests=good + bad, outcomes={"ok": good, "error": bad})
             strata[generation].append(Stratum(revision, role, "other", "none", counters))  # type: ignore[arg-type]
         try:
-            served = self.config.generation
+            self._served = self.config.generation if self.signed else self._served
         except (KeyError, ValueError):
-            served = 0
+            self._served = 0
+        served = max(self._served, self.serves)
         generations = [GenerationEvidence(generation, strata[generation]) for generation in sorted(strata)]
         boot = self.boots.get(pod, f"boot-{pod}")
         uptime = (self._clock() - self.born.setdefault(boot, self._clock())).total_seconds() + 1.0
@@ -146,7 +160,7 @@ class Prometheus:
         self.errors: dict[str, str] = {}
         self.asked: list[tuple[Query, ...]] = []
 
-    async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
+    async def collect(self, owner: str, queries: Sequence[Query], *, tenant: str = "") -> tuple[Measurement, ...]:
         """As the PrometheusReader does."""
         self.asked.append(tuple(queries))
         return tuple(
@@ -173,7 +187,8 @@ class Rig:
     def start_operator(self) -> None:
         """Another process: nothing is remembered."""
         kube: Any = self.kube
-        self.children = Children(kube, Keyring(kube, "claude-system"), clock=self.clock.monotonic)
+        keyring = Keyring(kube, "claude-system", clock=self.clock.monotonic)
+        self.children = Children(kube, keyring, clock=self.clock.monotonic)
         ledgers = Ledgers(kube)
         gateways = GatewayReader(kube, self.gateways, self.children, self.clock)  # type: ignore[arg-type]
         sources = Sources(gateways, ReferenceReader(kube), self.prometheus, ledgers, dict)  # type: ignore[arg-type]
@@ -217,10 +232,13 @@ class Rig:
             self.kube.put({**found, "status": status})
         if not self.kube.names("Pod"):
             self.pod("gw-1")
+        else:
+            self.replica_set()  # what an earlier Deployment left is adopted
 
     def pod(self, name: str, *, ready: bool = True, **metadata: Any) -> None:
         """A gateway pod."""
         labels = names.selector(NAME, "gateway")
+        metadata = {"ownerReferences": self.replica_set(), **metadata}
         conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
         self.kube.put(
             {
@@ -231,6 +249,11 @@ class Rig:
             }
         )
 
+    def replica_set(self) -> list[Object]:
+        """The reference of a pod to its ReplicaSet, which is there as long as the Deployment is."""
+        found = self.kube.objects.get(("Deployment", SPACE, names.gateway_name(NAME)))
+        return [workloads.controller(self.kube.put(workloads.replica_set(found)))] if found else []
+
     def edit(self, **spec: Any) -> None:
         """`kubectl apply` of a spec with these fields changed."""
         found = self.kube.take("ClaudeDeployment", NAME)
@@ -239,6 +262,11 @@ class Rig:
     def say(self, text: str) -> None:
         """Another prompt: another revision."""
         self.edit(request={**SPEC["request"], "system": [{"type": "text", "text": text}]})
+
+    def events(self, reason: str) -> list[str]:
+        """Notes of the Events with this reason."""
+        found = [body for (kind, _, _), body in sorted(self.kube.objects.items()) if kind == "Event"]
+        return [event["note"] for event in found if event["reason"] == reason]
 
     @property
     def status(self) -> DeploymentStatus:

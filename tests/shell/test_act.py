@@ -299,11 +299,6 @@ INVALID = KubeError(422, "Invalid", "ValidatingAdmissionPolicy 'freeze' denied t
 BROKEN = KubeError(500, "InternalError", "failed calling webhook")
 
 
-def events(rig: Rig, reason: str) -> list[str]:
-    found = [rig.kube.take("Event", name) for name in rig.kube.names("Event")]
-    return [one["note"] for one in found if one["reason"] == reason]
-
-
 @pytest.mark.parametrize("error", [INVALID, DENIED, BROKEN], ids=["policy", "rights", "webhook"])
 async def test_a_config_that_is_refused_is_told_while_the_canary_is_bad(error: KubeError) -> None:
     rig = await on_trial()
@@ -325,14 +320,14 @@ async def test_a_config_that_is_refused_is_told_while_the_canary_is_bad(error: K
     )
     assert rig.status.rollout is not None
     assert rig.status.rollout.outcome is None  # nothing is told as done that is not
-    assert len(events(rig, "WriteRefused")) == 1
-    assert events(rig, "RolledBack") == []
+    assert len(rig.events("WriteRefused")) == 1
+    assert rig.events("RolledBack") == []
     rig.kube.before = lambda *_: None  # the policy goes
     await rig.settle()
     assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
     assert rig.condition("GatewayReady")[0] == "True"
-    assert len(events(rig, "RolledBack")) == 1
-    assert len(events(rig, "WriteRefused")) == 1
+    assert len(rig.events("RolledBack")) == 1
+    assert len(rig.events("WriteRefused")) == 1
     counted = rig.metrics.registry.get_sample_value("claude_operator_write_failures_total", {"what": "config"})
     assert counted == 6.0
 
@@ -348,7 +343,7 @@ async def test_no_step_goes_on_over_a_config_that_is_refused() -> None:
     assert rig.status.step is None  # its weight 0 was not even written
     assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
     assert rig.condition("GatewayReady")[1] == "WriteRefused"
-    assert len(events(rig, "WriteRefused")) == 1
+    assert len(rig.events("WriteRefused")) == 1
     rig.kube.before = lambda *_: None
     await rig.settle()
     assert rig.condition("GatewayReady")[0] == "True"
@@ -365,7 +360,7 @@ async def test_a_status_that_is_refused_is_told_by_an_event_and_a_metric_and_sto
             await rig.one()
         rig.wait(60)
     assert rig.gateways.config == before
-    (note,) = events(rig, "WriteRefused")
+    (note,) = rig.events("WriteRefused")
     assert note.startswith("the API server refuses the status, so conditions are out of date: ")
     assert rig.metrics.registry.get_sample_value("claude_operator_write_failures_total", {"what": "status"}) == 10.0
 
@@ -378,7 +373,7 @@ async def test_a_status_that_is_refused_keeps_no_rollback_from_happening() -> No
         with pytest.raises(KubeError):
             await rig.one()
     assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
-    assert len(events(rig, "WriteRefused")) == 1
+    assert len(rig.events("WriteRefused")) == 1
     await rig.settle()
     assert rig.status.rollouts[-1].outcome == "RolledBack"
 
@@ -393,8 +388,8 @@ async def test_an_api_server_that_is_away_is_no_refusal() -> None:
                 await rig.one()
     rig.kube.before = lambda *_: None
     await rig.settle()
-    assert events(rig, "WriteRefused") == []
-    assert len(events(rig, "RolledBack")) == 1
+    assert rig.events("WriteRefused") == []
+    assert len(rig.events("RolledBack")) == 1
 
 
 async def test_a_child_that_is_refused_is_told_once() -> None:
@@ -405,11 +400,11 @@ async def test_a_child_that_is_refused_is_told_once() -> None:
         assert (await rig.one() or 99) <= 5.0
         rig.wait(5)
     assert rig.condition("GatewayReady")[1] == "WriteRefused"
-    (note,) = events(rig, "WriteRefused")
+    (note,) = rig.events("WriteRefused")
     assert note == "the API server refuses a part of the gateway: exceeded quota (403 Forbidden)"
     await rig.settle()
     assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"
-    assert len(events(rig, "Recovered")) == 1
+    assert len(rig.events("Recovered")) == 1
 
 
 async def test_a_pass_that_cannot_decide_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,7 +418,7 @@ async def test_a_pass_that_cannot_decide_is_told_once(monkeypatch: pytest.Monkey
         for _ in range(5):
             with pytest.raises(IndexError):
                 await rig.one()
-    (note,) = events(rig, "PassFailed")
+    (note,) = rig.events("PassFailed")
     assert note.endswith("gateways keep serving: IndexError: step 99 of 2")
     await rig.one()
     assert rig.children.writes.refused(rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"]) == {}

@@ -17,6 +17,7 @@ import pytest
 from tests.shell.fakes import FakeKube, SetClock, now, run
 from tests.shell.rig import SITE, START, deployment, secret
 from tests.shell.served import Served, served
+from tests.shell.test_control_plane import endpoints
 from tests.waiting import HANGS, until
 
 from claude_operator.kube.client import KubeError
@@ -100,6 +101,17 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
         app.stop()
         await asyncio.wait_for(task, HANGS)
     assert holder(kube) == ""
+
+
+async def test_gateways_are_told_the_api_servers_addresses(cluster: Served) -> None:
+    kube = cluster.kube
+    kube.put(secret())
+    kube.put(endpoints("192.0.2.7"))
+    kube.put(deployment())
+    async with running(App(settings())):
+        await until(lambda: "support-gateway" in kube.names("Deployment"))
+        [container] = kube.take("Deployment", "support-gateway")["spec"]["template"]["spec"]["containers"]
+        assert "--denied-address=192.0.2.7/32" in container["args"]
 
 
 async def test_it_stands_by_when_the_lease_is_lost_and_leads_again_when_it_is_free(cluster: Served) -> None:

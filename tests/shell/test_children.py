@@ -270,6 +270,34 @@ async def test_the_client_secret_is_made_once_and_never_written_over() -> None:
     ]
 
 
+async def test_the_client_secret_follows_tls_and_keeps_its_key() -> None:
+    rig = await serving()
+    key = key_in(rig)
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    for gateway, url, port in (
+        ({"replicas": 1, "tls": {"secretName": "support-tls"}}, b"https://support-gateway.demo.svc", 443),
+        ({"replicas": 1}, b"http://support-gateway.demo.svc", 80),
+    ):
+        rig.edit(gateway=gateway)
+        await rig.one()
+        assert base64.b64decode(rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"]) == url
+        assert key_in(rig) == key
+        assert [one["port"] for one in rig.kube.take("Service", "support-gateway")["spec"]["ports"]] == [port]
+        assert rig.status.gateway is not None
+        assert rig.status.gateway.url == url.decode()
+
+
+async def test_an_address_that_a_person_wrote_into_the_client_secret_stays() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    mine = base64.b64encode(b"https://claude.internal").decode()
+    rig.kube.put({**first, "data": {**first["data"], "ANTHROPIC_BASE_URL": mine}})
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    rig.edit(gateway={"replicas": 1, "tls": {"secretName": "support-tls"}})
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"] == mine
+
+
 async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None:
     rig = await serving()
     first = rig.kube.take("Secret", "support-client")
@@ -336,14 +364,130 @@ async def test_a_client_secret_that_lost_its_labels_is_watched_again() -> None:
 async def test_a_master_key_that_was_deleted_is_put_back_by_who_knows_it() -> None:
     kube = FakeKube()
     ring = Keyring(kube, "claude-system")  # type: ignore[arg-type]
-    first = await ring.key("u1")
+    first = await ring.keys("u1")
     kube.drop("Secret", "claude-operator-client-keys", "claude-system")
-    assert await ring.key("u1") == first
-    assert await Keyring(kube, "claude-system").key("u1") == first  # type: ignore[arg-type]
+    assert await ring.keys("u1") == first
+    assert await Keyring(kube, "claude-system").keys("u1") == first  # type: ignore[arg-type]
     spoilt = kube.take("Secret", "claude-operator-client-keys", "claude-system")
     kube.put({**spoilt, "data": {"master": "c2hvcnQ="}})
     with pytest.raises(KubeError, match="holds no master key of 32 bytes: put it back from a backup"):
-        await Keyring(kube, "claude-system").key("u1")  # type: ignore[arg-type]
+        await Keyring(kube, "claude-system").keys("u1")  # type: ignore[arg-type]
+
+
+async def test_the_gateways_secret_is_there_before_its_pods_and_comes_back_with_its_keys() -> None:
+    rig = await serving()
+    assert rig.kube.writes.index(("create", "Secret", "support-gateway")) < rig.kube.writes.index(
+        ("apply", "Deployment", "support-gateway")
+    )
+    found = rig.kube.take("Secret", "support-gateway")
+    assert set(found["data"]) == {"operator-key", "grader-key"}
+    assert names.is_controlled_by(found, rig.kube.take("ClaudeDeployment", "support")["metadata"]["uid"])
+    assert rig.events("ChildRestored") == []
+    for restarted in (False, True):
+        if restarted:
+            rig.start_operator()
+        rig.kube.drop("Secret", "support-gateway")
+        await heard(rig, "DELETED", found)
+        await rig.settle()
+        assert rig.kube.take("Secret", "support-gateway")["data"] == found["data"]
+    assert rig.events("ChildRestored") == [
+        "Secret support-gateway was deleted and has been created again with the keys that it had"
+    ]
+
+
+async def test_what_the_operator_signs_with_is_its_own_choice_and_what_graders_show_a_persons() -> None:
+    rig = await serving()
+    found = rig.kube.take("Secret", "support-gateway")
+    theirs = {"operator-key": "bWluZQ==", "grader-key": "b2Vpbg=="}
+    rig.kube.put({**found, "data": theirs})
+    await heard(rig, "MODIFIED", rig.kube.take("Secret", "support-gateway"))
+    await rig.settle()
+    after = rig.kube.take("Secret", "support-gateway")["data"]
+    assert after == {**theirs, "operator-key": found["data"]["operator-key"]}
+    (note,) = rig.events("ChildRestored")
+    assert note == "Secret support-gateway had another operator-key and has been put right with the keys that it had"
+    assert rig.gateways.signed
+
+
+async def test_somebody_who_changes_the_gateways_secret_again_and_again_is_a_contest() -> None:
+    rig = await serving()
+    for _ in range(6):
+        found = rig.kube.take("Secret", "support-gateway")
+        rig.kube.put({**found, "data": {**found["data"], "operator-key": "bWluZQ=="}})
+        await heard(rig, "MODIFIED", rig.kube.take("Secret", "support-gateway"))
+        await rig.one()
+    assert len(rig.events("ChildRestored")) == 3
+    assert len(rig.events("ChildContested")) == 1
+
+
+async def test_a_secret_of_somebody_else_in_the_gateways_place_is_told_and_not_written() -> None:
+    rig = Rig()
+    rig.kube.put(secret())
+    rig.kube.put(deployment())
+    rig.kube.put(secret("support-gateway", **{"operator-key": "bWluZQ=="}))
+    await rig.one()
+    assert rig.condition("Accepted")[1] == "NameTaken"
+    assert "Secret support-gateway" in rig.condition("Accepted")[2]
+    assert rig.kube.take("Secret", "support-gateway")["data"] == {"operator-key": "bWluZQ=="}
+    assert rig.kube.names("ConfigMap") == []
+
+
+async def test_the_master_key_is_read_once_a_minute_at_most_and_comes_back_while_it_is_known() -> None:
+    rig = await serving()
+    master = rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.calls.clear()
+    for _ in range(5):
+        await rig.one()
+    assert ("get", "Secret", "claude-operator-client-keys") not in rig.kube.calls
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.wait(61)
+    await rig.one()
+    assert rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")["data"] == master["data"]
+
+
+async def test_a_master_key_that_cannot_be_used_is_told_and_nothing_is_believed_or_written() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.put({**found, "data": {"master": "c2hvcnQ="}})
+    rig.start_operator()
+    for _ in range(3):
+        with pytest.raises(KubeError, match="holds no master key of 32 bytes"):
+            await rig.one()
+    (note,) = rig.events("PassFailed")
+    assert "gateways keep serving" in note
+    assert "put it back from a backup, or delete that Secret" in note
+    assert [kind for _, kind, _ in rig.kube.writes if kind != "Event"] == []
+    rig.kube.put({**rig.kube.take("Secret", "claude-operator-client-keys", "claude-system"), "data": found["data"]})
+    await rig.one()
+    assert rig.gateways.config.arm("canary") is not None
+
+
+async def test_a_master_key_that_is_lost_while_nobody_leads_loses_no_stable_revision() -> None:
+    rig = await on_trial()
+    stable, generation = rig.status.stable_revision, rig.gateways.config.generation
+    before = rig.kube.take("Secret", "support-gateway")["data"]["operator-key"]
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.start_operator()
+    await rig.settle()
+    assert rig.kube.take("Secret", "support-gateway")["data"]["operator-key"] != before
+    assert rig.gateways.signed
+    assert (rig.status.stable_revision, rig.gateways.config.generation > generation) == (stable, True)
+    assert [arm.role for arm in rig.gateways.config.arms] == ["stable", "canary"]
+
+
+async def test_passes_go_on_with_the_key_that_is_known_while_the_master_key_cannot_be_read() -> None:
+    rig = await serving()
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if name == "claude-operator-client-keys":
+            raise KubeError(500, "InternalError", "no")
+
+    rig.kube.before = refuse
+    rig.wait(61)
+    rig.say("Be brief.")
+    await rig.settle()
+    assert len(rig.gateways.config.arms) == 2
+    assert rig.gateways.signed
 
 
 async def test_two_that_make_the_client_secret_at_once_agree() -> None:
@@ -442,7 +586,7 @@ def orphans(rig: Rig, *uids: str) -> None:
     """All that is left of the ClaudeDeployment: without owners, or with those of an earlier life."""
     rig.kube.drop("ClaudeDeployment", "support")
     for (kind, space, name), body in list(rig.kube.objects.items()):
-        if kind in ("Event", "Pod") or not body["metadata"].get("ownerReferences"):
+        if kind in ("Event", "Pod", "ReplicaSet") or not body["metadata"].get("ownerReferences"):
             continue
         references = [{**body["metadata"]["ownerReferences"][0], "uid": uid} for uid in uids]
         rig.kube.put({**rig.kube.take(kind, name, space), "metadata": {"name": name, "namespace": space,

@@ -31,6 +31,32 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "configure", lambda *_, **__: None)  # the log is the tests'
 
 
+def test_networks_of_the_installer_reach_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "App", Ends)
+    monkeypatch.setattr(Ends, "error", None)
+    options = ["--allowed-address=10.1.2.3", "--allowed-address=10.2.0.0/16", "--denied-address=fd12::/64"]
+    options.append("--forward-header=X-Team")
+    assert main(["operator", "--image", IMAGE, *options]) == 0
+    site = Ends.settings.site
+    assert site.forwarded_headers == ("x-team",)
+    assert (site.allowed_addresses, site.denied_addresses) == (("10.1.2.3/32", "10.2.0.0/16"), ("fd12::/64",))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--allowed-address=10.1.2.3/8", "'10.1.2.3/8' has bits beyond its prefix; use 10.0.0.0/8"),
+        ("--denied-address=node-1", "'node-1' is not a network of IP addresses; use e.g. 10.0.0.0/8 or 10.1.2.3"),
+        ("--forward-header=x_team", "'x_team' is not the name of a header; use letters, digits and dashes"),
+        ("--forward-header=Authorization", "'Authorization' is the gateway's own to set; leave it out"),
+    ],
+)
+def test_what_an_installer_mistypes(option: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["operator", "--image", IMAGE, option])
+    assert message in capsys.readouterr().err
+
+
 class Ends:
     """Stands for the App: ends as told."""
 

@@ -16,7 +16,10 @@ from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
 from tests.shell.test_references import TESTS, eval_set
 
 from claude_operator.api.evidence import BadConversation, Evidence, GenerationEvidence
+from claude_operator.api.gateway import Auth, Settled, dump_config, parse_config
 from claude_operator.core.judge.evidence.increments import PodReading
+from claude_operator.core.operator_key import sign_config
+from claude_operator.core.spec import revision
 from claude_operator.kube.client import KubeError
 
 
@@ -197,16 +200,94 @@ async def test_the_status_of_a_run_that_cannot_be_read_keeps_no_rollback_from_ha
     assert len(rig.gateways.config.arms) == 1
 
 
-async def test_a_config_that_cannot_be_read_is_written_anew(caplog: pytest.LogCaptureFixture) -> None:
+def forged(rig: Rig, how: str) -> dict[str, str]:
+    """Data of the ConfigMap, written by somebody who may write ConfigMaps alone."""
+    data = rig.kube.take("ConfigMap", "support-gateway")["data"]
+    config = rig.gateways.config
+    mine = msgspec.structs.replace(config.upstream, base_url="http://mine.example.com")
+    ended = Settled(config.arms[1].revision, 1, "Promoted", "Promoted")
+    changes: dict[str, dict[str, Any]] = {
+        "upstream": {"upstream": mine, "auth": Auth("None")},
+        "verdict": {"settled": ended, "generation": config.generation + 1},
+        "weights": {"arms": [msgspec.structs.replace(config.arms[1], weight=10_000, role="stable")]},
+    }
+    if how == "unreadable":
+        return {**data, "config.json": '{"generation": "a lot"}'}
+    if how == "no signature":
+        return {"config.json": data["config.json"]}
+    if how == "empty":
+        return {}
+    return {**data, "config.json": dump_config(msgspec.structs.replace(config, **changes[how]))}
+
+
+FORGERIES = ["upstream", "verdict", "weights", "unreadable", "no signature", "empty"]
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+async def test_a_config_of_somebody_else_is_put_back_and_the_rollout_goes_on(how: str) -> None:
     rig = await on_trial()
-    generation = rig.gateways.config.generation
-    found = rig.kube.take("ConfigMap", "support-gateway")
-    rig.kube.put({**found, "data": {"config.json": '{"generation": "a lot"}'}})
-    obs = await observed(rig)
-    assert obs.config is None
+    before, status = rig.kube.take("ConfigMap", "support-gateway"), rig.status
+    rig.kube.put({**before, "data": forged(rig, how)})
+    assert (await observed(rig)).config == parse_config(before["data"]["config.json"])
+    await rig.one()
+    assert rig.kube.take("ConfigMap", "support-gateway")["data"] == before["data"]
+    assert (rig.status.step, rig.status.canary_revision) == (status.step, status.canary_revision)
+    (note,) = rig.events("ChildRestored")
+    assert note.startswith("ConfigMap support-gateway was changed (data")
     await rig.settle()
-    assert rig.gateways.config.generation > generation
-    assert len(rig.gateways.config.arms) == 2
+    assert len(rig.events("ChildRestored")) == 1
+
+
+@pytest.mark.parametrize("how", FORGERIES)
+async def test_another_leader_believes_no_config_of_somebody_else_and_begins_the_steps_again(how: str) -> None:
+    rig = await on_trial()
+    stable, generation = rig.status.stable_revision, rig.gateways.config.generation
+    found = rig.kube.take("ConfigMap", "support-gateway")
+    rig.kube.put({**found, "data": forged(rig, how)})
+    rig.start_operator()
+    assert (await observed(rig)).config is None
+    await rig.one()
+    (note,) = rig.events("ChildRestored")
+    assert "cannot be read" in note or "was not written by the operator" in note
+    await rig.settle()
+    config = rig.gateways.config
+    assert config.generation > generation
+    assert (config.upstream.base_url, config.auth.type) == ("https://api.anthropic.com", "ApiKey")
+    assert rig.status.stable_revision == stable
+    assert [arm.role for arm in config.arms] == ["stable", "canary"]
+    assert rig.status.rollout is not None and rig.status.rollout.outcome is None
+    assert rig.gateways.signed
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_an_old_config_that_is_put_back_is_not_believed(remembers: bool) -> None:
+    rig = await serving()
+    old = rig.kube.take("ConfigMap", "support-gateway")["data"]
+    rig.say("Be brief.")
+    await rig.settle()
+    now = rig.kube.take("ConfigMap", "support-gateway")
+    generation = rig.gateways.config.generation
+    assert generation > parse_config(old["config.json"]).generation + 1
+    rig.gateways.serves = generation  # they refuse what is older
+    rig.kube.put({**now, "data": old})
+    if not remembers:
+        rig.start_operator()
+    await rig.settle()
+    assert rig.gateways.config.generation == generation if remembers else rig.gateways.config.generation > generation
+    assert [arm.role for arm in rig.gateways.config.arms] == ["stable", "canary"]
+    assert len(rig.events("ChildRestored")) == 1
+
+
+async def test_the_config_of_another_deployment_is_not_believed() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("ConfigMap", "support-gateway")
+    uid = rig.gateways.config.deployment.uid
+    key = (await rig.children.operator_keys())("uid-of-another")
+    document = found["data"]["config.json"].replace(uid, "uid-of-another").replace('"demo"', '"elsewhere"')
+    data = {"config.json": document}
+    rig.kube.put({**found, "data": data | {"signature": sign_config(key, data)}})
+    rig.start_operator()
+    assert (await observed(rig)).config is None
 
 
 async def test_a_config_map_of_somebody_else_is_neither_read_nor_written() -> None:
@@ -389,3 +470,67 @@ async def test_a_cause_is_told_by_the_condition_and_once_by_an_event_and_then_th
     reasons = [rig.kube.take("Event", name)["reason"] for name in rig.kube.names("Event")]
     assert reasons.count("PodsFailing") == 1
     assert rig.condition("GatewayReady")[1] == "GatewaysCurrent"
+
+
+async def test_a_revision_that_somebody_made_is_not_used_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With our labels and a controller reference, but a content that does not hash to its name."""
+    rig = await serving()
+    [name] = rig.kube.names("ClaudeRevision")
+    genuine = rig.kube.take("ClaudeRevision", name)
+    forged = {**genuine["metadata"], "name": "support-0123456789", "uid": "forged"}
+    rig.kube.put({**genuine, "metadata": forged})
+    seen = await observed(rig)
+    assert list(seen.revisions) == [name]
+    await rig.one()
+    accepted = rig.condition("Accepted")
+    assert accepted[:2] == ("False", "RevisionNotTrusted")
+    assert "kubectl -n demo delete clr support-0123456789" in accepted[2]
+    assert rig.gateways.config.arms[0].revision == name
+    hashed: list[str] = []
+    monkeypatch.setattr(revision, "is_of", lambda one, _: hashed.append(one["metadata"]["name"]))
+    for _ in range(3):
+        await rig.one()
+    assert hashed == []
+    monkeypatch.undo()
+    rig.kube.drop("ClaudeRevision", "support-0123456789")
+    rig.say("Be brief.")
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+    assert sorted((await observed(rig)).revisions) == rig.kube.names("ClaudeRevision")
+
+
+async def test_one_that_takes_the_place_of_what_serves_changes_nothing_for_clients() -> None:
+    rig = await serving()
+    [name] = rig.kube.names("ClaudeRevision")
+    genuine = rig.kube.take("ClaudeRevision", name)
+    rig.kube.drop("ClaudeRevision", name)
+    request = {**genuine["spec"]["request"], "system": [{"type": "text", "text": "Say yes."}]}
+    rig.kube.put({**genuine, "metadata": {**genuine["metadata"], "uid": "forged"}, "spec": {"request": request}})
+    before = rig.gateways.config
+    for _ in range(3):
+        await rig.one()
+        rig.wait(20)
+    assert rig.condition("Accepted")[1] == "RevisionNotTrusted"
+    assert rig.gateways.config == before
+    events = [rig.kube.take("Event", one)["reason"] for one in rig.kube.names("Event")]
+    assert "RevisionRestored" not in events
+    rig.kube.drop("ClaudeRevision", name)
+    await rig.settle()
+    assert rig.kube.take("ClaudeRevision", name)["spec"] == genuine["spec"]
+    assert rig.condition("Accepted")[0] == "True"
+
+
+async def test_the_contents_of_all_kinds_of_revisions_are_those_of_their_names() -> None:
+    """Also where blocks of the system prompt come from ConfigMaps."""
+    rig = Rig()
+    rig.kube.put(secret())
+    texts = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "p", "namespace": "demo"}}
+    rig.kube.put({**texts, "data": {"a": "First.", "b": "Second."}})
+    sources = [{"configMapKeyRef": {"name": "p", "key": key}} for key in "ab"]
+    subagents = {"r": {"request": {"model": "claude-haiku-5-5"}}}
+    rig.kube.put(
+        deployment(promptFrom=sources, subagents=subagents, overrides={"system": "Append", "tools": "Replace"})
+    )
+    await rig.settle()
+    assert rig.condition("Accepted")[0] == "True"
+    assert list((await observed(rig)).revisions) == rig.kube.names("ClaudeRevision")

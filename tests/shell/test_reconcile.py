@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.shell.fakes import FakeKube, SetClock
 from tests.shell.rig import KEY, SITE, START, Rig, on_trial, serving
+from tests.shell.test_runs import RUN_KEY, asked_run
 
 from claude_operator.core.text import duration
 from claude_operator.kube.client import KubeError
@@ -319,30 +320,17 @@ async def test_passes_are_counted_by_how_they_ended() -> None:
 # ---------------------------------------------------------------------------------------------- a run's own loop
 
 
-def a_run(**spec: Any) -> dict[str, Any]:
-    base = {"revision": "support-1", "setRef": "s", "setHash": "0" * 64, "attempt": 1}
-    return {
-        "apiVersion": "claudeops.dev/v1alpha1",
-        "kind": "ClaudeEvalRun",
-        "metadata": {"name": "run", "namespace": "demo"},
-        "spec": base | spec,
-    }
-
-
 def run_loop(kube: FakeKube, clock: SetClock) -> RunLoop:
     return RunLoop(kube, SITE, clock, Endings())  # type: ignore[arg-type]
 
 
-RUN_KEY = Key(RUN, "demo", "run")
-
-
 async def test_a_run_gets_one_job_and_then_nothing_is_written() -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
     assert await loop(RUN_KEY) is not None
-    assert kube.writes == [("create", "Job", "run-1"), ("apply status", "ClaudeEvalRun", "run")]
-    assert kube.take("ClaudeEvalRun", "run")["status"]["attempts"] == 1
+    assert kube.writes == [("create", "Job", f"{RUN_KEY.name}-1"), ("apply status", "ClaudeEvalRun", RUN_KEY.name)]
+    assert kube.take("ClaudeEvalRun", RUN_KEY.name)["status"]["attempts"] == 1
     for _ in range(3):
         clock.moment += dt.timedelta(seconds=20)
         await loop(RUN_KEY)
@@ -386,7 +374,7 @@ async def test_nothing_is_done_in_a_namespace_that_is_being_deleted_and_one_line
 
 async def test_a_run_in_a_namespace_that_is_being_deleted_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
 
     def refuse(verb: str, kind: str, name: str) -> None:
@@ -402,12 +390,12 @@ async def test_a_run_in_a_namespace_that_is_being_deleted_is_left_alone(caplog: 
 
 async def test_a_run_that_is_deleted_in_mid_pass_is_no_error() -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
 
     def delete(verb: str, kind: str, name: str) -> None:
         if verb == "apply status":
-            kube.drop("ClaudeEvalRun", "run")
+            kube.drop("ClaudeEvalRun", RUN_KEY.name)
 
     kube.before = delete
     assert await loop(RUN_KEY) is None
@@ -415,7 +403,7 @@ async def test_a_run_that_is_deleted_in_mid_pass_is_no_error() -> None:
 
 async def test_a_status_that_was_lost_after_the_job_was_made_makes_no_second_job() -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
 
     def refuse(verb: str, kind: str, name: str) -> None:
@@ -427,16 +415,16 @@ async def test_a_status_that_was_lost_after_the_job_was_made_makes_no_second_job
     with pytest.raises(KubeError):
         await loop(RUN_KEY)
     await loop(RUN_KEY)
-    assert kube.names("Job") == ["run-1"]
-    assert kube.take("ClaudeEvalRun", "run")["status"]["attempts"] == 1
+    assert kube.names("Job") == [f"{RUN_KEY.name}-1"]
+    assert kube.take("ClaudeEvalRun", RUN_KEY.name)["status"]["attempts"] == 1
 
 
 async def test_what_the_job_wrote_meanwhile_is_not_written_over() -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
     await loop(RUN_KEY)
-    job = kube.take("Job", "run-1")
+    job = kube.take("Job", f"{RUN_KEY.name}-1")
     kube.put(
         {**job, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}}
     )
@@ -444,7 +432,7 @@ async def test_what_the_job_wrote_meanwhile_is_not_written_over() -> None:
     def finishes(verb: str, kind: str, name: str) -> None:
         if verb == "apply status":
             kube.before = lambda *_: None
-            found = kube.take("ClaudeEvalRun", "run")
+            found = kube.take("ClaudeEvalRun", RUN_KEY.name)
             kube.put({**found, "status": {**found["status"], "phase": "Passed"}})
 
     kube.before = finishes
@@ -452,30 +440,30 @@ async def test_what_the_job_wrote_meanwhile_is_not_written_over() -> None:
         await loop(RUN_KEY)
     assert caught.value.conflict
     assert await loop(RUN_KEY) is None
-    assert kube.take("ClaudeEvalRun", "run")["status"]["phase"] == "Passed"
+    assert kube.take("ClaudeEvalRun", RUN_KEY.name)["status"]["phase"] == "Passed"
 
 
 async def test_an_attempt_that_broke_is_followed_by_another_and_its_job_goes() -> None:
     kube, clock = FakeKube(), SetClock(START)
-    kube.put(a_run())
+    asked_run(kube)
     loop = run_loop(kube, clock)
     await loop(RUN_KEY)
-    await kube.delete(JOBS, "run-1", "demo")
+    await kube.delete(JOBS, f"{RUN_KEY.name}-1", "demo")
     after = await loop(RUN_KEY)
     assert after is not None
-    status = kube.take("ClaudeEvalRun", "run")["status"]
+    status = kube.take("ClaudeEvalRun", RUN_KEY.name)["status"]
     assert (status["phase"], "retryAt" in status) == ("Error", True)
     clock.moment += dt.timedelta(seconds=after + 1)
     await loop(RUN_KEY)
-    status = kube.take("ClaudeEvalRun", "run")["status"]
-    assert (kube.names("Job"), status["attempts"], "retryAt" in status) == (["run-2"], 2, False)
+    status = kube.take("ClaudeEvalRun", RUN_KEY.name)["status"]
+    assert (kube.names("Job"), status["attempts"], "retryAt" in status) == ([f"{RUN_KEY.name}-2"], 2, False)
 
 
 async def test_a_run_of_a_deployment_mounts_what_its_env_refers_to() -> None:
-    rig = await serving(env=[{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "anthropic", "key": "api-key"}}}])
-    rig.kube.put(a_run(deployment="support"))
-    await run_loop(rig.kube, SetClock(START))(RUN_KEY)
-    pod = rig.kube.take("Job", "run-1")["spec"]["template"]["spec"]
+    kube = FakeKube()
+    asked_run(kube, env=[{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "anthropic", "key": "api-key"}}}])
+    await run_loop(kube, SetClock(START))(RUN_KEY)
+    pod = kube.take("Job", f"{RUN_KEY.name}-1")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "support-eval"
     assert "anthropic" in str(pod["volumes"])
 

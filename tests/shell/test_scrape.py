@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,9 +12,11 @@ import pytest
 from aiohttp import web
 
 from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.api.status import Reading
+from claude_operator.core.operator_key import NONCE, admit, prove
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
-from claude_operator.shell.scrape import AdminPorts, Scraper, is_ready
+from claude_operator.shell.scrape import AdminPorts, Peer, Scraper, is_ready
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SMALL = Evidence("boot", 3, 12.5)
@@ -28,6 +31,14 @@ LARGE = Evidence(
         for n in range(4)
     ],
 )
+
+
+KEY = b"op-key"
+
+
+def peer(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, key: bytes = b"") -> Peer:
+    """Without a key a pod of an earlier version."""
+    return Peer(name, ip, ready, key)
 
 
 def pod(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, **metadata: Any) -> dict[str, Any]:
@@ -50,6 +61,18 @@ class Gateway:
     def whole(evidence: Evidence) -> Answer:
         async def answer(request: web.Request) -> web.StreamResponse:
             return web.Response(body=msgspec.json.encode(evidence))
+
+        return answer
+
+    @staticmethod
+    def proven(evidence: Evidence = SMALL, *, key: bytes = KEY, pod: str = "gw-1", body: bytes = b"") -> Answer:
+        """As a pod of this name and key answers; `body` is sent in place of what is proven."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            whole = msgspec.json.encode(evidence)
+            nonce = admit(KEY, pod="gw-1", method="GET", target=request.raw_path, headers=request.headers)
+            proof = prove(key, pod=pod, nonce=nonce, body=whole)
+            return web.Response(body=body or whole, headers=proof)
 
         return answer
 
@@ -84,10 +107,68 @@ def failures(scraper: Scraper) -> float:
 
 
 async def test_it_reads_what_a_pod_says(gateway: Gateway, scraper: Scraper) -> None:
-    readings = await scraper.read([pod("b"), pod("a", ready=False)])
+    readings = await scraper.read([peer("b"), peer("a", ready=False)])
     assert [(one.pod, one.ready, one.evidence) for one in readings] == [("b", True, SMALL), ("a", False, SMALL)]
     assert gateway.asked == ["/-/evidence"] * 2
     assert failures(scraper) == 0
+
+
+async def test_it_asks_as_the_operator_and_takes_what_is_proven(gateway: Gateway, scraper: Scraper) -> None:
+    gateway.answer = gateway.proven()
+    for _ in range(2):
+        [reading] = await scraper.read([peer(key=KEY)], since=[Reading(pod="gw-1", boot_id="ü&", reading=3)], keep=True)
+        assert reading.evidence == SMALL
+
+
+def replayed() -> Answer:
+    """It repeats what a real one has once said."""
+    said: list[Mapping[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body = msgspec.json.encode(SMALL)
+        nonce = request.headers[NONCE] if not said else "n1"
+        said.append(prove(KEY, pod="gw-1", nonce=nonce, body=body))
+        return web.Response(body=body, headers=said[-1] if len(said) > 1 else {})
+
+    return answer
+
+
+async def test_of_a_pod_with_a_key_nothing_is_taken_without_its_proof(gateway: Gateway, scraper: Scraper) -> None:
+    answers = [
+        gateway.whole(SMALL),  # it poses as one of an earlier version
+        gateway.proven(key=b"op-other"),
+        gateway.proven(pod="gw-2"),  # it passes on what it was asked
+        gateway.proven(body=msgspec.json.encode(LARGE)),
+        replayed(),
+    ]
+    for number, gateway.answer in enumerate(answers, start=1):
+        [reading] = await scraper.read([peer(key=KEY)])
+        assert reading.evidence is None
+        assert await scraper.read_serving([peer(key=KEY)]) == await scraper.read_cohorts([peer(key=KEY)]) == []
+        assert failures(scraper) == number
+
+
+async def test_nothing_is_parsed_that_is_not_proven(
+    gateway: Gateway, scraper: Scraper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    monkeypatch.setattr(scrape, "parse_evidence", parsed.append)
+    gateway.answer = gateway.whole(LARGE)
+    await scraper.read([peer(key=KEY)])
+    assert parsed == []
+    gateway.answer = gateway.proven()
+    await scraper.read([peer(key=KEY)])
+    assert parsed == [msgspec.json.encode(SMALL)]
+
+
+async def test_what_is_packed_is_not_unpacked(gateway: Gateway, scraper: Scraper) -> None:
+    async def packed(request: web.Request) -> web.StreamResponse:
+        body = gzip.compress(b" " * 3_000_000 + msgspec.json.encode(SMALL))
+        return web.Response(body=body, headers={"content-encoding": "gzip"})
+
+    gateway.answer = packed
+    [reading] = await scraper.read([peer()])
+    assert reading.evidence is None
 
 
 async def test_a_large_document_that_comes_in_pieces_is_read_whole(gateway: Gateway, scraper: Scraper) -> None:
@@ -104,7 +185,7 @@ async def test_a_large_document_that_comes_in_pieces_is_read_whole(gateway: Gate
 
     for answer in (pieces, gateway.whole(LARGE)):
         gateway.answer = answer
-        [reading] = await scraper.read([pod()])
+        [reading] = await scraper.read([peer()])
         assert reading.evidence == LARGE
 
 
@@ -144,7 +225,7 @@ async def cut(request: web.Request) -> web.StreamResponse:
 @pytest.mark.parametrize("answer", [late, endless, nonsense, unwell, elsewhere, cut])
 async def test_a_pod_without_a_good_answer_is_silent(gateway: Gateway, hasty: Scraper, answer: Answer) -> None:
     gateway.answer, scraper = answer, hasty
-    [ready, starting] = await scraper.read([pod("a"), pod("b", ready=False)])
+    [ready, starting] = await scraper.read([peer("a"), peer("b", ready=False)])
     assert (ready.evidence, ready.ready, starting.evidence) == (None, True, None)
     assert failures(scraper) == 1  # one that is not ready need not answer
     assert "/other" not in gateway.asked
@@ -153,10 +234,30 @@ async def test_a_pod_without_a_good_answer_is_silent(gateway: Gateway, hasty: Sc
 async def test_a_document_beyond_the_limit_is_not_kept(
     gateway: Gateway, scraper: Scraper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    huge = msgspec.structs.replace(SMALL, config_error="x" * 1000)
+    gateway.answer = gateway.proven(huge)
+    [reading] = await scraper.read([peer(key=KEY)])
+    assert reading.evidence == huge
     monkeypatch.setattr(scrape, "_LARGEST", 1000)
-    gateway.answer = gateway.whole(LARGE)
-    [reading] = await scraper.read([pod()])
+    [reading] = await scraper.read([peer(key=KEY)])
     assert reading.evidence is None
+
+
+async def test_4_mib_are_the_limit(gateway: Gateway, scraper: Scraper) -> None:
+    sent = 0
+
+    async def endless_at_once(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 65_536)
+            sent += 65_536
+
+    gateway.answer = endless_at_once
+    [reading] = await scraper.read([peer()])
+    assert reading.evidence is None
+    assert sent < 16 * 2**20
 
 
 async def test_nobody_is_asked_where_there_is_no_address_or_the_pod_has_ended(
@@ -164,7 +265,8 @@ async def test_nobody_is_asked_where_there_is_no_address_or_the_pod_has_ended(
 ) -> None:
     ended = pod("evicted", ready=False)
     ended["status"]["phase"] = "Failed"  # its address may be another's by now, whose counts would count twice
-    readings = await scraper.read([pod(ip=None), ended, {"metadata": {"name": "new"}}])
+    others = [Peer.of(one, KEY) for one in (ended, {"metadata": {"name": "new"}})]
+    readings = await scraper.read([peer(ip=None), *others])
     assert [one.evidence for one in readings] == [None, None, None]
     assert gateway.asked == []
 
@@ -175,18 +277,18 @@ async def test_one_slow_pod_does_not_hold_up_the_others(gateway: Gateway) -> Non
 
     gateway.answer = first_late
     async with AdminPorts(patience=3.0) as ports:
-        readings = await Scraper(Metrics(), ports.fetch).read([pod(f"gw-{n}") for n in range(5)])
+        readings = await Scraper(Metrics(), ports.fetch).read([peer(f"gw-{n}") for n in range(5)])
     assert sorted(one.evidence is None for one in readings) == [False] * 4 + [True]
 
 
 async def test_an_address_of_ipv6_is_written_in_brackets(gateway: Gateway, scraper: Scraper) -> None:
-    [reading] = await scraper.read([pod(ip="::1")])  # nobody listens there
+    [reading] = await scraper.read([peer(ip="::1")])  # nobody listens there
     assert reading.evidence is None
 
 
 async def test_it_reads_only_while_entered() -> None:
     with pytest.raises(RuntimeError, match="not entered"):
-        await Scraper(Metrics(), AdminPorts().fetch).read([pod()])
+        await Scraper(Metrics(), AdminPorts().fetch).read([peer()])
 
 
 @pytest.mark.parametrize(

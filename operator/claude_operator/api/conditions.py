@@ -38,10 +38,13 @@ class Reason(StrEnum):
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a referenced Secret or key is missing
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105  a Secret lacks the label that allows this use
+    HOST_NOT_ALLOWED = "HostNotAllowed"  # a URL names a host that the installer has not allowed
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"  # a referenced ConfigMap or key is missing
     EVAL_SET_NOT_FOUND = "EvalSetNotFound"  # spec.evals.setRef is missing, or its data is
     INVALID_EVAL_SET = "InvalidEvalSet"  # the set cannot be read
     NAME_TAKEN = "NameTaken"  # an object of a child's name is not ours
+    REVISION_NOT_TRUSTED = "RevisionNotTrusted"  # a revision does not have the content that its name stands for
     CONFIG_TOO_LARGE = "ConfigTooLarge"  # stable and candidate together exceed 900 KiB
     MODEL_REJECTED = "ModelRejected"  # spec.lifecycle refuses new revisions on this model
     # GatewayReady
@@ -124,11 +127,13 @@ class Reason(StrEnum):
     ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
+    FOREIGN_POD = "ForeignPod"  # a pod with the gateway's labels that is somebody else's
     OUT_OF_MEMORY = "OutOfMemory"  # a gateway pod used more memory than its limit and was ended
     PASS_FAILED = "PassFailed"  # noqa: S105  nothing could be decided: a fault of the operator
     CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
     CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
+    EVAL_RUN_REPLACED = "EvalRunReplaced"  # a run that nobody had asked for stood under the name of the gate's
     SOAKED = "Soaked"  # a soak has ended well
 
 

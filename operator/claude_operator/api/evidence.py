@@ -40,6 +40,8 @@ COHORTS_WINDOW = 3600.0
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A counter: never negative, and never beyond what JSON readers agree on."""
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
+Counted = Annotated[dict[Text, Count], msgspec.Meta(max_length=64)]
+"""Numbers by kind. No kind is a client's word, and there are few."""
 
 
 LN_WIDTH = math.log(1.25)
@@ -57,7 +59,7 @@ class Histogram(Wire, frozen=True):
     sum_sq: float = 0.0
     ln_sum: float = 0.0
     ln_sum_sq: float = 0.0
-    buckets: dict[str, Count] = {}
+    buckets: Annotated[dict[Text, Count], msgspec.Meta(max_length=8192)] = {}
 
 
 class Counters(Wire, frozen=True):
@@ -65,9 +67,9 @@ class Counters(Wire, frozen=True):
 
     requests: Count = 0
     """Logical requests: each is counted once, at its first attempt."""
-    outcomes: dict[str, Count] = {}
+    outcomes: Counted = {}
     """By outcome; the outcomes add up to `requests`."""
-    stop_reasons: dict[str, Count] = {}
+    stop_reasons: Counted = {}
     """By `stop_reason` of complete responses; `refusal` is a refusal by the model."""
     ttft: Histogram = Histogram()
     """Seconds to the first byte of content, streamed responses only."""
@@ -75,19 +77,19 @@ class Counters(Wire, frozen=True):
     """Seconds of the whole exchange."""
     cost: Histogram = Histogram()
     """US dollars at list price."""
-    tokens: dict[str, Count] = {}
+    tokens: Counted = {}
     """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
     retries: Count = 0
-    """Further attempts (`x-stainless-retry-count` of 1 or more); they count nowhere else."""
+    """Attempts that say so and follow a failed one that this process has seen; they count nowhere else."""
     conversations: Count = 0
-    """Distinct conversations first seen here under this generation, whatever their cache state later."""
-    bad_conversations: dict[str, Count] = {}
+    """Conversations first seen here under this generation; one that 50,000 others have followed is new again."""
+    bad_conversations: Counted = {}
     """By `BAD_KINDS`: conversations with such an event, once for a kind and arm; still bad after 1, 3, 7 min: again."""
     normalised_cost: Histogram = Histogram()
     """US dollars at list price, the cacheable part of the prompt priced at stable's steady cache hit ratio."""
     output_tokens: Histogram = Histogram()
     """Output tokens of complete answers."""
-    grades: dict[str, Count] = {}
+    grades: Counted = {}
     """Verdicts on sampled answers, `pass` and `fail`, as reported to `POST /-/grades`."""
     unnamed: Count = 0
     """Those of `requests` that name no conversation, neither by a header nor in `metadata.user_id`."""
@@ -108,7 +110,10 @@ class GenerationEvidence(Wire, frozen=True):
     """What was counted while one config generation was in force."""
 
     generation: Count
-    strata: list[Stratum] = []
+    strata: Annotated[list[Stratum], msgspec.Meta(max_length=10_000)] = []
+
+
+Generations = Annotated[list[GenerationEvidence], msgspec.Meta(max_length=16)]
 
 
 class BadConversation(Wire, frozen=True, array_like=True):
@@ -127,12 +132,32 @@ class BadConversation(Wire, frozen=True, array_like=True):
     """Seconds since it was counted."""
 
 
+class CallerShare(Wire, frozen=True, array_like=True):
+    """What one client's key has in the evidence of a revision, as an array, where clients show keys of their own.
+
+    Without requests that chose their revision.
+    """
+
+    generation: Count
+    revision: Text
+    digest: Text
+    """Stands for the key: the same in every gateway process. Empty: all others together."""
+    requests: Count = 0
+    """Requests with the outcome `ok` or `error`."""
+    errors: Count = 0
+    conversations: Count = 0
+    bad: Count = 0
+    """Conversations that count as bad for an error."""
+    left_out: Count = 0
+    """Requests that count nowhere else, since the key has more conversations than all others together."""
+
+
 class Before(Wire, frozen=True):
     """An earlier reading of the same process, as it was then."""
 
     reading: Count
     uptime: float
-    generations: list[GenerationEvidence] = []
+    generations: Generations = []
     bad_count: Count = 0
     """Bad conversations counted one by one up to then: `bad_first` plus the length of `bad`."""
 
@@ -157,7 +182,7 @@ class Recent(Wire, frozen=True):
     seconds: float = 10.0
     requests: Count = 0
     failed: Count = 0
-    causes: dict[str, Count] = {}
+    causes: Counted = {}
     """The failed ones by cause: `error`, `overload`, `account`, or `unserved` for a 5xx of the gateway's own making."""
     said: Text = ""
     """Status and error type of the newest failure, such as `529 overloaded_error`."""
@@ -176,7 +201,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """One gateway process's counts. A new `boot_id` starts from zero.
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
-    `&keep=1` has the process remember this reading for a later `since`, the last 32 of them.
+    `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
+    stands after `weights`.
     """
 
     boot_id: Text
@@ -184,11 +210,11 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """The generation being served now."""
     uptime: float
     """Seconds since boot."""
-    generations: list[GenerationEvidence] = []
+    generations: Generations = []
     """The last four, oldest first."""
     config_error: Text = ""
     """Why the newest config was refused, empty when it was not."""
-    bad: list[BadConversation] = []
+    bad: Annotated[list[BadConversation], msgspec.Meta(max_length=2000)] = []
     """The newest of what was counted as bad in the last 300 seconds, oldest first, at most 2,000."""
     bad_first: Count = 0
     """How many there were since boot before the first of `bad`."""
@@ -196,12 +222,16 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """The number of this reading where it is kept, counted from 1 since boot; 0 where it is not."""
     before: Before | None = None
     """The reading that `since` names, None where it is of another process or no longer kept."""
-    in_flight: list[InFlight] = []
+    in_flight: Annotated[list[InFlight], msgspec.Meta(max_length=256)] = []
     recent: Recent | None = None
-    failures: list[Failure] = []
+    failures: Annotated[list[Failure], msgspec.Meta(max_length=256)] = []
     """The three commonest errors of each revision."""
-    weights: dict[str, Count] | None = None
+    weights: Counted | None = None
     """By revision, in basis points: what is being served, whatever the config says. Empty: all get 503."""
+    callers: Annotated[list[CallerShare], msgspec.Meta(max_length=1024)] = []
+    """Of each revision the 16 with most errors or requests, then all others in one."""
+    assignment: Text = ""
+    """The secret that conversations are drawn with, by a hash of it; empty: none."""
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -214,7 +244,7 @@ class Serving(Wire, frozen=True):
 
     boot_id: Text
     config_generation: Count
-    weights: dict[str, Count] | None
+    weights: Counted | None
     """By revision, in basis points. Empty: all get 503. None: no config was read yet."""
     recent: Recent
 
@@ -244,7 +274,7 @@ def parse_grade(data: bytes) -> Grade:
 Cohort = Annotated[int, msgspec.Meta(ge=0, lt=BASIS_POINTS)]
 
 
-class Cohorts(Wire, frozen=True):
+class Cohorts(Wire, frozen=True, omit_defaults=True):
     """The last hour of each permanent cohort on the stable arm, in columns of one length; only cohorts with requests.
 
     Left out are requests that chose their revision, those without a conversation key, and retries.
@@ -263,6 +293,8 @@ class Cohorts(Wire, frozen=True):
     cost_count: list[Count]
     cost_ln_sum: list[float]
     """Sums of ln US dollars, priced as `normalised_cost`."""
+    assignment: Text = ""
+    """The secret that the cohorts are drawn with, by a hash of it; empty: none."""
 
 
 def parse_cohorts(data: bytes) -> Cohorts:

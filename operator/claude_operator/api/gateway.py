@@ -12,6 +12,8 @@ import msgspec
 from claude_operator.api.faults import decode
 
 CONFIG_KEY = "config.json"
+SIGNATURE_KEY = "signature"
+"""Key of the ConfigMap with the operator's signature of `config.json`, made with the key that the pods have too."""
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -25,8 +27,13 @@ CLIENT_URL = "ANTHROPIC_BASE_URL"
 OPERATOR_DIR = "/etc/claude-operator/operator"
 OPERATOR_KEY = "operator-key"
 """File and Secret key of what the operator and the gateways of one deployment know, and nobody else."""
+TLS_DIR = "/etc/claude-operator/tls"
+TLS_CERTIFICATE = "tls.crt"
+TLS_KEY = "tls.key"
 GRADER_KEY = "grader-key"
 """File and Secret key of what graders show at `POST /-/grades`."""
+POD_NAME = "POD_NAME"
+"""Variable with the pod's own name."""
 
 MIB = 1024 * 1024
 BODY_LIMIT = 32 * MIB
@@ -127,6 +134,8 @@ class GatewayConfig(Wire, frozen=True):
     surfaces: list[str] = []
     settled: Settled | None = None
     version: Literal[1] = 1
+    expose_revision: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
 
     def arm(self, role: Role) -> Arm | None:
         """The arm of a role, if there is one."""

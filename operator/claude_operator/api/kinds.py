@@ -135,7 +135,7 @@ EVAL_RUN = Kind(
     plural="claudeevalruns",
     short="cer",
     doc="One run of a ClaudeEvalSet on a ClaudeRevision, against a baseline where there is one. The operator makes one"
-    " as a gate; people may make more by hand. It owns the Job that asks and grades.",
+    " as a gate, and nobody else does. It owns the Job that asks and grades.",
     spec=EvalRunSpec,
     status=EvalRunStatus,
     spec_rules=(cel.immutable("create another ClaudeEvalRun instead"),),

@@ -127,6 +127,7 @@ class Offsets(StatusModel):
     errors_least: float = Field(default=1.0, description="The same at least.")
     time_to_first_token: float = Field(default=0.0, description="Difference of the mean ln.")
     cost: float = Field(default=0.0, description="Difference of the mean ln.")
+    assignment: str = Field(default="", description="What conversations were drawn with then; empty: no secret.")
 
 
 class SampleRatio(StatusModel):
@@ -275,6 +276,9 @@ class Rollout(StatusModel):
     plan: Plan = Field(default=Plan(), description="What the rollout follows, fixed at its start.")
     started_at: Moment | None = Field(default=None, description="When it began.")
     eval_run: str | None = Field(default=None, description="The ClaudeEvalRun that is its gate.")
+    eval_run_spec: str | None = Field(
+        default=None, description="sha256 of that run's spec as the operator asked for it; a run with another is none."
+    )
     outcome: Outcome | None = Field(default=None, description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")

@@ -72,7 +72,7 @@ def eval_run_name(revision: str, set_hash: str) -> str:
 
 
 def job_name(run: str, attempt: int) -> str:
-    """Name of a run's Job, at most 63 characters: a longer run name, made by hand, is cut and gets a hash."""
+    """Name of a run's Job, at most 63 characters: a longer run name is cut and gets a hash."""
     suffix = f"-{attempt}"
     room = NAME_MAX - len(suffix)
     # A run's name may hold dots, a Job's pods must not: their name is a host name.
@@ -83,9 +83,9 @@ def job_name(run: str, attempt: int) -> str:
     return f"{plain[: room - _HASH - 1].rstrip('-')}-{digest}{suffix}"
 
 
-def gateway_url(name: str, namespace: str) -> str:
+def gateway_url(name: str, namespace: str, *, tls: bool = False) -> str:
     """Base URL for any Anthropic SDK inside the cluster."""
-    return f"http://{gateway_name(name)}.{namespace}.svc"
+    return f"{'https' if tls else 'http'}://{gateway_name(name)}.{namespace}.svc"
 
 
 def selector(name: str, component: Component) -> dict[str, str]:

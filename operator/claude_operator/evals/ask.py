@@ -16,6 +16,9 @@ from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, compose
 from claude_operator.core.request.outcomes import ApiError, of_error, read_error
 from claude_operator.core.request.usage import merge_usage
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules
+from claude_operator.core.spec.site_options import ALLOWED_OPTION
+from claude_operator.evals.connect import http_client, was_refused
 
 __all__ = ["Asker", "Infrastructure", "Rejected", "Reply"]
 
@@ -25,6 +28,10 @@ _CONNECT = 5.0  # seconds
 _REJECTIONS = {400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large"}
 _LONGEST_MESSAGE = 500
 _TRUE = msgspec.Raw(b"true")
+_ADDRESS_REFUSED = (
+    "leads to an address that eval Jobs do not connect to, such as a link-local or loopback one, the node's or the API"
+    f" server's. Write another baseURL, or have the installer allow it with the operator's option {ALLOWED_OPTION}"
+)
 
 
 class Rejected(Exception):  # noqa: N818  (what the API did)
@@ -46,7 +53,10 @@ class Reply:
 
 
 class Asker:
-    """Asks one upstream with one key. `timeout` and `pause` (the first wait after a broken answer) are in seconds."""
+    """Asks one upstream with one key, connecting where `rules` permit.
+
+    `timeout` and `pause` (the first wait after a broken answer) are in seconds.
+    """
 
     def __init__(
         self,
@@ -55,19 +65,19 @@ class Asker:
         *,
         timeout: float,
         open_calls: int,
+        rules: AddressRules = ANYWHERE,
         retries: int = _SDK_RETRIES,
         pause: float = 1.0,
     ) -> None:
         self._timeout, self._pause, self._url = timeout, pause, base_url
         self._total_timeout = timeout * (retries + 1)  # the SDK waits as long as retry-after says, even for hours
-        limits = httpx2.Limits(max_connections=open_calls, max_keepalive_connections=open_calls)
         self._client = AsyncAnthropic(
             api_key=key,
             base_url=base_url,
             max_retries=retries,
             timeout=anthropic.Timeout(timeout, connect=min(_CONNECT, timeout)),
             open_telemetry=False,
-            http_client=anthropic.DefaultAsyncHttpxClient(limits=limits),
+            http_client=http_client(rules, open_calls),
         )
 
     async def __aenter__(self) -> Self:
@@ -108,8 +118,12 @@ class Asker:
                 f"{self._url} gave no answer within {self._total_timeout:g} s, retries included: check that it is up"
             ) from error
         except anthropic.APIStatusError as error:
+            if 300 <= error.status_code < 400:
+                raise Infrastructure(f"{self._url} redirects: write the address that it leads to as baseURL") from error
             raise _classify_status(error) from error
         except anthropic.AnthropicError as error:
+            if was_refused(error):
+                raise Infrastructure(f"{self._url} {_ADDRESS_REFUSED}") from error
             raise Infrastructure(f"{self._url} cannot be reached: {_first_line(error)}") from error
         try:
             async with asyncio.timeout(self._timeout), stream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -13,6 +14,8 @@ from typing import TypeVar
 
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
+from claude_operator.core.spec.networks import rules_in_pod
+from claude_operator.core.spec.site_options import add_network_options
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.log import Log
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pod = one.add_argument_group("in a pod")
     pod.add_argument("--namespace", help="of the ClaudeEvalRun; needed with --run")
     pod.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
+    add_network_options(one, used="a run in a pod (on a laptop it may connect anywhere)")
     keys = one.add_argument_group("credentials", "files")
     keys.add_argument(
         "--upstream-key-file",
@@ -88,11 +92,12 @@ def _in_pod(args: argparse.Namespace) -> int:
     from claude_operator.kube.client import Kube
 
     log = Log(sys.stdout, args.log_format)
+    rules = rules_in_pod(args.allowed_addresses, args.denied_addresses, os.environ)
     paths = JobPaths(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
 
     async def job() -> int:
         async with await Kube.from_environment() as kube:
-            return await run_job(kube, paths, log)
+            return await run_job(kube, paths, log, rules)
 
     try:
         return asyncio.run(_stoppable(job()))

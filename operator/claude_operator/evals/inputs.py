@@ -61,10 +61,10 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
     set_spec, items = await _items(kube, paths.namespace, spec)
     env = directory(paths.env)
-    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), env)
+    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, env)
     baseline = None
     if spec.baseline_revision:
-        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), env)
+        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), spec, env)
     key = api_key(paths.upstream_key)
     if not key:
         raise NotReady(
@@ -108,8 +108,12 @@ async def _read(kube: Kube, resource: Resource, name: str, namespace: str) -> di
     return found
 
 
-def _arm(stored: Mapping[str, Any], env: Mapping[str, str]) -> PreparedArm:
-    """A revision exactly as the gateway would serve it."""
+def _arm(stored: Mapping[str, Any], run: EvalRunSpec, env: Mapping[str, str]) -> PreparedArm:
+    """A revision exactly as the gateway would serve it, if its content is its name's."""
+    if run.deployment and not revision.is_of(stored, run.deployment):
+        name = stored["metadata"]["name"]
+        message = f"the ClaudeRevision {name} does not have the content that its name stands for: delete it"
+        raise NotReady(RunReason.NOT_FOUND, message)
     try:
         return prepare(revision.arm(stored, "canary", 0), env, takes)
     except ValueError as error:  # MissingName as well

@@ -11,8 +11,10 @@ from claude_operator.api.base import seconds
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.evals.ask import Asker, Infrastructure
 from claude_operator.evals.inputs import Inputs, JobPaths, NotReady, read_inputs
+from claude_operator.evals.patterns import InvalidPattern
 from claude_operator.evals.session import evaluate
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.kube.resources import CLAUDE_EVAL_RUNS
@@ -25,8 +27,11 @@ _WRITE_ATTEMPTS = 5
 _WRITE_PAUSE = 1.0  # seconds, doubled each time
 
 
-async def run_job(kube: Kube, paths: JobPaths, log: Log) -> int:
-    """Run the evals of one ClaudeEvalRun; the exit code gives the phase, 1 means that there is none yet."""
+async def run_job(kube: Kube, paths: JobPaths, log: Log, rules: AddressRules = ANYWHERE) -> int:
+    """Run the evals of one ClaudeEvalRun; the exit code gives the phase, 1 means that there is none yet.
+
+    It asks only where `rules` permit.
+    """
     try:
         run = await kube.get(CLAUDE_EVAL_RUNS, paths.name, paths.namespace)
         if run is None:
@@ -35,15 +40,15 @@ async def run_job(kube: Kube, paths: JobPaths, log: Log) -> int:
         if (phase := run_status(run).phase) in FINAL:
             log.event("the run has already ended", phase=phase)
             return EXIT_CODES[phase]
-        return await _Job(kube, paths, run, log).run()
+        return await _Job(kube, paths, run, log, rules).run()
     except KubeError as error:
         log.event("the Kubernetes API failed", "error", reason=str(error))
         return INFRASTRUCTURE_EXIT
 
 
 class _Job:
-    def __init__(self, kube: Kube, paths: JobPaths, run: dict[str, Any], log: Log) -> None:
-        self._kube, self._paths, self._run, self._log = kube, paths, run, log
+    def __init__(self, kube: Kube, paths: JobPaths, run: dict[str, Any], log: Log, rules: AddressRules) -> None:
+        self._kube, self._paths, self._run, self._log, self._rules = kube, paths, run, log, rules
         self._done = 0
 
     async def run(self) -> int:
@@ -57,6 +62,10 @@ class _Job:
         reporter = asyncio.create_task(self._report())
         try:
             result = await self._evaluate(inputs)
+        except InvalidPattern as error:
+            message = f"the ClaudeEvalSet {inputs.spec.set_ref}, {error}"
+            await self._write_failure("Error", RunReason.INVALID_SET, message)
+            return INFRASTRUCTURE_EXIT
         except Infrastructure as error:
             await self._write_failure("Running", RunReason.INFRASTRUCTURE, str(error))
             return INFRASTRUCTURE_EXIT
@@ -75,6 +84,7 @@ class _Job:
             inputs.key,
             timeout=seconds(execution.timeout),
             open_calls=execution.max_concurrency,
+            rules=self._rules,
         ) as asker:
             return await evaluate(
                 inputs.items,
@@ -111,6 +121,7 @@ class _Job:
             phase="Running", total=total, started_at=now, attempts=status.attempts, conditions=status.conditions
         )
         fresh.conditions = complete(self._run, fresh, now)
+        fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(("candidate", "baseline", "finishedAt", "retryAt"))
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})

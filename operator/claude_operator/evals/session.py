@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol
 
 from claude_operator.api.resources import EvalGate
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
-from claude_operator.core.evals.sets import Item, grade
+from claude_operator.core.evals.sets import Item, grade, wanted_patterns
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
+from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "evaluate"]
 
-_GRADING_SECONDS = 2.0
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -51,8 +48,16 @@ async def evaluate(
     concurrency: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Result:
-    """Ask, grade and judge. `progress` gets the number of items finished on all arms. Raises Infrastructure."""
-    run = _Run(items, arms, ask, progress)
+    """Ask, grade and judge. `progress` gets the number of items finished on all arms.
+
+    Raises Infrastructure, and InvalidPattern before anything is asked.
+    """
+    async with Patterns() as patterns:
+        await patterns.check(items)
+        return await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+
+
+async def _judged(items: Sequence[Item], arms: Arms, run: _Run, gate: EvalGate, concurrency: int) -> Result:
     try:
         await run.ask_all(concurrency)
     except ExceptionGroup as group:
@@ -74,8 +79,11 @@ class _Refused(Exception):  # noqa: N818  (what became of the candidate)
 class _Run:
     """Answers so far, by arm and item id."""
 
-    def __init__(self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], patterns: Patterns
+    ) -> None:
         self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
+        self._patterns = patterns
         self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
         self._left = dict.fromkeys((item.id for item in items), len(self._arms))
         self._done = 0
@@ -105,11 +113,19 @@ class _Run:
             if index == 0:
                 raise _Refused(item, str(error)) from error
         else:
-            self.answers[index][item.id] = _grade(item, reply)
+            self.answers[index][item.id] = await self._grade(item, reply)
         self._left[item.id] -= 1
         if not self._left[item.id]:
             self._done += 1
             self._progress(self._done)
+
+    async def _grade(self, item: Item, reply: Reply) -> Answer:
+        """The answer's grade and cost; its text is not kept."""
+        wanted = wanted_patterns(item, reply.text, reply.stop_reason)
+        matches = await self._patterns.search(wanted, reply.text) if wanted else {}
+        failed = grade(item, reply.text, reply.stop_reason, matches)
+        tokens = sum(_count(reply.usage, name) for name in _INPUT)
+        return Answer(failed, tokens, _count(reply.usage, "output_tokens"), _cost(reply))
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -118,18 +134,6 @@ def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield from _iter_errors(error)
         else:
             yield error
-
-
-def _grade(item: Item, reply: Reply) -> Answer:
-    """The answer's grade and cost; its text is not kept."""
-    try:
-        with _time_limit(_GRADING_SECONDS):
-            failed = grade(item, reply.text, reply.stop_reason)
-    except _TooLong:
-        failed = f"regex: took longer than {_GRADING_SECONDS:g} s"
-    return Answer(
-        failed, sum(_count(reply.usage, name) for name in _INPUT), _count(reply.usage, "output_tokens"), _cost(reply)
-    )
 
 
 def _count(usage: Mapping[str, object], name: str) -> int:
@@ -143,27 +147,3 @@ def _cost(reply: Reply) -> float | None:
         return cost_usd(reply.model, reply.usage)
     except (TypeError, ValueError, AttributeError):
         return None
-
-
-class _TooLong(Exception):  # noqa: N818  (what happened)
-    pass
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Interrupt code that never ends, such as a regular expression; does nothing without SIGALRM."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def expire(_: int, __: FrameType | None) -> None:
-        raise _TooLong
-
-    before = signal.signal(signal.SIGALRM, expire)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, *timer)

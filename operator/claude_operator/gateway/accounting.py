@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claude_operator.api.evidence import PINNED
+from claude_operator.api.evidence import BAD_KINDS, OTHER, PINNED
 from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.call import Call
@@ -20,6 +20,10 @@ from claude_operator.log import Log
 
 __all__ = ["Accounting"]
 
+_NO_KEY = "authentication_error"
+_STOPS = ("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", *BAD_KINDS[1:])
+_MOST_STOPS, _LONGEST_STOP = 32, 64  # stop reasons that are counted by name, and their characters
+
 
 class Accounting:
     """Where ended calls go. A call counts under the config generation and the arm that it began with."""
@@ -28,17 +32,27 @@ class Accounting:
         self.metrics = metrics
         self.log = log
         self._store = store
+        self._stops = set(_STOPS)
 
     def start(self, call: Call) -> None:
-        """Take in a call that goes upstream."""
+        """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""
         self._store.in_flight.add(call)
+        if not call.counted or call.live is None:
+            return
+        call.earlier_attempts = self._store.attempts.claim(call)
+        if call.callers and not call.is_retry and call.stratum != PINNED:
+            call.is_evidence = self._admit(call, live=call.live)
 
     def finish(self, call: Call) -> None:
         """Take in an ended call."""
         self._store.in_flight.drop(call)
         if call.counted:
+            self._know_caller(call)
             self._store.recent_calls.add(call)
             self._store.failures.add(call)
+            if call.choice is not None and call.outcome != "ok":
+                self._store.attempts.add(call)
+            call.summary.stop_reason = self._named_stop(call.summary.stop_reason)
         if call.counted and call.live is not None and call.choice is not None:
             self._count(call)
         if call.outcome == "refused":
@@ -53,9 +67,35 @@ class Accounting:
         cost = list_price(call.answering_model, call.summary.usage)
         if call.is_retry:
             live.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
-        else:
+        elif call.is_evidence:
             self._add(call, live, role, tokens, cost)
+        else:
+            live.evidence.callers.of(call.revision, call.caller).left_out += 1
         self.metrics.record(call, tokens, cost)
+
+    def _admit(self, call: Call, live: LiveConfig) -> bool:
+        """Whether a call of a caller with a key of its own is evidence."""
+        callers = self._store.callers
+        caller = call.caller = callers.identify(call.callers)
+        counts = live.evidence.conversations.admit(
+            call.conversation, call.revision, call.stratum, lambda: callers.admit_conversation(caller)
+        )
+        return counts and callers.admit_request(caller, call.revision)
+
+    def _named_stop(self, reason: str) -> str:
+        """A stop reason to count by; an upstream that makes up ever new ones gets one name for them."""
+        if reason and len(self._stops) < _MOST_STOPS and len(reason) <= _LONGEST_STOP:
+            self._stops.add(reason)
+        return reason if not reason or reason in self._stops else OTHER
+
+    def _know_caller(self, call: Call) -> None:
+        """Learn whose key the upstream accepts. That it refuses a key that it never accepted is no revision's fault."""
+        if not call.callers:
+            return
+        if call.outcome == "ok":
+            call.caller = self._store.callers.accept(call.callers)
+        elif call.outcome == "error" and call.summary.error == _NO_KEY and not call.caller:
+            call.outcome = "refused"
 
     def _add(self, call: Call, live: LiveConfig, role: Role, tokens: Mapping[str, int], cost: float | None) -> None:
         """Count a logical request: for its conversation and, on the stable arm, for its cohort."""
@@ -79,10 +119,14 @@ class Accounting:
         )
         counters.unnamed += not call.is_named
         conversations, now = live.evidence.conversations, self._store.clock()
-        if conversations.is_first(key, revision, surface):
-            counters.conversations += 1
+        first = conversations.is_first(key, revision, surface)
+        counters.conversations += first
         kind = bad_kind(outcome, stop_reason)
-        if kind and conversations.counts_as_bad(kind, key, revision, surface, now):
+        bad = bool(kind) and conversations.counts_as_bad(kind, key, revision, surface, now)
+        if call.callers and surface != PINNED:
+            share = live.evidence.callers.of(revision, call.caller)
+            share.add(outcome, first=first, bad=bad and kind == "error")
+        if bad:
             counters.bad_conversations[kind] += 1
             if key is not None and surface != PINNED:
                 uid, generation = live.config.deployment.uid, live.evidence.number
@@ -92,4 +136,6 @@ class Accounting:
             # A thread's key has no cohort: its conversation was assigned at random.
             drawn = key is None or key.startswith(THREAD)
             if key is not None and not drawn and surface != PINNED and outcome in ("ok", "error"):
-                self._store.history.add(cohort(live.config.deployment.uid, key), outcome, ttft, steady, now)
+                history = self._store.history_of(live.assignment.mark)
+                if history is not None:
+                    history.add(cohort(live.config.deployment.uid, key), outcome, ttft, steady, now)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from claude_operator.api.evidence import OTHER, Grade, parse_grade
+from claude_operator.api.gateway import GRADER_KEY
+from claude_operator.core.operator_key import ProofError, admit, prove
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.metrics import Metrics
@@ -15,31 +18,42 @@ from claude_operator.gateway.metrics import Metrics
 __all__ = ["make_admin"]
 
 _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
+_NO_GRADER = (
+    f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-gateway, as in"
+    f" kubectl get secret <name>-gateway -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
+)
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool]) -> web.Application:
-    """The application of the admin port. It is not in the Service and needs no key."""
+def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool], pod: str = "") -> web.Application:
+    """The application of the admin port. It is not in the Service.
+
+    Evidence is for the operator, which proves itself and gets proof that this `pod` has answered; verdicts are taken
+    from who has the graders' key. A laptop without these keys asks nobody for one.
+    """
     booted = time.monotonic()
 
-    async def evidence(request: web.Request) -> web.Response:
-        document = control.store.document(
+    def evidence(request: web.Request) -> bytes:
+        return control.store.document(
             control.generation,
             time.monotonic() - booted,
             control.error,
             weights=control.weights,
             since=request.query.get("since"),
             keep=request.query.get("keep") == "1",
+            callers=request.query.get("callers") == "1",
         )
-        return web.Response(body=document, content_type="application/json")
 
-    async def recent(_: web.Request) -> web.Response:
-        document = control.store.serving(control.generation, control.weights)
-        return web.Response(body=document, content_type="application/json")
+    def recent(_: web.Request) -> bytes:
+        return control.store.serving(control.generation, control.weights)
 
-    async def cohorts(_: web.Request) -> web.Response:
-        return web.Response(body=control.store.cohorts(), content_type="application/json")
+    def cohorts(_: web.Request) -> bytes:
+        return control.store.cohorts()
 
     async def grades(request: web.Request) -> web.Response:
+        if not _is_grader(control, request):
+            return web.Response(status=401, text=_NO_GRADER)
         try:
             grade = parse_grade(await request.read())
         except ValueError as error:
@@ -68,14 +82,40 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return web.Response(text="alive\n")
 
     app = web.Application(client_max_size=_BODY_LIMIT)
-    app.router.add_get("/-/evidence", evidence)
-    app.router.add_get("/-/evidence/cohorts", cohorts)
-    app.router.add_get("/-/recent", recent)
+    for path, document in (("/-/evidence", evidence), ("/-/evidence/cohorts", cohorts), ("/-/recent", recent)):
+        app.router.add_get(path, _for_operator(control, pod, document))
     app.router.add_post("/-/grades", grades)
     app.router.add_get("/metrics", page)
     app.router.add_get("/-/ready", ready)
     app.router.add_get("/-/live", live)
     return app
+
+
+def _for_operator(control: Control, pod: str, document: Callable[[web.Request], bytes]) -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        key = control.credentials.operator_key
+        if not key and control.on_a_laptop:
+            return web.Response(body=document(request), content_type="application/json")
+        if not key:
+            return web.Response(status=401, text=f"the gateway has no operator key yet: {control.error}\n")
+        try:
+            nonce = admit(key, pod=pod, method=request.method, target=request.raw_path, headers=request.headers)
+        except ProofError as error:
+            return web.Response(status=401, text=f"{error}\n")
+        body = document(request)
+        proof = prove(key, pod=pod, nonce=nonce, body=body)
+        return web.Response(body=body, content_type="application/json", headers=proof)
+
+    return answer
+
+
+def _is_grader(control: Control, request: web.Request) -> bool:
+    key = control.credentials.grader_key
+    if not key:
+        return control.on_a_laptop
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    shown = given.strip().encode("utf-8", "surrogateescape")
+    return scheme.lower() == "bearer" and hmac.compare_digest(shown, key)
 
 
 def _count_grade(live: LiveConfig, grade: Grade) -> None:

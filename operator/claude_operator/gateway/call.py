@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from claude_operator.api.evidence import PINNED
 from claude_operator.api.gateway import Role
-from claude_operator.core.request.assignment import is_named
+from claude_operator.core.request.assignment import Assignment, is_named
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
@@ -47,6 +47,16 @@ class Call:
     """`error.details.error_code` of the gateway's own error."""
     attempt: str = ""
     """The SDK's retry count as it was sent."""
+    body: tuple[int, bytes, bytes] | None = None
+    """What tells its body from others: size, beginning and end."""
+    earlier_attempts: int = 0
+    """Attempts of the same request that this process saw fail before, 0 where it is a request of its own."""
+    callers: tuple[str, ...] = ()
+    """Hashes of the keys that the client shows, none where all clients have the same."""
+    caller: str = ""
+    """The one of them that it is known by, empty before the upstream has accepted one."""
+    is_evidence: bool = True
+    """Whether it counts; False where its caller has more than its part of the evidence."""
     overridden: tuple[str, ...] = ()
     summary: AnswerSummary = field(default_factory=AnswerSummary)
     relay: SseRelay | None = None
@@ -54,6 +64,11 @@ class Call:
     sent: float = 0.0
     first_content: float = 0.0
     ended: float = 0.0
+
+    def name_conversation(self, name: str | None) -> None:
+        """Know its conversation by this name of the client's or the API's."""
+        assignment = self.live.assignment if self.live else Assignment()
+        self.conversation = assignment.key(name, "".join(self.callers[:1]))
 
     @property
     def revision(self) -> str:
@@ -76,9 +91,14 @@ class Call:
         return is_named(self.conversation)
 
     @property
+    def claims_retry(self) -> bool:
+        """Whether it says that it is a retry."""
+        return self.attempt.isdecimal() and self.attempt.strip("0") != ""
+
+    @property
     def is_retry(self) -> bool:
         """Whether it is a retry; only the first attempt of a request counts."""
-        return self.attempt.isdecimal() and self.attempt.strip("0") != ""
+        return self.earlier_attempts > 0
 
     @property
     def answering_model(self) -> str:

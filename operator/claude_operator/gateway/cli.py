@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -20,16 +21,22 @@ from claude_operator.api.gateway import (
     ENV_DIR,
     MEMORY,
     OPERATOR_DIR,
+    POD_NAME,
     SERVICE_PORT,
+    TLS_CERTIFICATE,
+    TLS_KEY,
     UPSTREAM_KEY_FILE,
 )
+from claude_operator.core.spec.networks import AddressRules, rules_in_pod
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.descriptors import raise_limit
 from claude_operator.gateway.memory import return_freed_memory
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.gateway.source import ApiServer, ConfigMapSource, FileSource, Source
 from claude_operator.log import Log
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "run", "settings_of"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(OPERATOR_DIR),
         help="operator-key and grader-key, which the operator and graders show (default: %(default)s)",
+    )
+    add_network_options(parser, used="the gateway with --configmap (with --config it may connect anywhere)")
+    add_header_option(parser)
+    listen.add_argument(
+        "--tls-dir",
+        type=Path,
+        metavar="DIR",
+        help=f"serve clients by TLS, with {TLS_CERTIFICATE} and {TLS_KEY} of this folder, read again when they change",
     )
     parser.add_argument(
         "--memory-bytes",
@@ -118,13 +133,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(args: argparse.Namespace, log: Log) -> None:
-    settings = Settings(
-        args.host, args.port, args.admin_port, args.drain_seconds, args.settle_seconds, args.memory_bytes
-    )
-    service = Service(settings, _source(args, log), _files(args), log)
+    service = Service(settings_of(args), _source(args, log), _files(args), log)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, service.stop)
     await service.run()
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The settings that the options make. On a laptop nothing is refused unasked: people run simulators on loopback."""
+    allowed, denied = args.allowed_addresses, args.denied_addresses
+    laptop = AddressRules(tuple(allowed), tuple(denied), special=False)
+    return Settings(
+        host=args.host,
+        port=args.port,
+        admin_port=args.admin_port,
+        drain_seconds=args.drain_seconds,
+        settle_seconds=args.settle_seconds,
+        memory=args.memory_bytes,
+        descriptors=raise_limit(),
+        addresses=laptop if args.config else rules_in_pod(allowed, denied, os.environ),
+        forwarded_headers=tuple(args.forwarded_headers),
+        tls=args.tls_dir,
+        pod=os.environ.get(POD_NAME) or socket.gethostname(),
+    )
 
 
 def _source(args: argparse.Namespace, log: Log) -> Source:

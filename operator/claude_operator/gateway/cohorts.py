@@ -51,9 +51,13 @@ class _Slot:
 
 
 class CohortHistory:
-    """The slots of the last hour, oldest first. Times are seconds of one monotonic clock."""
+    """The slots of the last hour, oldest first. Times are seconds of one monotonic clock.
 
-    def __init__(self, began: float) -> None:
+    `mark` is that of the secret that the cohorts are drawn with.
+    """
+
+    def __init__(self, began: float, mark: str = "") -> None:
+        self.mark = mark
         self._began = began
         self._slots: list[_Slot] = []
 
@@ -82,7 +86,9 @@ class CohortHistory:
             _sums([slot.cost_ln_sum for slot in slots]),
         )
         nonzero: list[list[Any]] = [list(compress(column, requests)) for column in columns]
-        return msgspec.json.encode(Cohorts(boot_id, window, *nonzero))
+        names = Cohorts.__struct_fields__[2:]  # beginning with the columns
+        found = Cohorts(boot_id, window, **dict(zip(names, nonzero, strict=False)), assignment=self.mark)
+        return msgspec.json.encode(found)
 
     def _expire(self, number: int) -> None:
         """Drop the slots before the hour that ends in slot `number`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from claude_operator.api.gateway import GatewayConfig, parse_config
+from claude_operator.api.gateway import CONFIG_KEY, OPERATOR_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
+from claude_operator.core.operator_key import is_signed
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.live_config import LiveConfig, build
@@ -15,9 +16,15 @@ __all__ = ["Control"]
 
 CREDENTIALS_INTERVAL = 1.0  # seconds between two looks at the mounted files
 
+_Document = tuple[bytes, str]
+"""A config document and its signature, empty where it has none."""
+
 
 class Control:
-    """Has the config being served. It refuses a config that cannot be served whole, and keeps the one before."""
+    """Has the config being served. It refuses a config that cannot be served whole, and keeps the one before.
+
+    In a pod it also refuses one that the operator has not signed, or that is older than the one being served.
+    """
 
     def __init__(self, files: CredentialFiles, store: EvidenceStore, metrics: Metrics, log: Log) -> None:
         self.live: LiveConfig | None = None
@@ -26,8 +33,20 @@ class Control:
         self._files = files
         self._metrics = metrics
         self._log = log
+        self._before_live = files.read((), Credentials())
         self._waiting: GatewayConfig | None = None
-        self._last = b""
+        self._unsigned: _Document | None = None
+        self._last: _Document = (b"", "")
+
+    @property
+    def on_a_laptop(self) -> bool:
+        """Whether nobody but the person at the keyboard gives configs and asks for evidence."""
+        return self._files.on_a_laptop
+
+    @property
+    def credentials(self) -> Credentials:
+        """As last read."""
+        return self.live.credentials if self.live else self._before_live
 
     @property
     def generation(self) -> int:
@@ -39,28 +58,23 @@ class Control:
         """What is being served, None before the first config."""
         return self.live.weights if self.live else None
 
-    def offer(self, data: bytes) -> None:
+    def offer(self, data: bytes, signature: str = "") -> None:
         """Take a config document that a source has read; the same bytes again change nothing."""
-        if data == self._last:
-            return
-        self._last = data
-        try:
-            config = parse_config(data)
-        except ValueError as error:
-            self._waiting = None
-            self._refuse(str(error))
-            return
-        self._waiting = config
-        self._apply(config)
+        document = (data, signature)
+        if document != self._last:
+            self._last = document
+            self._take(document)
 
     def reload_credentials(self) -> None:
         """Serve the values that the files have now, and a refused config that one of them makes valid."""
-        config = self._waiting or (self.live.config if self.live else None)
-        if config is None:
-            return
-        last = self.live.credentials if self.live else Credentials()
-        if self._waiting or self._files.read(config.env, last) != last:
-            self._apply(config)
+        if self.live is None:
+            self._before_live = self._files.read((), Credentials())
+        elif self._files.read(self.live.config.env, self.live.credentials) != self.live.credentials:
+            self._serve(self.live.config)
+        if self._unsigned is not None:
+            self._take(self._unsigned)
+        elif self._waiting is not None:
+            self._apply(self._waiting)
 
     async def watch_credentials(self) -> None:
         """Read the files once a second; never returns."""
@@ -68,18 +82,63 @@ class Control:
             await asyncio.sleep(CREDENTIALS_INTERVAL)
             self.reload_credentials()
 
+    def _take(self, document: _Document) -> None:
+        self._waiting = self._unsigned = None
+        if doubt := self._doubt(*document):
+            self._unsigned = document  # the key may be on its way
+            self._refuse(doubt)
+            return
+        try:
+            config = parse_config(document[0])
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        if not self.on_a_laptop and config.generation < self.generation:
+            self._refuse(
+                f"config.json has generation {config.generation}, and {self.generation} is being served: somebody has"
+                " put an old one back; the operator writes a newer one"
+            )
+            return
+        self._apply(config)
+
+    def _doubt(self, data: bytes, signature: str) -> str:
+        """Why the operator cannot have written this, empty where it has."""
+        if self.on_a_laptop:
+            return ""
+        key = self.credentials.operator_key
+        if not key:
+            return (
+                f"the file {self._files.operator / OPERATOR_KEY} is missing or empty: mount the Secret <name>-gateway"
+                " there, as the operator does"
+            )
+        if is_signed(key, {CONFIG_KEY: data.decode("utf-8", "surrogateescape"), SIGNATURE_KEY: signature}):
+            return ""
+        what = f"the key {SIGNATURE_KEY} is not made with its key" if signature else f"there is no key {SIGNATURE_KEY}"
+        return (
+            f"config.json is not signed by the operator ({what}), so somebody else has written it; the operator writes"
+            " it again"
+        )
+
     def _apply(self, config: GatewayConfig) -> None:
+        """Serve the newest config, or let it wait for a file that it names."""
+        self._waiting = config
+        if self._serve(config):
+            self._waiting, self.error = None, ""
+
+    def _serve(self, config: GatewayConfig) -> bool:
         last = self.live.credentials if self.live else Credentials()
         try:
             live = build(config, self._files.read(config.env, last), self.store.generation)
         except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
-            return
-        self.live, self._waiting, self.error = live, None, ""
+            return False
+        self.live = live
+        self.store.draw_with(live.assignment.mark)
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=live.weights)
         if live.swaps_key and live.credentials.upstream_key is None:
             self._log.event("no upstream API key", "warning", remedy=live.credentials.hints.upstream_key)
+        return True
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

@@ -1,25 +1,30 @@
 """Which conversations a config generation has seen, and which of them recently failed.
 
 It counts conversations rather than requests, because one long conversation that fails again and again would otherwise
-weigh as much as many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process. The
-operator sees bad ones by a digest that is the same in every process, so that it counts each once.
+weigh as much as many people. Memory is bounded: a conversation is one hash of 8 bytes, salted by the process. At least
+the last `LIMIT` are known; an older one that comes back is new, as a conversation and as a bad one alike. The operator
+sees bad ones by a digest that is the same in every process, so that it counts each once.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 
-from claude_operator.api.evidence import BAD_WINDOW, PINNED, BadConversation
+from claude_operator.api.evidence import BAD_KINDS, BAD_WINDOW, PINNED, BadConversation
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 
-__all__ = ["BAD_INTERVAL", "BAD_LIMIT", "LIMIT", "SHOWN", "Conversations", "RecentBad", "bad_kind"]
+__all__ = ["BAD_INTERVAL", "LIMIT", "SHOWN", "Conversations", "RecentBad", "bad_kind"]
 
-LIMIT = 50_000  # conversations that are remembered in one generation
-BAD_LIMIT = 10_000  # bad ones, by kind
+LIMIT = 50_000  # conversations of one generation that are known at least, and twice as many at most
 SHOWN = 2_000  # bad ones that are shown with the evidence
 
 _BAD_STOPS = frozenset(("refusal", "max_tokens", "model_context_window_exceeded"))
+
+_Surfaces = tuple[str, ...] | None
+"""Where a conversation was counted, None for one that is left out."""
 
 
 def bad_kind(outcome: str, stop_reason: str) -> str:
@@ -29,51 +34,96 @@ def bad_kind(outcome: str, stop_reason: str) -> str:
     return stop_reason if outcome == "ok" and stop_reason in _BAD_STOPS else ""
 
 
-class Conversations:
-    """The conversations of one config generation. A key of None is always a new conversation and is not stored."""
+class _Half:
+    """Conversations, and of the bad ones by kind: when it counts again, and the wait before."""
 
-    __slots__ = ("_bad", "_seen")
+    __slots__ = ("bad", "seen")
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._bad: dict[int, tuple[float, float]] = {}  # when it counts again, and the wait before; oldest first
+        self.seen: dict[int, _Surfaces] = {}
+        self.bad: dict[tuple[int, str], tuple[float, float]] = {}
+
+
+class Conversations:
+    """The conversations of one config generation. A key of None is always a new conversation and is not stored.
+
+    Conversations that asked for their revision are kept apart: the judge ignores them, so they must hide no others.
+    """
+
+    __slots__ = ("_current", "_previous")
+
+    def __init__(self) -> None:
+        self._current = _Half()
+        self._previous = _Half()
+
+    def admit(self, key: str | None, revision: str, surface: str, decide: Callable[[], bool]) -> bool:
+        """Whether a conversation is evidence: `decide` is asked when it begins, and the answer kept."""
+        if key is None:
+            return decide()
+        conversation = _hashed(key, revision, surface)
+        if not self._knows(conversation):
+            self._remember(conversation, () if decide() else None)
+        return self._current.seen.get(conversation, ()) is not None
 
     def is_first(self, key: str | None, revision: str, surface: str) -> bool:
-        """Whether a request opens a conversation of this revision and surface that should be counted.
-
-        When the memory is full, no further key is counted on any arm: a known key could not be told from a new one, and
-        stopping for both arms is fair to both.
-        """
+        """Whether a request opens a conversation of this revision and surface, which is then known."""
         if key is None:
             return True
-        seen, conversation = self._seen, hash((key, revision, surface))
-        if conversation in seen or len(seen) >= LIMIT:
+        conversation = _hashed(key, revision, surface)
+        surfaces = (self._current.seen[conversation] or ()) if self._knows(conversation) else ()
+        if surface in surfaces:
             return False
-        seen.add(conversation)
+        self._remember(conversation, _joined(surfaces, surface))
         return True
 
     def counts_as_bad(self, kind: str, key: str | None, revision: str, surface: str, now: float) -> bool:
         """Whether a bad event at `now` (seconds) counts: not within a minute after one of its kind that did.
 
-        The wait doubles with each that counts, and starts again at a minute after as long a time without one.
-
-        Conversations that asked for their revision are kept apart: the judge ignores them, so they must hide no others.
+        The wait doubles with each that counts, and starts again at a minute after as long a time without one. Only a
+        conversation that was counted counts as bad.
         """
         if key is None:
             return True
-        bad, conversation = self._bad, hash((key, revision, surface == PINNED, kind))
-        known = bad.get(conversation)
-        if known is None:
-            wait = BAD_INTERVAL
-        elif now < known[0]:
+        conversation = _hashed(key, revision, surface)
+        if not self._knows(conversation):
             return False
-        else:
-            del bad[conversation]
-            wait = next_wait(*known, now)
-        bad[conversation] = (now + wait, wait)
-        if len(bad) > BAD_LIMIT:
-            del bad[next(iter(bad))]
+        bad = self._current.bad
+        known = bad.get((conversation, kind))
+        if known is not None and now < known[0]:
+            return False
+        wait = BAD_INTERVAL if known is None else next_wait(*known, now)
+        bad[conversation, kind] = (now + wait, wait)
         return True
+
+    def _knows(self, conversation: int) -> bool:
+        """Whether a conversation was seen lately; it is then among the newest."""
+        if conversation in self._current.seen:
+            return True
+        if conversation not in self._previous.seen:
+            return False
+        old = self._previous
+        surfaces, bad = old.seen.pop(conversation), {}
+        if old.bad:
+            keys = [(conversation, kind) for kind in BAD_KINDS if (conversation, kind) in old.bad]
+            bad = {key: old.bad.pop(key) for key in keys}
+        self._remember(conversation, surfaces)
+        self._current.bad |= bad
+        return True
+
+    def _remember(self, conversation: int, surfaces: _Surfaces) -> None:
+        if len(self._current.seen) >= LIMIT and conversation not in self._current.seen:
+            self._previous, self._current = self._current, _Half()
+        self._current.seen[conversation] = surfaces
+
+
+def _hashed(key: str, revision: str, surface: str) -> int:
+    return hash((key, revision, surface == PINNED))
+
+
+@lru_cache(maxsize=1024)
+def _joined(surfaces: tuple[str, ...], surface: str) -> tuple[str, ...]:
+    """All conversations of the same surfaces share one object."""
+    return (*surfaces, surface)
 
 
 class RecentBad:

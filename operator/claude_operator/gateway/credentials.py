@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY, GRADER_KEY, OPERATOR_KEY
+from claude_operator.api.gateway import CLIENT_KEY, CLIENT_PREVIOUS_KEY, GRADER_KEY, OPERATOR_DIR, OPERATOR_KEY
 
 __all__ = ["CredentialFiles", "Credentials"]
 
@@ -68,13 +68,17 @@ class CredentialFiles:
     upstream_key: Path
     env: Path
     client: Path
-    operator: Path | None = None
+    operator: Path = Path(OPERATOR_DIR)
     fallback_key: str | None = field(default=None, repr=False)
     fallback_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     on_a_laptop: bool = False
 
     def read(self, names: Iterable[str], last: Credentials) -> Credentials:
-        """The values now. A file that has gone keeps its `last` value: a served arm stays served."""
+        """The values now. A file that has gone keeps its `last` value: a served arm stays served.
+
+        A key of clients does not: emptying it is how it is withdrawn. The kubelet swaps whole directories, so a file is
+        never gone for a moment; one that cannot be read keeps its last value too.
+        """
         env = {}
         for name in names:
             value = _text(self.env / name) if _NAME.fullmatch(name) else None
@@ -83,19 +87,32 @@ class CredentialFiles:
                     env[name] = other.rstrip("\r\n")
                     break
         key = (_text(self.upstream_key) or "").strip()
-        current, previous = (_text(self.client / name) for name in (CLIENT_KEY, CLIENT_PREVIOUS_KEY))
-        keys = tuple(value.strip().encode() for value in (current, previous) if value and value.strip())
         return Credentials(
             upstream_key=key or last.upstream_key or (self.fallback_key or "").strip() or None,
             env=env,
-            client_keys=keys if current and current.strip() else last.client_keys,
+            client_keys=self._client_keys(last.client_keys),
             operator_key=self._shared(OPERATOR_KEY) or last.operator_key,
             grader_key=self._shared(GRADER_KEY) or last.grader_key,
             hints=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
         )
 
+    def _client_keys(self, last: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        try:
+            found = [_bytes(self.client / name) for name in (CLIENT_KEY, CLIENT_PREVIOUS_KEY)]
+        except OSError:
+            return last
+        return tuple(key for key in found if key)
+
     def _shared(self, name: str) -> bytes:
-        return ((_text(self.operator / name) or "") if self.operator else "").strip().encode()
+        return (_text(self.operator / name) or "").strip().encode()
+
+
+def _bytes(path: Path) -> bytes:
+    """A small file's bytes, none where there is no such file; raises OSError where it cannot be read."""
+    try:
+        return path.read_bytes().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
 
 
 def _text(path: Path) -> str | None:

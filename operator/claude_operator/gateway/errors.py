@@ -15,7 +15,7 @@ import msgspec
 __all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelope", "error_event", "new_request_id"]
 
 
-_LASTING = frozenset((400, 401, 404, 413, 431))
+_LASTING = frozenset((400, 401, 403, 404, 413, 431))
 
 
 class Refused(Exception):  # noqa: N818  (an answer, not a fault)

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from claude_operator.api.evidence import Evidence, Serving
+from claude_operator.api.evidence import CallerShare, Evidence, Serving
+from claude_operator.gateway.attempts import FailedAttempts
+from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.cohorts import CohortHistory
 from claude_operator.gateway.conversations import RecentBad
 from claude_operator.gateway.generation import Generation
@@ -33,6 +35,8 @@ class EvidenceStore:
         self.hits = HitRatio()
         self.history = CohortHistory(clock())
         self.bad = RecentBad()
+        self.attempts = FailedAttempts(clock)
+        self.callers = Callers(clock)
         self.in_flight = CallsInFlight(clock)
         self.recent_calls = RecentCalls(clock)
         self.failures = Failures(clock)
@@ -47,6 +51,15 @@ class EvidenceStore:
             del self._generations[old]
         return generation
 
+    def draw_with(self, mark: str) -> None:
+        """Begin a new history where conversations are drawn with another secret: their cohorts are other people's."""
+        if mark != self.history.mark:
+            self.history = CohortHistory(self.clock(), mark)
+
+    def history_of(self, mark: str) -> CohortHistory | None:
+        """The history of the cohorts that this secret draws, None where it is another's."""
+        return self.history if self.history.mark == mark else None
+
     def document(
         self,
         config_generation: int,
@@ -56,8 +69,9 @@ class EvidenceStore:
         weights: dict[str, int] | None = None,
         since: str | None = None,
         keep: bool = False,
+        callers: bool = False,
     ) -> bytes:
-        """The answer to `GET /-/evidence`. Without `since` it has only the fields that any operator can read."""
+        """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         generations = [generation.snapshot() for generation in self._generations.values()]
         bad, bad_first = self.bad.snapshot(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
@@ -73,8 +87,14 @@ class EvidenceStore:
             recent=self.recent_calls.snapshot(),
             failures=self.failures.snapshot(),
             weights=weights,
+            callers=self._callers() if callers else [],
+            assignment=self.history.mark if callers else "",
         )
         return msgspec.json.encode(more)
+
+    def _callers(self) -> list[CallerShare]:
+        generations = self._generations.values()
+        return [row for each in generations for row in each.callers.rows(each.number)]
 
     def serving(self, config_generation: int, weights: dict[str, int] | None) -> bytes:
         """The answer to `GET /-/recent`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_operator.api.evidence import CacheState, GenerationEvidence, Stratum
 from claude_operator.api.gateway import Role
+from claude_operator.gateway.callers import CallerCounts
 from claude_operator.gateway.conversations import Conversations
 from claude_operator.gateway.counters import CounterSet
 
@@ -16,6 +17,7 @@ class Generation:
     def __init__(self, number: int) -> None:
         self.number = number
         self.conversations = Conversations()
+        self.callers = CallerCounts()
         self._counters: dict[tuple[str, Role, str, CacheState], CounterSet] = {}
         self._snapshots: dict[tuple[str, Role, str, CacheState], Stratum] = {}  # those that nobody touched since
         self._snapshot: GenerationEvidence | None = None

@@ -1,8 +1,9 @@
-"""What happens to headers on their way: hop-by-hop ones are dropped, keys replaced, betas merged."""
+"""What happens to headers on their way: which ones pass, keys replaced, betas merged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from multidict import MultiMapping
 
@@ -15,9 +16,9 @@ __all__ = [
     "SURFACE",
     "USER",
     "WANTED_REVISION",
+    "UpstreamHeaders",
     "credentials",
     "for_client",
-    "for_upstream",
 ]
 
 SESSION = "x-claude-session-id"
@@ -29,7 +30,6 @@ BETA = "anthropic-beta"
 
 DEFAULT_VERSION = "2026-10-21"
 
-_KEYS = frozenset(("authorization", "x-api-key"))
 _HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -43,9 +43,60 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     )
 )
-_CONSUMED = frozenset((SESSION, USER, SUBAGENT, SURFACE, WANTED_REVISION))
-_REQUEST_DROPPED = _HOP_BY_HOP | _CONSUMED | {"host", "expect"}
-_COMPOSED_DROPPED = _REQUEST_DROPPED | {"content-length", "content-type", "accept-encoding", BETA}
+_UP = frozenset(
+    (
+        "accept",
+        "accept-encoding",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-app",
+        "x-client-app",
+        "x-client-request-id",
+        "x-environment-runner-version",
+        "x-request-id",
+        "x-self-hosted-runner-version",
+    )
+)
+_UP_FAMILIES = ("anthropic-", "x-anthropic-", "x-stainless-", "x-claude-code", "x-claude-remote-")
+"""How names begin that the API, its SDKs and Claude Code use."""
+_ACCOUNT = frozenset(("authorization", "x-api-key", "x-organization-uuid", "x-trusted-device-token"))
+_ACCOUNT_FAMILIES = ("anthropic-account", "anthropic-api-key", "anthropic-organization", "anthropic-workspace")
+"""What says whose account it is: only with a key of the client's own."""
+_COMPOSED = frozenset(("accept-encoding", "content-encoding", "content-length", "content-type", BETA))
+"""What the gateway writes itself where it has composed the body."""
+_UNTOLD = _HOP_BY_HOP | {
+    "host",
+    "expect",
+    "accept-language",
+    "cookie",
+    SESSION,
+    USER,
+    SUBAGENT,
+    SURFACE,
+    WANTED_REVISION,
+}
+_LONGEST_NAME = 64
+_MOST_TOLD = 32  # names that are told in the life of a process
+
+_NOT_DOWN = _HOP_BY_HOP | {
+    "alt-svc",  # would lead clients past the gateway
+    "nel",
+    "report-to",
+    "server",
+    "server-timing",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "via",
+    "x-powered-by",
+}
+_NOT_DOWN_FAMILIES = ("anthropic-organization", "anthropic-workspace", "cf-", "x-amz-", "x-cloud-", "x-envoy-")
 
 
 def credentials(headers: MultiMapping[str]) -> list[str]:
@@ -59,35 +110,78 @@ def credentials(headers: MultiMapping[str]) -> list[str]:
     return [key for key in keys if key]
 
 
-def for_upstream(headers: MultiMapping[str], key: str | None, betas: Sequence[str] | None) -> MutableHeaders:
-    """The client's headers for the upstream.
+class UpstreamHeaders:
+    """Which of a client's headers go upstream: those that the API uses, and those that the installer adds by `also`.
 
-    `key` takes the place of the client's, which goes through where it is None. `betas` take the place of the client's;
-    None for a request that passes through unchanged.
+    A list of what may pass: what another server makes of a name, such as a metadata service or a proxy on the way, is
+    not known. A name with an underscore never passes: some servers read it as one with a dash. `on_dropped` is told the
+    names that do not pass, each once.
     """
-    composed = betas is not None
-    dropped = (_COMPOSED_DROPPED if composed else _REQUEST_DROPPED) | _named_by_connection(headers)
-    if key is not None:
-        dropped |= _KEYS
-    out = MutableHeaders((name, value) for name, value in headers.items() if name.lower() not in dropped)
-    if key is not None:
-        out["x-api-key"] = key
-    if "anthropic-version" not in out:
-        out["anthropic-version"] = DEFAULT_VERSION
-    if betas is not None:
-        out["content-type"] = "application/json"
-        out["accept-encoding"] = "identity"
-        if betas:
-            out["anthropic-beta"] = ",".join(betas)
-    return out
+
+    def __init__(self, also: Iterable[str] = (), on_dropped: Callable[[str], None] = lambda name: None) -> None:
+        self._also = frozenset(name.lower() for name in also)
+        self._on_dropped = on_dropped
+        self._told = 0
+        self._passes = lru_cache(maxsize=1024)(self._decide)
+
+    def make(self, headers: MultiMapping[str], key: str | None, betas: Sequence[str] | None) -> MutableHeaders:
+        """The headers of a request.
+
+        `key` takes the place of the client's, which goes through where it is None. `betas` take the place of the
+        client's; None for a request that passes through unchanged.
+        """
+        composed, swapped, passes = betas is not None, key is not None, self._passes
+        named = _named_by_connection(headers)
+        out = MutableHeaders(
+            (name, value)
+            for name, value in headers.items()
+            if len(name) <= _LONGEST_NAME and passes(name, swapped, composed) and not (named and name.lower() in named)
+        )
+        if key is not None:
+            out["x-api-key"] = key
+        if "anthropic-version" not in out:
+            out["anthropic-version"] = DEFAULT_VERSION
+        if betas is not None:
+            out["content-type"] = "application/json"
+            out["accept-encoding"] = "identity"
+            if betas:
+                out["anthropic-beta"] = ",".join(betas)
+        return out
+
+    def _decide(self, name: str, swapped: bool, composed: bool) -> bool:
+        """Whether a header goes upstream; asked once for each name."""
+        name = name.lower()
+        if name in self._also:
+            return True
+        account = name in _ACCOUNT or name.startswith(_ACCOUNT_FAMILIES)
+        if account or name in _UNTOLD or (composed and name in _COMPOSED):
+            return account and not swapped and "_" not in name
+        if (name in _UP or name.startswith(_UP_FAMILIES)) and "_" not in name:
+            return True
+        if self._told < _MOST_TOLD:
+            self._told += 1
+            self._on_dropped(name)
+        return False
 
 
 def for_client(headers: MultiMapping[str], *, framed: bool = False) -> Iterator[tuple[str, str]]:
-    """The upstream's headers for the client; `framed` leaves out content-length, which the sender of the body sets."""
-    dropped = _HOP_BY_HOP | _named_by_connection(headers)
-    if framed:
-        dropped |= {"content-length"}
-    return ((name, value) for name, value in headers.items() if name.lower() not in dropped)
+    """The upstream's headers for the client; `framed` leaves out content-length, which the sender of the body sets.
+
+    Left out is what belongs to the connection, to the operator's account, or to the servers on the way.
+    """
+    named = _named_by_connection(headers)
+    return (
+        (name, value)
+        for name, value in headers.items()
+        if not _stays(name[:_LONGEST_NAME], framed) and not (named and name.lower() in named)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _stays(name: str, framed: bool) -> bool:
+    """Whether one of the upstream's headers is not for the client."""
+    name = name.lower()
+    return name in _NOT_DOWN or name.startswith(_NOT_DOWN_FAMILIES) or (framed and name == "content-length")
 
 
 def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:

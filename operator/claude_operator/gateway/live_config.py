@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
 from claude_operator.core.catalogue.rules import takes
-from claude_operator.core.request.assignment import in_canary, rank
+from claude_operator.core.operator_key import subkey
+from claude_operator.core.request.assignment import Assignment, in_canary, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
@@ -25,6 +26,7 @@ class LiveConfig:
     credentials: Credentials
     surfaces: frozenset[str]
     evidence: Generation
+    assignment: Assignment = field(default_factory=Assignment)
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -40,6 +42,11 @@ class LiveConfig:
     def weights(self) -> dict[str, int]:
         """By revision, in basis points."""
         return {arm.revision: arm.weight for arm in self.config.arms}
+
+    @property
+    def exposes_revision(self) -> bool:
+        """Whether clients see and may choose the revision that answers."""
+        return self.config.expose_revision is not False
 
     @property
     def swaps_key(self) -> bool:
@@ -62,7 +69,9 @@ def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[i
     canary = config.arm("canary")
     if canary is not None:
         rank(canary.revision)
-    return LiveConfig(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation))
+    key = credentials.operator_key
+    assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
+    return LiveConfig(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation), assignment)
 
 
 def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:
@@ -73,7 +82,8 @@ def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable
     arms: Sequence[Arm] = live.config.arms
     if not arms:
         return None
-    pinned = next((arm for arm in arms if arm.revision == wanted and is_served(arm)), None) if wanted else None
+    asked = wanted if live.exposes_revision else None
+    pinned = next((arm for arm in arms if arm.revision == asked and is_served(arm)), None) if asked else None
     if pinned is not None:
         return Choice(live.arms[pinned.revision], pinned=True)
     canary = live.config.arm("canary")

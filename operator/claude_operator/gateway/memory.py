@@ -41,6 +41,7 @@ class MemoryBudget:
     calls: int
     stalled: int
     connections: int
+    heads: int
     values: int
     """JSON values in one body: reading one takes up to 256 bytes."""
 
@@ -56,6 +57,7 @@ class MemoryBudget:
             calls=max(limit // _CALL, 16),
             stalled=max(limit // _STALLED, 4),
             connections=max(limit // _CONNECTION, 64),
+            heads=max(limit // 32, SMALL),
             values=max(limit // 2048, 1 << 14),
         )
 

@@ -82,8 +82,8 @@ def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None
 
 
 def revision_headers(call: Call) -> Iterator[tuple[str, str]]:
-    """The response headers that say which revision answered."""
-    if call.choice is not None:
+    """The response headers that say which revision answered, where clients may know it, and what it changed."""
+    if call.choice is not None and call.live is not None and call.live.exposes_revision:
         yield WANTED_REVISION, call.revision
         yield "x-claude-arm", call.role or ""
     if call.overridden:

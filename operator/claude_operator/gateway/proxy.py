@@ -21,6 +21,7 @@ from claude_operator.core.request.privacy import identity
 from claude_operator.core.request.threads import thread_of
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.accounting import Accounting
+from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.control import Control
@@ -43,6 +44,7 @@ __all__ = ["Proxy"]
 
 _CHUNK = 1 << 16  # bytes of a body that are sent at once
 _BUFFERED = 1 << 14  # bytes of a body up to which it is kept until the answer begins
+_MAX_KEYS = 5  # of a call that are looked at to tell whose it is
 _MAX_USER = 512  # characters of a user's name, which is for the log alone
 _REPORT_SECONDS = 5.0  # for sending the reason to a client that does not read
 
@@ -59,6 +61,7 @@ class Proxy:
         accounting: Accounting,
         memory: Memory,
         *,
+        headers: names.UpstreamHeaders | None = None,
         clock: Callable[[], float] = time.perf_counter,
         draw: Callable[[int], int] = random.randrange,
     ) -> None:
@@ -68,6 +71,7 @@ class Proxy:
         self._upstream = upstream
         self._accounting = accounting
         self._memory = memory
+        self._headers = headers or names.UpstreamHeaders()
         self._threads = Threads()
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
@@ -139,6 +143,11 @@ class Proxy:
         keys = names.credentials(request.headers)
         if not live.admits(keys):
             raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
+        if endpoint.kind == "administer" and live.swaps_key:
+            message = (
+                "the gateway hands on no administration of the account with its key: ask the API itself, with a key"
+            )
+            raise Refused(403, "permission_error", f"{message} of your own")
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):
@@ -165,6 +174,7 @@ class Proxy:
             raise Refused(413, "request_too_large", f"the request is larger than {BODY_LIMIT} bytes: send less")
         call.received = self._clock()
         fields = decode(data, request.headers, self._memory.budget.values)
+        call.body = BodySample.of(data) if call.counted else None
         try:
             choice = self._choose(call, live, request.headers, fields)
             composed = compose(
@@ -175,8 +185,8 @@ class Proxy:
         betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
         self._record_composition(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
-            raise _too_large(len(data), composed.size, call.revision)
-        outgoing = names.for_upstream(request.headers, _upstream_key(live), betas)
+            raise _too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
+        outgoing = self._headers.make(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _BUFFERED:
             outgoing["content-length"] = str(composed.size)
@@ -199,10 +209,10 @@ class Proxy:
         surface = headers.get(names.SURFACE, "")
         call.surface = surface if surface in live.surfaces else "other"
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
-        caller = "" if live.swaps_key else names.credentials(headers)[0]
-        conversation = assignment_key(session or None, fields, caller)
-        call.conversation = conversation
-        choice = choose(live, headers.get(names.WANTED_REVISION), conversation, self._draw)
+        keys = () if live.swaps_key else names.credentials(headers)
+        call.callers = tuple(live.assignment.caller(key) for key in keys[:_MAX_KEYS])
+        call.name_conversation(assignment_key(session or None, fields, "".join(call.callers[:1])))
+        choice = choose(live, headers.get(names.WANTED_REVISION), call.conversation, self._draw)
         if choice is None:
             raise Refused(503, "api_error", "no revision serves yet: try again later")
         call.warms_cache = warms_cache(fields)
@@ -280,7 +290,7 @@ class Proxy:
         self, call: Call, live: LiveConfig, endpoint: Route, request: ClientRequest, reply: ClientReply
     ) -> None:
         """Relay a request and its answer unchanged, except for the keys."""
-        outgoing = names.for_upstream(request.headers, _upstream_key(live), None)
+        outgoing = self._headers.make(request.headers, _upstream_key(live), None)
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle, None)
         url = _url(live, endpoint)
@@ -336,11 +346,12 @@ async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> Async
 
 
 def _too_large(size: int, composed: int, revision: str) -> Refused:
-    """The answer to a request that its revision makes too large."""
+    """The answer to a request that its revision, of which clients may not know the name, makes too large."""
+    named = f"revision {revision}" if revision else "the revision"
     return Refused(
         413,
         "request_too_large",
-        f"the request has {size} bytes and revision {revision} adds {composed - size}: send at least"
+        f"the request has {size} bytes and {named} adds {composed - size}: send at least"
         f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
     )
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
 
 import aiohttp
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web, web_response
 from multidict import CIMultiDict, MultiMapping
 
+from claude_operator.gateway.connections import ConnectionTable, TrackedConnection
 from claude_operator.gateway.errors import ClientGone, Refused, envelope, new_request_id
 from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import ClientReply, ClientRequest
 
-__all__ = ["AiohttpClientReply", "AiohttpClientRequest", "make_server"]
+__all__ = [
+    "AiohttpClientReply",
+    "AiohttpClientRequest",
+    "TrackingAppRunner",
+    "TrackingServer",
+    "make_server",
+    "refusal",
+]
 
 _MAX_HEADER = 1 << 16  # bytes of the request line or of one header
 _MAX_HEAD = 1 << 16  # bytes of all headers of a request that has not begun
@@ -23,13 +32,22 @@ _SOCKET_BUFFER = 1 << 16  # bytes, each way; by default the kernel buffers megab
 _WRITE_SIZE = 1 << 16  # bytes of an answer that are written at once
 _BODY_SECONDS = 30.0  # that any body may take, ...
 _MIN_BYTES_PER_SECOND = float(1 << 20)  # ... and its size at this rate on top
+_PASSED_BYTES_PER_SECOND = float(1 << 16)  # of a body that is passed through, while the gateway waits for it
+_LINGER = 3.0  # seconds that the rest of a refused body is read, so that its sender gets to see the answer
 _GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
 
+_TOO_OLD = "too old"  # the mark of a request before HTTP/1.0
+
+_SOFTWARE = "claude-operator"
+# The header Server of both ports, where versions would stand.
+web_response.SERVER_SOFTWARE = _SOFTWARE  # type: ignore[attr-defined]
+
 Handler = Callable[[ClientRequest, ClientReply], Awaitable[None]]
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-def make_server(handle: Handler, is_draining: Callable[[], bool], max_connections: int) -> web.Server:
+def make_server(handle: Handler, is_draining: Callable[[], bool], table: ConnectionTable) -> TrackingServer:
     """A server that answers with `handle`; while `is_draining`, each answer closes its connection."""
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
@@ -37,50 +55,110 @@ def make_server(handle: Handler, is_draining: Callable[[], bool], max_connection
         await handle(AiohttpClientRequest(request), reply)
         return reply.response or web.Response(status=_GONE)
 
-    return _Server(handler, max_connections)
+    return TrackingServer(handler, table, handler_cancellation=True)
+
+
+class TrackingAppRunner(web.AppRunner):
+    """Serves an application on tracked connections."""
+
+    def __init__(self, app: web.Application, table: ConnectionTable) -> None:
+        super().__init__(app, access_log=None)
+        self._table = table
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return TrackingServer(made.request_handler, self._table, request_factory=made.request_factory)
+
+
+class TrackingServer(web.Server):
+    """Makes the connections that `table` has taken in; `Listener` brings them."""
+
+    def __init__(self, handler: Answer, table: ConnectionTable, **options: Any) -> None:
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                if _TOO_OLD in request:
+                    return _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
+                return await handler(request)
+            finally:
+                if isinstance(request.protocol, _Connection):
+                    request.protocol.rest()
+
+        super().__init__(answer, **options)
+        self.table = table
+        make_request = self.request_factory
+
+        def mark_old(message: Any, *rest: Any) -> web.BaseRequest:
+            """The request; a line without a version would be answered as HTTP/0.9, which has no status line."""
+            if message.version >= HttpVersion10:
+                return make_request(message, *rest)
+            request = make_request(message._replace(version=HttpVersion11), *rest)
+            request[_TOO_OLD] = True
+            return request
+
+        self.request_factory = mark_old
+
+    def make_connection(self, tracked: TrackedConnection) -> web.RequestHandler:
+        """The protocol of a connection."""
+        return _Connection(
+            tracked,
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # as its own docs say
+            auto_decompress=False,
+            keepalive_timeout=75.0,
+            lingering_time=_LINGER,
+            read_bufsize=_READ_AHEAD,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
+        )
 
 
 class _Connection(web.RequestHandler):
     """A client's connection. It refuses what is not HTTP in the API's form too, without quoting it."""
 
-    _head = 0  # bytes of a request whose head is not complete
     _body: aiohttp.StreamReader | None = None  # of the request that came last
 
+    def __init__(self, tracked: TrackedConnection, server: web.Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._tracked = tracked
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection, or refuse it when there are too many."""
+        """Begin, unless it was closed while its handshake went on."""
         super().connection_made(transport)
+        self._tracked.close = self._close_with
         peer = transport.get_extra_info("socket")
         if peer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        if isinstance(self._manager, _Server) and self._manager.is_full:
-            message = "the gateway has too many connections: try again later"
-            self._refuse(Refused(529, "overloaded_error", message, 5))
+        if self._tracked.phase == "gone":
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._tracked.leave()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes. Those after one request's body that do not complete another's head count towards its limit."""
         seen, between = self._request_count, self._body is None or self._body.is_eof()
         super().data_received(data)
         if self._request_count != seen:
-            self._head = 0
             self._body = self._messages[-1][1] if self._messages else None
+            self._tracked.work()
         elif between:
-            self._head += len(data)
-            if self._head > _MAX_HEAD:
+            self._tracked.receive(len(data))
+            if self._tracked.head > _MAX_HEAD:
                 message = f"the headers are longer than {_MAX_HEAD} bytes: send fewer or shorter ones"
-                self._refuse(Refused(431, "invalid_request_error", message))
+                self._close_with(Refused(431, "invalid_request_error", message))
 
-    def _refuse(self, refused: Refused) -> None:
-        body = envelope(refused.kind, refused.message, new_request_id())
-        lines = [
-            f"HTTP/1.1 {refused.status} X",
-            "content-type: application/json",
-            f"content-length: {len(body)}",
-            *(f"{name}: {value}" for name, value in refused.headers),
-            "connection: close",
-        ]
-        if self.transport is not None:
-            self.transport.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    def rest(self) -> None:
+        """Its last request was answered."""
+        if not self._messages:
+            self._tracked.rest()
+
+    def _close_with(self, refused: Refused | None) -> None:
+        if refused is not None and self.transport is not None:
+            self.transport.write(refusal(refused))
         self.force_close()
 
     def handle_error(
@@ -91,37 +169,30 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to a request that could not be read."""
-        request_id = new_request_id()
-        body = envelope("invalid_request_error", "the request is not well-formed HTTP", request_id)
-        headers = {"content-type": "application/json", "request-id": request_id, "x-should-retry": "false"}
-        response = web.Response(status=status, headers=headers, body=body)
-        response.force_close()
-        return response
+        return _refuse("the request is not well-formed HTTP", status)
 
 
-class _Server(web.Server):
-    def __init__(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], max_connections: int
-    ) -> None:
-        super().__init__(handler, handler_cancellation=True)
-        self._max_connections = max_connections
+def _refuse(message: str, status: int) -> web.Response:
+    """The last answer on a connection whose request cannot be read."""
+    request_id = new_request_id()
+    headers = {"content-type": "application/json", "request-id": request_id, "x-should-retry": "false"}
+    response = web.Response(status=status, headers=headers, body=envelope("invalid_request_error", message, request_id))
+    response.force_close()
+    return response
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there are more connections than allowed."""
-        return len(self._connections) > self._max_connections
 
-    def __call__(self) -> _Connection:
-        return _Connection(
-            self,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # as its own docs say
-            auto_decompress=False,
-            keepalive_timeout=75.0,
-            read_bufsize=_READ_AHEAD,
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
-        )
+def refusal(refused: Refused) -> bytes:
+    """A whole answer for a connection that is closed."""
+    body = envelope(refused.kind, refused.message, new_request_id())
+    lines = [
+        f"HTTP/1.1 {refused.status} X",
+        f"server: {_SOFTWARE}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        *(f"{name}: {value}" for name, value in refused.headers),
+        "connection: close",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 class AiohttpClientRequest:
@@ -138,6 +209,7 @@ class AiohttpClientRequest:
 
     async def body(self, limit: int, lease: Lease) -> bytearray | None:
         """The whole body, None where it is larger than `limit`."""
+        self._check_coding()
         length = self._request.content_length
         max_size = limit if length is None else length
         if max_size > limit:
@@ -154,13 +226,37 @@ class AiohttpClientRequest:
                         await lease.reserve(size, known=False)
                     data += piece
         except TimeoutError:
-            raise Refused(408, "timeout_error", "the request body arrived too slowly: send it again") from None
+            raise _too_slow() from None
         lease.shrink(len(data))
         return data
 
     def chunks(self) -> AsyncIterator[bytes] | None:
-        """The body piece by piece, None where there is none."""
-        return self._read() if self._request.body_exists else None
+        """The body piece by piece, None where there is none; raises Refused where it comes too slowly."""
+        self._check_coding()
+        return self._read_in_time() if self._request.body_exists else None
+
+    def _check_coding(self) -> None:
+        """Refuse a body in a transfer coding that would get lost: the parser takes `gzip, chunked` for `chunked`."""
+        coding = self.headers.get("transfer-encoding")
+        if coding is not None and coding.strip().lower() != "chunked":
+            message = "the gateway takes no transfer-encoding but chunked: send the body without"
+            raise Refused(501, "invalid_request_error", message, retry=False)
+
+    async def _read_in_time(self) -> AsyncIterator[bytes]:
+        """The pieces. What counts is the time that the gateway waits for the client, not what the upstream takes."""
+        clock, left = asyncio.get_running_loop().time, _BODY_SECONDS
+        pieces = self._read()
+        while True:
+            began = clock()
+            try:
+                async with asyncio.timeout(left):
+                    piece = await anext(pieces, None)
+            except TimeoutError:
+                raise _too_slow() from None
+            if piece is None:
+                return
+            left = min(left - (clock() - began) + len(piece) / _PASSED_BYTES_PER_SECOND, _BODY_SECONDS)
+            yield piece
 
     async def _read(self) -> AsyncIterator[bytes]:
         if self.headers.get("expect", "").lower() == "100-continue" and self._request.transport is not None:
@@ -174,6 +270,10 @@ class AiohttpClientRequest:
             if not piece:
                 return
             yield piece
+
+
+def _too_slow() -> Refused:
+    return Refused(408, "timeout_error", "the request body arrived too slowly: send it again")
 
 
 class AiohttpClientReply:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
 from claude_operator.api.gateway import MEMORY
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
+from claude_operator.gateway.connections import ConnectionTable
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
+from claude_operator.gateway.headers import UpstreamHeaders
+from claude_operator.gateway.listener import Listener, Tls
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
-from claude_operator.gateway.server import make_server
+from claude_operator.gateway.server import TrackingAppRunner, TrackingServer, make_server
 from claude_operator.gateway.source import Source
+from claude_operator.gateway.tls import TlsFiles
 from claude_operator.gateway.upstream import AiohttpUpstream
 from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
 
+_SWEEP = 1.0  # seconds between two looks for heads that do not come
 _CLOSE_SECONDS = 2.0  # seconds for calls that were cut off at the end of the drain
 
 
@@ -39,6 +49,16 @@ class Settings:
     """How long connections are still accepted after readiness went false, so that Endpoints can follow."""
     memory: int = MEMORY
     """Bytes that the process may take."""
+    descriptors: int = 1 << 20
+    """Files and sockets that it may open."""
+    addresses: AddressRules = ANYWHERE
+    """Where it may connect to find the upstream."""
+    forwarded_headers: tuple[str, ...] = ()
+    """Headers of clients that go upstream beside those of the API."""
+    tls: Path | None = None
+    """The folder of the certificate for clients, None for plain HTTP."""
+    pod: str = ""
+    """The pod's name, which answers to the operator prove."""
 
 
 class Service:
@@ -56,6 +76,8 @@ class Service:
         self.started = asyncio.Event()
         self._source = source
         self._log = log
+        self._tls = TlsFiles(settings.tls, log) if settings.tls else None
+        self.tables: list[ConnectionTable] = []
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -65,34 +87,61 @@ class Service:
     async def run(self) -> None:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
-            upstream = await stack.enter_async_context(AiohttpUpstream())
+            upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
             accounting = Accounting(self.control.store, self.metrics, self._log)
-            proxy = Proxy(self.control, upstream, accounting, self.memory)
-            admin = web.AppRunner(make_admin(self.control, self.metrics, self._is_draining), access_log=None)
+            headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
+            proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
+            places = min(self.memory.budget.connections, connections_for(self.settings.descriptors))
+            app = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
+            self.tables = [self._table(size) for size in (ADMIN_CONNECTIONS, places)]
+            admin = TrackingAppRunner(app, self.tables[0])
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
-            server = make_server(proxy.handle, self._is_draining, self.memory.budget.connections)
+            server = make_server(proxy.handle, self._is_draining, self.tables[1])
             front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
-            self.port = await self._listen(stack, front, self.settings.port)
-            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=self.control.store.boot_id)
+            self.port = await self._listen(stack, front, self.settings.port, self._context)
+            boot = self.control.store.boot_id
+            self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=boot, connections=places)
             background = [
+                asyncio.create_task(self._expire_heads()),
                 asyncio.create_task(self._source.run(self.control.offer)),
                 asyncio.create_task(self.control.watch_credentials()),
             ]
+            if self._tls is not None:
+                background.append(asyncio.create_task(self._tls.follow()))
             stack.callback(lambda: [task.cancel() for task in background])
             self.started.set()
             await self._until_stopped(background)
             await self._drain(front, proxy)
         self._log.event("stopped")
 
+    def _tell_dropped(self, name: str) -> None:
+        self._log.event("a header of clients does not go upstream", name=name, remedy=f"{FORWARD_OPTION}={name}")
+
     def _is_draining(self) -> bool:
         return self.draining
 
-    async def _listen(self, stack: AsyncExitStack, runner: web.BaseRunner, port: int) -> int:
+    def _context(self) -> ssl.SSLContext | None:
+        return self._tls.context if self._tls is not None else None
+
+    async def _listen(self, stack: AsyncExitStack, runner: web.BaseRunner, port: int, tls: Tls = lambda: None) -> int:
         """Open a port and return its number."""
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self.settings.host, port, backlog=1024).start()
-        return int(runner.addresses[0][1])
+        server = runner.server
+        if not isinstance(server, TrackingServer):
+            raise TypeError("a listener needs a server that tracks its connections")
+        listener = Listener(runner, self.settings.host, port, server, tls)
+        await listener.start()
+        return listener.port
+
+    async def _expire_heads(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            for table in self.tables:
+                table.expire()
+
+    def _table(self, size: int) -> ConnectionTable:
+        return ConnectionTable(size, self.memory.budget.heads, asyncio.get_running_loop().time)
 
     async def _until_stopped(self, background: list[asyncio.Task[None]]) -> None:
         """Wait for `stop`; a background task that fails is a bug and ends the process."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import aiohttp
 import msgspec
 
-from claude_operator.api.gateway import CONFIG_KEY
+from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY
 from claude_operator.log import Log
 
 __all__ = ["ApiServer", "ConfigMapSource", "FileSource", "Source"]
@@ -27,7 +27,8 @@ _WATCH_SECONDS = 60  # after which a watch ends and the list is read again, in c
 _SILENCE = 75.0  # seconds without a byte after which a watch is given up
 _BACKOFF = (0.2, 5.0)  # seconds: first and longest
 
-Offer = Callable[[bytes], None]
+Offer = Callable[[bytes, str], None]
+"""Takes a document and its signature, empty where it has none."""
 
 
 class Source(Protocol):
@@ -38,10 +39,11 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file, followed through atomic replacement and swapped symlinks."""
+    """A file, followed through atomic replacement and swapped symlinks. `signed`: the signature is a file beside it."""
 
-    def __init__(self, path: Path, log: Log) -> None:
+    def __init__(self, path: Path, log: Log, *, signed: bool = False) -> None:
         self._path = path
+        self._signed = signed
         self._log = log
         self._seen: tuple[int, ...] | None = None
 
@@ -62,12 +64,17 @@ class FileSource:
 
     def poll(self, offer: Offer) -> None:
         """Read the file if it changed; raises OSError."""
-        found = os.stat(self._path)  # noqa: PTH116  (of what the symlinks lead to)
-        signature = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-        if signature != self._seen:
-            data = self._path.read_bytes()
-            self._seen = signature
-            offer(data)
+        path = self._path.resolve(strict=True)  # a mounted ConfigMap's keys are read from one version of it
+        found = path.stat()
+        look = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        if look != self._seen:
+            data, signature = path.read_bytes(), self._signature(path)
+            self._seen = look
+            offer(data, signature)
+
+    def _signature(self, path: Path) -> str:
+        file = path.with_name(SIGNATURE_KEY)
+        return file.read_text("utf-8", "replace") if self._signed and file.exists() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +123,7 @@ class ConfigMapSource:
         self._path = f"/api/v1/namespaces/{namespace}/configmaps"
         self._query = {"fieldSelector": f"metadata.name={name}"}
         self._server = server
-        self._mounted = FileSource(mounted, log)
+        self._mounted = FileSource(mounted, log, signed=True)
         self._log = log
         self._listed = asyncio.Event()
 
@@ -173,11 +180,12 @@ class ConfigMapSource:
                         raise ValueError("the resourceVersion of the watch is too old")
 
     def _offer(self, item: _ConfigMap, offer: Offer) -> None:
-        document = (item.data or {}).get(CONFIG_KEY)
+        data = item.data or {}
+        document = data.get(CONFIG_KEY)
         if document is None:
             self._log.event(f"the ConfigMap has no key {CONFIG_KEY}", "warning")
         else:
-            offer(document.encode())
+            offer(document.encode(), data.get(SIGNATURE_KEY, ""))
 
 
 class _Metadata(msgspec.Struct, rename="camel"):

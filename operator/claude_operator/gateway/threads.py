@@ -18,12 +18,13 @@ __all__ = ["THREAD", "Threads", "thread_not_found"]
 THREAD = "thread:"
 """How the key of a conversation begins that is known by its thread alone."""
 
+_LONGEST_ID = 256  # characters
 _LIMIT = 20_000  # responses; the API forgets a thread five minutes after its last
 
 
 class _ThreadOrigin(NamedTuple):
     revision: str
-    conversation: str
+    conversation: str | None
 
 
 class Threads:
@@ -35,10 +36,10 @@ class Threads:
     def remember(self, call: Call) -> None:
         """Remember where a response of a thread came from, once its id is known."""
         message_id = call.summary.message_id
-        if call.thread is None or not message_id or message_id in self._origins:
+        if call.thread is None or not 0 < len(message_id) <= _LONGEST_ID or message_id in self._origins:
             return
         if call.conversation is None:
-            call.conversation = THREAD + message_id
+            call.name_conversation(THREAD + message_id)
         self._origins[message_id] = _ThreadOrigin(call.revision, call.conversation)
         if len(self._origins) > _LIMIT:
             del self._origins[next(iter(self._origins))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,9 @@ import aiohttp
 from multidict import MultiMapping
 from yarl import URL
 
-from claude_operator.gateway.errors import Refused, UpstreamFailed, UpstreamTimeout
+from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
+from claude_operator.core.spec.site_options import ALLOWED_OPTION
+from claude_operator.gateway.errors import ClientGone, Refused, UpstreamFailed, UpstreamTimeout
 from claude_operator.gateway.memory import Lease
 from claude_operator.gateway.ports import CallTimeouts, MutableHeaders, RequestBody
 
@@ -24,16 +27,24 @@ _MAX_HEADER = 1 << 16  # bytes
 _RECEIVE_BUFFER = 1 << 16
 _READ_AHEAD = 1 << 15
 _CHUNK = 1 << 16
+_ADDRESS_REFUSED = (
+    "spec.upstream.baseURL leads to an address that gateways do not connect to, such as a link-local or loopback one,"
+    " the node's or the API server's. Write another address there, or have the installer allow this one with the"
+    f" operator's option {ALLOWED_OPTION}"
+)
 _MORE_MEMORY = "raise spec.gateway.resources.limits.memory"
 
 
 class AiohttpUpstream:
-    """Opens requests; use it as a context manager, within a running loop."""
+    """Opens requests; use it as a context manager, within a running loop. It connects where `rules` permit."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: AddressRules = ANYWHERE) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=10, socket_factory=_socket
+                limit=0,
+                keepalive_timeout=_KEEPALIVE,
+                ttl_dns_cache=10,
+                socket_factory=functools.partial(_socket, rules),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -53,7 +64,7 @@ class AiohttpUpstream:
     async def open(
         self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
     ) -> AsyncIterator[AiohttpReply]:
-        """Send a request; raises UpstreamFailed, here and while the reply is read."""
+        """Send a request; raises UpstreamFailed, here and while the reply is read, and Refused."""
         total = _TotalTimeout(timeouts)
         try:
             async with total.limit(None):
@@ -157,17 +168,27 @@ class AiohttpReply:
             yield chunk
 
 
-def _socket(address: Any) -> socket.socket:
-    """A TCP socket whose kernel buffer is bounded."""
-    family, kind, protocol, *_ = address
+def _socket(rules: AddressRules, address: Any) -> socket.socket:
+    """A TCP socket to an address that may be connected to, its kernel buffer bounded.
+
+    It is made for each attempt with the address that is connected to, so what a name leads to at another time, or in
+    another record of the same answer, makes no difference.
+    """
+    family, kind, protocol, _, where = address
+    rules.check(where[0])
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     return made
 
 
-def _classify(error: Exception, timeouts: CallTimeouts) -> UpstreamFailed:
-    """The error as UpstreamFailed; its message quotes nothing from the request or the answer."""
+def _classify(error: Exception, timeouts: CallTimeouts) -> UpstreamFailed | Refused | ClientGone:
+    """The error for the client; its message quotes nothing from the request or the answer."""
     match error:
+        case aiohttp.ClientConnectionError(__cause__=(Refused() | ClientGone()) as ours):  # while the body was read
+            return ours
+        case aiohttp.ClientConnectorError(os_error=AddressRefused()):
+            # Where to connect is the deployment's choice and the same for both arms: no revision is to blame.
+            return Refused(502, "api_error", _ADDRESS_REFUSED, retry=False)
         case aiohttp.ConnectionTimeoutError():
             return UpstreamTimeout(f"no connection to the upstream within {timeouts.connect:g} s")
         case TimeoutError():

@@ -10,6 +10,8 @@ from claude_operator.core.catalogue.cost import cost_usd
 
 __all__ = ["cache_parts", "cache_state", "entries", "list_price", "loggable", "token_counts"]
 
+_MOST_TOKENS = 10**9  # of one answer: more is no number of tokens
+_MOST_USD = 1e4  # of one answer
 _PARTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
@@ -54,9 +56,10 @@ def list_price(model: str, usage: Mapping[str, Any]) -> float | None:
     if not usage:
         return None
     try:
-        return cost_usd(model, usage)
-    except (TypeError, ValueError, AttributeError):
+        cost = cost_usd(model, usage)
+    except (TypeError, ValueError, AttributeError, OverflowError):
         return None
+    return cost if cost is not None and cost <= _MOST_USD else None
 
 
 def loggable(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,4 +81,4 @@ def _dict(value: Any) -> Mapping[str, Any]:
 
 def _number(values: Mapping[str, Any], name: str) -> int:
     value = values.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value <= _MOST_TOKENS else 0

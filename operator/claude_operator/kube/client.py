@@ -184,10 +184,18 @@ class Kube:
         return await self._call("PATCH", path, body=body, content_type=MERGE)
 
     async def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, propagation: str = "Background"
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        propagation: str = "Background",
+        uid: str | None = None,
     ) -> bool:
-        """Delete; False when it was not there."""
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        """Delete; False when it was not there. With `uid` only that object: raises `KubeError` with `conflict`."""
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
         try:
             await self._call("DELETE", resource.path(namespace, name), body=body)
         except KubeError as error:

@@ -63,7 +63,7 @@ class Actor:
         adopted = await self._children.adopt(owner, repairs.orphans)
         config = adopted.get(repairs.config["metadata"]["uid"], repairs.config) if repairs.config else None
         served = seen.observation.status.gateway is not None
-        config = await self._children.config_seen(owner, config, served=served)
+        config = await self._children.config_seen(owner, config, repairs.believed, served=served)
         refused = self._children.writes.refused(owner["metadata"]["uid"])
         version = config["metadata"]["resourceVersion"] if config else None
         return replace(seen, observation=replace(seen.observation, refused=refused), config_version=version)
@@ -196,11 +196,12 @@ class Actor:
     async def _config(self, seen: Seen, decision: Decision) -> None:
         """Apply the config where it differs; a document that was changed meanwhile is not written over."""
         config, owner = decision.config, seen.observation.owner
-        if config is None or config == seen.observation.config:
+        as_is = seen.repairs.believed.stored or not seen.repairs.free
+        if config is None or (config == seen.observation.config and as_is):
             self._children.writes.done(owner["metadata"]["uid"], "config")
             return
-        body = render.config_map(owner, config)
         try:
+            body = render.config_map(owner, config, await self._children.signing_key(owner["metadata"]["uid"]))
             with self._children.writing(owner, body) as stored:
                 if seen.config_version is None:
                     await self._create_config(owner, body, stored)
@@ -299,7 +300,8 @@ class Actor:
                 raise
 
     async def _delete(self, body: Mapping[str, Any]) -> None:
-        await self._kube.delete(BY_KIND[body["kind"]], body["metadata"]["name"], body["metadata"]["namespace"])
+        metadata = body["metadata"]
+        await self._kube.delete(BY_KIND[body["kind"]], metadata["name"], metadata["namespace"], uid=metadata.get("uid"))
 
     async def _emit(self, owner: Mapping[str, Any], event: Event) -> None:
         await self._recorder.emit(owner, type=event.type, reason=event.reason, note=event.note, action=event.reason)

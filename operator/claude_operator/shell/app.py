@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core import render
 from claude_operator.core.spec.definitions import Definitions
+from claude_operator.core.spec.networks import AddressRules, parse_network, rules_in_pod
+from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
 from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
+from claude_operator.shell.control_plane import ApiServerAddresses
 from claude_operator.shell.definitions import DefinitionsReader
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.events import Recorder
@@ -63,10 +67,19 @@ class Settings:
     workers: int = 16
     prometheus_address: str | None = None
     """Where the queries of metrics go that name no address."""
+    policy: Policy = OPEN
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
     """An admission policy holds people who promote, abort or retry to their names."""
+
+
+def _address_rules(site: render.Site) -> AddressRules:
+    """Where the operator connects for a user: as its pods do; outside of a cluster only what is denied is refused."""
+    allowed, denied = (tuple(map(parse_network, one)) for one in (site.allowed_addresses, site.denied_addresses))
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return rules_in_pod(allowed, denied, os.environ)
+    return AddressRules(allowed, denied, special=False)
 
 
 class App:
@@ -112,24 +125,28 @@ class App:
                     policies = self._settings.site.network is not None
                     wanted = view(self._settings.namespaces, network_policies=policies)
                     scope = Scope(kube, wanted, self._metrics.namespaces_away.set)
-                    definitions = DefinitionsReader(kube)
-                    while await self._candidate(aside, scope, lease, definitions):
+                    definitions, addresses = DefinitionsReader(kube), ApiServerAddresses(kube)
+                    while await self._candidate(aside, scope, lease, definitions, addresses):
                         pass
         finally:
             watchdog.cancel()
 
-    async def _candidate(self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader) -> bool:
+    async def _candidate(
+        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, addresses: ApiServerAddresses
+    ) -> bool:
         """Wait for the Lease and lead; False once the process is asked to end."""
         if not await self._supervisor.unless_stopped(scope.until_served(self._tell_away)):
             return False
-        if not await self._supervisor.unless_stopped(definitions.look()):
-            return False
+        for looking in (definitions.look, addresses.wait):
+            if not await self._supervisor.unless_stopped(looking()):
+                return False
         self._started = True
         try:
             if not await self._supervisor.unless_stopped(aside.run(lease.acquire())):
                 return False
             self._metrics.leader.set(1)
-            await self._lead(aside, scope, lease, definitions)
+            await addresses.refresh()
+            await self._lead(aside, scope, lease, definitions, addresses.denied_on(self._settings.site))
             return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
@@ -146,24 +163,31 @@ class App:
     def _tell_away(self, why: str | None) -> None:
         self._away = why
 
-    async def _lead(self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader) -> None:
+    async def _lead(
+        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, site: render.Site
+    ) -> None:
         kube = scope.kube
         self._models_read.clear()
         self._metrics.longest_hold.set(0.0)
         models = ModelBook(kube, self._clock)
-        keyring = Keyring(kube, self._settings.namespace, f"{self._settings.lease_name}-client-keys")
-        children = Children(kube, keyring, clock=self._clock.monotonic)
+        name, clock = f"{self._settings.lease_name}-client-keys", self._clock.monotonic
+        keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
+        children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
-        reader = PrometheusReader(self._settings.prometheus_address)
+        reader = PrometheusReader(self._settings.prometheus_address, rules=_address_rules(site))
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            sources = Sources(
-                gateways, ReferenceReader(kube), prometheus, ledgers, models.models, self._settings.audited
-            )
+            references = ReferenceReader(kube, self._settings.policy)
+            sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
-            reconciler = self._reconciler(kube, children, ledgers, gatherer)
-            queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
+            reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
+            queue = WorkQueue(
+                reconciler,
+                workers=self._settings.workers,
+                on_depth=self._metrics.queue_depth.set,
+                tenant=lambda key: key.namespace,
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):
@@ -207,7 +231,9 @@ class App:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
 
-    def _reconciler(self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer) -> Reconciler:
+    def _reconciler(
+        self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer, site: render.Site
+    ) -> Reconciler:
         recorder = Recorder(
             kube,
             instance=self._settings.identity,
@@ -215,10 +241,9 @@ class App:
             on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
         )
         actor = Actor(kube, children, recorder, ledgers, self._metrics)
-        endings, site = Endings(self._clock.monotonic), self._settings.site
-        return Reconciler(
-            DeploymentLoop(gatherer, actor, site, endings), RunLoop(kube, site, self._clock, endings), self._metrics
-        )
+        endings = Endings(self._clock.monotonic)
+        runs = RunLoop(kube, site, self._clock, endings, self._settings.policy)
+        return Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait forever."""

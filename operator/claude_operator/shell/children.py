@@ -11,10 +11,12 @@ from typing import Any
 import orjson
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
 from claude_operator.core import names, render
 from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.decision import Event
 from claude_operator.core.reconcile.ownership import Claim
+from claude_operator.core.reconcile.signed_config import Believed, KeyOf
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import (
@@ -30,9 +32,9 @@ from claude_operator.kube.resources import (
     SERVICES,
     Resource,
 )
-from claude_operator.shell.clientsecret import ClientSecrets
 from claude_operator.shell.contest import Contest
-from claude_operator.shell.family import Family, Name
+from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, DerivedSecrets
+from claude_operator.shell.family import Family, Name, describe, digest, is_gateways, look_of, name_of, type_of
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
@@ -54,8 +56,6 @@ CHILDREN = (
 """Kinds of which a ClaudeDeployment has objects, watched by our label."""
 
 _AGAIN = 60.0  # seconds after which what was as wanted is looked at again, whatever the watches say
-_COUNTED = (DEPLOYMENTS.kind, POD_DISRUPTION_BUDGETS.kind)  # whose status is written often
-_NAMED = 3  # fields named in a sentence
 _ACCOUNT = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS)
 _GATEWAY = (*_ACCOUNT, CONFIG_MAPS, SERVICES, DEPLOYMENTS, POD_DISRUPTION_BUDGETS)
 
@@ -65,10 +65,20 @@ class Children:
 
     def __init__(self, kube: Kube, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube, self._clock = kube, clock
-        self._secrets, self._scaling = ClientSecrets(kube, keyring), Scaling(kube)
+        self._keyring, self._scaling = keyring, Scaling(kube)
+        self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY)}
         self.writes = Writes()
         self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""
+
+    async def operator_keys(self) -> KeyOf:
+        """What the operator and the gateways share; raises `KubeError`."""
+        derive = await self._keyring.known()
+        return lambda uid: derive(uid).operator.encode() if derive else b""
+
+    async def signing_key(self, uid: str) -> bytes:
+        """The same of the ClaudeDeployment with this UID, made where there is none yet; raises `KubeError`."""
+        return (await self.operator_keys())(uid) or (await self._keyring.keys(uid)).operator.encode()
 
     # ------------------------------------------------------------------------------------------- whose they are
 
@@ -82,7 +92,7 @@ class Children:
             return [], []
         name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
         wanted = [(resource, names.gateway_name(name)) for resource in _GATEWAY]
-        wanted += [(SECRETS, names.client_secret(name))]
+        wanted += [(SECRETS, secret_name(name)) for secret_name in self._secrets]
         wanted += [(resource, names.eval_account(name)) for resource in _ACCOUNT]
         wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
         found = await all_of(self._kube.get(resource, child, namespace) for resource, child in wanted)
@@ -116,7 +126,7 @@ class Children:
 
     def look_at(self, owner: Mapping[str, Any], live: Object) -> None:
         """A child was seen that may not be as wanted: the next `ensure` looks at it, and adopts it."""
-        self._family(owner).doubted.add(_name_of(live))
+        self._family(owner).doubted.add(name_of(live))
 
     def doubt(self, owner: Mapping[str, Any], kind: str = "", name: str = "") -> None:
         """An object was seen that this owner does not control: `taken` looks again, and at this one of another name."""
@@ -140,12 +150,20 @@ class Children:
         family.config, family.writing = None, body
 
         def stored(live: Object) -> None:
-            family.looks[_name_of(body)] = _look(live, body["kind"])
+            family.looks[name_of(body)] = look_of(live, body["kind"])
 
         yield stored
         family.config, family.writing = body, None
 
-    async def config_seen(self, owner: Mapping[str, Any], live: Object | None, *, served: bool) -> Object | None:
+    def last_config(self, owner: Mapping[str, Any]) -> GatewayConfig | None:
+        """What this process has written last, or was about to, None where it has written nothing."""
+        family = self._family(owner)
+        data = (family.config or family.writing or {}).get("data")
+        return parse_config(data[CONFIG_KEY]) if data else None
+
+    async def config_seen(
+        self, owner: Mapping[str, Any], live: Object | None, believed: Believed, *, served: bool
+    ) -> Object | None:
         """Tell where somebody deleted or changed the gateways' ConfigMap, and give it back its labels.
 
         Its data is decided and written by the pass. Returns it as it is now.
@@ -161,12 +179,18 @@ class Children:
         family.uids[key] = live["metadata"]["uid"]
         if known is not None and not render.covers(live, known):
             family.config, family.writing = None, known
-            self._record_restored(family, key, contest, f"was changed{_what(live, known)}")
+            self._record_restored(family, key, contest, f"was changed{describe(live, known)}")
+        elif believed.doubt and family.writing is None:
+            family.writing = {}
+            self._record_restored(family, key, contest, believed.doubt)
+        elif believed.stored and known is None and family.writing is None:
+            data = {name: live["data"][name] for name in (CONFIG_KEY, SIGNATURE_KEY)}
+            family.config = {**type_of(live), "metadata": {"name": key[1]}, "data": data}
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if not render.covers(live["metadata"].get("labels"), labels):
             fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-            live = await self._merged(owner, {**_type_of(live), "metadata": {**fenced, "labels": labels}}) or live
-        family.looks[key] = _look(live, key[0])
+            live = await self._merged(owner, {**type_of(live), "metadata": {**fenced, "labels": labels}}) or live
+        family.looks[key] = look_of(live, key[0])
         return live
 
     async def ensure(self, owner: Mapping[str, Any], wanted: Sequence[Object], *, served: bool = False) -> float | None:
@@ -176,20 +200,24 @@ class Children:
         seconds until a child that somebody keeps changing is looked at again.
         """
         family, now = self._family(owner), self._clock()
-        digest = hashlib.sha256(orjson.dumps(wanted)).digest()
-        whole = family.digest != digest or now - family.since >= _AGAIN
-        secret = (SECRETS.kind, names.client_secret(owner["metadata"]["name"]))
+        now_wanted = hashlib.sha256(orjson.dumps(wanted)).digest()
+        whole = family.digest != now_wanted or now - family.since >= _AGAIN
+        # The Secrets come first: the Deployment's pods mount them.
+        secrets = [((SECRETS.kind, of(owner["metadata"]["name"])), one) for of, one in self._secrets.items()]
         if not whole and not family.doubted:
             return None
         failed: list[KubeError] = []
         waits: list[float] = []
-        for key, child in [(secret, None), *((_name_of(one), one) for one in wanted)]:
+        parts: list[tuple[Name, Object | DerivedSecrets]] = [*secrets, *((name_of(one), one) for one in wanted)]
+        for key, child in parts:
             if not whole and key not in family.doubted:
                 continue
             family.doubted.discard(key)
             try:
-                # The Secret comes first: the Deployment's pods mount it.
-                wait = await (self._child(owner, child, served) if child else self._client_secret(owner, key, served))
+                if isinstance(child, DerivedSecrets):
+                    wait = await self._secret(owner, key, child, served)
+                else:
+                    wait = await self._child(owner, child, served)
             except KubeError as error:
                 failed.append(error)
                 family.doubted.add(key)
@@ -202,7 +230,7 @@ class Children:
             self.writes.failed(family.uid, "child", first)
             raise first
         self.writes.done(family.uid, "child")
-        family.digest, family.since = digest, now if whole else family.since
+        family.digest, family.since = now_wanted, now if whole else family.since
         return min(waits, default=None)
 
     def changed(self, namespace: str, name: str, type_: str, kind: str, body: Mapping[str, Any]) -> bool:
@@ -215,9 +243,10 @@ class Children:
         if family is None:
             return True
         config = key == (CONFIG_MAPS.kind, names.gateway_name(name))
-        if key not in family.wanted and key != (SECRETS.kind, names.client_secret(name)) and not config:
+        secret = key in [(SECRETS.kind, of(name)) for of in self._secrets]
+        if key not in family.wanted and not secret and not config:
             return False  # what is no longer wanted
-        if type_ != "DELETED" and family.looks.get(key) == _look(body, kind):
+        if type_ != "DELETED" and family.looks.get(key) == look_of(body, kind):
             return kind == DEPLOYMENTS.kind
         if not config:  # which every pass reads
             family.doubted.add(key)
@@ -226,7 +255,8 @@ class Children:
     def forget(self, live: set[str]) -> None:
         """Drop what is known of owners that no longer exist; `live` are UIDs."""
         self._families = {key: family for key, family in self._families.items() if family.uid in live}
-        self._secrets.forget(live)
+        for one in self._secrets.values():
+            one.forget(live)
         self.writes.forget(live)
 
     # ------------------------------------------------------------------------------------------------ one child
@@ -248,11 +278,11 @@ class Children:
         except KubeError as error:  # of a conflict somebody else is the cause, and the next pass looks again
             self.writes.failed(owner["metadata"]["uid"], "child", error)
             return None
-        return {**_type_of(patch), **live}
+        return {**type_of(patch), **live}
 
     async def _child(self, owner: Mapping[str, Any], child: Object, served: bool) -> float | None:
         """Look at one child and mend it; returns the seconds to wait where somebody keeps changing it."""
-        family, key, resource = self._family(owner), _name_of(child), BY_KIND[child["kind"]]
+        family, key, resource = self._family(owner), name_of(child), BY_KIND[child["kind"]]
         before, contest = family.wanted.get(key), family.contests.setdefault(key, Contest())
         if before == child and (wait := contest.wait(self._clock())):
             return wait
@@ -265,8 +295,8 @@ class Children:
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)
             return None
-        change = f"was changed{_what(live, child)}" if live is not None else "was deleted"
-        deleted = live is None and (before is not None or (served and _is_gateways(child)))
+        change = f"was changed{describe(live, child)}" if live is not None else "was deleted"
+        deleted = live is None and (before is not None or (served and is_gateways(child)))
         made = await self._scaling.apply(child, live, family.replicas)
         made = await self._without_excess(family, child, made)
         self._note(family, child, made)
@@ -287,14 +317,14 @@ class Children:
 
     async def _without_excess(self, family: Family, child: Object, made: Object) -> Object:
         """Take out what others have added; what comes back at once is admission's, and stays."""
-        patch, key = render.excess(made, child), _name_of(child)
-        if not patch or family.admitted.get(key) == _digest(patch):
+        patch, key = render.excess(made, child), name_of(child)
+        if not patch or family.admitted.get(key) == digest(patch):
             return made
         metadata = {name: made["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
         patch["metadata"] = {**patch.get("metadata", {}), **metadata}
-        after = await self._kube.merge(BY_KIND[child["kind"]], {**patch, **_type_of(child)})
+        after = await self._kube.merge(BY_KIND[child["kind"]], {**patch, **type_of(child)})
         left = render.excess(after, child)
-        family.admitted[key] = _digest(left) if left else b""
+        family.admitted[key] = digest(left) if left else b""
         return after
 
     def _is_so(self, family: Family, live: Mapping[str, Any], wanted: Object) -> bool:
@@ -302,70 +332,43 @@ class Children:
             return False
         patch = render.excess(live, wanted)
         if patch:
-            return family.admitted.get(_name_of(wanted)) == _digest(patch) and not render.lacks(live, wanted)
+            return family.admitted.get(name_of(wanted)) == digest(patch) and not render.lacks(live, wanted)
         return render.covers(live, wanted)
 
     def _note(self, family: Family, child: Object, live: Object) -> None:
-        key = _name_of(child)
+        key = name_of(child)
         family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
-        family.looks[key] = _look(live, key[0])
+        family.looks[key] = look_of(live, key[0])
         if key[0] == DEPLOYMENTS.kind:
             family.replicas = live["spec"].get("replicas")
 
-    def _record_restored(self, family: Family, key: Name, contest: Contest, change: str) -> None:
+    def _record_restored(self, family: Family, key: Name, contest: Contest, change: str, note: str = "") -> None:
+        """Tell that a child was put back; `note` says it in other words."""
         if not contest.put_back(self._clock()):
             return
         if contest.begun:
             note = f"{' '.join(key)} {change} for the {contest.count}th time; it is put back less often from now on"
             family.events.append(Event(Reason.CHILD_CONTESTED, note, "Warning"))
         else:
-            note = f"{' '.join(key)} {change} and is as wanted again"
+            note = note or f"{' '.join(key)} {change} and is as wanted again"
             family.events.append(Event(Reason.CHILD_RESTORED, note, "Warning"))
 
-    async def _client_secret(self, owner: Mapping[str, Any], key: Name, served: bool) -> float | None:
+    async def _secret(self, owner: Mapping[str, Any], key: Name, secrets: DerivedSecrets, served: bool) -> float | None:
         family = self._family(owner)
+        contest = family.contests.setdefault(key, Contest())
+        if wait := contest.wait(self._clock()):
+            return wait
         live = await self._mine(owner, SECRETS, key[1])
-        known = key in family.uids or served
+        # Gateways of earlier versions have no Secret of their own: one that was never seen was not deleted.
+        known = key in family.uids or (served and (live is not None or secrets.recipe is CLIENT))
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if live is not None and not render.covers(live["metadata"].get("labels"), labels):  # else nobody watches it
             fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-            live = await self._kube.merge(SECRETS, {**_type_of(live), "metadata": {**fenced, "labels": labels}})
-            contest = family.contests.setdefault(key, Contest())
+            live = await self._kube.merge(SECRETS, {**type_of(live), "metadata": {**fenced, "labels": labels}})
             self._record_restored(family, key, contest, "was changed (metadata.labels)")
-        live, change = await self._secrets.ensure(owner, live)
-        if change and known:
-            family.events.append(Event(Reason.CHILD_RESTORED, change, "Warning"))
-        family.uids[key], family.looks[key] = live["metadata"]["uid"], _look(live, key[0])
+        change = "was deleted" if live is None else "was changed"
+        live, note = await secrets.ensure(owner, live)
+        if note and known:
+            self._record_restored(family, key, contest, change, note)
+        family.uids[key], family.looks[key] = live["metadata"]["uid"], look_of(live, key[0])
         return None
-
-
-def _name_of(body: Mapping[str, Any]) -> Name:
-    return str(body["kind"]), str(body["metadata"]["name"])
-
-
-def _look(body: Mapping[str, Any], kind: str) -> object:
-    """What a change of it by anybody changes: its generation where Kubernetes counts one, else its version."""
-    metadata = body["metadata"]
-    counted = metadata.get("generation") if kind in _COUNTED else metadata.get("resourceVersion")
-    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
-    return metadata.get("uid"), counted, sorted(labels.items()), orjson.dumps(owners, option=orjson.OPT_SORT_KEYS)
-
-
-def _type_of(body: Object) -> Object:
-    return {"apiVersion": body["apiVersion"], "kind": body["kind"]}
-
-
-def _is_gateways(child: Object) -> bool:
-    return bool(child["metadata"]["labels"].get(names.LABEL_COMPONENT) == "gateway")
-
-
-def _digest(patch: Mapping[str, Any]) -> bytes:
-    return hashlib.sha256(orjson.dumps(patch, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-def _what(live: Object, wanted: Object) -> str:
-    """Which fields, and by whom."""
-    found = render.differences(live, wanted)
-    fields = f" ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})" if found else ""
-    who = ownership.written_by(live)
-    return f"{fields}{f' by {who}' if who else ''}"

@@ -14,6 +14,8 @@ import socket
 import uuid
 
 from claude_operator.core.render import NetworkRules, Site
+from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
+from claude_operator.core.spec.site_options import add_header_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -61,6 +63,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="Prometheus for metrics that have no address of their own, for example http://prometheus.monitoring:9090",
     )
+    add_network_options(parser, used="gateways, eval Jobs and queries to the Prometheus that a spec names")
+    parser.add_argument(
+        "--secrets-opt-in",
+        action="store_true",
+        help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, or several joined by a dot",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
+        " proxy.ai:8080; give it once for each (default: any host)",
+    )
+    add_header_option(parser)
     parser.add_argument(
         "--network-policies",
         action="store_true",
@@ -106,14 +123,26 @@ def run(args: argparse.Namespace) -> int:
                 f"claude-operator operator: {name!r} is not the name of a namespace: write for example"
                 " --watch-namespace=support"
             )
+    try:
+        policy = Policy(args.secrets_opt_in, tuple(host_pattern(one) for one in args.allowed_host))
+    except ValueError as error:
+        raise SystemExit(f"claude-operator operator: --allowed-host: {error}") from None
     settings = Settings(
-        site=Site(args.image, args.image_pull_policy, network),
+        site=Site(
+            args.image,
+            args.image_pull_policy,
+            tuple(map(str, args.allowed_addresses)),
+            tuple(map(str, args.denied_addresses)),
+            tuple(args.forwarded_headers),
+            network,
+        ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         lease_name=args.lease,
         health_port=args.health_port,
         workers=args.workers,
         prometheus_address=args.prometheus_address,
+        policy=policy,
         namespaces=tuple(dict.fromkeys(args.watch_namespace)),
         audited=args.audited,
     )

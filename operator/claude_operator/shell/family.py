@@ -1,14 +1,25 @@
-"""What is known of the children of one ClaudeDeployment."""
+"""What a process remembers of the children of one ClaudeDeployment, and how it tells them from what they were."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
+
+from claude_operator.core import names, render
+from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.decision import Event
 from claude_operator.kube.client import Object
+from claude_operator.kube.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS
 from claude_operator.shell.contest import Contest
 
-__all__ = ["Family", "Name"]
+__all__ = ["Family", "Name", "describe", "digest", "is_gateways", "look_of", "name_of", "type_of"]
+
+_COUNTED = (DEPLOYMENTS.kind, POD_DISRUPTION_BUDGETS.kind)  # whose status is written often
+_NAMED = 3  # fields named in a sentence
 
 Name = tuple[str, str]
 """Kind and name of a child."""
@@ -44,3 +55,35 @@ class Family:
     """As it is being written."""
     events: list[Event] = field(default_factory=list)
     """Not reported yet."""
+
+
+def name_of(body: Mapping[str, Any]) -> Name:
+    return str(body["kind"]), str(body["metadata"]["name"])
+
+
+def look_of(body: Mapping[str, Any], kind: str) -> object:
+    """What a change of it by anybody changes: its generation where Kubernetes counts one, else its version."""
+    metadata = body["metadata"]
+    counted = metadata.get("generation") if kind in _COUNTED else metadata.get("resourceVersion")
+    labels, owners = metadata.get("labels") or {}, metadata.get("ownerReferences") or []
+    return metadata.get("uid"), counted, sorted(labels.items()), orjson.dumps(owners, option=orjson.OPT_SORT_KEYS)
+
+
+def type_of(body: Object) -> Object:
+    return {"apiVersion": body["apiVersion"], "kind": body["kind"]}
+
+
+def is_gateways(child: Object) -> bool:
+    return bool(child["metadata"]["labels"].get(names.LABEL_COMPONENT) == "gateway")
+
+
+def digest(patch: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(orjson.dumps(patch, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def describe(live: Object, wanted: Object) -> str:
+    """Which fields, and by whom."""
+    found = render.differences(live, wanted)
+    fields = f" ({', '.join(found[:_NAMED])}{', …' if len(found) > _NAMED else ''})" if found else ""
+    who = ownership.written_by(live)
+    return f"{fields}{f' by {who}' if who else ''}"

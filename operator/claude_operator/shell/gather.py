@@ -5,6 +5,7 @@ Nothing is written here. Where a read fails the others are cancelled, and the pa
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pydantic import ValidationError
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
@@ -26,6 +26,8 @@ from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
+from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, CLAUDE_REVISIONS, CONFIG_MAPS
@@ -41,7 +43,7 @@ from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.tasks import Group
 
-__all__ = ["Gatherer", "Repairs", "Seen", "Sources", "UnreadableStatus"]
+__all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources", "UnreadableStatus"]
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,14 @@ class UnreadableStatus(KubeError):  # noqa: N818  # a state, not an error of the
 
     def __init__(self, owner: Object) -> None:
         super().__init__(409, "Unreadable", f"the status of {owner['metadata']['name']} cannot be read")
+        self.owner = owner
+
+
+class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
+    """The installation's master key cannot be used: nobody knows what the operator has signed."""
+
+    def __init__(self, owner: Object, error: KubeError) -> None:
+        super().__init__(error.status, error.reason, error.message)
         self.owner = owner
 
 
@@ -67,6 +77,9 @@ class Sources:
     """Admission holds people to their names."""
 
 
+_NOTHING = Believed(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Repairs:
     """What was found wanting beside what is decided, for the Actor to repair ahead of the decision."""
@@ -77,6 +90,8 @@ class Repairs:
     """The gateways' ConfigMap, where it is ours."""
     free: bool = True
     """No name is taken by somebody else: else nothing is written."""
+    believed: Believed = _NOTHING
+    """What is believed of it."""
     items: tuple[str, int] | None = None
     """The eval set whose status lacks its number of items, and that number."""
 
@@ -91,6 +106,7 @@ class Seen:
     memory: Memory
     at: float
     """When it was, by the monotonic clock."""
+    gateways: Gateways
     repairs: Repairs = Repairs()
 
 
@@ -114,6 +130,8 @@ class Gatherer:
     def __init__(self, kube: Kube, children: Children, sources: Sources, clock: Clock) -> None:
         self._kube, self._children, self._sources = kube, children, sources
         self._evidence = EvidenceMemory(clock)
+        self._genuine_revisions: dict[str, dict[tuple[str, int | None], bool]] = {}
+        """By UID of the owner: whether a revision, by its UID and generation, has the content of its name."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted.
@@ -125,16 +143,25 @@ class Gatherer:
             return None
         uid, stored, (spec, invalid) = owner["metadata"]["uid"], _status(owner), _parse(owner)
         expected = self._evidence.expected(uid, stored)
-        reads = await self._read(key, owner, spec, expected)
+        try:
+            key_of = await self._children.operator_keys()
+        except KubeError as error:
+            if error.status != 422:
+                raise
+            raise NoMasterKey(owner, error) from error
+        reads = await self._read(key, owner, spec, expected, key_of)
         ours = reads.config is not None and self._children.is_ours(owner, reads.config)
         config = reads.config if ours else None
         taken, lost = reads.taken, reads.lost
         if reads.config is not None and not ours and not taken:
             self._children.doubt(owner)
             taken, lost = await self._children.taken(owner)
+        config, believed = await self._believed(owner, config, reads.gateways, stored, key_of)
         look, at = self._evidence.look(expected, reads.gateways.readings)
         due = look.increments is not None
         ledger = None
+        revisions, forged = await self._genuine(owner, self._by_name(owner, reads.revisions))
+        runs = self._by_name(owner, [run for run in reads.runs if not run["metadata"].get("deletionTimestamp")])
         if due or active(expected.status) is None:
             ledger = await self._sources.ledgers.read(uid, key.namespace, expected.status)
         observation = Observation(
@@ -142,12 +169,14 @@ class Gatherer:
             owner=owner,
             spec=spec,
             status=stored,
-            problems=(*taken, *invalid, *reads.references.problems),
+            problems=(*taken, *map(_forged, forged), *invalid, *reads.references.problems),
             prompts=reads.references.prompts,
-            revisions=self._by_name(owner, reads.revisions),
+            revisions=revisions,
+            forged=frozenset(one["metadata"]["name"] for one in forged),
             eval_set=reads.references.eval_set,
-            eval_runs={name: _run_status(run) for name, run in self._by_name(owner, reads.runs).items()},
-            config=_config(config) if config else None,
+            eval_runs={name: _run_status(run) for name, run in runs.items()},
+            run_objects=runs,
+            config=believed.config,
             gateway=reads.gateways.view,
             refused=self._children.writes.refused(uid),
             outdated=self._outdated(),
@@ -157,14 +186,41 @@ class Gatherer:
             cohorts=reads.gateways.cohorts,
             ledger=ledger,
             measurements=reads.measurements,
+            policy=self._sources.references.policy,
             models=self._sources.models(),
             audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
-        repairs = Repairs(orphans, config, not taken, reads.references.untold_items)
-        return Seen(observation, config["metadata"]["resourceVersion"] if config else None, look.memory, at, repairs)
+        repairs = Repairs(orphans, config, not taken, believed, reads.references.untold_items)
+        version = config["metadata"]["resourceVersion"] if config else None
+        return Seen(observation, version, look.memory, at, reads.gateways, repairs)
 
-    async def _read(self, key: Key, owner: Object, spec: DeploymentSpec | None, expected: Expected) -> _Reads:
+    async def _believed(
+        self, owner: Object, config: Object | None, gateways: Gateways, status: DeploymentStatus, key_of: KeyOf
+    ) -> tuple[Object | None, Believed]:
+        """The gateways' ConfigMap, and what is believed of it."""
+        if config is None:
+            return None, _NOTHING
+        known = Known(
+            owner["metadata"]["uid"],
+            lambda: self._children.last_config(owner),
+            least_generation(status, gateways.view),
+            unsigned=gateways.unsigned,
+            orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),
+        )
+        believed = believe_config(config, key_of, known)
+        if believed.old:  # another leader may have written between the look at it and that at the pods
+            name, namespace = config["metadata"]["name"], config["metadata"]["namespace"]
+            config = await self._kube.get(CONFIG_MAPS, name, namespace) or config
+            believed = believe_config(config, key_of, known)
+        if believed.doubt:
+            where = {key: owner["metadata"][key] for key in ("namespace", "name")}
+            _log.warning("the gateways' config is written again", extra=fields(**where, reason=believed.doubt))
+        return config, believed
+
+    async def _read(
+        self, key: Key, owner: Object, spec: DeploymentSpec | None, expected: Expected, key_of: KeyOf
+    ) -> _Reads:
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         async with Group() as group:
             measuring = group.create_task(self._measurements(key, owner, expected))
@@ -172,7 +228,7 @@ class Gatherer:
             revisions = group.create_task(self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector))
             runs = group.create_task(self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector))
             config = group.create_task(self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace))
-            gateways = group.create_task(self._sources.gateways.read(key, owner, expected))
+            gateways = group.create_task(self._sources.gateways.read(key, owner, expected, key_of))
             taken = group.create_task(self._children.taken(owner))
         return _Reads(
             references.result(),
@@ -193,12 +249,13 @@ class Gatherer:
         """The writes of this pass are done: its increments count as reported."""
         uid = seen.observation.owner["metadata"]["uid"]
         self._evidence.remember(uid)
-        self._sources.gateways.remember(uid, seen.observation.gateway)
+        self._sources.gateways.remember(uid, seen.gateways)
 
     def forget(self, live: set[str]) -> None:
         """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
         for one in (self._evidence, self._sources.gateways, self._sources.prometheus, self._sources.ledgers):
             one.forget(live)
+        self._genuine_revisions = {uid: known for uid, known in self._genuine_revisions.items() if uid in live}
 
     def resting(self) -> list[Resting]:
         """Those of which no readings are made, as their last pass saw them."""
@@ -212,7 +269,7 @@ class Gatherer:
         uid, status = owner["metadata"]["uid"], expected.status
         rollout = active(status)
         if rollout is None or expected.wait is None or status.stable_revision is None:
-            return await self._sources.prometheus.collect(uid, ())
+            return await self._sources.prometheus.collect(uid, (), tenant=key.namespace)
         if expected.wait > 0:
             return ()
         queries = threshold.due(
@@ -224,14 +281,42 @@ class Gatherer:
             canary=rollout.revision,
             now=expected.now,
         )
-        return await self._sources.prometheus.collect(uid, queries)
+        return await self._sources.prometheus.collect(uid, queries, tenant=key.namespace)
 
     def _outdated(self) -> str:
         definitions = self._children.writes.definitions
         return definitions.sentence() if definitions else ""
 
+    async def _genuine(self, owner: Object, found: dict[str, Object]) -> tuple[dict[str, Object], list[Object]]:
+        """The revisions that have the content that their names stand for, and the others.
+
+        A spec never changes, so each is hashed once.
+        """
+        uid, deployment = owner["metadata"]["uid"], owner["metadata"]["name"]
+        before, known = self._genuine_revisions.get(uid, {}), {}
+        for one in found.values():
+            metadata = one["metadata"]
+            version = metadata["uid"], metadata.get("generation")
+            if version not in before:
+                await asyncio.sleep(0)  # each may be a megabyte
+            known[version] = before[version] if version in before else revision.is_of(one, deployment)
+        self._genuine_revisions[uid] = known
+        genuine = {
+            name: one for name, one in found.items() if known[one["metadata"]["uid"], one["metadata"].get("generation")]
+        }
+        return genuine, [one for name, one in found.items() if name not in genuine]
+
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}
+
+
+def _forged(one: Object) -> Problem:
+    name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
+    return Problem(
+        Reason.REVISION_NOT_TRUSTED,
+        f"ClaudeRevision {name} does not have the content that its name stands for: it was made by hand and is not"
+        f" used. Delete it: kubectl -n {namespace} delete clr {name}",
+    )
 
 
 def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
@@ -275,11 +360,3 @@ def _unreadable(one: Object, error: ValidationError) -> None:
     _log.error(
         "a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=first_fault(error, "status"))
     )
-
-
-def _config(config_map: Object) -> GatewayConfig | None:
-    try:
-        return parse_config((config_map.get("data") or {}).get(CONFIG_KEY, ""))
-    except ValueError as error:
-        _log.warning("config.json cannot be read and is written again", extra=fields(reason=str(error)))
-        return None

@@ -7,13 +7,14 @@ and an outage of the upstream changes nothing there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from claude_operator.api.evidence import Serving
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.shell.keys import Key
+from claude_operator.shell.scrape import Peer
 from claude_operator.shell.tasks import Group
 
 __all__ = ["Patrol", "Resting"]
@@ -27,14 +28,14 @@ class Resting:
     """A ClaudeDeployment of which no readings are made: its ready gateway pods, and what its last pass saw."""
 
     key: Key
-    pods: Sequence[Mapping[str, Any]]
+    pods: Sequence[Peer]
     troubled: bool
 
 
 class Reader(Protocol):
     """The verb that it needs."""
 
-    async def read_serving(self, pods: Sequence[Mapping[str, Any]]) -> list[Serving]:
+    async def read_serving(self, peers: Sequence[Peer]) -> list[Serving]:
         """What each pod that answers serves."""
         ...
 

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from pydantic import ValidationError
-
-from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.faults import first_fault
+from claude_operator.api.deployment import EnvVar
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import names, render
-from claude_operator.core.evals.runs import decide_run, not_started, run_status, watched_job
+from claude_operator.core.evals.asked import Standing
+from claude_operator.core.evals.runs import (
+    RunDecision,
+    decide_run,
+    not_asked,
+    not_started,
+    postponed,
+    run_status,
+    watched_job,
+)
 from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import Kube, KubeError, Object
-from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, JOBS
+from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
-from claude_operator.shell.gather import Gatherer, UnreadableStatus
+from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
+from claude_operator.shell.permits import Permits
 
 __all__ = ["DeploymentLoop", "Reconciler", "RunLoop"]
 
@@ -41,6 +49,9 @@ class DeploymentLoop:
             seen = await self._gatherer.gather(key)
         except UnreadableStatus as error:  # a conflict: the next pass begins with none
             await self._actor.clear_status(error.owner)
+            raise
+        except NoMasterKey as error:
+            await self._actor.failed(error.owner, error)
             raise
         if seen is None:
             self._endings.drop(key)
@@ -71,8 +82,9 @@ class DeploymentLoop:
 class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
-    def __init__(self, kube: Kube, site: render.Site, clock: Clock, endings: Endings) -> None:
+    def __init__(self, kube: Kube, site: render.Site, clock: Clock, endings: Endings, policy: Policy = OPEN) -> None:
         self._kube, self._site, self._clock, self._endings = kube, site, clock, endings
+        self._permits = Permits(kube, policy)
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -97,24 +109,29 @@ class RunLoop:
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
         decision = decide_run(run, job, now=self._clock.now())
         if decision.create_job_attempt is not None:
-            try:
-                await self._create_job(run, decision.create_job_attempt)
-            except (KubeError, ValidationError) as error:
-                if isinstance(error, KubeError) and (error.status == 0 or error.status >= 500 or error.terminating):
-                    raise  # the API server itself: the queue's back-off is for that; or the end of all
-                decision = not_started(run, decision, _why(error), now=self._clock.now())
+            decision = await self._begin(run, decision, decision.create_job_attempt)
         await self._status(run, decision.status)
         if decision.delete_job is not None:
             await self._kube.delete(JOBS, decision.delete_job, key.namespace)
         return decision.requeue
 
-    async def _create_job(self, run: Object, attempt: int) -> None:
-        deployment = run["spec"].get("deployment")
-        owner = (
-            await self._kube.get(CLAUDE_DEPLOYMENTS, deployment, run["metadata"]["namespace"]) if deployment else None
-        )
-        env = DeploymentSpec.model_validate(owner["spec"]).env or () if owner else ()
-        account = names.eval_account(deployment) if deployment else "default"
+    async def _begin(self, run: Object, decision: RunDecision, attempt: int) -> RunDecision:
+        """Make the Job, if the run is one that was asked for; returns what becomes of the decision."""
+        permit, now = await self._permits.ask(run), self._clock.now()
+        if permit.standing in (Standing.NOBODY, Standing.NOT_YET):
+            return not_asked(run, soon=permit.standing is Standing.NOT_YET, now=now)
+        if permit.withheld:
+            return postponed(run, permit.withheld, now=now)
+        try:
+            await self._create_job(run, attempt, permit.env)
+        except KubeError as error:
+            if error.status == 0 or error.status >= 500 or error.terminating:
+                raise  # the API server itself: the queue's back-off is for that; or the end of all
+            return not_started(run, decision, str(error).partition("\n")[0], now=now)
+        return decision
+
+    async def _create_job(self, run: Object, attempt: int, env: Sequence[EnvVar]) -> None:
+        account = names.eval_account(run["spec"]["deployment"])
         try:
             await self._kube.create(
                 JOBS, render.eval_job(run, attempt=attempt, site=self._site, account=account, env=env)
@@ -134,12 +151,6 @@ class RunLoop:
             "status": after.model_dump(by_alias=True, exclude_none=True, mode="json"),
         }
         await self._kube.apply(CLAUDE_EVAL_RUNS, body, field_manager=names.FIELD_MANAGER, subresource="status")
-
-
-def _why(error: KubeError | ValidationError) -> str:
-    if isinstance(error, ValidationError):
-        return first_fault(error, "spec")
-    return str(error).partition("\n")[0]
 
 
 class Reconciler:

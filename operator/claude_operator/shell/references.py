@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import DeploymentSpec, KeyRef
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
+from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.api.resources import EvalSetSpec
-from claude_operator.core.evals.sets import load_items, set_hash
+from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.spec.policy import OPEN, Policy, SecretUse, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
 from claude_operator.shell.tasks import Group, all_of
 
-__all__ = ["ReferenceReader", "References"]
+__all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
+_SLICE = 100  # items between two breaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,8 @@ class References:
 class ReferenceReader:
     """Reads what specs refer to; a set whose content is as it was is not parsed again."""
 
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
+    def __init__(self, kube: Kube, policy: Policy = OPEN) -> None:
+        self._kube, self.policy = kube, policy
         self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
         """By UID and resourceVersion of the set, and resourceVersion of its ConfigMap."""
 
@@ -50,7 +54,7 @@ class ReferenceReader:
         if impossible:  # such a name would lead to another path
             return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
         async with Group() as group:
-            reading = group.create_task(_secrets(self._kube, namespace, spec))
+            reading = group.create_task(read_secrets(self._kube, self.policy, namespace, secret_uses(spec)))
             texts = group.create_task(_prompts(self._kube, namespace, spec))
             choosing = group.create_task(self._eval_set(namespace, spec))
         (prompts, missing), (chosen, untold) = texts.result(), choosing.result()
@@ -82,7 +86,7 @@ class ReferenceReader:
         known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
         if known not in self._sets:
             text = data["data"][reference[1]] if reference and isinstance(data, dict) else None
-            self._sets[known] = _view(found, text, reference[0] if reference else None)
+            self._sets[known] = await _view(found, text, reference[0] if reference else None)
             for old in list(self._sets)[:-_KNOWN]:
                 del self._sets[old]
         view = self._sets[known]
@@ -96,34 +100,40 @@ def _dataset(found: Object) -> tuple[str, str] | None:
     return (reference["name"], reference["key"]) if reference else None
 
 
-def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
-    name = found["metadata"]["name"]
+async def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
+    """Read a set, of up to a megabyte, a slice at a time: others want the loop."""
+    name, items = found["metadata"]["name"], 0
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
-        items = load_items(parsed, text)
+        for number, item in enumerate(iter_items(parsed, text), 1):
+            items += item is not None
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], text), len(items), source)
+    return EvalSetView(name, set_hash(found["spec"], text), items, source)
 
 
-async def _secrets(kube: Kube, namespace: str, spec: DeploymentSpec) -> list[Problem]:
-    wanted: list[tuple[str, KeyRef]] = []
-    if spec.upstream.api_key_secret_ref and (spec.gateway.auth.type != "Passthrough" or spec.evals):
-        wanted.append(("spec.upstream.apiKeySecretRef", spec.upstream.api_key_secret_ref))
-    wanted += [(f"spec.env {one.name}", one.value_from.secret_key_ref) for one in spec.env or ()]
-    found = await _all(kube, SECRETS, namespace, {reference.name for _, reference in wanted})
+async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:
+    """What is wrong with the Secrets that a spec uses: they are missing, or may not be used for that."""
+    found = await _all(kube, SECRETS, namespace, {one.name for one in wanted})
     problems = []
-    for where, reference in wanted:
-        name, key = reference.name, reference.key
-        remedy = f"create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=..."
-        if isinstance(found[name], dict):
+    for one in wanted:
+        live, name = found[one.name], one.name
+        keys = (TLS_CERTIFICATE, TLS_KEY) if one.key is None else (one.key,)
+        lack, key = next(((lack, key) for key in keys if (lack := _lack(live, "Secret", name, key))), ("", keys[0]))
+        kind = "generic {} --from-literal={}=..." if one.key else "tls {} --cert=tls.crt --key=tls.key"
+        remedy = f"create it: kubectl -n {namespace} create secret {kind.format(name, key)}"
+        if isinstance(live, dict):
             remedy = f"""add it: kubectl -n {namespace} patch secret {name} -p '{{"stringData": {{"{key}": "..."}}}}'"""
-        lack = _lack(found[name], "Secret", name, key)
         if lack:
-            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{where}: {lack}; {remedy}"))
+            problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{one.where}: {lack}; {remedy}"))
+        elif isinstance(live, dict):
+            refusal = policy.secret_problem(one, namespace, live["metadata"].get("labels"))
+            problems += [refusal] if refusal else []
     return problems
 
 
@@ -166,12 +176,12 @@ async def _get(kube: Kube, resource: Resource, name: str, namespace: str) -> Obj
         return f"{resource.kind} {name} cannot be read: {error}"
 
 
-def _lack(found: Mapping[str, Any] | str | None, kind: str, name: str, key: str) -> str:
-    """What is missing of a referenced key, as words, empty where nothing is."""
+def _lack(found: Mapping[str, Any] | str | None, kind: str, name: str, key: str | None) -> str:
+    """What is missing of a referenced key, as words, empty where nothing is; None where any key will do."""
     if isinstance(found, str):
         return found
     if found is None:
         return f"there is no {kind} {name}"
-    if key not in (found.get("data") or {}):
+    if key is not None and key not in (found.get("data") or {}):
         return f"{kind} {name} has no key {key}"
     return ""

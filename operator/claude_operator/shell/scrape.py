@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import aiohttp
+from yarl import URL
 
 from claude_operator.api.evidence import Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.gateway import ADMIN_PORT
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.increments import PodReading
+from claude_operator.core.operator_key import ask, is_answer
 from claude_operator.shell.bodies import read_body
 from claude_operator.shell.metrics import Metrics
 
-__all__ = ["AdminPorts", "Fetch", "Scraper", "is_ready"]
+__all__ = ["AdminPorts", "Fetch", "Peer", "Scraper", "is_ready"]
 
 T = TypeVar("T")
 
-Fetch = Callable[[str, str, Mapping[str, str]], Awaitable[bytes | None]]
-"""A document of an admin port, by the pod's address, path and query; None where it does not answer with one."""
+Headers = Mapping[str, str]
+Fetch = Callable[[str, str, Headers], Awaitable[tuple[bytes, Headers] | None]]
+"""A document of an admin port and its headers, by the pod's address, path with query, and headers to send; None where
+it does not answer with one."""
 
 _PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
-_LARGEST = 16 * 1024 * 1024  # bytes of a document
+_LARGEST = 4 * 1024 * 1024  # bytes of a document: one of four generations with everything in it is a tenth
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A gateway pod to ask. Without a `key` it is of a version that proves nothing."""
+
+    name: str
+    address: str | None
+    ready: bool
+    key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, pod: Mapping[str, Any], key: bytes) -> Peer:
+        """Of a pod as the API server lists it; the address of one that has ended may be another pod's by now."""
+        status = pod.get("status") or {}
+        address = None if status.get("phase") in ("Succeeded", "Failed") else status.get("podIP")
+        return cls(pod["metadata"]["name"], address, is_ready(pod), key)
 
 
 class AdminPorts:
@@ -37,7 +61,9 @@ class AdminPorts:
     async def __aenter__(self) -> Self:
         # A pod that went away must not hold a connection that the next one of its address gets.
         connector = aiohttp.TCPConnector(limit=100, force_close=True)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, trust_env=False)
+        self._session = aiohttp.ClientSession(
+            connector=connector, timeout=self._timeout, trust_env=False, auto_decompress=False
+        )
         return self
 
     async def __aexit__(
@@ -46,15 +72,17 @@ class AdminPorts:
         if self._session is not None:
             await self._session.close()
 
-    async def fetch(self, address: str, path: str, query: Mapping[str, str]) -> bytes | None:
+    async def fetch(self, address: str, target: str, headers: Headers) -> tuple[bytes, Headers] | None:
         """As `Fetch` has it."""
         if self._session is None:
             raise RuntimeError("the admin ports are not entered")
         host = f"[{address}]" if ":" in address else address
         try:
-            url = f"http://{host}:{ADMIN_PORT}{path}"
-            async with self._session.get(url, params=query, allow_redirects=False) as response:
-                return await read_body(response.content, _LARGEST) if response.status == 200 else None
+            url = URL(f"http://{host}:{ADMIN_PORT}{target}", encoded=True)
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                if response.status != 200:
+                    return None
+                return await read_body(response.content, _LARGEST), response.headers
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
@@ -66,50 +94,48 @@ class Scraper:
         self._metrics, self._fetch = metrics, fetch
 
     async def read(
-        self, pods: Sequence[Mapping[str, Any]], *, since: Sequence[Reading] = (), keep: bool = False
+        self, peers: Sequence[Peer], *, since: Sequence[Reading] = (), keep: bool = False
     ) -> list[PodReading]:
-        """One reading for each pod, as the API server lists them, in order.
+        """One reading for each pod, in order.
 
         `since`: earlier readings to continue from, by pod. `keep`: the gateways are to remember this one.
         """
         last = {reading.pod: f"{reading.boot_id}.{reading.reading}" for reading in since}
-        return await asyncio.gather(*(self._pod(pod, last.get(pod["metadata"]["name"], ""), keep) for pod in pods))
+        return await asyncio.gather(*(self._pod(peer, last.get(peer.name, ""), keep) for peer in peers))
 
-    async def read_serving(self, pods: Sequence[Mapping[str, Any]]) -> list[Serving]:
+    async def read_serving(self, peers: Sequence[Peer]) -> list[Serving]:
         """What each pod that answers serves, and what its clients got recently."""
-        addresses = [address for pod in pods if (address := _address(pod))]
-        found = await asyncio.gather(*(self._get(address, "/-/recent", {}, parse_serving) for address in addresses))
+        found = await asyncio.gather(*(self._get(peer, "/-/recent", parse_serving) for peer in peers))
         return [one for one in found if one is not None]
 
-    async def read_cohorts(self, pods: Sequence[Mapping[str, Any]]) -> list[Cohorts]:
+    async def read_cohorts(self, peers: Sequence[Peer]) -> list[Cohorts]:
         """What each pod that answers knows of the users of stable."""
-        addresses = [address for pod in pods if (address := _address(pod))]
-        found = await asyncio.gather(
-            *(self._get(address, "/-/evidence/cohorts", {}, parse_cohorts) for address in addresses)
-        )
+        found = await asyncio.gather(*(self._get(peer, "/-/evidence/cohorts", parse_cohorts) for peer in peers))
         return [one for one in found if one is not None]
 
-    async def _pod(self, pod: Mapping[str, Any], since: str, keep: bool) -> PodReading:
-        address = _address(pod)
-        ready = is_ready(pod)
-        query = {"since": since} | ({"keep": "1"} if keep else {})
-        evidence = await self._get(address, "/-/evidence", query, parse_evidence) if address else None
-        if evidence is None and ready:
+    async def _pod(self, peer: Peer, since: str, keep: bool) -> PodReading:
+        query = {"since": since, "callers": "1"} | ({"keep": "1"} if keep else {})
+        evidence = await self._get(peer, f"/-/evidence?{urlencode(query)}", parse_evidence)
+        if evidence is None and peer.ready:
             self._metrics.gateway_read_failures.inc()
-        return PodReading(pod["metadata"]["name"], ready, evidence)
+        return PodReading(peer.name, peer.ready, evidence)
 
-    async def _get(self, address: str, path: str, query: Mapping[str, str], parse: Callable[[bytes], T]) -> T | None:
-        document = await self._fetch(address, path, query)
+    async def _get(self, peer: Peer, target: str, parse: Callable[[bytes], T]) -> T | None:
+        """A document that this pod has given to this question; nothing of another is parsed."""
+        if not peer.address:
+            return None
+        nonce = secrets.token_hex(16)
+        sent = ask(peer.key, pod=peer.name, method="GET", target=target, nonce=nonce) if peer.key else {}
+        found = await self._fetch(peer.address, target, sent)
+        if found is None:
+            return None
+        document, headers = found
+        if peer.key and not is_answer(peer.key, pod=peer.name, nonce=nonce, body=document, headers=headers):
+            return None
         try:
-            return parse(document) if document is not None else None
+            return parse(document)
         except ValueError:
             return None
-
-
-def _address(pod: Mapping[str, Any]) -> str | None:
-    """Where its admin port is; one of a pod that has ended may be another pod's by now."""
-    status = pod.get("status") or {}
-    return None if status.get("phase") in ("Succeeded", "Failed") else status.get("podIP")
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
+from aiohttp import web, web_response
 
 from claude_operator.shell.metrics import CONTENT_TYPE
 
 __all__ = ["HEALTH_PORT", "HealthServer"]
 
 HEALTH_PORT = 8081
+
+# The header Server, where versions would stand.
+web_response.SERVER_SOFTWARE = "claude-operator"  # type: ignore[attr-defined]
 
 
 class HealthServer:

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_operator.api.resources import EvalSetSpec
-from claude_operator.core.evals.sets import LONGEST_SEARCHED, Check, Item, grade, load_items, set_hash
+from claude_operator.core.evals.sets import (
+    LONGEST_SEARCHED,
+    Check,
+    Item,
+    grade,
+    load_items,
+    set_hash,
+    wanted_patterns,
+)
 
 DATASET = {"dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}}}
 EQUALS = {"type": "equals", "value": "billing"}
@@ -19,6 +27,10 @@ TEST = {"id": "a", "input": "Hi", "assert": [EQUALS]}
 
 def load(spec: dict[str, Any], jsonl: str | None = None) -> list[Item]:
     return load_items(EvalSetSpec.model_validate(spec), jsonl)
+
+
+def graded(item: Item, text: str, stop_reason: str | None) -> str:
+    return grade(item, text, stop_reason, {})
 
 
 def lines(*tests: Any) -> str:
@@ -75,7 +87,7 @@ def test_a_set_without_items_has_none() -> None:
         ({"tests": [{**TEST, "messages": [{}]}]}, None, "exactly one of input and messages"),
         ({"tests": [{"id": "a", "messages": [], "assert": [EQUALS]}]}, None, "messages is empty"),
         ({"tests": [{**TEST, "assert": [{"type": "contains"}]}]}, None, "contains has no value: write what"),
-        ({"tests": [{**TEST, "assert": [{"type": "regex", "value": "("}]}]}, None, "not a regular expression"),
+        ({"tests": [{**TEST, "assert": [{"type": "regex", "value": "a" * 4097}]}]}, None, "of over 4,096 characters"),
         ({"tests": [TEST], "defaultTest": {"assert": []}}, None, None),
     ],
 )
@@ -121,9 +133,6 @@ def test_the_hash_is_of_the_content() -> None:
         ("icontains", "STRASSE", "straße", True),
         ("icontains", "refund", "A REFUND", True),
         ("icontains", "refund", "fund", False),
-        ("regex", "^(billing|other)$", "other", True),
-        ("regex", "^(billing|other)$", "other.", False),
-        ("regex", r"\d{2}", "costs 12", True),
         ("is-json", "", ' {"a": [1]} ', True),
         ("is-json", "", '{"a": 1', False),
         ("is-json", "", "", False),
@@ -134,30 +143,35 @@ def test_the_hash_is_of_the_content() -> None:
 )
 def test_each_check(kind: Any, value: str, text: str, holds: bool) -> None:
     item = Item("a", b"[]", (Check(kind, value),))
-    assert (grade(item, text, "end_turn") == "") is holds
+    assert (graded(item, text, "end_turn") == "") is holds
 
 
 def test_the_first_check_that_does_not_hold_is_named_and_cut() -> None:
     item = Item("a", b"[]", (Check("contains", "a"), Check("is-json"), Check("equals", "x" * 200)))
-    assert grade(item, "a", "end_turn") == "is-json"
-    assert grade(item, '"a"', "end_turn") == "equals: " + "x" * 80
+    assert graded(item, "a", "end_turn") == "is-json"
+    assert graded(item, '"a"', "end_turn") == "equals: " + "x" * 80
 
 
 def test_a_refusal_holds_nothing() -> None:
-    assert grade(Item("a", b"[]", (Check("contains", ""),)), "anything", "refusal") == "refusal"
+    assert graded(Item("a", b"[]", (Check("contains", ""),)), "anything", "refusal") == "refusal"
 
 
-def test_a_regular_expression_is_not_tried_on_an_endless_answer() -> None:
-    item = Item("a", b"[]", (Check("regex", "a"),))
-    assert grade(item, "a" * LONGEST_SEARCHED, None) == ""
-    assert grade(item, "a" * (LONGEST_SEARCHED + 1), None).startswith("regex: a (an answer of over 100,000")
+def test_a_regular_expression_is_told_and_not_tried() -> None:
+    item = Item("a", b"[]", (Check("regex", "a"), Check("regex", "((")))
+    assert wanted_patterns(item, "b", "end_turn") == ["a", "(("]
+    assert grade(item, "b", None, {"a": None, "((": None}) == ""
+    assert grade(item, "b", None, {"a": None, "((": ""}) == "regex: (("
+    assert grade(item, "b", None, {"a": "was broken off", "((": ""}) == "regex: a (was broken off)"
+    endless = "a" * (LONGEST_SEARCHED + 1)
+    assert wanted_patterns(item, endless, None) == wanted_patterns(item, "b", "refusal") == []
+    assert graded(item, endless, None).startswith("regex: a (an answer of over 100,000")
 
 
 @settings(max_examples=50)
 @given(st.text(), st.text())
 def test_checks_imply_each_other(value: str, text: str) -> None:
     def holds(kind: Any) -> bool:
-        return grade(Item("a", b"[]", (Check(kind, value),)), text, "end_turn") == ""
+        return graded(Item("a", b"[]", (Check(kind, value),)), text, "end_turn") == ""
 
     if holds("equals"):
         assert value.strip() == text.strip()

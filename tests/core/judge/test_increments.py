@@ -13,13 +13,23 @@ from hypothesis import strategies as st
 from tests.core.judge.arms import values
 
 from claude_operator.api.evidence import BAD_KINDS, PINNED, Counters, Evidence, GenerationEvidence, Histogram, Stratum
-from claude_operator.core.judge.evidence.increments import Increments, Memory, Naming, PodReading, advance, history
+from claude_operator.core.judge.evidence.increments import (
+    Increments,
+    Memory,
+    Naming,
+    PodReading,
+    advance,
+    history,
+)
+from claude_operator.core.judge.evidence.pod_readings import told_apart
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
 OUTCOMES = ("ok", "error", "overload", "refused", "canceled")
 FEW = settings(max_examples=30)
 Key = tuple[int, str, str, str]  # generation, revision, surface, cache
+
+UNKEYED = frozenset(("",))  # what a gateway without a secret draws conversations with
 
 
 def evidence(cells: Mapping[Key, Mapping[str, int]], boot: str = "b1", uptime: float = 10.0) -> Evidence:
@@ -74,18 +84,33 @@ def served(requests: int) -> Sample:
 
 def test_the_first_look_of_an_operator_gives_baselines_only() -> None:
     increments, memory = look(None, a=one(100), b=None)
-    assert increments == Increments({}, 0, ("b",), baseline=True, pods=1)
+    assert increments == Increments({}, 0, ("b",), baseline=True, pods=1, assignments=UNKEYED)
     increments, memory = look(memory, a=one(103), b=None)
     assert (increments.traffic, increments.unreachable) == (3, ("b",))
     increments, memory = look(memory, a=one(103), b=one(50, boot="b2"))
-    assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0)
+    assert increments == Increments({}, 0, (), baseline=True, pods=2, seconds=0.0, assignments=UNKEYED)
     increments, _ = look(memory, a=one(104), b=one(52, boot="b2"))
-    assert increments == Increments({(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0, naming=Naming(3))
+    assert increments == Increments(
+        {(1, "other", STABLE): served(3)}, 3, pods=2, seconds=0.0, naming=Naming(3), assignments=UNKEYED
+    )
 
 
-def test_a_process_that_answers_at_two_addresses_counts_once() -> None:
-    increments, _ = look(started(a=one(5)), a=one(8), b=one(8))
-    assert increments.traffic == 3
+def test_pods_that_say_that_they_are_one_process_do_not_count_until_they_are_told_apart() -> None:
+    """One may have copied the other's boot id so that its errors vanish."""
+    increments, memory = look(started(a=one(5)), a=one(8), b=one(80), c=one(2, boot="b2"))
+    assert (increments.traffic, increments.unreachable) == (2, ("a", "b"))
+    increments, _ = look(memory, a=one(9), c=one(2, boot="b2"))
+    assert increments.traffic == 4
+
+
+def test_pods_are_told_apart_by_their_boot_ids() -> None:
+    readings = [PodReading("a", True, one(1)), PodReading("b", False, one(2)), PodReading("c", True, None)]
+    apart = told_apart([*readings, PodReading("a", True, one(1, boot="b2"))])
+    assert [(reading.evidence is None, reading.twins) for reading in apart] == [
+        (True, ("a", "b")), (True, ("a", "b")), (True, ()), (True, ("a", "b")),
+    ]  # fmt: skip
+    alone = [PodReading("a", True, one(1)), PodReading("a", True, one(2))]
+    assert told_apart(alone) == alone  # listed twice
 
 
 def test_a_pod_that_appears_later_counts_from_zero_even_if_slow_to_answer() -> None:
@@ -123,8 +148,8 @@ def test_only_ready_pods_are_missed() -> None:
 
 
 def test_a_pod_that_is_listed_again_does_not_count_twice() -> None:
-    _, memory = look(started(a=one(10), b=one(1)), b=one(1))
-    assert look(memory, a=one(12), b=one(1))[0].traffic == 2
+    _, memory = look(started(a=one(10), b=one(1, boot="b2")), b=one(1, boot="b2"))
+    assert look(memory, a=one(12), b=one(1, boot="b2"))[0].traffic == 2
 
 
 def test_departed_pods_are_forgotten_in_the_end() -> None:
@@ -136,7 +161,7 @@ def test_departed_pods_are_forgotten_in_the_end() -> None:
 
 def test_a_number_that_fell_adds_nothing() -> None:
     increments, memory = look(started(a=one(10)), a=one(7))
-    assert increments == Increments({}, 0, (), seconds=0.0)
+    assert increments == Increments({}, 0, (), seconds=0.0, assignments=UNKEYED)
     assert look(memory, a=one(11))[0].traffic == 1
 
 

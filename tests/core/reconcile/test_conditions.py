@@ -41,6 +41,7 @@ from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.events import transitions
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
 
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
@@ -136,7 +137,15 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             Reason.EVAL_SET_NOT_FOUND,
             Reason.INVALID_EVAL_SET,
             Reason.NAME_TAKEN,
+            Reason.SECRET_NOT_ALLOWED,
+            Reason.REVISION_NOT_TRUSTED,
         )
+    ),
+    (
+        Type.ACCEPTED,
+        "False",
+        Reason.HOST_NOT_ALLOWED,
+        {"status": serving(), "policy": Policy(allowed_hosts=("proxy.example.com",))},
     ),
     (Type.ACCEPTED, "False", Reason.CONFIG_TOO_LARGE, {"status": serving(), "spec": raw("x" * 950 * 1024)}),
     (Type.ACCEPTED, "False", Reason.MODEL_REJECTED, model(retires=TODAY - DAY) | {"revisions": {STABLE: OLD}}),
@@ -320,12 +329,14 @@ EVENTS_ONLY = {
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
+    Reason.FOREIGN_POD,
     Reason.OUT_OF_MEMORY,
     Reason.PASS_FAILED,
     Reason.CHILD_RESTORED,
     Reason.CHILD_CONTESTED,
     Reason.CHILD_ADOPTED,
     Reason.SOAKED,
+    Reason.EVAL_RUN_REPLACED,
 }
 
 

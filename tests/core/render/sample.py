@@ -57,9 +57,9 @@ def spec_of(owner: Object) -> DeploymentSpec:
     return DeploymentSpec.model_validate(owner["spec"])
 
 
-def gateway(owner: Object) -> dict[str, Object]:
+def gateway(owner: Object, site: render.Site = SITE) -> dict[str, Object]:
     """The gateway's objects by kind."""
-    return {item["kind"]: item for item in render.gateway_objects(owner, spec_of(owner), SITE)}
+    return {item["kind"]: item for item in render.gateway_objects(owner, spec_of(owner), site)}
 
 
 def pod_of(workload: Object) -> Object:
@@ -77,8 +77,9 @@ def everything(owner: Object) -> list[Object]:
         arms=[Arm(revision, "stable", 10_000, {"model": "claude-opus-5-5"})],
     )
     objects = [
-        render.config_map(owner, config),
+        render.config_map(owner, config, b"operator-key"),
         render.client_secret(owner, "key-of-clients"),
+        render.gateway_secret(owner, {"operator-key": "key-of-the-operator", "grader-key": "key-of-graders"}),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
         *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),
@@ -91,8 +92,8 @@ def everything(owner: Object) -> list[Object]:
     return [*objects, run, job(run, spec)]
 
 
-def job(run: Object, spec: DeploymentSpec) -> Object:
+def job(run: Object, spec: DeploymentSpec, site: render.Site = SITE) -> Object:
     """The first Job of a run, as if it had been stored."""
     stored = run | {"metadata": run["metadata"] | {"uid": "5d4c0a54-0000-4000-8000-00000000000f"}}
     account = names.eval_account(run["spec"]["deployment"])
-    return render.eval_job(stored, attempt=1, site=SITE, account=account, env=spec.env or [])
+    return render.eval_job(stored, attempt=1, site=site, account=account, env=spec.env or [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import yaml
 from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
-from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, UPSTREAM_KEY_FILE, parse_config
+from claude_operator.__main__ import make_parser
+from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, OPERATOR_DIR, UPSTREAM_KEY_FILE, parse_config
 from claude_operator.api.resources import EvalRunSpec, RevisionSpec
 from claude_operator.core import names, render
 from claude_operator.gateway.cli import add_arguments
@@ -80,7 +82,7 @@ def test_pods_pass_the_restricted_standard(owner: Object) -> None:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
-            assert "env" not in container, "secrets travel as files"
+            assert all("fieldRef" in one["valueFrom"] for one in container["env"]), "secrets travel as files"
             assert "envFrom" not in container
             assert container["image"] == SITE.image
             assert container["imagePullPolicy"] == SITE.pull_policy
@@ -145,6 +147,43 @@ def test_the_gateway_command_takes_its_args(owner: Object) -> None:
     assert pod_of(gateway(owner)["Deployment"])["terminationGracePeriodSeconds"] == args.drain_seconds + 30
 
 
+def test_every_pod_knows_where_it_may_not_connect() -> None:
+    networks = {"allowed_addresses": ("10.1.0.0/16",), "denied_addresses": ("192.0.2.7/32", "192.0.2.8/32")}
+    site = replace(SITE, **networks, forwarded_headers=("x-team",))  # type: ignore[arg-type]
+    assert "--forward-header=x-team" in pod_of(gateway(FULL, site)["Deployment"])["containers"][0]["args"]
+    [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
+    wanted = ["--allowed-address=10.1.0.0/16", "--denied-address=192.0.2.7/32", "--denied-address=192.0.2.8/32"]
+    for pod in (pod_of(gateway(FULL, site)["Deployment"]), pod_of(job(run, spec_of(FULL), site))):
+        [container] = pod["containers"]
+        assert [one for one in container["args"] if "-address=" in one] == wanted
+        fields = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
+        assert fields == {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
+
+
+def test_with_tls_the_service_and_the_secret_lead_to_the_pods_that_have_it() -> None:
+    owner = with_spec(FULL, gateway=FULL["spec"]["gateway"] | {"tls": {"secretName": "shop-tls"}})
+    objects, pod = gateway(owner), pod_of(gateway(owner)["Deployment"])
+    [container] = pod["containers"]
+    assert objects["Service"]["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "https"}]
+    assert {"name": "https", "containerPort": 8080} in container["ports"]
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    folder = str(parser.parse_args(container["args"][1:]).tls_dir)
+    [mount] = [one for one in container["volumeMounts"] if one["mountPath"] == folder]
+    [volume] = [one["secret"] for one in pod["volumes"] if one["name"] == mount["name"]]
+    assert volume["secretName"] == "shop-tls"
+    assert [item["key"] for item in volume["items"]] == ["tls.crt", "tls.key"]  # and nothing else of that Secret
+    secret = render.client_secret(owner, "k")
+    assert secret["stringData"]["ANTHROPIC_BASE_URL"] == "https://shop-gateway.demo.svc"
+
+
+def test_the_eval_command_takes_its_args() -> None:
+    [made] = [item for item in everything(FULL) if item["kind"] == "Job"]
+    words = pod_of(made)["containers"][0]["args"]
+    args = make_parser(words).parse_args(words)
+    assert (args.run_name, args.namespace) == (made["metadata"]["name"].rsplit("-", 1)[0], "demo")
+
+
 def test_the_service_has_no_admin_port_and_finds_the_pods() -> None:
     objects = gateway(FULL)
     service = objects["Service"]["spec"]
@@ -170,7 +209,8 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     (item,) = volumes["upstream"]["secret"]["items"]
     assert f"{paths(pod)['upstream']}/{item['path']}" == UPSTREAM_KEY_FILE
-    assert (paths(pod)["env"], paths(pod)["client"]) == (ENV_DIR, CLIENT_DIR)
+    assert (paths(pod)["env"], paths(pod)["client"], paths(pod)["operator"]) == (ENV_DIR, CLIENT_DIR, OPERATOR_DIR)
+    assert volumes["operator"]["secret"]["secretName"] == names.gateway_name("shop")
     assert [source["secret"]["items"][0]["path"] for source in volumes["env"]["projected"]["sources"]] == [
         "DOCS_TOKEN",
         "CRM_TOKEN",
@@ -184,12 +224,12 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
 )
 def test_auth_decides_which_keys_a_pod_gets(auth: str, mounted: set[str]) -> None:
     pod = pod_of(gateway(with_spec(MINIMAL, gateway={"auth": {"type": auth}}))["Deployment"])
-    assert set(paths(pod)) == mounted | {"tmp", "config"}
+    assert set(paths(pod)) == mounted | {"tmp", "config", "operator"}
 
 
 def test_only_the_configs_mount_is_optional() -> None:
     pod = pod_of(gateway(FULL)["Deployment"])
-    assert [source.get("optional", False) for source in files(pod)] == [True, False, False, False]
+    assert [source.get("optional", False) for source in files(pod)] == [True, False, False, False, False]
 
 
 def test_a_change_of_the_request_leaves_the_pods_alone() -> None:
@@ -275,16 +315,16 @@ def test_a_first_run_has_no_baseline() -> None:
     assert paths(pod_of(job(run, spec_of(MINIMAL)))) == {"tmp": "/tmp"}
 
 
-def test_a_run_made_by_hand_needs_no_deployment() -> None:
+def test_a_job_has_a_name_that_its_pods_can_have() -> None:
     run = {
         "apiVersion": "claudeops.dev/v1alpha1",
         "kind": "ClaudeEvalRun",
         "metadata": {"name": "nightly." + "x" * 80, "namespace": "demo", "uid": "u1"},
-        "spec": {"revision": "shop-5f6d8c1a2b", "setRef": "shop-evals"},
+        "spec": {"deployment": "shop", "revision": "shop-5f6d8c1a2b", "setRef": "shop-evals"},
     }
-    made = render.eval_job(run, attempt=3, site=SITE, account="default", env=[])
+    made = render.eval_job(run, attempt=3, site=SITE, account="shop-eval", env=[])
     assert len(made["metadata"]["name"]) <= 63
-    assert names.LABEL_DEPLOYMENT not in made["metadata"]["labels"]
+    assert made["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "shop"
     assert f"--run={run['metadata']['name']}" in pod_of(made)["containers"][0]["args"]
 
 

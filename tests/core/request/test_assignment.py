@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_operator.core.request.assignment import assignment_key, cohort, in_canary, metadata_user_id, rank
+from claude_operator.core.request.assignment import (
+    Assignment,
+    assignment_key,
+    cohort,
+    in_canary,
+    is_named,
+    metadata_user_id,
+    rank,
+)
 
 UID = "0b2f4d3e-0000-4000-8000-000000000001"
 CANARY = "support-7b9e21c3d4"
@@ -150,3 +159,60 @@ def test_callers_and_openings_are_told_apart_and_stay_unreadable() -> None:
 def test_what_cannot_be_read_is_drawn(request_body: dict[str, msgspec.Raw]) -> None:
     assert assignment_key(None, request_body, "key") is None
     assert metadata_user_id(request_body) is None
+
+
+# ------------------------------------------------------------------------------------------ with a secret
+
+NAMES = st.one_of(st.none(), st.tuples(st.sampled_from(["session", "user", "conversation"]), st.text()).map(":".join))
+SECRETS = st.binary(min_size=1, max_size=64)
+
+
+@given(NAMES, SECRETS, st.text())
+def test_a_key_says_what_kind_of_name_it_is_made_of_and_nothing_else(
+    name: str | None, secret: bytes, caller: str
+) -> None:
+    key = Assignment(secret).key(name, caller)
+    assert (key is None) == (name is None)
+    assert is_named(key) == is_named(name)
+    assert key is None or re.fullmatch("(session|user|conversation):[0-9a-f]{32}", key)
+    assert Assignment(secret).key(name, caller) == key
+
+
+@given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()), SECRETS)
+def test_each_name_of_each_caller_has_a_key_of_its_own(
+    one: tuple[str, str], other: tuple[str, str], secret: bytes
+) -> None:
+    drawn = Assignment(secret)
+    keys = [drawn.key(f"session:{name}", drawn.caller(caller)) for caller, name in (one, other)]
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+@given(NAMES, st.text(), st.text())
+def test_without_a_secret_a_name_is_its_own_key(name: str | None, caller: str, api_key: str) -> None:
+    assert Assignment().key(name, caller) == name
+    assert Assignment().mark == ""
+    assert re.fullmatch("[0-9a-f]{16}", Assignment().caller(api_key))
+
+
+def test_keys_never_change_between_versions() -> None:
+    """A change would move every conversation."""
+    drawn = Assignment(b"secret")
+    caller = drawn.caller("sk-ant-one")
+    assert [drawn.mark, caller, drawn.key("session:a"), drawn.key("session:a", caller)] == [
+        "6006b5cea9db68f0",
+        "c7452bb490c776ca",
+        "session:cda3e597a92f151922c752cbae035213",
+        "session:f4ef0e16b51fe3e1d61f6027fe35656a",
+    ]
+
+
+def test_a_secret_is_not_printed() -> None:
+    assert "SENTINEL" not in repr(Assignment(b"SENTINEL"))
+
+
+def test_names_that_are_chosen_for_an_arm_are_drawn_anew() -> None:
+    """The split of what a client picks is that of all: exact to four standard deviations."""
+    drawn = Assignment(b"secret")
+    picked = [name for name in (f"session:{number}" for number in range(40_000)) if in_canary(UID, name, CANARY, 1000)]
+    hits = sum(in_canary(UID, drawn.key(name) or "", CANARY, 1000) for name in picked)
+    assert abs(hits - 0.1 * len(picked)) < 4 * math.sqrt(0.09 * len(picked))

@@ -41,6 +41,8 @@ class RunReason(StrEnum):
     INVALID_SET = "InvalidSet"  # the set cannot be read
     NOT_FOUND = "NotFound"  # a revision, the set or its data does not exist
     INFRASTRUCTURE = "Infrastructure"  # the questions could not all be asked
+    WAITING = "Waiting"  # its Job is not made yet: its ClaudeDeployment is not accepted, or does not ask for it yet
+    NOT_ASKED = "NotAsked"  # no ClaudeDeployment asks for it: it ends here
     JOB_ENDED = "JobEnded"  # the Job is over and has left no result
     JOB_VANISHED = "JobVanished"  # the Job was deleted before it had a result
     JOB_REFUSED = "JobRefused"  # the API server refuses the Job, or it cannot be made from the spec

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from claude_operator.api.conditions import Condition
 from claude_operator.api.resources import EvalRunStatus
+from claude_operator.core.evals.asked import ONLY_THE_OPERATOR, spec_hash
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.names import is_controlled_by, job_name
 
@@ -27,7 +28,9 @@ __all__ = [
     "complete",
     "decide_run",
     "finished",
+    "not_asked",
     "not_started",
+    "postponed",
     "run_status",
     "watched_job",
 ]
@@ -40,6 +43,8 @@ FINAL = frozenset(EXIT_CODES)
 _FIRST_RETRY, _LAST_RETRY = 30.0, 600.0
 _LOOK_AGAIN = 15.0  # seconds after which a Job is looked at though no event came
 _GONE_SOON = 5.0  # the same, while a Job is being deleted
+_ASKED_SOON = 1.0  # seconds between two looks whether a Job may be made
+_PATIENCE = 30.0  # seconds for the status to be written that asks for a run
 
 Object = Mapping[str, Any]
 
@@ -67,7 +72,7 @@ def watched_job(run: Object) -> str:
 def decide_run(run: Object, job: Object | None, *, now: dt.datetime) -> RunDecision:
     """What to do for a run; `job` is the one that `watched_job` names, None where there is none."""
     status = run_status(run)
-    if status.phase in FINAL or run["metadata"].get("deletionTimestamp"):
+    if _is_over(status) or run["metadata"].get("deletionTimestamp"):
         return RunDecision(status)
     if job is not None and (job["metadata"].get("deletionTimestamp") or not _ours(job, run)):
         return RunDecision(status, requeue=_GONE_SOON)  # it may still write, or holds the name
@@ -91,9 +96,31 @@ def not_started(run: Object, decision: RunDecision, why: str, *, now: dt.datetim
     return _error(run, decision.status, RunReason.JOB_REFUSED, f"the Job could not be created: {why}", now)
 
 
+def postponed(run: Object, why: str, *, now: dt.datetime) -> RunDecision:
+    """The Job may not be made yet; the status says why."""
+    status = run_status(run).model_copy(update={"reason": str(RunReason.WAITING), "message": why})
+    return RunDecision(_with_condition(run, status, now), requeue=_ASKED_SOON)
+
+
+def not_asked(run: Object, *, soon: bool, now: dt.datetime) -> RunDecision:
+    """Nobody asks for the run. `soon`: a status that does may be on its way, and is waited for."""
+    status = run_status(run)
+    condition = next((one for one in status.conditions if one.type == "Complete"), None)
+    if soon and (condition is None or (now - condition.last_transition_time).total_seconds() < _PATIENCE):
+        return postponed(run, "its ClaudeDeployment does not ask for it yet", now=now)
+    update = {
+        "phase": "Error",
+        "reason": str(RunReason.NOT_ASKED),
+        "message": ONLY_THE_OPERATOR,
+        "finished_at": now,
+        "retry_at": None,
+    }
+    return RunDecision(_with_condition(run, status.model_copy(update=update), now))
+
+
 def complete(run: Object, status: EvalRunStatus, now: dt.datetime) -> list[Condition]:
-    """The conditions of a run in this status: `Complete` is True once the phase is final."""
-    value: Literal["True", "False"] = "True" if status.phase in FINAL else "False"
+    """The conditions of a run in this status: `Complete` is True once nothing more happens to it."""
+    value: Literal["True", "False"] = "True" if _is_over(status) else "False"
     before = next((one for one in status.conditions if one.type == "Complete"), None)
     since = before.last_transition_time if before and before.status == value else now
     condition = Condition(
@@ -126,7 +153,9 @@ def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetim
 
 def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None, now: dt.datetime) -> RunDecision:
     """The next Job, and a status as at the beginning."""
-    fresh = EvalRunStatus(attempts=number, total=status.total, conditions=status.conditions)
+    fresh = EvalRunStatus(
+        attempts=number, total=status.total, conditions=status.conditions, spec_hash=spec_hash(run["spec"])
+    )
     return RunDecision(
         _with_condition(run, fresh, now),
         create_job_attempt=number,
@@ -161,6 +190,10 @@ def _error(run: Object, status: EvalRunStatus, reason: str, message: str, now: d
         "retry_at": now + dt.timedelta(seconds=wait),
     }
     return RunDecision(_with_condition(run, status.model_copy(update=update), now), requeue=wait)
+
+
+def _is_over(status: EvalRunStatus) -> bool:
+    return status.phase in FINAL or (status.phase, status.reason) == ("Error", RunReason.NOT_ASKED)
 
 
 def _with_condition(run: Object, status: EvalRunStatus, now: dt.datetime) -> EvalRunStatus:

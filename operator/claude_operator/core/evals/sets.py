@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import msgspec
@@ -15,13 +14,30 @@ from pydantic import ValidationError
 from claude_operator.api.faults import first_fault
 from claude_operator.api.resources import Assert, AssertType, EvalSetSpec, EvalTest
 
-__all__ = ["LONGEST_SEARCHED", "REFUSAL", "Check", "Item", "grade", "load_items", "set_hash"]
+__all__ = [
+    "LONGEST_PATTERN",
+    "LONGEST_SEARCHED",
+    "REFUSAL",
+    "Check",
+    "Item",
+    "Matches",
+    "grade",
+    "iter_items",
+    "load_items",
+    "set_hash",
+    "wanted_patterns",
+]
+
+Matches = Mapping[str, str | None]
+"""By pattern: None where it is found in an answer, else why it does not hold, empty where it is just not found."""
 
 REFUSAL = "refusal"
 LONGEST_SEARCHED = 100_000  # characters of an answer that a regular expression is tried on
+LONGEST_PATTERN = 4096  # characters
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
+_FIELDS = tuple(field.alias or key for key, field in EvalTest.model_fields.items())
 _KINDS: tuple[str, ...] = get_args(AssertType)
 
 
@@ -46,13 +62,21 @@ class Item:
     checks: tuple[Check, ...]
     critical: bool = False
     subagent: str | None = None
+    place: str = field(default="", compare=False)
+    """Where it stands in the set, for people."""
 
 
 def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
     """The items of a set in their order, from `spec.tests` or from the dataset's text, one JSON object a line.
 
-    Raises ValueError that names the test or line and says what to write instead.
+    Raises ValueError that names the test or line and says what to write instead. Regular expressions are not compiled:
+    that can take hours, and is done where it can be broken off (`evals.patterns`).
     """
+    return [item for item in iter_items(spec, jsonl) if item is not None]
+
+
+def iter_items(spec: EvalSetSpec, jsonl: str | None) -> Iterator[Item | None]:
+    """As `load_items`, in small steps, of which some give no item."""
     if (spec.tests is None) == (spec.dataset is None):
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
     if spec.dataset is not None and jsonl is None:
@@ -61,13 +85,14 @@ def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
     tests = _inline(spec.tests or ()) if spec.dataset is None else _lines(jsonl or "")
     defaults = (spec.default_test.asserts if spec.default_test else None) or ()
     first: dict[str, str] = {}
-    items = []
     for place, test in tests:
+        if test is None:
+            yield None
+            continue
         if test.id in first:
             raise ValueError(f"{place}: the id {test.id!r} is already used at {first[test.id]}: give each item its own")
         first[test.id] = place
-        items.append(_item(place, test, defaults))
-    return items
+        yield _item(place, test, defaults)
 
 
 def set_hash(spec_as_stored: Mapping[str, Any], jsonl: str | None) -> str:
@@ -83,14 +108,24 @@ def set_hash(spec_as_stored: Mapping[str, Any], jsonl: str | None) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def grade(item: Item, text: str, stop_reason: str | None) -> str:
+def wanted_patterns(item: Item, text: str, stop_reason: str | None) -> list[str]:
+    """The regular expressions that `grade` has to know the matches of."""
+    if stop_reason == REFUSAL or len(text) > LONGEST_SEARCHED:
+        return []
+    return [check.value for check in item.checks if check.type == "regex"]
+
+
+def grade(item: Item, text: str, stop_reason: str | None, matches: Matches) -> str:
     """The first check that does not hold of an answer's text, or an empty string. A refusal holds nothing."""
     if stop_reason == REFUSAL:
         return REFUSAL
     for check in item.checks:
-        if check.type == "regex" and len(text) > LONGEST_SEARCHED:
-            return f"{check} (an answer of over {LONGEST_SEARCHED:,} characters)"
-        if not _holds(check, text):
+        if check.type == "regex":
+            if len(text) > LONGEST_SEARCHED:
+                return f"{check} (an answer of over {LONGEST_SEARCHED:,} characters)"
+            if (why := matches[check.value]) is not None:
+                return f"{check} ({why})" if why else str(check)
+        elif not _holds(check, text):
             return str(check)
     return ""
 
@@ -103,10 +138,10 @@ def _holds(check: Check, text: str) -> bool:
             return check.value in text
         case "icontains":
             return check.value.casefold() in text.casefold()
-        case "regex":
-            return re.search(check.value, text) is not None
         case "is-json":
             return _is_json(text)
+        case "regex":
+            raise AssertionError("a regular expression is not tried here")
 
 
 def _is_json(text: str) -> bool:
@@ -117,15 +152,16 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest]]:
+def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest | None]]:
     for number, test in enumerate(tests, 1):
         yield f"test {number} ({test.id})", test
 
 
-def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest]]:
+def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest | None]]:
     """The tests of a JSONL text; empty lines are not items."""
     for number, line in enumerate(jsonl.split("\n"), 1):
         if not line.strip():
+            yield "", None
             continue
         place = f"line {number}"
         try:
@@ -143,13 +179,15 @@ def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
         kind = one.get("type") if isinstance(one, dict) else None
         if isinstance(kind, str) and kind not in _KINDS:
             raise ValueError(f"{place}: unknown assert type {kind!r}: write one of {', '.join(_KINDS)}")
+    # The first one alone: a line may have a hundred thousand.
+    unknown = next((name for name in fields if name not in _FIELDS and name not in EvalTest.model_fields), None)
+    if unknown is not None:
+        fault = f"{unknown[:_SHOWN]}: is not a field here; correct its name or remove it"
+        raise ValueError(f"{place}, {fault}. The fields of an item are {', '.join(_FIELDS)}")
     try:
         return EvalTest.model_validate(fields)
     except ValidationError as error:
-        fault = first_fault(error)
-        known = ", ".join(field.alias or key for key, field in EvalTest.model_fields.items())
-        hint = f". The fields of an item are {known}" if "is not a field" in fault else ""
-        raise ValueError(f"{place}, {fault}{hint}") from None
+        raise ValueError(f"{place}, {first_fault(error)}") from None
 
 
 def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
@@ -166,15 +204,12 @@ def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
         messages = msgspec.json.encode(conversation)
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
-    return Item(test.id, messages, checks, test.critical, test.subagent)
+    return Item(test.id, messages, checks, test.critical, test.subagent, place)
 
 
 def _check(place: str, one: Assert) -> Check:
     if one.type != "is-json" and one.value is None:
         raise ValueError(f"{place}: {one.type} has no value: write what to compare the answer with")
-    if one.type == "regex":
-        try:
-            re.compile(one.value or "")
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"{place}: {one.value!r} is not a regular expression of Python's re: {error}") from None
+    if one.type == "regex" and len(one.value or "") > LONGEST_PATTERN:
+        raise ValueError(f"{place}: a regular expression of over {LONGEST_PATTERN:,} characters: shorten it")
     return Check(one.type, "" if one.type == "is-json" else one.value or "")

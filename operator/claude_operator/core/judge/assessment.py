@@ -80,7 +80,7 @@ def assess(
         judged.measured = threshold.measure(
             analysis, judged.measured, measurements, ours, now=tick.now, started_at=started
         )
-    return _concluded(judged, analysis, judge, quiet=not tick.traffic), compared
+    return _concluded(judged, analysis, judge, tick), compared
 
 
 def explain_missing(judgement: Judgement, analysis: Analysis, step: int, *, pace: float = 0.0) -> str | None:
@@ -96,8 +96,8 @@ def explain_missing(judgement: Judgement, analysis: Analysis, step: int, *, pace
     return judge_of(analysis).explain_missing(judgement, analysis, step, pace)
 
 
-def _concluded(judged: Judgement, analysis: Analysis, judge: Judge, *, quiet: bool) -> Judgement:
-    """With the verdict and its sentence. `quiet`: no pod that answered has seen a request in this tick."""
+def _concluded(judged: Judgement, analysis: Analysis, judge: Judge, tick: Tick) -> Judgement:
+    """With the verdict and its sentence."""
     measured = threshold.outcome(analysis, judged.measured)
     harm = judge.find_harm(judged, analysis)
     if harm is None and measured.verdict == "Fail":
@@ -108,17 +108,17 @@ def _concluded(judged: Judgement, analysis: Analysis, judge: Judge, *, quiet: bo
     else:
         problem = unsupported(analysis)
         erred = measured.verdict == "Error"
-        judged.verdict = _verdict(judged, analysis, quiet=quiet, problem=bool(problem) or erred)
+        judged.verdict = _verdict(judged, analysis, quiet=not tick.traffic, problem=bool(problem) or erred)
         judged.reason = Reason.METRIC_NO_DATA if measured.no_data else ""
         problem = problem or (measured.sentence if erred or measured.no_data else None)
         found = sentences.message(judged, judge.summarise(judged), problem)
     judged.detectable = sentences.detectable(judged, watches_of(judge, analysis))
-    judged.message = "; ".join([found, *measured.notes])
+    judged.message = "; ".join([found, *measured.notes, *sentences.explain_evidence(judged, tick)])
     return judged
 
 
 def _verdict(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: bool) -> Verdict:
-    """Without evidence of harm."""
+    """Without evidence of harm. `quiet`: no pod that answered has seen a request in this tick."""
     if problem or (quiet and judgement.unreachable):
         return "Error"
     now = judgement.last_tick

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from claude_operator.api.status import Judgement, to_millisecond
+from claude_operator.api.status import Judgement, Offsets, to_millisecond
 from claude_operator.core.judge.evidence import incident, recent
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick
@@ -54,9 +54,16 @@ def observe(before: Judgement, tick: Tick, context: Context) -> Judgement:
     seen |= {
         "weight": context.weight,
         "requests": before.requests + ours.judged,
-        "offsets": list(context.offsets) or before.offsets,
+        "offsets": _offsets(list(context.offsets) or before.offsets, tick),
         "incident": stable_before,
         "shared": incident.explain(stable_before, last_requests),
         "sample_ratio": ratio,
     }
     return before.model_copy(update=seen)
+
+
+def _offsets(known: list[Offsets], tick: Tick) -> list[Offsets]:
+    """What is known of the canary's users, neutral once the gateways draw conversations otherwise than then."""
+    if not tick.assignments or tick.assignments == {one.assignment for one in known}:
+        return known
+    return [Offsets(weight=one.weight, assignment=one.assignment) for one in known]

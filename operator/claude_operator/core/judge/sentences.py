@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
-from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed
+from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, is_suspicious
+from claude_operator.core.judge.evidence import callers
+from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.metrics import METRICS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
 from claude_operator.core.text import count
 
-__all__ = ["detectable", "effect", "evidence_sentence", "harm", "message", "number"]
+__all__ = ["detectable", "effect", "evidence_sentence", "explain_evidence", "harm", "message", "number"]
 
 _ALONE = (Reason.NO_ANSWER, Reason.NO_TRAFFIC)  # beside these the evidence says nothing
 _BESIDE = (
@@ -81,6 +83,18 @@ def message(judgement: Judgement, summary: str, problem: str | None = None) -> s
     beside = [one.message for one in findings if one.reason in _BESIDE]
     unnamed = explain_unnamed(judgement)
     return "; ".join([*([problem] if problem else []), summary, *beside, *([unnamed] if unnamed else [])])
+
+
+def explain_evidence(judgement: Judgement, tick: Tick) -> Iterator[str]:
+    """What a person should know of whose requests the evidence is made of, and of what is counted inexactly."""
+    if judgement.leading == "errors" and is_suspicious(judgement) and tick.callers:
+        most = callers.explain_errors(tick.callers[0])
+        yield from [most] if most else ()
+    left_out = callers.explain_left_out(tick.callers)
+    yield from [left_out] if left_out else ()
+    if tick.unlisted:
+        bad = count(tick.unlisted, "bad conversation")
+        yield f"{bad} more than the gateways list, so one that several pods saw counts once for each"
 
 
 def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:

@@ -17,7 +17,7 @@ from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
-from claude_operator.core.reconcile.track_record import is_lost, remembered
+from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.validate import warning
 from claude_operator.core.text import count, cut, duration, percent
 
@@ -175,7 +175,7 @@ def _eval_passed(draft: Draft) -> ConditionState:
             )
         return ConditionState("True", Reason.NO_GATE, "the spec declares no evals: a change goes to users unchecked")
     run = draft.obs.eval_runs.get(rollout.eval_run)
-    if run is None:
+    if run is None or not is_asked(draft.obs, rollout):
         gated = rollout.outcome is None and draft.status.canary_revision is None
         what = "is being created" if gated else "was deleted, so its result is no longer known"
         return ConditionState("Unknown", Reason.NOT_YET_REPORTED, f"ClaudeEvalRun {rollout.eval_run} {what}")

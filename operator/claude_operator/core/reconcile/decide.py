@@ -12,7 +12,7 @@ from claude_operator.core import render
 from claude_operator.core.reconcile import rollout_clock
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.draft import Draft, Rule
-from claude_operator.core.reconcile.events import memory_kills, transitions
+from claude_operator.core.reconcile.events import foreign_pods, memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import first_hold
 from claude_operator.core.reconcile.notice import Notice
@@ -149,9 +149,9 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         ledger=draft.ledger,
         children=children,
         creations=tuple(one for one in creations if one is not None),
-        deletions=outdated(draft),
+        deletions=(*outdated(draft), *([draft.stray_run] if draft.stray_run else [])),
         revision_states=revision_states(draft),
-        events=(*events, *transitions(obs, status), *memory_kills(obs)),
+        events=(*events, *transitions(obs, status), *memory_kills(obs), *foreign_pods(obs)),
         ended=draft.ended,
         requeue=_requeue(draft, config),
     )

@@ -45,6 +45,8 @@ class Draft:
     restored: tuple[Object, ...] = ()
     """Revisions that somebody deleted and that are made again."""
     new_run: Object | None = None
+    stray_run: Object | None = None
+    """What stands in its place and was not asked for: it is deleted first."""
     events: tuple[Event, ...] = ()
     ended: tuple[Ended, ...] = ()
     hold: Hold | None = None

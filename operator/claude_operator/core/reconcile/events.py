@@ -8,7 +8,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.decision import Event
 from claude_operator.core.reconcile.observation import Observation
 
-__all__ = ["memory_kills", "transitions"]
+__all__ = ["foreign_pods", "memory_kills", "transitions"]
 
 _WORSE = {
     Type.EVAL_PASSED: {Reason.EVAL_FAILED, Reason.EVAL_INCONCLUSIVE, Reason.EVAL_ERROR},
@@ -69,6 +69,21 @@ def memory_kills(obs: Observation) -> list[Event]:
             "Warning",
         )
         for one in obs.gateway.killed
+    ]
+
+
+def foreign_pods(obs: Observation) -> list[Event]:
+    """One Event for each pod that poses as a gateway's."""
+    namespace = obs.owner["metadata"]["namespace"]
+    return [
+        Event(
+            Reason.FOREIGN_POD,
+            f"pod {name} has the labels of this gateway's pods and is not controlled by its Deployment: it is not read"
+            f" and does not count, but the Service may send it requests of clients; find out who made it, then delete"
+            f" it or take the labels off: kubectl -n {namespace} get pod {name} -o yaml",
+            "Warning",
+        )
+        for name in obs.gateway.foreign
     ]
 
 

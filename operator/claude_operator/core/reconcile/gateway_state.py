@@ -66,6 +66,13 @@ def _findings(obs: Observation, config: GatewayConfig) -> Iterator[GatewayFindin
         message = f"config generation {config.generation} is being written"
         yield GatewayFinding(Reason.CONFIG_PENDING, message, Reason.WAITING_FOR_GATEWAY)
         return
+    twins = next((pod.twins for pod in view.pods if pod.ready and pod.twins), ())
+    if twins:
+        message = (
+            f"pods {join_names(twins)} say that they are the same gateway process, so none of them is counted: delete"
+            " the one that is not"
+        )
+        yield GatewayFinding(Reason.CONFIG_PENDING, message, Reason.METRICS_UNREACHABLE, _STARTING)
     lagging = view.lagging(config.generation)
     silent = [pod.name for pod in lagging if pod.generation is None]
     if silent:

@@ -18,6 +18,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.core.spec.validate import Problem
 
 __all__ = ["BY", "EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
@@ -41,6 +42,8 @@ class GatewayPod:
     """What it serves, by revision in basis points; None where it did not say."""
     recent: Recent | None = None
     """What its clients got recently."""
+    twins: tuple[str, ...] = ()
+    """All pods that say that they are the same process; then nothing that it says is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    foreign: tuple[str, ...] = ()
+    """Names of pods with the gateway's labels that are somebody else's and were not reported yet."""
 
     @property
     def weights(self) -> list[Mapping[str, int] | None]:
@@ -101,8 +106,12 @@ class Observation:
     """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     revisions: Mapping[str, Object] = field(default_factory=dict)
+    forged: frozenset[str] = frozenset()
+    """Names of revisions that do not have the content that their names stand for."""
     eval_set: EvalSetView | None = None
     eval_runs: Mapping[str, EvalRunStatus] = field(default_factory=dict)
+    run_objects: Mapping[str, Object] = field(default_factory=dict)
+    """The same ClaudeEvalRuns as stored."""
     config: GatewayConfig | None = None
     gateway: GatewayView = GatewayView()
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +129,8 @@ class Observation:
     """Data of the rollout's ledger, None where there is none yet."""
     measurements: tuple[Measurement, ...] = ()
     """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
+    policy: Policy = OPEN
+    """What the installer allows."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
     audited: bool = False

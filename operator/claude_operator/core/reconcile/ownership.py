@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -143,26 +143,6 @@ def _was_made_for(obj: Object, owner: Object) -> bool:
     return rule(obj, name) if rule is not None else is_marked(obj, name)
 
 
-def _is_revision(obj: Object, deployment: str) -> bool:
-    spec, name = obj.get("spec") or {}, obj["metadata"]["name"]
-    return any(revision.name(deployment, parts) == name for parts in _origins(spec))
-
-
-def _origins(spec: Object) -> Iterator[dict[str, Any]]:
-    """Every content that could have become this spec: how many of its first blocks are promptFrom's is not stored."""
-    request = dict(spec.get("request") or {})
-    blocks = request.pop("system", None)
-    rest = {field: spec.get(field) for field in ("subagents", "overrides") if spec.get(field) is not None}
-    if not isinstance(blocks, list):
-        yield {"request": request if blocks is None else {**request, "system": blocks}, **rest}
-        return
-    for number in range(len(blocks) + 1):
-        prompts = {"promptFrom": blocks[:number]} if number else {}
-        yield {"request": {**request, "system": blocks[number:]}, **prompts, **rest}
-    if blocks:
-        yield {"request": request, "promptFrom": blocks, **rest}
-
-
 def _is_run(obj: Object, deployment: str) -> bool:
     """A run gates by its name and its result, so it also has to carry our labels."""
     spec = obj.get("spec") or {}
@@ -170,4 +150,4 @@ def _is_run(obj: Object, deployment: str) -> bool:
     return is_marked(obj, deployment) and spec.get("deployment") == deployment and hashed == obj["metadata"]["name"]
 
 
-_HASHED = {"ClaudeRevision": _is_revision, "ClaudeEvalRun": _is_run}
+_HASHED = {"ClaudeRevision": revision.is_of, "ClaudeEvalRun": _is_run}

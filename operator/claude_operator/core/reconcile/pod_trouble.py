@@ -9,7 +9,7 @@ from typing import Any
 from claude_operator.core.reconcile.observation import MemoryKill
 from claude_operator.core.text import cut
 
-__all__ = ["memory_kills", "trouble"]
+__all__ = ["is_settled", "memory_kills", "trouble"]
 
 Object = Mapping[str, Any]
 
@@ -22,6 +22,15 @@ _REMEDIES = {
 }
 _NO_REASON = "Kubernetes gives no reason"
 _QUOTED = 300  # characters of what Kubernetes says
+
+
+def is_settled(deployment: Object) -> bool:
+    """Whether every replica is of the newest template and available, and none of another is left."""
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    wanted = spec.get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    counts = [status.get(name, 0) for name in ("updatedReplicas", "availableReplicas", "replicas")]
+    return bool(seen and all(number == wanted for number in counts))
 
 
 def trouble(deployment: Object | None, pods: Sequence[Object]) -> str:

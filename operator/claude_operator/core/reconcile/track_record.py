@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from claude_operator.api.gateway import Settled
-from claude_operator.api.status import Outcome
+from claude_operator.api.status import Outcome, Rollout
+from claude_operator.core.evals.asked import spec_hash
 from claude_operator.core.reconcile.observation import Observation
 
 __all__ = [
     "FAILED",
     "has_failed",
     "has_served",
+    "is_asked",
     "is_gated",
     "is_lost",
     "may_return",
@@ -50,15 +52,23 @@ def has_served(obs: Observation, name: str) -> bool:
     return recorded_state(obs, name) in ("Stable", "Old")
 
 
-def is_gated(obs: Observation, name: str, run: str | None = None) -> bool:
+def is_asked(obs: Observation, rollout: Rollout) -> bool:
+    """Whether the run that is a rollout's gate is the one that was asked for, and not another one under its name."""
+    found = obs.run_objects.get(rollout.eval_run or "")
+    return rollout.eval_run_spec is None or (found is not None and spec_hash(found["spec"]) == rollout.eval_run_spec)
+
+
+def is_gated(obs: Observation, name: str, rollout: Rollout | None = None) -> bool:
     """Whether nothing more is asked of it before its first request: no evals are required, or they have passed.
 
-    `run` is the run that counts, else any of its runs does. An unreadable spec may require them.
+    The run of `rollout` counts, without one any of its runs does. An unreadable spec may require them.
     """
     if obs.spec is not None and (obs.spec.evals is None or not obs.spec.evals.required):
         return True
     passed = {one for one, status in obs.eval_runs.items() if status.phase == "Passed" and revision_of(one) == name}
-    return run in passed if run is not None else bool(passed)
+    if rollout is None or rollout.eval_run is None:
+        return bool(passed)
+    return rollout.eval_run in passed and is_asked(obs, rollout)
 
 
 def may_serve(obs: Observation, name: str) -> bool:

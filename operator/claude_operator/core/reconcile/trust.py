@@ -111,7 +111,7 @@ def _canary(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Dr
     status, rollout = draft.status, active(draft.status)
     if rollout is not None and rollout.eval_run and revision_of(rollout.eval_run) != rollout.revision:
         doubts.append(f"rollout.evalRun: {rollout.eval_run} is not a run of {rollout.revision}")
-        draft = draft.set_rollout(eval_run=None)
+        draft = draft.set_rollout(eval_run=None, eval_run_spec=None)
     name, step = status.canary_revision, status.step
     if name is None and step is None:
         return draft
@@ -149,7 +149,7 @@ def _not_yet(draft: Draft, rollout: Rollout, config: GatewayConfig) -> str | Non
     name, obs = rollout.revision, draft.obs
     if any(arm.revision == name for arm in config.arms):
         return None
-    if name in obs.revisions and is_gated(obs, name, rollout.eval_run):
+    if name in obs.revisions and is_gated(obs, name, rollout):
         return None
     return f"canaryRevision: {name} has not passed its gate"
 

@@ -2,7 +2,14 @@
 
 from claude_operator.core.render.covers import covers, differences, excess, lacks
 from claude_operator.core.render.evals import eval_job, eval_objects, eval_run
-from claude_operator.core.render.gateway import client_secret, config_map, gateway_objects
+from claude_operator.core.render.gateway import (
+    client_secret,
+    client_url,
+    config_map,
+    gateway_objects,
+    gateway_secret,
+    has_operator_key,
+)
 from claude_operator.core.render.parts import NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
@@ -11,6 +18,7 @@ __all__ = [
     "Object",
     "Site",
     "client_secret",
+    "client_url",
     "config_map",
     "covers",
     "differences",
@@ -19,6 +27,8 @@ __all__ = [
     "eval_run",
     "excess",
     "gateway_objects",
+    "gateway_secret",
+    "has_operator_key",
     "lacks",
     "revision",
 ]

@@ -10,7 +10,16 @@ from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.render.network import eval_policy
-from claude_operator.core.render.parts import Object, Site, access, add_credentials, child, pod_spec, requirements
+from claude_operator.core.render.parts import (
+    Object,
+    Site,
+    access,
+    add_credentials,
+    address_args,
+    child,
+    pod_spec,
+    requirements,
+)
 
 __all__ = ["eval_job", "eval_objects", "eval_run"]
 
@@ -83,7 +92,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
     `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's.
     """
     metadata = run["metadata"]
-    job_labels = _labels(run["spec"].get("deployment"))
+    job_labels = names.labels(run["spec"]["deployment"], "eval")
     job = child(run, "Job", "batch/v1", names.job_name(metadata["name"], attempt), job_labels)
     container = {
         "name": "eval",
@@ -93,6 +102,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             f"--run={metadata['name']}",
             f"--namespace={metadata['namespace']}",
             "--log-format=json",
+            *address_args(site),
         ],
         "resources": requirements(_RESOURCES),
     }
@@ -108,12 +118,6 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             "template": template,
         }
     }
-
-
-def _labels(deployment: str | None) -> dict[str, str]:
-    """Labels of a run's Job; a run made by hand may belong to no deployment."""
-    labels = names.labels(deployment or "", "eval")
-    return {label: value for label, value in labels.items() if value}
 
 
 def _failure_rules() -> list[Object]:

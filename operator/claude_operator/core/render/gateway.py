@@ -18,11 +18,17 @@ from claude_operator.api.gateway import (
     CONFIG_KEY,
     MEMORY,
     MIB,
+    OPERATOR_DIR,
     SERVICE_PORT,
+    SIGNATURE_KEY,
+    TLS_CERTIFICATE,
+    TLS_DIR,
+    TLS_KEY,
     GatewayConfig,
     dump_config,
 )
 from claude_operator.core import names
+from claude_operator.core.operator_key import sign_config
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -30,13 +36,15 @@ from claude_operator.core.render.parts import (
     access,
     add_credentials,
     add_volume,
+    address_args,
     child,
     pod_spec,
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.site_options import FORWARD_OPTION
 
-__all__ = ["client_secret", "config_map", "gateway_objects"]
+__all__ = ["client_secret", "client_url", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
@@ -54,25 +62,44 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [gateway]}
     return [
         *access(owner, gateway, names.labels(name, "gateway"), [rule | {"verbs": ["get", "list", "watch"]}]),
-        _service(owner),
+        _service(owner, spec),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
         *([gateway_policy(owner, site.network)] if site.network else []),
     ]
 
 
-def config_map(owner: Mapping[str, Any], config: GatewayConfig) -> Object:
-    """The ConfigMap `<name>-gateway` that the pods watch; it holds no secret value."""
-    return _child(owner, "ConfigMap", "v1") | {"data": {CONFIG_KEY: dump_config(config)}}
+def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
+    """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
+    data = {CONFIG_KEY: dump_config(config)}
+    return _child(owner, "ConfigMap", "v1") | {"data": data | {SIGNATURE_KEY: sign_config(operator_key, data)}}
 
 
 def client_secret(owner: Mapping[str, Any], key: str) -> Object:
     """The Secret `<name>-client` for applications' `envFrom`. To be created once and never applied over."""
     metadata = owner["metadata"]
     name = names.client_secret(metadata["name"])
-    url = names.gateway_url(metadata["name"], metadata["namespace"])
+    url = client_url(owner)
     secret = child(owner, "Secret", "v1", name, names.labels(metadata["name"], "gateway"))
     return secret | {"type": "Opaque", "stringData": {CLIENT_URL: url, CLIENT_KEY: key}}
+
+
+def client_url(owner: Mapping[str, Any], *, other: bool = False) -> str:
+    """The base URL of applications, by `spec.gateway.tls` as it is stored; `other`: what it was before that changed."""
+    metadata, tls = owner["metadata"], bool(((owner.get("spec") or {}).get("gateway") or {}).get("tls"))
+    return names.gateway_url(metadata["name"], metadata["namespace"], tls=tls != other)
+
+
+def gateway_secret(owner: Mapping[str, Any], keys: Mapping[str, str]) -> Object:
+    """The Secret `<name>-gateway`: what the pods share with the operator, and with those who grade answers."""
+    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": dict(keys)}
+
+
+def has_operator_key(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template have the operator's key: those of earlier versions have not."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
+    return any(mount.get("mountPath") == OPERATOR_DIR for mount in mounts)
 
 
 def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
@@ -84,11 +111,19 @@ def _selector(owner: Mapping[str, Any]) -> Object:
     return {"matchLabels": names.selector(owner["metadata"]["name"], "gateway")}
 
 
-def _service(owner: Mapping[str, Any]) -> Object:
-    """Port 80 for clients. The admin port is not in it."""
-    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+def _service(owner: Mapping[str, Any], spec: DeploymentSpec) -> Object:
+    """Port 80 for clients, 443 with TLS. The admin port is not in it.
+
+    It finds the pods' port by name: pods of before a change of TLS get no connections that they cannot read.
+    """
+    name = _port_name(spec)
+    ports = [{"name": name, "port": 443 if spec.gateway.tls else 80, "targetPort": name}]
     selector = names.selector(owner["metadata"]["name"], "gateway")
     return _child(owner, "Service", "v1") | {"spec": {"selector": selector, "ports": ports}}
+
+
+def _port_name(spec: DeploymentSpec) -> str:
+    return "https" if spec.gateway.tls else "http"
 
 
 def _disruption_budget(owner: Mapping[str, Any]) -> Object:
@@ -126,20 +161,25 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     pod = pod_spec(
         site,
         gateway,
-        _container(gateway, drain, spec),
+        _container(gateway, drain, spec, site),
         terminationGracePeriodSeconds=drain + _GRACE,
         topologySpreadConstraints=[spread],
     )
     # Only read until the first answer of the API server, so that a pod also starts while that is away.
     add_volume(pod, "config", CONFIG_DIR, configMap={"name": gateway, "optional": True})
+    # Not optional: without it a pod could neither know whose config it reads nor prove whose counts it shows.
+    add_volume(pod, "operator", OPERATOR_DIR, secret={"secretName": gateway})
     add_credentials(pod, _upstream_key(spec), spec.env or [])
     if spec.gateway.auth.type == "ApiKey":
         # Not optional either: without it every client would be refused by a pod that calls itself ready.
         add_volume(pod, "client", CLIENT_DIR, secret={"secretName": names.client_secret(name)})
+    if spec.gateway.tls is not None:
+        items = [{"key": key, "path": key} for key in (TLS_CERTIFICATE, TLS_KEY)]
+        add_volume(pod, "tls", TLS_DIR, secret={"secretName": spec.gateway.tls.secret_name, "items": items})
     return pod
 
 
-def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
+def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:
     """The container without what all containers have. `drain`: seconds for calls in flight."""
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
     return {
@@ -150,8 +190,14 @@ def _container(config: str, drain: int, spec: DeploymentSpec) -> Object:
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
+            *([f"--tls-dir={TLS_DIR}"] if spec.gateway.tls else []),
+            *address_args(site),
+            *(f"{FORWARD_OPTION}={name}" for name in site.forwarded_headers),
         ],
-        "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
+        "ports": [
+            {"name": _port_name(spec), "containerPort": SERVICE_PORT},
+            {"name": "admin", "containerPort": ADMIN_PORT},
+        ],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
         "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
         "readinessProbe": _probe("/-/ready", period=2, timeout=2, failures=3),

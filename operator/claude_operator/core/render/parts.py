@@ -10,6 +10,7 @@ from typing import Any
 from claude_operator.api.deployment import EnvVar
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core import names
+from claude_operator.core.spec.site_options import ALLOWED_OPTION, DENIED_OPTION
 
 __all__ = [
     "NetworkRules",
@@ -18,6 +19,7 @@ __all__ = [
     "access",
     "add_credentials",
     "add_volume",
+    "address_args",
     "child",
     "pod_spec",
     "requirements",
@@ -27,6 +29,8 @@ Object = dict[str, Any]
 
 _USER = 65532  # the image's user, and the group that may read mounted secrets
 _SECRET_MODE = 0o440
+_OWN_FACTS = {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
+"""Variables of each pod: the addresses of its node, which it does not connect to for a user, and its name."""
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -44,6 +48,12 @@ class Site:
 
     image: str
     pull_policy: str
+    allowed_addresses: tuple[str, ...] = ()
+    """Networks that they connect to although the rules of `core.spec.networks` refuse them."""
+    denied_addresses: tuple[str, ...] = ()
+    """Networks that they do not connect to, beside those of the rules."""
+    forwarded_headers: tuple[str, ...] = ()
+    """Headers that gateways send upstream beside those of the API."""
     network: NetworkRules | None = None
     """Who may call whom; None for no NetworkPolicies."""
 
@@ -78,10 +88,19 @@ def access(
     ]
 
 
+def address_args(site: Site) -> list[str]:
+    """The arguments that say where a pod may connect."""
+    return [
+        *(f"{ALLOWED_OPTION}={network}" for network in site.allowed_addresses),
+        *(f"{DENIED_OPTION}={network}" for network in site.denied_addresses),
+    ]
+
+
 def pod_spec(site: Site, account: str, container: Mapping[str, Any], **further: Any) -> Object:
     """A pod's spec: one container, no root, nothing to write to but /tmp; `further` are fields of its own."""
     whole = {
         **container,
+        "env": [_field(name, path) for name, path in _OWN_FACTS.items()],
         "image": site.image,
         "imagePullPolicy": site.pull_policy,
         "securityContext": {
@@ -105,6 +124,11 @@ def pod_spec(site: Site, account: str, container: Mapping[str, Any], **further: 
         "containers": [whole],
         "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
     }
+
+
+def _field(name: str, path: str) -> Object:
+    """A variable with a field of the pod's own."""
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
 def requirements(resources: Mapping[str, Any]) -> Object:

@@ -1,13 +1,15 @@
 """Which arm answers a conversation: pure, the same in every gateway replica, and kept by every later request.
 
 A conversation's cohort is permanent. A canary owns the cohorts whose rank in a permutation of its own lies below its
-weight: a growing weight only adds conversations, and the next canary begins with other people.
+weight: a growing weight only adds conversations, and the next canary begins with other people. The key that a cohort is
+drawn from is a hash with a secret of the server's, so that no client can choose a name for its arm.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b, shake_256
 from typing import Any
@@ -17,11 +19,12 @@ import msgspec
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.core.request.privacy import identity
 
-__all__ = ["assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
+__all__ = ["Assignment", "assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
 
 _LONGEST_USER = 4096  # characters; the API refuses far shorter ones
 _BY_OPENING = "conversation:"
 _WORD = 8  # bytes of a hash that stand for one number
+_KEY = 16  # bytes of a hash that stand for a conversation
 
 
 class _Turn(msgspec.Struct):
@@ -35,6 +38,33 @@ class _Metadata(msgspec.Struct):
 
 _turns = msgspec.json.Decoder(list[_Turn])
 _metadata = msgspec.json.Decoder(_Metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What conversations are drawn with. `secret` is the same in all replicas, at most 64 bytes; empty on a laptop."""
+
+    secret: bytes = field(default=b"", repr=False)
+
+    @property
+    def mark(self) -> str:
+        """Tells one secret from another without telling it; empty where there is none."""
+        return self._hash("mark", _WORD) if self.secret else ""
+
+    def caller(self, api_key: str) -> str:
+        """Who shows this API key."""
+        return self._hash(f"caller\0{api_key}", _WORD)
+
+    def key(self, name: str | None, caller: str = "") -> str | None:
+        """The assignment key of a conversation that `caller` has given this name; the name itself without a secret."""
+        if name is None or not self.secret:
+            return name
+        kind, _, _ = name.partition(":")
+        drawn = self._hash(f"conversation\0{caller}\0{name}", _KEY)
+        return f"{kind}:{drawn}"
+
+    def _hash(self, text: str, size: int) -> str:
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=self.secret).hexdigest()
 
 
 def cohort(uid: str, key: str) -> int:
@@ -60,7 +90,7 @@ def in_canary(uid: str, key: str, canary_revision: str, weight: int) -> bool:
 
 
 def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller: str) -> str | None:
-    """What a request's conversation is known by, None where the gateway has to draw.
+    """The name of a request's conversation, None where the gateway has to draw.
 
     The session header, else the session that `metadata.user_id` names (Claude Code's), else that id itself, else for a
     request with an assistant turn the caller's key with the first user message. A first turn without a name is drawn:

@@ -11,9 +11,12 @@ from urllib.parse import unquote
 
 __all__ = ["Local", "Route", "local_answer", "route"]
 
-Kind = Literal["messages", "count_tokens", "pass", "local", "unknown"]
+Kind = Literal["messages", "count_tokens", "pass", "administer", "local", "unknown"]
 
 _COMPOSED: dict[str, Kind] = {"/v1/messages": "messages", "/v1/messages/count_tokens": "count_tokens"}
+
+_ADMINISTRATION = ("/v1/compliance/", "/v1/organizations/", "/v1/tunnels")
+"""What manages the account: members, keys, limits, ways into the company's network. Only with a key of one's own."""
 
 _BASE_URL = re.compile(r"^/+(?:v1/+)+")  # how a base URL with a slash or /v1 at its end begins each path
 _ORIGIN = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*")
@@ -59,7 +62,7 @@ def route(method: str, target: str) -> Route:
         return Route("local", answer=local)
     known = _known(path)
     if known and method in _methods(known):
-        kind = _COMPOSED.get(known, "pass")
+        kind = _COMPOSED.get(known, "administer" if known.startswith(_ADMINISTRATION) else "pass")
         return Route(kind, known + separator + _NOT_IN_QUERIES.sub(_encoded, query))
     return Route("unknown", hint=_hint(method, path, known))
 

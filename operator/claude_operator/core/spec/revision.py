@@ -14,10 +14,11 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.core.names import revision_name
 
-__all__ = ["arm", "content", "name", "prompt_keys", "revision_spec", "spec_of"]
+__all__ = ["arm", "content", "is_of", "name", "prompt_keys", "revision_spec", "spec_of"]
 
 _VERSION = b"v1"
 _DIGITS = 10
+_MOST_PROMPTS = 16  # entries of promptFrom
 
 Prompts = Mapping[tuple[str, str], str]
 """Texts by (name, key) of their ConfigMap."""
@@ -58,6 +59,12 @@ def revision_spec(parts: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if value is not None}
 
 
+def is_of(stored: Mapping[str, Any], deployment: str) -> bool:
+    """Whether a ClaudeRevision as stored has the content that its name was hashed from: else it was made by hand."""
+    spec, given = stored.get("spec") or {}, stored["metadata"]["name"]
+    return any(name(deployment, parts) == given for parts in _origins(spec))
+
+
 def arm(revision: Mapping[str, Any], role: wire.Role, weight: int) -> wire.Arm:
     """A stored ClaudeRevision as the gateway serves it, `weight` in basis points."""
     spec = revision["spec"]
@@ -83,6 +90,21 @@ def spec_of(arm: wire.Arm, deployment: str) -> dict[str, Any] | None:
         if name(deployment, parts) == arm.revision:
             return revision_spec(parts)
     return None
+
+
+def _origins(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every content that could have become this spec: how many of its first blocks are promptFrom's is not stored."""
+    request = dict(spec.get("request") or {})
+    blocks = request.pop("system", None)
+    rest = {field: spec.get(field) for field in ("subagents", "overrides") if spec.get(field) is not None}
+    if not isinstance(blocks, list):
+        yield {"request": request if blocks is None else {**request, "system": blocks}, **rest}
+        return
+    for number in range(min(len(blocks), _MOST_PROMPTS) + 1):
+        prompts = {"promptFrom": blocks[:number]} if number else {}
+        yield {"request": {**request, "system": blocks[number:]}, **prompts, **rest}
+    if 0 < len(blocks) <= _MOST_PROMPTS:
+        yield {"request": request, "promptFrom": blocks, **rest}
 
 
 def _ways(arm: wire.Arm) -> Iterator[dict[str, Any]]:

@@ -152,6 +152,8 @@ def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
     names = [(f"{path}.name", ref.name) for path, ref in keys]
     if spec.evals:
         names.append(("evals.setRef.name", spec.evals.set_ref.name))
+    if spec.gateway.tls:
+        names.append(("gateway.tls.secretName", spec.gateway.tls.secret_name))
     for path, name in names:
         if not _NAME.fullmatch(name):
             yield f"{path}: {name!r} is not the name of an object: write lower case letters, digits, - and ."
@@ -239,6 +241,9 @@ def _resources(spec: DeploymentSpec) -> Iterator[str]:
     """Quantities that the gateway's pods would be refused for."""
     resources = spec.gateway.resources or {}
     for kind in ("requests", "limits"):
+        if not isinstance(resources.get(kind) or {}, Mapping):
+            yield f"gateway.resources.{kind}: {resources[kind]!r} names no resource: write for example {{cpu: 100m}}"
+            return
         for name, value in (resources.get(kind) or {}).items():
             path = f"gateway.resources.{kind}.{name}"
             if not _RESOURCE.fullmatch(name):

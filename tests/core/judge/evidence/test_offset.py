@@ -36,6 +36,7 @@ class Table:
     ttft_ln_sum: Sequence[float]
     cost_count: Sequence[int]
     cost_ln_sum: Sequence[float]
+    assignment: str = ""
 
 
 def test_pods_add_up() -> None:

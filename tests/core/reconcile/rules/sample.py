@@ -151,9 +151,21 @@ def observed(status: DeploymentStatus, spec: Object | None = None, **fields: Any
         gateway=GatewayView(settled=True, ready=2),
         eval_set=SET if "evals" in named["spec"] else None,
     )
+    if "run_objects" not in fields:
+        fields["run_objects"] = {name: asked_run(named, status, name) for name in fields.get("eval_runs", ())}
     config = desired_config(base, status, accepted=True)
     pods = tuple(GatewayPod(f"gateway-{n}", True, config.generation if config else None) for n in (0, 1))
     return replace(replace(base, config=config, gateway=GatewayView(True, 2, pods)), **fields)
+
+
+def asked_run(named: Object, status: DeploymentStatus, name: str) -> Object:
+    """The ClaudeEvalRun of a name as the operator asks for it and the API server stores it."""
+    revision, _, digits = name.rpartition("-")
+    set_hash = SET.hash if SET.hash.startswith(digits) else digits * 8
+    upstream = named["spec"].get("upstream")
+    made = render.eval_run(named, revision, status.stable_revision, SET.name, set_hash, upstream)
+    made["metadata"]["uid"] = f"uid-{name}"
+    return made
 
 
 def drafted(status: DeploymentStatus, spec: Object | None = None, **fields: Any) -> Draft:

@@ -5,11 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.reconcile.rules.sample import CANARY, NEW, PLAN, SET, STABLE, drafted, raw, told, trial
+from tests.core.reconcile.rules.sample import (
+    CANARY,
+    NEW,
+    PLAN,
+    SET,
+    STABLE,
+    asked_run,
+    drafted,
+    owner,
+    raw,
+    serving,
+    told,
+    trial,
+)
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Rollout
+from claude_operator.core.evals.asked import spec_hash
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import EvalSetView
@@ -21,13 +35,23 @@ OTHER_RUN = eval_run_name(CANARY, OTHER_SET.hash)
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
 
 
-def before(run: str | None = RUN, **fields: object) -> DeploymentStatus:
-    return trial(None, canary_revision=None, rollout=Rollout(revision=CANARY, plan=PLAN, eval_run=run), **fields)
+RUN_OBJECT = asked_run(owner(EVALS), serving(), RUN)
+ASKED = spec_hash(RUN_OBJECT["spec"])
 
 
-def gated(phase: str | None, run: str | None = RUN, **fields: object) -> Draft:
+def before(run: str | None = RUN, spec: str | None = None, **fields: object) -> DeploymentStatus:
+    rollout = Rollout(revision=CANARY, plan=PLAN, eval_run=run, eval_run_spec=spec)
+    return trial(None, canary_revision=None, rollout=rollout, **fields)
+
+
+def gated(phase: str | None, run: str | None = RUN, spec: str | None = None, **fields: object) -> Draft:
     runs = {RUN: EvalRunStatus(phase=phase, message="the scores", done=3, total=20)} if phase else {}  # type: ignore[arg-type]
-    return gate(drafted(before(run), EVALS, **{"eval_runs": runs} | fields))  # type: ignore[arg-type]
+    return gate(drafted(before(run, spec), EVALS, **{"eval_runs": runs} | fields))  # type: ignore[arg-type]
+
+
+def another(**spec: object) -> dict[str, dict[str, object]]:
+    """The run's name, on a run that asks something else."""
+    return {RUN: {**RUN_OBJECT, "spec": {**RUN_OBJECT["spec"], **spec}}}
 
 
 def test_without_evals_there_is_no_gate() -> None:
@@ -69,6 +93,59 @@ def test_failed() -> None:
     assert draft.status.stable_revision == STABLE
 
 
+OTHERS = [
+    {"upstream": {"baseURL": "https://yes.example.com", "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}},
+    {"upstream": {"apiKeySecretRef": {"name": "database", "key": "password"}}},
+    {"baselineRevision": CANARY},
+    {"setRef": "easy"},
+    {"setHash": SET.hash[:8] + "0" * 56},
+    {"revision": STABLE},
+]
+
+
+@pytest.mark.parametrize("spec", [ASKED, None], ids=["asked", "before specs were compared"])
+@pytest.mark.parametrize("other", OTHERS, ids=lambda one: next(iter(one)))
+@pytest.mark.parametrize("phase", ["Pending", "Running", "Passed", "Failed", "Error"])
+def test_a_run_that_was_not_asked_for_does_not_count_and_is_made_again(phase: str, other: dict, spec: str) -> None:
+    draft = gated(phase, spec=spec, run_objects=another(**other))
+    assert draft.done
+    assert draft.stray_run == {
+        "kind": "ClaudeEvalRun",
+        "metadata": {"name": RUN, "namespace": "demo", "uid": f"uid-{RUN}"},
+    }
+    assert (told(draft), draft.again, draft.new_run) == ([Reason.EVAL_RUN_REPLACED], 0.0, None)
+    rollout = draft.status.rollout
+    assert rollout
+    assert (rollout.eval_run, rollout.eval_run_spec, rollout.outcome) == (RUN, None, None)
+    assert draft.status.canary_revision is None
+
+
+def test_what_was_asked_is_written_beside_the_runs_name() -> None:
+    for phase in (None, "Running", "Passed"):  # where it is there already: from before this was written
+        rollout = gated(phase).status.rollout
+        assert rollout
+        assert rollout.eval_run_spec == ASKED
+
+
+def test_an_upstream_that_is_edited_meanwhile_makes_no_other_run() -> None:
+    spec = raw(evals=EVALS["evals"], upstream={"apiKeySecretRef": {"name": "other", "key": "api-key"}})
+    runs = {RUN: EvalRunStatus(phase="Passed")}
+    draft = gate(drafted(before(spec=ASKED), spec, eval_runs=runs, run_objects=another()))
+    assert draft.status.canary_revision == CANARY
+
+
+def test_a_result_that_an_earlier_rollout_asked_for_is_found_again() -> None:
+    objects = another(baselineRevision="support-0000000000")
+    known = EvalRunStatus(phase="Passed", spec_hash=spec_hash(objects[RUN]["spec"]))
+    draft = gate(drafted(before(), EVALS, eval_runs={RUN: known}, run_objects=objects))
+    assert draft.status.canary_revision == CANARY
+
+
+def test_a_run_that_ended_before_it_was_asked_for_is_made_again() -> None:
+    runs = {RUN: EvalRunStatus(phase="Error", reason="NotAsked")}
+    assert gate(drafted(before(spec=ASKED), EVALS, eval_runs=runs)).stray_run
+
+
 def test_a_run_is_made_once_and_against_what_serves() -> None:
     made = gated(None).new_run
     assert made
@@ -90,7 +167,7 @@ def test_a_run_is_made_once_and_against_what_serves() -> None:
     ],
 )
 def test_a_set_that_is_changed_is_run_anew_unless_there_is_a_result(phase: str | None, run: str) -> None:
-    draft = gated(phase, eval_set=OTHER_SET)
+    draft = gated(phase, spec=ASKED, eval_set=OTHER_SET)
     assert draft.status.rollout
     assert draft.status.rollout.eval_run == run
     assert (draft.new_run is None) == (run == RUN)

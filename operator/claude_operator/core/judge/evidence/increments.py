@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
 from claude_operator.api.status import Reading
+from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
+from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
     QUANTITIES,
@@ -38,15 +40,6 @@ __all__ = [
     "advance",
     "history",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class PodReading:
-    """One look at one gateway pod. `evidence` is None where it did not answer."""
-
-    pod: str
-    ready: bool
-    evidence: Evidence | None
 
 
 class Waiting(NamedTuple):
@@ -90,6 +83,12 @@ class Increments:
     """By revision: what its errors of the last minutes say, and how often. It explains, and is not evidence."""
     naming: Naming = NO_NAMING
     """Over both arms, without requests that chose their revision."""
+    callers: callers.CallerSums = field(default_factory=dict)
+    """Since the gateways' start, over their last config generations."""
+    assignments: frozenset[str] = frozenset()
+    """What the pods that answered draw conversations with."""
+    unlisted: int = 0
+    """Bad conversations that no pod lists any more, so that one which several pods saw counts once for each."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
@@ -160,6 +159,7 @@ def advance(
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
     a bad conversation counts once for each pod that counted it.
     """
+    readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
     away = _away(readings, last) if memory is None else None
     pods: dict[str, _Seen | None] = {}
@@ -168,12 +168,10 @@ def advance(
     known_rows: list[Row] = []
     elapsed: list[float] = []
     answered = 0
-    boots: dict[str, str] = {}
     baseline = False
+    unlisted = 0
     for reading in sorted(readings, key=_age):
         pod = reading.pod
-        if reading.evidence and boots.setdefault(reading.evidence.boot_id, pod) != pod:
-            continue  # an address that has changed hands between the listing and the look
         known = pods if pod in pods else memory.pods if memory else {pod: None}
         before = known.get(pod, _FRESH)
         if before is None and reading.evidence:
@@ -183,6 +181,8 @@ def advance(
         if seen is None:
             continue
         first = before.bad if before and before.boot_id == seen.boot_id else 0
+        if before is not None and reading.evidence:
+            unlisted += max(min(reading.evidence.bad_first, seen.bad) - first, 0)
         if now is not None and reading.evidence and (seen.bad > first or memory is None):
             known_rows += new_rows(reading.evidence, 0, now)[: max(first - reading.evidence.bad_first, 0)]
             rows += new_rows(reading.evidence, first, now)
@@ -195,6 +195,7 @@ def advance(
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
     samples, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
+    documents = [reading.evidence for reading in readings if reading.evidence]
     found = Increments(
         samples,
         traffic,
@@ -205,6 +206,9 @@ def advance(
         waiting=_waiting(readings),
         failures=_failures(readings),
         naming=naming,
+        callers=callers.of_all(documents),
+        assignments=frozenset(document.assignment for document in documents),
+        unlisted=unlisted if answered > 1 else 0,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 

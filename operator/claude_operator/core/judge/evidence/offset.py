@@ -33,8 +33,13 @@ _RESTLESS = 0.5  # coefficient of variation of a cohort's share of the traffic f
 
 
 class HasColumns(Protocol):
-    """One gateway pod's table, a row a cohort seen; every column has the same length."""
+    """One gateway pod's table, a row a cohort seen; every column has the same length.
 
+    `assignment` tells the secret that the cohorts are drawn with.
+    """
+
+    @property
+    def assignment(self) -> str: ...
     @property
     def cohort(self) -> Sequence[int]: ...
     @property
@@ -57,22 +62,28 @@ Row = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class CohortHistory:
-    """What each cohort did, all pods together."""
+    """What each cohort did, all pods together. `assignment` as in `HasColumns`."""
 
     rows: Mapping[int, Row]
+    assignment: str = ""
 
     @classmethod
     def merged(cls, documents: Iterable[HasColumns]) -> CohortHistory:
-        """The sum of several pods' tables; raises `ValueError` where the columns of one have unequal lengths."""
+        """The sum of several pods' tables; raises `ValueError` where the columns of one have unequal lengths.
+
+        Nothing while the pods draw cohorts with several secrets: a number then stands for other people in each.
+        """
+        tables = list(documents)
+        assignments = {one.assignment for one in tables}
         rows: dict[int, Row] = {}
-        for one in documents:
+        for one in tables if len(assignments) == 1 else ():
             columns = (one.requests, one.errors, one.ttft_count, one.ttft_ln_sum, one.cost_count, one.cost_ln_sum)
             if any(len(column) != len(one.cohort) for column in columns):
                 raise ValueError("cohort history: write one value a cohort in every column")
             for cohort, *new in zip(one.cohort, *columns, strict=True):
                 a, b, c, d, e, f = rows.get(cohort, (0.0,) * 6)
                 rows[cohort] = (a + new[0], b + new[1], c + new[2], d + new[3], e + new[4], f + new[5])
-        return cls(rows)
+        return cls(rows, min(assignments) if rows else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from claude_operator.api.status import to_millisecond
+from claude_operator.core.judge.evidence.callers import Part
 from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming, Waiting
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts, Sample
 
@@ -53,6 +54,10 @@ class Tick:
     """Time since the last look by the gateways' own clocks, as far as they know it."""
     naming: Naming = NO_NAMING
     pods: int = 1
+    callers: Sequence[Mapping[str, Part]] = ()
+    """Of both revisions, the canary first: whose requests there are."""
+    assignments: frozenset[str] = frozenset()
+    unlisted: int = 0
     waiting_canary: Waiting = _NO_WAITING
     waiting_stable: Waiting = _NO_WAITING
 
@@ -81,6 +86,9 @@ class Tick:
             seconds=increments.seconds or 0.0,
             naming=increments.naming,
             pods=increments.pods,
+            callers=[increments.callers.get(name, {}) for name in (canary, stable)],
+            assignments=increments.assignments,
+            unlisted=increments.unlisted,
             waiting_canary=increments.waiting.get(canary, _NO_WAITING),
             waiting_stable=increments.waiting.get(stable, _NO_WAITING),
         )

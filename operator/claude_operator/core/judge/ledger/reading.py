@@ -16,7 +16,7 @@ __all__ = ["EXAMPLE", "UNUSED_OFFSETS", "Line", "LineError", "Reader", "refuse"]
 
 EXAMPLE = '{"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}'
 
-UNUSED_OFFSETS = {"weight", "errors_least"}
+UNUSED_OFFSETS = {"assignment", "errors_least", "weight"}
 """Fields of Offsets that no line has: nothing of the evidence of harm goes by them."""
 
 _FIRST: Mapping[str, int] = {"timeToFirstToken": -31, "duration": -31, "cost": -62, "outputTokens": 0}

@@ -13,6 +13,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.spec import revision
+from claude_operator.core.spec.policy import addresses
 from claude_operator.core.spec.validate import Problem, problems
 
 __all__ = ["check", "name_revision", "stop_unaccepted"]
@@ -27,6 +28,7 @@ def check(draft: Draft) -> Draft:
     analysis = obs.spec.strategy.canary.analysis
     for lacks in assessment.missing(analysis, budgeted=any(one.max for one in obs.spec.budgets or ())):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
+    found += obs.policy.host_problems(addresses(obs.spec))
     unsupported = assessment.unsupported(analysis)
     if not found and unsupported:
         found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]

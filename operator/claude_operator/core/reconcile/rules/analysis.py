@@ -147,7 +147,16 @@ def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> li
         )
         numbers = (high.errors, low.errors, high.time_to_first_token, high.cost)
         errors, least, ttft, cost = (float(f"{number:.5g}") for number in numbers)
-        found.append(Offsets(weight=weight, errors=errors, errors_least=least, time_to_first_token=ttft, cost=cost))
+        found.append(
+            Offsets(
+                weight=weight,
+                errors=errors,
+                errors_least=least,
+                time_to_first_token=ttft,
+                cost=cost,
+                assignment=obs.cohorts.assignment,
+            )
+        )
     return found
 
 

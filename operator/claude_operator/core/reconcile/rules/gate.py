@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.resources import EvalRunStatus
 from claude_operator.core import render
+from claude_operator.core.evals.asked import spec_hash
+from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.runs import FINAL
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.holds import gateways
@@ -13,6 +18,8 @@ from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.track_record import remembered
 
 __all__ = ["gate"]
+
+Object = dict[str, Any]
 
 _EVAL_POLL = 5.0  # seconds; the run's own changes wake us earlier
 
@@ -25,6 +32,8 @@ def gate(draft: Draft) -> Draft:
     if rollout.revision not in draft.obs.revisions:
         return draft.hold_for(Reason.PROGRESSING, f"{rollout.revision} is being created").requeue_in(0.0).stop()
     draft = _run(draft)
+    if draft.stray_run is not None:
+        return draft.hold_for(Reason.WAITING_FOR_EVAL, f"{rollout.eval_run} is being made again").stop()
     if spec.evals is not None and spec.evals.required:
         draft = _await(draft)
         if draft.done:
@@ -51,15 +60,41 @@ def _run(draft: Draft) -> Draft:
     found = draft.obs.eval_runs.get(rollout.eval_run or "")
     current = eval_run_name(rollout.revision, chosen.hash)
     if current != rollout.eval_run and (found is None or found.phase not in ("Passed", "Failed")):
-        draft = draft.set_rollout(eval_run=current)
+        draft = draft.set_rollout(eval_run=current, eval_run_spec=None)
         found = draft.obs.eval_runs.get(current)
-    if found is not None:
-        return draft
     upstream = draft.obs.owner["spec"].get("upstream") or {}
-    made = render.eval_run(
+    wanted = render.eval_run(
         draft.obs.owner, rollout.revision, draft.status.stable_revision, chosen.name, chosen.hash, upstream
     )
-    return replace(draft, new_run=made)
+    if found is not None:
+        return _checked(draft, found, wanted)
+    return replace(draft.set_rollout(eval_run_spec=spec_hash(wanted["spec"])), new_run=wanted)
+
+
+def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:
+    """The run that is there, if it is what was asked; else it is deleted, and the next pass asks again.
+
+    Where status does not have what was asked, the run may have been made just before that was written, or by an
+    operator from before specs were compared: then it is what would be asked now. Or an earlier rollout asked for it.
+    """
+    rollout = active(draft.status)
+    if rollout is None or rollout.eval_run is None:
+        return draft
+    live = draft.obs.run_objects[rollout.eval_run]
+    is_spec, asked = spec_hash(live["spec"]), rollout.eval_run_spec
+    earlier = found.phase in FINAL and found.spec_hash == is_spec
+    if asked is None and (earlier or is_spec == spec_hash(wanted["spec"])):
+        asked = is_spec
+    if asked == is_spec and found.reason != RunReason.NOT_ASKED:
+        return draft.set_rollout(eval_run_spec=asked)
+    note = (
+        f"{rollout.eval_run} is not the run that the operator asked for: somebody made one under its name. It is"
+        " deleted and made again"
+    )
+    metadata = {key: live["metadata"].get(key) for key in ("name", "namespace", "uid")}
+    again = draft.set_rollout(eval_run=wanted["metadata"]["name"], eval_run_spec=None).requeue_in(0.0)
+    again = again.record_event(Reason.EVAL_RUN_REPLACED, note, warning=True)
+    return replace(again, stray_run={"kind": "ClaudeEvalRun", "metadata": metadata})
 
 
 def _await(draft: Draft) -> Draft:

@@ -26,7 +26,7 @@ def restore(draft: Draft) -> Draft:
         return draft
     for arm in obs.config.arms:
         serves = arm.revision in (draft.status.stable_revision, draft.status.canary_revision)
-        if arm.revision in obs.revisions or not serves:
+        if arm.revision in obs.revisions or arm.revision in obs.forged or not serves:
             continue
         spec = revision.spec_of(arm, obs.name)
         if spec is not None:

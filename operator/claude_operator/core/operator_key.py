@@ -1,0 +1,104 @@
+"""What the operator and the gateways of one deployment prove to each other with the key that they share.
+
+Each use has a subkey of its own, so that nothing made for one use is valid for another. The caller gives the nonce.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY
+
+__all__ = [
+    "NONCE",
+    "ProofError",
+    "Purpose",
+    "admit",
+    "ask",
+    "is_answer",
+    "is_signed",
+    "prove",
+    "sign_config",
+    "subkey",
+]
+
+Purpose = Literal["config", "admin-request", "admin-answer", "assignment"]
+
+NONCE = "x-claudeops-nonce"
+_REQUEST = "x-claudeops-request-proof"
+_ANSWER = "x-claudeops-answer-proof"
+_LONGEST_NONCE = 64
+_SIGNED = (CONFIG_KEY,)
+"""Keys of the ConfigMap that a gateway reads: others may be there, and mean nothing."""
+
+
+class ProofError(ValueError):
+    """A request to the admin port is not the operator's; says what it lacks."""
+
+
+def subkey(key: bytes, purpose: Purpose) -> bytes:
+    """The key for one use."""
+    return hmac.digest(key, f"claudeops.dev/{purpose}/v1".encode(), "sha256")
+
+
+def sign_config(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of a ConfigMap's data, for its key `SIGNATURE_KEY`."""
+    return _mac(subkey(key, "config"), [part for name in _SIGNED for part in (name, data.get(name, ""))])
+
+
+def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether a ConfigMap's data have the signature of who has this key."""
+    return _equal(sign_config(key, data), data.get(SIGNATURE_KEY, ""))
+
+
+def ask(key: bytes, *, pod: str, method: str, target: str, nonce: str) -> dict[str, str]:
+    """Headers of a request to this pod's admin port; `target` is the path with the query as sent."""
+    return {NONCE: nonce, _REQUEST: _request(key, pod, method, target, nonce)}
+
+
+def admit(key: bytes, *, pod: str, method: str, target: str, headers: Mapping[str, str]) -> str:
+    """The nonce of a request that the operator has made to this pod; raises `ProofError`."""
+    nonce, proof = headers.get(NONCE, ""), headers.get(_REQUEST, "")
+    if not nonce or not proof:
+        raise ProofError(f"only the operator may read this: {NONCE} and {_REQUEST} are missing")
+    if len(nonce) > _LONGEST_NONCE or not _equal(_request(key, pod, method, target, nonce), proof):
+        raise ProofError(f"only the operator may read this: {_REQUEST} is not made with its key, or for another pod")
+    return nonce
+
+
+def prove(key: bytes, *, pod: str, nonce: str, body: bytes) -> dict[str, str]:
+    """Headers of this pod's answer to the request with this nonce."""
+    return {_ANSWER: _answer(key, pod, nonce, body)}
+
+
+def is_answer(key: bytes, *, pod: str, nonce: str, body: bytes, headers: Mapping[str, str]) -> bool:
+    """Whether this pod has given this answer to the request with this nonce."""
+    return _equal(_answer(key, pod, nonce, body), headers.get(_ANSWER, ""))
+
+
+def _request(key: bytes, pod: str, method: str, target: str, nonce: str) -> str:
+    return _mac(subkey(key, "admin-request"), [pod, method, target, nonce])
+
+
+def _answer(key: bytes, pod: str, nonce: str, body: bytes) -> str:
+    return _mac(subkey(key, "admin-answer"), [pod, nonce, hashlib.sha256(body).hexdigest()])
+
+
+def _mac(key: bytes, parts: Iterable[str]) -> str:
+    """HMAC over the parts, each after its length: no two lists of parts are the same bytes."""
+    digest = hmac.new(key, digestmod="sha256")
+    for part in map(_bytes, parts):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _equal(right: str, given: str) -> bool:
+    return hmac.compare_digest(_bytes(right), _bytes(given))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,90 @@
+"""Which of the gateways' configs is believed: what the operator has signed, and nothing older than what is served.
+
+The ConfigMap decides where a rollout stands and how the last one ended, and people may be allowed to write it who may
+not write a ClaudeDeployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.names import gateway_name
+from claude_operator.core.operator_key import is_signed
+from claude_operator.core.reconcile.observation import GatewayView
+
+__all__ = ["Believed", "KeyOf", "Known", "believe_config", "least_generation"]
+
+KeyOf = Callable[[str], bytes]
+"""The operator's key for the gateways of the ClaudeDeployment with a UID, empty where there is none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known besides the ConfigMap."""
+
+    uid: str
+    """Of the ClaudeDeployment."""
+    last: Callable[[], GatewayConfig | None] = lambda: None
+    """Gives what this process has written last."""
+    least: int = 0
+    """The generation that a config has at least, by all that was seen."""
+    unsigned: bool = False
+    """The pods are of a version that asks for no signature, so that an operator of that version may have written it."""
+    orphan: bool = False
+    """The ConfigMap is of an earlier life of the ClaudeDeployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What the gateways were told last, as far as it is known."""
+
+    config: GatewayConfig | None
+    stored: bool = False
+    """Exactly this is in the cluster, and signed."""
+    doubt: str = ""
+    """Why what is in the cluster is not believed."""
+    old: bool = False
+    """It is not because it is an old one, or because this look at it was."""
+
+
+def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -> Believed:
+    """The config in the ConfigMap where the operator has written it, else what is known of it.
+
+    Nothing of a rollout is lost by an upgrade: what an operator before signatures wrote holds until the pods ask for
+    them. Nor by a ClaudeDeployment that was made again, by a restore say: what was signed for it under its old UID
+    holds until it is signed again.
+    """
+    data, metadata = config_map.get("data") or {}, config_map["metadata"]
+    try:
+        found = parse_config(data.get(CONFIG_KEY, ""))
+    except ValueError as error:
+        return _doubted(known, f"cannot be read: {error}")
+    mine = found.deployment.uid == known.uid
+    key = key_of(found.deployment.uid)
+    if not (key and is_signed(key, data)):
+        if known.unsigned:
+            return Believed(found)
+        what = "its signature is wrong" if data.get(SIGNATURE_KEY) else "it has no signature"
+        return _doubted(known, f"was not written by the operator ({what})")
+    whose = (gateway_name(found.deployment.name), found.deployment.namespace)
+    if not mine and (not known.orphan or whose != (metadata["name"], metadata["namespace"])):
+        return _doubted(known, "was written for another ClaudeDeployment")
+    if found.generation < known.least:
+        what = f"generation {found.generation}, where {known.least} was written before"
+        return replace(_doubted(known, f"is an old one ({what})"), old=True)
+    return Believed(found, stored=mine)
+
+
+def _doubted(known: Known, doubt: str) -> Believed:
+    last = known.last()
+    return Believed(last if last is not None and last.generation >= known.least else None, doubt=doubt)
+
+
+def least_generation(status: DeploymentStatus, gateway: GatewayView) -> int:
+    """The generation of a config that was surely written: status is one ahead at most, pods never are."""
+    recorded = status.gateway.config_generation - 1 if status.gateway else 0
+    return max([recorded, *(pod.generation or 0 for pod in gateway.pods)])

@@ -1,0 +1,68 @@
+"""Where the API server really is: addresses that nothing connects to for a user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from claude_operator.core.render import Site
+from claude_operator.core.spec.networks import parse_network
+from claude_operator.kube.client import Kube, KubeError
+from claude_operator.kube.resources import ENDPOINT_SLICES
+from claude_operator.log import fields
+
+__all__ = ["ApiServerAddresses"]
+
+_SELECTOR = "kubernetes.io/service-name=kubernetes"
+_NAMESPACE = "default"
+_PAUSE = 0.5  # seconds until it is asked again
+_PATIENCE = 1.0  # seconds for an answer while the Lease waits to be renewed
+
+_log = logging.getLogger(__name__)
+
+
+class ApiServerAddresses:
+    """The addresses behind the Service `kubernetes`, sorted; none where they may not be read."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._found: tuple[str, ...] = ()
+        self._logged = ""
+
+    async def wait(self) -> None:
+        """Ask until there is an answer: a guess would restart every gateway, and again once it is mended."""
+        while True:
+            if await self._ask():
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def refresh(self) -> None:
+        """Ask once more, but not for long; without an answer, what was found before stays."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._ask()
+        except TimeoutError:
+            pass
+
+    def denied_on(self, site: Site) -> Site:
+        """The site, these addresses denied too."""
+        return replace(site, denied_addresses=tuple(dict.fromkeys((*site.denied_addresses, *self._found))))
+
+    async def _ask(self) -> bool:
+        """Whether there was an answer."""
+        try:
+            slices = await self._kube.list(ENDPOINT_SLICES, _NAMESPACE, label_selector=_SELECTOR)
+        except KubeError as error:
+            final = error.status in (403, 404)
+            text = "the API server's own addresses cannot be read"
+            if final:
+                text += ": those of its Service alone are refused; grant list on endpointslices in default, or"
+                text += " write --denied-address"
+            if text != self._logged:
+                _log.warning(text, extra=fields(error=str(error)))
+            self._logged = text
+            return final
+        found = {address for one in slices for end in one.get("endpoints") or () for address in end["addresses"]}
+        self._found = tuple(sorted(str(parse_network(address)) for address in found))
+        return True

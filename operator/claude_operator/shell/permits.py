@@ -1,0 +1,80 @@
+"""Whether a ClaudeEvalRun gets a Job: it was asked for, and all that the Job is given is accepted now.
+
+The Job checks neither: what could start another Job could also leave a check out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from claude_operator.api.deployment import DeploymentSpec, EnvVar
+from claude_operator.api.faults import first_fault
+from claude_operator.api.resources import EvalRunSpec
+from claude_operator.core.evals.asked import Standing, deployment_of, standing
+from claude_operator.core.spec.policy import Policy, revision_addresses, secret_uses, upstream_secret
+from claude_operator.core.spec.validate import Problem
+from claude_operator.kube.client import Kube, Object
+from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS
+from claude_operator.shell.references import read_secrets
+
+__all__ = ["Permit", "Permits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """`withheld`: why the Job may not be made yet, empty where it may. `env` is the accepted spec's."""
+
+    standing: Standing
+    withheld: str = ""
+    env: Sequence[EnvVar] = ()
+
+
+class Permits:
+    """Asked right before a Job is made, on objects that are read for it."""
+
+    def __init__(self, kube: Kube, policy: Policy) -> None:
+        self._kube, self._policy = kube, policy
+
+    async def ask(self, run: Object) -> Permit:
+        """Whether the Job of a run may be made now; raises `KubeError`."""
+        controller, namespace = deployment_of(run), run["metadata"]["namespace"]
+        owner = await self._kube.get(CLAUDE_DEPLOYMENTS, controller[0], namespace) if controller else None
+        stands = standing(run, owner)
+        if stands is Standing.NAMED:
+            return Permit(stands, "its ClaudeDeployment has not looked at it yet")
+        if owner is None or stands is not Standing.ASKED:
+            return Permit(stands)
+        if why := _not_accepted(owner):
+            return Permit(stands, why)
+        try:
+            spec, asked = DeploymentSpec.model_validate(owner["spec"]), EvalRunSpec.model_validate(run["spec"])
+        except ValidationError as error:
+            return Permit(stands, first_fault(error, "spec"))
+        problem = await self._problem(namespace, spec, asked)
+        return Permit(stands, problem.message if problem else "", spec.env or ())
+
+    async def _problem(self, namespace: str, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
+        """What the installer does not allow of the run's upstream, the revision's MCP servers, or a Secret."""
+        found = self._policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
+        if not found and self._policy.allowed_hosts:
+            revision = await self._kube.get(CLAUDE_REVISIONS, run.revision, namespace)
+            found = self._policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
+        if not found:
+            wanted = [*upstream_secret(run.upstream), *(one for one in secret_uses(spec) if one.use == "env")]
+            found = await read_secrets(self._kube, self._policy, namespace, wanted)
+        return found[0] if found else None
+
+
+def _not_accepted(owner: Object) -> str:
+    """Why the spec as it is now is not known to be accepted; empty where it is."""
+    metadata, conditions = owner["metadata"], (owner.get("status") or {}).get("conditions") or ()
+    accepted: Object = next((one for one in conditions if one.get("type") == "Accepted"), {})
+    name = f"ClaudeDeployment {metadata['name']}"
+    if accepted.get("observedGeneration") != metadata.get("generation"):
+        return f"the newest spec of {name} has not been checked yet"
+    if accepted.get("status") != "True":
+        return f"the spec of {name} is not accepted: {accepted.get('message', '')}"
+    return ""

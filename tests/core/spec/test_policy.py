@@ -1,0 +1,181 @@
+"""What the installer allows: hosts, in whatever way a URL writes them, and the labels of Secrets."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.reconcile.rules.sample import raw
+
+from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.spec.policy import OPEN, Policy, addresses, host_pattern, revision_addresses, secret_uses
+
+HOSTS = ("api.anthropic.com", "*.example.com", "proxy.ai:8080", "[fd00::1]:9090", "*.wild.example:8443")
+POLICY = Policy(allowed_hosts=tuple(map(host_pattern, HOSTS)))
+
+
+def allowed(url: str, policy: Policy = POLICY) -> bool:
+    return policy.host_problem(("spec.upstream.baseURL", url)) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.anthropic.com",
+        "https://api.anthropic.com/",
+        "https://api.anthropic.com:443/base?x=1",
+        "HTTPS://API.Anthropic.COM",
+        "https://api.anthropic.com./v2",
+        "http://api.anthropic.com:80",
+        "https://mcp.example.com/sse",
+        "https://a.b.example.com",
+        "http://proxy.ai:8080/claude",
+        "http://proxy.ai:08080",
+        "http://[fd00::1]:9090/",
+        "http://[FD00:0:0::0001]:9090",
+        "https://x.wild.example:8443",
+    ],
+)
+def test_allowed(url: str) -> None:
+    assert allowed(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.anthropic.com.evil.example",
+        "https://evil.example/api.anthropic.com",
+        "https://evil.example#api.anthropic.com",
+        "https://evil.example?api.anthropic.com",
+        "https://api.anthropic.com:8443",
+        "https://api.anthropic.com:80",
+        "http://api.anthropic.com:443",
+        "https://example.com",
+        "https://.example.com",
+        "https://notexample.com",
+        "https://proxy.ai",
+        "http://proxy.ai:18080",
+        "http://x.proxy.ai:8080",
+        "http://[fd00::2]:9090",
+        "http://[::ffff:10.0.0.1]:9090",
+        "https://x.wild.example",
+        "http://2130706433/",
+        "http://0x7f.1",
+        "https://api.anthropic.com@evil.example",
+        "https://evil.example@api.anthropic.com",
+        "https://api.anthropic.com:443@evil.example",
+        "https://api.anthropic.com\\@evil.example",
+        "https://evil.example\\@api.anthropic.com",
+        "https://api.anthropic.com\\.evil.example",
+        "https://api.anthropic.com%2eevil.example",
+        "https://api%2eanthropic.com",
+        "https://evil.example%00.example.com",
+        "https://evil.example\t.example.com",
+        "https://evil.example\n.example.com",
+        " https://api.anthropic.com",
+        "https:///api.anthropic.com",
+        "https:api.anthropic.com",
+        "https://api.anthropic.com;evil.example",
+        "https://api.anthropic.com,evil.example",
+        "https://аpi.anthropic.com",  # a Cyrillic letter
+        "https://evil。example.com",  # a full stop that IDNA maps to a dot
+        "https://evilⅼ.example.com",
+        "https://ex\u200dample.example.com",
+        "ftp://api.anthropic.com",
+        "https://api.anthropic.com:",
+        "https://api.anthropic.com:99999",
+        "https://api.anthropic.com:443443",
+        "https://[::1%25eth0]:9090",
+        "",
+        "https://",
+    ],
+)
+def test_refused(url: str) -> None:
+    problem = POLICY.host_problem(("spec.upstream.baseURL", url))
+    assert problem
+    assert problem.reason == Reason.HOST_NOT_ALLOWED
+    assert problem.message.startswith("spec.upstream.baseURL: ")
+    assert allowed(url, OPEN)
+
+
+@given(st.text(st.sampled_from("aA.:/@\\#?%[]\u3002\t 0159-_*;") | st.sampled_from("example.com"), max_size=40))
+def test_what_is_allowed_has_that_host_for_the_standard_library_too(text: str) -> None:
+    url = f"https://{text}.example.com"
+    if allowed(url):
+        parts = urlsplit(url)
+        assert parts.username is None
+        assert (parts.hostname or "").rstrip(".").endswith((".example.com", "proxy.ai", "api.anthropic.com"))
+
+
+def test_the_message_says_what_helps() -> None:
+    problem = Policy(allowed_hosts=("a.example", "b.example")).host_problem(("spec.x", "http://c.example:81/secret"))
+    assert problem
+    assert problem.message == (
+        "spec.x: c.example:81 is not an allowed host (a.example, b.example): write one of these, or have the installer"
+        " add it to security.allowedHosts (--allowed-host)"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "https://a.example", "a.example/x", "a b", "*", "*.", "a.*", "*.*.a", "*.[::1]", "a:0", "a:65536", "a@b"],
+)
+def test_a_pattern_that_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write"):
+        host_pattern(text)
+
+
+def test_every_address_of_a_spec_is_looked_at() -> None:
+    server = {"type": "url", "name": "docs", "url": "https://mcp.one"}
+    spec = raw(
+        upstream={"baseURL": "https://up.one", "apiKeySecretRef": {"name": "a", "key": "b"}},
+        subagents={"r": {"request": {"mcp_servers": [{**server, "url": "https://mcp.two"}, "odd"]}}},
+        strategy={
+            "canary": {
+                "analysis": {
+                    "metrics": [
+                        {"name": "errors"},
+                        {"name": "own", "prometheus": {"query": "x", "address": "http://prom.one:9090"}},
+                    ]
+                }
+            }
+        },
+    )
+    spec["request"]["mcp_servers"] = [server]
+    parsed = DeploymentSpec.model_validate(spec)
+    assert list(addresses(parsed)) == [
+        ("spec.upstream.baseURL", "https://up.one"),
+        ("spec.request.mcp_servers[0].url", "https://mcp.one"),
+        ("spec.subagents.r.request.mcp_servers[0].url", "https://mcp.two"),
+        ("spec.subagents.r.request.mcp_servers[1].url", ""),
+        ("spec.strategy.canary.analysis.metrics[1].prometheus.address", "http://prom.one:9090"),
+    ]
+    assert [url for _, url in revision_addresses(spec)] == ["https://mcp.one", "https://mcp.two", ""]
+
+
+def test_a_secret_is_used_for_what_its_label_names() -> None:
+    spec = DeploymentSpec.model_validate(
+        raw(env=[{"name": "T", "valueFrom": {"secretKeyRef": {"name": "anthropic", "key": "token"}}}])
+    )
+    upstream, env = secret_uses(spec)
+    assert (upstream.use, env.use, env.where) == ("upstream", "env", "spec.env T")
+    tight = Policy(secrets_opt_in=True)
+    for labels, fine in (
+        (None, (False, False)),
+        ({"claudeops.dev/use": "upstream"}, (True, False)),
+        ({"claudeops.dev/use": "env"}, (False, True)),
+        ({"claudeops.dev/use": "env.upstream"}, (True, True)),
+        ({"claudeops.dev/use": "upstreams"}, (False, False)),
+        ({"use": "upstream"}, (False, False)),
+    ):
+        found = tuple(tight.secret_problem(one, "shop", labels) is None for one in (upstream, env))
+        assert found == fine
+        assert OPEN.secret_problem(env, "shop", labels) is None
+    problem = tight.secret_problem(env, "shop", {"claudeops.dev/use": "upstream"})
+    assert problem
+    assert problem.reason == Reason.SECRET_NOT_ALLOWED
+    command = "kubectl -n shop label --overwrite secret anthropic claudeops.dev/use=upstream.env"
+    assert problem.message.endswith(command)

@@ -1,0 +1,271 @@
+"""What somebody without a key can use up: time, memory, places, descriptors. The others are served all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.gateway.harness import CLIENT_KEY, Gateway, make_arm, make_config, running_gateway
+from tests.gateway.test_process import gateway_process
+from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
+from tests.waiting import HANGS, until
+
+from claude_operator.api.gateway import MIB, Auth, dump_config
+from claude_operator.gateway import connections, server
+
+HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: " + CLIENT_KEY.encode() + b"\r\n"
+CALL = HEAD + b'content-length: 15\r\n\r\n{"messages":[]}'
+Socket = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(port: int, peer: str = "127.0.0.1") -> Socket:
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(peer, 0))
+
+
+@asynccontextmanager
+async def held(port: int, count: int, sent: bytes = b"", peer: str = "127.0.0.1") -> AsyncIterator[list[Socket]]:
+    """Connections that have sent so much and no more."""
+    made = [await connect(port, peer) for _ in range(count)]
+    for _, writer in made:
+        writer.write(sent)
+    try:
+        yield made
+    finally:
+        for _, writer in made:
+            writer.transport.abort()
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the other end closes."""
+    got = b""
+    with suppress(ConnectionError):
+        while piece := await asyncio.wait_for(reader.read(1 << 16), HANGS):
+            got += piece
+    return got
+
+
+def error_of(answer: bytes) -> tuple[int, str]:
+    """Status and `error.type` of an answer in the API's envelope."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body)["error"]["type"]
+
+
+async def ask(port: int, peer: str = "127.0.0.1") -> bytes:
+    """The first line of the answer to a whole call."""
+    reader, writer = await connect(port, peer)
+    writer.write(CALL)
+    line = await asyncio.wait_for(reader.readline(), HANGS)
+    writer.close()
+    return line
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_BODY_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_LINGER", 0.2)
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Gateway]:
+    """A gateway with 64 places, 48 of them for one peer, and 1 MiB for heads."""
+    async with recording_upstream(json_answer()) as upstream, running_gateway(upstream, tmp_path, memory=MIB) as made:
+        made.serve()
+        yield made
+
+
+# ---------------------------------------------------------------------------------------------------- time
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_says_nothing_is_let_go(gateway: Gateway) -> None:
+    reader, writer = await connect(gateway.service.port)
+    assert await rest_of(reader) == b""
+    writer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("before", [b"", CALL])
+async def test_half_a_head_is_answered_in_the_envelope(gateway: Gateway, before: bytes) -> None:
+    reader, writer = await connect(gateway.service.port)
+    if before:
+        writer.write(before)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS)
+        size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await reader.readexactly(size)
+    writer.write(b"POST /v1/mess")
+    assert error_of(await rest_of(reader)) == (408, "timeout_error")
+    writer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_byte_now_and_then_gives_a_head_no_more_time(gateway: Gateway) -> None:
+    reader, writer = await connect(gateway.service.port)
+    ended = asyncio.create_task(rest_of(reader))
+    writer.write(b"GET / HTTP/1.1\r\nx: ")
+    while not ended.done():
+        with suppress(ConnectionError):
+            writer.write(b"y")
+        await asyncio.sleep(0.05)
+    assert error_of(await ended) == (408, "timeout_error")
+    writer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_idle_connection_stays(gateway: Gateway) -> None:
+    reader, writer = await connect(gateway.service.port)
+    for _ in range(2):
+        writer.write(CALL)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        await asyncio.sleep(1.5)  # longer than heads have, and than the pause between two looks
+    writer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+@pytest.mark.parametrize("length", [b"content-length: 99999", b"transfer-encoding: chunked"])
+async def test_half_a_body_is_answered_in_the_envelope(gateway: Gateway, path: bytes, length: bytes) -> None:
+    reader, writer = await connect(gateway.service.port)
+    writer.write(HEAD.replace(b"/v1/messages", path) + length + b"\r\n\r\n5\r\nabcde\r\n")
+    assert error_of(await rest_of(reader)) == (408, "timeout_error")
+    writer.close()
+    await until(lambda: gateway.service.memory.used == 0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_in_drops_is_not_passed_through_for_ever(gateway: Gateway) -> None:
+    reader, writer = await connect(gateway.service.port)
+    ended = asyncio.create_task(rest_of(reader))
+    writer.write(HEAD.replace(b"/v1/messages", b"/v1/files") + b"content-length: 9999999\r\n\r\n")
+    while not ended.done():
+        with suppress(ConnectionError):
+            writer.write(b"drop")
+        await asyncio.sleep(0.02)
+    assert error_of(await ended) == (408, "timeout_error")
+    writer.close()
+
+
+async def test_a_slow_upstream_does_not_count_against_the_client(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_BODY_SECONDS", 1.5)
+    body = b"x" * 300_000
+
+    async def slow(_: Recorded, play: Playback) -> None:
+        await asyncio.sleep(2.5)  # the answer takes longer than a body may
+        await play.head("200 OK", content_length="2")
+        await play.raw(b"{}")
+
+    gateway.upstream.script = slow
+    response, answer = await gateway.post(body, path="/v1/files")
+    assert (response.status, answer) == (200, b"{}")
+    assert gateway.upstream.last.body == body
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_the_rest_of_a_refused_body_is_not_read_for_long(gateway: Gateway) -> None:
+    reader, writer = await connect(gateway.service.port)
+    writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 9999999\r\n\r\n{")
+    answer = await rest_of(reader)
+    assert error_of(answer) == (401, "authentication_error")
+    writer.close()
+
+
+# -------------------------------------------------------------------------------------------------- places
+
+
+async def test_silent_connections_of_a_peer_make_room(small: Gateway) -> None:
+    port = small.service.port
+    async with held(port, 200):
+        assert await ask(port) == b"HTTP/1.1 200 OK\r\n"
+        assert await ask(port, "127.0.0.2") == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_half_heads_of_many_peers_make_room(small: Gateway) -> None:
+    port = small.service.port
+    async with held(port, 60, HEAD), held(port, 60, HEAD, "127.0.0.3"), held(port, 60, HEAD, "127.0.0.4"):
+        for _ in range(5):
+            assert await ask(port, "127.0.0.2") == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_who_is_being_answered_is_not_cut_off_and_the_last_quarter_is_for_others(small: Gateway) -> None:
+    go_on = asyncio.Event()
+
+    async def wait(request: Recorded, play: Playback) -> None:
+        await go_on.wait()
+        await json_answer()(request, play)
+
+    port, (table, *_) = small.service.port, small.service.tables[1:]
+    small.service.memory.budget = small.service.memory.budget.__class__.of(64 * MIB)  # calls enough
+    small.upstream.script = wait
+    async with held(port, 48, CALL) as busy:
+        await until(lambda: len(small.upstream.requests) == 48)
+        reader, writer = await connect(port)
+        assert error_of(await rest_of(reader)) == (529, "overloaded_error")
+        writer.close()
+        other = asyncio.create_task(ask(port, "127.0.0.2"))
+        await until(lambda: len(small.upstream.requests) == 49)
+        go_on.set()
+        assert await other == b"HTTP/1.1 200 OK\r\n"
+        for reader, _ in busy:
+            assert await asyncio.wait_for(reader.readline(), HANGS) == b"HTTP/1.1 200 OK\r\n"
+        assert table.per_peer == 48
+
+
+async def test_the_heads_of_all_share_their_memory(small: Gateway) -> None:
+    port, table = small.service.port, small.service.tables[1]
+    async with held(port, 40, b"GET / HTTP/1.1\r\nx: " + b"y" * 60_000) as all_of_them:
+        answers = [asyncio.create_task(rest_of(reader)) for reader, _ in all_of_them]
+        await until(lambda: sum(answer.done() for answer in answers) >= 40 - MIB // 60_000 - 1)
+        assert table.heads <= MIB
+        assert {error_of(answer.result()) for answer in answers if answer.done()} == {(529, "overloaded_error")}
+        assert await ask(port) == b"HTTP/1.1 200 OK\r\n"
+        for answer in answers:
+            answer.cancel()
+        await asyncio.wait(answers)
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip,chunked", b"x, chunked", b"identity, chunked"])
+@pytest.mark.parametrize("path", [b"/v1/messages", b"/v1/files"])
+async def test_a_coding_that_would_get_lost_is_refused(gateway: Gateway, coding: bytes, path: bytes) -> None:
+    reader, writer = await connect(gateway.service.port)
+    head = HEAD.replace(b"/v1/messages", path)
+    writer.write(
+        head + b"connection: close\r\ntransfer-encoding: " + coding + b'\r\n\r\nf\r\n{"messages":[]}\r\n0\r\n\r\n'
+    )
+    status, kind = error_of(await rest_of(reader))
+    assert (status, kind) in {(501, "invalid_request_error"), (400, "invalid_request_error")}
+    assert gateway.upstream.requests == []
+    writer.close()
+
+
+# ---------------------------------------------------------------------------------------------- descriptors
+
+
+@pytest.mark.slow
+async def test_few_descriptors_are_enough_for_probes_and_for_others(tmp_path: Path) -> None:
+    """260 half-open connections at 256 descriptors once stopped both ports."""
+    async with recording_upstream(json_answer()) as upstream:
+        path = tmp_path / "config.json"
+        path.write_text(dump_config(make_config(upstream.url, make_arm(), auth=Auth("None"))))
+        async with gateway_process("--config", str(path), files=256, ANTHROPIC_API_KEY="k") as gateway:
+            ports = await gateway.line("listening")
+            await gateway.line("config applied")
+            assert ports["connections"] == 64
+            async with held(ports["port"], 150), held(ports["port"], 150, HEAD), aiohttp.ClientSession() as http:
+                for _ in range(45):
+                    async with http.get(f"http://127.0.0.1:{ports['admin_port']}/-/live") as response:
+                        assert response.status == 200
+                for peer in ("127.0.0.2", "127.0.0.1"):
+                    assert await ask(ports["port"], peer) == b"HTTP/1.1 200 OK\r\n"
+            async with held(ports["admin_port"], 300), aiohttp.ClientSession() as http:
+                async with http.get(f"http://127.0.0.1:{ports['admin_port']}/-/live") as response:
+                    assert response.status == 200
+                assert await ask(ports["port"]) == b"HTTP/1.1 200 OK\r\n"

@@ -13,7 +13,7 @@ from claude_operator.core import names
 from claude_operator.kube.client import KubeError
 from claude_operator.shell.keyring import Keyring
 
-GATEWAY = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget"]
+GATEWAY = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget", "NetworkPolicy"]
 
 
 async def test_all_children_are_made_with_our_label_and_owner() -> None:
@@ -96,6 +96,23 @@ async def test_what_no_watch_told_is_mended_within_a_minute_by_an_operator_that_
     await rig.one()
     assert rig.kube.names(kind) == ["support-gateway"]
     assert said(rig) == [f"{kind} support-gateway was deleted and is as wanted again"]
+
+
+async def test_a_network_policy_of_that_name_that_people_made_holds_instead_of_ours() -> None:
+    rig = Rig()
+    rig.kube.put(secret())
+    metadata = {"name": "support-gateway", "namespace": "demo"}
+    mine = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    rig.kube.put({**mine, "spec": {"podSelector": {}}})
+    rig.kube.put(deployment())
+    await rig.settle()
+    assert rig.condition("Ready")[0] == "True"
+    assert rig.condition("Accepted")[0] == "True"
+    assert rig.kube.take("NetworkPolicy", "support-gateway")["spec"] == {"podSelector": {}}
+    rig.kube.drop("NetworkPolicy", "support-gateway")
+    rig.wait(61)
+    await rig.settle()
+    assert "egress" in rig.kube.take("NetworkPolicy", "support-gateway")["spec"]
 
 
 async def test_a_change_that_is_our_own_wish_is_no_mending() -> None:
@@ -495,7 +512,7 @@ async def test_two_that_make_the_client_secret_at_once_agree() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, "support-gateway") for kind in [*GATEWAY, "ConfigMap"]]
+    [(kind, "support-gateway") for kind in [*GATEWAY, "ConfigMap"] if kind != "NetworkPolicy"]
     + [("Secret", "support-client")]
     + [(kind, "support-eval") for kind in ("ServiceAccount", "Role", "RoleBinding")],
 )
@@ -594,7 +611,8 @@ async def test_what_an_earlier_life_left_is_adopted_at_once_and_serves_on(uids: 
     assert rig.status.stable_revision == stable
     assert rig.gateways.config.arms == served.arms
     assert rig.condition("Accepted")[0] == "True"
-    (note,) = said(rig, "ChildAdopted")
+    note, of_policy = said(rig, "ChildAdopted")
+    assert of_policy.startswith("Adopted NetworkPolicy support-gateway: ")
     assert f"ClaudeRevision {stable}" in note
     assert said(rig, "ChildRestored", "ChildContested") == []
     assert len(said(rig, "RevisionCreated")) == 1  # the first life's

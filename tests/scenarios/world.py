@@ -14,20 +14,19 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests import workloads
+from tests import admin_port, workloads
 from tests.scenarios.gateways import Pod, Rates, Traffic
 from tests.scenarios.invariants import Invariants
 from tests.scenarios.process import NAMESPACE, Process, run
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.conditions import Type
-from claude_operator.api.gateway import CONFIG_KEY, OPERATOR_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.operator_key import admit, prove
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
@@ -417,10 +416,8 @@ class World(Traffic, Invariants):
         body = pod.answer(path, dict(parse_qsl(query, keep_blank_values=True)), self.now)
         if pod.keyless:
             return body, {}
-        secret = self.kube.objects["Secret", SPACE, names.gateway_name(self.name)]
-        key = base64.b64decode(secret["data"][OPERATOR_KEY])
-        nonce = admit(key, pod=pod.name, method="GET", target=target, headers=headers)
-        return body, prove(key, pod=pod.name, nonce=nonce, body=body)
+        key = admin_port.key_in(self.kube.objects["Secret", SPACE, names.gateway_name(self.name)])
+        return body, admin_port.proof(key, pod=pod.name, target=target, headers=headers, body=body)
 
     # ---------------------------------------------------------------------------------------- the API server
 

@@ -253,6 +253,34 @@ async def test_the_client_secret_is_made_once_and_never_written_over() -> None:
     ]
 
 
+async def test_the_client_secret_follows_tls_and_keeps_its_key() -> None:
+    rig = await serving()
+    key = key_in(rig)
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    for gateway, url, port in (
+        ({"replicas": 1, "tls": {"secretName": "support-tls"}}, b"https://support-gateway.demo.svc", 443),
+        ({"replicas": 1}, b"http://support-gateway.demo.svc", 80),
+    ):
+        rig.edit(gateway=gateway)
+        await rig.one()
+        assert base64.b64decode(rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"]) == url
+        assert key_in(rig) == key
+        assert [one["port"] for one in rig.kube.take("Service", "support-gateway")["spec"]["ports"]] == [port]
+        assert rig.status.gateway is not None
+        assert rig.status.gateway.url == url.decode()
+
+
+async def test_an_address_that_a_person_wrote_into_the_client_secret_stays() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    mine = base64.b64encode(b"https://claude.internal").decode()
+    rig.kube.put({**first, "data": {**first["data"], "ANTHROPIC_BASE_URL": mine}})
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    rig.edit(gateway={"replicas": 1, "tls": {"secretName": "support-tls"}})
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"] == mine
+
+
 async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None:
     rig = await serving()
     first = rig.kube.take("Secret", "support-client")
@@ -398,6 +426,36 @@ async def test_the_master_key_is_read_once_a_minute_at_most_and_comes_back_while
     rig.wait(61)
     await rig.one()
     assert rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")["data"] == master["data"]
+
+
+async def test_a_master_key_that_cannot_be_used_is_told_and_nothing_is_believed_or_written() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.put({**found, "data": {"master": "c2hvcnQ="}})
+    rig.start_operator()
+    for _ in range(3):
+        with pytest.raises(KubeError, match="holds no master key of 32 bytes"):
+            await rig.one()
+    (note,) = rig.events("PassFailed")
+    assert "gateways keep serving" in note
+    assert "put it back from a backup, or delete that Secret" in note
+    assert [kind for _, kind, _ in rig.kube.writes if kind != "Event"] == []
+    rig.kube.put({**rig.kube.take("Secret", "claude-operator-client-keys", "claude-system"), "data": found["data"]})
+    await rig.one()
+    assert rig.gateways.config.arm("canary") is not None
+
+
+async def test_a_master_key_that_is_lost_while_nobody_leads_loses_no_stable_revision() -> None:
+    rig = await on_trial()
+    stable, generation = rig.status.stable_revision, rig.gateways.config.generation
+    before = rig.kube.take("Secret", "support-gateway")["data"]["operator-key"]
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.start_operator()
+    await rig.settle()
+    assert rig.kube.take("Secret", "support-gateway")["data"]["operator-key"] != before
+    assert rig.gateways.signed
+    assert (rig.status.stable_revision, rig.gateways.config.generation > generation) == (stable, True)
+    assert [arm.role for arm in rig.gateways.config.arms] == ["stable", "canary"]
 
 
 async def test_passes_go_on_with_the_key_that_is_known_while_the_master_key_cannot_be_read() -> None:

@@ -133,7 +133,11 @@ class Proxy:
     async def _answer(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
         if endpoint.kind == "local":
             call.outcome, call.status, call.request_id = "local", endpoint.answer.status, new_request_id()
-            await reply.send(call.status, _own_headers(call), endpoint.answer.body)
+            try:
+                async with asyncio.timeout(_REPORT_SECONDS):
+                    await reply.send(call.status, _own_headers(call), endpoint.answer.body)
+            except TimeoutError:
+                reply.abort()
             return
         if endpoint.kind == "unknown":
             raise Refused(404, "not_found_error", endpoint.hint)

@@ -83,7 +83,11 @@ def _tries(place: Place) -> dict[str, dict[str, Any]]:
         "by-url": deployment(name="by-url", upstream=_upstream(f"{outside}/by-url")),
         "by-env": deployment(
             name="by-env",
-            request={"mcp_servers": [server]},
+            request={
+                "betas": ["mcp-client-2025-11-20"],
+                "mcp_servers": [server],
+                "tools": [{"type": "mcp_toolset", "mcp_server_name": "mine"}],
+            },
             env=token,
             upstream=_upstream(f"{outside}/by-env", "anthropic", "api-key"),
         ),

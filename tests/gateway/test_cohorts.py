@@ -118,8 +118,7 @@ async def test_over_the_admin_port(gateway: Gateway) -> None:
     document = json.loads(await gateway.read("/-/evidence/cohorts"))
     jsonschema.validate(document, {"$ref": "#/$defs/Cohorts", "$defs": SCHEMA["$defs"]})
     assert gateway.service.control.live is not None
-    assignment = gateway.service.control.live.assignment
-    name = assignment.key("session:s")
+    name = gateway.service.control.live.assignment.key("session:s")
     number = cohort(gateway.config.deployment.uid, name or "")
     assert (document["cohort"], document["requests"], document["ttftCount"]) == ([number], [1], [1])
     assert document["bootId"] == (await gateway.evidence()).boot_id

@@ -35,7 +35,7 @@ from claude_operator.shell.references import ReferenceReader
 from claude_operator.shell.scrape import Peer
 
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)
-SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent")
+SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent", render.NetworkRules())
 NAME, SPACE = "support", "demo"
 KEY = Key(DEPLOYMENT, SPACE, NAME)
 SPEC: Object = {
@@ -160,7 +160,7 @@ class Prometheus:
         self.errors: dict[str, str] = {}
         self.asked: list[tuple[Query, ...]] = []
 
-    async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
+    async def collect(self, owner: str, queries: Sequence[Query], *, tenant: str = "") -> tuple[Measurement, ...]:
         """As the PrometheusReader does."""
         self.asked.append(tuple(queries))
         return tuple(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core import render
 from claude_operator.core.spec.definitions import Definitions
+from claude_operator.core.spec.networks import AddressRules, parse_network, rules_in_pod
 from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
@@ -70,6 +72,14 @@ class Settings:
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
     """An admission policy holds people who promote, abort or retry to their names."""
+
+
+def _address_rules(site: render.Site) -> AddressRules:
+    """Where the operator connects for a user: as its pods do; outside of a cluster only what is denied is refused."""
+    allowed, denied = (tuple(map(parse_network, one)) for one in (site.allowed_addresses, site.denied_addresses))
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return rules_in_pod(allowed, denied, os.environ)
+    return AddressRules(allowed, denied, special=False)
 
 
 class App:
@@ -164,7 +174,7 @@ class App:
         keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
         children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
-        reader = PrometheusReader(self._settings.prometheus_address)
+        reader = PrometheusReader(self._settings.prometheus_address, rules=_address_rules(site))
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
@@ -172,7 +182,12 @@ class App:
             sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
-            queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
+            queue = WorkQueue(
+                reconciler,
+                workers=self._settings.workers,
+                on_depth=self._metrics.queue_depth.set,
+                tenant=lambda key: key.namespace,
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):

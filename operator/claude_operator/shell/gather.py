@@ -269,7 +269,7 @@ class Gatherer:
         uid, status = owner["metadata"]["uid"], expected.status
         rollout = active(status)
         if rollout is None or expected.wait is None or status.stable_revision is None:
-            return await self._sources.prometheus.collect(uid, ())
+            return await self._sources.prometheus.collect(uid, (), tenant=key.namespace)
         if expected.wait > 0:
             return ()
         queries = threshold.due(
@@ -281,7 +281,7 @@ class Gatherer:
             canary=rollout.revision,
             now=expected.now,
         )
-        return await self._sources.prometheus.collect(uid, queries)
+        return await self._sources.prometheus.collect(uid, queries, tenant=key.namespace)
 
     def _outdated(self) -> str:
         definitions = self._children.writes.definitions

@@ -55,6 +55,8 @@ class SecretUse:
 def secret_uses(spec: DeploymentSpec) -> list[SecretUse]:
     """The Secrets that a spec has the operator mount, and what for. A use is a word of the Secret's label."""
     found = upstream_secret(spec.upstream) if spec.gateway.auth.type != "Passthrough" or spec.evals else []
+    if spec.gateway.tls:
+        found.append(SecretUse("spec.gateway.tls.secretName", spec.gateway.tls.secret_name, None, "tls"))
     for one in spec.env or ():
         ref = one.value_from.secret_key_ref
         found.append(SecretUse(f"spec.env {one.name}", ref.name, ref.key, "env"))

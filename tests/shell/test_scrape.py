@@ -46,7 +46,7 @@ LARGE = Evidence(
 KEY = b"op-key"
 
 
-def peer(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, key: bytes = b"") -> Peer:
+def peer(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, key: bytes | None = None) -> Peer:
     """Without a key a pod of an earlier version."""
     return Peer(name, ip, ready, key)
 
@@ -156,6 +156,11 @@ async def test_of_a_pod_with_a_key_nothing_is_taken_without_its_proof(gateway: G
         assert reading.evidence is None
         assert await scraper.read_serving([peer(key=KEY)]) == await scraper.read_cohorts([peer(key=KEY)]) == []
         assert failures(scraper) == number
+
+
+async def test_while_there_is_no_key_nobody_is_asked(gateway: Gateway, scraper: Scraper) -> None:
+    [reading] = await scraper.read([peer(key=b"")])
+    assert (reading.evidence, gateway.asked) == (None, [])
 
 
 async def test_nothing_is_parsed_that_is_not_proven(

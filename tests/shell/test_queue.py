@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.shell.fakes import now, run
 
 from claude_operator.shell.queue import WorkQueue
+from claude_operator.shell.spending import Meter
+from claude_operator.shell.tasks import all_of
 
 Work = Callable[[str], Awaitable[float | None]]
 
@@ -376,6 +378,121 @@ def test_never_twice_at_once_and_nothing_is_lost(
         assert all(begun[key] >= at for key, at in wanted.items())  # a pass began after each wish
         assert not running.done()
         assert queue.heartbeat() <= 1
+        running.cancel()
+
+    run(main())
+
+
+# ----------------------------------------------------------------------------------------------- heavy passes
+
+
+class Computer:
+    """Work that takes no time on the loop's clock but what `cost` says on a processor's; and the meter of that."""
+
+    def __init__(self, cost: Callable[[str], float], after: float | None = None) -> None:
+        self.cost, self.after, self.began, self.spent = cost, after, Counter[str](), 0.0
+        self.times: list[tuple[float, str]] = []
+        self.start = now()
+
+    def meter(self) -> Meter:
+        return Meter(lambda: self.spent)
+
+    async def __call__(self, key: str) -> float | None:
+        self.began[key] += 1
+        self.times.append((now() - self.start, key))
+
+        async def part() -> None:
+            await asyncio.sleep(0)
+            self.spent += self.cost(key) / 2
+
+        await all_of([part()])
+        await asyncio.sleep(0.001)
+        self.spent += self.cost(key) / 2  # in its last step
+        return self.after
+
+
+def test_a_hundred_heavy_keys_that_are_edited_all_the_time_keep_no_other_waiting() -> None:
+    """A hundred times a second each is wanted again: together they get a quarter of the loop, and rests in between."""
+
+    async def main() -> None:
+        work = Computer(lambda key: 0.2 if key.startswith("hostile") else 0.005, after=1.0)
+        hostile = [f"hostile/{number}" for number in range(100)]
+        queue = make(work, workers=4, tenant=lambda key: key.partition("/")[0], meter=work.meter)
+        for key in (*hostile, "shop/a", "shop/b"):
+            queue.add(key)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(1.0)  # each has had its first pass: nobody knew yet
+        assert all(work.began[key] == 1 for key in hostile)
+        work.began.clear()
+        for _ in range(6000):
+            await asyncio.sleep(0.01)
+            for key in hostile:
+                queue.add(key)
+        assert work.began["shop/a"] >= 58
+        assert work.began["shop/b"] >= 58
+        total = sum(work.began[key] for key in hostile)
+        assert 70 <= total <= 61 / 0.6 + 1, "rests of three times 0.2 s"
+        assert max(work.began[key] for key in hostile) - min(work.began[key] for key in hostile) <= 1
+        running.cancel()
+
+    run(main())
+
+
+def test_a_tenants_own_heavy_key_does_not_wait_for_a_hundred_of_another() -> None:
+    async def main() -> None:
+        work = Computer(lambda key: 0.2, after=0.0)
+        keys = [*(f"hostile/{number}" for number in range(100)), "shop/big"]
+        queue = make(work, workers=4, tenant=lambda key: key.partition("/")[0], meter=work.meter)
+        for key in keys:
+            queue.add(key)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(1.0)
+        work.began.clear()
+        await asyncio.sleep(120.0)
+        assert work.began["shop/big"] >= 25, "its own rest is 4 s"
+        running.cancel()
+
+    run(main())
+
+
+def test_one_that_is_heavy_now_and_then_stays_in_the_lane_and_leaves_it_in_the_end() -> None:
+    async def main() -> None:
+        heavy = {"a": 1.0}
+        work = Computer(lambda key: heavy[key], after=None)
+        queue = make(work, meter=work.meter)
+        running = asyncio.create_task(queue.run())
+        queue.add("a")
+        await asyncio.sleep(0.1)
+        queue.add("a")
+        await asyncio.sleep(19.0)
+        assert work.began["a"] == 1, "twenty times what it took"
+        heavy["a"] = 0.001
+        await asyncio.sleep(1.0)
+        assert work.began["a"] == 2
+        assert "a" in queue._heavy
+        await asyncio.sleep(700)
+        queue.add("a")
+        await asyncio.sleep(1.0)
+        assert (work.began["a"], "a" in queue._heavy) == (3, False)
+        running.cancel()
+
+    run(main())
+
+
+def test_a_heavy_key_that_is_forgotten_has_no_further_pass() -> None:
+    async def main() -> None:
+        work = Computer(lambda key: 1.0, after=0.0)
+        queue = make(work, meter=work.meter)
+        running = asyncio.create_task(queue.run())
+        for key in "ab":
+            queue.add(key)
+        await asyncio.sleep(21.0)
+        work.began.clear()
+        queue.forget("a")
+        queue.forget("b")
+        await asyncio.sleep(100.0)
+        assert not work.began
+        assert not len(queue._heavy)
         running.cancel()
 
     run(main())

@@ -273,6 +273,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
             field=".value",
             reason="FieldValueRequired",
         ),
+        Rule(
+            "self.type != 'regex' || !has(self.value) || self.value.size() <= 4096",
+            "a regular expression has 4096 characters at most: shorten it",
+            field=".value",
+        ),
     ),
 }
 

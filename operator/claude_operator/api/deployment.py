@@ -15,6 +15,7 @@ from claude_operator.api.request import PromptCacheControl, Request
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
 _QUANTITIES: JsonDict = {
     "type": "object",
+    "maxProperties": 64,
     "additionalProperties": {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
 }
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
+from pydantic.config import JsonDict
 
 from claude_operator.api.base import WireModel
+
+# Limits of the schema alone: the operator serves what was stored before there were any.
+_WORD: JsonDict = {"maxLength": 256}
 
 
 class PromptCacheControl(WireModel):
@@ -22,7 +26,9 @@ class SystemBlock(WireModel):
     """A block of the system prompt."""
 
     type: Literal["text"] = Field(description="Always text.")
-    text: Annotated[str, StringConstraints(min_length=1)] = Field(description="The text, sent as it is.")
+    text: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="The text, sent as it is.", json_schema_extra={"maxLength": 1_000_000}
+    )
     cache_control: PromptCacheControl | None = Field(default=None, description=PromptCacheControl.__doc__)
 
 
@@ -37,7 +43,11 @@ class Tool(WireModel):
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$", max_length=64)] | None = Field(
         default=None, description="Unique among the tools: letters, digits, _ and -, at most 64."
     )
-    description: str | None = Field(default=None, description="What the tool does and when to use it.")
+    description: str | None = Field(
+        default=None,
+        description="What the tool does and when to use it.",
+        json_schema_extra={"maxLength": 200_000},
+    )
     input_schema: dict[str, Any] | None = Field(
         default=None,
         description="JSON Schema of the input; its type is object.",
@@ -125,7 +135,13 @@ class Request(WireModel):
         default=None,
         description="Refused by Claude 4.7 and later, and by API version 2026-10-21 for every model: leave it out.",
     )
-    stop_sequences: list[str] | None = Field(default=None, description="Texts that end the answer.")
-    service_tier: str | None = Field(default=None, description="auto or standard_only.")
-    inference_geo: str | None = Field(default=None, description="Where inference runs: us or global.")
-    speed: str | None = Field(default=None, description="standard or fast, on models that have a fast mode.")
+    stop_sequences: list[Annotated[str, Field(json_schema_extra={"maxLength": 4096})]] | None = Field(
+        default=None, description="Texts that end the answer.", json_schema_extra={"maxItems": 1024}
+    )
+    service_tier: str | None = Field(default=None, description="auto or standard_only.", json_schema_extra=_WORD)
+    inference_geo: str | None = Field(
+        default=None, description="Where inference runs: us or global.", json_schema_extra=_WORD
+    )
+    speed: str | None = Field(
+        default=None, description="standard or fast, on models that have a fast mode.", json_schema_extra=_WORD
+    )

@@ -35,7 +35,14 @@ class Assert(ApiModel):
     """One check on an answer."""
 
     type: AssertType = Field(description="equals, contains, icontains, regex or is-json.")
-    value: str | None = Field(default=None, description="Value to compare with; every type but is-json needs it.")
+    value: Annotated[str, StringConstraints(max_length=65_536)] | None = Field(
+        default=None,
+        description="Value to compare with; every type but is-json needs it. A regular expression has 4096 characters"
+        " at most.",
+    )
+
+
+Asserts = Annotated[list[Assert], Field(max_length=256)]
 
 
 class EvalTest(ApiModel):
@@ -44,19 +51,23 @@ class EvalTest(ApiModel):
     id: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
         description="Stable id: pairs the arms' answers."
     )
-    input: str | None = Field(default=None, description="The user's message. Exactly one of input and messages.")
-    messages: list[dict[str, Any]] | None = Field(
+    input: Annotated[str, StringConstraints(max_length=1_000_000)] | None = Field(
+        default=None, description="The user's message. Exactly one of input and messages."
+    )
+    messages: Annotated[list[dict[str, Any]], Field(max_length=1000)] | None = Field(
         default=None, description="A whole conversation, as in the Messages API."
     )
     critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
-    asserts: list[Assert] | None = Field(default=None, alias="assert", description="All must hold.")
-    subagent: str | None = Field(default=None, description="Ask as this subagent.")
+    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    subagent: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None, description="Ask as this subagent."
+    )
 
 
 class EvalTestDefaults(ApiModel):
     """What items without asserts of their own are checked for."""
 
-    asserts: list[Assert] | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
 
 
 class EvalDataset(ApiModel):

@@ -186,7 +186,12 @@ class App:
             endings = Endings(clock)
             runs = RunLoop(kube, site, self._clock, endings, policy)
             reconciler = Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
-            queue = WorkQueue(reconciler, workers=self._settings.workers, on_depth=self._metrics.queue_depth.set)
+            queue = WorkQueue(
+                reconciler,
+                workers=self._settings.workers,
+                on_depth=self._metrics.queue_depth.set,
+                tenant=lambda key: key.namespace,
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):

@@ -43,7 +43,7 @@ from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.tasks import Group
 
-__all__ = ["Gatherer", "Repairs", "Seen", "Sources", "UnreadableStatus"]
+__all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources", "UnreadableStatus"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,14 @@ class UnreadableStatus(KubeError):  # noqa: N818  # a state, not an error of the
 
     def __init__(self, owner: Object) -> None:
         super().__init__(409, "Unreadable", f"the status of {owner['metadata']['name']} cannot be read")
+        self.owner = owner
+
+
+class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
+    """The installation's master key cannot be used: nobody knows what the operator has signed."""
+
+    def __init__(self, owner: Object, error: KubeError) -> None:
+        super().__init__(error.status, error.reason, error.message)
         self.owner = owner
 
 
@@ -135,7 +143,12 @@ class Gatherer:
             return None
         uid, stored, (spec, invalid) = owner["metadata"]["uid"], _status(owner), _parse(owner)
         expected = self._evidence.expected(uid, stored)
-        key_of = await self._children.operator_keys()
+        try:
+            key_of = await self._children.operator_keys()
+        except KubeError as error:
+            if error.status != 422:
+                raise
+            raise NoMasterKey(owner, error) from error
         reads = await self._read(key, owner, spec, expected, key_of)
         ours = reads.config is not None and self._children.is_ours(owner, reads.config)
         config = reads.config if ours else None
@@ -190,7 +203,7 @@ class Gatherer:
             return None, _NOTHING
         known = Known(
             owner["metadata"]["uid"],
-            self._children.last_config(owner),
+            lambda: self._children.last_config(owner),
             least_generation(status, gateways.view),
             unsigned=gateways.unsigned,
             orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),

@@ -11,14 +11,17 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Hashable
 from pathlib import PurePath
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from claude_operator.kube.client import URGENT
 from claude_operator.log import fields
+from claude_operator.shell.heavy import HeavyLane
+from claude_operator.shell.spending import METER, Meter, Metered
 
 __all__ = ["WorkQueue"]
 
 Key = TypeVar("Key", bound=Hashable)
+Lane = Literal["calm", "urgent", "heavy"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ class WorkQueue(Generic[Key]):
     `longest`: seconds after which a pass is cut and counts as failed. `clock`: seconds, monotonic.
     `jitter`: a number in [0, 1). `on_depth` gets the number of keys that are due and wait for a worker.
     Urgent keys go first, and the others never take the last quarter of the workers: a start with very many of them
-    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out.
+    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out. Keys whose passes
+    take much computing have a lane of their own, and `tenant` says whose a key is (`heavy.HeavyLane`).
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class WorkQueue(Generic[Key]):
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
         on_depth: Callable[[int], None] = lambda depth: None,
+        tenant: Callable[[Key], Hashable] = lambda key: None,
+        meter: Callable[[], Meter] = Meter,
     ) -> None:
         if workers < 1:
             raise ValueError(f"{workers} workers are too few: write 1 or more")
@@ -59,6 +65,7 @@ class WorkQueue(Generic[Key]):
         self._urgent: set[Key] = set()
         self._calm = 0  # workers that are busy with what is not urgent
         self._share = workers - workers // 4
+        self._heavy, self._meter = HeavyLane(tenant), meter
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._forgotten: set[Key] = set()  # running still
         self._failures: dict[Key, int] = {}
@@ -67,7 +74,7 @@ class WorkQueue(Generic[Key]):
 
     def add(self, key: Key, after: float = 0.0) -> None:
         """Have a pass `after` seconds from now at the latest; right after the present one if the key is running."""
-        due = self._clock() + max(after, 0.0)
+        due = max(self._clock() + max(after, 0.0), self._heavy.not_before(key))
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
             self._schedule(key)
@@ -89,6 +96,7 @@ class WorkQueue(Generic[Key]):
         self._ready.pop(key, None)
         self._hurried.pop(key, None)
         self._urgent.discard(key)
+        self._heavy.discard(key)
         self._failures.pop(key, None)
         if key in self._running:
             self._forgotten.add(key)
@@ -103,7 +111,10 @@ class WorkQueue(Generic[Key]):
             while True:
                 self._wake.clear()
                 self._start_due()
-                pause = min(max(self._timetable[0][0] - self._clock(), 0.0), _BEAT) if self._timetable else _BEAT
+                soonest = [self._timetable[0][0]] if self._timetable else []
+                # Where it is free already, a pass that ends wakes us.
+                soonest += [self._heavy.free_at] if len(self._heavy) and self._heavy.free_at > self._clock() else []
+                pause = min([_BEAT, *(max(at - self._clock(), 0.0) for at in soonest)])
                 try:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
@@ -124,16 +135,26 @@ class WorkQueue(Generic[Key]):
         while self._timetable and self._timetable[0][0] <= now:
             due, _, key = heapq.heappop(self._timetable)
             if self._due.get(key) == due and key not in self._running:
-                (self._hurried if key in self._urgent else self._ready)[key] = None
+                if key in self._heavy:
+                    self._heavy.put(key)
+                else:
+                    (self._hurried if key in self._urgent else self._ready)[key] = None
+        if len(self._running) < self._workers and (heavy := self._heavy.take(now)) is not None:
+            self._begin(heavy, "heavy")
         while (chosen := self._next()) is not None:
             calm = chosen not in self._hurried
-            del (self._ready if calm else self._hurried)[chosen], self._due[chosen]
-            self._running[chosen] = asyncio.get_running_loop().create_task(self._pass(chosen, calm))
-            self._calm += calm
-            self._moved = now
+            del (self._ready if calm else self._hurried)[chosen]
+            self._begin(chosen, "calm" if calm else "urgent")
         if len(self._running) < self._workers:
             self._moved = now
-        self._on_depth(len(self._ready) + len(self._hurried))
+        self._on_depth(len(self._ready) + len(self._hurried) + len(self._heavy))
+
+    def _begin(self, key: Key, lane: Lane) -> None:
+        del self._due[key]
+        meter = self._meter()
+        self._running[key] = asyncio.get_running_loop().create_task(Metered(self._pass(key, lane, meter), meter))
+        self._calm += lane == "calm"
+        self._moved = self._clock()
 
     def _next(self) -> Key | None:
         """The key whose pass begins next, None while there is no worker for it."""
@@ -146,9 +167,10 @@ class WorkQueue(Generic[Key]):
             return next(iter(self._hurried))
         return next(iter(self._ready)) if calm else None
 
-    async def _pass(self, key: Key, calm: bool) -> None:
+    async def _pass(self, key: Key, lane: Lane, meter: Meter) -> None:
         after: float | None
-        URGENT.set(not calm)
+        URGENT.set(lane == "urgent" or (lane == "heavy" and key in self._urgent))
+        METER.set(meter)
         try:
             async with asyncio.timeout(self._longest):
                 after = await self._work(key)
@@ -163,18 +185,21 @@ class WorkQueue(Generic[Key]):
             after = self._failed(key, error)
         finally:
             self._running.pop(key, None)
-            self._calm -= calm
+            self._calm -= lane == "calm"
             self._moved = self._clock()
+            self._heavy.ended(key, meter.seconds, self._moved, heavy=lane == "heavy")
         self._end(key, after)
 
     def _end(self, key: Key, after: float | None) -> None:
         if key in self._forgotten:
             self._forgotten.discard(key)
             self._failures.pop(key, None)
+            self._heavy.discard(key)
             after = None
         if after is not None:
             self._due[key] = min(self._clock() + max(after, 0.0), self._due.get(key, float("inf")))
         if key in self._due:
+            self._due[key] = max(self._due[key], self._heavy.not_before(key))
             self._schedule(key)
         self._wake.set()
 

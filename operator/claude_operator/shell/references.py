@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.api.resources import EvalSetSpec
-from claude_operator.core.evals.sets import load_items, set_hash
+from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.observation import EvalSetView
 from claude_operator.core.spec.policy import OPEN, Policy, SecretUse, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
@@ -25,6 +26,7 @@ from claude_operator.shell.tasks import Group, all_of
 __all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
+_SLICE = 100  # items between two breaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class ReferenceReader:
         known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
         if known not in self._sets:
             text = data["data"][reference[1]] if reference and isinstance(data, dict) else None
-            self._sets[known] = _view(found, text, reference[0] if reference else None)
+            self._sets[known] = await _view(found, text, reference[0] if reference else None)
             for old in list(self._sets)[:-_KNOWN]:
                 del self._sets[old]
         view = self._sets[known]
@@ -98,17 +100,21 @@ def _dataset(found: Object) -> tuple[str, str] | None:
     return (reference["name"], reference["key"]) if reference else None
 
 
-def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
-    name = found["metadata"]["name"]
+async def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
+    """Read a set, of up to a megabyte, a slice at a time: others want the loop."""
+    name, items = found["metadata"]["name"], 0
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
-        items = load_items(parsed, text)
+        for number, item in enumerate(iter_items(parsed, text), 1):
+            items += item is not None
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], text), len(items), source)
+    return EvalSetView(name, set_hash(found["spec"], text), items, source)
 
 
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:

@@ -37,6 +37,7 @@ LONGEST_PATTERN = 4096  # characters
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
+_FIELDS = tuple(field.alias or key for key, field in EvalTest.model_fields.items())
 _KINDS: tuple[str, ...] = get_args(AssertType)
 
 
@@ -178,13 +179,15 @@ def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
         kind = one.get("type") if isinstance(one, dict) else None
         if isinstance(kind, str) and kind not in _KINDS:
             raise ValueError(f"{place}: unknown assert type {kind!r}: write one of {', '.join(_KINDS)}")
+    # The first one alone: a line may have a hundred thousand.
+    unknown = next((name for name in fields if name not in _FIELDS and name not in EvalTest.model_fields), None)
+    if unknown is not None:
+        fault = f"{unknown[:_SHOWN]}: is not a field here; correct its name or remove it"
+        raise ValueError(f"{place}, {fault}. The fields of an item are {', '.join(_FIELDS)}")
     try:
         return EvalTest.model_validate(fields)
     except ValidationError as error:
-        fault = first_fault(error)
-        known = ", ".join(field.alias or key for key, field in EvalTest.model_fields.items())
-        hint = f". The fields of an item are {known}" if "is not a field" in fault else ""
-        raise ValueError(f"{place}, {fault}{hint}") from None
+        raise ValueError(f"{place}, {first_fault(error)}") from None
 
 
 def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:

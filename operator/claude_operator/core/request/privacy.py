@@ -10,7 +10,7 @@ import msgspec
 __all__ = ["Identity", "identity", "without_emails"]
 
 _LONGEST_SESSION = 256  # characters
-_JOINED = re.compile(r"user_.*_account_.*_session_([0-9A-Za-z-]+)", re.DOTALL)  # as older versions of Claude Code write
+_SESSION = re.compile(r"[0-9A-Za-z-]+")
 _PART = r"[^\s\"'<>(),;:/?&=\[\]{}|\\]"
 _SIGN = r"(?:@|＠|%(?:25)*40)"
 # What may be an e-mail address: all that hangs together. In one pattern for the address itself, what comes before the @
@@ -42,8 +42,10 @@ def identity(user_id: str) -> Identity:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             session = ""
         return Identity(session if len(session) <= _LONGEST_SESSION else "", "")
-    joined = _JOINED.fullmatch(user_id)
-    return Identity(joined[1][:_LONGEST_SESSION], "") if joined else Identity("", user_id)
+    # Older versions write user_…_account_…_session_…; an id may be as long as a request, so it is read once.
+    device, _, session = user_id.rpartition("_session_")
+    joined = device.startswith("user_") and "_account_" in device[len("user_") :] and _SESSION.fullmatch(session)
+    return Identity(session[:_LONGEST_SESSION], "") if joined else Identity("", user_id)
 
 
 def without_emails(text: str) -> str:

@@ -35,7 +35,7 @@ from claude_operator.shell.references import ReferenceReader
 from claude_operator.shell.scrape import Peer
 
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)
-SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent", render.NetworkRules())
+SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent", network=render.NetworkRules())
 NAME, SPACE = "support", "demo"
 KEY = Key(DEPLOYMENT, SPACE, NAME)
 SPEC: Object = {

@@ -6,23 +6,20 @@ outcome and a message. A pattern that takes longer than it may ends the process;
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import signal
 import sys
 
-try:
-    import resource
-    import signal
-
-    signal.setitimer  # noqa: B018  not everywhere
-except (ImportError, AttributeError):  # pragma: no cover
-    resource = signal = None  # type: ignore[assignment]
+_BOUNDED = hasattr(signal, "setitimer")  # not everywhere
 
 
 def main(seconds: float, memory: int) -> None:
     """Answer until the input ends. `seconds` of this process's own time for a pattern, `memory` in bytes for all."""
-    if signal is not None:
+    if _BOUNDED:
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, also in the middle of a search
+        resource = importlib.import_module("resource")
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
@@ -33,7 +30,7 @@ def main(seconds: float, memory: int) -> None:
 
 
 def _timed(pattern: str, text: str | None, seconds: float) -> tuple[str, str]:
-    if signal is None:  # pragma: no cover
+    if not _BOUNDED:
         return _tried(pattern, text)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:

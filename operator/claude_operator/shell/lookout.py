@@ -32,7 +32,7 @@ _GIVE_UP = 15.0  # seconds without sight after which a leader that cannot list e
 _HUNG = 60.0  # seconds without sight after which kopf is restarted, though it says that it watches
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two beginnings of kopf
-_PAGE = 25  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a prompt may be long
+_PAGE = 10  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a spec may have a megabyte
 _EVERYWHERE = view()
 _AT_ONCE = 50  # objects between two breaths
 

@@ -71,7 +71,7 @@ class Permits:
 def _not_accepted(owner: Object) -> str:
     """Why the spec as it is now is not known to be accepted; empty where it is."""
     metadata, conditions = owner["metadata"], (owner.get("status") or {}).get("conditions") or ()
-    accepted = next((one for one in conditions if one.get("type") == "Accepted"), {})
+    accepted: Object = next((one for one in conditions if one.get("type") == "Accepted"), {})
     name = f"ClaudeDeployment {metadata['name']}"
     if accepted.get("observedGeneration") != metadata.get("generation"):
         return f"the newest spec of {name} has not been checked yet"

@@ -1,5 +1,7 @@
 # One image for every command of claude-operator. No command needs a writable root file system.
-ARG BASE_IMAGE=python:3.13-slim
+# By digest, so that what was built and tested is what is built again. A newer one:
+#   docker buildx imagetools inspect python:3.13-slim --format '{{.Manifest.Digest}}'
+ARG BASE_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 # What the product depends on: this layer changes only with the pinned requirements.
 FROM ${BASE_IMAGE} AS dependencies

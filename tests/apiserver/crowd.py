@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,8 @@ from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import make_pod, make_ready
 
 from claude_operator.core import names
+from claude_operator.core.operator_key import sign_config
+from claude_operator.core.reconcile.client_key import Keys, derive
 
 Object = dict[str, Any]
 
@@ -31,11 +34,19 @@ def multiply(
         (kind, one) for kind in CHILDREN for one in admin.list(kind, namespace) if names.is_controlled_by(one, uid)
     ]
 
+    (master,) = (
+        base64.b64decode(one["data"]["master"])
+        for one in admin.list("Secret", namespace)
+        if "master" in (one.get("data") or {})
+    )
+
     def copy(name: str) -> None:
         made = admin.create(_renamed(owner, model, name, {}), namespace)
         uids = {uid: made["metadata"]["uid"]}
         for kind, child in children:
             body = _renamed({"kind": kind, **child}, model, name, uids)
+            if child["metadata"]["name"] == names.gateway_name(model) and kind in ("ConfigMap", "Secret"):
+                body["data"] = _own_data(kind, body["data"], derive(master, made["metadata"]["uid"]))
             if kind == "Service":
                 body["spec"] = {key: one for key, one in body["spec"].items() if not key.startswith("clusterIP")}
             stored = admin.create(body, namespace)
@@ -51,6 +62,14 @@ def multiply(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(copy, copies))
+
+
+def _own_data(kind: str, data: dict[str, str], keys: Keys) -> dict[str, str]:
+    """Data of the gateway's Secret or ConfigMap, with the keys of the copy."""
+    if kind == "ConfigMap":
+        return {**data, "signature": sign_config(keys.operator.encode(), data)}
+    values = {"operator-key": keys.operator, "grader-key": keys.grader}
+    return {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
 
 
 def _renamed(body: Object, model: str, name: str, uids: dict[str, str]) -> Object:

@@ -8,15 +8,18 @@ import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
 from aiohttp import web
+from tests import admin_port
 from tests.apiserver.client import Client
 
 from claude_operator.api.evidence import Before, Cohorts, Counters, Evidence, GenerationEvidence, Recent, Stratum
 from claude_operator.api.gateway import ADMIN_PORT, CONFIG_KEY, GatewayConfig, Role, parse_config
 from claude_operator.core import names
+from claude_operator.core.operator_key import ProofError, is_signed
 
 _KEPT = 32  # readings for a later `since`
 _FRESH, _IDLE = 0.3, 60.0  # seconds for which a config is not read again, by a pod with and without requests
@@ -32,6 +35,7 @@ class Pod:
     boot: str
     born: float = field(default_factory=time.monotonic)
     counts: dict[tuple[int, str, Role], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    key: bytes = b""
     config: GatewayConfig | None = None
     read_at: float = 0.0
     asked: int = 0
@@ -124,7 +128,11 @@ class Gateways:
 
     def _refresh(self, pod: Pod) -> None:
         try:
-            pod.config = self._live(pod.deployment)
+            data = self._admin.take("ConfigMap", names.gateway_name(pod.deployment), self._namespace)["data"]
+            if not is_signed(pod.key, data):
+                self._learn_key(pod)
+            if is_signed(pod.key, data):
+                pod.config = parse_config(data[CONFIG_KEY])
             pod.read_at = time.monotonic()
         except (AssertionError, KeyError, OSError):
             pass  # as a gateway does: what it has stays
@@ -133,12 +141,28 @@ class Gateways:
         assert request.transport is not None
         pod = self._by_address[request.transport.get_extra_info("sockname")[0]]
         if request.path == "/-/evidence/cohorts":
-            empty = Cohorts(pod.boot, 0.0, [], [], [], [], [], [], [])
-            return web.Response(body=msgspec.json.encode(empty), content_type="application/json")
+            return await self._proven(pod, request, Cohorts(pod.boot, 0.0, [], [], [], [], [], [], []))
         if request.path != "/-/evidence":
             return web.Response(status=404)
         self.reads += 1
         if time.monotonic() - pod.read_at > (_FRESH if pod.counts or time.monotonic() < pod.born + 30 else _IDLE):
             await asyncio.to_thread(self._refresh, pod)
         evidence = pod.evidence(request.query.get("since", ""), request.query.get("keep") == "1")
-        return web.Response(body=msgspec.json.encode(evidence), content_type="application/json")
+        return await self._proven(pod, request, evidence)
+
+    async def _proven(self, pod: Pod, request: web.BaseRequest, document: Evidence | Cohorts) -> web.Response:
+        """The answer to the operator, 401 to others. The key is read again where it is not that of who asks."""
+        body, name = msgspec.json.encode(document), f"{names.gateway_name(pod.deployment)}-0"
+        for _ in range(2):
+            if pod.key:
+                with suppress(ProofError):
+                    target, headers = request.raw_path, request.headers
+                    proof = admin_port.proof(pod.key, pod=name, target=target, headers=headers, body=body)
+                    return web.Response(body=body, headers=proof)
+            await asyncio.to_thread(self._learn_key, pod)
+        return web.Response(status=401)
+
+    def _learn_key(self, pod: Pod) -> None:
+        with suppress(AssertionError, KeyError, OSError):
+            secret = self._admin.take("Secret", names.gateway_name(pod.deployment), self._namespace)
+            pod.key = admin_port.key_in(secret)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.apiserver.client import ApiError, Client
+from tests.workloads import controller, replica_set
 
 from claude_operator.core import names
 
@@ -24,12 +25,20 @@ def make_ready(admin: Client, deployment: Mapping[str, Any]) -> None:
     admin.patch("Deployment", metadata["name"], metadata["namespace"], {"status": status}, subresource="status")
 
 
+def make_replica_set(admin: Client, deployment: Mapping[str, Any]) -> Object:
+    """The ReplicaSet of a Deployment's template."""
+    wanted = replica_set(deployment)
+    metadata = wanted["metadata"]
+    return admin.get("ReplicaSet", metadata["name"], metadata["namespace"]) or admin.create(wanted)
+
+
 def make_pod(admin: Client, namespace: str, deployment: str, name: str, address: str, *, ready: bool = True) -> None:
     """A gateway pod of a ClaudeDeployment that runs at an address, or that becomes ready or not."""
     if admin.get("Pod", name, namespace) is None:
         labels = names.selector(deployment, "gateway")
         containers = [{"name": "gateway", "image": "localhost/none"}]
-        metadata = {"name": name, "namespace": namespace, "labels": labels}
+        owner = controller(make_replica_set(admin, admin.take("Deployment", names.gateway_name(deployment), namespace)))
+        metadata = {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": [owner]}
         admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}})
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions}

@@ -27,7 +27,6 @@ NOT_SEEN: Verbs = {  # granted, and not among the calls here
     ("claudeops.dev", "clauderevisions/finalizers"): {"update"},
     ("claudeops.dev", "claudeevalruns/finalizers"): {"update"},
     ("claudeops.dev", "clauderevisions"): {"get"},  # where a name is taken; and handed on to eval Jobs
-    ("discovery.k8s.io", "endpointslices"): {"get", "list"},
 }
 _FAILED = ("FailureTarget", "Failed")
 

@@ -28,6 +28,7 @@ USED: Verbs = {
     (GROUP, "claudeevalruns"): READ | {"create", "patch", "delete"},
     (GROUP, "claudeevalruns/status"): {"patch"},
     ("apps", "deployments"): READ | {"create", "patch"},
+    ("apps", "replicasets"): {"list"},
     ("policy", "poddisruptionbudgets"): READ | {"create", "patch"},
     ("networking.k8s.io", "networkpolicies"): READ | {"create", "patch"},
     ("rbac.authorization.k8s.io", "roles"): READ | {"create", "patch"},
@@ -132,7 +133,7 @@ def test_elsewhere_it_reads_where_the_api_server_is_if_it_may(template: Template
     objects = template()
     elsewhere = [item for item in objects if item["metadata"].get("namespace") == "default"]
     assert [item["kind"] for item in elsewhere] == ["Role", "RoleBinding"]
-    assert granted(elsewhere[0]["rules"]) == {("discovery.k8s.io", "endpointslices"): {"get", "list"}}
+    assert granted(elsewhere[0]["rules"]) == {("discovery.k8s.io", "endpointslices"): {"list"}}
     assert elsewhere[1]["roleRef"]["name"] == elsewhere[0]["metadata"]["name"]
     without = template("rbac: {apiServerAddresses: false}")
     assert not [item for item in without if item["metadata"].get("namespace") == "default"]

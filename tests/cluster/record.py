@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import http.client
 import json
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
+from tests import admin_port
 from tests.cluster import support
 from tests.cluster.repeating import Repeating
 
@@ -115,10 +115,28 @@ class Looking(Repeating):
     def __init__(self, pods: Watch) -> None:
         super().__init__(_LOOK_EVERY)
         self._pods = pods
+        self._keys: dict[str, bytes] = {}
 
     def look(self, pod: str, address: str) -> None:
         """One look at one pod."""
         raise NotImplementedError
+
+    def evidence(self, pod: str, address: str) -> bytes | None:
+        """What a pod has counted, None where it does not say, or is no more."""
+        found = self._pods.alive.get(pod)
+        if found is None:
+            return None
+        metadata = found["metadata"]
+        owner = metadata["labels"]["claudeops.dev/deployment"]
+        if owner not in self._keys:
+            secret = support.find("secret", f"{owner}-gateway", namespace=metadata["namespace"])
+            if secret is None:
+                return None
+            self._keys[owner] = admin_port.key_in(secret)
+        document = admin_port.read(address, "/-/evidence", pod=pod, key=self._keys[owner], timeout=_PATIENCE)
+        if document is None:
+            self._keys.pop(owner)  # it may be of an earlier life
+        return document
 
     def once(self) -> None:
         """One look at each pod that has an address."""
@@ -138,7 +156,7 @@ class Gateways(Looking):
     def look(self, pod: str, address: str) -> None:
         """Ask for the generation."""
         asked = time.time()
-        generation = _generation(address)
+        generation = _generation(self.evidence(pod, address))
         self.looks.append(Look(asked, time.time(), pod, generation))
 
     def taken(self, generation: int) -> dict[str, float]:
@@ -157,15 +175,8 @@ class Gateways(Looking):
         return max(those[0].told for those in mine.values()), min(those[-1].asked for those in mine.values())
 
 
-def _generation(address: str) -> int | None:
-    connection = http.client.HTTPConnection(address, 9090, timeout=_PATIENCE)
-    try:
-        connection.request("GET", "/-/evidence")
-        return int(json.loads(connection.getresponse().read())["configGeneration"])
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+def _generation(document: bytes | None) -> int | None:
+    return int(json.loads(document)["configGeneration"]) if document is not None else None
 
 
 class Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import http.client
 import itertools
 import json
 import re
@@ -400,14 +399,10 @@ class Counting(Looking):
 
     def _look(self, name: str, address: str) -> dict[str, int] | None:
         """Ok and errors by revision. A generation that a gateway no longer tells of keeps what it had."""
-        connection = http.client.HTTPConnection(address, 9090, timeout=1.0)
-        try:
-            connection.request("GET", "/-/evidence")
-            document = json.loads(connection.getresponse().read())
-        except (OSError, http.client.HTTPException):
+        body = self.evidence(name, address)
+        if body is None:
             return None
-        finally:
-            connection.close()
+        document = json.loads(body)
         for generation in document["generations"]:
             counts: dict[str, int] = defaultdict(int)
             for one in generation["strata"]:

@@ -127,7 +127,7 @@ def test_without_an_answer_of_prometheus_nothing_moves_and_nothing_is_taken_back
         gone = time.monotonic()
         wait_for(lambda: record.condition("CanaryHealthy")["reason"] == "MetricError", 30, "its absence is not told")
         assert record.condition("CanaryHealthy")["status"] == "Unknown"
-        assert "cannot connect" in record.condition("CanaryHealthy")["message"]
+        assert "did not give an answer of Prometheus's API" in record.condition("CanaryHealthy")["message"]
         while time.monotonic() - gone < 30:  # twice the bake
             time.sleep(0.5)
             assert record.status["step"]["index"] == 1

@@ -36,10 +36,11 @@ class Answer:
 
 @dataclass
 class Traffic:
-    """Sends while entered: `rate` requests a second, each in a conversation of its own, every other one streamed.
+    """Sends while entered: `rate` requests a second, every other one streamed.
 
-    `total` bounds it. `retries` are the SDK's: without them nothing hides a failure. A few requests a second fit into
-    one connection, and so to one gateway pod; without `keep_alive` all pods get their share.
+    Each is in a conversation of its own, or in one of `sessions`. `total` bounds the requests. `retries` are the SDK's:
+    without them nothing hides a failure. A few requests a second fit into one connection, and so to one gateway pod;
+    without `keep_alive` all pods get their share.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Traffic:
     questions: tuple[str, ...] = ("How are you?",)
     retries: int = 0
     keep_alive: bool = True
+    sessions: int = 0
     timeout: float = 60.0
     """Seconds that a client waits for an answer."""
     answers: list[Answer] = field(default_factory=list)
@@ -92,7 +94,8 @@ class Traffic:
             await asyncio.gather(*tasks)
 
     async def _ask(self, client: anthropic.AsyncAnthropic, number: int) -> None:
-        session, stream, began = uuid.uuid4().hex, bool(number % 2), time.time()
+        session = f"session-{number % self.sessions}" if self.sessions else uuid.uuid4().hex
+        stream, began = bool(number % 2), time.time()
         body: dict[str, Any] = {
             "model": "claude-haiku-5-5",  # the revision's wins
             "max_tokens": 64,

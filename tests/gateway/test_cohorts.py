@@ -7,7 +7,7 @@ import math
 
 import jsonschema
 import pytest
-from tests.gateway.harness import CANARY, CLIENT_KEY, Gateway
+from tests.gateway.harness import CANARY, Gateway
 from tests.gateway.pod import MODEL, Clock, Pod
 from tests.gateway.test_docs import SCHEMA
 from tests.gateway.upstream import sse_answer, stream_events
@@ -118,8 +118,7 @@ async def test_over_the_admin_port(gateway: Gateway) -> None:
     document = json.loads(await gateway.read("/-/evidence/cohorts"))
     jsonschema.validate(document, {"$ref": "#/$defs/Cohorts", "$defs": SCHEMA["$defs"]})
     assert gateway.service.control.live is not None
-    assignment = gateway.service.control.live.assignment
-    name = assignment.key("session:s", assignment.caller(CLIENT_KEY))
+    name = gateway.service.control.live.assignment.key("session:s")
     number = cohort(gateway.config.deployment.uid, name or "")
     assert (document["cohort"], document["requests"], document["ttftCount"]) == ([number], [1], [1])
     assert document["bootId"] == (await gateway.evidence()).boot_id

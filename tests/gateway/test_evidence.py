@@ -167,6 +167,7 @@ async def test_the_line_of_a_call(gateway: Gateway) -> None:
         "arm": "stable",
         "pinned": False,
         "attempt": "2",
+        "retry": False,
         "config_generation": 3,
     }
     assert line["session_id"] == "s" * 256

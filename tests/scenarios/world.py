@@ -14,20 +14,19 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests import workloads
+from tests import admin_port, workloads
 from tests.scenarios.gateways import Pod, Rates, Traffic
 from tests.scenarios.invariants import Invariants
 from tests.scenarios.process import NAMESPACE, Process, run
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.conditions import Type
-from claude_operator.api.gateway import CONFIG_KEY, OPERATOR_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.operator_key import admit, prove
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
@@ -256,6 +255,20 @@ class World(Traffic, Invariants):
         self._tell_pod(self.pods[index])
         self.wake()
 
+    def install_before_keys(self) -> None:
+        """All is as a version left it that signed nothing, and whose pods prove nothing."""
+        name = names.gateway_name(self.name)
+        config = self.kube.objects["ConfigMap", SPACE, name]
+        self.kube.put({**config, "data": {CONFIG_KEY: config["data"][CONFIG_KEY]}})
+        self.kube.drop("Secret", name, SPACE)
+        deployment = self.kube.take("Deployment", name, SPACE)
+        workloads.take_out_operator_key(deployment)
+        reference = workloads.controller(self.kube.put(workloads.replica_set(self.kube.put(deployment))))
+        for pod in self.pods:
+            pod.keyless, pod.controller = True, reference
+            self.kube.drop("Pod", pod.name, SPACE)
+            self._tell_pod(pod)
+
     def delete_config(self) -> None:
         """Somebody deletes the gateways' ConfigMap."""
         self.kube.drop("ConfigMap", names.gateway_name(self.name), SPACE)
@@ -417,10 +430,8 @@ class World(Traffic, Invariants):
         body = pod.answer(path, dict(parse_qsl(query, keep_blank_values=True)), self.now)
         if pod.keyless:
             return body, {}
-        secret = self.kube.objects["Secret", SPACE, names.gateway_name(self.name)]
-        key = base64.b64decode(secret["data"][OPERATOR_KEY])
-        nonce = admit(key, pod=pod.name, method="GET", target=target, headers=headers)
-        return body, prove(key, pod=pod.name, nonce=nonce, body=body)
+        key = admin_port.key_in(self.kube.objects["Secret", SPACE, names.gateway_name(self.name)])
+        return body, admin_port.proof(key, pod=pod.name, target=target, headers=headers, body=body)
 
     # ---------------------------------------------------------------------------------------- the API server
 
@@ -487,7 +498,7 @@ class World(Traffic, Invariants):
         del self.pods[wanted:]
         for pod in self.pods:
             self._tell_pod(pod)
-        counts = {"replicas": len(self.pods), "updatedReplicas": len(self.pods)}
+        counts = {"replicas": len(self.pods), "updatedReplicas": sum(not pod.keyless for pod in self.pods)}
         counts["availableReplicas"] = sum(pod.ready_at <= self.now for pod in self.pods)
         status = {"observedGeneration": deployment["metadata"]["generation"], **counts}
         if deployment.get("status") != status:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import datetime as dt
 from collections import defaultdict
@@ -10,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from tests import workloads
+from tests import admin_port, workloads
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.evidence import Before, Counters, Evidence, GenerationEvidence, Recent, Stratum
-from claude_operator.api.gateway import CONFIG_KEY, OPERATOR_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence.increments import PodReading
@@ -37,7 +36,7 @@ from claude_operator.shell.references import ReferenceReader
 from claude_operator.shell.scrape import Peer
 
 START = dt.datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=dt.UTC)
-SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent")
+SITE = render.Site("registry.example.com/claude-operator:1", "IfNotPresent", network=render.NetworkRules())
 NAME, SPACE = "support", "demo"
 KEY = Key(DEPLOYMENT, SPACE, NAME)
 SPEC: Object = {
@@ -103,7 +102,7 @@ class Gateways:
         """Whether what is live is signed with the key that the pods have; such of an earlier version ask for none."""
         if ("Secret", SPACE, names.gateway_name(NAME)) not in self._kube.objects:
             return True
-        key = base64.b64decode(self._kube.take("Secret", names.gateway_name(NAME))["data"][OPERATOR_KEY])
+        key = admin_port.key_in(self._kube.take("Secret", names.gateway_name(NAME)))
         return is_signed(key, self._kube.take("ConfigMap", names.gateway_name(NAME))["data"])
 
     @property
@@ -162,7 +161,7 @@ class Prometheus:
         self.errors: dict[str, str] = {}
         self.asked: list[tuple[Query, ...]] = []
 
-    async def collect(self, owner: str, queries: Sequence[Query]) -> tuple[Measurement, ...]:
+    async def collect(self, owner: str, queries: Sequence[Query], *, tenant: str = "") -> tuple[Measurement, ...]:
         """As the PrometheusReader does."""
         self.asked.append(tuple(queries))
         return tuple(

@@ -87,7 +87,7 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
     kube.put(deployment())
     app = App(settings(port))
     async with running(app) as task, aiohttp.ClientSession() as session:
-        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 14)
+        await until(lambda: "support-gateway" in kube.names("Deployment") and len(cluster.watching) == 15)
         assert holder(kube) == "me_1"
         assert kube.names("ClaudeModel")
         for path, status in (("healthz", 200), ("readyz", 200)):
@@ -118,7 +118,7 @@ async def test_it_stands_by_when_the_lease_is_lost_and_leads_again_when_it_is_fr
     kube, app = cluster.kube, App(settings())
     kube.put(secret())
     async with running(app) as task:
-        await until(lambda: len(cluster.watching) == 14)
+        await until(lambda: len(cluster.watching) == 15)
         first = app._lookout
         assert first is not None
         lease = kube.take("Lease", "claude-operator", "claude-system")
@@ -147,12 +147,12 @@ async def test_kopf_that_ends_is_begun_anew(cluster: Served, monkeypatch: pytest
     kube.put(secret())
     kube.put(deployment())
     async with running(app) as task:
-        await until(lambda: len(cluster.watching) == 14 and "support-gateway" in kube.names("Deployment"))
+        await until(lambda: len(cluster.watching) == 15 and "support-gateway" in kube.names("Deployment"))
         assert app._lookout is not None
         first = app._lookout.watches
         assert first is not None
         first.stop()
-        await until(lambda: len(cluster.watching) == 28)
+        await until(lambda: len(cluster.watching) == 30)
         assert app._lookout.watches is not first
         body = kube.take("ClaudeDeployment", "support")
         kube.put({**body, "spec": {**body["spec"], "gateway": {"replicas": 5}}})
@@ -180,7 +180,7 @@ async def test_it_waits_for_every_kind_and_says_so_once(
             assert response.status == 200
         assert cluster.kube.names("Lease") == []
         cluster.hidden.clear()
-        await until(lambda: len(cluster.watching) == 14)
+        await until(lambda: len(cluster.watching) == 15)
 
 
 async def test_it_stops_at_once_while_it_waits_for_the_kinds_or_for_the_lease(cluster: Served) -> None:

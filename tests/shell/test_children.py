@@ -13,7 +13,7 @@ from claude_operator.core import names
 from claude_operator.kube.client import KubeError
 from claude_operator.shell.keyring import Keyring
 
-GATEWAY = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget"]
+GATEWAY = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget", "NetworkPolicy"]
 
 
 async def test_all_children_are_made_with_our_label_and_owner() -> None:
@@ -96,6 +96,23 @@ async def test_what_no_watch_told_is_mended_within_a_minute_by_an_operator_that_
     await rig.one()
     assert rig.kube.names(kind) == ["support-gateway"]
     assert said(rig) == [f"{kind} support-gateway was deleted and is as wanted again"]
+
+
+async def test_a_network_policy_of_that_name_that_people_made_holds_instead_of_ours() -> None:
+    rig = Rig()
+    rig.kube.put(secret())
+    metadata = {"name": "support-gateway", "namespace": "demo"}
+    mine = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    rig.kube.put({**mine, "spec": {"podSelector": {}}})
+    rig.kube.put(deployment())
+    await rig.settle()
+    assert rig.condition("Ready")[0] == "True"
+    assert rig.condition("Accepted")[0] == "True"
+    assert rig.kube.take("NetworkPolicy", "support-gateway")["spec"] == {"podSelector": {}}
+    rig.kube.drop("NetworkPolicy", "support-gateway")
+    rig.wait(61)
+    await rig.settle()
+    assert "egress" in rig.kube.take("NetworkPolicy", "support-gateway")["spec"]
 
 
 async def test_a_change_that_is_our_own_wish_is_no_mending() -> None:
@@ -253,6 +270,34 @@ async def test_the_client_secret_is_made_once_and_never_written_over() -> None:
     ]
 
 
+async def test_the_client_secret_follows_tls_and_keeps_its_key() -> None:
+    rig = await serving()
+    key = key_in(rig)
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    for gateway, url, port in (
+        ({"replicas": 1, "tls": {"secretName": "support-tls"}}, b"https://support-gateway.demo.svc", 443),
+        ({"replicas": 1}, b"http://support-gateway.demo.svc", 80),
+    ):
+        rig.edit(gateway=gateway)
+        await rig.one()
+        assert base64.b64decode(rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"]) == url
+        assert key_in(rig) == key
+        assert [one["port"] for one in rig.kube.take("Service", "support-gateway")["spec"]["ports"]] == [port]
+        assert rig.status.gateway is not None
+        assert rig.status.gateway.url == url.decode()
+
+
+async def test_an_address_that_a_person_wrote_into_the_client_secret_stays() -> None:
+    rig = await serving()
+    first = rig.kube.take("Secret", "support-client")
+    mine = base64.b64encode(b"https://claude.internal").decode()
+    rig.kube.put({**first, "data": {**first["data"], "ANTHROPIC_BASE_URL": mine}})
+    rig.kube.put(secret("support-tls", **{"tls.crt": "eA==", "tls.key": "eA=="}))
+    rig.edit(gateway={"replicas": 1, "tls": {"secretName": "support-tls"}})
+    await rig.one()
+    assert rig.kube.take("Secret", "support-client")["data"]["ANTHROPIC_BASE_URL"] == mine
+
+
 async def test_a_client_secret_that_was_deleted_has_the_same_key_again() -> None:
     rig = await serving()
     first = rig.kube.take("Secret", "support-client")
@@ -400,6 +445,36 @@ async def test_the_master_key_is_read_once_a_minute_at_most_and_comes_back_while
     assert rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")["data"] == master["data"]
 
 
+async def test_a_master_key_that_cannot_be_used_is_told_and_nothing_is_believed_or_written() -> None:
+    rig = await on_trial()
+    found = rig.kube.take("Secret", "claude-operator-client-keys", "claude-system")
+    rig.kube.put({**found, "data": {"master": "c2hvcnQ="}})
+    rig.start_operator()
+    for _ in range(3):
+        with pytest.raises(KubeError, match="holds no master key of 32 bytes"):
+            await rig.one()
+    (note,) = rig.events("PassFailed")
+    assert "gateways keep serving" in note
+    assert "put it back from a backup, or delete that Secret" in note
+    assert [kind for _, kind, _ in rig.kube.writes if kind != "Event"] == []
+    rig.kube.put({**rig.kube.take("Secret", "claude-operator-client-keys", "claude-system"), "data": found["data"]})
+    await rig.one()
+    assert rig.gateways.config.arm("canary") is not None
+
+
+async def test_a_master_key_that_is_lost_while_nobody_leads_loses_no_stable_revision() -> None:
+    rig = await on_trial()
+    stable, generation = rig.status.stable_revision, rig.gateways.config.generation
+    before = rig.kube.take("Secret", "support-gateway")["data"]["operator-key"]
+    rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
+    rig.start_operator()
+    await rig.settle()
+    assert rig.kube.take("Secret", "support-gateway")["data"]["operator-key"] != before
+    assert rig.gateways.signed
+    assert (rig.status.stable_revision, rig.gateways.config.generation > generation) == (stable, True)
+    assert [arm.role for arm in rig.gateways.config.arms] == ["stable", "canary"]
+
+
 async def test_passes_go_on_with_the_key_that_is_known_while_the_master_key_cannot_be_read() -> None:
     rig = await serving()
 
@@ -437,7 +512,7 @@ async def test_two_that_make_the_client_secret_at_once_agree() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, "support-gateway") for kind in [*GATEWAY, "ConfigMap"]]
+    [(kind, "support-gateway") for kind in [*GATEWAY, "ConfigMap"] if kind != "NetworkPolicy"]
     + [("Secret", "support-client")]
     + [(kind, "support-eval") for kind in ("ServiceAccount", "Role", "RoleBinding")],
 )
@@ -536,7 +611,8 @@ async def test_what_an_earlier_life_left_is_adopted_at_once_and_serves_on(uids: 
     assert rig.status.stable_revision == stable
     assert rig.gateways.config.arms == served.arms
     assert rig.condition("Accepted")[0] == "True"
-    (note,) = said(rig, "ChildAdopted")
+    note, of_policy = said(rig, "ChildAdopted")
+    assert of_policy.startswith("Adopted NetworkPolicy support-gateway: ")
     assert f"ClaudeRevision {stable}" in note
     assert said(rig, "ChildRestored", "ChildContested") == []
     assert len(said(rig, "RevisionCreated")) == 1  # the first life's

@@ -16,6 +16,7 @@ from tests.shell.served import served
 from tests.waiting import HANGS
 
 from claude_operator.__main__ import main, make_parser
+from claude_operator.core.render import NetworkRules
 from claude_operator.kube.client import KubeError
 from claude_operator.shell import cli
 from claude_operator.shell.app import Settings
@@ -114,11 +115,28 @@ def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.Mon
             "write for example --prometheus-address=http://",
         ),
         (["--image", IMAGE, "--prometheus-address", "http://me:pw@prometheus:9090"], "holds a user or password"),
+        (["--image", IMAGE, "--watch-namespace", "a,b"], "write for example --watch-namespace=support"),
+        (["--image", IMAGE, "--network-policies", "--admin-from", "prometheus"], "write for example --admin-from="),
+        (["--image", IMAGE, "--network-policies", "--admin-from", "[]"], "is not a list of NetworkPolicyPeers"),
     ],
 )
 def test_what_is_wrong_is_refused_with_what_to_write(words: list[str], said: str) -> None:
     with pytest.raises(SystemExit, match=said):
         main(["operator", *words])
+
+
+def test_what_the_installer_decides_reaches_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "App", Ends)
+    monkeypatch.setattr(Ends, "error", None)
+    main(["operator", "--image", IMAGE])
+    plain = Ends.settings
+    assert (plain.namespaces, plain.site.network, plain.audited) == ((), None, False)
+    words = ["--watch-namespace=b", "--watch-namespace=a", "--watch-namespace=b", "--network-policies", "--audited"]
+    main(["operator", "--image", IMAGE, *words])
+    assert (Ends.settings.namespaces, Ends.settings.site.network) == (("b", "a"), NetworkRules())
+    assert Ends.settings.audited
+    main(["operator", "--image", IMAGE, "--network-policies", '--admin-from=[{"podSelector": {}}]'])
+    assert Ends.settings.site.network == NetworkRules(({"podSelector": {}},))
 
 
 def test_a_log_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.shell.rig import KEY, Rig, on_trial, serving
 from tests.waiting import HANGS, until
 
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
+from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.shell.prometheus import PrometheusReader
 
 AT = dt.datetime(2026, 11, 24, 10, 0, 0, tzinfo=dt.UTC)
@@ -140,9 +143,10 @@ HISTOGRAM = {"resultType": "vector", "result": [{"metric": {}, "histogram": [1.5
         (Server.data({"resultType": "vector", "result": [{"value": [1.5]}]}), "no number where Prometheus puts it"),
         (Server.data({"resultType": "vector", "result": [{"value": [1.5, "x"]}]}), "no number where Prometheus puts"),
         (Server.data({"resultType": "vector", "result": ["x"]}), "returns a histogram"),
+        (Server.data({"resultType": "secret", "result": []}), "returns a result of another type: ask for one number"),
         (Server.data({"resultType": "scalar", "result": None}), "no number where Prometheus puts it"),
         (Server.data({"resultType": "scalar", "result": {}}), "no number where Prometheus puts it"),
-        (Server.data(None), "200: it does not say why"),
+        (Server.data(None), "an error: it does not say why"),
         (Server.data([1]), "HTTP 200, and not an answer of Prometheus's API"),
         (
             Server.body('{"status":"error","errorType":"bad_data","error":"1:3: parse error: no"}', 400),
@@ -193,10 +197,110 @@ async def test_a_connection_that_breaks_off_is_an_error(server: Server, reader: 
         ("http://127.0.0.1:99999", ""),
     ],
 )
-async def test_an_address_where_nobody_is(address: str, said: str, reader: PrometheusReader) -> None:
-    found = await read(reader, address=address)
+async def test_an_address_of_the_installer_where_nobody_is(address: str, said: str) -> None:
+    async with PrometheusReader(address, timeout=HANGS) as reader:
+        found = await read(reader)
     assert said in found.error
     assert f"(Prometheus at {address})" in found.error
+
+
+# ---------------------------------------------------------------------------------- an address that a spec names
+
+
+NO_ANSWER = "it did not give an answer of Prometheus's API: check prometheus.address and that the operator may reach it"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Server.body("<html>secret of another server</html>", 502),
+        Server.body("secret", 401),
+        Server.body("", 302, location="http://secret.internal/"),
+        Server.body(b" " * (1024 * 1024 + 1)),
+        Server.body('{"status":"error","errorType":"secret","error":"secret"}', 400),
+        Server.body('{"status":"secret"}'),
+        Server.data(None),
+    ],
+)
+async def test_whatever_else_is_there_is_one_sentence(answer: Answer, server: Server) -> None:
+    server.answer = answer
+    sentences = set()
+    async with PrometheusReader(timeout=HANGS) as reader:
+        for address in (server.url, "http://127.0.0.1:1", "http://no-such-host.invalid", "http://127.0.0.1:99999"):
+            sentences.add((await read(reader, address=address)).error.replace(address, "ADDRESS"))
+    assert sentences == {f"{NO_ANSWER} (Prometheus at ADDRESS)"}
+    assert len(server.asked) == 1
+
+
+async def test_silence_and_a_cut_connection_say_no_more(server: Server) -> None:
+    async def breaks(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with PrometheusReader(timeout=0.3) as reader:
+        for server.answer in (late, breaks):
+            assert (await read(reader, address=server.url)).error == f"{NO_ANSWER} (Prometheus at {server.url})"
+
+
+async def test_of_an_error_of_prometheus_only_its_kind_comes_back(server: Server) -> None:
+    server.answer = server.body('{"status":"error","errorType":"bad_data","error":"1:3: secret"}', 400)
+    async with PrometheusReader(timeout=HANGS) as reader:
+        error = (await read(reader, address=server.url)).error
+    assert error.startswith("Prometheus refuses the query (bad_data): ask it there to see why (")
+    assert "secret" not in error
+
+
+async def test_a_spec_does_not_lead_the_operator_to_itself_while_the_installer_may(server: Server) -> None:
+    rules = rules_in_pod((), (), {"HOST_IPS": "192.0.2.7"})
+    async with PrometheusReader(server.url, rules=rules, timeout=HANGS) as reader:
+        assert (await read(reader)).value == 0.25
+        assert (await read(reader, address=server.url)).value == 0.25  # the same one in so many words
+        for host in ("localhost", "[::ffff:127.0.0.1]", "127.0.0.2", "192.0.2.7", "169.254.169.254"):
+            address = server.url.replace("127.0.0.1", host)
+            error = (await read(reader, address=address)).error
+            assert error.startswith("prometheus.address leads to an address that the operator does not connect to")
+            assert "--allowed-address" in error
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_queries_of_one_tenant_that_hang_do_not_starve_another(server: Server, own: bool) -> None:
+    gate = Gate()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        quick = request.query["query"] == "quick"
+        return await (Server.data(vector("1")) if quick else gate)(request)
+
+    server.answer = answer
+    address = None if own else server.url
+    async with PrometheusReader(server.url if own else None, timeout=HANGS, patience=0.05) as reader:
+        hung = [query(f"m{n}", "slow", address) for n in range(120)]
+        assert await reader.collect("uid-1", hung, tenant="team-1") == ()
+        await until(lambda: len(server.asked) == 10)
+        found = await until(lambda: reader.collect("uid-2", [query("m", "quick", address)], tenant="team-2"))
+        assert found[0].value == 1.0
+        assert len(server.asked) == 11
+        gate.open.set()
+        await until(lambda: len(server.asked) == 121)
+
+
+async def test_names_that_hang_take_no_thread_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *more: Any, **options: Any) -> Any:
+        if str(host).endswith(".hangs"):
+            release.wait(HANGS)
+        return real(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        async with PrometheusReader(timeout=HANGS, patience=0.05) as reader:
+            await reader.collect("uid", [query(f"m{n}", "up", f"http://{n}.hangs") for n in range(60)], tenant="a")
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), HANGS) == 7
+    finally:
+        release.set()
 
 
 async def test_without_any_address_it_says_what_to_write() -> None:

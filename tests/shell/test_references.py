@@ -41,6 +41,9 @@ async def read(*objects: dict[str, Any], **spec: Any) -> References:
     return await ReferenceReader(kube).read(SPACE, parsed)  # type: ignore[arg-type]
 
 
+TLS = {"tls": {"secretName": "support-tls"}}
+
+
 def said(found: References) -> list[tuple[str, str]]:
     return [(str(problem.reason), problem.message) for problem in found.problems]
 
@@ -65,6 +68,10 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
          "kubectl -n demo patch secret anthropic"),
         ([secret()], {"env": ENV}, "SecretNotFound", "spec.env TOKEN: there is no Secret docs",
          "create secret generic docs --from-literal=token"),
+        ([secret()], {"gateway": TLS}, "SecretNotFound", "spec.gateway.tls.secretName: there is no Secret support-tls",
+         "kubectl -n demo create secret tls support-tls --cert=tls.crt --key=tls.key"),
+        ([secret(), secret("support-tls", **{"tls.crt": "eA=="})], {"gateway": TLS}, "SecretNotFound",
+         "spec.gateway.tls.secretName: Secret support-tls has no key tls.key", "kubectl -n demo patch secret"),
         ([secret()], {"promptFrom": PROMPT}, "ConfigMapNotFound", "spec.promptFrom: there is no ConfigMap prompts",
          "kubectl -n demo create configmap prompts --from-file=system.md"),
         ([secret(), config_map("prompts", other="x")], {"promptFrom": PROMPT}, "ConfigMapNotFound",

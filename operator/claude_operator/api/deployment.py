@@ -125,6 +125,15 @@ class Auth(ApiModel):
     )
 
 
+class GatewayTls(ApiModel):
+    """The certificate that gateways show."""
+
+    secret_name: ObjectName = Field(
+        description="Secret with tls.crt and tls.key, as cert-manager and `kubectl create secret tls` write it. It is"
+        " read again when it changes."
+    )
+
+
 class Gateway(ApiModel):
     """The pods that applications talk to. Not part of the revision, and not canaried."""
 
@@ -145,6 +154,11 @@ class Gateway(ApiModel):
         },
     )
     auth: Auth = Field(default=Auth(), description="How clients prove themselves.")
+    tls: GatewayTls | None = Field(
+        default=None,
+        description="Serve applications by TLS: the Service has port 443 instead of 80, and the client Secret an https"
+        " address. Applications have to trust the certificate's issuer. Left out: plain HTTP.",
+    )
     expose_revision: bool = Field(
         default=True,
         description="Answers say which revision and arm gave them, and a client may stay on a revision by"

@@ -83,9 +83,9 @@ def job_name(run: str, attempt: int) -> str:
     return f"{plain[: room - _HASH - 1].rstrip('-')}-{digest}{suffix}"
 
 
-def gateway_url(name: str, namespace: str) -> str:
+def gateway_url(name: str, namespace: str, *, tls: bool = False) -> str:
     """Base URL for any Anthropic SDK inside the cluster."""
-    return f"http://{gateway_name(name)}.{namespace}.svc"
+    return f"{'https' if tls else 'http'}://{gateway_name(name)}.{namespace}.svc"
 
 
 def selector(name: str, component: Component) -> dict[str, str]:

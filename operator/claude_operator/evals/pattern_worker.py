@@ -6,20 +6,19 @@ outcome and a message. A pattern that takes longer than it may ends the process;
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import signal
 import sys
 
-_BOUNDED = hasattr(signal, "setitimer")  # not everywhere
+if sys.platform != "win32":  # where who asks kills this process instead
+    import resource
+    import signal
 
 
 def main(seconds: float, memory: int) -> None:
     """Answer until the input ends. `seconds` of this process's own time for a pattern, `memory` in bytes for all."""
-    if _BOUNDED:
+    if sys.platform != "win32":
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)  # ends the process, also in the middle of a search
-        resource = importlib.import_module("resource")
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin:
@@ -30,7 +29,7 @@ def main(seconds: float, memory: int) -> None:
 
 
 def _timed(pattern: str, text: str | None, seconds: float) -> tuple[str, str]:
-    if not _BOUNDED:
+    if sys.platform == "win32":
         return _tried(pattern, text)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:

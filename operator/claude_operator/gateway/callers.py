@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 
 from claude_operator.api.evidence import CallerShare
 
@@ -27,6 +28,7 @@ SHOWN = 16  # of them that the evidence shows
 _TIMES = 2  # an arm's requests of a caller to those of all others: its conversations may be longer than theirs
 _KEYS = 4  # that one client may show; who shows more is not known
 _ALL = 64  # halvings after which nothing is left
+_HALF = SHOWN // 2
 _UNKNOWN = ""
 
 
@@ -40,12 +42,12 @@ class _Window:
         self.total = 0
 
     def admit(self, caller: str, least: int, times: int) -> bool:
-        """Count one more, unless the caller has `times` as many as all others together, and `least`."""
+        """Count one more, unless the caller has more than `times` as many as all others together, and `least`."""
         if caller not in self.counts and len(self.counts) > KNOWN:
             caller = _UNKNOWN
         mine = self.counts[caller]
         others = self.total - (mine if caller else 0)
-        if others and mine >= max(least, times * others):
+        if others and mine >= least and mine > times * others:  # of two who are equal, either may be the next
             return False
         self.counts[caller] = mine + 1
         self.total += bool(caller)
@@ -135,10 +137,9 @@ class CallerCounts:
         """Of each revision the callers with most errors and those with most requests, then all others in one row."""
         for revision, known in self._revisions.items():
             named = [caller for caller in known if caller]
-            by_errors = sorted(named, key=lambda caller: (-known[caller].bad, -known[caller].errors))
-            by_requests = sorted(named, key=lambda caller: -known[caller].requests - known[caller].left_out)
-            half = SHOWN // 2
-            shown = dict.fromkeys((*by_errors[:half], *by_requests[:half]))
+            by_errors = nlargest(_HALF, named, key=lambda caller: (known[caller].bad, known[caller].errors))
+            by_requests = nlargest(_HALF, named, key=lambda caller: known[caller].requests + known[caller].left_out)
+            shown = dict.fromkeys((*by_errors, *by_requests))
             for caller in shown:
                 yield _row(generation, revision, caller, [known[caller]])
             rest = [counts for caller, counts in known.items() if caller not in shown]

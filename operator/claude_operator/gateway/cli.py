@@ -23,6 +23,8 @@ from claude_operator.api.gateway import (
     OPERATOR_DIR,
     POD_NAME,
     SERVICE_PORT,
+    TLS_CERTIFICATE,
+    TLS_KEY,
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.core.spec.networks import AddressRules, rules_in_pod
@@ -80,6 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_network_options(parser, used="the gateway with --configmap (with --config it may connect anywhere)")
     add_header_option(parser)
+    listen.add_argument(
+        "--tls-dir",
+        type=Path,
+        metavar="DIR",
+        help=f"serve clients by TLS, with {TLS_CERTIFICATE} and {TLS_KEY} of this folder, read again when they change",
+    )
     parser.add_argument(
         "--memory-bytes",
         type=_memory,
@@ -136,16 +144,17 @@ def settings_of(args: argparse.Namespace) -> Settings:
     allowed, denied = args.allowed_addresses, args.denied_addresses
     laptop = AddressRules(tuple(allowed), tuple(denied), special=False)
     return Settings(
-        args.host,
-        args.port,
-        args.admin_port,
-        args.drain_seconds,
-        args.settle_seconds,
-        args.memory_bytes,
-        raise_limit(),
-        laptop if args.config else rules_in_pod(allowed, denied, os.environ),
-        tuple(args.forwarded_headers),
-        os.environ.get(POD_NAME) or socket.gethostname(),
+        host=args.host,
+        port=args.port,
+        admin_port=args.admin_port,
+        drain_seconds=args.drain_seconds,
+        settle_seconds=args.settle_seconds,
+        memory=args.memory_bytes,
+        descriptors=raise_limit(),
+        addresses=laptop if args.config else rules_in_pod(allowed, denied, os.environ),
+        forwarded_headers=tuple(args.forwarded_headers),
+        tls=args.tls_dir,
+        pod=os.environ.get(POD_NAME) or socket.gethostname(),
     )
 
 

@@ -86,8 +86,9 @@ class CohortHistory:
             _sums([slot.cost_ln_sum for slot in slots]),
         )
         nonzero: list[list[Any]] = [list(compress(column, requests)) for column in columns]
-        found = Cohorts(boot_id, window, *nonzero)
-        return msgspec.json.encode(msgspec.structs.replace(found, assignment=self.mark))
+        names = Cohorts.__struct_fields__[2:]  # beginning with the columns
+        found = Cohorts(boot_id, window, **dict(zip(names, nonzero, strict=False)), assignment=self.mark)
+        return msgspec.json.encode(found)
 
     def _expire(self, number: int) -> None:
         """Drop the slots before the hour that ends in slot `number`."""

@@ -40,6 +40,7 @@ def call_fields(call: Call) -> dict[str, Any]:
         "arm": call.role or "",
         "pinned": bool(call.choice and call.choice.pinned),
         "attempt": _short(call.attempt),
+        "retry": call.is_retry,
         "config_generation": call.live.config.generation if call.live else None,
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -19,12 +21,13 @@ from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.headers import UpstreamHeaders
-from claude_operator.gateway.listener import Listener
+from claude_operator.gateway.listener import Listener, Tls
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.gateway.server import TrackingAppRunner, TrackingServer, make_server
 from claude_operator.gateway.source import Source
+from claude_operator.gateway.tls import TlsFiles
 from claude_operator.gateway.upstream import AiohttpUpstream
 from claude_operator.log import Log
 
@@ -52,6 +55,8 @@ class Settings:
     """Where it may connect to find the upstream."""
     forwarded_headers: tuple[str, ...] = ()
     """Headers of clients that go upstream beside those of the API."""
+    tls: Path | None = None
+    """The folder of the certificate for clients, None for plain HTTP."""
     pod: str = ""
     """The pod's name, which answers to the operator prove."""
 
@@ -71,6 +76,7 @@ class Service:
         self.started = asyncio.Event()
         self._source = source
         self._log = log
+        self._tls = TlsFiles(settings.tls, log) if settings.tls else None
         self.tables: list[ConnectionTable] = []
         self._stop = asyncio.Event()
 
@@ -92,7 +98,7 @@ class Service:
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
             server = make_server(proxy.handle, self._is_draining, self.tables[1])
             front = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
-            self.port = await self._listen(stack, front, self.settings.port)
+            self.port = await self._listen(stack, front, self.settings.port, self._context)
             boot = self.control.store.boot_id
             self._log.event("listening", port=self.port, admin_port=self.admin_port, boot=boot, connections=places)
             background = [
@@ -100,6 +106,8 @@ class Service:
                 asyncio.create_task(self._source.run(self.control.offer)),
                 asyncio.create_task(self.control.watch_credentials()),
             ]
+            if self._tls is not None:
+                background.append(asyncio.create_task(self._tls.follow()))
             stack.callback(lambda: [task.cancel() for task in background])
             self.started.set()
             await self._until_stopped(background)
@@ -112,14 +120,17 @@ class Service:
     def _is_draining(self) -> bool:
         return self.draining
 
-    async def _listen(self, stack: AsyncExitStack, runner: web.BaseRunner, port: int) -> int:
+    def _context(self) -> ssl.SSLContext | None:
+        return self._tls.context if self._tls is not None else None
+
+    async def _listen(self, stack: AsyncExitStack, runner: web.BaseRunner, port: int, tls: Tls = lambda: None) -> int:
         """Open a port and return its number."""
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         server = runner.server
         if not isinstance(server, TrackingServer):
             raise TypeError("a listener needs a server that tracks its connections")
-        listener = Listener(runner, self.settings.host, port, server)
+        listener = Listener(runner, self.settings.host, port, server, tls)
         await listener.start()
         return listener.port
 

@@ -35,6 +35,8 @@ class Recipe:
     """Put back with what is derived, which may not be what it had."""
     ours: tuple[str, ...] = ()
     """Fields that nobody else may choose."""
+    outdated: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda owner: {}
+    """Values of fields, by the ClaudeDeployment, that were right before its spec was changed."""
 
 
 CLIENT = Recipe(
@@ -45,6 +47,7 @@ CLIENT = Recipe(
     same="the key that it had",
     derived="the key that is derived for this ClaudeDeployment; where it had another one, written by hand or made by an"
     " earlier version, applications get 401 until they have read it again: restart them",
+    outdated=lambda owner: {CLIENT_URL: render.client_url(owner, other=True)},
 )
 """`<name>-client`, for applications."""
 
@@ -71,14 +74,16 @@ class DerivedSecrets:
     async def ensure(self, owner: Mapping[str, Any], live: Object | None) -> tuple[Object, str]:
         """The Secret, whole, and a sentence about what was mended, empty where nothing was; raises `KubeError`."""
         uid, recipe = owner["metadata"]["uid"], self.recipe
-        fixed = await self._fixed(owner)
-        wrong = self._wrong(live, fixed)
+        fixed, outdated = await self._fixed(owner), _encoded(recipe.outdated(owner))
+        wrong = self._wrong(live, fixed, outdated)
         if live is not None and not wrong:
             self._data[uid] = dict(live["data"])
             return live, ""
         known = self._data.get(uid)
         data = {**(known or await self._derived(owner)), **fixed}
         whole = recipe.render(owner, Keys("", "", ""))
+        current = _encoded({field: whole["stringData"][field] for field in outdated})
+        data |= {field: value for field, value in current.items() if data.get(field) == outdated[field]}
         if live is None:
             change = "was deleted and has been created again"
             live = await self._create({**whole, "stringData": {}, "data": data})
@@ -95,20 +100,24 @@ class DerivedSecrets:
                     "data": {field: data[field] for field in wrong},
                 },
             )
-        if not self._wrong(live, fixed):
+        if not self._wrong(live, fixed, outdated):
             self._data[uid] = dict(live["data"])
         name = recipe.name(owner["metadata"]["name"])
-        return live, f"Secret {name} {change} with {recipe.same if known else recipe.derived}"
+        same = known or set(wrong) <= outdated.keys()
+        return live, f"Secret {name} {change} with {recipe.same if same else recipe.derived}"
 
     def forget(self, live: set[str]) -> None:
         """Drop those of owners that no longer exist; `live` are UIDs."""
         self._data = {uid: data for uid, data in self._data.items() if uid in live}
 
-    def _wrong(self, live: Object | None, fixed: Mapping[str, str]) -> list[str]:
-        """The fields that are missing, or not as they have to be."""
+    def _wrong(self, live: Object | None, fixed: Mapping[str, str], outdated: Mapping[str, str]) -> list[str]:
+        """The fields that are missing, not as they have to be, or as an earlier spec had them."""
         data = (live or {}).get("data") or {}
-        needed = self.recipe.needed
-        return [field for field in needed if not data.get(field) or data[field] != fixed.get(field, data[field])]
+        return [
+            field
+            for field in self.recipe.needed
+            if not (value := data.get(field)) or value != fixed.get(field, value) or value == outdated.get(field)
+        ]
 
     async def _fixed(self, owner: Mapping[str, Any]) -> _Data:
         """What nobody else may choose."""

@@ -44,7 +44,7 @@ from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References
 from claude_operator.shell.tasks import Group
 
-__all__ = ["Gatherer", "Repairs", "Seen", "Sources", "UnreadableStatus"]
+__all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources", "UnreadableStatus"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +54,14 @@ class UnreadableStatus(KubeError):  # noqa: N818  # a state, not an error of the
 
     def __init__(self, owner: Object) -> None:
         super().__init__(409, "Unreadable", f"the status of {owner['metadata']['name']} cannot be read")
+        self.owner = owner
+
+
+class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
+    """The installation's master key cannot be used: nobody knows what the operator has signed."""
+
+    def __init__(self, owner: Object, error: KubeError) -> None:
+        super().__init__(error.status, error.reason, error.message)
         self.owner = owner
 
 
@@ -151,7 +159,12 @@ class Gatherer:
             return None
         uid, stored, (spec, invalid) = owner["metadata"]["uid"], _status(owner), _parse(owner)
         expected = self._evidence.expected(uid, stored)
-        key_of = await self._children.operator_keys()
+        try:
+            key_of = await self._children.operator_keys()
+        except KubeError as error:
+            if error.status != 422:
+                raise
+            raise NoMasterKey(owner, error) from error
         reads = await self._read(key, owner, spec, expected, key_of)
         ours = reads.config is not None and self._children.is_ours(owner, reads.config)
         config = reads.config if ours else None
@@ -207,7 +220,7 @@ class Gatherer:
             return None, _NOTHING
         known = Known(
             owner["metadata"]["uid"],
-            self._children.last_config(owner),
+            lambda: self._children.last_config(owner),
             least_generation(status, gateways.view),
             unsigned=gateways.unsigned,
             orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),
@@ -273,7 +286,7 @@ class Gatherer:
         uid, status = owner["metadata"]["uid"], expected.status
         rollout = active(status)
         if rollout is None or expected.wait is None or status.stable_revision is None:
-            return await self._sources.prometheus.collect(uid, ())
+            return await self._sources.prometheus.collect(uid, (), tenant=key.namespace)
         if expected.wait > 0:
             return ()
         queries = threshold.due(
@@ -285,7 +298,7 @@ class Gatherer:
             canary=rollout.revision,
             now=expected.now,
         )
-        return await self._sources.prometheus.collect(uid, queries)
+        return await self._sources.prometheus.collect(uid, queries, tenant=key.namespace)
 
     def _outdated(self) -> str:
         definitions = self._children.writes.definitions

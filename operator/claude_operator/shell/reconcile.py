@@ -26,7 +26,7 @@ from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
-from claude_operator.shell.gather import Gatherer, UnreadableStatus
+from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.permits import Permits
@@ -49,6 +49,9 @@ class DeploymentLoop:
             seen = await self._gatherer.gather(key)
         except UnreadableStatus as error:  # a conflict: the next pass begins with none
             await self._actor.clear_status(error.owner)
+            raise
+        except NoMasterKey as error:
+            await self._actor.failed(error.owner, error)
             raise
         if seen is None:
             self._endings.drop(key)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
+from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
@@ -122,11 +123,13 @@ async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Seque
     found = await _all(kube, SECRETS, namespace, {one.name for one in wanted})
     problems = []
     for one in wanted:
-        live, name, key = found[one.name], one.name, one.key
-        remedy = f"create it: kubectl -n {namespace} create secret generic {name} --from-literal={key}=..."
+        live, name = found[one.name], one.name
+        keys = (TLS_CERTIFICATE, TLS_KEY) if one.key is None else (one.key,)
+        lack, key = next(((lack, key) for key in keys if (lack := _lack(live, "Secret", name, key))), ("", keys[0]))
+        kind = "generic {} --from-literal={}=..." if one.key else "tls {} --cert=tls.crt --key=tls.key"
+        remedy = f"create it: kubectl -n {namespace} create secret {kind.format(name, key)}"
         if isinstance(live, dict):
             remedy = f"""add it: kubectl -n {namespace} patch secret {name} -p '{{"stringData": {{"{key}": "..."}}}}'"""
-        lack = _lack(live, "Secret", name, key)
         if lack:
             problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{one.where}: {lack}; {remedy}"))
         elif isinstance(live, dict):

@@ -66,6 +66,15 @@ def test_the_generation_rises_with_any_change_and_only_then() -> None:
     assert wanted(trial(1), config=None, gateway=GatewayView()).generation == 1  # type: ignore[union-attr]
 
 
+def test_what_is_not_said_is_not_written() -> None:
+    """A gateway of an earlier version refuses a field that it does not know."""
+    for gateway, written in (({}, False), ({"exposeRevision": True}, False), ({"exposeRevision": False}, True)):
+        config = desired_config(observed(serving(), raw(gateway=gateway)), serving(), accepted=True)
+        assert config is not None
+        assert ("exposeRevision" in dump_config(config)) == written
+        assert config.expose_revision is (False if written else msgspec.UNSET)
+
+
 @pytest.mark.parametrize("field", ["surfaces", "env"])
 def test_every_field_of_the_document_counts(field: str) -> None:
     seen = observed(trial(1))

@@ -160,6 +160,23 @@ def test_every_pod_knows_where_it_may_not_connect() -> None:
         assert fields == {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
 
 
+def test_with_tls_the_service_and_the_secret_lead_to_the_pods_that_have_it() -> None:
+    owner = with_spec(FULL, gateway=FULL["spec"]["gateway"] | {"tls": {"secretName": "shop-tls"}})
+    objects, pod = gateway(owner), pod_of(gateway(owner)["Deployment"])
+    [container] = pod["containers"]
+    assert objects["Service"]["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "https"}]
+    assert {"name": "https", "containerPort": 8080} in container["ports"]
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    folder = str(parser.parse_args(container["args"][1:]).tls_dir)
+    [mount] = [one for one in container["volumeMounts"] if one["mountPath"] == folder]
+    [volume] = [one["secret"] for one in pod["volumes"] if one["name"] == mount["name"]]
+    assert volume["secretName"] == "shop-tls"
+    assert [item["key"] for item in volume["items"]] == ["tls.crt", "tls.key"]  # and nothing else of that Secret
+    secret = render.client_secret(owner, "k")
+    assert secret["stringData"]["ANTHROPIC_BASE_URL"] == "https://shop-gateway.demo.svc"
+
+
 def test_the_eval_command_takes_its_args() -> None:
     [made] = [item for item in everything(FULL) if item["kind"] == "Job"]
     words = pod_of(made)["containers"][0]["args"]

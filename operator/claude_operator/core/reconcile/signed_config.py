@@ -7,7 +7,7 @@ not write a ClaudeDeployment.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
@@ -28,8 +28,8 @@ class Known:
 
     uid: str
     """Of the ClaudeDeployment."""
-    last: GatewayConfig | None = None
-    """What this process has written last."""
+    last: Callable[[], GatewayConfig | None] = lambda: None
+    """Gives what this process has written last."""
     least: int = 0
     """The generation that a config has at least, by all that was seen."""
     unsigned: bool = False
@@ -59,25 +59,35 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
     holds until it is signed again.
     """
     data, metadata = config_map.get("data") or {}, config_map["metadata"]
-    last = known.last if known.last is not None and known.last.generation >= known.least else None
+    mine = _has_signed(key_of(known.uid), data)
+    if not mine and not known.unsigned and not known.orphan:  # nothing of it is parsed
+        return _doubted(known, _not_signed(data))
     try:
         found = parse_config(data.get(CONFIG_KEY, ""))
     except ValueError as error:
-        return Believed(last, doubt=f"cannot be read: {error}")
-    mine = found.deployment.uid == known.uid
-    key = key_of(found.deployment.uid)
-    if not (key and is_signed(key, data)):
-        if known.unsigned:
-            return Believed(found)
-        what = "its signature is wrong" if data.get(SIGNATURE_KEY) else "it has no signature"
-        return Believed(last, doubt=f"was not written by the operator ({what})")
+        return _doubted(known, f"cannot be read: {error}")
     whose = (gateway_name(found.deployment.name), found.deployment.namespace)
-    if not mine and (not known.orphan or whose != (metadata["name"], metadata["namespace"])):
-        return Believed(last, doubt="was written for another ClaudeDeployment")
+    before = known.orphan and whose == (metadata["name"], metadata["namespace"])
+    if not mine and not (before and _has_signed(key_of(found.deployment.uid), data)):
+        return Believed(found) if known.unsigned else _doubted(known, _not_signed(data))
     if found.generation < known.least:
         what = f"generation {found.generation}, where {known.least} was written before"
-        return Believed(last, doubt=f"is an old one ({what})", old=True)
+        return replace(_doubted(known, f"is an old one ({what})"), old=True)
     return Believed(found, stored=mine)
+
+
+def _has_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    return bool(key) and is_signed(key, data)
+
+
+def _not_signed(data: Mapping[str, str]) -> str:
+    what = "its signature is wrong" if data.get(SIGNATURE_KEY) else "it has no signature"
+    return f"was not written by the operator ({what})"
+
+
+def _doubted(known: Known, doubt: str) -> Believed:
+    last = known.last()
+    return Believed(last if last is not None and last.generation >= known.least else None, doubt=doubt)
 
 
 def least_generation(status: DeploymentStatus, gateway: GatewayView) -> int:

@@ -11,6 +11,7 @@ from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.render import client_url
 
 __all__ = ["finished"]
 
@@ -28,7 +29,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         "model": _model_status(*main) if main else None,
         "handled": _still_meant(draft),
         "gateway": GatewayStatus(
-            url=names.gateway_url(obs.name, obs.owner["metadata"]["namespace"]),
+            url=client_url(obs.owner),
             client_secret=names.client_secret(obs.name),
             ready=obs.gateway.ready,
             config_generation=config.generation,

@@ -4,6 +4,7 @@ from claude_operator.core.render.covers import covers, differences, excess, lack
 from claude_operator.core.render.evals import eval_job, eval_objects, eval_run
 from claude_operator.core.render.gateway import (
     client_secret,
+    client_url,
     config_map,
     gateway_objects,
     gateway_secret,
@@ -17,6 +18,7 @@ __all__ = [
     "Object",
     "Site",
     "client_secret",
+    "client_url",
     "config_map",
     "covers",
     "differences",

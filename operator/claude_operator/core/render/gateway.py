@@ -21,6 +21,9 @@ from claude_operator.api.gateway import (
     OPERATOR_DIR,
     SERVICE_PORT,
     SIGNATURE_KEY,
+    TLS_CERTIFICATE,
+    TLS_DIR,
+    TLS_KEY,
     GatewayConfig,
     dump_config,
 )
@@ -41,7 +44,7 @@ from claude_operator.core.render.parts import (
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.site_options import FORWARD_OPTION
 
-__all__ = ["client_secret", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
+__all__ = ["client_secret", "client_url", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
@@ -59,7 +62,7 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [gateway]}
     return [
         *access(owner, gateway, names.labels(name, "gateway"), [rule | {"verbs": ["get", "list", "watch"]}]),
-        _service(owner),
+        _service(owner, spec),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
         *([gateway_policy(owner, site.network)] if site.network else []),
@@ -76,9 +79,15 @@ def client_secret(owner: Mapping[str, Any], key: str) -> Object:
     """The Secret `<name>-client` for applications' `envFrom`. To be created once and never applied over."""
     metadata = owner["metadata"]
     name = names.client_secret(metadata["name"])
-    url = names.gateway_url(metadata["name"], metadata["namespace"])
+    url = client_url(owner)
     secret = child(owner, "Secret", "v1", name, names.labels(metadata["name"], "gateway"))
     return secret | {"type": "Opaque", "stringData": {CLIENT_URL: url, CLIENT_KEY: key}}
+
+
+def client_url(owner: Mapping[str, Any], *, other: bool = False) -> str:
+    """The base URL of applications, by `spec.gateway.tls` as it is stored; `other`: what it was before that changed."""
+    metadata, tls = owner["metadata"], bool(((owner.get("spec") or {}).get("gateway") or {}).get("tls"))
+    return names.gateway_url(metadata["name"], metadata["namespace"], tls=tls != other)
 
 
 def gateway_secret(owner: Mapping[str, Any], keys: Mapping[str, str]) -> Object:
@@ -102,11 +111,19 @@ def _selector(owner: Mapping[str, Any]) -> Object:
     return {"matchLabels": names.selector(owner["metadata"]["name"], "gateway")}
 
 
-def _service(owner: Mapping[str, Any]) -> Object:
-    """Port 80 for clients. The admin port is not in it."""
-    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+def _service(owner: Mapping[str, Any], spec: DeploymentSpec) -> Object:
+    """Port 80 for clients, 443 with TLS. The admin port is not in it.
+
+    It finds the pods' port by name: pods of before a change of TLS get no connections that they cannot read.
+    """
+    name = _port_name(spec)
+    ports = [{"name": name, "port": 443 if spec.gateway.tls else 80, "targetPort": name}]
     selector = names.selector(owner["metadata"]["name"], "gateway")
     return _child(owner, "Service", "v1") | {"spec": {"selector": selector, "ports": ports}}
+
+
+def _port_name(spec: DeploymentSpec) -> str:
+    return "https" if spec.gateway.tls else "http"
 
 
 def _disruption_budget(owner: Mapping[str, Any]) -> Object:
@@ -156,6 +173,9 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     if spec.gateway.auth.type == "ApiKey":
         # Not optional either: without it every client would be refused by a pod that calls itself ready.
         add_volume(pod, "client", CLIENT_DIR, secret={"secretName": names.client_secret(name)})
+    if spec.gateway.tls is not None:
+        items = [{"key": key, "path": key} for key in (TLS_CERTIFICATE, TLS_KEY)]
+        add_volume(pod, "tls", TLS_DIR, secret={"secretName": spec.gateway.tls.secret_name, "items": items})
     return pod
 
 
@@ -170,10 +190,14 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",
+            *([f"--tls-dir={TLS_DIR}"] if spec.gateway.tls else []),
             *address_args(site),
             *(f"{FORWARD_OPTION}={name}" for name in site.forwarded_headers),
         ],
-        "ports": [{"name": "http", "containerPort": SERVICE_PORT}, {"name": "admin", "containerPort": ADMIN_PORT}],
+        "ports": [
+            {"name": _port_name(spec), "containerPort": SERVICE_PORT},
+            {"name": "admin", "containerPort": ADMIN_PORT},
+        ],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
         "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
         "readinessProbe": _probe("/-/ready", period=2, timeout=2, failures=3),

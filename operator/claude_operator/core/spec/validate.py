@@ -152,6 +152,8 @@ def impossible_names(spec: DeploymentSpec) -> Iterator[str]:
     names = [(f"{path}.name", ref.name) for path, ref in keys]
     if spec.evals:
         names.append(("evals.setRef.name", spec.evals.set_ref.name))
+    if spec.gateway.tls:
+        names.append(("gateway.tls.secretName", spec.gateway.tls.secret_name))
     for path, name in names:
         if not _NAME.fullmatch(name):
             yield f"{path}: {name!r} is not the name of an object: write lower case letters, digits, - and ."

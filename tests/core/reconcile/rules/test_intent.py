@@ -106,7 +106,7 @@ def test_what_a_person_ends_by_hand_names_them() -> None:
     full = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/full"}))
     assert full.events[-1].note.endswith("; promoted by annotation")
     step = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/3"}))
-    assert step.events[-1].note == f"{CANARY} goes on at 50 % (step 4), by annotation"
+    assert step.events[-1].note == f"{CANARY} continues at 50 % (step 4), by annotation"
 
 
 def test_abort_before_the_first_request() -> None:

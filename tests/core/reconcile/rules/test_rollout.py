@@ -28,6 +28,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import Settled
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, RolloutRecord
+from claude_operator.core.judge.evidence.callers import Part
 from claude_operator.core.judge.evidence.increments import Counts, Increments, Sample
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.progress import active
@@ -243,6 +244,15 @@ def test_a_rollback_quotes_the_canarys_commonest_error() -> None:
     slower = failed().model_copy(update={"leading": "timeToFirstToken", "reason": "TimeToFirstTokenIncreased"})
     slow = roll_back(drafted(trial(1, judgement=slower), increments=known))
     assert "commonest" not in slow.events[0].note
+
+
+def test_a_rollback_says_that_most_errors_are_one_keys() -> None:
+    parts = {CANARY: {"one": Part(60, 28, 28, 28), "other": Part(60, 3, 3, 3)}, STABLE: {"other": Part(60, 9, 9, 9)}}
+    known = Increments(callers=parts, failures={CANARY: {"400 invalid_request_error": 31}})
+    note = roll_back(drafted(trial(1, judgement=failed()), increments=known)).events[0].note
+    assert "; 28 of 31 errors come from one key; its commonest error: 400 invalid_request_error" in note
+    alone = Increments(callers={CANARY: {"one": Part(60, 28, 28, 28)}})
+    assert "one key" not in roll_back(drafted(trial(1, judgement=failed()), increments=alone)).events[0].note
 
 
 @pytest.mark.parametrize("verdict", ["Pass", "Inconclusive", "NoData", "Error"])

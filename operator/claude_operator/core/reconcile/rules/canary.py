@@ -47,7 +47,7 @@ def _enter(draft: Draft, rollout: Rollout, index: int, who: str = "") -> Draft:
     present = StepStatus(index=index, action=step.action, weight=weight, started_at=draft.obs.now)
     moved = draft.set(step=present).requeue_in(SOON)
     if step.action != "setWeight":
-        note = f"{rollout.revision} goes on at {percent(weight)} (step {index}), {who}"
+        note = f"{rollout.revision} continues at {percent(weight)} (step {index}), {who}"
         return hold_step(moved.record_event(Reason.PROGRESSING, note) if who else moved, rollout, present)
     by = f", {who}" if who else ""
     note = f"{rollout.revision} goes from {percent(was)} to {percent(weight)} (step {index}){by}"

@@ -1,0 +1,113 @@
+"""Which config is believed, with pods that ask for a signature and with such that do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from claude_operator.api.gateway import Arm, Deployment, GatewayConfig, dump_config
+from claude_operator.api.status import DeploymentStatus, GatewayStatus
+from claude_operator.core.operator_key import sign_config
+from claude_operator.core.reconcile import signed_config
+from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.reconcile.signed_config import Known, believe_config, least_generation
+
+UID, BEFORE, OTHER = "uid-now", "uid-before", "uid-of-another"
+
+
+def key_of(uid: str) -> bytes:
+    return f"key of {uid}".encode()
+
+
+def config(generation: int = 5, uid: str = UID, name: str = "support") -> GatewayConfig:
+    arm = Arm("support-1", "stable", 10_000, {"model": "m"})
+    return GatewayConfig(generation, Deployment(name, "demo", uid), [arm])
+
+
+def config_map(document: GatewayConfig | str, key: bytes | None = None, **data: str) -> dict[str, Any]:
+    text = document if isinstance(document, str) else dump_config(document)
+    whole = {"config.json": text, **data}
+    if key is not None:
+        whole["signature"] = sign_config(key, whole)
+    return {"metadata": {"name": "support-gateway", "namespace": "demo"}, "data": whole}
+
+
+MINE = key_of(UID)
+LAST = config(5)
+UNSIGNED = "was not written by the operator (it has no signature)"
+WRONG = "was not written by the operator (its signature is wrong)"
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "doubt"),
+    [
+        pytest.param(config_map(config(), MINE), {}, "", id="ours"),
+        pytest.param(config_map(config(), MINE, more="x"), {}, "", id="with a key that nobody reads"),
+        pytest.param(config_map(config(), MINE), {"least": 5}, "", id="the newest"),
+        pytest.param(config_map(config()), {}, UNSIGNED, id="unsigned"),
+        pytest.param(config_map(config(), b""), {}, WRONG, id="signed with no key"),
+        pytest.param(config_map(config(), key_of(OTHER)), {}, WRONG, id="another's key"),
+        pytest.param(config_map(config(), signature="0" * 64), {}, WRONG, id="any signature"),
+        pytest.param(config_map(config(4), MINE), {"least": 5}, "is an old one (generation 4, where 5 was", id="old"),
+        pytest.param(config_map("{", MINE), {}, "cannot be read: gateway config: ", id="no JSON"),
+        pytest.param({"metadata": {}}, {}, UNSIGNED, id="empty"),
+        pytest.param(config_map(config(uid=OTHER), key_of(OTHER)), {}, WRONG, id="another's"),
+        pytest.param(
+            config_map(config(uid=OTHER, name="other"), key_of(OTHER)), {"orphan": True}, WRONG, id="another's, adopted"
+        ),
+    ],
+)
+def test_what_is_signed_is_believed_else_what_was_written_last(
+    found: dict[str, Any], known: dict[str, Any], doubt: str
+) -> None:
+    for last in (LAST, None):
+        believed = believe_config(found, key_of, Known(UID, lambda last=last: last, **known))
+        assert believed.doubt.startswith(doubt)
+        assert bool(believed.doubt) == bool(doubt)
+        assert believed.config == (config() if not doubt else last)
+        assert believed.stored == (not doubt)
+        assert believed.old == doubt.startswith("is an old one")
+
+
+@pytest.mark.parametrize("signature", [None, b"", MINE])
+def test_while_pods_ask_for_no_signature_what_an_earlier_operator_wrote_holds(signature: bytes | None) -> None:
+    """It may have left an old signature there, where it was a downgrade."""
+    found = config_map(config(7), signature)
+    believed = believe_config(found, key_of, Known(UID, lambda: LAST, least=3, unsigned=True))
+    assert believed.config == config(7)
+    assert (believed.stored, believed.doubt) == (signature == MINE, "")
+
+
+def test_what_was_signed_for_an_earlier_life_holds_until_it_is_signed_again() -> None:
+    found = config_map(config(uid=BEFORE), key_of(BEFORE))
+    believed = believe_config(found, key_of, Known(UID, orphan=True))
+    assert (believed.config, believed.stored, believed.doubt) == (config(uid=BEFORE), False, "")
+    assert believe_config(found, key_of, Known(UID)).config is None
+
+
+def test_what_is_not_signed_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+    monkeypatch.setattr(signed_config, "parse_config", parsed.append)
+    believe_config(config_map("[" * 1_000_000), key_of, Known(UID))
+    assert parsed == []
+
+
+def test_while_there_is_no_key_nothing_is_signed() -> None:
+    for unsigned in (False, True):
+        believed = believe_config(config_map(config(), b""), lambda uid: b"", Known(UID, unsigned=unsigned))
+        assert (believed.config is not None, believed.stored) == (unsigned, False)
+
+
+def test_what_was_written_last_is_not_known_where_something_newer_is_served() -> None:
+    found = config_map(msgspec.structs.replace(config(), generation=9))
+    assert believe_config(found, key_of, Known(UID, lambda: LAST, least=6)).config is None
+
+
+def test_the_status_is_one_ahead_at_most_and_pods_never_are() -> None:
+    status = DeploymentStatus(gateway=GatewayStatus(url="", client_secret="", config_generation=7))
+    assert least_generation(DeploymentStatus(), GatewayView()) == 0
+    assert least_generation(status, GatewayView()) == 6
+    pods = (GatewayPod("a", True, 9), GatewayPod("b", True, None), GatewayPod("c", False, 8))
+    assert least_generation(status, GatewayView(pods=pods)) == 9

@@ -161,6 +161,7 @@ class Lookout:
             if not changed_only or (one.get("status") or {}).get("phase") not in FINAL:
                 self._queue.add(key_of(RUN, one), random.uniform(0.0, spread))
         self._forget({one["metadata"]["uid"] for one in deployments})
+        self._queue.keep_only(self.known)
 
     def _from_kopf(self, function: Callable[..., object]) -> Callable[..., None]:
         """The function for kopf's thread: it runs in our loop. On our own thread it runs at once."""

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from claude_operator.api.gateway import OPERATOR_DIR
+
 Object = dict[str, Any]
 
 
@@ -27,6 +29,14 @@ def replica_set(deployment: Mapping[str, Any]) -> Object:
         },
         "spec": {"replicas": 1, "selector": deployment["spec"]["selector"], "template": template},
     }
+
+
+def take_out_operator_key(deployment: Object) -> None:
+    """Make a gateway's template one of a version whose pods have no key of the operator."""
+    pod = deployment["spec"]["template"]["spec"]
+    pod["volumes"] = [one for one in pod["volumes"] if one["name"] != "operator"]
+    (container,) = pod["containers"]
+    container["volumeMounts"] = [one for one in container["volumeMounts"] if one["mountPath"] != OPERATOR_DIR]
 
 
 def controller(owner: Mapping[str, Any]) -> Object:

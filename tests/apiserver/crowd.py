@@ -35,7 +35,9 @@ def multiply(
     ]
 
     (master,) = (
-        base64.b64decode(one["data"]["master"]) for one in admin.list("Secret") if "master" in (one.get("data") or {})
+        base64.b64decode(one["data"]["master"])
+        for one in admin.list("Secret", namespace)
+        if "master" in (one.get("data") or {})
     )
 
     def copy(name: str) -> None:

@@ -68,7 +68,7 @@ def scores(scenario: Compiled, label: str) -> dict[str, Answer]:
     for item in items():
         error, text = ask(scenario, label, json.loads(item.messages)[0]["content"])
         assert error == 0, "a gate would see this"
-        found[item.id] = Answer(grade(item, text, "end_turn"))
+        found[item.id] = Answer(grade(item, text, "end_turn", {}))
     return found
 
 

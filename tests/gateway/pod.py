@@ -83,7 +83,7 @@ class Pod:
         call.status, call.outcome = 200, outcome
         call.first_content, call.ended = 1.0 + ttft if ttft else 0.0, 3.0
         call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
-        call.summary.error = error
+        call.error = call.summary.error = error
         self.accounting.finish(call)
 
     def settle(

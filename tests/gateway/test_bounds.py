@@ -59,6 +59,16 @@ def test_an_upstream_that_makes_up_errors() -> None:
     assert len(pod.store.failures._current) <= 32
 
 
+def test_the_commonest_error_is_told_among_ever_new_ones() -> None:
+    pod = Pod()
+    for number in range(600):
+        pod.settle(f"session:{number}", "error", error=f"made_up_{number}", body=b"%d" % number)
+        if number >= 300 and number % 5 == 0:
+            pod.settle(f"session:real-{number}", "error", error="the_real_one", body=b"real %d" % number)
+    (first, *_) = parse_evidence(pod.store.document(1, 1.0, "", since="")).failures
+    assert (first.error, first.requests) == ("200 the_real_one", 60)
+
+
 def test_an_upstream_that_makes_up_ids_of_messages() -> None:
     pod, threads = Pod(), Threads()
     for size in (256, 257, 1 << 20):

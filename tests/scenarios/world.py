@@ -255,6 +255,20 @@ class World(Traffic, Invariants):
         self._tell_pod(self.pods[index])
         self.wake()
 
+    def install_before_keys(self) -> None:
+        """All is as a version left it that signed nothing, and whose pods prove nothing."""
+        name = names.gateway_name(self.name)
+        config = self.kube.objects["ConfigMap", SPACE, name]
+        self.kube.put({**config, "data": {CONFIG_KEY: config["data"][CONFIG_KEY]}})
+        self.kube.drop("Secret", name, SPACE)
+        deployment = self.kube.take("Deployment", name, SPACE)
+        workloads.take_out_operator_key(deployment)
+        reference = workloads.controller(self.kube.put(workloads.replica_set(self.kube.put(deployment))))
+        for pod in self.pods:
+            pod.keyless, pod.controller = True, reference
+            self.kube.drop("Pod", pod.name, SPACE)
+            self._tell_pod(pod)
+
     def delete_config(self) -> None:
         """Somebody deletes the gateways' ConfigMap."""
         self.kube.drop("ConfigMap", names.gateway_name(self.name), SPACE)
@@ -484,7 +498,7 @@ class World(Traffic, Invariants):
         del self.pods[wanted:]
         for pod in self.pods:
             self._tell_pod(pod)
-        counts = {"replicas": len(self.pods), "updatedReplicas": len(self.pods)}
+        counts = {"replicas": len(self.pods), "updatedReplicas": sum(not pod.keyless for pod in self.pods)}
         counts["availableReplicas"] = sum(pod.ready_at <= self.now for pod in self.pods)
         status = {"observedGeneration": deployment["metadata"]["generation"], **counts}
         if deployment.get("status") != status:

@@ -11,7 +11,17 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.api.evidence import (
+    BAD_KINDS,
+    OUTCOMES,
+    BadConversation,
+    Before,
+    Counters,
+    Evidence,
+    GenerationEvidence,
+    Histogram,
+    Stratum,
+)
 from claude_operator.api.status import Reading
 from claude_operator.core.operator_key import NONCE, admit, prove
 from claude_operator.shell import scrape
@@ -36,7 +46,7 @@ LARGE = Evidence(
 KEY = b"op-key"
 
 
-def peer(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, key: bytes = b"") -> Peer:
+def peer(name: str = "gw-1", ip: str | None = "127.0.0.1", ready: bool = True, key: bytes | None = None) -> Peer:
     """Without a key a pod of an earlier version."""
     return Peer(name, ip, ready, key)
 
@@ -148,6 +158,11 @@ async def test_of_a_pod_with_a_key_nothing_is_taken_without_its_proof(gateway: G
         assert failures(scraper) == number
 
 
+async def test_while_there_is_no_key_nobody_is_asked(gateway: Gateway, scraper: Scraper) -> None:
+    [reading] = await scraper.read([peer(key=b"")])
+    assert (reading.evidence, gateway.asked) == (None, [])
+
+
 async def test_nothing_is_parsed_that_is_not_proven(
     gateway: Gateway, scraper: Scraper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +258,41 @@ async def test_a_document_beyond_the_limit_is_not_kept(
     assert reading.evidence is None
 
 
-async def test_4_mib_are_the_limit(gateway: Gateway, scraper: Scraper) -> None:
+def full() -> Evidence:
+    """Every surface that a spec may name, in every state, over four generations and in an earlier reading."""
+    buckets = {str(n): 10**8 for n in range(-15, 15)}
+    sums = Histogram(10**9, 1 / 3 * 1e6, 1 / 3 * 1e12, -1 / 3 * 1e6, 1 / 3 * 1e6, buckets)
+    counters = Counters(
+        requests=10**9,
+        outcomes=dict.fromkeys(OUTCOMES, 10**8),
+        stop_reasons={f"stop_reason_{n}": 10**8 for n in range(8)},
+        ttft=sums,
+        duration=sums,
+        cost=sums,
+        tokens=dict.fromkeys(("input", "output", "cacheRead", "cacheWrite5m", "cacheWrite1h"), 10**12),
+        bad_conversations=dict.fromkeys(BAD_KINDS, 10**7),
+        normalised_cost=sums,
+        output_tokens=sums,
+    )
+    strata = [
+        Stratum(f"support-{role}-{0:010}", role, f"surface-{number}", cache, counters)
+        for role in ("stable", "canary")
+        for number in range(34)
+        for cache in ("read", "write", "none")
+    ]
+    generations = [GenerationEvidence(10**6 + n, strata) for n in range(4)]  # type: ignore[arg-type]
+    bad = [BadConversation(10**6, "support-0123456789", "surface", "refusal", "d" * 22, 299.9) for _ in range(2000)]
+    return Evidence("boot", 1, 1.0, generations, bad=bad, before=Before(1, 1.0, generations))
+
+
+async def test_the_largest_document_that_a_gateway_can_have_is_read(gateway: Gateway, scraper: Scraper) -> None:
+    assert len(msgspec.json.encode(full())) > 4 * 2**20
+    gateway.answer = gateway.proven(full())
+    [reading] = await scraper.read([peer(key=KEY)])
+    assert reading.evidence == full()
+
+
+async def test_8_mib_are_the_limit(gateway: Gateway, scraper: Scraper) -> None:
     sent = 0
 
     async def endless_at_once(request: web.Request) -> web.StreamResponse:
@@ -257,7 +306,7 @@ async def test_4_mib_are_the_limit(gateway: Gateway, scraper: Scraper) -> None:
     gateway.answer = endless_at_once
     [reading] = await scraper.read([peer()])
     assert reading.evidence is None
-    assert sent < 16 * 2**20
+    assert sent < 24 * 2**20
 
 
 async def test_nobody_is_asked_where_there_is_no_address_or_the_pod_has_ended(

@@ -8,22 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 from tests import workloads
+from tests.core.render.sample import MINIMAL, gateway
 from tests.shell.rig import KEY, Rig, on_trial
 
-from claude_operator.api.gateway import OPERATOR_DIR, dump_config
+from claude_operator.api.gateway import dump_config
 from claude_operator.core import names
+from claude_operator.core.render import has_operator_key
 from claude_operator.kube.client import KubeError
 
 GATEWAY = "support-gateway"
-
-
-def template_before(deployment: dict[str, Any]) -> None:
-    """Make a Deployment's template one without the operator's key."""
-    pod = deployment["spec"]["template"]["spec"]
-    pod["volumes"] = [one for one in pod["volumes"] if one["name"] != "operator"]
-    (container,) = pod["containers"]
-    container["volumeMounts"] = [one for one in container["volumeMounts"] if one["mountPath"] != OPERATOR_DIR]
-    container.pop("env")
 
 
 async def installed_before(**spec: Any) -> Rig:
@@ -33,7 +26,7 @@ async def installed_before(**spec: Any) -> Rig:
     rig.kube.put({**found, "data": {"config.json": found["data"]["config.json"]}})
     rig.kube.drop("Secret", GATEWAY)
     found = rig.kube.take("Deployment", GATEWAY)
-    template_before(found)
+    workloads.take_out_operator_key(found)
     rig.kube.put(found)
     for one in rig.kube.names("ReplicaSet"):
         rig.kube.drop("ReplicaSet", one)
@@ -53,7 +46,7 @@ async def test_the_rollout_goes_on_and_the_config_is_signed_before_the_pods_ask_
     assert rig.gateways.config == before
     assert rig.gateways.signed
     assert rig.status.step == step
-    assert rig.gateways.asked["gw-1"].key == b""  # it has none to prove anything with, and is read all the same
+    assert rig.gateways.asked["gw-1"].key is None  # it has none to prove anything with, and is read all the same
     assert rig.counted("stable") is not None
     made = [(kind, name) for verb, kind, name in rig.kube.writes if name == GATEWAY]
     assert made.index(("ConfigMap", GATEWAY)) < made.index(("Deployment", GATEWAY))
@@ -81,7 +74,7 @@ async def test_old_and_new_pods_are_read_side_by_side() -> None:
         rig.gateways.serve(pod, "canary", canary)
     rig.wait(5)
     await rig.one()
-    assert (rig.gateways.asked["gw-1"].key, rig.gateways.asked["gw-2"].key != b"") == (b"", True)
+    assert (rig.gateways.asked["gw-1"].key, bool(rig.gateways.asked["gw-2"].key)) == (None, True)
     assert (rig.counted("stable"), rig.counted("canary")) == ([17, 0], [7, 0])
     assert rig.events("ForeignPod") == []
 
@@ -121,7 +114,7 @@ async def test_a_spec_that_is_not_accepted_keeps_its_old_pods_and_what_they_serv
     assert rig.condition("Accepted")[0] == "False"
     assert rig.gateways.config.arms == before.arms
     assert "signature" in rig.kube.take("ConfigMap", GATEWAY)["data"]
-    assert "env" not in rig.kube.take("Deployment", GATEWAY)["spec"]["template"]["spec"]["containers"][0]
+    assert not has_operator_key(rig.kube.take("Deployment", GATEWAY)["spec"]["template"])
 
 
 async def test_a_config_that_cannot_be_signed_keeps_the_old_pods() -> None:
@@ -218,12 +211,8 @@ async def test_pods_that_say_that_they_are_the_same_process_are_not_counted_and_
 
 
 def test_the_template_before_is_told_from_that_of_now() -> None:
-    from tests.core.render.sample import MINIMAL, gateway
-
-    from claude_operator.core.render import has_operator_key
-
     now = gateway(MINIMAL)["Deployment"]
     before = copy.deepcopy(now)
-    template_before(before)
+    workloads.take_out_operator_key(before)
     assert has_operator_key(now["spec"]["template"])
     assert not has_operator_key(before["spec"]["template"])

@@ -42,12 +42,12 @@ class _Window:
         self.total = 0
 
     def admit(self, caller: str, least: int, times: int) -> bool:
-        """Count one more, unless the caller has `times` as many as all others together, and `least`."""
+        """Count one more, unless the caller has more than `times` as many as all others together, and `least`."""
         if caller not in self.counts and len(self.counts) > KNOWN:
             caller = _UNKNOWN
         mine = self.counts[caller]
         others = self.total - (mine if caller else 0)
-        if others and mine >= max(least, times * others):
+        if others and mine >= least and mine > times * others:  # of two who are equal, either may be the next
             return False
         self.counts[caller] = mine + 1
         self.total += bool(caller)

@@ -114,8 +114,9 @@ class Failures:
         self._rotate()
         explanation = f": {call.summary.explanation}" if call.summary.explanation else ""
         key = call.revision, f"{_label_error(call)}{explanation}"
-        if key in self._current or len(self._current) < _MAX_ERRORS:
-            self._current[key] += 1
+        if key not in self._current and len(self._current) >= _MAX_ERRORS:  # what is rare gives way to what is new
+            del self._current[min(self._current, key=self._current.__getitem__)]
+        self._current[key] += 1
 
     def snapshot(self) -> list[Failure]:
         """The most common errors of each revision."""

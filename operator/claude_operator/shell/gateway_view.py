@@ -141,7 +141,7 @@ class GatewayReader:
 
 
 def _peer(pod: Mapping[str, Any], found: Sorted, operator_key: bytes) -> Peer:
-    return Peer.of(pod, b"" if pod["metadata"]["name"] in found.keyless else operator_key)
+    return Peer.of(pod, None if pod["metadata"]["name"] in found.keyless else operator_key)
 
 
 def _pod(reading: PodReading) -> GatewayPod:

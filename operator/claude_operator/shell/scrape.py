@@ -31,20 +31,20 @@ Fetch = Callable[[str, str, Headers], Awaitable[tuple[bytes, Headers] | None]]
 it does not answer with one."""
 
 _PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
-_LARGEST = 4 * 1024 * 1024  # bytes of a document: one of four generations with everything in it is a tenth
+_LARGEST = 8 * 1024 * 1024  # bytes of a document: with all surfaces that a spec may name, and everything in it, 6 MiB
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A gateway pod to ask. Without a `key` it is of a version that proves nothing."""
+    """A gateway pod to ask. `key` is None for one of a version that proves nothing, and empty while there is none."""
 
     name: str
     address: str | None
     ready: bool
-    key: bytes = field(default=b"", repr=False)
+    key: bytes | None = field(repr=False)
 
     @classmethod
-    def of(cls, pod: Mapping[str, Any], key: bytes) -> Peer:
+    def of(cls, pod: Mapping[str, Any], key: bytes | None) -> Peer:
         """Of a pod as the API server lists it; the address of one that has ended may be another pod's by now."""
         status = pod.get("status") or {}
         address = None if status.get("phase") in ("Succeeded", "Failed") else status.get("podIP")
@@ -122,15 +122,15 @@ class Scraper:
 
     async def _get(self, peer: Peer, target: str, parse: Callable[[bytes], T]) -> T | None:
         """A document that this pod has given to this question; nothing of another is parsed."""
-        if not peer.address:
+        if not peer.address or peer.key == b"":
             return None
-        nonce = secrets.token_hex(16)
-        sent = ask(peer.key, pod=peer.name, method="GET", target=target, nonce=nonce) if peer.key else {}
+        nonce, key = secrets.token_hex(16), peer.key
+        sent = ask(key, pod=peer.name, method="GET", target=target, nonce=nonce) if key else {}
         found = await self._fetch(peer.address, target, sent)
         if found is None:
             return None
         document, headers = found
-        if peer.key and not is_answer(peer.key, pod=peer.name, nonce=nonce, body=document, headers=headers):
+        if key and not is_answer(key, pod=peer.name, nonce=nonce, body=document, headers=headers):
             return None
         try:
             return parse(document)

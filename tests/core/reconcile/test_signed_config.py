@@ -10,6 +10,7 @@ import pytest
 from claude_operator.api.gateway import Arm, Deployment, GatewayConfig, dump_config
 from claude_operator.api.status import DeploymentStatus, GatewayStatus
 from claude_operator.core.operator_key import sign_config
+from claude_operator.core.reconcile import signed_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.signed_config import Known, believe_config, least_generation
 
@@ -51,15 +52,10 @@ WRONG = "was not written by the operator (its signature is wrong)"
         pytest.param(config_map(config(), signature="0" * 64), {}, WRONG, id="any signature"),
         pytest.param(config_map(config(4), MINE), {"least": 5}, "is an old one (generation 4, where 5 was", id="old"),
         pytest.param(config_map("{", MINE), {}, "cannot be read: gateway config: ", id="no JSON"),
-        pytest.param({"metadata": {}}, {}, "cannot be read: gateway config: ", id="empty"),
+        pytest.param({"metadata": {}}, {}, UNSIGNED, id="empty"),
+        pytest.param(config_map(config(uid=OTHER), key_of(OTHER)), {}, WRONG, id="another's"),
         pytest.param(
-            config_map(config(uid=OTHER), key_of(OTHER)), {}, "was written for another ClaudeDeployment", id="another's"
-        ),
-        pytest.param(
-            config_map(config(uid=OTHER, name="other"), key_of(OTHER)),
-            {"orphan": True},
-            "was written for another ClaudeDeployment",
-            id="another's, without an owner",
+            config_map(config(uid=OTHER, name="other"), key_of(OTHER)), {"orphan": True}, WRONG, id="another's, adopted"
         ),
     ],
 )
@@ -89,6 +85,13 @@ def test_what_was_signed_for_an_earlier_life_holds_until_it_is_signed_again() ->
     believed = believe_config(found, key_of, Known(UID, orphan=True))
     assert (believed.config, believed.stored, believed.doubt) == (config(uid=BEFORE), False, "")
     assert believe_config(found, key_of, Known(UID)).config is None
+
+
+def test_what_is_not_signed_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+    monkeypatch.setattr(signed_config, "parse_config", parsed.append)
+    believe_config(config_map("[" * 1_000_000), key_of, Known(UID))
+    assert parsed == []
 
 
 def test_while_there_is_no_key_nothing_is_signed() -> None:

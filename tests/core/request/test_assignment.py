@@ -190,6 +190,7 @@ def test_each_name_of_each_caller_has_a_key_of_its_own(
 @given(NAMES, st.text(), st.text())
 def test_without_a_secret_a_name_is_its_own_key(name: str | None, caller: str, api_key: str) -> None:
     assert Assignment().key(name, caller) == name
+    assert len(Assignment().key(f"session:{'x' * 60_000}{name}", caller) or "") == len("session:") + 32
     assert Assignment().mark == ""
     assert re.fullmatch("[0-9a-f]{16}", Assignment().caller(api_key))
 

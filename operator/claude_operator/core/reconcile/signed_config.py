@@ -59,24 +59,30 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
     holds until it is signed again.
     """
     data, metadata = config_map.get("data") or {}, config_map["metadata"]
+    mine = _has_signed(key_of(known.uid), data)
+    if not mine and not known.unsigned and not known.orphan:  # nothing of it is parsed
+        return _doubted(known, _not_signed(data))
     try:
         found = parse_config(data.get(CONFIG_KEY, ""))
     except ValueError as error:
         return _doubted(known, f"cannot be read: {error}")
-    mine = found.deployment.uid == known.uid
-    key = key_of(found.deployment.uid)
-    if not (key and is_signed(key, data)):
-        if known.unsigned:
-            return Believed(found)
-        what = "its signature is wrong" if data.get(SIGNATURE_KEY) else "it has no signature"
-        return _doubted(known, f"was not written by the operator ({what})")
     whose = (gateway_name(found.deployment.name), found.deployment.namespace)
-    if not mine and (not known.orphan or whose != (metadata["name"], metadata["namespace"])):
-        return _doubted(known, "was written for another ClaudeDeployment")
+    before = known.orphan and whose == (metadata["name"], metadata["namespace"])
+    if not mine and not (before and _has_signed(key_of(found.deployment.uid), data)):
+        return Believed(found) if known.unsigned else _doubted(known, _not_signed(data))
     if found.generation < known.least:
         what = f"generation {found.generation}, where {known.least} was written before"
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
     return Believed(found, stored=mine)
+
+
+def _has_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    return bool(key) and is_signed(key, data)
+
+
+def _not_signed(data: Mapping[str, str]) -> str:
+    what = "its signature is wrong" if data.get(SIGNATURE_KEY) else "it has no signature"
+    return f"was not written by the operator ({what})"
 
 
 def _doubted(known: Known, doubt: str) -> Believed:

@@ -22,6 +22,7 @@ from claude_operator.core.request.privacy import identity
 __all__ = ["Assignment", "assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
 
 _LONGEST_USER = 4096  # characters; the API refuses far shorter ones
+_LONGEST_NAME = 1024  # characters that are kept as they are
 _BY_OPENING = "conversation:"
 _WORD = 8  # bytes of a hash that stand for one number
 _KEY = 16  # bytes of a hash that stand for a conversation
@@ -56,8 +57,8 @@ class Assignment:
         return self._hash(f"caller\0{api_key}", _WORD)
 
     def key(self, name: str | None, caller: str = "") -> str | None:
-        """The assignment key of a conversation that `caller` has given this name; the name itself without a secret."""
-        if name is None or not self.secret:
+        """The assignment key of a conversation that `caller` gave this name; without a secret the name, if not long."""
+        if name is None or (not self.secret and len(name) <= _LONGEST_NAME):
             return name
         kind, _, _ = name.partition(":")
         drawn = self._hash(f"conversation\0{caller}\0{name}", _KEY)

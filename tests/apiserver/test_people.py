@@ -122,6 +122,12 @@ class Asked:
         path = f"/apis/claudeops.dev/v1alpha1/namespaces/{self.namespace}/claudedeployments/support"
         who.call("PATCH", path, {"fieldManager": manager}, body, "application/merge-patch+json")
 
+    def settled(self) -> bool:
+        """Something has come of every wish."""
+        found = self.admin.take("ClaudeDeployment", "support", self.namespace)
+        asked = found["metadata"].get("annotations") or {}
+        return all(f"promote={asked[name]}" in found["status"]["handled"] for name in {PROMOTE} & asked.keys())
+
     def events(self, reason: str) -> list[str]:
         return [one["note"] for one in self.admin.list("Event", self.namespace) if one["reason"] == reason]
 
@@ -169,6 +175,7 @@ def test_with_the_audit_everybody_writes_their_own_name(
             tries = itertools.count()
             probe = lambda: it.annotate(edda, promote=f"probe-{next(tries)}")  # noqa: E731
             wait_for(lambda: is_refused(probe), 30, "the policy is not in force")
+            wait_for(it.settled, 30)  # of two wishes that are new at once a name would be the later one's
             trial = it.trial()
             with pytest.raises(ApiError, match=r"claudeops\.dev/by has to name you, alice, where you promote, abort"):
                 it.annotate(alice, abort=trial)

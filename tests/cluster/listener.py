@@ -51,7 +51,8 @@ class Listener:
 
         self._server = ThreadingHTTPServer((address, port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self.url = f"http://{address}:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.url = f"http://{address}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -145,10 +145,6 @@ def install(image: str, *options: str) -> Operator:
         command("helm", "uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
     # As text: helm takes a tag of digits alone for a number.
     values = [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
-    # Tests serve upstreams on the node, where no gateway would go unasked.
-    addresses = [each for node in get("nodes") for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
-    allowed = [f"--allowed-address={each['address']}" for each in addresses]
-    values += [f"--set=extraArgs[{at}]={option}" for at, option in enumerate(allowed)]
     try:
         command("helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
                 "--wait", "--timeout", "10m", *values, *options)  # fmt: skip

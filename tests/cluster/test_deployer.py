@@ -19,7 +19,7 @@ from tests.cluster.support import CommandError, Operator, condition, find, get, 
 DEPLOYER = ("--as=deployer", "--as-group=system:authenticated")
 TIGHT = (
     "--set=security.secretsOptIn=true",
-    "--set=security.allowedHosts={claude-simulator.claude-system.svc}",
+    "--set=security.allowedHosts={claude-simulator.claude-system.svc:8081}",
 )
 RIGHTS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -66,18 +66,6 @@ def _tries(place: Place) -> dict[str, dict[str, Any]]:
     outside = place.outside.url
     token = [{"name": "DB", "valueFrom": {"secretKeyRef": {"name": "database", "key": "password"}}}]
     server = {"type": "url", "name": "mine", "url": f"https://{OUTSIDE}/mcp", "authorization_token": "$(DB)"}
-    metric = {
-        "name": "mine",
-        "prometheus": {"address": f"{outside}/prometheus", "query": "up"},
-        "threshold": {"max": 1.0},
-        "interval": "2s",
-    }
-    blind = {
-        "name": "node",
-        "prometheus": {"address": f"http://{METADATA}/prometheus", "query": "up"},
-        "threshold": {"max": 1.0},
-        "interval": "2s",
-    }
     service = get("service", "kubernetes", namespace="default")["spec"]["clusterIP"]
     return {
         "by-url": deployment(name="by-url", upstream=_upstream(f"{outside}/by-url")),
@@ -96,19 +84,42 @@ def _tries(place: Place) -> dict[str, dict[str, Any]]:
         "by-loopback": deployment(name="by-loopback", upstream=_upstream("http://127.0.0.1:9090/by-loopback")),
         "by-server": deployment(name="by-server", upstream=_upstream(f"https://{service}/by-server")),
         "by-path": deployment(name="by-path", upstream=_upstream(f"{outside}/by-path", "../../../other/secrets/x")),
-        "by-query": deployment(
-            name="by-query",
-            strategy={
-                "canary": {
-                    "steps": [{"setWeight": 50}, {"bake": {"minDuration": "5m"}}],
-                    "analysis": {"interval": "1s", "metrics": [metric, blind]},
-                }
-            },
-        ),
+        "by-name": deployment(name="by-name", upstream=_upstream(f"{_by_name(place)}/by-name")),
+        "by-query": _queries("by-query", f"{outside}/prometheus"),
+        "by-blind-query": _queries("by-blind-query", f"http://{METADATA}/prometheus"),
     }
 
 
-REFUSED_ADDRESS = ("by-node", "by-metadata", "by-loopback", "by-server")
+REFUSED = {
+    **dict.fromkeys(("by-node", "by-metadata", "by-loopback", "by-server", "by-blind-query"), "HostNotAllowed"),
+    "by-path": "InvalidSpec",
+}
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "node"},
+    "spec": {"clusterIP": "None", "ports": [{"port": 80}]},
+}
+
+
+def _by_name(place: Place) -> str:
+    """The node's listener by a name: what that leads to is known only when somebody connects."""
+    return f"http://node.{place.namespace}.svc:{place.node.port}"
+
+
+def _queries(name: str, address: str) -> dict[str, Any]:
+    """One that asks a server of its own for a metric."""
+    metric = {
+        "name": "mine",
+        "prometheus": {"address": address, "query": "up"},
+        "threshold": {"max": 1.0},
+        "interval": "2s",
+    }
+    canary = {
+        "steps": [{"setWeight": 50}, {"bake": {"minDuration": "5m"}}],
+        "analysis": {"interval": "1s", "metrics": [metric]},
+    }
+    return deployment(name=name, strategy={"canary": canary})
 
 
 def test_nothing_that_a_deployer_tries_brings_a_secret_out(operator: Operator, namespace: str) -> None:
@@ -149,7 +160,15 @@ def _place(namespace: str) -> Iterator[Place]:
         apps.apply(secret("x", "password", place.others), other)
         apps.apply(secret("database", "password", place.password), namespace)
         apps.apply(secret("anthropic", "api-key", place.key), namespace)
-        for body in (RIGHTS, BINDING, deployment(name="victim")):
+        slices = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "node", "labels": {"kubernetes.io/service-name": "node"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address]}],
+            "ports": [{"port": 80}],
+        }
+        for body in (RIGHTS, BINDING, NODE, slices, deployment(name="victim")):
             apps.apply(body, namespace)
         apps.promoted(namespace, "victim")
         yield place
@@ -191,16 +210,14 @@ def _try_deployments(place: Place) -> None:
         _deployer("apply", "-f", "-", input=body, namespace=place.namespace)
     for name in tries:
         wait_for(lambda name=name: _settled(place.namespace, name), 120, f"{name} is neither accepted nor refused")
-    for name in ("by-url", "by-env", *REFUSED_ADDRESS):
+    for name in ("by-url", "by-env", "by-name"):
         wait_for(lambda name=name: apps.ask(place.namespace, name).status not in (0, 503), 30, name)
         answer = apps.ask(place.namespace, name)
         assert TOKEN not in answer.text
-        if name in REFUSED_ADDRESS:
-            assert answer.status == 502, (name, answer)
-            assert "address" in answer.text, (name, answer)
+        assert answer.status == (502 if name == "by-name" else 200), (name, answer)
     wait_for(lambda: place.outside.ways(place.password) == {"by-url", "by-env"}, 10)
-    by_path = get("cld", "by-path", namespace=place.namespace)
-    assert condition(by_path, "Accepted")["reason"] == "InvalidSpec"
+    found = {name: condition(get("cld", name, namespace=place.namespace), "Accepted")["reason"] for name in REFUSED}
+    assert found == REFUSED
     _try_queries(place)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.gateway.upstream import Playback, Recorded, json_answer, recording_up
 from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import MIB, Auth, dump_config
-from claude_operator.gateway import connections, server
+from claude_operator.gateway import connections, proxy, server
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: " + CLIENT_KEY.encode() + b"\r\n"
 CALL = HEAD + b'content-length: 15\r\n\r\n{"messages":[]}'
@@ -176,6 +177,49 @@ async def test_the_rest_of_a_refused_body_is_not_read_for_long(gateway: Gateway)
     answer = await rest_of(reader)
     assert error_of(answer) == (401, "authentication_error")
     writer.close()
+
+
+@pytest.mark.parametrize("line", [b"GET /api/hello", b"GET /none", b"GET /v1/models"])
+async def test_who_asks_and_does_not_read_is_let_go(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """Answers that need no key: their sender could otherwise stay for ever, as one who is being answered."""
+    monkeypatch.setattr(proxy, "_REPORT_SECONDS", 0.3)
+    table = gateway.service.tables[1]
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", gateway.service.port))
+    client.setblocking(False)
+    asking = line + b" HTTP/1.1\r\nhost: x\r\n\r\n" if line else b""
+
+    async def ended() -> bool:
+        with suppress(BlockingIOError, ConnectionError):
+            client.send(asking * 100)
+        return table.count == 0
+
+    await until(lambda: table.count == 1)
+    await until(ended)
+    client.close()
+
+
+async def test_who_has_to_go_and_does_not_read_is_gone(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing alone would wait until the last answer is read, and its place would be taken for as long."""
+    monkeypatch.setattr(server, "_LINGER", 0.2)
+    table = gateway.service.tables[1]
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", gateway.service.port))
+    await until(lambda: table.count == 1)
+    [tracked] = table._lines["silent"]
+    while True:  # until some of the answers are left in the process
+        client.sendall(b"GET /none HTTP/1.1\r\nhost: x\r\n\r\n" * 10)
+        await asyncio.sleep(0.02)
+        await until(lambda: tracked.phase == "idle")
+        if tracked.close.__self__._wire.get_write_buffer_size():  # type: ignore[attr-defined]
+            break
+    table.close(tracked, None)
+    await until(lambda: table.count == 0)
+    client.close()
 
 
 # -------------------------------------------------------------------------------------------------- places

@@ -15,6 +15,7 @@ from tests.gateway.upstream import MESSAGE, Playback, Recorded, json_answer, rec
 from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import BODY_LIMIT, MEMORY, MIB
+from claude_operator.gateway import proxy
 from claude_operator.gateway.errors import Refused
 from claude_operator.gateway.memory import SMALL, UNCOUNTED, Lease, Memory, MemoryBudget, Pool
 
@@ -230,6 +231,27 @@ async def test_calls_that_pass_through_are_bounded_in_number(gateway: Gateway) -
     pool.release(pool.size)
     assert (await gateway.post(path="/v1/files"))[0].status == 200
     assert pool.used == 0
+
+
+async def test_who_does_not_read_an_answer_in_one_piece_gives_its_memory_back(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy, "_READ_SECONDS", 0.1)
+    monkeypatch.setattr(proxy, "_READ_RATE", 1e7)
+    large = json.dumps(MESSAGE | {"content": [{"type": "text", "text": "x" * 2_000_000}]}).encode()
+
+    async def answer(_: Recorded, play: Playback) -> None:
+        await play.raw(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(large) + large)
+
+    gateway.upstream.script = answer
+    _, writer = await raw_post(gateway, b"content-length: 15\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(b'{"messages":[]}')
+    (line,) = await gateway.lines(1)
+    assert line["outcome"] == "ok"  # the answer is complete, and paid for
+    assert gateway.service.memory.used == 0
+    await until(lambda: gateway.service.tables[1].count == 0)
+    writer.transport.abort()
 
 
 async def test_of_too_many_clients_that_do_not_read_the_first_is_cut(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from multidict import MultiMapping
 
@@ -46,6 +46,8 @@ _CHUNK = 1 << 16  # bytes of a body that are sent at once
 _BUFFERED = 1 << 14  # bytes of a body up to which it is kept until the answer begins
 _MAX_KEYS = 5  # of a call that are looked at to tell whose it is
 _MAX_USER = 512  # characters of a user's name, which is for the log alone
+_READ_SECONDS = 30.0  # that a client has for an answer in one piece, ...
+_READ_RATE = float(1 << 16)  # ... and its size at this rate on top
 _REPORT_SECONDS = 5.0  # for sending the reason to a client that does not read
 
 OwnHeaders = Sequence[tuple[str, str]]
@@ -133,7 +135,11 @@ class Proxy:
     async def _answer(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
         if endpoint.kind == "local":
             call.outcome, call.status, call.request_id = "local", endpoint.answer.status, new_request_id()
-            await reply.send(call.status, _own_headers(call), endpoint.answer.body)
+            try:
+                async with asyncio.timeout(_REPORT_SECONDS):
+                    await reply.send(call.status, _own_headers(call), endpoint.answer.body)
+            except TimeoutError:
+                reply.abort()
             return
         if endpoint.kind == "unknown":
             raise Refused(404, "not_found_error", endpoint.hint)
@@ -243,9 +249,9 @@ class Proxy:
             if call.continues_unknown_thread and call.summary.code == "thread_fingerprint_mismatch":
                 raise thread_not_found()
             self._threads.remember(call)
-            await reply.send(
-                answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)], body
-            )
+            headers = [*names.for_client(answer.headers, framed=True), *revision_headers(call)]
+            sending = reply.send(answer.status, headers, body)
+            await self._deliver(reply, sending if len(body) <= _CHUNK else _in_time(reply, sending, len(body)))
         finally:
             lease.release()
 
@@ -262,7 +268,7 @@ class Proxy:
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
                 if ready:
-                    await self._write(reply, ready)
+                    await self._deliver(reply, reply.write(ready))
         except UpstreamFailed:
             if not call.summary.ended:
                 raise
@@ -270,17 +276,17 @@ class Proxy:
         if relay.readable and not call.summary.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
         if rest:
-            await reply.write(rest)
+            await self._deliver(reply, reply.write(rest))
         call.outcome = call.summary.failure or "ok"
-        await reply.finish()
+        await self._deliver(reply, reply.finish())
 
-    async def _write(self, reply: ClientReply, piece: bytes) -> None:
-        """Send a chunk. When too many clients do not read, cut the connection of the one that waits longest."""
+    async def _deliver(self, reply: ClientReply, sending: Awaitable[None]) -> None:
+        """Send something. When too many clients do not read, cut the connection of the one that waits longest."""
         self._writing[id(reply)] = reply
         if len(self._writing) > self._memory.budget.stalled:
             self._writing.pop(next(iter(self._writing))).abort()
         try:
-            await reply.write(piece)
+            await sending
         finally:
             self._writing.pop(id(reply), None)
 
@@ -299,9 +305,9 @@ class Proxy:
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
             async for chunk in answer.chunks():
-                await self._write(reply, chunk)
+                await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
-            await reply.finish()
+            await self._deliver(reply, reply.finish())
 
     # ------------------------------------------------------------------------------------ own errors
 
@@ -328,6 +334,15 @@ class Proxy:
 
     async def _send_error(self, call: Call, reply: ClientReply, body: bytes, headers: OwnHeaders) -> None:
         await reply.send(call.status, [*_own_headers(call), *headers, *revision_headers(call)], body)
+
+
+async def _in_time(reply: ClientReply, sending: Awaitable[None], size: int) -> None:
+    """Send an answer whose memory others wait for: a client that reads too slowly is cut off."""
+    try:
+        async with asyncio.timeout(_READ_SECONDS + size / _READ_RATE):
+            await sending
+    except TimeoutError:
+        reply.abort()
 
 
 def _own_headers(call: Call) -> list[tuple[str, str]]:

@@ -121,10 +121,12 @@ class _Connection(web.RequestHandler):
     def __init__(self, tracked: TrackedConnection, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._tracked = tracked
+        self._wire: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless it was closed while its handshake went on."""
         super().connection_made(transport)
+        self._wire = transport
         self._tracked.close = self._close_with
         peer = transport.get_extra_info("socket")
         if peer is not None:
@@ -135,6 +137,7 @@ class _Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
+        self._wire = None
         self._tracked.leave()
         super().connection_lost(exc)
 
@@ -160,6 +163,15 @@ class _Connection(web.RequestHandler):
         if refused is not None and self.transport is not None:
             self.transport.write(refusal(refused))
         self.force_close()
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
+        """Give the client a moment to read; a connection that is only closed waits for that without end."""
+        self._loop.call_later(_LINGER, self._abort)
+
+    def _abort(self) -> None:
+        if isinstance(self._wire, asyncio.WriteTransport):
+            self._wire.abort()
 
     def handle_error(
         self,
@@ -169,6 +181,7 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The answer to a request that could not be read."""
+        self._abort_soon()
         return _refuse("the request is not well-formed HTTP", status)
 
 

@@ -53,6 +53,7 @@ class TlsFiles:
 
     def _load(self, certificate: bytes, key: bytes) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.options |= ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
         context.load_cert_chain(self._folder / TLS_CERTIFICATE, self._folder / TLS_KEY)
         if self._read() != (certificate, key):

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from claude_operator.core import render
@@ -174,14 +174,18 @@ class App:
         keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
         children = Children(kube, keyring, clock=clock)
         children.writes.definitions = definitions.found
-        reader = PrometheusReader(self._settings.prometheus_address, rules=_address_rules(site))
+        policy = replace(self._settings.policy, rules=_address_rules(site))
+        reader = PrometheusReader(self._settings.prometheus_address, rules=policy.rules)
         async with AdminPorts() as ports, reader as prometheus:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            references = ReferenceReader(kube, self._settings.policy)
+            references = ReferenceReader(kube, policy)
             sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
-            reconciler = self._reconciler(kube, children, ledgers, gatherer, site)
+            actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
+            endings = Endings(clock)
+            runs = RunLoop(kube, site, self._clock, endings, policy)
+            reconciler = Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
             queue = WorkQueue(
                 reconciler,
                 workers=self._settings.workers,
@@ -231,19 +235,13 @@ class App:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
 
-    def _reconciler(
-        self, kube: Kube, children: Children, ledgers: Ledgers, gatherer: Gatherer, site: render.Site
-    ) -> Reconciler:
-        recorder = Recorder(
+    def _recorder(self, kube: Kube) -> Recorder:
+        return Recorder(
             kube,
             instance=self._settings.identity,
             clock=self._clock,
             on_emit=lambda reason: self._metrics.events.labels(reason).inc(),
         )
-        actor = Actor(kube, children, recorder, ledgers, self._metrics)
-        endings = Endings(self._clock.monotonic)
-        runs = RunLoop(kube, site, self._clock, endings, self._settings.policy)
-        return Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
 
     async def _reconcile(self, queue: WorkQueue[Key]) -> None:
         """Work once the models are known, since what is on its way out may not be let in; but do not wait forever."""

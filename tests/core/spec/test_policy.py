@@ -11,6 +11,7 @@ from tests.core.reconcile.rules.sample import raw
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.policy import OPEN, Policy, addresses, host_pattern, revision_addresses, secret_uses
 
 HOSTS = ("api.anthropic.com", "*.example.com", "proxy.ai:8080", "[fd00::1]:9090", "*.wild.example:8443")
@@ -179,3 +180,21 @@ def test_a_secret_is_used_for_what_its_label_names() -> None:
     assert problem.reason == Reason.SECRET_NOT_ALLOWED
     command = "kubectl -n shop label --overwrite secret anthropic claudeops.dev/use=upstream.env"
     assert problem.message.endswith(command)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254", "http://127.0.0.1:8081/x", "http://[::1]:9", "http://10.96.0.1"]
+)
+def test_an_address_that_is_not_connected_to_is_told_before_anything_serves_there(url: str) -> None:
+    policy = Policy(rules=rules_in_pod((), (), {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}))
+    for where in ("spec.upstream.baseURL", "spec.strategy.canary.analysis.metrics[0].prometheus.address"):
+        [problem] = policy.host_problems([(where, url)])
+        assert problem.reason == Reason.HOST_NOT_ALLOWED
+        assert problem.message.startswith(f"{where}: ")
+        assert (
+            "is an address that the operator and its pods do not connect to: write another one, or" in problem.message
+        )
+    assert policy.host_problems([("spec.request.mcp_servers[0].url", url)]) == []  # the API's servers go there
+    assert policy.host_problems([("spec.upstream.baseURL", "http://10.0.0.7:8081")]) == []
+    assert policy.host_problems([("spec.upstream.baseURL", "https://api.anthropic.com")]) == []
+    assert OPEN.host_problems([("spec.upstream.baseURL", url)]) == []

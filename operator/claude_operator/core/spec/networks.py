@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ANYWHERE", "AddressRefused", "AddressRules", "Network", "parse_network", "rules_in_pod"]
+__all__ = ["ANYWHERE", "AddressRefused", "AddressRules", "Network", "is_address", "parse_network", "rules_in_pod"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -76,6 +76,15 @@ class AddressRules:
 
 
 ANYWHERE: Final = AddressRules(special=False)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and not a name."""
+    try:
+        ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def parse_network(text: str) -> Network:

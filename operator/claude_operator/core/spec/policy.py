@@ -15,6 +15,9 @@ from typing import Any
 from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Upstream
+from claude_operator.core.spec.address import split_address
+from claude_operator.core.spec.networks import ANYWHERE, AddressRules, is_address
+from claude_operator.core.spec.site_options import ALLOWED_OPTION
 from claude_operator.core.spec.validate import Problem
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
 LABEL_USE = f"{GROUP}/use"
 _BETWEEN = "."  # between the uses of one Secret; a label's value takes no comma
 _PORTS = {"http": 80, "https": 443}
+_CONNECTED = ("baseURL", "prometheus.address")  # the fields whose servers we connect to ourselves
 _NAMED = 5  # hosts that a message lists
 # Stricter than any client's parser, so that no two of them see another host in what passes.
 _HOST = r"(?P<host>[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])"
@@ -101,10 +105,16 @@ class Policy:
 
     secrets_opt_in: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    rules: AddressRules = ANYWHERE
+    """Where the operator and its pods connect."""
 
     def host_problem(self, address: Address) -> Problem | None:
         """Why the URL at a place may not be used."""
         where, url = address
+        if where.endswith(_CONNECTED) and (refused := self._refused(url)):
+            helps = "write another one, or have the installer add it to security.allowedAddresses"
+            why = "is an address that the operator and its pods do not connect to"
+            return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {refused} {why}: {helps} ({ALLOWED_OPTION})")
         if not self.allowed_hosts:
             return None
         found = _URL.match(url)
@@ -122,9 +132,14 @@ class Policy:
 
     def host_problems(self, found: Iterable[Address]) -> list[Problem]:
         """All of them."""
-        if not self.allowed_hosts:
-            return []
         return [problem for one in found if (problem := self.host_problem(one)) is not None]
+
+    def _refused(self, url: str) -> str:
+        """The address in a URL that is not connected to; empty also for a name: what that leads to is seen later."""
+        parts = split_address(url)
+        host = (parts.hostname or "") if parts else ""
+        address = "127.0.0.1" if host == "localhost" else host
+        return host if is_address(address) and not self.rules.permits(address) else ""
 
     def secret_problem(self, one: SecretUse, namespace: str, labels: Mapping[str, str] | None) -> Problem | None:
         """Why a Secret that exists, with these labels, may not be used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -29,12 +29,16 @@ class Added:
     def __init__(self) -> None:
         self.keys: list[tuple[float, Key, float]] = []
         self.urgent: dict[Key, bool] = {}
+        self.kept: set[Key] = set()
 
     def add(self, key: Key, after: float = 0.0) -> None:
         self.keys.append((now(), key, after))
 
     def rank(self, key: Key, *, urgent: bool) -> None:
         self.urgent[key] = urgent
+
+    def keep_only(self, live: Collection[Key]) -> None:
+        self.kept = set(live)
 
 
 class Scene:

@@ -469,11 +469,11 @@ def test_one_that_is_heavy_now_and_then_stays_in_the_lane_and_leaves_it_in_the_e
         heavy["a"] = 0.001
         await asyncio.sleep(1.0)
         assert work.began["a"] == 2
-        assert "a" in queue._heavy
+        assert queue._heavy.holds("a", now())
         await asyncio.sleep(700)
         queue.add("a")
         await asyncio.sleep(1.0)
-        assert (work.began["a"], "a" in queue._heavy) == (3, False)
+        assert (work.began["a"], queue._heavy.holds("a", now())) == (3, False)
         running.cancel()
 
     run(main())
@@ -493,6 +493,25 @@ def test_a_heavy_key_that_is_forgotten_has_no_further_pass() -> None:
         await asyncio.sleep(100.0)
         assert not work.began
         assert not len(queue._heavy)
+        running.cancel()
+
+    run(main())
+
+
+def test_objects_under_ever_new_names_wait_like_the_old_ones() -> None:
+    async def main() -> None:
+        work = Computer(lambda key: 0.2 if key.startswith("hostile") else 0.005)
+        queue = make(work, workers=4, tenant=lambda key: key.partition("/")[0], meter=work.meter)
+        running = asyncio.create_task(queue.run())
+        for number in range(600):
+            queue.add(f"hostile/{number}")
+            queue.add(f"shop/{number}")
+            await asyncio.sleep(0.1)
+        assert sum(work.began[f"shop/{number}"] for number in range(600)) >= 599
+        assert sum(key.startswith("hostile") for key in work.began) <= 60 / 0.6 + 2
+        queue.keep_only(["shop/1"])
+        assert {key for key in queue._heavy.known() if not key.startswith("hostile")} == {"shop/1"}
+        assert all(key in queue._due for key in queue._heavy.known() - {"shop/1"})
         running.cancel()
 
     run(main())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
 
 import pytest
 from tests.shell.fakes import FakeKube
-from tests.shell.rig import KEY, SECRET_VALUE, SPACE, SPEC, Rig, deployment, secret
+from tests.shell.rig import KEY, SECRET_VALUE, SPACE, SPEC, Rig, deployment, secret, serving
 
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.spec.policy import Policy
 from claude_operator.kube.client import KubeError
 from claude_operator.shell.references import ReferenceReader, References
 
@@ -191,6 +193,64 @@ async def test_a_set_that_cannot_be_told_gates_all_the_same(status: int) -> None
         rig.roll_out()
     assert rig.condition("Accepted")[0] == "True"
     assert rig.kube.names("ClaudeEvalRun")
+
+
+async def test_a_large_set_is_read_a_slice_at_a_time() -> None:
+    """While it is read, others have the loop."""
+    lines = "\n".join(f'{{"id":"{n}","input":"","assert":[{{"type":"is-json"}}]}}' for n in range(5000))
+    rig = await gated(eval_set(dataset={"configMapKeyRef": {"name": "q", "key": "i"}}), config_map("q", i=lines))
+    turns, reading = 0, asyncio.create_task(rig.gatherer.gather(KEY))
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    seen = reading.result()
+    assert seen
+    assert seen.observation.eval_set.items == 5000
+    assert turns > 50
+
+
+async def test_texts_that_no_config_has_room_for_are_not_even_hashed() -> None:
+    sources = [{"configMapKeyRef": {"name": "p", "key": key}} for key in "ab"]
+    rig, large = Rig(), config_map("p", **dict.fromkeys("ab", "x" * 500_000))
+    for one in (secret(), deployment(promptFrom=sources), large):
+        rig.kube.put(one)
+    await rig.one()
+    assert rig.condition("Accepted")[:2] == ("False", "ConfigTooLarge")
+    assert "1,000,000 bytes together" in rig.condition("Accepted")[2]
+    seen = await rig.gatherer.gather(KEY)
+    assert seen
+    assert seen.observation.prompts == {}
+
+
+async def test_a_secret_without_its_label_is_not_used_where_the_installer_wants_one() -> None:
+    rig = await serving()
+    rig.policy = Policy(secrets_opt_in=True)
+    rig.start_operator()
+    before = rig.gateways.config
+    await rig.one()
+    accepted = rig.condition("Accepted")
+    assert accepted[:2] == ("False", "SecretNotAllowed")
+    assert "kubectl -n demo label secret anthropic claudeops.dev/use=upstream" in accepted[2]
+    assert accepted[2].endswith("keeps serving")
+    assert rig.gateways.config == before
+    found = rig.kube.take("Secret", "anthropic")
+    found["metadata"]["labels"] = {"claudeops.dev/use": "upstream"}
+    rig.kube.put(found)
+    await rig.one()
+    assert rig.condition("Accepted")[0] == "True"
+
+
+async def test_what_serves_keeps_serving_where_the_installer_allows_its_host_no_more() -> None:
+    rig = await serving()
+    rig.policy = Policy(allowed_hosts=("proxy.ai:8080",))
+    rig.start_operator()
+    before = rig.gateways.config
+    await rig.one()
+    assert rig.condition("Accepted")[1] == "HostNotAllowed"
+    rig.say("Be brief.")
+    await rig.one()
+    assert rig.gateways.config == before
+    assert len(rig.kube.names("ClaudeRevision")) == 1
 
 
 async def test_a_secrets_value_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:

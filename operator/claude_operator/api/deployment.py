@@ -339,7 +339,8 @@ class DeploymentSpec(ApiModel):
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=10, description="Old revisions to keep, besides those being served."
+        default=10,
+        description="Old revisions to keep, besides those being served, as long as they have 4 MiB together.",
     )
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import orjson
 from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
@@ -124,14 +125,29 @@ class _Reads:
     measurements: tuple[Measurement, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was seen of a revision, whose spec never changes: whether its content is its name's, and its bytes."""
+
+    genuine: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Revisions:
+    genuine: dict[str, Object]
+    sizes: dict[str, int]
+    forged: list[Object]
+
+
 class Gatherer:
     """Reads; keeps what goes with each status that it saw written, which `remember` moves on."""
 
     def __init__(self, kube: Kube, children: Children, sources: Sources, clock: Clock) -> None:
         self._kube, self._children, self._sources = kube, children, sources
         self._evidence = EvidenceMemory(clock)
-        self._genuine_revisions: dict[str, dict[tuple[str, int | None], bool]] = {}
-        """By UID of the owner: whether a revision, by its UID and generation, has the content of its name."""
+        self._revisions_seen: dict[str, dict[tuple[str, int | None], _Looked]] = {}
+        """By UID of the owner, and by UID and generation of the revision."""
 
     async def gather(self, key: Key) -> Seen | None:
         """The observation of now, None where there is no such ClaudeDeployment, or it is being deleted.
@@ -160,7 +176,7 @@ class Gatherer:
         look, at = self._evidence.look(expected, reads.gateways.readings)
         due = look.increments is not None
         ledger = None
-        revisions, forged = await self._genuine(owner, self._by_name(owner, reads.revisions))
+        revisions = await self._sorted(owner, self._by_name(owner, reads.revisions))
         runs = self._by_name(owner, [run for run in reads.runs if not run["metadata"].get("deletionTimestamp")])
         if due or active(expected.status) is None:
             ledger = await self._sources.ledgers.read(uid, key.namespace, expected.status)
@@ -169,10 +185,11 @@ class Gatherer:
             owner=owner,
             spec=spec,
             status=stored,
-            problems=(*taken, *map(_forged, forged), *invalid, *reads.references.problems),
+            problems=(*taken, *map(_forged, revisions.forged), *invalid, *reads.references.problems),
             prompts=reads.references.prompts,
-            revisions=revisions,
-            forged=frozenset(one["metadata"]["name"] for one in forged),
+            revisions=revisions.genuine,
+            revision_sizes=revisions.sizes,
+            forged=frozenset(one["metadata"]["name"] for one in revisions.forged),
             eval_set=reads.references.eval_set,
             eval_runs={name: _run_status(run) for name, run in runs.items()},
             run_objects=runs,
@@ -255,7 +272,7 @@ class Gatherer:
         """Drop the memory of ClaudeDeployments that no longer exist; `live` are UIDs."""
         for one in (self._evidence, self._sources.gateways, self._sources.prometheus, self._sources.ledgers):
             one.forget(live)
-        self._genuine_revisions = {uid: known for uid, known in self._genuine_revisions.items() if uid in live}
+        self._revisions_seen = {uid: known for uid, known in self._revisions_seen.items() if uid in live}
 
     def resting(self) -> list[Resting]:
         """Those of which no readings are made, as their last pass saw them."""
@@ -287,24 +304,28 @@ class Gatherer:
         definitions = self._children.writes.definitions
         return definitions.sentence() if definitions else ""
 
-    async def _genuine(self, owner: Object, found: dict[str, Object]) -> tuple[dict[str, Object], list[Object]]:
+    async def _sorted(self, owner: Object, found: dict[str, Object]) -> _Revisions:
         """The revisions that have the content that their names stand for, and the others.
 
         A spec never changes, so each is hashed once.
         """
         uid, deployment = owner["metadata"]["uid"], owner["metadata"]["name"]
-        before, known = self._genuine_revisions.get(uid, {}), {}
+        before, known = self._revisions_seen.get(uid, {}), {}
         for one in found.values():
             metadata = one["metadata"]
             version = metadata["uid"], metadata.get("generation")
             if version not in before:
                 await asyncio.sleep(0)  # each may be a megabyte
-            known[version] = before[version] if version in before else revision.is_of(one, deployment)
-        self._genuine_revisions[uid] = known
-        genuine = {
-            name: one for name, one in found.items() if known[one["metadata"]["uid"], one["metadata"].get("generation")]
-        }
-        return genuine, [one for name, one in found.items() if name not in genuine]
+            known[version] = before.get(version) or _Looked(
+                revision.is_of(one, deployment), len(orjson.dumps(one["spec"]))
+            )
+        self._revisions_seen[uid] = known
+        looked = {name: known[one["metadata"]["uid"], one["metadata"].get("generation")] for name, one in found.items()}
+        return _Revisions(
+            {name: one for name, one in found.items() if looked[name].genuine},
+            {name: one.size for name, one in looked.items()},
+            [one for name, one in found.items() if not looked[name].genuine],
+        )
 
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}

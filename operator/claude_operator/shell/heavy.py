@@ -1,7 +1,8 @@
 """Keys whose passes take much computing go one at a time, with rests: they wait for each other, not others for them.
 
 Each also waits for a multiple of what its last pass took, however often it is wanted. Among tenants with heavy keys the
-one that has spent least goes first, so that one with a hundred of them does not keep the others from theirs.
+one that has spent least goes first, so that one with a hundred of them does not keep the others from theirs. A key that
+is new counts as heavy where its tenant has such: else who makes objects under ever new names would never wait.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ __all__ = ["LIGHT", "HeavyLane"]
 
 Key = TypeVar("Key", bound=Hashable)
 
-LIGHT = 0.03  # seconds of computing up to which a pass is like any other
+LIGHT = 0.05  # seconds of computing up to which a pass is like any other
 _OWN_REST = 20.0  # times what a pass took, until the next of the same key
 _LANE_REST = 3.0  # times what a pass took, until the next of all heavy keys: a quarter of the loop is theirs
 _LONGEST_REST = 60.0  # seconds
@@ -30,18 +31,29 @@ class HeavyLane(Generic[Key]):
         """Heavy keys, and when the next pass of each may begin."""
         self._since: dict[Key, float] = {}
         """When the last heavy pass of each ended."""
+        self._known: set[Key] = set()
+        """Keys that have had a pass."""
+        self._tenants: dict[Hashable, float] = {}
+        """When the last heavy pass of each tenant ended."""
         self._ready: dict[Hashable, dict[Key, None]] = {}
         self._spent: dict[Hashable, float] = {}
         self._busy = False
         self.free_at = 0.0
         """When the next of them may begin."""
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._until
+    def holds(self, key: Key, now: float) -> bool:
+        """Whether a key goes in this lane."""
+        if key in self._known:
+            return key in self._until
+        return now - self._tenants.get(self._tenant(key), float("-inf")) <= _REMEMBERED
 
     def __len__(self) -> int:
         """Keys that are due and wait."""
         return sum(map(len, self._ready.values()))
+
+    def known(self) -> set[Key]:
+        """The keys that it remembers."""
+        return set(self._known)
 
     def not_before(self, key: Key) -> float:
         """When the next pass of a key may begin."""
@@ -53,9 +65,8 @@ class HeavyLane(Generic[Key]):
 
     def discard(self, key: Key) -> None:
         """It no longer exists."""
-        self._until.pop(key, None)
-        self._since.pop(key, None)
-        self._drop(key)
+        self._known.discard(key)
+        self._leave(key)
 
     def take(self, now: float) -> Key | None:
         """The key whose pass begins now, None where none may."""
@@ -71,16 +82,23 @@ class HeavyLane(Generic[Key]):
         """A pass has ended that took `cost` seconds of computing; `heavy`: `take` had given it."""
         if heavy:
             self._busy = False
-        if cost > LIGHT:
-            self._since[key] = now
-        if now - self._since.get(key, float("-inf")) > _REMEMBERED:
-            self.discard(key)
-            return
+        self._known.add(key)
         tenant = self._tenant(key)
+        if cost > LIGHT:
+            self._tenants = {one: at for one, at in self._tenants.items() if now - at <= _REMEMBERED}
+            self._since[key] = self._tenants[tenant] = now
+        if now - self._since.get(key, float("-inf")) > _REMEMBERED:
+            self._leave(key)
+            return
         self._spent = {one: spent * _FORGIVEN for one, spent in self._spent.items() if spent > LIGHT / 100}
         self._spent[tenant] = self._spent.get(tenant, 0.0) + cost
         self._until[key] = now + (min(_OWN_REST * cost, _LONGEST_REST) if cost > LIGHT else 0.0)
         self.free_at = now + min(_LANE_REST * cost, _LONGEST_REST)
+
+    def _leave(self, key: Key) -> None:
+        self._until.pop(key, None)
+        self._since.pop(key, None)
+        self._drop(key)
 
     def _drop(self, key: Key) -> None:
         tenant = self._tenant(key)

@@ -32,7 +32,7 @@ _GIVE_UP = 15.0  # seconds without sight after which a leader that cannot list e
 _HUNG = 60.0  # seconds without sight after which kopf is restarted, though it says that it watches
 _RETRY = 2.0  # seconds until a list that failed is tried again
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 15.0  # seconds between two beginnings of kopf
-_PAGE = 25  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a prompt may be long
+_PAGE = 10  # ClaudeDeployments a page of a list: parsing one holds the loop up, and a spec may have a megabyte
 _EVERYWHERE = view()
 _AT_ONCE = 50  # objects between two breaths
 
@@ -161,6 +161,7 @@ class Lookout:
             if not changed_only or (one.get("status") or {}).get("phase") not in FINAL:
                 self._queue.add(key_of(RUN, one), random.uniform(0.0, spread))
         self._forget({one["metadata"]["uid"] for one in deployments})
+        self._queue.keep_only(self.known)
 
     def _from_kopf(self, function: Callable[..., object]) -> Callable[..., None]:
         """The function for kopf's thread: it runs in our loop. On our own thread it runs at once."""

@@ -9,7 +9,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from pathlib import PurePath
 from typing import Generic, Literal, TypeVar
 
@@ -101,6 +101,11 @@ class WorkQueue(Generic[Key]):
         if key in self._running:
             self._forgotten.add(key)
 
+    def keep_only(self, live: Collection[Key]) -> None:
+        """Remember nothing of keys that are neither live nor wanted."""
+        for key in self._heavy.known() - set(live) - self._due.keys() - self._running.keys():
+            self._heavy.discard(key)
+
     def heartbeat(self) -> float:
         """Seconds since the queue last moved. Grows while every worker is busy, up to `longest` if all is well."""
         return self._clock() - self._moved
@@ -135,7 +140,7 @@ class WorkQueue(Generic[Key]):
         while self._timetable and self._timetable[0][0] <= now:
             due, _, key = heapq.heappop(self._timetable)
             if self._due.get(key) == due and key not in self._running:
-                if key in self._heavy:
+                if self._heavy.holds(key, now):
                     self._heavy.put(key)
                 else:
                     (self._hurried if key in self._urgent else self._ready)[key] = None

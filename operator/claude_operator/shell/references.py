@@ -15,6 +15,7 @@ from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import iter_items, set_hash
+from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView
 from claude_operator.core.spec.policy import OPEN, Policy, SecretUse, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
@@ -155,6 +156,10 @@ async def _prompts(
             problems.append(Problem(Reason.CONFIG_MAP_NOT_FOUND, f"spec.promptFrom: {message}; {remedy}"))
         else:
             texts[name, key] = data[key]
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values())
+    if size > LIMIT:
+        message = f"spec.promptFrom: the texts have {size:,} bytes together, more than {LIMIT:,}: shorten them"
+        return {}, [*problems, Problem(Reason.CONFIG_TOO_LARGE, message)]
     return texts, problems
 
 

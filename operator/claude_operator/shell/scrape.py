@@ -36,7 +36,7 @@ _LARGEST = 8 * 1024 * 1024  # bytes of a document: with all surfaces that a spec
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A gateway pod to ask. `key` is None where it is of a version that proves nothing, and empty while there is none."""
+    """A gateway pod to ask. `key` is None for one of a version that proves nothing, and empty while there is none."""
 
     name: str
     address: str | None

@@ -147,6 +147,20 @@ def test_the_history(limit: int, status: DeploymentStatus, gone: list[str]) -> N
     assert [body["metadata"]["name"] for body in decision.deletions] == gone
 
 
+def test_of_large_revisions_fewer_are_kept() -> None:
+    """Every pass reads them all."""
+    named = (f"support-{n}" for n in range(9))
+    old = {name: {**OLD, "metadata": {**OLD["metadata"], "name": name}} for name in named}
+    revisions = {STABLE: OLD, CANARY: NEW, **old}
+    sizes = dict.fromkeys(revisions, 900_000)
+    decision = run(serving(), raw(revisionHistoryLimit=100), revisions=revisions, revision_sizes=sizes)
+    gone = {one["metadata"]["name"] for one in decision.deletions}
+    assert len(revisions) - len(gone) == 2 + 4, "what serves, what is wanted, and four old ones"
+    assert not gone & {STABLE, CANARY}
+    few = run(serving(), raw(revisionHistoryLimit=100), revisions=revisions, revision_sizes={})
+    assert few.deletions == ()
+
+
 def test_the_oldest_goes_first_and_takes_its_eval_run_with_it() -> None:
     def dated(name: str, day: int) -> dict[str, Any]:
         return {**OLD, "metadata": {**OLD["metadata"], "name": name, "creationTimestamp": f"2026-11-{day}T00:00:00Z"}}

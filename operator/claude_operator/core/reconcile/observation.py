@@ -106,6 +106,8 @@ class Observation:
     """What keeps the spec from being accepted: missing references, taken names, what cannot be read."""
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     revisions: Mapping[str, Object] = field(default_factory=dict)
+    revision_sizes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of their specs as JSON."""
     forged: frozenset[str] = frozenset()
     """Names of revisions that do not have the content that their names stand for."""
     eval_set: EvalSetView | None = None

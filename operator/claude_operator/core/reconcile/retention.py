@@ -12,9 +12,12 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.progress import active, soaking, window_left
 from claude_operator.core.reconcile.track_record import FAILED
 
-__all__ = ["outdated", "revision_states"]
+__all__ = ["HISTORY", "outdated", "revision_states"]
 
 Object = dict[str, Any]
+
+HISTORY = 4 * 2**20
+"""Bytes of all old revisions of one ClaudeDeployment that are kept: every pass reads them."""
 
 
 def revision_states(draft: Draft) -> tuple[RevisionState, ...]:
@@ -48,7 +51,7 @@ def _state(status: DeploymentStatus, name: str, stored: str) -> str:
 
 
 def outdated(draft: Draft) -> tuple[Object, ...]:
-    """Revisions beyond the history's limit, oldest first, and their eval runs; never one that serves or is wanted."""
+    """Revisions beyond the history's limits, oldest first, and their eval runs; never one that serves or is wanted."""
     obs, status = draft.obs, draft.status
     if obs.spec is None or (status.stable_revision and status.stable_revision not in obs.revisions):
         return ()  # where something is missing nothing is thrown away
@@ -58,6 +61,10 @@ def outdated(draft: Draft) -> tuple[Object, ...]:
     old.sort(key=lambda revision: (revision["metadata"].get("creationTimestamp", ""), revision["metadata"]["name"]))
     keep = obs.spec.revision_history_limit
     gone = [revision["metadata"]["name"] for revision in (old[:-keep] if keep else old)]
+    room = HISTORY
+    for one in reversed([revision["metadata"]["name"] for revision in (old[-keep:] if keep else [])]):
+        room -= obs.revision_sizes.get(one, 0)
+        gone += [one] if room < 0 else []
     runs = [name for name in obs.eval_runs if name.rpartition("-")[0] in gone]
     runs += [name for name, run in obs.eval_runs.items() if name not in runs and _is_left(draft, name, run)]
     kinds = [("ClaudeRevision", name) for name in gone] + [("ClaudeEvalRun", name) for name in runs]

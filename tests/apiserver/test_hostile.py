@@ -1,0 +1,152 @@
+"""What one tenant can write, on a real API server: it keeps no other tenant waiting, and the API server bounds it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from tests.apiserver.client import ApiError, Client, wait_for
+from tests.apiserver.conftest import apply_crds, clear, new_namespace
+from tests.apiserver.objects import deployment, secret
+from tests.apiserver.process import Operator
+from tests.apiserver.server import ApiServer
+
+Object = dict[str, Any]
+OBJECTS = 100
+EDITS = 10
+_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+SLOW = "(?i)" + "[\\x00-\U0010ffff]" * 340
+"""A regular expression of under 4 KiB that takes minutes to compile."""
+
+
+def eval_set(name: str, *values: str, **spec: Any) -> Object:
+    """A set of one item, with a regular expression for each of the values."""
+    asserts = [{"type": "regex", "value": one} for one in values]
+    tests = {"tests": [{"id": "a", "input": "x", "assert": asserts}]}
+    body = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": {"name": name}}
+    return body | {"spec": spec or tests}
+
+
+def hostile(number: int) -> list[Object]:
+    """A ClaudeDeployment that is dear to look at, and what it refers to."""
+    name = f"hostile-{number}"
+    evals = {"setRef": {"name": name}}
+    match number % 4:
+        case 0:  # patterns that take long to compile
+            return [eval_set(name, *[SLOW] * 5), deployment(name, evals=evals)]
+        case 1:  # a megabyte of items, the last of which is wrong
+            item = {"input": "", "assert": [{"type": "is-json"}]}
+            lines = "\n".join(json.dumps({"id": str(n), **item}) for n in range(15_000))
+            data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"i": lines + "\n{"}}
+            dataset = {"configMapKeyRef": {"name": name, "key": "i"}}
+            return [data, eval_set(name, dataset=dataset), deployment(name, evals=evals)]
+        case 2:  # a line of a hundred thousand mistakes
+            line = '{"id":"1","input":"x","assert":[' + ",".join(["1"] * 400_000) + "]}"
+            data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"i": line}}
+            dataset = {"configMapKeyRef": {"name": name, "key": "i"}}
+            return [data, eval_set(name, dataset=dataset), deployment(name, evals=evals)]
+        case _:  # a spec of very many small parts, in a request that the API would refuse
+            body = deployment(name)
+            body["spec"]["request"] |= {"max_tokens": 10**9, "extra": {f"k{n}": {} for n in range(5_000)}}
+            return [body]
+
+
+@contextmanager
+def edited(admin: Client, namespace: str) -> Iterator[Callable[[], int]]:
+    """Somebody edits the hostile objects all the time; gives the number of edits so far."""
+    done, count = threading.Event(), itertools.count(1)
+    made = [0]
+
+    def edit() -> None:
+        while not done.is_set():
+            number = next(count)
+            name = f"hostile-{number % OBJECTS}"
+            admin.patch("ClaudeDeployment", name, namespace, {"spec": {"revisionHistoryLimit": number % 100}})
+            made[0] = number
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    try:
+        yield lambda: made[0]
+    finally:
+        done.set()
+        thread.join(120)
+
+
+def test_a_hundred_hostile_objects_stop_nobody_elses_passes(
+    server: ApiServer, admin: Client, namespace: str, operate: Callable[..., Operator]
+) -> None:
+    """Each edit of a good deployment is seen, also by an operator that starts among them; and none is lost."""
+    theirs = new_namespace(admin, "hostile")
+    try:
+        admin.create(secret(), theirs)
+        for number in range(OBJECTS):
+            for body in hostile(number):
+                admin.create(body, theirs)
+        admin.create(secret(), namespace)
+        admin.create(deployment(), namespace)
+        operator = operate()
+        operator.until_leading()
+
+        def seen() -> int:
+            status = admin.take("ClaudeDeployment", "support", namespace).get("status") or {}
+            return int(status.get("observedGeneration", 0))
+
+        wait_for(seen, 120, "the good deployment has no first pass")
+        with edited(admin, theirs) as edits:
+            for replicas in range(2, 2 + EDITS):
+                change = {"spec": {"gateway": {"replicas": replicas}}}
+                wanted = admin.patch("ClaudeDeployment", "support", namespace, change)["metadata"]["generation"]
+                wait_for(lambda wanted=wanted: seen() == wanted, 60, "an edit of the good deployment is not seen")
+            assert edits() > EDITS
+        assert operator.process.poll() is None
+        assert operator.leads()
+        told = {"InvalidEvalSet": 0, "InvalidRequest": 0}
+        for number in range(OBJECTS):
+            status = admin.take("ClaudeDeployment", f"hostile-{number}", theirs).get("status") or {}
+            for one in status.get("conditions", ()):
+                if one["type"] == "Accepted" and one["reason"] in told:
+                    told[one["reason"]] += 1
+        assert told["InvalidEvalSet"] + told["InvalidRequest"] > 0, "the hostile ones have their turns too"
+    finally:
+        clear(admin, theirs)
+
+
+def test_a_pattern_that_is_too_long_is_refused_by_the_api_server(admin: Client, namespace: str) -> None:
+    admin.create(eval_set("fits", "a" * 4096), namespace)
+    with pytest.raises(ApiError, match="a regular expression has 4096 characters at most"):
+        admin.create(eval_set("long", "a" * 4097), namespace)
+
+
+def test_what_was_stored_before_there_were_limits_stays_and_can_be_told_about(own_server: ApiServer) -> None:
+    """The API server holds only what changes to the new limits."""
+    admin = own_server.admin()
+    namespace = new_namespace(admin, "before")
+    crd = admin.call("GET", f"{_CRDS}/claudeevalsets.claudeops.dev")
+    text = json.dumps(crd["spec"]["versions"][0]["schema"])
+    schema = json.loads(text, object_hook=_unbounded)
+    crd["spec"]["versions"][0]["schema"] = schema
+    admin.call("PUT", f"{_CRDS}/claudeevalsets.claudeops.dev", body=crd)
+    wait_for(lambda: _created(admin, eval_set("old", "a" * 70_000, "b"), namespace), 60, "the old set is refused")
+    apply_crds(admin)
+    wait_for(lambda: not _created(admin, eval_set("new", "a" * 70_000), namespace), 60, "the limits do not hold")
+    stored = admin.patch("ClaudeEvalSet", "old", namespace, {"status": {"items": 1}}, subresource="status")
+    assert stored["status"] == {"items": 1}
+    assert admin.patch("ClaudeEvalSet", "old", namespace, {"spec": {"gate": {"passRate": 0.5}}})
+
+
+def _unbounded(node: Object) -> Object:
+    return {key: value for key, value in node.items() if key not in ("maxLength", "x-kubernetes-validations")}
+
+
+def _created(admin: Client, body: Object, namespace: str) -> bool:
+    try:
+        admin.create(body, namespace)
+    except ApiError:
+        return admin.get(body["kind"], body["metadata"]["name"], namespace) is not None
+    return True

@@ -217,6 +217,18 @@ def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(temp
     assert not [item for item in template("networkPolicy: {enabled: false}") if item["kind"] == "NetworkPolicy"]
 
 
+def test_the_audit_holds_where_the_operator_works(template: Template) -> None:
+    kinds = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    assert not [item for item in template() if item["kind"] in kinds]
+    found = {item["kind"]: item for item in template("audit: {enabled: true}") if item["kind"] in kinds}
+    assert found.keys() == kinds
+    assert "matchResources" not in found["ValidatingAdmissionPolicyBinding"]["spec"]
+    narrow = template("{audit: {enabled: true}, watchNamespaces: [a, b]}")
+    binding = one(narrow, "ValidatingAdmissionPolicyBinding", "claude-operator-audit")
+    [choice] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert (choice["key"], choice["values"]) == ("kubernetes.io/metadata.name", ["a", "b"])
+
+
 def test_what_is_optional_is_off(template: Template) -> None:
     kinds = {(item["kind"], item["metadata"]["name"]) for item in template()}
     assert ("Deployment", "claude-simulator") not in kinds

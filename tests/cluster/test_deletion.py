@@ -14,17 +14,17 @@ from tests.cluster.support import ROOT, CommandError, Operator, find, get, kubec
 GATE = ROOT / "examples/03-canary-with-evals"
 KINDS = (
     "cld,clr,cer,ces,jobs,pods,deployments,replicasets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,"
-    "poddisruptionbudgets"
+    "poddisruptionbudgets,networkpolicies"
 )
 
 
 CHILDREN = {
     "gateway": (
-        *("Deployment", "Service", "ConfigMap", "PodDisruptionBudget"),
+        *("Deployment", "Service", "ConfigMap", "PodDisruptionBudget", "NetworkPolicy"),
         *("ServiceAccount", "Role", "RoleBinding"),
     ),
     "client": ("Secret",),
-    "eval": ("ServiceAccount", "Role", "RoleBinding"),
+    "eval": ("ServiceAccount", "Role", "RoleBinding", "NetworkPolicy"),
 }
 RIGHTS = {
     "triage-gateway": {
@@ -41,6 +41,7 @@ RIGHTS = {
         ("get", "claudeevalsets/another"): False,
         ("get", "clauderevisions/any"): True,
         ("patch", "claudeevalruns/any --subresource=status"): True,
+        ("get", "claudeevalruns/any --subresource=status"): False,
         ("get", "secrets/anthropic"): False,
         ("list", "configmaps"): False,
         ("delete", "claudeevalruns"): False,

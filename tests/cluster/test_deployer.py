@@ -19,7 +19,7 @@ from tests.cluster.support import CommandError, Operator, condition, find, get, 
 DEPLOYER = ("--as=deployer", "--as-group=system:authenticated")
 TIGHT = (
     "--set=security.secretsOptIn=true",
-    "--set=security.allowedHosts={claude-simulator.claude-system.svc}",
+    "--set=security.allowedHosts={claude-simulator.claude-system.svc:8081}",
 )
 RIGHTS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -10,7 +10,7 @@ from tests.cluster import apps
 from tests.cluster.apps import deployment, secret
 from tests.cluster.support import Operator, condition, find, get, kubectl, wait_for
 
-PARTS = ("service", "serviceaccount", "role", "rolebinding", "poddisruptionbudget", "configmap")
+PARTS = ("service", "serviceaccount", "role", "rolebinding", "poddisruptionbudget", "networkpolicy", "configmap")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ CHILDREN = {
     "Role": "app-gateway",
     "RoleBinding": "app-gateway",
     "PodDisruptionBudget": "app-gateway",
+    "NetworkPolicy": "app-gateway",
 }
 BRIEF = "Answer with one word: billing, delivery, returns or other."
 PARTY = "🎉👩‍💻𝔘"  # beyond the BMP, and joined

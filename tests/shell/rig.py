@@ -190,7 +190,7 @@ class Rig:
         """Another process: nothing is remembered."""
         kube: Any = self.kube
         keyring = Keyring(kube, "claude-system", clock=self.clock.monotonic)
-        self.children = Children(kube, keyring, clock=self.clock.monotonic)
+        self.children = Children(kube, keyring, clock=self.clock.monotonic, network_policies=True)
         ledgers = Ledgers(kube)
         gateways = GatewayReader(kube, self.gateways, self.children, self.clock)  # type: ignore[arg-type]
         sources = Sources(gateways, ReferenceReader(kube, self.policy), self.prometheus, ledgers, dict)  # type: ignore[arg-type]

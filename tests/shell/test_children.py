@@ -611,8 +611,8 @@ async def test_what_an_earlier_life_left_is_adopted_at_once_and_serves_on(uids: 
     assert rig.status.stable_revision == stable
     assert rig.gateways.config.arms == served.arms
     assert rig.condition("Accepted")[0] == "True"
-    note, of_policy = said(rig, "ChildAdopted")
-    assert of_policy.startswith("Adopted NetworkPolicy support-gateway: ")
+    (note,) = said(rig, "ChildAdopted")
+    assert "NetworkPolicy support-gateway" in note
     assert f"ClaudeRevision {stable}" in note
     assert said(rig, "ChildRestored", "ChildContested") == []
     assert len(said(rig, "RevisionCreated")) == 1  # the first life's

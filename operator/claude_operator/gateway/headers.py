@@ -70,6 +70,8 @@ _ACCOUNT_FAMILIES = ("anthropic-account", "anthropic-api-key", "anthropic-organi
 """What says whose account it is: only with a key of the client's own."""
 _COMPOSED = frozenset(("accept-encoding", "content-encoding", "content-length", "content-type", BETA))
 """What the gateway writes itself where it has composed the body."""
+_NO_HEADERS = _HOP_BY_HOP | {"close"}
+_NOTHING: frozenset[str] = frozenset()
 _UNTOLD = _HOP_BY_HOP | {
     "host",
     "expect",
@@ -81,6 +83,8 @@ _UNTOLD = _HOP_BY_HOP | {
     SURFACE,
     WANTED_REVISION,
 }
+_UNTOLD_FAMILIES = ("cf-", "sec-", "x-b3-", "x-envoy-", "x-forwarded-", "x-real-ip")
+"""What browsers, Node.js and proxies add by themselves: nobody misses it."""
 _LONGEST_NAME = 64
 _MOST_TOLD = 32  # names that are told in the life of a process
 
@@ -131,12 +135,10 @@ class UpstreamHeaders:
         client's; None for a request that passes through unchanged.
         """
         composed, swapped, passes = betas is not None, key is not None, self._passes
-        named = _named_by_connection(headers)
-        out = MutableHeaders(
-            (name, value)
-            for name, value in headers.items()
-            if len(name) <= _LONGEST_NAME and passes(name, swapped, composed) and not (named and name.lower() in named)
-        )
+        kept = [
+            pair for pair in headers.items() if len(pair[0]) <= _LONGEST_NAME and passes(pair[0], swapped, composed)
+        ]
+        out = MutableHeaders(_without(_named_by_connection(headers), kept))
         if key is not None:
             out["x-api-key"] = key
         if "anthropic-version" not in out:
@@ -158,36 +160,42 @@ class UpstreamHeaders:
             return account and not swapped and "_" not in name
         if (name in _UP or name.startswith(_UP_FAMILIES)) and "_" not in name:
             return True
-        if self._told < _MOST_TOLD:
+        if self._told < _MOST_TOLD and not name.startswith(_UNTOLD_FAMILIES):
             self._told += 1
             self._on_dropped(name)
         return False
 
 
-def for_client(headers: MultiMapping[str], *, framed: bool = False) -> Iterator[tuple[str, str]]:
+def for_client(headers: MultiMapping[str], *, framed: bool = False) -> list[tuple[str, str]]:
     """The upstream's headers for the client; `framed` leaves out content-length, which the sender of the body sets.
 
     Left out is what belongs to the connection, to the operator's account, or to the servers on the way.
     """
-    named = _named_by_connection(headers)
-    return (
-        (name, value)
-        for name, value in headers.items()
-        if not _stays(name[:_LONGEST_NAME], framed) and not (named and name.lower() in named)
-    )
+    passes = _passes_framed if framed else _passes_down
+    kept = [pair for pair in headers.items() if len(pair[0]) <= _LONGEST_NAME and passes(pair[0])]
+    return _without(_named_by_connection(headers), kept)
 
 
 @lru_cache(maxsize=1024)
-def _stays(name: str, framed: bool) -> bool:
-    """Whether one of the upstream's headers is not for the client."""
+def _passes_down(name: str) -> bool:
+    """Whether one of the upstream's headers is for the client."""
     name = name.lower()
-    return name in _NOT_DOWN or name.startswith(_NOT_DOWN_FAMILIES) or (framed and name == "content-length")
+    return name not in _NOT_DOWN and not name.startswith(_NOT_DOWN_FAMILIES)
+
+
+@lru_cache(maxsize=1024)
+def _passes_framed(name: str) -> bool:
+    return _passes_down(name) and name.lower() != "content-length"
+
+
+def _without(named: frozenset[str], kept: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [pair for pair in kept if pair[0].lower() not in named] if named else kept
 
 
 def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
-    """Headers that `Connection` declares to be hop-by-hop."""
+    """Headers that `Connection` declares to be hop-by-hop, beside those that always are."""
     values = headers.getall("connection", ())
-    return frozenset(_split(values)) if values else frozenset()
+    return frozenset(_split(values)) - _NO_HEADERS if values else _NOTHING
 
 
 def _split(values: Iterable[str]) -> Iterator[str]:

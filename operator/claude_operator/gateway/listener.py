@@ -107,8 +107,7 @@ class Listener(web.BaseSite):
                 lambda: self._handlers.make_connection(tracked), accepted, ssl=tls, **seconds
             )
         except (OSError, asyncio.CancelledError):  # the handshake failed, or there was no room for it any more
-            accepted.close()
-            tracked.leave()
+            tracked.leave()  # the socket is the transport's to close
 
 
 def _turn_away(accepted: socket.socket, *, plain: bool) -> None:

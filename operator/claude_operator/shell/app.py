@@ -172,7 +172,8 @@ class App:
         models = ModelBook(kube, self._clock)
         name, clock = f"{self._settings.lease_name}-client-keys", self._clock.monotonic
         keyring = Keyring(kube, self._settings.namespace, name, clock=clock)
-        children = Children(kube, keyring, clock=clock)
+        policies = self._settings.site.network is not None
+        children = Children(kube, keyring, clock=clock, network_policies=policies)
         children.writes.definitions = definitions.found
         policy = replace(self._settings.policy, rules=_address_rules(site))
         reader = PrometheusReader(self._settings.prometheus_address, rules=policy.rules)

@@ -63,8 +63,17 @@ _GATEWAY = (*_ACCOUNT, CONFIG_MAPS, SERVICES, DEPLOYMENTS, POD_DISRUPTION_BUDGET
 class Children:
     """Remembers what it has found to be as wanted, so that a pass in which nothing changed costs no calls."""
 
-    def __init__(self, kube: Kube, keyring: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        keyring: Keyring,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        network_policies: bool = False,
+    ) -> None:
+        """`network_policies`: some are made; else there are no rights to them."""
         self._kube, self._clock = kube, clock
+        self._policies = [NETWORK_POLICIES] if network_policies else []
         self._keyring, self._scaling = keyring, Scaling(kube)
         self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY)}
         self.writes = Writes()
@@ -91,13 +100,14 @@ class Children:
         if family.free:
             return [], []
         name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
-        wanted = [(resource, names.gateway_name(name)) for resource in _GATEWAY]
+        wanted = [(resource, names.gateway_name(name)) for resource in (*_GATEWAY, *self._policies)]
         wanted += [(SECRETS, secret_name(name)) for secret_name in self._secrets]
-        wanted += [(resource, names.eval_account(name)) for resource in _ACCOUNT]
+        wanted += [(resource, names.eval_account(name)) for resource in (*_ACCOUNT, *self._policies)]
         wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
         found = await all_of(self._kube.get(resource, child, namespace) for resource, child in wanted)
         live = [one for one in found if one is not None]
-        others = [one for one in live if not self.is_ours(owner, one)]
+        # A policy that people made holds instead of ours.
+        others = [one for one in live if not self.is_ours(owner, one) and one["kind"] != NETWORK_POLICIES.kind]
         problems = [Problem(Reason.NAME_TAKEN, ownership.refusal(one, owner)) for one in others]
         if not problems:
             family.free = True
@@ -290,7 +300,7 @@ class Children:
             live = await self._mine(owner, resource, key[1])
         except KubeError as error:
             if resource == NETWORK_POLICIES and error.reason == Reason.NAME_TAKEN:
-                return None  # people made one of their own before we made any: theirs holds
+                return None
             raise
         if live is not None and self._is_so(family, live, child):
             self._note(family, child, live)

@@ -1,0 +1,88 @@
+"""Where gateways connect, and by what they are reached, on a real cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pytest
+from tests.cluster import support
+from tests.cluster.apps import apply, ask, deployment, plain, promoted, secret, told
+from tests.cluster.support import get, kubectl, wait_for
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+def test_a_name_that_leads_to_the_api_server_is_not_connected_to(namespace: str) -> None:
+    """Nothing in the spec tells: it is seen where the gateway connects, and blames no arm."""
+    apply(secret(), namespace)
+    upstream = {"baseURL": "https://kubernetes.default.svc", "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}
+    apply(deployment(upstream=upstream), namespace)
+    promoted(namespace)
+    support.wait("cld/app", until="condition=GatewayReady", timeout=90, namespace=namespace)
+    answer = wait_for(lambda: found if (found := ask(namespace)).status else None, 30)
+    assert answer.status == 502
+    assert "leads to an address that gateways do not connect to" in answer.text
+
+
+def test_an_address_that_is_not_connected_to_is_told_and_what_serves_goes_on(namespace: str) -> None:
+    apply(secret(), namespace)
+    apply(deployment(), namespace)
+    first = promoted(namespace)
+    upstream = {"baseURL": "http://169.254.169.254", "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}
+    apply(deployment(upstream=upstream), namespace)
+    message = told(namespace, "Accepted", "False", "HostNotAllowed")
+    assert message.startswith("spec.upstream.baseURL: 169.254.169.254 is an address that")
+    answer = wait_for(lambda: found if (found := ask(namespace)).status == 200 else None, 30)
+    assert answer.revision == first
+
+
+def test_every_gateway_is_told_the_api_servers_addresses(namespace: str) -> None:
+    apply(secret(), namespace)
+    apply(deployment(), namespace)
+    promoted(namespace)
+    [container] = get("deployment", "app-gateway", namespace=namespace)["spec"]["template"]["spec"]["containers"]
+    slices = get("endpointslices", namespace="default", selector="kubernetes.io/service-name=kubernetes")
+    addresses = {address for one in slices for end in one["endpoints"] for address in end["addresses"]}
+    for address in addresses:
+        assert f"--denied-address={address}/{128 if ':' in address else 32}" in container["args"]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="install openssl")
+def test_applications_are_served_by_tls(namespace: str, tmp_path: Path) -> None:
+    host = f"app-gateway.{namespace}.svc"
+    files = {"tls.crt": tmp_path / "tls.crt", "tls.key": tmp_path / "tls.key"}
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days"]
+    words += ["30000", "-subj", "/CN=gateway", "-addext", f"subjectAltName=DNS:{host}"]
+    subprocess.run([*words, "-keyout", files["tls.key"], "-out", files["tls.crt"]], check=True, capture_output=True)
+    apply(secret(), namespace)
+    apply(deployment(), namespace)
+    promoted(namespace)
+    key = plain(get("secret", "app-client", namespace=namespace)["data"]["ANTHROPIC_API_KEY"])
+
+    apply(deployment(gateway={"replicas": 1, "tls": {"secretName": "app-tls"}}), namespace)
+    message = told(namespace, "Accepted", "False", "SecretNotFound")
+    assert "create secret tls app-tls --cert=tls.crt --key=tls.key" in message
+    assert ask(namespace).status == 200  # as before
+
+    kubectl("create", "secret", "tls", "app-tls", f"--cert={files['tls.crt']}", f"--key={files['tls.key']}",
+            namespace=namespace)  # fmt: skip
+
+    def data() -> dict[str, str]:
+        found: dict[str, str] = get("secret", "app-client", namespace=namespace)["data"]
+        return {name: plain(value) for name, value in found.items()}
+
+    wait_for(lambda: data()["ANTHROPIC_BASE_URL"] == f"https://{host}", 60, "the client Secret has the old address")
+    assert data()["ANTHROPIC_API_KEY"] == key
+    kubectl("rollout", "status", "deployment/app-gateway", "--timeout=120s", namespace=namespace)
+    context = ssl.create_default_context(cafile=str(files["tls.crt"]))
+    body = {"model": "claude-haiku-5-5", "max_tokens": 16, "messages": [{"role": "user", "content": "Hi"}]}
+    headers = {"x-api-key": key, "content-type": "application/json"}
+    request = urllib.request.Request(f"https://{host}/v1/messages", json.dumps(body).encode(), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+        assert answer.status == 200
+        assert answer.headers["server"] == "claude-operator"

@@ -92,3 +92,19 @@ async def test_a_client_that_does_not_finish_its_body_is_let_go(gateway: Gateway
     writer.close()
     assert (await gateway.lines())[0]["outcome"] == "canceled"
     assert await gateway.outcomes() == {}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"connection: upgrade\r\nupgrade: websocket\r\n",
+        b"connection: upgrade\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+        b"upgrade: tcp\r\nconnection: upgrade\r\n",
+    ],
+)
+async def test_an_upgrade_changes_nothing(gateway: Gateway, head: bytes) -> None:
+    """The body is the body, and what follows it is no tunnel to the upstream."""
+    answer = await raw(gateway, head)
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert b" 101 " not in answer.split(b"\r\n")[0]
+    assert all(not request.header("upgrade") for request in gateway.upstream.requests)

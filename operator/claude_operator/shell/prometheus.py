@@ -80,6 +80,7 @@ class PrometheusReader:
         self._address, self._rules, self._seconds, self._patience = address, rules, timeout, patience
         self._own: aiohttp.ClientSession | None = None
         self._foreign: aiohttp.ClientSession | None = None
+        self._resolver: ResolverThreads | None = None
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         """By tenant: who may ask at the same time."""
         self._asked: dict[str, dict[str, tuple[Query, asyncio.Task[Measurement]]]] = {}
@@ -88,9 +89,8 @@ class PrometheusReader:
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=self._seconds)
         own = aiohttp.TCPConnector(limit=_OPEN, limit_per_host=20)
-        foreign = aiohttp.TCPConnector(
-            limit=_OPEN, socket_factory=self._checked_socket, resolver=ResolverThreads(_RESOLVING), ttl_dns_cache=10
-        )
+        self._resolver = ResolverThreads(_RESOLVING)
+        foreign = aiohttp.TCPConnector(limit=_OPEN, socket_factory=self._checked_socket, resolver=self._resolver)
         self._own = aiohttp.ClientSession(connector=own, timeout=timeout, trust_env=False)
         self._foreign = aiohttp.ClientSession(connector=foreign, timeout=timeout, trust_env=False)
         return self
@@ -112,6 +112,8 @@ class PrometheusReader:
         for session in (self._own, self._foreign):
             if session is not None:
                 await session.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def read(self, queries: Sequence[Query], *, tenant: str = "") -> list[Measurement]:
         """One measurement for each query, in order; returns once the last has come, or its time is over."""

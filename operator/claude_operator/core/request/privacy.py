@@ -10,10 +10,14 @@ import msgspec
 __all__ = ["Identity", "identity", "without_emails"]
 
 _LONGEST_SESSION = 256  # characters
-_JOINED = re.compile(r"user_.*_account_.*_session_([0-9A-Za-z-]+)", re.DOTALL)  # as older versions of Claude Code write
+_SESSION = re.compile(r"[0-9A-Za-z-]+")
 _PART = r"[^\s\"'<>(),;:/?&=\[\]{}|\\]"
-# An e-mail address, percent-encoded or not. What follows @ has a letter: a model's date (claude-…@20251001) has none.
-_EMAIL = re.compile(rf"(?:\"[^\"]*\"|{_PART}+)(?:@|＠|%(?:25)*40)(?={_PART}*[^\W\d_]){_PART}+")
+_SIGN = r"(?:@|＠|%(?:25)*40)"
+# What may be an e-mail address: all that hangs together. In one pattern for the address itself, what comes before the @
+# and what comes after it would be tried in all ways: 500 times @ took half a second.
+_WORD = re.compile(rf"(?:\"[^\"]*\"(?={_SIGN}))?{_PART}++")
+_AT = re.compile(_SIGN)
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 class Identity(NamedTuple):
@@ -38,10 +42,21 @@ def identity(user_id: str) -> Identity:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             session = ""
         return Identity(session if len(session) <= _LONGEST_SESSION else "", "")
-    joined = _JOINED.fullmatch(user_id)
-    return Identity(joined[1][:_LONGEST_SESSION], "") if joined else Identity("", user_id)
+    # Older versions write user_…_account_…_session_…; an id may be as long as a request, so it is read once.
+    device, _, session = user_id.rpartition("_session_")
+    joined = device.startswith("user_") and "_account_" in device[len("user_") :] and _SESSION.fullmatch(session)
+    return Identity(session[:_LONGEST_SESSION], "") if joined else Identity("", user_id)
 
 
 def without_emails(text: str) -> str:
     """A text for the log, an e-mail address in it replaced."""
-    return _EMAIL.sub("[email]", text) if "@" in text or "＠" in text or "40" in text else text
+    return _WORD.sub(_hidden, text) if "@" in text or "＠" in text or "40" in text else text
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """What stands for a word: an address has an @, percent-encoded or not, with something before it and a letter after
+    it. A model's date (claude-…@20251001) has none.
+    """
+    word, quoted = found[0], found.string.startswith('"', max(found.start() - 1, 0))
+    at = _AT.search(word, 0 if quoted else 1)
+    return "[email]" if at is not None and _LETTER.search(word, at.end()) else word

@@ -6,14 +6,16 @@ whether they let it through, in both kinds of network that `tests/netpol.py` kno
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster import apps
 from tests.cluster.flows import Sniffer
-from tests.cluster.support import SYSTEM, get, wait_for
+from tests.cluster.support import SYSTEM, command, get, wait_for
 from tests.cluster.test_evals import GOOD, SAME, eval_set, gated
 from tests.cluster.traffic import Traffic
 from tests.netpol import Flow, Place, allowed
@@ -37,11 +39,16 @@ def places(namespace: str) -> dict[str, Place]:
             address = (pod.get("status") or {}).get("podIP")
             if address and not pod["spec"].get("hostNetwork"):
                 found[address] = Place(address, where, pod["metadata"].get("labels") or {})
-    for node in get("nodes"):
-        for one in node["status"]["addresses"]:
-            if one["type"] == "InternalIP":
-                found[one["address"]] = Place(one["address"], node=True)
+    told = [one for node in get("nodes") for one in node["status"]["addresses"] if one["type"] == "InternalIP"]
+    for address in (*(one["address"] for one in told), *_own_addresses()):
+        found[address] = Place(address, node=True)
     return found
+
+
+def _own_addresses() -> Iterator[str]:
+    """Those of the node, whose network this process is in: its kubelet asks pods from the one of the pods' bridge."""
+    for link in json.loads(command("ip", "-json", "address")):
+        yield from (one["local"] for one in link["addr_info"])
 
 
 def component(place: Place) -> str:

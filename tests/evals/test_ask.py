@@ -167,3 +167,14 @@ async def test_the_address_that_was_checked_is_the_one_that_is_asked(monkeypatch
             assert (await one.ask(arm(), ITEM)).text == "billing"
     assert len(list(found)) == 1  # resolved once, and connected to that
     assert api.calls[0].headers["host"].startswith("api.example:")
+
+
+async def test_in_a_pod_no_proxy_of_the_environment_goes_round_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with upstream(lambda _: Text()) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        rules = rules_in_pod((), (), {})
+        async with Asker("http://127.0.0.2:9", "k", timeout=HANGS, open_calls=2, retries=0, rules=rules) as one:
+            with pytest.raises(Infrastructure, match=r"do not connect to"):
+                await one.ask(arm(), ITEM)
+    assert proxy.calls == []

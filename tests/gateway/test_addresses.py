@@ -142,3 +142,18 @@ def test_what_is_not_a_network_is_a_clear_error(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         rules_of("--configmap=support-gateway", "--allowed-address=example.com")
     assert "'example.com' is not a network of IP addresses; use e.g. 10.0.0.0/8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "127.1", "0x7f000001", "0177.0.0.1", "127.0.0.1.", "LOCALHOST", "localhost."]
+)
+async def test_no_spelling_of_loopback_is_connected_to(tmp_path: Path, host: str) -> None:
+    rules = rules_in_pod((), (), {})
+    async with (
+        recording_upstream(json_answer()) as upstream,
+        running_gateway(upstream, tmp_path, addresses=rules) as it,
+    ):
+        it.serve(url=upstream.url.replace("127.0.0.1", host))
+        response, _ = await it.post()
+        assert response.status == 502
+        assert upstream.requests == []

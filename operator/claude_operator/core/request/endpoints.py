@@ -29,6 +29,7 @@ _OPENAI = re.compile(
 _NOT_IN_QUERIES = re.compile(r"[^\x21-\x22\x24-\x7e]")
 _PREFIX = re.compile(r"(/[A-Za-z0-9_-]+)+")
 _LONGEST = 200  # characters of a path that is quoted
+_LONGEST_MEANT = 1000  # characters of a path that may stand for an endpoint
 
 _SERVED = "POST /v1/messages, POST /v1/messages/count_tokens and the other endpoints of the Claude API"
 
@@ -145,6 +146,10 @@ def _hint(method: str, path: str, known: str) -> str:
     shown = path[:_LONGEST].encode("utf-8", "replace").decode()
     if path.strip("/") in ("", "v1"):
         return f"this is a gateway for the Claude API: set its address as the base URL. It serves {_SERVED}"
+    if (
+        len(path) > _LONGEST_MEANT
+    ):  # nobody's base URL: it is not looked at, which takes long, and is asked without a key
+        return f"{shown}... is not an endpoint that the gateway knows: it serves {_SERVED}"
     plain = _BASE_URL.sub("/v1/", path)
     if plain == "/v1/complete":
         return "the gateway does not serve Text Completions: use POST /v1/messages"
@@ -171,7 +176,7 @@ def _hint(method: str, path: str, known: str) -> str:
 def _meant(path: str) -> str:
     """The endpoint that a path probably stands for, empty where none is near."""
     segments = list(_segments(path))
-    for begin in range(len(segments)):
+    for begin in range(max(len(segments) - max(_passed()), 0), len(segments)):
         rest = segments[begin:]
         candidate = "/".join(["", *([] if rest[0] == "v1" else ["v1"]), *rest])
         if candidate != "/v1" and _methods(candidate):

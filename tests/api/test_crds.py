@@ -221,3 +221,28 @@ def test_chart_copy_is_kept_on_uninstall_and_has_no_stray_template(kind: Kind) -
         "{{- if .Values.crds.install }}",
         "{{- end }}",
     ]
+
+
+def unbounded(node: dict[str, Any], path: str) -> Iterator[str]:
+    """Where a schema lets in strings, lists and maps of any size."""
+    match node.get("type"):
+        case "string" if not {"maxLength", "enum"} & node.keys():
+            yield path
+        case "array":
+            yield from [] if "maxItems" in node else [path]
+            yield from unbounded(node["items"], f"{path}[]")
+        case "object":
+            for name, field in node.get("properties", {}).items():
+                yield from unbounded(field, f"{path}.{name}")
+            if isinstance(extra := node.get("additionalProperties"), dict):
+                yield from [] if "maxProperties" in node else [path]
+                yield from unbounded(extra, f"{path}{{}}")
+        case _:
+            pass
+
+
+@pytest.mark.parametrize("kind", ["ClaudeDeployment", "ClaudeEvalSet"])
+def test_all_that_a_user_writes_has_a_limit(kind: str) -> None:
+    """But for `messages` of a request, of which each is refused."""
+    schema = object_schema(next(one for one in KINDS if one.kind == kind))["properties"]["spec"]
+    assert [path for path in unbounded(schema, "spec") if not path.endswith("request.messages")] == []

@@ -102,6 +102,14 @@ async def test_absent_objects(server: ApiServer, kube: Kube) -> None:
     assert caught.value.not_found
 
 
+async def test_only_the_object_that_was_seen_is_deleted(server: ApiServer, kube: Kube) -> None:
+    server.answers = [failure(409, "Conflict", "the UID in the precondition does not match")]
+    with pytest.raises(KubeError) as caught:
+        await kube.delete(LEASES, "x", "team", uid="u-1")
+    assert caught.value.conflict
+    assert server.requests[-1].body["preconditions"] == {"uid": "u-1"}
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 410, 422, 501])
 async def test_the_servers_no(server: ApiServer, kube: Kube, status: int) -> None:
     server.answers = [failure(status, "Because", "it says why")]

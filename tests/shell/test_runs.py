@@ -127,7 +127,7 @@ async def test_a_run_from_before_specs_were_compared_waits_for_its_deployment() 
     asked = owner["status"]["rollout"].pop("evalRunSpec")
     kube.put(owner)
     for _ in range(3):
-        assert await loop_of(kube, clock)(RUN_KEY) == 1.0
+        assert await loop_of(kube, clock)(RUN_KEY) == 5.0
         clock.moment += dt.timedelta(minutes=5)
     owner["status"]["rollout"]["evalRunSpec"] = asked
     kube.put(owner)
@@ -145,7 +145,7 @@ async def test_a_run_from_before_specs_were_compared_waits_for_its_deployment() 
 async def test_nothing_of_a_spec_that_is_not_accepted_is_used(accepted: dict[str, Any], says: str) -> None:
     kube = FakeKube()
     asked_run(kube, accepted=accepted)
-    assert await loop_of(kube)(RUN_KEY) == 1.0
+    assert await loop_of(kube)(RUN_KEY) == 5.0
     assert kube.names("Job") == []
     assert says in status(kube)["message"]
     owner = kube.take("ClaudeDeployment", "support")
@@ -160,7 +160,7 @@ async def test_a_secret_that_is_not_labelled_is_not_mounted() -> None:
     found = kube.take("Secret", "anthropic")
     for label in ("", "upstream", "env"):
         kube.put({**found, "metadata": {**found["metadata"], "labels": {"claudeops.dev/use": label}}})
-        assert await loop_of(kube, secrets_opt_in=True)(RUN_KEY) == 1.0
+        assert await loop_of(kube, secrets_opt_in=True)(RUN_KEY) == 5.0
         assert "claudeops.dev/use=" in status(kube)["message"]
         assert kube.names("Job") == []
     kube.put({**found, "metadata": {**found["metadata"], "labels": {"claudeops.dev/use": "upstream.env"}}})
@@ -184,7 +184,7 @@ async def test_a_host_that_is_not_allowed_is_not_asked(what: str) -> None:
     )
     first, both = ("api.anthropic.com",), ("api.anthropic.com", "mcp.example.com")
     hosts = first if what == "revision" else ("mcp.example.com",)
-    assert await loop_of(kube, allowed_hosts=hosts)(RUN_KEY) == 1.0
+    assert await loop_of(kube, allowed_hosts=hosts)(RUN_KEY) == 5.0
     assert "is not an allowed host" in status(kube)["message"]
     assert kube.names("Job") == []
     await loop_of(kube, allowed_hosts=both)(RUN_KEY)

@@ -39,6 +39,11 @@ class KubeError(Exception):
         return "field not declared in schema" in self.message
 
     @property
+    def immutable(self) -> bool:
+        """Somebody has set `immutable` on a ConfigMap or Secret: nobody can change it any more."""
+        return "is immutable when `immutable` is set" in self.message
+
+    @property
     def gone(self) -> bool:
         """The continue token or resourceVersion is too old (410)."""
         return self.status == 410

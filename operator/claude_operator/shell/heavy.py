@@ -2,11 +2,12 @@
 
 Each also waits for a multiple of what its last pass took, however often it is wanted. Among tenants with heavy keys the
 one that has spent least goes first, so that one with a hundred of them does not keep the others from theirs. A key that
-is new counts as heavy where its tenant has such: else who makes objects under ever new names would never wait.
+is new counts as heavy where its tenant has many: else who makes objects under ever new names would never wait.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -19,6 +20,7 @@ _OWN_REST = 20.0  # times what a pass took, until the next of the same key
 _LANE_REST = 3.0  # times what a pass took, until the next of all heavy keys: a quarter of the loop is theirs
 _LONGEST_REST = 60.0  # seconds
 _REMEMBERED = 600.0  # seconds since its last heavy pass for which a key stays: one may be heavy now and then
+_MANY = 20  # heavy keys of a tenant from which on its new ones count as heavy
 _FORGIVEN = 0.5  # share of what tenants have spent that remains after each pass: what was long ago does not count
 
 
@@ -33,19 +35,19 @@ class HeavyLane(Generic[Key]):
         """When the last heavy pass of each ended."""
         self._known: set[Key] = set()
         """Keys that have had a pass."""
-        self._tenants: dict[Hashable, float] = {}
-        """When the last heavy pass of each tenant ended."""
+        self._counts: Counter[Hashable] = Counter()
+        """Heavy keys of each tenant."""
         self._ready: dict[Hashable, dict[Key, None]] = {}
         self._spent: dict[Hashable, float] = {}
         self._busy = False
         self.free_at = 0.0
         """When the next of them may begin."""
 
-    def holds(self, key: Key, now: float) -> bool:
+    def holds(self, key: Key) -> bool:
         """Whether a key goes in this lane."""
         if key in self._known:
             return key in self._until
-        return now - self._tenants.get(self._tenant(key), float("-inf")) <= _REMEMBERED
+        return self._counts[self._tenant(key)] >= _MANY
 
     def __len__(self) -> int:
         """Keys that are due and wait."""
@@ -85,19 +87,21 @@ class HeavyLane(Generic[Key]):
         self._known.add(key)
         tenant = self._tenant(key)
         if cost > LIGHT:
-            self._tenants = {one: at for one, at in self._tenants.items() if now - at <= _REMEMBERED}
-            self._since[key] = self._tenants[tenant] = now
+            self._counts[tenant] += key not in self._since
+            self._since[key] = now
         if now - self._since.get(key, float("-inf")) > _REMEMBERED:
             self._leave(key)
             return
         self._spent = {one: spent * _FORGIVEN for one, spent in self._spent.items() if spent > LIGHT / 100}
         self._spent[tenant] = self._spent.get(tenant, 0.0) + cost
         self._until[key] = now + (min(_OWN_REST * cost, _LONGEST_REST) if cost > LIGHT else 0.0)
-        self.free_at = now + min(_LANE_REST * cost, _LONGEST_REST)
+        self.free_at = max(self.free_at, now + min(_LANE_REST * cost, _LONGEST_REST))
 
     def _leave(self, key: Key) -> None:
         self._until.pop(key, None)
-        self._since.pop(key, None)
+        if self._since.pop(key, None) is not None:
+            self._counts[self._tenant(key)] -= 1
+            self._counts += Counter()  # tenants without any are forgotten
         self._drop(key)
 
     def _drop(self, key: Key) -> None:

@@ -140,7 +140,7 @@ class WorkQueue(Generic[Key]):
         while self._timetable and self._timetable[0][0] <= now:
             due, _, key = heapq.heappop(self._timetable)
             if self._due.get(key) == due and key not in self._running:
-                if self._heavy.holds(key, now):
+                if self._heavy.holds(key):
                     self._heavy.put(key)
                 else:
                     (self._hurried if key in self._urgent else self._ready)[key] = None

@@ -177,3 +177,62 @@ def test_checks_imply_each_other(value: str, text: str) -> None:
         assert value.strip() == text.strip()
     if holds("contains"):
         assert holds("icontains")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+CHECKS = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["equals", "regex", "is-json", "x"]) | JSON}, optional={"value": st.text() | JSON}
+    )
+)
+TESTS = st.fixed_dictionaries(
+    {"id": st.text(max_size=3) | JSON},
+    optional={
+        "input": st.text() | JSON,
+        "messages": JSON,
+        "assert": CHECKS | JSON,
+        "critical": JSON,
+        "subagent": JSON,
+        "other": JSON,
+    },
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(TESTS.map(json.dumps) | JSON.map(json.dumps) | st.text(max_size=20), max_size=4))
+def test_whatever_stands_in_a_dataset_is_items_or_a_sentence(texts: list[str]) -> None:
+    try:
+        items = load(DATASET, "\n".join(texts))
+    except ValueError as error:
+        assert str(error).startswith("line "), error
+        assert len(str(error)) < 2000
+    else:
+        assert len({item.id for item in items}) == len(items)
+        assert all(item.checks and item.place.startswith("line ") for item in items)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id":"1","input":"x","assert":[' + ",".join(["1"] * 200_000) + "]}",
+        '{"id":"1","input":"x","assert":[' + ",".join(['{"type":"is-json"}'] * 20_000) + "]}",
+        '{"id":"1","messages":[' + ",".join(["{}"] * 200_000) + "]}",
+        '{"id":"1","input":"' + "x" * 1_000_001 + '"}',
+        '{"id":"1","input":"x","assert":[{"type":"equals","value":"' + "x" * 65_537 + '"}]}',
+    ],
+    ids=["wrong checks", "checks", "messages", "input", "value"],
+)
+def test_a_line_has_limits(line: str) -> None:
+    """One fault is told, and found at once: a line of them takes no longer than the line."""
+    with pytest.raises(ValueError, match=r"line 1, .*must have at most"):
+        load(DATASET, line)
+
+
+def test_of_very_many_unknown_fields_one_is_told() -> None:
+    fields = {"id": "1", **{f"k{n}": 1 for n in range(50_000)}}
+    with pytest.raises(ValueError, match=r"line 1, k0: is not a field here.*The fields of an item are id, input"):
+        load(DATASET, json.dumps(fields))

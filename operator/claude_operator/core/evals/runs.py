@@ -43,7 +43,8 @@ FINAL = frozenset(EXIT_CODES)
 _FIRST_RETRY, _LAST_RETRY = 30.0, 600.0
 _LOOK_AGAIN = 15.0  # seconds after which a Job is looked at though no event came
 _GONE_SOON = 5.0  # the same, while a Job is being deleted
-_ASKED_SOON = 1.0  # seconds between two looks whether a Job may be made
+_ASKED_SOON = 1.0  # seconds between two looks whether a status asks for a new run
+_ALLOWED_SOON = 5.0  # seconds between two looks whether the Job may be made of a run that was asked for
 _PATIENCE = 30.0  # seconds for the status to be written that asks for a run
 
 Object = Mapping[str, Any]
@@ -96,10 +97,10 @@ def not_started(run: Object, decision: RunDecision, why: str, *, now: dt.datetim
     return _error(run, decision.status, RunReason.JOB_REFUSED, f"the Job could not be created: {why}", now)
 
 
-def postponed(run: Object, why: str, *, now: dt.datetime) -> RunDecision:
+def postponed(run: Object, why: str, *, now: dt.datetime, again: float = _ALLOWED_SOON) -> RunDecision:
     """The Job may not be made yet; the status says why."""
     status = run_status(run).model_copy(update={"reason": str(RunReason.WAITING), "message": why})
-    return RunDecision(_with_condition(run, status, now), requeue=_ASKED_SOON)
+    return RunDecision(_with_condition(run, status, now), requeue=again)
 
 
 def not_asked(run: Object, *, soon: bool, now: dt.datetime) -> RunDecision:
@@ -107,7 +108,7 @@ def not_asked(run: Object, *, soon: bool, now: dt.datetime) -> RunDecision:
     status = run_status(run)
     condition = next((one for one in status.conditions if one.type == "Complete"), None)
     if soon and (condition is None or (now - condition.last_transition_time).total_seconds() < _PATIENCE):
-        return postponed(run, "its ClaudeDeployment does not ask for it yet", now=now)
+        return postponed(run, "its ClaudeDeployment does not ask for it yet", now=now, again=_ASKED_SOON)
     update = {
         "phase": "Error",
         "reason": str(RunReason.NOT_ASKED),

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets-opt-in",
         action="store_true",
-        help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, or several joined by a dot",
+        help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, tls, or several with dots",
     )
     parser.add_argument(
         "--allowed-host",

@@ -85,6 +85,12 @@ def test_request_takes_fields_that_are_not_known_yet() -> None:
     assert "x-kubernetes-preserve-unknown-fields" not in at(schema, ".spec.strategy.canary")
 
 
+def test_what_earlier_versions_do_not_know_is_not_defaulted() -> None:
+    """The API server would show it to them in every spec, while they are replaced, and they refuse what they lack."""
+    gateway = at(object_schema(DEPLOYMENT), ".spec.gateway")["properties"]
+    assert [name for name, field in gateway.items() if "default" in field] == ["auth"]
+
+
 def test_nothing_that_names_a_revision_is_defaulted() -> None:
     schema = object_schema(DEPLOYMENT)
     for field in HASHED:

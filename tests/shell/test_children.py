@@ -95,7 +95,8 @@ async def test_what_no_watch_told_is_mended_within_a_minute_by_an_operator_that_
     rig.start_operator()
     await rig.one()
     assert rig.kube.names(kind) == ["support-gateway"]
-    assert said(rig) == [f"{kind} support-gateway was deleted and is as wanted again"]
+    told = [f"{kind} support-gateway was deleted and is as wanted again"]
+    assert said(rig) == ([] if kind == "NetworkPolicy" else told)  # which an earlier version did not make
 
 
 async def test_a_network_policy_of_that_name_that_people_made_holds_instead_of_ours() -> None:

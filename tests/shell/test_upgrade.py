@@ -25,6 +25,7 @@ async def installed_before(**spec: Any) -> Rig:
     found = rig.kube.take("ConfigMap", GATEWAY)
     rig.kube.put({**found, "data": {"config.json": found["data"]["config.json"]}})
     rig.kube.drop("Secret", GATEWAY)
+    rig.kube.drop("NetworkPolicy", GATEWAY)
     found = rig.kube.take("Deployment", GATEWAY)
     workloads.take_out_operator_key(found)
     rig.kube.put(found)

@@ -159,10 +159,11 @@ class Gateway(ApiModel):
         description="Serve applications by TLS: the Service has port 443 instead of 80, and the client Secret an https"
         " address. Applications have to trust the certificate's issuer. Left out: plain HTTP.",
     )
-    expose_revision: bool = Field(
-        default=True,
+    # No default: the API server would show it to an operator of an earlier version too, which does not know it.
+    expose_revision: bool | None = Field(
+        default=None,
         description="Answers say which revision and arm gave them, and a client may stay on a revision by"
-        " x-claude-revision. False: neither, so that no client can choose its arm.",
+        " x-claude-revision; so too when left out. False: neither, so that no client can choose its arm.",
     )
 
 

@@ -306,7 +306,9 @@ class Children:
             self._note(family, child, live)
             return None
         change = f"was changed{describe(live, child)}" if live is not None else "was deleted"
-        deleted = live is None and (before is not None or (served and is_gateways(child)))
+        # Earlier versions made no NetworkPolicies: one that was never seen here may never have been.
+        was_there = served and is_gateways(child) and resource != NETWORK_POLICIES
+        deleted = live is None and (before is not None or was_there)
         made = await self._scaling.apply(child, live, family.replicas)
         made = await self._without_excess(family, child, made)
         self._note(family, child, made)

@@ -111,5 +111,5 @@ def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:
         ),
         env=[variable.name for variable in spec.env or ()],
         surfaces=list(dict.fromkeys(budget.surface for budget in spec.budgets or ())),
-        expose_revision=msgspec.UNSET if spec.gateway.expose_revision else False,
+        expose_revision=False if spec.gateway.expose_revision is False else msgspec.UNSET,
     )

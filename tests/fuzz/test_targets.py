@@ -31,5 +31,5 @@ def test_the_same_seed_gives_the_same_inputs() -> None:
 def test_inputs_differ_and_many_of_them_are_read_to_the_end() -> None:
     """A fuzzer whose inputs are all refused at the first byte tests nothing."""
     found = list(mutations(TARGETS["body"].seeds, 5, 500))
-    assert len(set(found)) > 400
+    assert len(set(found)) > 250
     assert sum(one.startswith(b"{") and one.endswith(b"}") for one in found) > 200

@@ -128,7 +128,8 @@ def _objects(namespace: str) -> Iterator[tuple[Resource, dict[str, Any]]]:
                 yield of(CLAUDE_EVAL_SETS, name, spec={"dataset": dataset})
                 yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"evals": {"setRef": {"name": name}}})
             case 2:  # half a megabyte of tools
-                tools = [{"name": f"t{n}", "input_schema": {"type": "object", "n": [{}] * 20}} for n in range(4_000)]
+                schema = {"type": "object", "anything": [{}] * 1_200}
+                tools = [{"name": f"t{n}", "input_schema": schema} for n in range(128)]
                 yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"request": spec["request"] | {"tools": tools}})
             case _:  # prompts of several megabytes
                 for prompt in range(4):

@@ -69,6 +69,7 @@ async def ask(port: int, peer: str = "127.0.0.1") -> bytes:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(server, "_BODY_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_MIN_BYTES_PER_SECOND", float(1 << 30))
     monkeypatch.setattr(server, "_LINGER", 0.2)
 
 

@@ -7,9 +7,14 @@ from collections.abc import Callable
 from types import FrameType
 
 
-def calls_of(work: Callable[[], object]) -> int:
-    """How many functions are called, those written in C too."""
+def calls_of(work: Callable[[], object], *, warm: bool = True) -> int:
+    """How many functions are called, those written in C too.
+
+    `warm`: it is called once before, so that what only the first call in a process does is not counted.
+    """
     count = 0
+    if warm:
+        work()
 
     def note(_: FrameType, event: str, __: object) -> None:
         nonlocal count

@@ -152,7 +152,7 @@ def test_a_client_secret_comes_back_with_its_key_even_where_nobody_saw_it_go(
         operate().until_leading()
         wait_for(lambda: served.take("Secret", "support-client")["data"] == first["data"], 30)
         wait_for(lambda: len(served.events()) == 3, SOON)
-        assert sum("applications get 401 until they have read it again" in one for one in served.events()) == 1
+        assert sum("they get 401 until they read the new one" in one for one in served.events()) == 1
 
 
 def test_a_wiped_status_is_written_again_at_once(

@@ -179,7 +179,7 @@ def test_a_writer_of_config_maps_gets_neither_the_key_nor_traffic(
             )  # nothing can be written any more: it is told
             admin.patch("ClaudeDeployment", "support", namespace, {"spec": {"request": says("Be kind again.")}})
             wait_for(lambda: served.condition("GatewayReady")[1] == "WriteRefused", 60)
-            assert "delete it, and the operator makes it again" in served.condition("GatewayReady")[2]
+            assert "Delete it; the operator then makes it again" in served.condition("GatewayReady")[2]
             assert ask(service) == 200
             admin.delete("ConfigMap", MAP, namespace)
             wait_for(lambda: service.control.live and service.control.generation > config["generation"], 60)

@@ -319,7 +319,7 @@ async def test_a_client_secret_that_was_deleted_while_nobody_led_has_the_derived
     await rig.one()
     assert rig.kube.take("Secret", "support-client")["data"] == first["data"]
     (note,) = said(rig)
-    assert "where it had another one" in note
+    assert "If it had another key" in note
     assert "401" in note
     rig.kube.drop("Secret", "claude-operator-client-keys", "claude-system")
     rig.kube.drop("Secret", "support-client")

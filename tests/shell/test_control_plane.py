@@ -57,7 +57,7 @@ async def test_without_the_right_one_line_says_what_to_grant(kube: FakeKube, cap
         await found.refresh()
     assert found.denied_on(SITE) == SITE
     [line] = [record.getMessage() for record in caplog.records]
-    assert "grant list on endpointslices in default, or write --denied-address" in line
+    assert "grant list on endpointslices in the namespace default, or give the addresses with --denied-address" in line
 
 
 async def test_it_waits_for_an_answer_and_then_keeps_it(kube: FakeKube) -> None:

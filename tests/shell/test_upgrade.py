@@ -150,7 +150,7 @@ async def test_an_operator_that_may_not_list_replica_sets_says_so_and_counts_not
         "False",
         "PodsFailing",
         "the operator may not list ReplicaSets, so it cannot tell its gateway's pods from others and reads none: apply"
-        " the ClusterRole of its chart; 1 pod ready",
+        " the chart's ClusterRole, or its Roles if watchNamespaces is set; 1 pod ready",
     )
     assert rig.gateways.asked == {}
     assert rig.status.rollout is not None and rig.status.rollout.outcome is None

@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--operator-dir",
         type=Path,
         default=Path(OPERATOR_DIR),
-        help="operator-key and grader-key, which the operator and graders show (default: %(default)s)",
+        help="operator-key, which the operator proves it has, and grader-key, for graders (default: %(default)s)",
     )
     add_network_options(parser, used="the gateway with --configmap (with --config it may connect anywhere)")
     add_header_option(parser)

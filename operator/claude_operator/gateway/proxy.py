@@ -150,10 +150,8 @@ class Proxy:
         if not live.admits(keys):
             raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
         if endpoint.kind == "administer" and live.swaps_key:
-            message = (
-                "the gateway hands on no administration of the account with its key: ask the API itself, with a key"
-            )
-            raise Refused(403, "permission_error", f"{message} of your own")
+            message = "this endpoint manages the account, and the gateway does not call such endpoints with its own key"
+            raise Refused(403, "permission_error", f"{message}: call the Claude API directly with your key")
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):

@@ -252,7 +252,7 @@ class AiohttpClientRequest:
         """Refuse a body in a transfer coding that would get lost: the parser takes `gzip, chunked` for `chunked`."""
         coding = self.headers.get("transfer-encoding")
         if coding is not None and coding.strip().lower() != "chunked":
-            message = "the gateway takes no transfer-encoding but chunked: send the body without"
+            message = "the gateway accepts no transfer-encoding except chunked: send the body without any other"
             raise Refused(501, "invalid_request_error", message, retry=False)
 
     async def _read_in_time(self) -> AsyncIterator[bytes]:

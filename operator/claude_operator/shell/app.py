@@ -257,7 +257,9 @@ class App:
         They belong to the cluster: with rights in some namespaces alone, the table that is shipped holds.
         """
         if self._settings.namespaces:
-            _log.info("ClaudeModels are not read: the models that this version knows hold")
+            _log.info(
+                "ClaudeModels are not read, because --watch-namespace is set: the operator uses the models it knows"
+            )
             self._models_read.set()
             await asyncio.Event().wait()
         loop = asyncio.get_running_loop()

@@ -91,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audited",
         action="store_true",
-        help="an admission policy holds who promotes, aborts or retries to their name: Events give it (default: no)",
+        help="an admission policy makes people who promote, abort or retry write their own user name (default: no)",
     )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")

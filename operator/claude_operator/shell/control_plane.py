@@ -57,8 +57,8 @@ class ApiServerAddresses:
             final = error.status in (403, 404)
             text = "the API server's own addresses cannot be read"
             if final:
-                text += ": those of its Service alone are refused; grant list on endpointslices in default, or"
-                text += " write --denied-address"
+                text += ", so only the address of its Service is refused: grant list on endpointslices in the namespace"
+                text += " default, or give the addresses with --denied-address"
             if text != self._logged:
                 _log.warning(text, extra=fields(error=str(error)))
             self._logged = text

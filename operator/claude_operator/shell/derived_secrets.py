@@ -45,8 +45,8 @@ CLIENT = Recipe(
     needed=(CLIENT_KEY, CLIENT_URL),
     lacked="its key or address",
     same="the key that it had",
-    derived="the key that is derived for this ClaudeDeployment; where it had another one, written by hand or made by an"
-    " earlier version, applications get 401 until they have read it again: restart them",
+    derived="the key that is derived for this ClaudeDeployment. If it had another key, written by hand or made by an"
+    " earlier version, restart the applications: they get 401 until they read the new one",
     outdated=lambda owner: {CLIENT_URL: render.client_url(owner, other=True)},
 )
 """`<name>-client`, for applications."""
@@ -57,8 +57,8 @@ GATEWAY = Recipe(
     needed=(OPERATOR_KEY, GRADER_KEY),
     lacked="a key",
     same="the keys that it had",
-    derived=f"the keys that are derived for this ClaudeDeployment; where it had another {GRADER_KEY}, graders get 401"
-    " until they have read it again",
+    derived=f"the keys that are derived for this ClaudeDeployment. If it had another {GRADER_KEY}, give graders the new"
+    " one: they get 401 until then",
     ours=(OPERATOR_KEY,),
 )
 """`<name>-gateway`, for the gateway's pods and for graders."""

@@ -32,7 +32,7 @@ __all__ = ["GatewayReader", "Gateways"]
 
 _FORBIDDEN = (
     "the operator may not list ReplicaSets, so it cannot tell its gateway's pods from others and reads none: apply the"
-    " ClusterRole of its chart"
+    " chart's ClusterRole, or its Roles if watchNamespaces is set"
 )
 _LATE = dt.timedelta(minutes=2)  # in which an end for lack of memory is news
 

@@ -44,7 +44,7 @@ class Permits:
         owner = await self._kube.get(CLAUDE_DEPLOYMENTS, controller[0], namespace) if controller else None
         stands = standing(run, owner)
         if stands is Standing.NAMED:
-            return Permit(stands, "its ClaudeDeployment has not looked at it yet")
+            return Permit(stands, "the operator has not yet compared it with what its ClaudeDeployment asks for")
         if owner is None or stands is not Standing.ASKED:
             return Permit(stands)
         if why := _not_accepted(owner):

@@ -48,7 +48,7 @@ class Writes:
         lacking = self.definitions if error.undeclared else None
         failure.message, failure.times = lacking.sentence() if lacking else str(error), failure.times + 1
         if error.immutable:
-            failure.message += ": somebody has set `immutable` on it; delete it, and the operator makes it again"
+            failure.message += ": somebody has set `immutable` on it. Delete it; the operator then makes it again"
         if failure.reported or (error.status >= 500 and failure.times < _IN_A_ROW and not error.undeclared):
             return False
         failure.reported = True

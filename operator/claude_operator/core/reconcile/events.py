@@ -78,9 +78,9 @@ def foreign_pods(obs: Observation) -> list[Event]:
     return [
         Event(
             Reason.FOREIGN_POD,
-            f"pod {name} has the labels of this gateway's pods and is not controlled by its Deployment: it is not read"
-            f" and does not count, but the Service may send it requests of clients; find out who made it, then delete"
-            f" it or take the labels off: kubectl -n {namespace} get pod {name} -o yaml",
+            f"pod {name} has the labels of this gateway's pods, but this gateway's Deployment does not control it. The"
+            f" operator does not read it, but the Service may send it clients' requests. Find out who made it, then"
+            f" delete it or remove the labels: kubectl -n {namespace} get pod {name} -o yaml",
             "Warning",
         )
         for name in obs.gateway.foreign

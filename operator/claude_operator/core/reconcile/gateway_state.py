@@ -69,8 +69,8 @@ def _findings(obs: Observation, config: GatewayConfig) -> Iterator[GatewayFindin
     twins = next((pod.twins for pod in view.pods if pod.ready and pod.twins), ())
     if twins:
         message = (
-            f"pods {join_names(twins)} say that they are the same gateway process, so none of them is counted: delete"
-            " the one that is not"
+            f"pods {join_names(twins)} say that they are the same gateway process, so none of them is counted: find"
+            " out which one copies the other and delete it; if you cannot tell, delete both"
         )
         yield GatewayFinding(Reason.CONFIG_PENDING, message, Reason.METRICS_UNREACHABLE, _STARTING)
     lagging = view.lagging(config.generation)

@@ -41,7 +41,7 @@ class AddressRefused(PermissionError):  # noqa: N818  (an answer, not a fault)
     """A connection to an address that the rules refuse. Its text is the same for all, so that no list tells more."""
 
     def __init__(self) -> None:
-        super().__init__(13, "the address is one that is not connected to")
+        super().__init__(13, "connections to this address are not allowed")
 
 
 @dataclass(frozen=True, slots=True)

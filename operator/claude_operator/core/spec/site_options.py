@@ -39,7 +39,7 @@ def add_network_options(parser: argparse.ArgumentParser, *, used: str) -> None:
         f"where {used} may connect: not to link-local or loopback addresses, its node or the API server",
     )
     for name, use in (
-        (ALLOWED_OPTION, "connect to these all the same; wins over all that is refused"),
+        (ALLOWED_OPTION, "connect to these although they would be refused; this wins over what is denied"),
         (DENIED_OPTION, "refuse these too"),
     ):
         group.add_argument(
@@ -62,8 +62,8 @@ def add_header_option(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_header,
         metavar="NAME",
-        help="a request header that gateways send upstream beside those of the Claude API, for an upstream that is a"
-        " gateway of its own; can be repeated",
+        help="a request header that gateways send upstream beside those of the Claude API, for an upstream that is"
+        " another kind of gateway; can be repeated",
     )
 
 

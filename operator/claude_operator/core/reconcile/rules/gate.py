@@ -88,8 +88,8 @@ def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:
     if asked == is_spec and found.reason != RunReason.NOT_ASKED:
         return draft.set_rollout(eval_run_spec=asked)
     note = (
-        f"{rollout.eval_run} is not the run that the operator asked for: somebody made one under its name. It is"
-        " deleted and made again"
+        f"{rollout.eval_run} is not the run that the operator asked for: somebody made another one under its"
+        " name. The operator deletes it and makes its own; find out who made it"
     )
     metadata = {key: live["metadata"].get(key) for key in ("name", "namespace", "uid")}
     again = draft.set_rollout(eval_run=wanted["metadata"]["name"], eval_run_spec=None).requeue_in(0.0)

@@ -162,8 +162,8 @@ class Gateway(ApiModel):
     # No default: the API server would show it to an operator of an earlier version too, which does not know it.
     expose_revision: bool | None = Field(
         default=None,
-        description="Answers say which revision and arm gave them, and a client may stay on a revision by"
-        " x-claude-revision; so too when left out. False: neither, so that no client can choose its arm.",
+        description="True or left out: answers name the revision and arm that gave them, and a client can"
+        " stay on a revision with x-claude-revision. False: neither, so that no client can choose its arm.",
     )
 
 
@@ -341,7 +341,7 @@ class DeploymentSpec(ApiModel):
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10,
-        description="Old revisions to keep, besides those being served, as long as they have 4 MiB together.",
+        description="Old revisions to keep, besides those being served; fewer if together they exceed 4 MiB.",
     )
 
 

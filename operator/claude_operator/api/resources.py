@@ -169,7 +169,7 @@ class EvalRunStatus(StatusModel):
     attempts: int = Field(default=0, description="Jobs made for this run.")
     spec_hash: str | None = Field(
         default=None,
-        description="sha256 of the spec; written with a Job that was made because the operator had asked.",
+        description="sha256 of the run's spec, written when the operator makes its Job.",
     )
     retry_at: Moment | None = Field(default=None, description="When a run in phase Error is tried again.")
     conditions: list[Condition] = Field(

@@ -127,7 +127,9 @@ class Offsets(StatusModel):
     errors_least: float = Field(default=1.0, description="The same at least.")
     time_to_first_token: float = Field(default=0.0, description="Difference of the mean ln.")
     cost: float = Field(default=0.0, description="Difference of the mean ln.")
-    assignment: str = Field(default="", description="What conversations were drawn with then; empty: no secret.")
+    assignment: str = Field(
+        default="", description="Hash of the secret that conversations were drawn with then. Empty: no secret."
+    )
 
 
 class SampleRatio(StatusModel):
@@ -277,7 +279,7 @@ class Rollout(StatusModel):
     started_at: Moment | None = Field(default=None, description="When it began.")
     eval_run: str | None = Field(default=None, description="The ClaudeEvalRun that is its gate.")
     eval_run_spec: str | None = Field(
-        default=None, description="sha256 of that run's spec as the operator asked for it; a run with another is none."
+        default=None, description="sha256 of that run's spec as it was asked for. A run with another does not count."
     )
     outcome: Outcome | None = Field(default=None, description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")

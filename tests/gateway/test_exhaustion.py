@@ -203,6 +203,28 @@ async def test_who_asks_and_does_not_read_is_let_go(
     client.close()
 
 
+@pytest.mark.parametrize("path", [b"/-/live", b"/none"])
+async def test_who_probes_and_does_not_read_is_let_go(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, path: bytes
+) -> None:
+    """64 such clients would take all places of the kubelet's probes."""
+    monkeypatch.setattr(server, "_SEND_SECONDS", 0.3)
+    table = gateway.service.tables[0]
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", gateway.service.admin_port))
+    client.setblocking(False)
+
+    async def ended() -> bool:
+        with suppress(BlockingIOError, ConnectionError):
+            client.send((b"GET " + path + b" HTTP/1.1\r\nhost: x\r\n\r\n") * 100)
+        return table.count == 0
+
+    await until(lambda: table.count == 1)
+    await until(ended)
+    client.close()
+
+
 async def test_who_has_to_go_and_does_not_read_is_gone(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing alone would wait until the last answer is read, and its place would be taken for as long."""
     monkeypatch.setattr(server, "_LINGER", 0.2)

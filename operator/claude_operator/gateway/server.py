@@ -138,7 +138,7 @@ class _Connection(web.RequestHandler):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         if self._tracked.phase == "gone":
-            self.force_close()
+            self._close_with(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -167,8 +167,12 @@ class _Connection(web.RequestHandler):
     def _close_with(self, refused: Refused | None) -> None:
         if refused is not None and self.transport is not None:
             self.transport.write(refusal(refused))
+        wire = self._wire
         self.force_close()
-        self._abort_soon()
+        if isinstance(wire, asyncio.WriteTransport) and not wire.get_write_buffer_size() and refused is None:
+            wire.abort()  # nothing is left to send: a client's own farewell, which TLS waits for, is not worth a place
+        else:
+            self._abort_soon()
 
     def _abort_soon(self) -> None:
         """Give the client a moment to read; a connection that is only closed waits for that without end."""

@@ -77,6 +77,7 @@ class TrackingServer(web.Server):
     def __init__(self, handler: Answer, table: ConnectionTable, **options: Any) -> None:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             try:
+                response: web.StreamResponse
                 if _TOO_OLD in request:
                     response = _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
                 else:

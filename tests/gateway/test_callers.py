@@ -138,10 +138,36 @@ def test_clients_with_one_key_are_not_callers() -> None:
 def test_whatever_else_a_client_sends_it_is_known_by_its_key() -> None:
     known = accepted("other")
     found = {known.accept((f"made-up-{number}", "key")) for number in range(100)}
-    assert found == {"made-up-0", "key"}
-    assert len(known._accepted) == 3
-    known.accept(tuple(f"{number}" for number in range(5)))
-    assert len(known._accepted) == 3
+    assert found == {known.identify(("key",))}
+    assert len(known._names) == 3
+
+
+@pytest.mark.parametrize("later", [("stale",), ("key",), ("key", "stale"), ("another", "key")])
+def test_one_client_that_shows_two_keys_is_one_caller(later: tuple[str, ...]) -> None:
+    """However it mixes them: it would otherwise have two parts of the evidence."""
+    known = accepted("other")
+    first = known.accept(("stale", "key"))
+    assert known.identify(later) == known.accept(later) == first != known.identify(("other",))
+
+
+def test_the_keys_of_a_client_are_forgotten_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "KNOWN", 4)
+    known = Callers(Clock())
+    known.accept(("stale", "key"))
+    for number in range(3):
+        known.accept((str(number),))
+        known.accept(("key", "stale"))
+    assert known.identify(("key",)) == known.identify(("stale",)) != ""
+
+
+async def test_a_request_with_more_keys_than_a_client_has_is_refused(gateway: Gateway) -> None:
+    keys = [("x-api-key", f"key-{number}") for number in range(5)]
+    for count, status in ((5, 400), (4, 200)):
+        gateway.serve(auth=Auth("Passthrough"), generation=8 - count)
+        async with gateway.http.post(
+            gateway.url + "/v1/messages", data=b'{"messages":[]}', headers=keys[:count]
+        ) as got:
+            assert got.status == status
 
 
 def test_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +176,7 @@ def test_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         known.accept((str(number),))
         known.admit_conversation(str(number))
-    assert len(known._accepted) == 10
+    assert len(known._names) == 10
     assert len(known._conversations.counts) <= 12
 
 

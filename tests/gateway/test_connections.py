@@ -44,6 +44,7 @@ def test_who_has_waited_longest_without_a_byte_makes_room() -> None:
     for one in (idle, busy):
         one.work()
     idle.rest()
+    room.now = 1.0
     for peer, gone in (("e", 1), ("f", 4), ("g", 5)):
         room.must_enter(peer).work()
         assert [number for number, _ in room.closed][-1] == gone if peer == "e" else True
@@ -62,6 +63,33 @@ def test_a_peer_never_has_the_last_quarter() -> None:
         room.must_enter("b").work()
     assert room.enter("c") is None
     assert room.closed == []
+
+
+def test_newcomers_do_not_take_each_others_places() -> None:
+    """Their first bytes are on their way; the idle ones have waited longer."""
+    room = Room(8)
+    for peer in "abcdefgh":
+        idle = room.must_enter(peer)
+        idle.work()
+        idle.rest()
+    room.now = 5.0
+    newcomers = [room.must_enter(peer) for peer in "ijklmnop"]
+    assert [number for number, _ in room.closed] == [*range(8)]
+    room.now = 5.5
+    assert room.must_enter("q").phase == "silent"  # nobody else is left, so the first of them goes
+    assert [one.phase for one in newcomers] == ["gone", *["silent"] * 7]
+
+
+def test_a_peer_whose_connections_do_not_leave_gets_no_more() -> None:
+    """A closed connection may wait for its client's farewell."""
+    room = Room(256)
+    there = []
+    while (made := room.table.enter("a")) is not None:
+        there.append(made)
+    assert len(there) == room.table.per_peer + 16 < 256
+    there[0].leave()
+    assert room.enter("a") is not None
+    assert room.enter("b") is not None
 
 
 def test_at_its_limit_a_peer_makes_room_for_itself_alone() -> None:

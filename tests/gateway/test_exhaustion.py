@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from tests.gateway.harness import CLIENT_KEY, Gateway, make_arm, make_config, running_gateway
 from tests.gateway.test_process import gateway_process
 from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
 from tests.waiting import HANGS, until
 
 from claude_operator.api.gateway import MIB, Auth, dump_config
-from claude_operator.gateway import connections, proxy, server
+from claude_operator.gateway import connections, listener, proxy, server
+from claude_operator.gateway.ports import ClientReply, ClientRequest
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: " + CLIENT_KEY.encode() + b"\r\n"
 CALL = HEAD + b'content-length: 15\r\n\r\n{"messages":[]}'
@@ -203,6 +206,28 @@ async def test_who_asks_and_does_not_read_is_let_go(
     client.close()
 
 
+@pytest.mark.parametrize("path", [b"/-/live", b"/none"])
+async def test_who_probes_and_does_not_read_is_let_go(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, path: bytes
+) -> None:
+    """64 such clients would take all places of the kubelet's probes."""
+    monkeypatch.setattr(server, "_SEND_SECONDS", 0.3)
+    table = gateway.service.tables[0]
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", gateway.service.admin_port))
+    client.setblocking(False)
+
+    async def ended() -> bool:
+        with suppress(BlockingIOError, ConnectionError):
+            client.send((b"GET " + path + b" HTTP/1.1\r\nhost: x\r\n\r\n") * 100)
+        return table.count == 0
+
+    await until(lambda: table.count == 1)
+    await until(ended)
+    client.close()
+
+
 async def test_who_has_to_go_and_does_not_read_is_gone(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing alone would wait until the last answer is read, and its place would be taken for as long."""
     monkeypatch.setattr(server, "_LINGER", 0.2)
@@ -231,6 +256,26 @@ async def test_silent_connections_of_a_peer_make_room(small: Gateway) -> None:
     async with held(port, 200):
         assert await ask(port) == b"HTTP/1.1 200 OK\r\n"
         assert await ask(port, "127.0.0.2") == b"HTTP/1.1 200 OK\r\n"
+
+
+async def test_who_has_to_go_before_its_handshake_begins_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HEAD_SECONDS", 10 * HANGS)
+
+    async def answer(request: ClientRequest, reply: ClientReply) -> None:
+        await reply.send(200, (), b"")
+
+    table = connections.ConnectionTable(1, MIB, asyncio.get_running_loop().time)
+    runner = web.ServerRunner(made := server.make_server(answer, lambda: False, table))
+    await runner.setup()
+    port = listener.Listener(runner, "127.0.0.1", 0, made, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    await port.start()
+    clients = [socket.create_connection(("127.0.0.1", port.port)) for _ in range(3)]
+    await until(lambda: sum(len(line) for line in table._lines.values()) == 1)
+    await until(lambda: table.count == 1)
+    for client in clients:
+        client.close()
+    await until(lambda: table.count == 0)
+    await runner.cleanup()
 
 
 async def test_half_heads_of_many_peers_make_room(small: Gateway) -> None:

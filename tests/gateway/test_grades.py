@@ -110,6 +110,25 @@ async def test_a_graders_key_that_was_changed_is_asked_for_and_one_that_is_missi
     assert (await report(gateway, verdict, "bearer gr-new"))[0] == 204
 
 
+@pytest.mark.parametrize("content", ["", "\n", None])
+async def test_a_graders_key_that_was_withdrawn_is_refused(gateway: Gateway, content: str | None) -> None:
+    file = gateway.files.operator / "grader-key"
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    gateway.service.control.reload_credentials()
+    assert (await report(gateway, {"revision": STABLE, "passed": True}))[0] == 401
+
+
+async def test_a_moment_in_which_the_graders_key_cannot_be_read_refuses_no_grader(gateway: Gateway) -> None:
+    file = gateway.files.operator / "grader-key"
+    file.unlink()
+    file.symlink_to(file)  # whoever reads it gets an error of the file system
+    gateway.service.control.reload_credentials()
+    assert (await report(gateway, {"revision": STABLE, "passed": True}))[0] == 204
+
+
 async def test_a_pod_without_the_graders_key_takes_no_verdict(tmp_path: Path) -> None:
     async with (
         recording_upstream(json_answer()) as upstream,

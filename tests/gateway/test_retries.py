@@ -119,7 +119,22 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(500):
         pod.settle(outcome="error")
     ((failures,),) = [list(pod.store.attempts._failures.values())]
-    assert len(failures) == 64
+    assert len(failures) == 10
+
+
+def test_what_is_too_old_to_be_followed_is_forgotten() -> None:
+    pod = Pod()
+    for number in range(50):
+        pod.settle(outcome="error", body=b"%d" % number)
+    pod.clock.now += SPAN / 2
+    pod.settle(outcome="error", body=b"0")
+    pod.clock.now += SPAN / 2
+    pod.settle(outcome="error", body=b"another")
+    assert [len(row) for row in pod.store.attempts._failures.values()] == [2, 1]
+    pod.settle(outcome="error", body=b"0")
+    pod.clock.now += SPAN / 2
+    pod.settle(outcome="error", body=b"0")
+    assert [len(row) for row in pod.store.attempts._failures.values()] == [1, 2]
 
 
 @given(st.binary(max_size=6000), st.binary(max_size=6000))

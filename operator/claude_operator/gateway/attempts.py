@@ -19,7 +19,7 @@ __all__ = ["LIMIT", "MOST", "SPAN", "BodySample", "FailedAttempts"]
 SPAN = 300.0  # seconds in which an attempt may be followed by another
 MOST = 10  # attempts after the first that are taken for retries
 LIMIT = 20_000  # requests that are remembered; the one that failed longest ago is forgotten first
-_SAME = 64  # failed attempts of one body at a time
+_SAME = 10  # failed attempts of one body at a time
 _EDGE = 2048  # bytes
 
 
@@ -53,12 +53,10 @@ class FailedAttempts:
         """Take in an attempt that ended without a good answer."""
         if call.body is None:
             return
-        key, failure = _key(call), _Failure(self._clock(), call.earlier_attempts)
-        same = self._failures.setdefault(key, [])
-        same.append(failure)
-        del same[:-_SAME]
-        self._failures.move_to_end(key)
-        if len(self._failures) > LIMIT:
+        key, now = _key(call), self._clock()
+        same = [one for one in self._failures.pop(key, ()) if one.at > now - SPAN]
+        self._failures[key] = [*same[1 - _SAME :], _Failure(now, call.earlier_attempts)]
+        while len(self._failures) > LIMIT or self._newest_of_first() <= now - SPAN:
             self._failures.popitem(last=False)
 
     def claim(self, call: Call) -> int:
@@ -75,6 +73,9 @@ class FailedAttempts:
         if known:
             self._failures[key] = known
         return found.attempts + 1 if found.attempts < MOST else 0
+
+    def _newest_of_first(self) -> float:
+        return next(iter(self._failures.values()))[-1].at
 
 
 def _key(call: Call) -> bytes:

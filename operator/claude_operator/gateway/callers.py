@@ -5,7 +5,8 @@ few. Both arms are counted together: a client cannot choose its arm, so each arm
 is left out is decided when a conversation begins, whatever becomes of it. Counts are halved every minute, so that a
 caller who was alone is not left out for long when another one appears.
 
-Only keys that the upstream has accepted are callers; all others together are one.
+Only clients with a key that the upstream has accepted are callers; all others together are one. Keys that were shown
+together are of one client: some show a stale one too, and which of them counted the upstream does not say.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from heapq import nlargest
 
 from claude_operator.api.evidence import CallerShare
 
-__all__ = ["CONVERSATIONS", "KEPT", "KNOWN", "REQUESTS", "SHOWN", "CallerCounts", "Callers"]
+__all__ = ["CONVERSATIONS", "KEPT", "KNOWN", "MAX_KEYS", "REQUESTS", "SHOWN", "CallerCounts", "Callers"]
 
 CONVERSATIONS = 20  # new conversations a minute of one caller that always count
 REQUESTS = 200  # and requests, of an arm
 WINDOW = 60.0  # seconds
-KNOWN = 10_000  # callers of a process
+KNOWN = 10_000  # keys of the callers of a process
 KEPT = 1000  # callers of a revision that are counted one by one
 SHOWN = 16  # of them that the evidence shows
 _TIMES = 2  # an arm's requests of a caller to those of all others: its conversations may be longer than theirs
-_KEYS = 4  # that one client may show; who shows more is not known
+MAX_KEYS = 4  # that a request may show
 _ALL = 64  # halvings after which nothing is left
 _HALF = SHOWN // 2
 _UNKNOWN = ""
@@ -63,24 +64,25 @@ class Callers:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._accepted: OrderedDict[str, None] = OrderedDict()
+        self._names: OrderedDict[str, str] = OrderedDict()
+        """Of each key that the upstream has accepted; the one that was shown longest ago is forgotten first."""
         self._conversations = _Window()
         self._requests: dict[str, _Window] = {}
         self._halved = clock()
 
     def identify(self, keys: Sequence[str]) -> str:
-        """Who shows these keys: one that the upstream has accepted is known by it, whatever else it sends."""
-        return next((key for key in keys if key in self._accepted), _UNKNOWN)
+        """Who shows these keys: with one that is known it is the same client, whatever else it sends."""
+        return next((self._names[key] for key in keys if key in self._names), _UNKNOWN)
 
     def accept(self, keys: Sequence[str]) -> str:
         """Take in that the upstream has answered somebody who shows these keys, and say who that is."""
-        caller = self.identify(keys)
-        if caller:
-            self._accepted.move_to_end(caller)
-        elif len(keys) <= _KEYS:  # whichever of them it was, the client is known by it from now on
-            self._accepted |= dict.fromkeys(keys)
-            while len(self._accepted) > KNOWN:
-                self._accepted.popitem(last=False)
+        known = [key for key in keys if key in self._names]
+        for key in known:
+            self._names.move_to_end(key)
+        if not known and keys:
+            self._names |= dict.fromkeys(keys, keys[0])
+            while len(self._names) > KNOWN:
+                self._names.popitem(last=False)
         return self.identify(keys)
 
     def admit_conversation(self, caller: str) -> bool:

@@ -1,8 +1,8 @@
 """Who is connected and what for, so that nobody takes the place, the memory or the descriptors of others.
 
 A connection is silent until its first byte, partial while the head of a request arrives, busy while that is answered,
-and then idle. When there is no room for another one, whoever has waited longest goes: a silent one, else a partial one,
-else an idle one. What works is never cut off for a newcomer.
+and then idle. When there is no room for another one, who has been silent for a second or more goes, else who has been
+partial for so long, else whoever has waited longest. What works is never cut off for a newcomer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from claude_operator.gateway.memory import overloaded
 __all__ = ["HEAD_SECONDS", "ConnectionTable", "TrackedConnection", "peer_of"]
 
 HEAD_SECONDS = 10.0  # for the first byte, and from there for the whole head
+_GRACE = 1.0  # seconds in which a newcomer's first bytes may still be on their way
 _LEAVING = 16  # connections that are closed and not gone yet, beyond the number of those that may be open
 
 Phase = Literal["silent", "partial", "idle", "busy", "gone"]
@@ -54,9 +55,9 @@ class ConnectionTable:
         """Take in a connection of a peer, None where there is no room; may close another one."""
         peer = self.peers.get(name)
         if peer is not None and peer.count >= self.per_peer:
-            goes = _longest(peer.lines)
+            goes = self._find_longest(peer.lines) if peer.count < self.per_peer + _LEAVING else None
         elif self.count >= self.size:
-            goes = _longest(self._lines)
+            goes = self._find_longest(self._lines)
         else:
             return self._take_in(name)
         if goes is None or self.count >= self.size + _LEAVING:
@@ -104,6 +105,13 @@ class ConnectionTable:
         peer.count -= 1
         if not peer.count:
             del self.peers[connection.peer]
+
+    def _find_longest(self, lines: dict[Phase, Line]) -> TrackedConnection | None:
+        """Who goes: the first of the silent and then of the partial ones after their grace, else of all."""
+        first = [next(iter(lines[phase])) for phase in _GOES_FIRST if lines[phase]]
+        late = self.clock() - _GRACE
+        overdue = (one for one in first if one.phase != "idle" and one.since <= late)
+        return next(overdue, None) or min(first, key=lambda one: one.since, default=None)
 
     def _take_in(self, name: str) -> TrackedConnection:
         self.count += 1
@@ -174,11 +182,6 @@ def peer_of(address: object) -> str:
         return host
     parsed = ipaddress.IPv6Address(host.partition("%")[0])
     return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed, 64), strict=False))
-
-
-def _longest(lines: dict[Phase, Line]) -> TrackedConnection | None:
-    """Who has waited longest in the first line that is not empty."""
-    return next((next(iter(lines[phase])) for phase in _GOES_FIRST if lines[phase]), None)
 
 
 def _too_slow() -> Refused:

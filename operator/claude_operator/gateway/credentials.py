@@ -76,8 +76,8 @@ class CredentialFiles:
     def read(self, names: Iterable[str], last: Credentials) -> Credentials:
         """The values now. A file that has gone keeps its `last` value: a served arm stays served.
 
-        A key of clients does not: emptying it is how it is withdrawn. The kubelet swaps whole directories, so a file is
-        never gone for a moment; one that cannot be read keeps its last value too.
+        A key of clients or graders does not: emptying it is how it is withdrawn. The kubelet swaps whole
+        directories, so a file is never gone for a moment; one that cannot be read keeps its last value too.
         """
         env = {}
         for name in names:
@@ -91,8 +91,8 @@ class CredentialFiles:
             upstream_key=key or last.upstream_key or (self.fallback_key or "").strip() or None,
             env=env,
             client_keys=self._client_keys(last.client_keys),
-            operator_key=self._shared(OPERATOR_KEY) or last.operator_key,
-            grader_key=self._shared(GRADER_KEY) or last.grader_key,
+            operator_key=(_text(self.operator / OPERATOR_KEY) or "").strip().encode() or last.operator_key,
+            grader_key=_bytes_unless_broken(self.operator / GRADER_KEY, last.grader_key),
             hints=_ON_A_LAPTOP if self.on_a_laptop else _IN_A_POD,
         )
 
@@ -103,9 +103,6 @@ class CredentialFiles:
             return last
         return tuple(key for key in found if key)
 
-    def _shared(self, name: str) -> bytes:
-        return (_text(self.operator / name) or "").strip().encode()
-
 
 def _bytes(path: Path) -> bytes:
     """A small file's bytes, none where there is no such file; raises OSError where it cannot be read."""
@@ -113,6 +110,14 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes().strip()
     except (FileNotFoundError, NotADirectoryError):
         return b""
+
+
+def _bytes_unless_broken(path: Path, last: bytes) -> bytes:
+    """A small file's bytes, `last` where it cannot be read."""
+    try:
+        return _bytes(path)
+    except OSError:
+        return last
 
 
 def _text(path: Path) -> str | None:

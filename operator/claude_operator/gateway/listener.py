@@ -94,6 +94,10 @@ class Listener(web.BaseSite):
 
     async def _serve(self, accepted: socket.socket, tracked: TrackedConnection) -> None:
         """Hand a connection to the server, after TLS's handshake if there is one."""
+        if tracked.phase == "gone":  # another one came before this began
+            accepted.close()
+            tracked.leave()
+            return
         task, tls = asyncio.current_task(), self._tls()
 
         def close(_: Refused | None) -> None:

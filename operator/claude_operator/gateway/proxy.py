@@ -24,6 +24,7 @@ from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.callers import MAX_KEYS
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.errors import (
     ClientGone,
@@ -44,7 +45,6 @@ __all__ = ["Proxy"]
 
 _CHUNK = 1 << 16  # bytes of a body that are sent at once
 _BUFFERED = 1 << 14  # bytes of a body up to which it is kept until the answer begins
-_MAX_KEYS = 5  # of a call that are looked at to tell whose it is
 _MAX_USER = 512  # characters of a user's name, which is for the log alone
 _READ_SECONDS = 30.0  # that a client has for an answer in one piece, ...
 _READ_RATE = float(1 << 16)  # ... and its size at this rate on top
@@ -147,6 +147,9 @@ class Proxy:
         if live is None:
             raise Refused(503, "api_error", "the gateway has not read its configuration yet: try again later")
         keys = names.credentials(request.headers)
+        if len(keys) > MAX_KEYS:
+            message = f"the request shows more than {MAX_KEYS} keys: send one as x-api-key or Authorization: Bearer"
+            raise Refused(400, "invalid_request_error", message)
         if not live.admits(keys):
             raise Refused(401, "authentication_error", live.credentials.explain_refusal(keys))
         if endpoint.kind == "administer" and live.swaps_key:
@@ -214,7 +217,7 @@ class Proxy:
         call.surface = surface if surface in live.surfaces else "other"
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
-        call.callers = tuple(live.assignment.caller(key) for key in keys[:_MAX_KEYS])
+        call.callers = tuple(live.assignment.caller(key) for key in keys)
         call.name_conversation(assignment_key(session or None, fields, "".join(call.callers[:1])))
         choice = choose(live, headers.get(names.WANTED_REVISION), call.conversation, self._draw)
         if choice is None:

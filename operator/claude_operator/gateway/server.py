@@ -33,6 +33,7 @@ _WRITE_SIZE = 1 << 16  # bytes of an answer that are written at once
 _BODY_SECONDS = 30.0  # that any body may take, ...
 _MIN_BYTES_PER_SECOND = float(1 << 20)  # ... and its size at this rate on top
 _PASSED_BYTES_PER_SECOND = float(1 << 16)  # of a body that is passed through, while the gateway waits for it
+_SEND_SECONDS = 5.0  # that a client has to take an answer of a page or less
 _LINGER = 3.0  # seconds that the rest of a refused body is read, so that its sender gets to see the answer
 _GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
@@ -76,9 +77,14 @@ class TrackingServer(web.Server):
     def __init__(self, handler: Answer, table: ConnectionTable, **options: Any) -> None:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             try:
+                response: web.StreamResponse
                 if _TOO_OLD in request:
-                    return _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
-                return await handler(request)
+                    response = _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
+                else:
+                    response = await handler(request)
+                return await _send_in_time(request, response)
+            except web.HTTPException as error:
+                return await _send_in_time(request, error)
             finally:
                 if isinstance(request.protocol, _Connection):
                     request.protocol.rest()
@@ -133,7 +139,7 @@ class _Connection(web.RequestHandler):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         if self._tracked.phase == "gone":
-            self.force_close()
+            self._close_with(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End."""
@@ -162,8 +168,12 @@ class _Connection(web.RequestHandler):
     def _close_with(self, refused: Refused | None) -> None:
         if refused is not None and self.transport is not None:
             self.transport.write(refusal(refused))
+        wire = self._wire
         self.force_close()
-        self._abort_soon()
+        if isinstance(wire, asyncio.WriteTransport) and not wire.get_write_buffer_size() and refused is None:
+            wire.abort()  # nothing is left to send: a client's own farewell, which TLS waits for, is not worth a place
+        else:
+            self._abort_soon()
 
     def _abort_soon(self) -> None:
         """Give the client a moment to read; a connection that is only closed waits for that without end."""
@@ -183,6 +193,22 @@ class _Connection(web.RequestHandler):
         """The answer to a request that could not be read."""
         self._abort_soon()
         return _refuse("the request is not well-formed HTTP", status)
+
+
+async def _send_in_time(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+    """The response, sent unless it was before: the server itself would wait without end for a client to read it."""
+    if response.prepared:
+        return response
+    try:
+        async with asyncio.timeout(_SEND_SECONDS):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass  # the server finds it out
+    return response
 
 
 def _refuse(message: str, status: int) -> web.Response:

@@ -29,6 +29,8 @@ RULES = rules_in_pod((), (), {"HOST_IPS": f"{NODE},fd12::7", "HOST_IP": NODE, "K
         "240.0.0.1",
         "fec0::1",
         "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd00:42::42",
         "fd20:ce::254",
         "100.100.100.200",
         "168.63.129.16",
@@ -87,6 +89,18 @@ def test_what_the_installer_allows_wins() -> None:
     assert rules.permits("::ffff:127.0.0.1")
     assert rules.permits("fd12::7")
     assert not rules.permits("169.254.169.254")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "2001:0:a00:7:0:0:5601:5601",  # Teredo: the server 10.0.0.7, the client 169.254.169.254
+        "64:ff9b:1:a9fe:a9:fe00:a00:7",  # NAT64: 169.254.169.254 by one length of the prefix, 10.0.0.7 by another
+    ],
+)
+def test_what_is_allowed_by_one_reading_and_special_by_another_is_refused(address: str) -> None:
+    assert not AddressRules((parse_network("10.0.0.0/8"),)).permits(address)
+    assert AddressRules((parse_network(address),)).permits(address)
 
 
 def test_what_the_installer_denies_in_either_spelling() -> None:

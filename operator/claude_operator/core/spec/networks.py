@@ -23,7 +23,8 @@ _SPECIAL: Final = tuple(
             "100.100.100.200/32",  # metadata services of clouds that are not link-local, ...
             "168.63.129.16/32",
             "192.0.0.192/32",
-            "fd00:ec2::254/128",
+            "fd00:42::42/128",
+            "fd00:ec2::/32",
             "fd00:c1::a9fe:a9fe/128",
             "fd20:ce::254/128",
             "0.0.0.0/8",  # ... this host, whatever follows the zero, ...
@@ -62,10 +63,10 @@ class AddressRules:
         except ValueError:
             return False
         inner = () if isinstance(parsed, ipaddress.IPv4Address) else tuple(_embedded(parsed))
-        spellings = (parsed, *inner)
-        if any(_in(one, self.allowed) for one in spellings):
+        # Which of several embedded addresses is reached is not known, so one that is allowed is not enough.
+        if _in(parsed, self.allowed) or (inner and all(_in(one, self.allowed) for one in inner)):
             return True
-        if any(_in(one, self.denied) for one in spellings):
+        if any(_in(one, self.denied) for one in (parsed, *inner)):
             return False
         return not (self.special and any(map(_is_special, inner or (parsed,))))
 

@@ -280,6 +280,27 @@ async def test_an_old_config_that_is_put_back_is_not_believed(remembers: bool) -
     assert len(rig.events("ChildRestored")) == 1
 
 
+async def test_the_config_of_an_earlier_life_is_not_believed_once_this_one_has_its_own() -> None:
+    rig = await on_trial()
+    before = rig.kube.take("ConfigMap", "support-gateway")["data"]
+    for kind, space, name in list(rig.kube.objects):
+        if space == "demo" and kind != "Secret":
+            rig.kube.drop(kind, name, space)
+    rig.start_operator()
+    rig.kube.put(deployment(upstream={**SPEC["upstream"], "baseURL": "https://new.example.com"}))
+    await rig.settle()
+    found = rig.kube.take("ConfigMap", "support-gateway")
+    assert parse_config(before["config.json"]).generation > rig.gateways.config.generation
+    for remembers in (True, False):
+        rig.kube.put({**found, "metadata": {**found["metadata"], "ownerReferences": []}, "data": before})
+        if not remembers:
+            rig.start_operator()
+        assert (await observed(rig)).config == (parse_config(found["data"]["config.json"]) if remembers else None)
+        await rig.settle()
+        assert rig.gateways.config.upstream.base_url == "https://new.example.com"
+        assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+
+
 async def test_the_config_of_another_deployment_is_not_believed() -> None:
     rig = await on_trial()
     found = rig.kube.take("ConfigMap", "support-gateway")

@@ -231,7 +231,8 @@ class Gatherer:
             lambda: self._children.last_config(owner),
             least_generation(status, gateways.view),
             unsigned=gateways.unsigned,
-            orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),
+            # Once this life has had a config served, none of an earlier one is its own.
+            orphan=status.gateway is None and not names.is_controlled_by(config, owner["metadata"]["uid"]),
         )
         believed = believe_config(config, key_of, known)
         if believed.old:  # another leader may have written between the look at it and that at the pods

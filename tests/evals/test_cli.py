@@ -97,7 +97,7 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
         )
         objects.add("claudeevalsets", "support", spec=yaml.safe_load(SET)["spec"])
         objects.add("clauderevisions", "new", spec={"request": yaml.safe_load(REQUEST % "NEW")})
-        words = ["--run", "new-1", "--namespace", "demo", "--log-format", "json"]
+        words = ["--run", "new-1", "--run-uid", run["metadata"]["uid"], "--namespace", "demo", "--log-format", "json"]
         words += ["--upstream-key-file", str(tmp_path / "key"), "--allowed-address", "127.0.0.1"]
         environment = {"KUBECONFIG": kubeconfig(tmp_path, objects.url)}
         async with process(*words, **environment) as started:

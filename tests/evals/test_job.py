@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,33 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     assert all("attempts" not in write for write in it.cluster.writes)
     assert len(it.upstream.calls) == 4
     assert it.upstream.calls[0].headers["authorization"] == "Bearer sk-SECRET"
+
+
+async def test_another_run_under_its_name_gets_neither_the_key_nor_a_result(tmp_path: Path) -> None:
+    """It was deleted without its Job, and made again: with another upstream, or with no other difference."""
+    async with scene(tmp_path) as it:
+        it.paths = replace(it.paths, uid=it.run["metadata"]["uid"])
+        assert await it.go() == 0
+        calls = len(it.upstream.calls)
+        assert calls
+        it.run["status"] = {}
+        it.run["metadata"]["uid"] = "another"
+        it.cluster.writes.clear()
+        assert await it.go() == 1
+    assert len(it.upstream.calls) == calls
+    assert it.cluster.writes == []
+    assert it.events[-1]["message"].startswith("another ClaudeEvalRun has this name now")
+
+
+async def test_a_run_that_is_replaced_while_it_is_asked_gets_no_result(tmp_path: Path) -> None:
+    def script(_: Body) -> Text:
+        it.run["metadata"]["uid"] = "another"
+        return Text()
+
+    async with scene(tmp_path, script) as it:
+        it.paths = replace(it.paths, uid=it.run["metadata"]["uid"])
+        assert await it.go() == 1
+    assert it.status["phase"] == "Running"
 
 
 async def test_a_revision_that_somebody_made_is_not_asked(tmp_path: Path) -> None:

@@ -629,6 +629,7 @@ async def test_what_is_being_deleted_of_an_earlier_life_is_waited_for() -> None:
     rig.kube.writes.clear()
     assert await rig.one() == 15.0
     assert rig.condition("Accepted")[1] == "NameTaken"
+    assert rig.status.gateway is None
     assert {kind for _, kind, _ in rig.kube.writes} == {"ClaudeDeployment", "Event"}
     rig.kube.drop("Service", "support-gateway")
     await rig.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import itertools
 import logging
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.shell.rig import KEY, Rig, deployment, on_trial, secret, serving
+from tests.shell.rig import KEY, SPEC, Rig, deployment, on_trial, secret, serving
 from tests.shell.test_references import TESTS, eval_set
 
 from claude_operator.api.evidence import BadConversation, Evidence, GenerationEvidence
@@ -20,6 +21,7 @@ from claude_operator.api.gateway import Auth, Settled, dump_config, parse_config
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.operator_key import sign_config
 from claude_operator.core.spec import revision
+from claude_operator.core.spec.policy import Policy
 from claude_operator.kube.client import KubeError
 
 
@@ -278,6 +280,27 @@ async def test_an_old_config_that_is_put_back_is_not_believed(remembers: bool) -
     assert len(rig.events("ChildRestored")) == 1
 
 
+async def test_the_config_of_an_earlier_life_is_not_believed_once_this_one_has_its_own() -> None:
+    rig = await on_trial()
+    before = rig.kube.take("ConfigMap", "support-gateway")["data"]
+    for kind, space, name in list(rig.kube.objects):
+        if space == "demo" and kind != "Secret":
+            rig.kube.drop(kind, name, space)
+    rig.start_operator()
+    rig.kube.put(deployment(upstream={**SPEC["upstream"], "baseURL": "https://new.example.com"}))
+    await rig.settle()
+    found = rig.kube.take("ConfigMap", "support-gateway")
+    assert parse_config(before["config.json"]).generation > rig.gateways.config.generation
+    for remembers in (True, False):
+        rig.kube.put({**found, "metadata": {**found["metadata"], "ownerReferences": []}, "data": before})
+        if not remembers:
+            rig.start_operator()
+        assert (await observed(rig)).config == (parse_config(found["data"]["config.json"]) if remembers else None)
+        await rig.settle()
+        assert rig.gateways.config.upstream.base_url == "https://new.example.com"
+        assert [arm.weight for arm in rig.gateways.config.arms] == [10_000]
+
+
 async def test_the_config_of_another_deployment_is_not_believed() -> None:
     rig = await on_trial()
     found = rig.kube.take("ConfigMap", "support-gateway")
@@ -320,14 +343,71 @@ async def test_a_config_map_that_somebody_else_puts_in_the_place_of_ours_is_told
     assert "data" not in rig.kube.take("ConfigMap", "support-gateway")
 
 
-async def test_a_deleted_config_comes_back_above_what_the_pods_serve() -> None:
+async def test_a_deleted_config_comes_back_as_it_was_and_the_rollout_goes_on() -> None:
+    rig = await on_trial()
+    before, status = rig.kube.take("ConfigMap", "support-gateway")["data"], rig.status
+    rig.kube.drop("ConfigMap", "support-gateway")
+    await rig.one()
+    assert rig.kube.take("ConfigMap", "support-gateway")["data"] == before
+    assert (rig.status.step, rig.status.canary_revision) == (status.step, status.canary_revision)
+    assert len(rig.events("ChildRestored")) == 1
+    await rig.settle()
+    assert len(rig.events("ChildRestored")) == 1
+
+
+async def test_another_leader_writes_a_deleted_config_above_what_the_pods_serve() -> None:
     rig = await on_trial()
     before = rig.gateways.config
     rig.kube.drop("ConfigMap", "support-gateway")
+    rig.start_operator()
     await rig.one()
     assert rig.gateways.config.generation > before.generation
     assert [arm.revision for arm in rig.gateways.config.arms] == [arm.revision for arm in before.arms]
     assert [arm.weight for arm in rig.gateways.config.arms] == [10_000, 0]  # the canary begins its steps again
+
+
+async def test_a_config_that_could_not_be_made_is_not_taken_for_one_that_was_deleted() -> None:
+    rig = Rig()
+    rig.kube.put(secret())
+    rig.kube.put(deployment())
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if (verb, kind) == ("create", "ConfigMap"):
+            raise KubeError(403, "Forbidden", "no room for you")
+
+    rig.kube.before = refuse
+    for _ in range(3):
+        with contextlib.suppress(KubeError):
+            await rig.one()
+    assert (await observed(rig)).config is None
+    assert rig.events("ChildRestored") == []
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_a_deleted_config_does_not_come_back_with_a_host_that_is_not_allowed(remembers: bool) -> None:
+    rig = Rig()
+    rig.policy = Policy(allowed_hosts=("api.anthropic.com",))
+    rig.start_operator()
+    rig.kube.put(secret())
+    rig.kube.put(deployment())
+    await rig.settle()
+    before = rig.kube.take("ConfigMap", "support-gateway")["data"]
+    rig.edit(upstream={**SPEC["upstream"], "baseURL": "https://evil.example.com"})
+    await rig.one()
+    assert rig.condition("Accepted")[:2] == ("False", "HostNotAllowed")
+    rig.kube.drop("ConfigMap", "support-gateway")
+    if not remembers:
+        rig.start_operator()
+    await rig.one()
+    await rig.settle()
+    if remembers:
+        assert rig.kube.take("ConfigMap", "support-gateway")["data"] == before
+    else:  # gateways serve from memory
+        assert "support-gateway" not in rig.kube.names("ConfigMap")
+        rig.edit(upstream=SPEC["upstream"] | {"baseURL": "https://api.anthropic.com"})
+        await rig.settle()
+    assert rig.gateways.config.upstream.base_url == "https://api.anthropic.com"
+    assert rig.condition("Accepted")[0] == ("False" if remembers else "True")
 
 
 async def test_a_gateway_deployment_of_somebody_else_says_nothing() -> None:

@@ -55,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     laptop.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
     pod = one.add_argument_group("in a pod")
     pod.add_argument("--namespace", help="of the ClaudeEvalRun; needed with --run")
+    pod.add_argument(
+        "--run-uid",
+        default="",
+        metavar="UID",
+        help="the UID that the ClaudeEvalRun must have (default: any)",
+    )
     pod.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     add_network_options(one, used="a run in a pod (on a laptop it may connect anywhere)")
     keys = one.add_argument_group("credentials", "files")
@@ -93,7 +99,7 @@ def _in_pod(args: argparse.Namespace) -> int:
 
     log = Log(sys.stdout, args.log_format)
     rules = rules_in_pod(args.allowed_addresses, args.denied_addresses, os.environ)
-    paths = JobPaths(args.run_name, args.namespace, args.upstream_key_file, args.env_dir)
+    paths = JobPaths(args.run_name, args.namespace, args.upstream_key_file, args.env_dir, args.run_uid)
 
     async def job() -> int:
         async with await Kube.from_environment() as kube:

@@ -32,6 +32,8 @@ class JobPaths:
     namespace: str
     upstream_key: Path
     env: Path
+    uid: str = ""
+    """Of the run that the Job was made for; empty in a Job of an earlier version, which does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ async def run_job(kube: Kube, paths: JobPaths, log: Log, rules: AddressRules = A
         if run is None:
             log.event("the ClaudeEvalRun does not exist", "error", name=paths.name, namespace=paths.namespace)
             return INFRASTRUCTURE_EXIT
+        if _is_another(run, paths, log):
+            return INFRASTRUCTURE_EXIT
         if (phase := run_status(run).phase) in FINAL:
             log.event("the run has already ended", phase=phase)
             return EXIT_CODES[phase]
@@ -44,6 +46,15 @@ async def run_job(kube: Kube, paths: JobPaths, log: Log, rules: AddressRules = A
     except KubeError as error:
         log.event("the Kubernetes API failed", "error", reason=str(error))
         return INFRASTRUCTURE_EXIT
+
+
+def _is_another(run: Mapping[str, Any], paths: JobPaths, log: Log) -> bool:
+    """Whether it is not the run that this Job was made for: the Job's key is not for that one's upstream."""
+    found = run["metadata"]["uid"]
+    if not paths.uid or found == paths.uid:
+        return False
+    log.event("another ClaudeEvalRun has this name now: delete this Job", "error", name=paths.name, uid=found)
+    return True
 
 
 class _Job:
@@ -154,6 +165,8 @@ class _Job:
                 run = await self._kube.get(CLAUDE_EVAL_RUNS, self._paths.name, self._paths.namespace)
                 if run is None:
                     self._log.event("the run was deleted", "error")
+                    return INFRASTRUCTURE_EXIT
+                if _is_another(run, self._paths, self._log):
                     return INFRASTRUCTURE_EXIT
                 if (phase := run_status(run).phase) in FINAL:
                     self._log.event("the run has already ended", phase=phase)

@@ -171,6 +171,11 @@ class Children:
         data = (family.config or family.writing or {}).get("data")
         return parse_config(data[CONFIG_KEY]) if data else None
 
+    def lost_config(self, owner: Mapping[str, Any]) -> GatewayConfig | None:
+        """The same where the ConfigMap was seen and is gone: what was never made was told to no gateway."""
+        seen = (CONFIG_MAPS.kind, names.gateway_name(owner["metadata"]["name"])) in self._family(owner).uids
+        return self.last_config(owner) if seen else None
+
     async def config_seen(
         self, owner: Mapping[str, Any], live: Object | None, believed: Believed, *, served: bool
     ) -> Object | None:

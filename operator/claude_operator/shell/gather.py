@@ -172,7 +172,10 @@ class Gatherer:
         if reads.config is not None and not ours and not taken:
             self._children.doubt(owner)
             taken, lost = await self._children.taken(owner)
-        config, believed = await self._believed(owner, config, reads.gateways, stored, key_of)
+        if reads.config is None:
+            believed = self._remembered(owner, reads.gateways, stored)
+        else:
+            config, believed = await self._believed(owner, config, reads.gateways, stored, key_of)
         look, at = self._evidence.look(expected, reads.gateways.readings)
         due = look.increments is not None
         ledger = None
@@ -212,6 +215,11 @@ class Gatherer:
         version = config["metadata"]["resourceVersion"] if config else None
         return Seen(observation, version, look.memory, at, reads.gateways, repairs)
 
+    def _remembered(self, owner: Object, gateways: Gateways, status: DeploymentStatus) -> Believed:
+        """What is believed where the ConfigMap is gone: what this process wrote last, unless another has since."""
+        last = self._children.lost_config(owner)
+        return Believed(last) if last and last.generation >= least_generation(status, gateways.view) else _NOTHING
+
     async def _believed(
         self, owner: Object, config: Object | None, gateways: Gateways, status: DeploymentStatus, key_of: KeyOf
     ) -> tuple[Object | None, Believed]:
@@ -223,7 +231,8 @@ class Gatherer:
             lambda: self._children.last_config(owner),
             least_generation(status, gateways.view),
             unsigned=gateways.unsigned,
-            orphan=not names.is_controlled_by(config, owner["metadata"]["uid"]),
+            # Once this life has had a config served, none of an earlier one is its own.
+            orphan=status.gateway is None and not names.is_controlled_by(config, owner["metadata"]["uid"]),
         )
         believed = believe_config(config, key_of, known)
         if believed.old:  # another leader may have written between the look at it and that at the pods

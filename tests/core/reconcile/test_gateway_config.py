@@ -15,6 +15,8 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.gateway_config import desired_config, rendered_size
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.progress import basis_points, canary_weight
+from claude_operator.core.spec.networks import AddressRules
+from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
 
 
@@ -118,6 +120,30 @@ def test_an_unaccepted_spec_has_no_document_before_something_serves() -> None:
 def test_nothing_is_written_under_a_name_that_is_taken() -> None:
     taken = Problem(Reason.NAME_TAKEN, "ConfigMap support-gateway is not ours")
     assert wanted(serving(), accepted=False, config=None, problems=(taken,)) is None
+
+
+EVIL = raw(upstream={"baseURL": "https://evil.example.com"})
+METADATA = raw(upstream={"baseURL": "http://169.254.169.254"})
+SECRET = Problem(Reason.SECRET_NOT_ALLOWED, "spec.upstream.apiKeySecretRef: Secret other is not labelled")
+REFUSED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (EVIL, {"policy": Policy(allowed_hosts=("api.anthropic.com",))}),
+    (METADATA, {"policy": Policy(rules=AddressRules())}),
+    (EVIL, {"problems": (SECRET,)}),
+]
+
+
+@pytest.mark.parametrize(("spec", "fields"), REFUSED)
+def test_a_spec_that_the_policy_refuses_never_stands_in_for_a_lost_document(
+    spec: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    seen = replace(observed(serving(), spec, **fields), config=None)
+    assert desired_config(seen, serving(), accepted=False) is None
+
+
+def test_a_spec_that_has_another_fault_does() -> None:
+    odd = Problem(Reason.INVALID_SPEC, "spec.env is odd")
+    policy = Policy(allowed_hosts=("api.anthropic.com",))
+    assert arms(wanted(serving(), accepted=False, config=None, problems=(odd,), policy=policy))
 
 
 @pytest.mark.parametrize(

@@ -326,6 +326,7 @@ def test_a_job_has_a_name_that_its_pods_can_have() -> None:
     assert len(made["metadata"]["name"]) <= 63
     assert made["metadata"]["labels"][names.LABEL_DEPLOYMENT] == "shop"
     assert f"--run={run['metadata']['name']}" in pod_of(made)["containers"][0]["args"]
+    assert f"--run-uid={run['metadata']['uid']}" in pod_of(made)["containers"][0]["args"]
 
 
 def test_final_exit_codes_end_the_job_and_disruptions_do_not_count() -> None:

@@ -28,11 +28,11 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
     While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
-    serves, the spec has to do: gateways keep serving from memory, and a weight of 0 must reach them.
+    serves, the spec has to do, unless the installer's policy refuses it: gateways keep serving from memory, and a
+    weight of 0 must reach them.
     """
     live = obs.config
-    taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)
-    if obs.spec is not None and (accepted or (live is None and status.stable_revision and not taken)):
+    if obs.spec is not None and (accepted or (live is None and status.stable_revision and _may_do(obs, obs.spec))):
         base = _from_spec(obs, obs.spec)
     elif live is not None:
         base = live
@@ -47,6 +47,16 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)
+
+
+def _may_do(obs: Observation, spec: DeploymentSpec) -> bool:
+    """Whether a spec that is not accepted may stand in for a document that was lost.
+
+    Gateways send their key to its upstream, so not where it may be one that the policy keeps the key from.
+    """
+    withheld = {Reason.NAME_TAKEN, Reason.HOST_NOT_ALLOWED, Reason.SECRET_NOT_ALLOWED}
+    refused = obs.policy.host_problems([("spec.upstream.baseURL", spec.upstream.base_url)])
+    return not refused and not any(problem.reason in withheld for problem in obs.problems)
 
 
 def rendered_size(obs: Observation, candidate: Mapping[str, Any], stable: str | None) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
 from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
 from claude_operator.core import names
@@ -23,6 +24,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     weight = canary_weight(status)
     shares = [(status.stable_revision, (BASIS_POINTS - weight) / 100), (status.canary_revision, weight / 100)]
     main = next(iter(models), None)
+    taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)  # then nothing is written
     fields = {
         "observed_generation": obs.generation,
         "traffic": [Traffic(revision=name, percent=share) for name, share in shares if name],
@@ -34,7 +36,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
             ready=obs.gateway.ready,
             config_generation=config.generation,
         )
-        if config
+        if config and (status.gateway is not None or not taken)
         else status.gateway,
     }
     changed = status.model_copy(update=fields)

@@ -108,6 +108,51 @@ async def test_half_a_head_is_answered_in_the_envelope(gateway: Gateway, before:
     writer.close()
 
 
+CHUNKED = b"transfer-encoding: chunked\r\n\r\n" + b'f\r\n{"messages":[]}\r\n'
+BLANK = b'{"messages":[\r\n\r\n]}\r\n\r\n'
+WHOLE = {
+    "no body": b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n",
+    "a body": CALL,
+    "a body with empty lines": HEAD + b"content-length: %d\r\n\r\n" % len(BLANK) + BLANK,
+    "a body in chunks": HEAD + CHUNKED + b"0\r\n\r\n",
+    "a body in chunks with a trailer": HEAD + CHUNKED + b"0\r\nx: y\r\n\r\n",
+    "several": CALL + HEAD + CHUNKED + b"0\r\n\r\n" + CALL + b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n",
+    "more than are queued": CALL * 40,
+    "a large body": HEAD + b"content-length: 600015\r\n\r\n" + b'{"messages":[]}' + b" " * 600_000,
+}
+"""Requests as they are sent."""
+
+
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+async def test_half_a_head_in_one_burst_with_whole_requests_has_its_time_and_counts(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, whole: bytes
+) -> None:
+    table = gateway.service.tables[1]
+    half = b"GET / HTTP/1.1\r\nx: " + b"y" * 40_000
+    async with held(gateway.service.port, 1, whole + half) as [(reader, _)]:
+        await until(lambda: len(table._lines["partial"]) == 1)
+        assert table.heads >= len(half) - 3
+        monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+        assert b" 408 X\r\n" in await rest_of(reader)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1 << 20], ids=["byte by byte", "in pieces", "at once"])
+@pytest.mark.parametrize("whole", WHOLE.values(), ids=WHOLE)
+async def test_who_sends_whole_requests_is_idle_afterwards(gateway: Gateway, whole: bytes, piece: int) -> None:
+    if piece < 10 and len(whole) > 100_000:
+        whole = whole[:-600_000].replace(b"600015", b"15")
+    table, calls = gateway.service.tables[1], whole.count(HEAD)
+    async with held(gateway.service.port, 1) as [(reader, writer)]:
+        for begin in range(0, len(whole), piece):
+            writer.write(whole[begin : begin + piece])
+            await asyncio.sleep(0)
+        got = b""
+        while got.count(b"HTTP/1.1 200 OK") < calls:
+            got += await asyncio.wait_for(reader.read(1 << 16), HANGS)
+        await until(lambda: len(table._lines["idle"]) == 1)
+        assert (table.heads, len(gateway.upstream.requests)) == (0, calls)
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_a_byte_now_and_then_gives_a_head_no_more_time(gateway: Gateway) -> None:
     reader, writer = await connect(gateway.service.port)

@@ -14,6 +14,7 @@ from multidict import CIMultiDict, MultiMapping
 from claude_operator.gateway.connections import ConnectionTable, TrackedConnection
 from claude_operator.gateway.errors import ClientGone, Refused, envelope, new_request_id
 from claude_operator.gateway.memory import Lease
+from claude_operator.gateway.pipelining import PipelinedHandler
 from claude_operator.gateway.ports import ClientReply, ClientRequest
 
 __all__ = [
@@ -119,10 +120,8 @@ class TrackingServer(web.Server):
         )
 
 
-class _Connection(web.RequestHandler):
+class _Connection(PipelinedHandler):
     """A client's connection. It refuses what is not HTTP in the API's form too, without quoting it."""
-
-    _body: aiohttp.StreamReader | None = None  # of the request that came last
 
     def __init__(self, tracked: TrackedConnection, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
@@ -147,18 +146,16 @@ class _Connection(web.RequestHandler):
         self._tracked.leave()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Take bytes. Those after one request's body that do not complete another's head count towards its limit."""
-        seen, between = self._request_count, self._body is None or self._body.is_eof()
-        super().data_received(data)
-        if self._request_count != seen:
-            self._body = self._messages[-1][1] if self._messages else None
-            self._tracked.work()
-        elif between:
-            self._tracked.receive(len(data))
-            if self._tracked.head > _MAX_HEAD:
-                message = f"the headers are longer than {_MAX_HEAD} bytes: send fewer or shorter ones"
-                self._close_with(Refused(431, "invalid_request_error", message))
+    def begin_request(self) -> None:
+        """A request is to be answered."""
+        self._tracked.work()
+
+    def take_head(self, size: int) -> None:
+        """More of a head has come."""
+        self._tracked.receive(size)
+        if self._tracked.head > _MAX_HEAD:
+            message = f"the headers are longer than {_MAX_HEAD} bytes: send fewer or shorter ones"
+            self._close_with(Refused(431, "invalid_request_error", message))
 
     def rest(self) -> None:
         """Its last request was answered."""

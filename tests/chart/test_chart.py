@@ -15,7 +15,7 @@ from tests.netpol import Flow, Place, allowed
 
 from claude_operator import __version__
 from claude_operator.api.kinds import KINDS
-from claude_operator.core.render.network import EGRESS
+from claude_operator.core.render.network import egress
 from claude_operator.crds import cli
 from claude_operator.simulator.scenario import parse
 
@@ -205,7 +205,7 @@ def test_services_reach_the_pods_they_are_for(template: Template) -> None:
 def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(template: Template) -> None:
     objects = template(SIMULATOR)
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
-    assert one(policies, "NetworkPolicy")["spec"]["egress"] == list(EGRESS)
+    assert one(policies, "NetworkPolicy")["spec"]["egress"] == egress()
     somebody = Place("10.244.0.9", "any", {})
     for name in ("claude-operator", "claude-simulator"):
         labels = one(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
@@ -215,6 +215,12 @@ def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(temp
         assert not allowed(Flow(pod, Place("169.254.169.254"), 80), policies)
         assert allowed(Flow(pod, Place("10.96.0.1"), 443), policies) is (name == "claude-operator")
     assert not [item for item in template("networkPolicy: {enabled: false}") if item["kind"] == "NetworkPolicy"]
+
+
+def test_the_policy_lets_out_what_the_installer_allows(template: Template) -> None:
+    objects = template('security: {allowedAddresses: [169.254.7.0/24, "fe80::7/128"]}')
+    found = one(objects, "NetworkPolicy", "claude-operator")["spec"]["egress"]
+    assert found == egress(("169.254.7.0/24", "fe80::7/128"))
 
 
 def test_the_audit_holds_where_the_operator_works(template: Template) -> None:

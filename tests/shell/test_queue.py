@@ -455,6 +455,22 @@ def test_a_tenants_own_heavy_key_does_not_wait_for_a_hundred_of_another() -> Non
     run(main())
 
 
+def test_objects_that_are_made_and_deleted_do_not_shut_the_lane_for_another_tenant() -> None:
+    async def main() -> None:
+        work = Computer(lambda key: 0.2, after=0.0)
+        queue = make(work, workers=4, tenant=lambda key: key.partition("/")[0], meter=work.meter)
+        queue.add("shop/big")
+        running = asyncio.create_task(queue.run())
+        for number in range(240):
+            queue.add(f"hostile/{number}")
+            await asyncio.sleep(0.5)
+            queue.forget(f"hostile/{number}")
+        assert work.began["shop/big"] >= 25, "its own rest is 4 s"
+        running.cancel()
+
+    run(main())
+
+
 def test_one_that_is_heavy_now_and_then_stays_in_the_lane_and_leaves_it_in_the_end() -> None:
     async def main() -> None:
         heavy = {"a": 1.0}

@@ -20,7 +20,9 @@ UPSTREAM = {"apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}
 ACCEPTED = {"type": "Accepted", "status": "True", "reason": "Valid", "message": "fine", "observedGeneration": 1}
 
 
-def asked_run(kube: FakeKube, *, accepted: dict[str, Any] | None = None, run: Any = (), **spec: Any) -> None:
+def asked_run(
+    kube: FakeKube, *, accepted: dict[str, Any] | None = None, run: Any = (), baseline: str | None = None, **spec: Any
+) -> None:
     """A run as the operator makes it, its ClaudeDeployment that asks for it, and the Secret; `run`: what is changed."""
     kube.put(secret())
     owner = kube.put(deployment(**spec))
@@ -30,6 +32,7 @@ def asked_run(kube: FakeKube, *, accepted: dict[str, Any] | None = None, run: An
         "setRef": "s",
         "setHash": "0" * 64,
         "upstream": UPSTREAM,
+        **({"baselineRevision": baseline} if baseline else {}),
     }
     rollout = {"revision": "support-1", "evalRun": RUN_KEY.name, "evalRunSpec": spec_hash(fields)}
     conditions = [{**ACCEPTED, **(accepted or {})}]
@@ -168,24 +171,27 @@ async def test_a_secret_that_is_not_labelled_is_not_mounted() -> None:
     assert kube.names("Job")
 
 
-@pytest.mark.parametrize("what", ["upstream", "revision"])
+@pytest.mark.parametrize("what", ["upstream", "support-1", "support-0"])
 async def test_a_host_that_is_not_allowed_is_not_asked(what: str) -> None:
     kube = FakeKube()
-    asked_run(kube)
+    asked_run(kube, baseline="support-0")
     url = "https://mcp.example.com"
     request = {"mcp_servers": [{"type": "url", "name": "m", "url": url}]}
     kube.put(
         {
             "apiVersion": "claudeops.dev/v1alpha1",
             "kind": "ClaudeRevision",
-            "metadata": {"name": "support-1", "namespace": "demo"},
+            "metadata": {"name": "support-1" if what == "upstream" else what, "namespace": "demo"},
             "spec": {"request": request},
         }
     )
     first, both = ("api.anthropic.com",), ("api.anthropic.com", "mcp.example.com")
-    hosts = first if what == "revision" else ("mcp.example.com",)
+    hosts = ("mcp.example.com",) if what == "upstream" else first
     assert await loop_of(kube, allowed_hosts=hosts)(RUN_KEY) == 5.0
+    where = "spec.upstream.baseURL" if what == "upstream" else f"ClaudeRevision {what}, spec.request.mcp_servers[0].url"
+    assert status(kube)["message"].startswith(f"{where}: ")
     assert "is not an allowed host" in status(kube)["message"]
+    assert ("set spec.evals.required to false" in status(kube)["message"]) == (what == "support-0")
     assert kube.names("Job") == []
     await loop_of(kube, allowed_hosts=both)(RUN_KEY)
     assert kube.names("Job")

@@ -78,4 +78,10 @@ Everything, except the addresses at which a node gets its credentials and its cl
   - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32]}
   - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}
   - namespaceSelector: {}
+{{- with .Values.security.allowedAddresses }}
+- to:
+  {{- range . }}
+  - ipBlock: {cidr: {{ . | quote }}}
+  {{- end }}
+{{- end }}
 {{- end -}}

@@ -95,7 +95,8 @@ class HeavyLane(Generic[Key]):
         self._spent = {one: spent * _FORGIVEN for one, spent in self._spent.items() if spent > LIGHT / 100}
         self._spent[tenant] = self._spent.get(tenant, 0.0) + cost
         self._until[key] = now + (min(_OWN_REST * cost, _LONGEST_REST) if cost > LIGHT else 0.0)
-        self.free_at = max(self.free_at, now + min(_LANE_REST * cost, _LONGEST_REST))
+        if heavy:  # others cost their tenant its turn alone: who makes new objects does not shut the lane for all
+            self.free_at = max(self.free_at, now + min(_LANE_REST * cost, _LONGEST_REST))
 
     def _leave(self, key: Key) -> None:
         self._until.pop(key, None)

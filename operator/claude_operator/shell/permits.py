@@ -6,7 +6,7 @@ The Job checks neither: what could start another Job could also leave a check ou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -21,6 +21,8 @@ from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS
 from claude_operator.shell.references import read_secrets
 
 __all__ = ["Permit", "Permits"]
+
+_REPLACE = "; to replace this revision without evals, set spec.evals.required to false until the rollout has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,23 @@ class Permits:
         return Permit(stands, problem.message if problem else "", spec.env or ())
 
     async def _problem(self, namespace: str, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
-        """What the installer does not allow of the run's upstream, the revision's MCP servers, or a Secret."""
+        """What the installer does not allow of the run's upstream, the revisions' MCP servers, or a Secret."""
         found = self._policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
         if not found and self._policy.allowed_hosts:
-            revision = await self._kube.get(CLAUDE_REVISIONS, run.revision, namespace)
-            found = self._policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
+            found = await self._servers(namespace, run)
         if not found:
             wanted = [*upstream_secret(run.upstream), *(one for one in secret_uses(spec) if one.use == "env")]
             found = await read_secrets(self._kube, self._policy, namespace, wanted)
         return found[0] if found else None
+
+    async def _servers(self, namespace: str, run: EvalRunSpec) -> list[Problem]:
+        """What is not allowed of the MCP servers of both revisions: each is asked with the spec's env."""
+        found: list[Problem] = []
+        for name, helps in ((run.revision, ""), (run.baseline_revision, _REPLACE)):
+            revision = await self._kube.get(CLAUDE_REVISIONS, name, namespace) if name else None
+            problems = self._policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
+            found += [replace(one, message=f"ClaudeRevision {name}, {one.message}{helps}") for one in problems]
+        return found
 
 
 def _not_accepted(owner: Object) -> str:

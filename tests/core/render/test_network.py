@@ -7,7 +7,7 @@ from tests.core.render.sample import FULL, spec_of
 from tests.netpol import Flow, Place, allowed
 
 from claude_operator.core import names, render
-from claude_operator.core.render.network import EGRESS, eval_policy, gateway_policy
+from claude_operator.core.render.network import egress, eval_policy, gateway_policy
 
 NAME = FULL["metadata"]["name"]
 HERE = FULL["metadata"]["namespace"]
@@ -81,4 +81,16 @@ def test_without_the_option_there_are_none() -> None:
 
 
 def test_all_pods_may_call_the_same() -> None:
-    assert {str(one["spec"]["egress"]) for one in POLICIES} == {str(list(EGRESS))}
+    assert {str(one["spec"]["egress"]) for one in POLICIES} == {str(egress())}
+
+
+def test_what_the_installer_allows_is_not_dropped() -> None:
+    """Gateways connect to it, link-local or not: its policy must not say otherwise."""
+    site = render.Site("image", "Always", allowed_addresses=("169.254.7.0/24",), network=render.NetworkRules())
+    spec = spec_of(FULL)
+    made = [*render.gateway_objects(FULL, spec, site), *render.eval_objects(FULL, spec, site)]
+    policies = [one for one in made if one["kind"] == "NetworkPolicy"]
+    assert len(policies) == 2
+    for pod in (GATEWAY, EVAL):
+        assert allowed(Flow(pod, Place("169.254.7.9"), 8080), policies)
+        assert not allowed(Flow(pod, Place("169.254.169.254"), 8080), policies)

@@ -65,7 +65,7 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
         _service(owner, spec),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
-        *([gateway_policy(owner, site.network)] if site.network else []),
+        *([gateway_policy(owner, site.network, site.allowed_addresses)] if site.network else []),
     ]
 
 

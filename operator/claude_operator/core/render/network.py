@@ -9,7 +9,7 @@ from claude_operator.api.gateway import ADMIN_PORT, SERVICE_PORT
 from claude_operator.core import names
 from claude_operator.core.render.parts import NetworkRules, Object, child
 
-__all__ = ["EGRESS", "eval_policy", "gateway_policy"]
+__all__ = ["egress", "eval_policy", "gateway_policy"]
 
 _OPEN: Sequence[Object] = (
     # Everything, except the addresses at which a node gets its credentials and its cloud's own services.
@@ -21,37 +21,45 @@ _OPEN: Sequence[Object] = (
 _DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 _API = [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]
 
-EGRESS: Sequence[Object] = (
-    {"ports": _DNS},  # to anywhere: a node's own DNS cache has a link-local address
-    {"ports": _API},  # to anywhere: not every network takes nodes for addresses, and the API server may be on one
-    {"to": list(_OPEN)},
-)
-"""What every pod of ours may call."""
+
+def egress(allowed: Sequence[str] = ()) -> list[Object]:
+    """What every pod of ours may call; `allowed` are the networks that the installer adds, which may be link-local."""
+    rules: list[Object] = [
+        {"ports": _DNS},  # to anywhere: a node's own DNS cache has a link-local address
+        {"ports": _API},  # to anywhere: not every network takes nodes for addresses, and the API server may be on one
+        {"to": list(_OPEN)},
+    ]
+    return [*rules, {"to": [{"ipBlock": {"cidr": one}} for one in allowed]}] if allowed else rules
 
 
-def gateway_policy(owner: Mapping[str, Any], rules: NetworkRules) -> Object:
+def gateway_policy(owner: Mapping[str, Any], rules: NetworkRules, allowed: Sequence[str] = ()) -> Object:
     """`<name>-gateway`: requests from everywhere; the admin port for those that the installer lets in."""
     ingress = [
         {"ports": [_tcp(SERVICE_PORT)]},
         {"ports": [_tcp(ADMIN_PORT)], "from": [dict(peer) for peer in rules.admin_from]},
     ]
-    return _policy(owner, names.gateway_name(owner["metadata"]["name"]), "gateway", ingress)
+    return _policy(owner, "gateway", egress=egress(allowed), ingress=ingress)
 
 
-def eval_policy(owner: Mapping[str, Any]) -> Object:
+def eval_policy(owner: Mapping[str, Any], allowed: Sequence[str] = ()) -> Object:
     """`<name>-eval`: nobody calls an eval Job."""
-    return _policy(owner, names.eval_account(owner["metadata"]["name"]), "eval", [])
+    return _policy(owner, "eval", egress=egress(allowed), ingress=[])
 
 
 def _policy(
-    owner: Mapping[str, Any], name: str, component: Literal["gateway", "eval"], ingress: Sequence[Object]
+    owner: Mapping[str, Any],
+    component: Literal["gateway", "eval"],
+    *,
+    egress: Sequence[Object],
+    ingress: Sequence[Object],
 ) -> Object:
     deployment = owner["metadata"]["name"]
+    name = names.gateway_name(deployment) if component == "gateway" else names.eval_account(deployment)
     policy = child(owner, "NetworkPolicy", "networking.k8s.io/v1", name, names.labels(deployment, component))
     spec: Object = {
         "podSelector": {"matchLabels": names.selector(deployment, component)},
         "policyTypes": ["Ingress", "Egress"],
-        "egress": list(EGRESS),
+        "egress": list(egress),
     }
     return policy | {"spec": spec | ({"ingress": list(ingress)} if ingress else {})}
 

@@ -9,7 +9,10 @@ from tests.fuzz.targets import TARGETS
 INPUTS = 2_000
 
 BROKE = {
-    "http": [b"POST /v1/messa/1.1\r\nhost: gateway\r\ncontent-length: 2\r\n\r\n{}"],  # answered as HTTP/0.9
+    "http": [  # answered as HTTP/0.9 and HTTP/2.0
+        b"POST /v1/messa/1.1\r\nhost: gateway\r\ncontent-length: 2\r\n\r\n{}",
+        b"GET /v1/models HTTP/2.0\r\nhost: gateway\r\n\r\n",
+    ],
     "text": [b"{a@example.com said\r\n\x1b[2J"],
     "spec": [b'{"request": {"model": "a", "max_tokens": 1}, "gateway": {"resources": {"limits": "256Mi"}}}'],
 }

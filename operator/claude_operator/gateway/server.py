@@ -39,7 +39,7 @@ _LINGER = 3.0  # seconds that the rest of a refused body is read, so that its se
 _GONE = 499  # no client sees it
 _BROKEN = (ConnectionError, aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError)
 
-_TOO_OLD = "too old"  # the mark of a request before HTTP/1.0
+_OTHER_HTTP = "other HTTP"  # the mark of a request in another version than 1.0 or 1.1
 
 _SOFTWARE = "claude-operator"
 # The header Server of both ports, where versions would stand.
@@ -79,7 +79,7 @@ class TrackingServer(web.Server):
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             try:
                 response: web.StreamResponse
-                if _TOO_OLD in request:
+                if _OTHER_HTTP in request:
                     response = _refuse("the gateway speaks HTTP/1.1: use a client that does", 505)
                 else:
                     response = await handler(request)
@@ -94,15 +94,15 @@ class TrackingServer(web.Server):
         self.table = table
         make_request = self.request_factory
 
-        def mark_old(message: Any, *rest: Any) -> web.BaseRequest:
-            """The request; a line without a version would be answered as HTTP/0.9, which has no status line."""
-            if message.version >= HttpVersion10:
+        def mark_other(message: Any, *rest: Any) -> web.BaseRequest:
+            """The request; one without a version, or in HTTP/2.0, would be answered in a version that is not spoken here."""
+            if message.version in (HttpVersion10, HttpVersion11):
                 return make_request(message, *rest)
             request = make_request(message._replace(version=HttpVersion11), *rest)
-            request[_TOO_OLD] = True
+            request[_OTHER_HTTP] = True
             return request
 
-        self.request_factory = mark_old
+        self.request_factory = mark_other
 
     def make_connection(self, tracked: TrackedConnection) -> web.RequestHandler:
         """The protocol of a connection."""

@@ -95,7 +95,7 @@ class TrackingServer(web.Server):
         make_request = self.request_factory
 
         def mark_other(message: Any, *rest: Any) -> web.BaseRequest:
-            """The request; one without a version, or in HTTP/2.0, would be answered in a version that is not spoken here."""
+            """The request; one in HTTP/0.9 or 2.0 would be answered in that version, which is not spoken here."""
             if message.version in (HttpVersion10, HttpVersion11):
                 return make_request(message, *rest)
             request = make_request(message._replace(version=HttpVersion11), *rest)

@@ -28,6 +28,7 @@ from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
+from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -183,12 +184,18 @@ class Gatherer:
         runs = self._by_name(owner, [run for run in reads.runs if not run["metadata"].get("deletionTimestamp")])
         if due or active(expected.status) is None:
             ledger = await self._sources.ledgers.read(uid, key.namespace, expected.status)
+        not_made_by_us = [forged(one["metadata"]["name"], key.namespace) for one in revisions.forged]
         observation = Observation(
             now=look.now,
             owner=owner,
             spec=spec,
             status=stored,
-            problems=(*taken, *map(_forged, revisions.forged), *invalid, *reads.references.problems),
+            problems=(
+                *taken,
+                *not_made_by_us,
+                *invalid,
+                *reads.references.problems,
+            ),
             prompts=reads.references.prompts,
             revisions=revisions.genuine,
             revision_sizes=revisions.sizes,
@@ -338,15 +345,6 @@ class Gatherer:
 
     def _by_name(self, owner: Object, found: list[Object]) -> dict[str, Object]:
         return {one["metadata"]["name"]: one for one in found if self._children.is_ours(owner, one)}
-
-
-def _forged(one: Object) -> Problem:
-    name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
-    return Problem(
-        Reason.REVISION_NOT_TRUSTED,
-        f"ClaudeRevision {name} does not have the content that its name stands for: it was made by hand and is not"
-        f" used. Delete it: kubectl -n {namespace} delete clr {name}",
-    )
 
 
 def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:

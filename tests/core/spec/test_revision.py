@@ -12,7 +12,16 @@ import yaml
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.core.spec.revision import arm, content, name, prompt_keys, revision_spec, spec_of
+from claude_operator.core.spec.revision import (
+    arm,
+    content,
+    is_made_of,
+    is_of,
+    name,
+    prompt_keys,
+    revision_spec,
+    spec_of,
+)
 
 Object = dict[str, Any]
 
@@ -199,3 +208,22 @@ def test_what_is_stored_gets_no_default_for_unsupported(kind: str) -> None:
     crd = yaml.safe_load((Path(__file__).parents[3] / "crds" / f"{kind}.yaml").read_text())
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     assert "default" not in spec["overrides"]["properties"]["unsupported"]
+
+
+BLOCKS = [{"type": "text", "text": "Be kind."}]
+CONTENTS: list[dict[str, Any]] = [
+    {"request": {"model": "m"}},
+    {"request": {"model": "m", "system": []}},
+    {"request": {"model": "m", "system": "Be kind."}},
+    {"request": {"model": "m", "system": BLOCKS}, "overrides": {}},
+    {"request": {"model": "m"}, "promptFrom": BLOCKS, "subagents": {}},
+    {"request": {"model": "m", "system": BLOCKS}, "promptFrom": BLOCKS},
+]
+
+
+@pytest.mark.parametrize("parts", CONTENTS, ids=str)
+def test_what_was_made_of_a_content_and_nothing_else_is_made_of_it(parts: dict[str, Any]) -> None:
+    stored = {"metadata": {"name": name("a", parts)}, "spec": revision_spec(parts)}
+    assert is_of(stored, "a")
+    assert is_made_of(stored, parts)
+    assert not is_made_of({**stored, "spec": {"request": {"model": "n"}}}, parts)

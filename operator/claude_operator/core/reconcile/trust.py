@@ -25,9 +25,10 @@ from claude_operator.core.reconcile.track_record import (
     remembered,
     revision_of,
 )
+from claude_operator.core.spec.validate import Problem
 from claude_operator.core.text import percent
 
-__all__ = ["believe", "doubted"]
+__all__ = ["believe", "doubted", "forged"]
 
 
 def believe(draft: Draft) -> tuple[Draft, list[str]]:
@@ -38,6 +39,15 @@ def believe(draft: Draft) -> tuple[Draft, list[str]]:
     draft = _stable(draft, config, doubts)
     draft = _canary(draft, config, doubts)
     return _return_ways(draft, doubts), doubts
+
+
+def forged(name: str, namespace: str) -> Problem:
+    """A ClaudeRevision with another content than that of its name."""
+    return Problem(
+        Reason.REVISION_NOT_TRUSTED,
+        f"ClaudeRevision {name} does not have the content that its name stands for: it was made by hand and is not"
+        f" used. Delete it: kubectl -n {namespace} delete clr {name}",
+    )
 
 
 def doubted(draft: Draft, doubts: list[str]) -> Draft:

@@ -14,7 +14,7 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.core.names import revision_name
 
-__all__ = ["arm", "content", "is_of", "name", "prompt_keys", "revision_spec", "spec_of"]
+__all__ = ["arm", "content", "is_made_of", "is_of", "name", "prompt_keys", "revision_spec", "spec_of"]
 
 _VERSION = b"v1"
 _DIGITS = 10
@@ -45,8 +45,7 @@ def name(deployment: str, parts: Mapping[str, Any]) -> str:
 
     This never changes: another name would make every upgrade of the operator a rollout.
     """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(_VERSION + text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(_VERSION + _canonical(parts).encode("utf-8", "surrogatepass")).hexdigest()
     return revision_name(deployment, digest[:_DIGITS])
 
 
@@ -63,6 +62,15 @@ def is_of(stored: Mapping[str, Any], deployment: str) -> bool:
     """Whether a ClaudeRevision as stored has the content that its name was hashed from: else it was made by hand."""
     spec, given = stored.get("spec") or {}, stored["metadata"]["name"]
     return any(name(deployment, parts) == given for parts in _origins(spec))
+
+
+def is_made_of(stored: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
+    """Whether a ClaudeRevision as stored has this content: another one of the same name can be found by trying."""
+    spec = stored.get("spec") or {}
+    if spec == revision_spec(parts):
+        return True
+    wanted = _canonical(parts)
+    return any(_canonical(one) == wanted for one in _origins(spec))
 
 
 def arm(revision: Mapping[str, Any], role: wire.Role, weight: int) -> wire.Arm:
@@ -90,6 +98,10 @@ def spec_of(arm: wire.Arm, deployment: str) -> dict[str, Any] | None:
         if name(deployment, parts) == arm.revision:
             return revision_spec(parts)
     return None
+
+
+def _canonical(parts: Mapping[str, Any]) -> str:
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _origins(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

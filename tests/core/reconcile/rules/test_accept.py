@@ -12,6 +12,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.rules.accept import check, name_revision, stop_unaccepted
+from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
 
 MISSING = Problem(Reason.SECRET_NOT_FOUND, "spec.env: there is no Secret docs; create it")
@@ -120,3 +121,20 @@ def test_nothing_moves_on_without_an_accepted_spec() -> None:
 
 def test_a_rejected_spec_names_no_revision() -> None:
     assert name_revision(replace(unnamed(), problem=MISSING)).wanted is None
+
+
+def test_another_content_that_hashes_to_the_same_ten_digits_is_not_taken_for_the_specs() -> None:
+    """As many are tried as it takes: the other one stands for it."""
+    draft = unnamed()
+    parts = revision.content(draft.obs.owner["spec"], {})
+    name = revision.name(draft.obs.name, parts)
+    spec = revision.revision_spec(parts)
+    honest = {"metadata": {"name": name}, "spec": spec}
+    other = {"metadata": {"name": name}, "spec": {**spec, "request": {**spec["request"], "max_tokens": 1}}}
+    assert name_revision(replace(draft, obs=replace(draft.obs, revisions={name: honest}))).wanted == name
+    found = name_revision(replace(draft, obs=replace(draft.obs, revisions={name: other})))
+    assert found.wanted is None
+    assert found.new_revision is None
+    assert found.problem
+    assert found.problem.reason == Reason.REVISION_NOT_TRUSTED
+    assert f"delete clr {name}" in found.problem.message

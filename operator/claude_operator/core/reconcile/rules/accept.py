@@ -12,6 +12,7 @@ from claude_operator.core.judge import assessment
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
 from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.policy import addresses
 from claude_operator.core.spec.validate import Problem, problems
@@ -44,6 +45,8 @@ def name_revision(draft: Draft) -> Draft:
         return draft
     parts = revision.content(obs.owner["spec"], obs.prompts)
     wanted = revision.name(obs.name, parts)
+    if wanted in obs.revisions and not revision.is_made_of(obs.revisions[wanted], parts):
+        return replace(draft, problem=forged(wanted, obs.owner["metadata"]["namespace"]))
     if wanted in obs.revisions or any(one["metadata"]["name"] == wanted for one in draft.restored):
         return replace(draft, wanted=wanted)
     fields = revision.revision_spec(parts)

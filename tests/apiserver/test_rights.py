@@ -88,6 +88,8 @@ class Tenants:
 @pytest.fixture
 def tenants(server: ApiServer, programs: Path, tmp_path: Path) -> Iterator[Tenants]:
     made = Tenants(server, programs / "helm", tmp_path)
+    for model in made.admin.list("ClaudeModel"):  # those of an earlier test's operator would not be made again
+        made.admin.delete("ClaudeModel", model["metadata"]["name"])
     yield made
     for namespace in (made.release, made.inside, made.outside):
         clear(made.admin, namespace)

@@ -34,6 +34,9 @@ class Asked:
             admin.create(body, namespace)
         operator.until_leading()
         wait_for(lambda: self.jobs(), 60, "there is no Job")
+        wait_for(
+            lambda: (self.run.get("status") or {}).get("specHash"), 60, "the run's status does not tell of its Job"
+        )
 
     def jobs(self) -> list[Object]:
         return self.admin.list("Job", self.namespace)

@@ -125,9 +125,9 @@ ONLY_THE_OPERATOR_SEES = {
     "a config that is too large": Wrong(
         prompt_from("huge", "b"),
         "ConfigTooLarge",
-        "the new revision takes 950,253 bytes of the gateway's config and stable 227, together more than 921,600:"
+        "the new revision takes 921,753 bytes of the gateway's config and stable 227, together more than 921,600:"
         " shorten prompts or tool descriptions",
-        config_map("huge", b="b" * 950_000),
+        config_map("huge", b="b" * 921_500),
     ),
     "an eval set with a bad line": Wrong(
         evals("bad"),

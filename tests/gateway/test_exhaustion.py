@@ -228,6 +228,15 @@ async def test_the_rest_of_a_refused_body_is_not_read_for_long(gateway: Gateway)
     writer.close()
 
 
+def deaf_client(port: int) -> socket.socket:
+    """A connection whose end reads nothing, and has room for little."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.setblocking(False)
+    return client
+
+
 @pytest.mark.parametrize("line", [b"GET /api/hello", b"GET /none", b"GET /v1/models"])
 async def test_who_asks_and_does_not_read_is_let_go(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, line: bytes
@@ -235,10 +244,7 @@ async def test_who_asks_and_does_not_read_is_let_go(
     """Answers that need no key: their sender could otherwise stay for ever, as one who is being answered."""
     monkeypatch.setattr(proxy, "_REPORT_SECONDS", 0.3)
     table = gateway.service.tables[1]
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", gateway.service.port))
-    client.setblocking(False)
+    client = deaf_client(gateway.service.port)
     asking = line + b" HTTP/1.1\r\nhost: x\r\n\r\n" if line else b""
 
     async def ended() -> bool:
@@ -258,10 +264,7 @@ async def test_who_probes_and_does_not_read_is_let_go(
     """64 such clients would take all places of the kubelet's probes."""
     monkeypatch.setattr(server, "_SEND_SECONDS", 0.3)
     table = gateway.service.tables[0]
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.connect(("127.0.0.1", gateway.service.admin_port))
-    client.setblocking(False)
+    client = deaf_client(gateway.service.admin_port)
 
     async def ended() -> bool:
         with suppress(BlockingIOError, ConnectionError):

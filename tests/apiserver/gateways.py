@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 from tests import admin_port
 from tests.apiserver.client import Client
+from tests.ending import end
 
 from claude_operator.api.evidence import Before, Cohorts, Counters, Evidence, GenerationEvidence, Recent, Stratum
 from claude_operator.api.gateway import ADMIN_PORT, CONFIG_KEY, GatewayConfig, Role, parse_config
@@ -86,7 +87,7 @@ class Gateways:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(end(self._runner), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(30)
         self._loop.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 from tests.apiserver.server import ApiServer
+from tests.ending import end
 
 _HOP = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
 
@@ -68,7 +69,7 @@ class Proxy:
         self.kubeconfig.write_text(json.dumps(config))
 
     async def _end(self) -> None:
-        await self._runner.cleanup()
+        await end(self._runner)
         passing = asyncio.all_tasks() - {asyncio.current_task()}
         for task in passing:
             task.cancel()

@@ -15,6 +15,7 @@ from typing import Any, Self
 from aiohttp import web
 from tests.cluster.listener import OUTSIDE, give_address
 from tests.cluster.rollouts import QUICK
+from tests.ending import stop_accepting
 
 from claude_operator.log import Log
 from claude_operator.simulator.errors import ApiError
@@ -100,12 +101,11 @@ class Upstream:
             app, access_log=None, handler_cancellation=True, auto_decompress=False, shutdown_timeout=0.1, logger=_MUTE
         )
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, self._address, self._port, reuse_address=True)
-        await self._site.start()
+        await web.TCPSite(self._runner, self._address, self._port, reuse_address=True).start()
         self._port = self._runner.addresses[0][1]
 
     async def _hang_up(self) -> None:
-        await self._site.stop()
+        await stop_accepting(self._runner)
         for connection in self._runner.server.connections if self._runner.server else ():
             connection.force_close()
         await asyncio.sleep(0.1)  # handlers hear of it

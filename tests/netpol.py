@@ -59,10 +59,12 @@ def _rule_holds(rule: Object, peers: Sequence[Object], flow: Flow, other: Place,
     ports = rule.get("ports")
     if ports and (flow.port, flow.protocol) not in [(one["port"], one.get("protocol", "TCP")) for one in ports]:
         return False
-    return not peers or any(_is_peer(peer, other, by_identity) for peer in peers)
+    own = flow.target if other is flow.source else flow.source
+    return not peers or any(_is_peer(peer, other, own.namespace, by_identity) for peer in peers)
 
 
-def _is_peer(peer: Object, other: Place, by_identity: bool) -> bool:
+def _is_peer(peer: Object, other: Place, own: str, by_identity: bool) -> bool:
+    """`own`: the policy's namespace. A podSelector alone is about its pods."""
     if "ipBlock" in peer:
         if by_identity and (other.namespace or other.node):
             return False
@@ -71,8 +73,10 @@ def _is_peer(peer: Object, other: Place, by_identity: bool) -> bool:
         return address in ipaddress.ip_network(block["cidr"]) and not apart
     if not other.namespace:
         return False
+    if "namespaceSelector" not in peer:
+        return other.namespace == own and _match(peer["podSelector"], other.labels)
     here = {"kubernetes.io/metadata.name": other.namespace}
-    return _match(peer.get("namespaceSelector", {}), here) and _match(peer.get("podSelector", {}), other.labels)
+    return _match(peer["namespaceSelector"], here) and _match(peer.get("podSelector", {}), other.labels)
 
 
 def _match(selector: Object, labels: Mapping[str, str]) -> bool:

@@ -109,11 +109,12 @@ class Gateway:
     async def read(self, target: str) -> bytes:
         """A document of the admin port, asked for as the operator does, and proven."""
         url, nonce, key = URL(self.admin + target), secrets.token_hex(16), OPERATOR_KEY.encode()
-        sent = ask(key, pod=POD, method="GET", target=url.raw_path_qs, nonce=nonce)
+        pod = self.service.settings.pod
+        sent = ask(key, pod=pod, method="GET", target=url.raw_path_qs, nonce=nonce)
         async with self.http.get(url, headers=sent) as response:
             body = await response.read()
             assert (response.status, response.content_type) == (200, "application/json"), body
-            assert is_answer(key, pod=POD, nonce=nonce, body=body, headers=response.headers)
+            assert is_answer(key, pod=pod, nonce=nonce, body=body, headers=response.headers)
             return body
 
     async def evidence(self) -> Evidence:

@@ -114,6 +114,20 @@ async def test_it_sees_what_there_is() -> None:
     assert obs.increments is None  # not due
 
 
+async def test_a_pod_that_starts_while_a_canary_is_live_is_told_of_the_others_within_a_second() -> None:
+    """Before it is ready; and so are those that end as long as they answer."""
+    rig = await on_trial()
+    rig.kube.put({**rig.kube.take("Deployment", "support-gateway"), "status": {}})  # a pod is missing
+    after = await rig.one()
+    assert after is not None
+    assert after <= 1.0
+    rig.pod("gw-2", ready=False)
+    rig.pod("gw-1", deletionTimestamp="2026-11-24T10:00:00Z")
+    await rig.one()
+    assert sorted(rig.gateways.asked) == ["gw-1", "gw-2"]
+    assert all(peer.address and peer.key for peer in rig.gateways.asked.values())
+
+
 async def test_revisions_and_runs_of_others_are_not_seen() -> None:
     rig = await serving()
     mine = rig.kube.names("ClaudeRevision")

@@ -62,9 +62,11 @@ class Gateway:
     def __init__(self) -> None:
         self.answer: Answer = self.whole(SMALL)
         self.asked: list[str] = []
+        self.peers: list[str] = []
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append(request.path)
+        self.peers += request.query.getall("peers", [])
         return await self.answer(request)  # type: ignore[arg-type]
 
     @staticmethod
@@ -128,6 +130,28 @@ async def test_it_asks_as_the_operator_and_takes_what_is_proven(gateway: Gateway
     for _ in range(2):
         [reading] = await scraper.read([peer(key=KEY)], since=[Reading(pod="gw-1", boot_id="ü&", reading=3)], keep=True)
         assert reading.evidence == SMALL
+
+
+async def test_each_pod_is_told_of_all_others_ready_or_not(gateway: Gateway, scraper: Scraper) -> None:
+    """Those that end are told of as long as they have an address, so that new ones can ask them."""
+    gateway.answer = gateway.proven()
+    port = scrape.ADMIN_PORT
+    pods = [
+        peer(key=KEY),
+        peer("gw-2", "127.0.0.2", ready=False, key=KEY),
+        peer("gw-3", "::1", key=KEY),
+        peer("gw-4", ip=None, key=KEY),  # has no address yet
+        peer("gw-5", "127.0.0.5"),  # of a version that proves nothing
+    ]
+    for known, named in [
+        (pods, [f"gw-2@127.0.0.2:{port},gw-3@[::1]:{port}"]),
+        (pods[:2], [f"gw-2@127.0.0.2:{port}"]),
+        (pods[:1], [""]),
+        ([peer()], []),  # nor is one of those told
+    ]:
+        gateway.peers.clear()
+        await scraper.read(known)
+        assert gateway.peers == named
 
 
 def replayed() -> Answer:

@@ -1,11 +1,15 @@
 """What gateway processes of one deployment tell one another of conversations, as it travels in JSON.
 
-`Conversations` is the body of `POST /-/conversations` on a gateway's admin port, and the answer to a `GET` of it.
+`Conversations` is the body of `POST /-/conversations` on a gateway's admin port and the answer to it, and the answer to
+a `GET` of it. The operator says who the others are: `&peers=` in the query of what it reads.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -54,8 +58,50 @@ class Conversations(Wire, frozen=True, omit_defaults=True):
     """Whether the process has known all conversations since the canary's first weight."""
     more: bool = False
     """Whether there is more than fits into one document: ask again with `after`, the last digest."""
+    draining: bool = False
+    """Whether the process is about to end."""
 
 
 def parse_conversations(data: bytes) -> Conversations:
     """Read such a document; raises `ValueError`."""
     return decode(data, Conversations, "conversations")
+
+
+class PeerAddress(NamedTuple):
+    """Where a gateway pod's admin port is."""
+
+    pod: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """As a URL has it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.pod}@{self.authority}"
+
+
+_PEER = re.compile(r"([a-z0-9][a-z0-9.-]{0,252})@(?:\[([0-9a-f:.]+)\]|([0-9.]+)):([0-9]{1,5})")
+
+
+def name_peers(peers: Iterable[PeerAddress]) -> str:
+    """Them as the query has them: `<pod>@<address>:<port>`, with a comma between two."""
+    return ",".join(map(str, peers))
+
+
+def parse_peers(text: str) -> list[PeerAddress]:
+    """Read what `name_peers` writes; raises `ValueError`. Addresses are never names: nothing is looked up."""
+    return [_parse_peer(one) for one in text.split(",")] if text else []
+
+
+def _parse_peer(text: str) -> PeerAddress:
+    found = _PEER.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:300]!r} is no peer; write <pod>@<address>:<port>")
+    pod, six, four, port = found.groups()
+    address = PeerAddress(pod, str(ipaddress.ip_address(six or four)), int(port))
+    if not 0 < address.port < 2**16:
+        raise ValueError(f"{text[:300]!r} has no port from 1 to 65535")
+    return address

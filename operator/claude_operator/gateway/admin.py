@@ -1,10 +1,13 @@
-"""The admin port: evidence for the operator, verdicts from graders, metrics for Prometheus, probes for the kubelet."""
+"""The admin port: evidence for the operator, verdicts from graders, metrics for Prometheus, probes for the kubelet, and
+what the other gateways of the deployment tell of conversations."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -14,10 +17,13 @@ from claude_operator.core.operator_key import ProofError, admit, prove
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.peer_client import LIMIT, PATH, read_within
+from claude_operator.gateway.peers import Peers
 
 __all__ = ["make_admin"]
 
 _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
+_BODY_SECONDS = 5.0  # that a document of a peer may take
 _NO_GRADER = (
     f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-gateway, as in"
     f" kubectl get secret <name>-gateway -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
@@ -26,15 +32,17 @@ _NO_GRADER = (
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool], pod: str = "") -> web.Application:
+def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], bool], peers: Peers) -> web.Application:
     """The application of the admin port. It is not in the Service.
 
-    Evidence is for the operator, which proves itself and gets proof that this `pod` has answered; verdicts are taken
-    from who has the graders' key. A laptop without these keys asks nobody for one.
+    Evidence is for the operator, which proves itself and gets proof that this pod has answered; verdicts are taken
+    from who has the graders' key. A laptop without these keys asks nobody for one, and has no peers.
     """
     booted = time.monotonic()
 
     def evidence(request: web.Request) -> bytes:
+        if control.credentials.operator_key and (named := request.query.get("peers")) is not None:
+            peers.name(named)
         return control.store.document(
             control.generation,
             time.monotonic() - booted,
@@ -50,6 +58,9 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
 
     def cohorts(_: web.Request) -> bytes:
         return control.store.cohorts()
+
+    def conversations(request: web.Request) -> bytes:
+        return peers.page(request.query.get("after", ""))
 
     async def grades(request: web.Request) -> web.Response:
         if not _is_grader(control, request):
@@ -82,8 +93,10 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return web.Response(text="alive\n")
 
     app = web.Application(client_max_size=_BODY_LIMIT)
-    for path, document in (("/-/evidence", evidence), ("/-/evidence/cohorts", cohorts), ("/-/recent", recent)):
-        app.router.add_get(path, _for_operator(control, pod, document))
+    documents = {"/-/evidence": evidence, "/-/evidence/cohorts": cohorts, "/-/recent": recent, PATH: conversations}
+    for path, document in documents.items():
+        app.router.add_get(path, _for_operator(control, peers.own.pod, document))
+    app.router.add_post(PATH, _from_peers(control, peers))
     app.router.add_post("/-/grades", grades)
     app.router.add_get("/metrics", page)
     app.router.add_get("/-/ready", ready)
@@ -107,6 +120,30 @@ def _for_operator(control: Control, pod: str, document: Callable[[web.Request], 
         return web.Response(body=body, content_type="application/json", headers=proof)
 
     return answer
+
+
+def _from_peers(control: Control, peers: Peers) -> Handler:
+    """Takes what other gateways tell. The body is read only for who has proven its digest."""
+    pod = peers.own.pod
+
+    async def learn(request: web.Request) -> web.Response:
+        key, nonce = control.credentials.operator_key, ""
+        with suppress(ProofError):
+            nonce = admit(key, pod=pod, method="POST", target=request.raw_path, headers=request.headers) if key else ""
+        if not nonce:
+            return web.Response(status=401, text="only gateways of this deployment may write this\n")
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await read_within(request.content, LIMIT)
+            answer = peers.take(body, request.query.get("sha256", ""))
+        except TimeoutError:
+            return web.Response(status=408, text="the document arrived too slowly: send it again\n")
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        proof = prove(key, pod=pod, nonce=nonce, body=answer)
+        return web.Response(body=answer, content_type="application/json", headers=proof)
+
+    return learn
 
 
 def _is_grader(control: Control, request: web.Request) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from heapq import nsmallest
 from typing import NamedTuple
 
 from claude_operator.api.conversations import MOST, Conversations, KnownConversation
@@ -209,12 +210,13 @@ class ConversationMemory:
             for quote in quotes:
                 self._add_quote(mine, quote)
 
-    def pages(self, after: str = "") -> Conversations:
-        """All that other processes have to know, by digest, from the first behind `after` on."""
+    def pages(self, after: str = "", most: int = MOST) -> Conversations:
+        """What other processes have to know, by digest, from the first behind `after` on: so many of them."""
         least = _number(after, _DIGEST) if after else -1
-        found = sorted(digest for digest, known in self._known.items() if known.shared and digest > least)
-        told = [_as_told(self._known[digest], self._known[digest].quotes) for digest in found[:MOST]]
-        return Conversations(self._boot_id, told, complete=self.is_complete, more=len(found) > MOST)
+        shared = (digest for digest, known in self._known.items() if known.shared and digest > least)
+        found = nsmallest(most + 1, shared)
+        told = [_as_told(self._known[digest], self._known[digest].quotes) for digest in found[:most]]
+        return Conversations(self._boot_id, told, complete=self.is_complete, more=len(found) > most)
 
     # ------------------------------------------------------------------------------------------- inside
 

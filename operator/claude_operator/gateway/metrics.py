@@ -72,6 +72,16 @@ class Metrics:
             "claude_gateway_config_generation", "Generation of the config being served.", registry=registry
         )
 
+        self.known_conversations = self._gauge("known_conversations", "Conversations that are known.")
+        self.complete_since = self._gauge(
+            "conversations_complete_timestamp_seconds", "Since when all conversations are known; 0 while they are not."
+        )
+        self.peers = self._gauge("peers", "Other gateway pods that the operator has named.")
+        self.silent_peers = self._gauge("silent_peers", "Those that did not answer the last request.")
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"claude_gateway_{name}", help_text, registry=self.registry)
+
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"claude_gateway_{name}", help_text, labels, registry=self.registry)
 

@@ -17,6 +17,7 @@ from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.connections import ConnectionTable
 from claude_operator.gateway.control import Control
+from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
@@ -24,6 +25,9 @@ from claude_operator.gateway.headers import UpstreamHeaders
 from claude_operator.gateway.listener import Listener, Tls
 from claude_operator.gateway.memory import Memory
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.peer_client import PeerClient
+from claude_operator.gateway.peer_link import Own
+from claude_operator.gateway.peers import Peers
 from claude_operator.gateway.proxy import Proxy
 from claude_operator.gateway.server import TrackingAppRunner, TrackingServer, make_server
 from claude_operator.gateway.source import Source
@@ -72,10 +76,12 @@ class Service:
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
         self.control = Control(files, EvidenceStore(), self.metrics, log)
+        self.conversations = ConversationMemory(self.control.store.boot_id)
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
         self._log = log
+        self.peers = self._make_peers()
         self._tls = TlsFiles(settings.tls, log) if settings.tls else None
         self.tables: list[ConnectionTable] = []
         self._stop = asyncio.Event()
@@ -92,7 +98,8 @@ class Service:
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
             places = min(self.memory.budget.connections, connections_for(self.settings.descriptors))
-            app = make_admin(self.control, self.metrics, self._is_draining, self.settings.pod)
+            await stack.enter_async_context(self.peers)
+            app = make_admin(self.control, self.metrics, self._is_draining, self.peers)
             self.tables = [self._table(size) for size in (ADMIN_CONNECTIONS, places)]
             admin = TrackingAppRunner(app, self.tables[0])
             self.admin_port = await self._listen(stack, admin, self.settings.admin_port)
@@ -105,6 +112,7 @@ class Service:
                 asyncio.create_task(self._expire_heads()),
                 asyncio.create_task(self._source.run(self.control.offer)),
                 asyncio.create_task(self.control.watch_credentials()),
+                asyncio.create_task(self.peers.run()),
             ]
             if self._tls is not None:
                 background.append(asyncio.create_task(self._tls.follow()))
@@ -116,6 +124,11 @@ class Service:
 
     def _tell_dropped(self, name: str) -> None:
         self._log.event("a header of clients does not go upstream", name=name, remedy=f"{FORWARD_OPTION}={name}")
+
+    def _make_peers(self) -> Peers:
+        boot = self.control.store.boot_id
+        own = Own(self.settings.pod, boot, self.conversations, self._is_draining, self._log)
+        return Peers(own, PeerClient(lambda: self.control.credentials.operator_key), self.metrics)
 
     def _is_draining(self) -> bool:
         return self.draining
@@ -152,7 +165,10 @@ class Service:
             task.result()
 
     async def _drain(self, front: web.ServerRunner, proxy: Proxy) -> None:
-        """Turn not ready, stop listening after `settle_seconds`, then wait for the calls in flight."""
+        """Turn not ready, stop listening after `settle_seconds`, then wait for the calls in flight.
+
+        The admin port answers to the end, and a peer has taken over what is known by then.
+        """
         self.draining = True
         self._log.event("draining", in_flight=len(proxy.tasks), seconds=self.settings.drain_seconds)
         loop = asyncio.get_running_loop()
@@ -168,3 +184,4 @@ class Service:
             for task in proxy.tasks:
                 task.cancel()
             await asyncio.wait(proxy.tasks, timeout=_CLOSE_SECONDS)
+        await self.peers.hand_over(deadline - loop.time())

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
+from claude_operator.api.conversations import PeerAddress, name_peers
 from claude_operator.api.evidence import Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.gateway import ADMIN_PORT
 from claude_operator.api.status import Reading
@@ -96,12 +97,13 @@ class Scraper:
     async def read(
         self, peers: Sequence[Peer], *, since: Sequence[Reading] = (), keep: bool = False
     ) -> list[PodReading]:
-        """One reading for each pod, in order.
+        """One reading for each pod, in order. Each is told of all the others, ready or not.
 
         `since`: earlier readings to continue from, by pod. `keep`: the gateways are to remember this one.
         """
         last = {reading.pod: f"{reading.boot_id}.{reading.reading}" for reading in since}
-        return await asyncio.gather(*(self._pod(peer, last.get(peer.name, ""), keep) for peer in peers))
+        known = sorted(PeerAddress(one.name, one.address, ADMIN_PORT) for one in peers if one.address and one.key)
+        return await asyncio.gather(*(self._pod(peer, last.get(peer.name, ""), keep, known) for peer in peers))
 
     async def read_serving(self, peers: Sequence[Peer]) -> list[Serving]:
         """What each pod that answers serves, and what its clients got recently."""
@@ -113,9 +115,11 @@ class Scraper:
         found = await asyncio.gather(*(self._get(peer, "/-/evidence/cohorts", parse_cohorts) for peer in peers))
         return [one for one in found if one is not None]
 
-    async def _pod(self, peer: Peer, since: str, keep: bool) -> PodReading:
+    async def _pod(self, peer: Peer, since: str, keep: bool, known: Sequence[PeerAddress]) -> PodReading:
         query = {"since": since, "callers": "1"} | ({"keep": "1"} if keep else {})
-        evidence = await self._get(peer, f"/-/evidence?{urlencode(query)}", parse_evidence)
+        if peer.key:
+            query["peers"] = name_peers(one for one in known if one.pod != peer.name)
+        evidence = await self._get(peer, f"/-/evidence?{urlencode(query, safe=',:@[]')}", parse_evidence)
         if evidence is None and peer.ready:
             self._metrics.gateway_read_failures.inc()
         return PodReading(peer.name, peer.ready, evidence)

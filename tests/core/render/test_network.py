@@ -74,6 +74,18 @@ def test_the_installer_says_who_reaches_the_admin_port() -> None:
     assert allowed(Flow(APP, GATEWAY, 8080), TIGHT)
 
 
+@pytest.mark.parametrize("by_identity", [False, True])
+def test_gateways_of_one_deployment_reach_one_another_and_no_others(by_identity: bool) -> None:
+    twin = Place("10.244.0.15", HERE, names.labels(NAME, "gateway"))
+    assert allowed(Flow(GATEWAY, twin, 9090), TIGHT, by_identity=by_identity)
+    others = [
+        Place("10.244.0.16", HERE, names.labels("other", "gateway")),
+        Place("10.244.0.17", "elsewhere", names.labels(NAME, "gateway")),
+        EVAL,
+    ]
+    assert not any(allowed(Flow(other, GATEWAY, 9090), TIGHT, by_identity=by_identity) for other in others)
+
+
 def test_without_the_option_there_are_none() -> None:
     plain = render.Site("image", "Always")
     objects = [*render.gateway_objects(FULL, spec_of(FULL), plain), *render.eval_objects(FULL, spec_of(FULL), plain)]

@@ -33,10 +33,11 @@ def egress(allowed: Sequence[str] = ()) -> list[Object]:
 
 
 def gateway_policy(owner: Mapping[str, Any], rules: NetworkRules, allowed: Sequence[str] = ()) -> Object:
-    """`<name>-gateway`: requests from everywhere; the admin port for those that the installer lets in."""
+    """`<name>-gateway`: requests from everywhere; the admin port for each other and whom the installer lets in."""
+    each_other = {"podSelector": {"matchLabels": names.selector(owner["metadata"]["name"], "gateway")}}
     ingress = [
         {"ports": [_tcp(SERVICE_PORT)]},
-        {"ports": [_tcp(ADMIN_PORT)], "from": [dict(peer) for peer in rules.admin_from]},
+        {"ports": [_tcp(ADMIN_PORT)], "from": [each_other, *map(dict, rules.admin_from)]},
     ]
     return _policy(owner, "gateway", egress=egress(allowed), ingress=ingress)
 

@@ -45,7 +45,7 @@ def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
         verdict="Inconclusive",
         threshold=1.0 / analysis.false_rollback_rate,
         started_at=to_millisecond(now),
-        state=[engine.initial(watch) for watch in watches_of(judge, analysis)],
+        state=engine.worth_keeping(engine.states_of((), watches_of(judge, analysis))),
     )
     start.message = sentences.message(start, judge.summarise(start), unsupported(analysis))
     return start

@@ -14,7 +14,7 @@ from typing import Literal
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge.evidence import recent
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.metrics import KINDS
 from claude_operator.core.judge.stats.sample_ratio import LIMIT
 from claude_operator.core.text import count, duration, join_names, share
 
@@ -104,7 +104,7 @@ def is_uninformative(judgement: Judgement) -> bool:
 def _harm(judgement: Judgement) -> Finding | None:
     if judgement.verdict != "Fail":
         return None
-    metric = METRICS.get(judgement.leading or "")
+    metric = KINDS.get(judgement.leading or "")
     stored = Reason(judgement.reason) if judgement.reason in set(Reason) else None
     reason = stored or (metric.reason if metric else Reason.ERRORS_INCREASED)
     return Finding(reason, judgement.message, "False")

@@ -21,6 +21,7 @@ __all__ = [
     "Variant",
     "joined",
     "list_breakpoints",
+    "names_in",
     "prepare",
     "raw_body",
 ]
@@ -105,6 +106,15 @@ def prepare(arm: Arm, env: Mapping[str, str], takes: Callable[[str], Takes] = la
         for name, fields in requests.items()
     }
     return PreparedArm(arm, variants, {"tools": arm.overrides.tools, "system": arm.overrides.system})
+
+
+def names_in(arm: Arm) -> set[str]:
+    """The NAMEs that `$(NAME)` in an arm's tokens refer to."""
+    servers = [
+        server for fields in (arm.request, *arm.subagents.values()) for server in fields.get("mcp_servers") or ()
+    ]
+    tokens = [server.get("authorization_token") for server in servers if isinstance(server, dict)]
+    return {name for token in tokens if isinstance(token, str) for name in _NAME.findall(token)}
 
 
 def raw_body(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:

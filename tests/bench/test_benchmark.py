@@ -152,7 +152,7 @@ def test_rules_are_named_by_what_they_watch() -> None:
     assert list(rules_of(scenario("fixed+0"))) == ["ours"]
     assert list(rules_of(scenario("errors+2")))[:2] == ["ours", "consecutive"]
     assert list(rules_of(scenario("quiet-bursty-10")))[:3] == ["ours", "ours-no-margins", "ours-by-pod"]
-    assert len(rules_of(scenario("null"))) == 2 + 8 + 3 + 3
+    assert len(rules_of(scenario("null"))) == 2 + 10 + 3 + 3
 
 
 def test_rollouts_are_spent_where_small_shares_are_promised() -> None:
@@ -288,7 +288,7 @@ def test_a_run_writes_tables_figures_and_plots(
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert (found["rollouts"], found["rivals"], found["seed"], found["tick_seconds"]) == (2, 2, 1, None)
     cells = {(cell["scenario"], cell["rule"]): cell for cell in found["cells"]}
-    assert len(cells) == 16 + 9 + 5 + 9 + 1
+    assert len(cells) == 18 + 11 + 5 + 11 + 1
     assert cells["errors+20", "ours"]["rate"] == 1.0
     text = (tmp_path / "out/results.md").read_text()
     for heading in (

@@ -77,7 +77,7 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
     cold = opens | (moved & ~np.concatenate([[False], moved[:-1]]))
     here = np.flatnonzero(drawn.time >= 0.0)
     here = here[np.argsort(drawn.time[here], kind="stable")]
-    played = Played(
+    return Played(
         here=here,
         time=drawn.time[here],
         unit=(drawn.user if case.unit == "User" else np.arange(len(drawn.begin)))[drawn.conversation][here],
@@ -96,7 +96,6 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
         last=drawn.last[here],
         excess=(canary & failed & ~_failed(drawn.outcome[0]))[here].astype(np.float64),
     )
-    return played
 
 
 def _chosen(rows: tuple[np.ndarray, np.ndarray], column: Ints) -> np.ndarray:

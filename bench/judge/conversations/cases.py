@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.judge.conversations.kinds import SINGLE, Harm, Kind, Pods
+from bench.judge.conversations.kinds import FEW_PODS, NO_HARM, SINGLE, Harm, Kind, Pods
 from bench.judge.scenarios import WEIGHTS
 
 __all__ = ["CASES", "Case", "Right", "find_cases"]
@@ -46,8 +46,8 @@ class Case:
     title: str
     kinds: tuple[Kind, ...]
     right: Right
-    harm: Harm = Harm()
-    pods: Pods = Pods()
+    harm: Harm = NO_HARM
+    pods: Pods = FEW_PODS
     requests_per_second: float = 50.0
     step_seconds: float = 600.0
     tick_seconds: float = 15.0
@@ -60,8 +60,6 @@ class Case:
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
     metrics: tuple[str, ...] = ()
     """Metrics of the plan beside the default ones."""
-    issue: bool = True
-    """Whether it is a row of a table that has to be answered, at both speeds and with few and many pods."""
 
     @property
     def planned_seconds(self) -> float:
@@ -145,7 +143,9 @@ _NULLS: tuple[Case, ...] = (
         ),
     ),
     _null("loop-before", "a client in a failing loop in the hour before", AGENTS, replace(_LOOP, until=0.0)),
-    _null("loop-during", "a client in a failing loop while the canary is on", AGENTS, replace(_LOOP, begin=(30.0, 60.0))),
+    _null(
+        "loop-during", "a client in a failing loop while the canary is on", AGENTS, replace(_LOOP, begin=(30.0, 60.0))
+    ),
     _null("retries", "clients try failed requests again, as SDKs do", replace(TOXIC, errors=0.01), retries=2),
     _null("restarts", "10 pods that restart every 3 min, 300 users", _PEOPLE, pods=Pods(10, 180.0)),
     _null("users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0)), unit="User"),
@@ -171,6 +171,8 @@ _FIVE = replace(AGENTS, errors=0.005)
 def _harm(name: str, title: str, right: Right, harm: Harm, *kinds: Kind, **more: object) -> Case:
     kinds = kinds or (_FIVE,)
     settings: dict[str, object] = {"tick_seconds": 5.0, **more}
+    if right.answer == "held":  # until the end of a step that nothing lets go on
+        settings = {"steps": "evidence", "step_seconds": 1200.0, **settings}
     return Case(name=name, title=title, kinds=kinds, right=right, harm=harm, **settings)  # type: ignore[arg-type]
 
 
@@ -212,8 +214,12 @@ _HARMS: tuple[Case, ...] = (
         metrics=("outputTokens",),
     ),
     _harm("half-speed", "half the tokens a second", FOUND, Harm(speed=0.5)),
-    _harm("limited-40", "429 on 40 % of the canary's requests alone", Right("held", words="429"), Harm(rate_limited=0.4)),
-    _harm("limited-60", "429 on 60 % of the canary's requests alone", Right("held", words="429"), Harm(rate_limited=0.6)),
+    _harm(
+        "limited-40", "429 on 40 % of the canary's requests alone", Right("held", words="429"), Harm(rate_limited=0.4)
+    ),
+    _harm(
+        "limited-60", "429 on 60 % of the canary's requests alone", Right("held", words="429"), Harm(rate_limited=0.6)
+    ),
     _harm(
         "surface+1",
         "errors +1 point on a surface of 10 % of the traffic",
@@ -248,7 +254,13 @@ _HARMS: tuple[Case, ...] = (
         replace(SINGLE, share=0.8),
         replace(AGENTS, share=0.2),
     ),
-    _harm("tenant+20", "errors +20 points for a tenant of 20 % only", FOUND, Harm(errors=0.2, only=("tenant",)), *_tenant()),
+    _harm(
+        "tenant+20",
+        "errors +20 points for a tenant of 20 % only",
+        FOUND,
+        Harm(errors=0.2, only=("tenant",)),
+        *_tenant(),
+    ),
     _harm("late+20", "errors +20 points after 15 minutes", FOUND, Harm(errors=0.2, onset=900.0)),
     _harm("onset-10+20", "errors +20 points from 10 % on", FOUND, Harm(errors=0.2, onset_weight=0.1)),
     _harm("slower-1.5", "time to first token × 1.5", FOUND, Harm(ttft=1.5), DIFFERENT),
@@ -259,18 +271,18 @@ _HARMS: tuple[Case, ...] = (
 def _variants(case: Case) -> tuple[Case, ...]:
     """At 50 and 5 requests/s, with 2 and 10 pods; where the pods are the matter themselves, only those."""
     slow = {
-        "name": f"{case.name}@5",
+        "name": f"{case.name}-5rps",
         "title": f"{case.title}, 5 requests/s",
         "requests_per_second": 5.0,
-        "step_seconds": 3600.0,
+        "step_seconds": 6.0 * case.step_seconds,
         "tick_seconds": 30.0 if case.right.answer == "null" else 15.0,
     }
     if case.harm.onset:
         slow["harm"] = replace(case.harm, onset=6.0 * case.harm.onset)
     both = (case, replace(case, **slow))  # type: ignore[arg-type]
-    if case.pods != Pods():
+    if case.pods != FEW_PODS:
         return both
-    many = tuple(replace(one, name=f"{one.name}/10", title=f"{one.title}, 10 pods", pods=Pods(10)) for one in both)
+    many = tuple(replace(one, name=f"{one.name}-10pods", title=f"{one.title}, 10 pods", pods=Pods(10)) for one in both)
     return (*both, *many)
 
 

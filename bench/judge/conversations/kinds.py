@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-__all__ = ["Harm", "Kind", "Pods"]
+__all__ = ["FEW_PODS", "NO_HARM", "SINGLE", "Harm", "Kind", "Pods"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,8 @@ class Harm:
     onset: float = 0.0
     onset_weight: float = 0.0
 
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is wrong."""
-        return self == Harm()
+
+NO_HARM = Harm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +80,8 @@ class Pods:
 
     count: int = 2
     restart_seconds: float | None = None
-    silent_first: bool = field(default=False)
+    silent_first: bool = False
     """One of them does not answer the first reading."""
+
+
+FEW_PODS = Pods()

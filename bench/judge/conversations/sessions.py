@@ -112,7 +112,10 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
         found[f"outcome{arm}"] = _outcomes(case, kind, rates, start, owner, place, struck if arm else None, dice)
     found |= _values(case, kind, count, owner, place, struck, random)
     keep = time < until
-    return {name: values if len(values) == count and name in _OF_CONVERSATION else values[keep] for name, values in found.items()}
+    return {
+        name: values if len(values) == count and name in _OF_CONVERSATION else values[keep]
+        for name, values in found.items()
+    }
 
 
 _OF_CONVERSATION = ("begin", "label", "user", "surface")

@@ -28,9 +28,10 @@ from claude_operator.api.evidence import (
     UnitStratum,
 )
 
-__all__ = ["CANARY", "STABLE", "Tally", "price"]
+__all__ = ["BOOT", "CANARY", "STABLE", "Tally", "price"]
 
 STABLE, CANARY = "app-stable", "app-canary"
+BOOT = "all-pods"
 _PERIODS = ("opening", "early", "late")
 _LATE = 8
 _CACHES = ("none", "read", "write")
@@ -158,9 +159,9 @@ class Tally:
 
     # ------------------------------------------------------------------------------------------- what is shown then
 
-    def ticks(self, first: int, last: int) -> Iterator[Evidence]:
-        """What is there after each tick from `first` until before `last`; ticks come in order, none is left out."""
-        for number in range(first, last):
+    def ticks(self, last: int) -> Iterator[Evidence]:
+        """What is there after each tick until before `last`, in order."""
+        for number in range(last):
             for event in self._events.pop(number, ()):
                 self._take(*event)
             yield self._evidence(number)
@@ -208,7 +209,7 @@ class Tally:
         generations = [
             GenerationEvidence(one + 1, strata[one], weights=self._weights(one), units=units[one]) for one in shown
         ]
-        return Evidence("all-pods", step + 1, now, generations, weights=self._weights(step))
+        return Evidence(BOOT, step + 1, now, generations, weights=self._weights(step))
 
     def _weights(self, step: int) -> dict[str, int]:
         if not step:

@@ -96,7 +96,7 @@ def test_only_the_canary_is_harmed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "outcome", "share"), [("hangs-30", HUNG, 0.3), ("limited-60", LIMITED, 0.6), ("broken", ERROR, 1.0)]
+    ("name", "outcome", "share"), [("hangs-30", HUNG, 0.3), ("limited-60", LIMITED, 0.6), ("agents-broken", ERROR, 1.0)]
 )
 def test_harm_is_of_its_kind(name: str, outcome: int, share: float) -> None:
     _, _, found = played(name)

@@ -6,11 +6,9 @@ and seed, and begins anew where either differs.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import math
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -22,6 +20,7 @@ import numpy as np
 from bench.judge.conversations.cases import Case
 from bench.judge.conversations.judged import Ended
 from bench.judge.intervals import median_interval, wilson
+from bench.judge.kept import commit, today
 from claude_operator import core, gateway
 
 __all__ = ["WAYS", "Kept", "Way", "added", "cells_of", "code", "load", "path_of", "save"]
@@ -102,8 +101,8 @@ def added(kept: Kept, case: Case, rollouts: Iterable[Ended]) -> Kept:
         way=kept.way,
         seed=kept.seed,
         code=kept.code,
-        commit=_commit(),
-        date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+        commit=commit(),
+        date=today(),
         rollouts=kept.rollouts + len(new),
         ends=_sum(kept.ends, (one.end for one in new)),
         reasons=_sum(kept.reasons, (one.reason for one in back)),
@@ -153,21 +152,6 @@ def code(case: Case, way: Way) -> str:
         if file.exists():
             found.update(file.read_bytes())
     return found.hexdigest()[:16]
-
-
-def _commit() -> str:
-    """The commit of the code, with `+` where it was changed since."""
-    try:
-        commit, changed = (
-            subprocess.run(["git", *words], cwd=_HERE, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (
-                ("rev-parse", "--short=9", "HEAD"),
-                ("status", "--porcelain", "--untracked-files=no", "../../../operator", ".."),
-            )
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{commit}+" if changed else commit
 
 
 def cells_of(folder: Path, cases: Sequence[Case]) -> Iterator[tuple[Case, dict[Way, Kept | None]]]:

@@ -36,7 +36,7 @@ fuzz: setup ## throw three million inputs at all that reads what others write; A
 	@$(BIN)/uv pip install --quiet --require-hashes --requirement requirements-fuzz.txt || echo "no atheris here: blind"
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-bench-judge: setup ## simulate rollouts and compare the judge with other rules, about an hour; ARGS=--quick: a minute
+bench-judge: setup ## simulate rollouts and compare the judge with other rules, a night; ARGS=--quick: minutes
 	@$(BIN)/python -m bench.judge $(ARGS)
 
 check: setup ## check style, types, layers and CRDs, and run the unit tests

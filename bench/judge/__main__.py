@@ -14,8 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.judge.conversations import report as conversations
+from bench.judge.conversations.cases import CASES, find_cases
+from bench.judge.conversations.cells import WAYS
+from bench.judge.conversations.runner import QUICK as FEW
+from bench.judge.conversations.runner import Settings as Conversations
+from bench.judge.conversations.runner import simulate
+from bench.judge.kept import RESULTS, commit, load, save, today
 from bench.judge.plots import detection, false_rollbacks
-from bench.judge.report import markdown, promises
+from bench.judge.report import Made, markdown, promises
 from bench.judge.runner import Cell, Settings, finished, rollouts_of
 from bench.judge.scenarios import Scenario, find
 from claude_operator.core.judge import assessment
@@ -52,22 +59,32 @@ class Progress:
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.judge", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} rollouts a scenario: less than a minute")
-    parser.add_argument("--rollouts", type=int, metavar="N", help=f"of a scenario with promised shares, {ROLLOUTS}")
-    parser.add_argument("--others", type=int, metavar="N", help=f"of the other scenarios, {OTHERS}")
-    parser.add_argument("--rivals", type=int, metavar="N", help=f"of which other rules see so many, {RIVALS}")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, one a core if not given")
-    parser.add_argument("--out", type=Path, default=Path("build/bench-judge"), metavar="DIR", help="where results go")
-    parser.add_argument(
-        "--docs", action="store_true", help="write docs/judge-benchmark.md and docs/img/judge-*.svg too"
+    cells = parser.add_argument_group("which cells")
+    cells.add_argument("--cell", "--scenario", nargs="+", default=[], metavar="NAME", help="only these")
+    cells.add_argument("--list", action="store_true", help="name all cells, and end")
+    cells.add_argument("--way", choices=[*WAYS, "both"], default="both", help="how conversations are counted")
+    many = parser.add_argument_group("how many rollouts")
+    many.add_argument(
+        "--quick", action="store_true", help=f"{QUICK} a scenario, {FEW} a cell of conversations: minutes"
     )
-    parser.add_argument("--resume", action="store_true", help="keep what a run that was stopped has finished in --out")
-    parser.add_argument("--scenario", nargs="+", default=[], metavar="NAME", help="only these")
+    many.add_argument("--rollouts", type=int, metavar="N", help=f"of a scenario with promised shares, {ROLLOUTS}")
+    many.add_argument("--others", type=int, metavar="N", help=f"of the other scenarios, {OTHERS}")
+    many.add_argument("--rivals", type=int, metavar="N", help=f"of which other rules see so many, {RIVALS}")
+    many.add_argument("--seconds", type=float, metavar="S", help="begin no rollouts of conversations after so long")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, one a core if not given")
+    parser.add_argument("--out", type=Path, default=Path("build/bench-judge"), metavar="DIR", help="where tables go")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="where cells are kept, bench/judge/results")
+    parser.add_argument(
+        "--docs", action="store_true", help="write docs/judge-benchmark.md and docs/img/judge-*.svg of what is kept"
+    )
+    parser.add_argument("--render", action="store_true", help="simulate nothing")
+    parser.add_argument("--resume", action="store_true", help="leave scenarios that are kept and still hold")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--tick", type=float, metavar="SECONDS", help="how often gateways are read, not as scenarios say"
     )
     chosen = parser.parse_args(words)
+    chosen.few = chosen.rollouts or (FEW if chosen.quick else None)
     usual = (QUICK,) * 3 if chosen.quick else (ROLLOUTS, OTHERS, RIVALS)
     for name, number in zip(("rollouts", "others", "rivals"), usual, strict=True):
         if getattr(chosen, name) is None:
@@ -76,30 +93,65 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--rollouts, --others, --rivals and --jobs must be at least 1")
     if chosen.tick is not None and (chosen.tick <= 0 or 60.0 % chosen.tick):
         parser.error(f"--tick {chosen.tick:g} does not divide a minute; write 5, 10, 15, 20, 30 or 60")
+    chosen.results = chosen.results or (chosen.out / "results" if chosen.quick else RESULTS)
+    chosen.ways = WAYS if chosen.way == "both" else (chosen.way,)
     try:
-        chosen.scenarios = find(chosen.scenario)
+        _choose(chosen)
     except ValueError as error:
         parser.error(str(error))
     return chosen
 
 
+def _choose(chosen: argparse.Namespace) -> None:
+    """Put the cells that were asked for into `scenarios` and `cases`; raises ValueError."""
+    known = {one.name for one in CASES}
+    ours = [name for name in chosen.cell if name in known]
+    others = [name for name in chosen.cell if name not in known]
+    every = not chosen.cell
+    chosen.scenarios = find(others) if (others or every) and not chosen.render else ()
+    chosen.cases = find_cases(ours) if (ours or every) and not chosen.render else ()
+
+
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the benchmark and write results.json, results.md and the plots."""
+    """Run the benchmark, keep its cells, and write results.json, results.md and the plots."""
     chosen = arguments(words)
+    if chosen.list:
+        print(*(one.name for one in (*find([]), *CASES)), sep="\n")
+        return
     settings = Settings(chosen.rollouts, chosen.others, chosen.rivals, chosen.seed, chosen.tick, chosen.jobs)
+    if chosen.scenarios:
+        _requests(chosen, settings)
+    if chosen.cases:
+        _conversations(chosen)
+    if chosen.docs:
+        page = DOCS / "judge-benchmark.md"
+        kept = _kept(chosen.results)
+        text = markdown(
+            [cell for cells, _ in kept.values() for cell in cells], {k: made for k, (_, made) in kept.items()}, "img"
+        )
+        page.write_text(conversations.replaced(text, conversations.markdown(chosen.results, CASES)))
+        _draw([cell for cells, _ in kept.values() for cell in cells], DOCS / "img")
+        print(f"written: {page} and img/judge-*.svg")
+
+
+def _requests(chosen: argparse.Namespace, settings: Settings) -> None:
+    """Simulate scenarios of single requests under all rules."""
     chosen.out.mkdir(parents=True, exist_ok=True)
-    cells = _cells(chosen.scenarios, settings, chosen.out, resume=chosen.resume)
+    cells = _cells(chosen.scenarios, settings, chosen.results, resume=chosen.resume)
     document = {**_made_of(settings), "cells": [cell.as_json() for cell in cells]}
-    text = markdown(cells, settings, "img")
+    made = {one.name: Made(today(), commit(), settings.seed, settings.tick_seconds) for one in chosen.scenarios}
     (chosen.out / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    (chosen.out / "results.md").write_text(text)
+    (chosen.out / "results.md").write_text(markdown(cells, made, "img"))
     _draw(cells, chosen.out / "img")
     print("\n\n".join(promises(cells)))
     print(f"\nwritten: {chosen.out}/results.json, results.md and img/")
-    if chosen.docs:
-        (DOCS / "judge-benchmark.md").write_text(text)
-        _draw(cells, DOCS / "img")
-        print(f"written: {DOCS}/judge-benchmark.md and img/judge-*.svg")
+
+
+def _conversations(chosen: argparse.Namespace) -> None:
+    """Simulate rollouts of conversations, both ways."""
+    simulated = Conversations(chosen.results, chosen.few, chosen.seed, chosen.jobs, chosen.seconds)
+    simulate([(case, way) for way in chosen.ways for case in chosen.cases], simulated)
+    print(conversations.markdown(chosen.results, chosen.cases))
 
 
 def _made_of(settings: Settings) -> dict[str, object]:
@@ -107,29 +159,30 @@ def _made_of(settings: Settings) -> dict[str, object]:
     code = hashlib.sha256()
     for folder in (Path(assessment.__file__).parent, Path(__file__).parent):
         for file in sorted(folder.rglob("*.py")):
-            code.update(file.read_bytes())
+            if "conversations" not in file.parts:
+                code.update(file.read_bytes())
     made_of = {**asdict(settings), "numpy": np.__version__, "code": code.hexdigest()[:16]}
     del made_of["jobs"]
     return made_of
 
 
-def _cells(scenarios: Sequence[Scenario], settings: Settings, out: Path, *, resume: bool) -> list[Cell]:
-    """Of all scenarios, in their order; each is kept in `out` as soon as it is done, for a run that is resumed."""
+def _cells(scenarios: Sequence[Scenario], settings: Settings, folder: Path, *, resume: bool) -> list[Cell]:
+    """Of all scenarios, in their order; each is kept as soon as it is done, for a run that is resumed."""
     made_of = _made_of(settings)
     known: dict[str, list[Cell]] = {}
-    parts = out / "scenarios"
-    parts.mkdir(exist_ok=True)
     for scenario in scenarios if resume else ():
-        file = parts / f"{scenario.name}.json"
-        document = json.loads(file.read_text()) if file.exists() else {}
-        if {name: document.get(name) for name in made_of} == made_of:
-            known[scenario.name] = [Cell.from_json(one) for one in document["cells"]]
+        if (found := load(folder, scenario.name, made_of)) is not None:
+            known[scenario.name] = found[0]
     left = [scenario for scenario in scenarios if scenario.name not in known]
     for name, cells in finished(left, settings, Progress(left, settings)):
         known[name] = cells
-        part = {**made_of, "cells": [cell.as_json() for cell in cells]}
-        (parts / f"{name}.json").write_text(json.dumps(part, indent=1, ensure_ascii=False) + "\n")
+        save(folder, name, made_of, cells)
     return [cell for scenario in scenarios for cell in known[scenario.name]]
+
+
+def _kept(folder: Path) -> dict[str, tuple[list[Cell], Made]]:
+    """What is kept of every scenario, by its name."""
+    return {one.name: found for one in find([]) if (found := load(folder, one.name)) is not None}
 
 
 def _draw(cells: Sequence[Cell], folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from bench.judge.promises import Promise, Verdict, judged
 from bench.judge.rivals import TITLES
-from bench.judge.runner import Cell, Settings
+from bench.judge.runner import Cell
 from bench.judge.scenarios import POLICY, SCENARIOS, Scenario
 
-__all__ = ["markdown", "promises", "rule_title", "title"]
+__all__ = ["Made", "markdown", "promises", "rule_title", "title"]
 
 _FAMILIES = {"errors": "errors", "ttft": "time to first token", "cost": "cost"}
 _BY_NAME = {one.name: one for one in (*SCENARIOS, *POLICY)}
@@ -42,11 +43,20 @@ def title(scenario: Scenario) -> str:
     return scenario.title + f", {scenario.requests_per_second:g} requests/s" * quiet
 
 
-def markdown(cells: Sequence[Cell], settings: Settings, images: str = "") -> str:
+class Made(NamedTuple):
+    """How a scenario's cells came about."""
+
+    date: str
+    commit: str
+    seed: int
+    tick_seconds: float | None = None
+
+
+def markdown(cells: Sequence[Cell], made: Mapping[str, Made], images: str = "") -> str:
     """All tables that the cells have something for; `images` is where the plots are, relative to the text."""
     found = {(cell.scenario, cell.rule): cell for cell in cells}
     present = [one for one in _BY_NAME.values() if (one.name, "ours") in found]
-    parts = [_head(settings, present, found), *promises(cells)]
+    parts = [_head(made, found), *promises(cells)]
     for quiet, traffic in ((False, ""), (True, " at 5 requests/s")):
         for family, named in _FAMILIES.items():
             here = [one for one in present if family in one.families and (one.requests_per_second < 50) is quiet]
@@ -60,26 +70,37 @@ def markdown(cells: Sequence[Cell], settings: Settings, images: str = "") -> str
     return "\n\n".join(parts) + "\n"
 
 
-def _head(settings: Settings, present: Sequence[Scenario], found: Found) -> str:
+def _head(made: Mapping[str, Made], found: Found) -> str:
     rows = [
         [
             title(one),
             f"{one.requests_per_second:g}",
             f"{one.step_seconds / 60:g}, longest" if one.adaptive else f"{one.step_seconds / 60:g}",
-            f"{settings.tick_seconds or one.tick_seconds:g}",
-            str(found[one.name, "ours"].rollouts),
-            str(max((cell.rollouts for (name, rule), cell in found.items() if _rival(name, rule, one)), default="–")),
+            *_how(one, made.get(one.name), found),
         ]
-        for one in present
+        for one in _BY_NAME.values()
     ]
-    heads = ["scenario", "requests/s", "minutes a step", "seconds a tick", "rollouts", "of other rules"]
+    heads = ["scenario", "requests/s", "minutes a step", "seconds a tick", "rollouts", "of other rules", "made"]
     return (
         "# The judge beside other rules\n\n"
-        f"Written by `make bench-judge ARGS=--docs`, seed {settings.seed}. All rules see the same simulated traffic, "
-        "request for request; `bench/judge/README.md` says how it is made and which rules these are. Weights are "
-        "1 → 10 → 50 %. Intervals have 95 %, those of shares are Wilson's.\n\n"
+        "Written by `make bench-judge ARGS=--docs` from the cells that are kept in `bench/judge/results/`. All rules "
+        "see the same simulated traffic, request for request; `bench/judge/README.md` says how it is made and which rules "
+        "these are. Weights are 1 → 10 → 50 %. Intervals have 95 %, those of shares are Wilson's. What is missing was "
+        "not simulated, and says nothing.\n\n"
         f"<details><summary>What was simulated</summary>\n\n{_table(heads, rows)}\n\n</details>"
     )
+
+
+def _how(scenario: Scenario, made: Made | None, found: Found) -> list[str]:
+    if made is None or (scenario.name, "ours") not in found:
+        return ["–", "–", "–", "**missing**"]
+    rivals = [cell.rollouts for (name, rule), cell in found.items() if _rival(name, rule, scenario)]
+    return [
+        f"{made.tick_seconds or scenario.tick_seconds:g}",
+        str(found[scenario.name, "ours"].rollouts),
+        str(max(rivals, default="–")),
+        f"{made.date}, seed {made.seed}, {made.commit}",
+    ]
 
 
 def _rival(name: str, rule: str, scenario: Scenario) -> bool:

@@ -152,7 +152,7 @@ def test_rules_are_named_by_what_they_watch() -> None:
     assert list(rules_of(scenario("fixed+0"))) == ["ours"]
     assert list(rules_of(scenario("errors+2")))[:2] == ["ours", "consecutive"]
     assert list(rules_of(scenario("quiet-bursty-10")))[:3] == ["ours", "ours-no-margins", "ours-by-pod"]
-    assert len(rules_of(scenario("null"))) == 2 + 8 + 3 + 3
+    assert len(rules_of(scenario("null"))) == 2 + 10 + 3 + 3
 
 
 def test_rollouts_are_spent_where_small_shares_are_promised() -> None:
@@ -284,11 +284,12 @@ def test_a_run_writes_tables_figures_and_plots(
     monkeypatch.setattr(command, "DOCS", tmp_path / "docs")
     (tmp_path / "docs").mkdir()
     names = ["null", "errors+20", "ttft-2", "quiet-errors+20", "adaptive+20"]
-    main(["--rollouts", "2", "--jobs", "1", "--out", str(tmp_path / "out"), "--docs", "--scenario", *names])
+    folders = ["--out", str(tmp_path / "out"), "--results", str(tmp_path / "results")]
+    main(["--rollouts", "2", "--jobs", "1", *folders, "--docs", "--cell", *names])
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert (found["rollouts"], found["rivals"], found["seed"], found["tick_seconds"]) == (2, 2, 1, None)
     cells = {(cell["scenario"], cell["rule"]): cell for cell in found["cells"]}
-    assert len(cells) == 16 + 9 + 5 + 9 + 1
+    assert len(cells) == 18 + 11 + 5 + 11 + 1
     assert cells["errors+20", "ours"]["rate"] == 1.0
     text = (tmp_path / "out/results.md").read_text()
     for heading in (
@@ -308,7 +309,9 @@ def test_a_run_writes_tables_figures_and_plots(
         tables[-1].append(line) if line.startswith("|") else tables.append([])
     for table in tables:
         assert len({line.replace(" | ", "|").count("|") for line in table}) <= 1
-    assert (tmp_path / "docs/judge-benchmark.md").read_text() == text
+    page = (tmp_path / "docs/judge-benchmark.md").read_text()
+    assert page.startswith(text)
+    assert "## Conversations" in page[len(text) :]
     for name in ("false-rollbacks", "detection", "false-rollbacks-quiet"):
         assert f"](img/judge-{name}.svg)" in text
         picture = (tmp_path / f"docs/img/judge-{name}.svg").read_text()
@@ -322,16 +325,17 @@ def test_a_run_writes_tables_figures_and_plots(
 
 
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--rollouts", "2", "--jobs", "1", "--out", str(tmp_path), "--scenario", "broken", "errors+20"]
+    folders = ["--out", str(tmp_path), "--results", str(tmp_path)]
+    words = ["--rollouts", "2", "--jobs", "1", *folders, "--scenario", "broken", "errors+20"]
     main(words)
     whole = (tmp_path / "results.json").read_text()
-    done = (tmp_path / "scenarios/broken.json").read_text()
-    (tmp_path / "scenarios/broken.json").unlink()
+    done = (tmp_path / "requests/broken.json").read_text()
+    (tmp_path / "requests/broken.json").unlink()
     capsys.readouterr()
     main([*words, "--resume"])
     assert "errors+20" not in capsys.readouterr().err
     assert (tmp_path / "results.json").read_text() == whole
-    assert (tmp_path / "scenarios/broken.json").read_text() == done
+    assert (tmp_path / "requests/broken.json").read_text() == done
     main([*words, "--resume", "--seed", "2"])
     assert "errors+20: done" in capsys.readouterr().err
     assert (tmp_path / "results.json").read_text() != whole
@@ -362,7 +366,7 @@ def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.timeout(900)
 def test_the_quick_run(tmp_path: Path) -> None:
     """Few rollouts: limits that a judge which keeps its promises passes in all but one of 100,000 runs or so."""
-    main(["--quick", "--jobs", "1", "--out", str(tmp_path)])
+    main(["--quick", "--jobs", "1", "--out", str(tmp_path), "--cell", *(one.name for one in find([]))])
     found = json.loads((tmp_path / "results.json").read_text())
     cells = {(cell["scenario"], cell["rule"]): cell for cell in found["cells"]}
     false = sum(cells[one.name, "ours"]["rolled_back"] for one in SCENARIOS if one.null)

@@ -8,7 +8,8 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from bench.judge.rivals import RIVALS, TITLES, sequential, thresholds
+from bench.judge.rivals import RIVALS, TITLES, confidence, sequential, thresholds
+from bench.judge.rivals.confidence import GuardedRollout, SafeRollout
 from bench.judge.rivals.kayenta import Kayenta, error_percent, interval, is_high
 from bench.judge.rivals.sequential import GroupSequential, MixtureSprt, RepeatedZTest, boundaries, spent
 from bench.judge.rivals.thresholds import ConsecutiveFailures, FailedChecks, FailureLimit, error_rate, p95, p95_ratio
@@ -219,6 +220,44 @@ def test_the_mixture_sprt_is_johari_and_others_formula() -> None:
     assert first(MixtureSprt(context(), alpha=1.001 / ratio), [(canary, stable)]) == 1
     assert first(MixtureSprt(context(), alpha=0.999 / ratio), [(canary, stable)]) is None
     assert first(MixtureSprt(context(), alpha=0.9), [((500, 0), (5000, 2500))]) is None
+
+
+def test_confidence_sequences_are_those_of_the_paper() -> None:
+    # -2 ln 0.05 = 5.991465, ln 6.991465 = 1.944690, together 7.936155 for 5,000 units.
+    assert confidence.tuned(0.05, 5000) * 5000 == pytest.approx(7.936155, abs=1e-6)
+    # 2 * 8.936155 / (5000 * 7.936155) * ln(2.989340 / 0.05) = 4.504023e-4 * 4.090784
+    assert confidence.two_sided(1.0, 5000) == pytest.approx(0.0429243, abs=1e-7)
+    # 4.605170 + ln 5.605170 = 6.328859; 2 * 7.328859 / (5000 * 6.328859) * ln(1 + 2.707186 / 0.1)
+    assert confidence.one_sided(1.0, 5000) == pytest.approx(0.0393023, abs=1e-7)
+    ratios = [confidence.two_sided(1.0, units) * math.sqrt(units) for units in (500, 5000, 50000)]
+    assert ratios[1] == min(ratios)
+
+
+@pytest.mark.parametrize(
+    ("rule", "needed", "below"),
+    [
+        # With 50 of 200 bad against 150 of 3,000 the difference is 0.2 and the deviation of a unit
+        # sqrt(3200 * (0.25 * 0.75 / 200 + 0.05 * 0.95 / 3000)) = 1.7466158.
+        (SafeRollout, 0.2, 1.7466158 * 0.0495921),
+        (GuardedRollout, 0.2, 1.7466158 * 0.0540003),
+    ],
+)
+def test_a_platform_goes_back_when_its_interval_excludes_zero(
+    rule: type[SafeRollout | GuardedRollout], needed: float, below: float
+) -> None:
+    width = confidence.one_sided if rule is SafeRollout else confidence.two_sided
+    deviation = math.sqrt(3200 * (0.25 * 0.75 / 200 + 0.05 * 0.95 / 3000))
+    assert deviation == pytest.approx(1.7466158, abs=1e-6)
+    assert width(deviation, 3200) == pytest.approx(below, rel=1e-5)
+    assert needed > below
+    assert first(rule(context()), [((200, 50), (3000, 150))]) == 1
+    assert first(rule(context()), [((200, 18), (3000, 150))]) is None
+
+
+def test_platforms_wait_for_their_minimum() -> None:
+    assert first(SafeRollout(context()), [((400, 149), (3000, 0))]) is None
+    assert first(SafeRollout(context()), [((400, 150), (3000, 0))]) == 1
+    assert first(GuardedRollout(context()), [((99, 99), (3000, 0)), ((1, 1), (3000, 0))]) == 2
 
 
 def test_pooled_tests_are_misled_by_a_shared_incident() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.judge.rivals.confidence import GuardedRollout, SafeRollout
 from bench.judge.rivals.kayenta import Kayenta, error_percent, p95s
 from bench.judge.rivals.sequential import GroupSequential, MixtureSprt, RepeatedZTest
 from bench.judge.rivals.thresholds import ConsecutiveFailures, FailedChecks, FailureLimit, error_rate, p95, p95_ratio
@@ -25,6 +26,8 @@ _ERRORS: Mapping[str, RuleFactory] = {
     "z-test": RepeatedZTest,
     "msprt": MixtureSprt,
     "group-sequential": GroupSequential,
+    "safe-rollout": SafeRollout,
+    "guarded-rollout": GuardedRollout,
 }
 
 
@@ -55,6 +58,8 @@ TITLES: Mapping[str, str] = {
     "z-test": "z-test every minute, α = 5 %",
     "msprt": "mixture SPRT on pooled counts, α = 5 %",
     "group-sequential": "group-sequential (O'Brien-Fleming), α = 5 %",
+    "safe-rollout": "GrowthBook's Safe Rollout, one-sided, α = 5 %",
+    "guarded-rollout": "LaunchDarkly's guarded rollout, α = 5 %",
     "p95-budget": "95th percentile > budget, 3 minutes in a row",
     "p95-ratio": "95th percentile > 1.2 × stable's, 3 minutes in a row",
     "kayenta-p95": "Kayenta's judge on 95th percentiles, every minute",

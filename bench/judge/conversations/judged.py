@@ -1,0 +1,201 @@
+"""The operator's judge on what gateways show, reading after reading, and how a rollout ends under it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bench.judge.conversations.arms import Played, Step, play
+from bench.judge.conversations.cases import Case
+from bench.judge.conversations.sessions import Drawn, draw
+from bench.judge.conversations.tally import BOOT, CANARY, STABLE, Tally
+from claude_operator.api.analysis import Analysis
+from claude_operator.api.base import fraction
+from claude_operator.api.conditions import Reason
+from claude_operator.api.evidence import Evidence
+from claude_operator.api.status import Judgement
+from claude_operator.core.judge import assessment
+from claude_operator.core.judge.diagnosis import diagnose, explain_failures
+from claude_operator.core.judge.evidence.context import Bake, Context
+from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance, history
+from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.metrics import quantities
+
+__all__ = ["Ended", "Source", "fast", "run"]
+
+_START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+_MIN_DURATION, _MIN_REQUESTS = 60.0, 100  # what a bake asks for besides, where nothing is said
+_CALM = (Reason.WATCHING, Reason.INCONCLUSIVE)
+_HELD_SECONDS = 30.0  # a hold of this long is one that people meet
+
+
+class Source(Protocol):
+    """What gateways show after each tick."""
+
+    def start(self) -> list[PodReading]:
+        """Before the first tick."""
+        ...
+
+    def readings(self, last: int) -> Iterator[list[PodReading]]:
+        """After each tick until before `last`, in order."""
+        ...
+
+
+SourceFactory = Callable[[Case, Drawn, Played, Sequence[Step]], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one rollout ended: `rolled back`, `promoted` or `held`.
+
+    `requests` of the canary, `seconds` and `excess` (failed requests that stable would not have had) are up to then.
+    `holds`: reasons for which no step would have gone on for half a minute or more. `words`: all that was said.
+    """
+
+    end: str
+    requests: int
+    seconds: float
+    excess: float
+    reason: str = ""
+    holds: tuple[str, ...] = ()
+    words: str = ""
+
+
+@dataclass(slots=True)
+class _Judge:
+    """The judgement so far."""
+
+    case: Case
+    analysis: Analysis
+    memory: Memory | None = None
+    judgement: Judgement | None = None
+    held: Counter[str] = field(default_factory=Counter)
+    words: dict[str, None] = field(default_factory=dict)
+    requests: int = 0
+
+    def tick(self, readings: list[PodReading], now: float, step: int) -> bool:
+        """Whether traffic goes back after this reading."""
+        wanted = quantities(self.analysis)
+        increments, self.memory = advance(self.memory, readings, wanted, now=now)
+        self.requests += increments.counts_of(CANARY).judged
+        known = {one.name for one in self.judgement.state if one.edges} if self.judgement else set()
+        self.judgement, _ = assessment.assess(
+            self.judgement,
+            self.analysis,
+            increments,
+            stable=STABLE,
+            canary=CANARY,
+            now=_START + dt.timedelta(seconds=now),
+            context=self._context(step, {name for name in wanted if name not in known}),
+        )
+        for one in diagnose(self.judgement):
+            self.words[one.message] = None
+            if one.holds and one.reason not in _CALM:
+                self.held[one.reason] += 1
+        self.words[self.judgement.message] = None
+        return self.judgement.verdict == "Fail"
+
+    def _context(self, step: int, unknown: set[str]) -> Context:
+        weights = (*self.case.weights, 1.0)
+        tolerated = fraction(self.analysis.tolerated_increase)
+        bakes = [Bake(index, promotion.margin_of(tolerated, weights[index + 1])) for index in range(len(weights) - 1)]
+        return Context(
+            weight=round(10_000 * weights[step]),
+            generation=step + 2,
+            bakes=bakes[step:],
+            history={name: history(self.memory, STABLE, name) for name in unknown},
+        )
+
+    def is_ready(self, step: int, since: float, now: float) -> bool:
+        """Whether the next step may begin."""
+        judgement = self.judgement
+        if judgement is None or any(one.holds for one in diagnose(judgement)) or explain_failures(judgement):
+            return False
+        if now - since < _MIN_DURATION or self.requests < _MIN_REQUESTS:
+            return False
+        return assessment.explain_missing(judgement, self.analysis, step) is None
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """Reasons that held for long enough to be met."""
+        return tuple(name for name, ticks in self.held.items() if ticks * self.case.tick_seconds >= _HELD_SECONDS)
+
+
+def _analysis(case: Case) -> Analysis:
+    if not case.metrics:
+        return Analysis()
+    usual = ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost")
+    return Analysis.model_validate({"metrics": [{"name": name} for name in (*usual, *case.metrics)]})
+
+
+def run(case: Case, source: SourceFactory, *, seed: int, number: int) -> Ended:
+    """One rollout under the judge, its evidence from `source`."""
+    drawn = draw(case, seed=seed, number=number)
+    judge = _Judge(case, _analysis(case))
+    ticks = round(case.step_seconds / case.tick_seconds)
+    evidence = case.steps == "evidence"
+    steps = [Step(0.0, case.weights[0])]
+    if not evidence:
+        steps = [Step(index * case.step_seconds, weight) for index, weight in enumerate(case.weights)]
+    tick, played = 0, play(case, drawn, steps)
+    shown = source(case, drawn, played, steps)
+    judge.memory = advance(None, shown.start(), quantities(judge.analysis), now=0.0)[1]
+    readings = shown.readings(ticks * len(case.weights))
+    for step in range(len(case.weights)):
+        since, judge.requests = tick, 0
+        if evidence and step:
+            steps.append(Step(tick * case.tick_seconds, case.weights[step]))
+            played = play(case, drawn, steps)
+            readings = source(case, drawn, played, steps).readings(ticks * len(case.weights))
+            for _ in range(tick):
+                next(readings)
+        ready = False
+        while not ready and tick < since + ticks:
+            now = (tick + 1) * case.tick_seconds
+            tick += 1
+            if judge.tick(next(readings), now, step):
+                return _ended("rolled back", judge, played, now)
+            ready = evidence and judge.is_ready(step, since * case.tick_seconds, now)
+        if evidence and not ready:
+            return _ended("held", judge, played, tick * case.tick_seconds)
+    return _ended("promoted", judge, played, tick * case.tick_seconds)
+
+
+def _ended(end: str, judge: _Judge, played: Played, now: float) -> Ended:
+    until = played.time < now
+    judgement = judge.judgement
+    return Ended(
+        end=end,
+        requests=int(np.count_nonzero(played.canary & until)),
+        seconds=now,
+        excess=float(played.excess[until].sum()),
+        reason=(judgement.leading or judgement.reason or "") if judgement and end == "rolled back" else "",
+        holds=judge.holds,
+        words="\n".join(judge.words),
+    )
+
+
+class _Fast:
+    """Counts of all pods together, from arrays."""
+
+    def __init__(self, case: Case, drawn: Drawn, played: Played, steps: Sequence[Step]) -> None:
+        self._tally = Tally(case, played, steps, drawn.surfaces)
+
+    def start(self) -> list[PodReading]:
+        """One pod that stands for all, and has counted nothing."""
+        return [PodReading("all", ready=True, evidence=Evidence(BOOT, 1, 0.0))]
+
+    def readings(self, last: int) -> Iterator[list[PodReading]]:
+        """What it has counted."""
+        for evidence in self._tally.ticks(last):
+            yield [PodReading("all", ready=True, evidence=evidence)]
+
+
+def fast(case: Case, drawn: Drawn, played: Played, steps: Sequence[Step]) -> Source:
+    """The fast way."""
+    return _Fast(case, drawn, played, steps)

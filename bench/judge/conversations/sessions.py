@@ -1,0 +1,239 @@
+"""Conversations and their requests as they would be on either arm, drawn with numpy before any arm is chosen.
+
+So the fast and the slow way to count see the same requests, and a conversation goes on as it would have, whichever
+replica, generation or weight it meets.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.judge.conversations.cases import Case
+from bench.judge.conversations.kinds import Kind
+from bench.judge.ticks import Floats, Ints
+
+__all__ = ["ERROR", "HUNG", "LIMITED", "MAX_TOKENS", "OK", "REFUSAL", "Drawn", "draw"]
+
+OK, REFUSAL, MAX_TOKENS, ERROR, LIMITED, HUNG = range(6)
+"""What becomes of a request: the first three are complete answers."""
+
+_REFUSALS, _MAX_TOKENS = 0.003, 0.01
+_TTFT, _TTFT_SIGMA = 0.787, 0.5
+_TOKENS, _TOKENS_SIGMA = 200.0, 0.6
+_PER_TOKEN, _PER_TOKEN_SIGMA = 0.015, 0.2
+_PROMPT, _PROMPT_SIGMA = 4000.0, 0.6
+_GROWTH = 0.1  # of ln time to first token and ln prompt, each time that the number of turns doubles
+_COLD_TTFT = 2.1
+
+Codes = NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Conversations, an entry each, and requests, an entry each, those of a conversation one after the other.
+
+    What depends on the arm has two rows: stable, canary. `label`: a conversation that begins while the canary's weight
+    is above it goes there. `place`: which request of its conversation it is, from 0. Times are seconds from the
+    rollout's beginning; requests before it are there for what they say of a conversation's turns.
+    """
+
+    begin: Floats
+    label: Floats
+    user: Ints
+    surface: Ints
+    surfaces: tuple[str, ...]
+    conversation: Ints
+    place: Ints
+    time: Floats
+    pod: Ints
+    outcome: tuple[Codes, Codes]
+    ttft: tuple[Floats, Floats]
+    output: tuple[Ints, Ints]
+    prompt: tuple[Ints, Ints]
+    duration: tuple[Floats, Floats]
+    last: NDArray[np.bool_]
+    """Whether it is the last of its conversation: all others ask for a tool."""
+
+
+def draw(case: Case, *, seed: int, number: int) -> Drawn:
+    """The conversations of one rollout: the same again for the same seed and number."""
+    random = np.random.default_rng([seed, zlib.crc32(case.name.encode()), number])
+    surfaces = tuple(dict.fromkeys(kind.surface for kind in case.kinds))
+    parts = [_of_kind(case, kind, random, surfaces.index(kind.surface)) for kind in case.kinds]
+    sizes = np.cumsum([0, *(len(part["begin"]) for part in parts)])
+    people = np.cumsum([0, *(max(kind.users, 0) for kind in case.kinds)])
+    for part, size, first in zip(parts, sizes, people, strict=False):
+        part["conversation"] = part["conversation"] + size
+        part["user"] = np.where(part["user"] >= 0, part["user"] + first, -1)
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if case.unit == "User":
+        labels = random.random(int(people[-1]) + len(whole["begin"]))
+        alone = whole["user"] < 0
+        whole["user"][alone] = int(people[-1]) + np.flatnonzero(alone)
+        whole["label"] = labels[whole["user"]]
+    pod = random.integers(0, case.pods.count, len(whole["time"]))
+    pairs = {name: (whole.pop(f"{name}0"), whole.pop(f"{name}1")) for name in _BOTH}
+    return Drawn(**whole, **pairs, surfaces=surfaces, pod=pod)
+
+
+_BOTH = ("outcome", "ttft", "output", "prompt", "duration")
+
+
+def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) -> dict[str, np.ndarray]:
+    """The conversations of a kind and their requests, by name of the field of `Drawn`; rows of arms are numbered."""
+    begin, length = _conversations(case, kind, random)
+    count = len(begin)
+    owner, place, time = _times(begin, length, kind.gap, random)
+    until = case.planned_seconds if kind.until is None else kind.until
+    struck = _struck(case, kind, time)
+    users = random.integers(0, kind.users, count) if kind.users else np.full(count, -1)
+    rate, toxic = _rates(kind, length, users, random)
+    rate1, toxic1 = rate, toxic
+    if case.harm.toxic_share and _strikes(case, kind):
+        begins = _toxic_from(case.harm.toxic_share, length, random, first=False)
+        toxic1 = np.minimum(toxic, begins)
+    dice = random.random(len(owner)), random.random(len(owner))
+    found: dict[str, np.ndarray] = {
+        "begin": begin,
+        "label": random.random(count),
+        "user": users,
+        "surface": np.full(count, surface),
+        "conversation": owner,
+        "place": place,
+        "time": time,
+        "last": place == length[owner] - 1,
+    }
+    for arm, (rates, start) in enumerate(((rate, toxic), (rate1, toxic1))):
+        found[f"outcome{arm}"] = _outcomes(case, kind, rates, start, owner, place, struck if arm else None, dice)
+    found |= _values(case, kind, count, owner, place, struck, random)
+    keep = time < until
+    return {
+        name: values if len(values) == count and name in _OF_CONVERSATION else values[keep]
+        for name, values in found.items()
+    }
+
+
+_OF_CONVERSATION = ("begin", "label", "user", "surface")
+
+
+def _conversations(case: Case, kind: Kind, random: np.random.Generator) -> tuple[Floats, Ints]:
+    """When they begin and how many requests they have; those that are over before the rollout begins are left out."""
+    end = case.planned_seconds
+    if kind.agents:
+        begin = random.uniform(*kind.begin, kind.agents)
+        begin = begin * (end / 1800.0) if kind.begin[0] >= 0 else begin
+        until = end if kind.until is None else kind.until
+        expected = np.maximum(until - begin, 0.0) / kind.gap
+        return begin, np.ceil(expected + 5.0 * np.sqrt(expected) + 1.0).astype(np.int64)
+    low, high = kind.turns
+    mean = (low + high) / 2.0
+    past = high * kind.gap * 1.5 if high > 1 else 0.0
+    expected_count = case.requests_per_second * kind.share / mean * (end + past)
+    count = int(random.poisson(expected_count))
+    return np.sort(random.uniform(-past, end, count)), random.integers(low, high + 1, count)
+
+
+def _times(begin: Floats, length: Ints, gap: float, random: np.random.Generator) -> tuple[Ints, Ints, Floats]:
+    """Conversation, place and time of every request; two are `gap` apart, or half as much more or less."""
+    owner = np.repeat(np.arange(len(begin)), length)
+    first = np.cumsum(length) - length
+    waits = gap * random.uniform(0.5, 1.5, len(owner))
+    waits[first] = 0.0
+    clock = np.cumsum(waits)
+    return owner, np.arange(len(owner)) - first[owner], begin[owner] + clock - clock[first][owner]
+
+
+def _rates(kind: Kind, length: Ints, users: Ints, random: np.random.Generator) -> tuple[Floats, Ints]:
+    """Each conversation's error rate, and the request from which on it is toxic."""
+    rate = np.full(len(length), kind.errors)
+    if kind.beta and kind.users:
+        rate = random.beta(*kind.beta, kind.users)[users]
+    elif kind.beta:
+        rate = random.beta(*kind.beta, len(length))
+    return rate, _toxic_from(kind.toxic_share, length, random, first=kind.toxic_from_first)
+
+
+def _toxic_from(share: float, length: Ints, random: np.random.Generator, *, first: bool) -> Ints:
+    never = np.iinfo(np.int64).max
+    if not share:
+        return np.full(len(length), never)
+    start = np.zeros(len(length), dtype=np.int64) if first else random.integers(0, length)
+    return np.where(random.random(len(length)) < share, start, never)
+
+
+def _strikes(case: Case, kind: Kind) -> bool:
+    return not case.harm.only or kind.name in case.harm.only
+
+
+def _struck(case: Case, kind: Kind, time: Floats) -> NDArray[np.bool_]:
+    """Which requests are harmed on the canary; from which weight on is known when the weights are."""
+    return (time >= case.harm.onset) & _strikes(case, kind)
+
+
+def _outcomes(
+    case: Case,
+    kind: Kind,
+    rate: Floats,
+    toxic: Ints,
+    owner: Ints,
+    place: Ints,
+    struck: NDArray[np.bool_] | None,
+    dice: tuple[Floats, Floats],
+) -> Codes:
+    """What becomes of every request on an arm; `struck` are those that the canary harms, None on stable.
+
+    The dice are the same on both arms, so that what differs is the arm.
+    """
+    chance = rate[owner]
+    if kind.first_errors is not None:
+        chance = np.where(place == 0, kind.first_errors, chance)
+    chance = np.where(place >= toxic[owner], np.maximum(kind.toxic_errors, chance), chance)
+    harm = case.harm
+    if struck is not None and harm.errors:
+        chance = np.where(struck, np.minimum(chance + harm.errors, 1.0), chance)
+    failed = dice[0] < chance
+    other = dice[1]
+    found = np.full(len(owner), OK, dtype=np.int8)
+    found[other < _REFUSALS + _MAX_TOKENS] = MAX_TOKENS
+    found[other < _REFUSALS] = REFUSAL
+    if struck is not None and (harm.hangs or harm.rate_limited):
+        found[struck & (other >= 1.0 - harm.hangs)] = HUNG
+        found[struck & (other >= 1.0 - harm.rate_limited)] = LIMITED
+    found[failed & (found != LIMITED) & (found != HUNG)] = ERROR
+    return found
+
+
+def _values(
+    case: Case,
+    kind: Kind,
+    count: int,
+    owner: Ints,
+    place: Ints,
+    struck: NDArray[np.bool_],
+    random: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Seconds to the first token, prompt and output tokens and duration of every request on both arms."""
+    size, harm = len(owner), case.harm
+    age = _GROWTH * np.log2(1.0 + place)
+    between_ttft, between_cost = (sd * random.standard_normal(count) for sd in (kind.ttft_sd, kind.cost_sd))
+    noise = [random.standard_normal(size) for _ in range(4)]
+    ttft = math.log(_TTFT * kind.ttft_factor) + age + between_ttft[owner] + _TTFT_SIGMA * noise[0]
+    prompt = math.log(_PROMPT * kind.cost_factor) + 4.0 * age + between_cost[owner] + _PROMPT_SIGMA * noise[1]
+    output = math.log(_TOKENS) + _TOKENS_SIGMA * noise[2]
+    output += math.log(kind.cost_factor) + between_cost[owner]
+    pace = math.log(_PER_TOKEN) + _PER_TOKEN_SIGMA * noise[3]
+    found: dict[str, np.ndarray] = {}
+    for arm in (0, 1):
+        factor = struck * float(arm)
+        seconds = np.exp(ttft + factor * math.log(harm.ttft))
+        tokens = np.maximum(np.rint(np.exp(output + factor * math.log(harm.output * harm.cost))), 1.0).astype(np.int64)
+        found[f"ttft{arm}"] = seconds
+        found[f"output{arm}"] = tokens
+        found[f"prompt{arm}"] = np.maximum(np.rint(np.exp(prompt + factor * math.log(harm.cost))), 1.0).astype(np.int64)
+        found[f"duration{arm}"] = seconds + tokens * np.exp(pace - factor * math.log(harm.speed))
+    return found

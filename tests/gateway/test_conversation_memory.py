@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claude_operator.api.conversations import MOST, KnownConversation
-from claude_operator.gateway.conversation_memory import BEFORE, LIMIT, QUOTES, ConversationMemory, Drawn
+from claude_operator.gateway.conversation_memory import (
+    BEFORE,
+    LIMIT,
+    QUOTES,
+    Conversation,
+    ConversationMemory,
+    Drawn,
+)
 
 ERA = Drawn(5, "canary", 100)
 
@@ -29,6 +36,15 @@ some_known = st.lists(
     ),
     max_size=6,
 )
+
+
+def begin(
+    memory: ConversationMemory, digest: int, revision: str, drawn: Drawn = ERA, shared: bool = True
+) -> Conversation:
+    known = memory.make(digest, revision, drawn)
+    known.shared = shared
+    memory.keep(known)
+    return known
 
 
 def state(memory: ConversationMemory) -> list[tuple[object, ...]]:
@@ -68,8 +84,8 @@ def test_what_processes_know_is_united_in_any_order_and_as_often_as_it_comes(
 def test_another_process_learns_what_changes() -> None:
     one, other = ConversationMemory(), ConversationMemory()
     assert one.outgoing() == []
-    begun = one.begin(1, "canary", ERA, shared=True)
-    one.begin(2, "stable", BEFORE, shared=False)
+    begun = begin(one, 1, "canary")
+    begin(one, 2, "stable", BEFORE, shared=False)
     assert one.changed.is_set()
     other.learn(one.outgoing())
     assert not one.changed.is_set() and len(other) == 1
@@ -100,7 +116,7 @@ def test_all_is_told_in_pages_and_news_in_batches() -> None:
     memory, other = ConversationMemory("boot"), ConversationMemory()
     memory.outgoing()
     for number in range(MOST + 10):
-        memory.begin(number, "stable", ERA, shared=True)
+        begin(memory, number, "stable")
     first = memory.pages()
     assert (len(first.known), first.more, first.boot_id, first.complete) == (MOST, True, "boot", True)
     second = memory.pages(first.known[-1].digest)
@@ -119,8 +135,8 @@ def test_what_is_no_digest_is_refused(digest: str) -> None:
 
 def test_an_answer_that_conversations_of_one_arm_share_tells_the_arm_and_of_several_nothing() -> None:
     memory = ConversationMemory()
-    one, two, three = (memory.begin(number, "stable", ERA, shared=True) for number in range(3))
-    other = memory.begin(3, "canary", ERA, shared=True)
+    one, two, three = (begin(memory, number, "stable") for number in range(3))
+    other = begin(memory, 3, "canary")
     memory.quote(one, 7)
     assert memory.quoted(7) == (one, "stable")
     memory.quote(two, 7)
@@ -133,7 +149,7 @@ def test_an_answer_that_conversations_of_one_arm_share_tells_the_arm_and_of_seve
 
 def test_the_first_and_the_newest_answers_of_a_conversation_are_kept() -> None:
     memory = ConversationMemory()
-    long = memory.begin(1, "stable", ERA, shared=True)
+    long = begin(memory, 1, "stable")
     for quote in range(200):
         memory.quote(long, quote)
     assert memory.quoted(0) and memory.quoted(199) and memory.quoted(140)
@@ -142,10 +158,10 @@ def test_the_first_and_the_newest_answers_of_a_conversation_are_kept() -> None:
 
 def test_the_conversation_that_was_heard_of_longest_ago_is_forgotten_first() -> None:
     memory = ConversationMemory(limit=2)
-    memory.begin(1, "stable", ERA, shared=True)
-    memory.quote(memory.begin(2, "stable", ERA, shared=True), 7)
+    begin(memory, 1, "stable")
+    memory.quote(begin(memory, 2, "stable"), 7)
     assert memory.find(1)
-    memory.begin(3, "stable", ERA, shared=True)
+    begin(memory, 3, "stable")
     assert memory.find(2) is None and memory.quoted(7) is None and memory.find(1)
 
 
@@ -155,7 +171,7 @@ def test_fifty_thousand_conversations_take_less_than_forty_megabytes() -> None:
     try:
         memory = ConversationMemory()
         for _ in range(LIMIT + 1000):
-            known = memory.begin(next(numbers), "stable", Drawn(5, "canary", 100), shared=True)
+            known = begin(memory, next(numbers), "stable")
             for _ in range(3):
                 memory.quote(known, (1 << 63) + next(numbers) % (1 << 60))
             memory.go_bad(known, "error")

@@ -120,13 +120,23 @@ class ConversationMemory:
         revision = self._crowds.get(quote)
         return None if revision is None else Quoted(None, revision)
 
-    def begin(self, digest: int, revision: str, drawn: Drawn, *, shared: bool, moved: bool = False) -> Conversation:
-        """Know a new conversation; `shared`: the other processes are told."""
+    def make(self, digest: int, revision: str, drawn: Drawn, *, moved: bool = False) -> Conversation:
+        """A conversation that is not kept yet."""
         made = Conversation(digest, revision, self._drawn.setdefault(drawn, drawn))
-        made.shared, made.moved = shared, moved
-        self._keep(made)
-        self.tell(made)
+        made.moved = moved
         return made
+
+    def keep(self, known: Conversation) -> None:
+        """Know a conversation from now on."""
+        if known.digest not in self._known:
+            self._keep(known)
+            self.tell(known)
+
+    def leave_out(self, known: Conversation, revision: str) -> None:
+        """Take in that somebody chose the arm of a request: the conversation's own was not left to chance."""
+        known.moved = known.moved or known.revision != revision
+        known.drawn = BEFORE
+        self.tell(known)
 
     def move(self, known: Conversation, revision: str) -> None:
         """Take in that a conversation is on another arm from now on."""

@@ -23,7 +23,7 @@ from claude_operator.log import Log
 
 __all__ = ["PAGE", "Memory", "News", "Own", "PeerLink", "cut"]
 
-PAGE = 1000  # conversations in one: few enough that no request waits long while they are read
+PAGE = 500  # conversations in one: few enough that no request waits long while they are read
 _FRAME = 4096  # bytes of a document beside its conversations
 _KEPT = 5000  # conversations that are kept for peers that are slow
 _RECENT = 60.0  # seconds: what a peer may have missed before its address was known here
@@ -96,13 +96,16 @@ class Own:
     pod: str
     boot_id: str
     memory: Memory
+    is_serving: Callable[[], bool]
+    """Whether it has read a config: before that it cannot know whether it knows all."""
     is_draining: Callable[[], bool]
     log: Log
     news: News = field(default_factory=News)
 
     def document(self, known: list[KnownConversation], *, more: bool = False) -> Conversations:
         """What this process says."""
-        return Conversations(self.boot_id, known, self.memory.is_complete, more, self.is_draining())
+        complete = self.memory.is_complete and self.is_serving()
+        return Conversations(self.boot_id, known, complete, more, self.is_draining())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import time
 from contextlib import suppress
 from types import TracebackType
@@ -144,8 +145,8 @@ class Peers:
                     await self._changed.wait()
 
     async def _ask_one(self) -> None:
-        """Ask the first that answers and may know more. One that was asked is asked again once it knows all."""
-        for link in sorted(self.links.values(), key=lambda one: one.is_silent):
+        """Ask any that answers and may know more. One that was asked is asked again once it knows all."""
+        for link in sorted(self.links.values(), key=lambda one: (one.is_silent, random.random())):
             if link.asked_of and link.asked_of == link.boot_id and not link.complete:
                 continue
             try:

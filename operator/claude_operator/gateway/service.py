@@ -126,9 +126,16 @@ class Service:
         self._log.event("a header of clients does not go upstream", name=name, remedy=f"{FORWARD_OPTION}={name}")
 
     def _make_peers(self) -> Peers:
-        boot = self.control.store.boot_id
-        own = Own(self.settings.pod, boot, self.conversations, self._is_draining, self._log)
-        return Peers(own, PeerClient(lambda: self.control.credentials.operator_key), self.metrics)
+        control = self.control
+        own = Own(
+            self.settings.pod,
+            control.store.boot_id,
+            self.conversations,
+            is_serving=lambda: control.live is not None,
+            is_draining=self._is_draining,
+            log=self._log,
+        )
+        return Peers(own, PeerClient(lambda: control.credentials.operator_key), self.metrics)
 
     def _is_draining(self) -> bool:
         return self.draining

@@ -9,7 +9,7 @@ import datetime as dt
 from typing import Any
 
 from claude_operator.api.status import Judgement, Offsets, to_millisecond
-from claude_operator.core.judge.evidence import incident, recent
+from claude_operator.core.judge.evidence import incident, recent, streak
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.metrics import CACHES
@@ -53,6 +53,7 @@ def observe(before: Judgement, tick: Tick, context: Context) -> Judgement:
         ratio = sample_ratio.advance(ratio, *new, naming=tick.naming, weight=context.weight)
     seen |= {
         "weight": context.weight,
+        "streak": streak.updated(before.streak, tick, seconds=elapsed),
         "requests": before.requests + ours.judged,
         "offsets": _offsets(list(context.offsets) or before.offsets, tick, context),
         "incident": stable_before,

@@ -59,7 +59,7 @@ def _aside(metric: MetricState) -> str:
 
 def harm(judgement: Judgement) -> str:
     """What a verdict of `Fail` rests on: the evidence, or what another judge than Sequential found."""
-    other = judgement.reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
+    other = judgement.reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED, Reason.EVERYTHING_FAILS)
     return judgement.message if other else evidence_sentence(judgement)
 
 

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     # Accepted
     VALID = "Valid"  # the spec is valid and what it refers to exists
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
+    FIELD_REMOVED = "FieldRemoved"  # a field of an earlier version that has no effect any more
     BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request

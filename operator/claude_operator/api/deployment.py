@@ -209,8 +209,8 @@ class Step(ApiModel):
 
     set_weight: Percent | None = Field(
         default=None,
-        description="Percent of conversations that the canary gets: 1, 50, 0.5; a multiple of 0.01, larger than the one"
-        " before. A conversation that has moved to the canary stays there while the weight rises.",
+        description="Percent of new conversations that the canary gets: 1, 50, 0.5; a multiple of 0.01, larger than the"
+        " one before. A conversation stays on the arm that it began on.",
     )
     pause: Pause | None = Field(
         default=None, description="Hold for a time, {duration: 10m}, or until a person promotes, {}."

@@ -113,6 +113,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
+    (
+        Type.ACCEPTED,
+        "True",
+        Reason.FIELD_REMOVED,
+        {"status": serving(), "spec": raw(strategy={"canary": {"analysis": {"unit": "Request"}}})},
+    ),
     (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,

@@ -128,6 +128,10 @@ class Sample:
             values[key] = values[key].plus(more) if key in values else more
         return Sample(self.counts.plus(other.counts), values)
 
+    def graded(self) -> Sample:
+        """Only what live grading says of it."""
+        return Sample(Counts(grades=self.counts.grades, bad_grades=self.counts.bad_grades))
+
     def quantity(self, name: str, caches: Iterable[str]) -> Values:
         """The values of a quantity over some cache states together."""
         whole = NO_VALUES

@@ -251,4 +251,6 @@ def _names(canary: int) -> tuple[str, str]:
 def _first(group: Ints, among: np.ndarray) -> Ints:
     """The first place of each group among some, places being in the order of time."""
     places = np.flatnonzero(among)
-    return places[np.unique(group[places], return_index=True)[1]]
+    firsts = np.full(int(group.max(initial=0)) + 1, -1)
+    firsts[group[places][::-1]] = places[::-1]  # of several the one that is written last stays, which is the earliest
+    return np.sort(firsts[firsts >= 0])

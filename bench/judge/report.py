@@ -84,9 +84,9 @@ def _head(made: Mapping[str, Made], found: Found) -> str:
     return (
         "# The judge beside other rules\n\n"
         "Written by `make bench-judge ARGS=--docs` from the cells that are kept in `bench/judge/results/`. All rules "
-        "see the same simulated traffic, request for request; `bench/judge/README.md` says how it is made and which rules "
-        "these are. Weights are 1 → 10 → 50 %. Intervals have 95 %, those of shares are Wilson's. What is missing was "
-        "not simulated, and says nothing.\n\n"
+        "see the same simulated traffic, request for request; `bench/judge/README.md` says how it is made and which "
+        "rules these are. Weights are 1 → 10 → 50 %. Intervals have 95 %, those of shares are Wilson's. What is "
+        "missing was not simulated, and says nothing.\n\n"
         f"<details><summary>What was simulated</summary>\n\n{_table(heads, rows)}\n\n</details>"
     )
 

@@ -80,13 +80,13 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
     return Played(
         here=here,
         time=drawn.time[here],
-        unit=(drawn.user if case.unit == "User" else np.arange(len(drawn.begin)))[drawn.conversation][here],
+        unit=(drawn.user[drawn.conversation] if case.unit == "User" else drawn.conversation)[here],
         era=era[here],
         step=step[here],
         canary=canary[here],
         moved=moved[here],
         surface=drawn.surface[drawn.conversation][here],
-        turn=_turns(case, drawn, outcome)[here],
+        turn=_turns(case, drawn, outcome, era)[here],
         outcome=outcome[here],
         ttft=_chosen(drawn.ttft, column)[here],
         duration=_chosen(drawn.duration, column)[here],
@@ -120,7 +120,7 @@ def _since_start(conversation: Ints) -> Ints:
 def _rescued(case: Case, drawn: Drawn, on_canary: Bools) -> Bools:
     """Requests after their conversation failed `rescue_after` times in a row on the canary."""
     size = len(drawn.time)
-    if not case.rescue_after:
+    if not case.rescue_after or case.unit != "Conversation":
         return np.zeros(size, dtype=bool)
     failing = on_canary & (drawn.outcome[1] == ERROR)
     places = np.arange(size)
@@ -133,16 +133,20 @@ def _rescued(case: Case, drawn: Drawn, on_canary: Bools) -> Bools:
     return before >= start
 
 
-def _turns(case: Case, drawn: Drawn, outcome: Ints) -> Ints:
+def _turns(case: Case, drawn: Drawn, outcome: Ints, era: Ints) -> Ints:
     """Assistant turns that a request has, or requests that its pod saw before: whichever is more."""
+    if case.unit == "Request":
+        return np.zeros(len(drawn.time), dtype=np.int64)
+    if case.unit == "User":  # a user begins anew with each era
+        return _seen_by_pod(case, drawn, drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era)
     start = _since_start(drawn.conversation)
     answered = np.cumsum(outcome < ERROR) - (outcome < ERROR)
     turns = answered - answered[start]
-    return np.maximum(turns, _seen_by_pod(case, drawn))
+    return np.maximum(turns, _seen_by_pod(case, drawn, drawn.conversation))
 
 
-def _seen_by_pod(case: Case, drawn: Drawn) -> Ints:
-    """Requests of the same conversation that the same process had before."""
+def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints) -> Ints:
+    """Requests of the same unit that the same process had before."""
     process = drawn.pod
     if case.pods.restart_seconds:
         every = case.pods.restart_seconds
@@ -150,8 +154,8 @@ def _seen_by_pod(case: Case, drawn: Drawn) -> Ints:
         process = process + case.pods.count * (boot - boot.min(initial=0))
     if not len(process):
         return process
-    group = drawn.conversation * (int(process.max()) + 1) + process
-    order = np.argsort(group, kind="stable")
+    group = unit * (int(process.max()) + 1) + process
+    order = np.lexsort((drawn.time, group))
     ordered = group[order]
     places = np.arange(len(group))
     first = np.maximum.accumulate(np.where(_opens(ordered), places, 0))

@@ -54,7 +54,7 @@ class Case:
     weights: tuple[float, ...] = WEIGHTS
     steps: Literal["fixed", "evidence"] = "fixed"
     unit: Literal["Conversation", "User", "Request"] = "Conversation"
-    rescue_after: int = 0
+    rescue_after: int = 3
     retries: int = 0
     cached: bool = False
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
@@ -142,6 +142,12 @@ _NULLS: tuple[Case, ...] = (
             for rank, share in enumerate((0.4, 0.2, 0.13, 0.1, 0.08, 0.05, 0.04))
         ),
     ),
+    _null(
+        "giant-by-request",
+        "one endless conversation is all traffic, assigned by request",
+        replace(_ENDLESS, share=1.0, gap=0.02, begin=(-10.0, 0.0)),
+        unit="Request",
+    ),
     _null("loop-before", "a client in a failing loop in the hour before", AGENTS, replace(_LOOP, until=0.0)),
     _null(
         "loop-during", "a client in a failing loop while the canary is on", AGENTS, replace(_LOOP, begin=(30.0, 60.0))
@@ -181,18 +187,40 @@ def _found(requests: float | None = None, failures: float | None = None) -> Righ
 
 
 _HARMS: tuple[Case, ...] = (
-    _harm("agents+20", "agents, errors +20 points", _found(63, 17), Harm(errors=0.2)),
+    _harm("agents+20", "agents, errors +20 points", _found(63, 17), Harm(errors=0.2), rescue_after=0),
     _harm("agents+20-rescue", "the same, rescueAfter 3", _found(63, 10), Harm(errors=0.2), rescue_after=3),
-    _harm("agents-toxic+20", "2 % of agents go bad, errors +20 points", _found(89, 21), Harm(errors=0.2), TOXIC),
+    _harm(
+        "agents-toxic+20",
+        "2 % of agents go bad, errors +20 points",
+        _found(89, 21),
+        Harm(errors=0.2),
+        TOXIC,
+        rescue_after=0,
+    ),
     _harm(
         "agents-toxic-gap20+20",
         "the same, gaps of 20 s",
         _found(27, 7),
         Harm(errors=0.2),
         replace(TOXIC, gap=20.0),
+        rescue_after=0,
     ),
-    _harm("agents+2", "agents, errors +2 points", _found(536, 19), Harm(errors=0.02)),
-    _harm("agents-toxic+2", "2 % of agents go bad, errors +2 points", _found(980, 34), Harm(errors=0.02), TOXIC),
+    _harm(
+        "agents-toxic+20-rescue",
+        "2 % of agents go bad, errors +20 points, rescueAfter 3",
+        _found(89, 10),
+        Harm(errors=0.2),
+        TOXIC,
+    ),
+    _harm("agents+2", "agents, errors +2 points", _found(536, 19), Harm(errors=0.02), rescue_after=0),
+    _harm(
+        "agents-toxic+2",
+        "2 % of agents go bad, errors +2 points",
+        _found(980, 34),
+        Harm(errors=0.02),
+        TOXIC,
+        rescue_after=0,
+    ),
     _harm("agents-broken", "every request of the canary fails", FOUND, Harm(errors=1.0)),
     _harm("agents-broken-10", "the same, the first weight 10 %", FOUND, Harm(errors=1.0), weights=(0.1, 0.5)),
     _harm("agents-broken-50", "the same, the first weight 50 %", FOUND, Harm(errors=1.0), weights=(0.5,)),
@@ -204,6 +232,16 @@ _HARMS: tuple[Case, ...] = (
         Harm(errors=1.0),
         replace(_ENDLESS, share=1.0, gap=0.02, begin=(0.0, 5.0)),
     ),
+    _harm(
+        "giant-by-request+20",
+        "one endless conversation is all traffic, assigned by request, errors +20 points",
+        _found(20, 5),
+        Harm(errors=0.2),
+        replace(_ENDLESS, share=1.0, gap=0.02, begin=(-10.0, 0.0)),
+        unit="Request",
+    ),
+    _harm("single+20", "single calls, errors +20 points", _found(20, 5), Harm(errors=0.2), SINGLE),
+    _harm("single+2", "single calls, errors +2 points", _found(None, 10), Harm(errors=0.02), SINGLE),
     _harm("hangs-30", "30 % of the canary's requests hang", FOUND, Harm(hangs=0.3)),
     _harm("hangs-80", "80 % of the canary's requests hang", FOUND, Harm(hangs=0.8)),
     _harm(

@@ -24,7 +24,7 @@ from claude_operator.core.judge.diagnosis import diagnose, explain_failures
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance, history
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.metrics import quantities
+from claude_operator.core.judge.metrics import quantities, valued
 
 __all__ = ["Ended", "Source", "fast", "run"]
 
@@ -91,7 +91,7 @@ class _Judge:
             stable=STABLE,
             canary=CANARY,
             now=_START + dt.timedelta(seconds=now),
-            context=self._context(step, {name for name in wanted if name not in known}),
+            context=self._context(step, known),
         )
         for one in diagnose(self.judgement):
             self.words[one.message] = None
@@ -100,7 +100,7 @@ class _Judge:
         self.words[self.judgement.message] = None
         return self.judgement.verdict == "Fail"
 
-    def _context(self, step: int, unknown: set[str]) -> Context:
+    def _context(self, step: int, known: set[str]) -> Context:
         weights = (*self.case.weights, 1.0)
         tolerated = fraction(self.analysis.tolerated_increase)
         bakes = [Bake(index, promotion.margin_of(tolerated, weights[index + 1])) for index in range(len(weights) - 1)]
@@ -108,7 +108,12 @@ class _Judge:
             weight=round(10_000 * weights[step]),
             generation=step + 2,
             bakes=bakes[step:],
-            history={name: history(self.memory, STABLE, name) for name in unknown},
+            history={
+                name: history(self.memory, STABLE, quantity, period)
+                for name, (quantity, period) in valued(self.analysis).items()
+                if name not in known
+            },
+            unit=self.case.unit,
         )
 
     def is_ready(self, step: int, since: float, now: float) -> bool:

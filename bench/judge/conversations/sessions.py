@@ -76,6 +76,11 @@ def draw(case: Case, *, seed: int, number: int) -> Drawn:
         alone = whole["user"] < 0
         whole["user"][alone] = int(people[-1]) + np.flatnonzero(alone)
         whole["label"] = labels[whole["user"]]
+    if case.unit == "Request":
+        owner = whole["conversation"]
+        size = len(owner)
+        whole |= {name: whole[name][owner] for name in ("user", "surface")}
+        whole |= {"conversation": np.arange(size), "begin": whole["time"], "label": random.random(size)}
     pod = random.integers(0, case.pods.count, len(whole["time"]))
     pairs = {name: (whole.pop(f"{name}0"), whole.pop(f"{name}1")) for name in _BOTH}
     return Drawn(**whole, **pairs, surfaces=surfaces, pod=pod)

@@ -42,7 +42,7 @@ def counted(tick: Ints, cell: Ints) -> Iterator[tuple[int, int, int]]:
     if not len(tick):
         return
     width = int(cell.max()) + 1
-    found, counts = np.unique(tick * width + cell, return_counts=True)
+    found, counts = _grouped(tick * width + cell)
     for code, count in zip(found.tolist(), counts.tolist(), strict=True):
         yield code // width, code % width, count
 
@@ -53,19 +53,25 @@ def grown(tick: Ints, cell: Ints, value: Floats) -> Iterator[tuple[int, int, int
         return
     width = int(cell.max()) + 1
     ln = np.log(value)
-    codes, place = np.unique(tick * width + cell, return_inverse=True)
+    code = tick * width + cell
+    codes, counts = _grouped(code)
     rows = (value, value * value, ln, ln * ln)
-    sums = np.stack([np.bincount(place, one, len(codes)) for one in rows], axis=1).tolist()
-    counts = np.bincount(place, minlength=len(codes)).tolist()
+    sums = np.stack([np.bincount(code, one)[codes] for one in rows], axis=1).tolist()
     bucket = np.floor(ln / LN_WIDTH).astype(np.int64)
     low = int(bucket.min())
     span = int(bucket.max()) - low + 1
-    both, many = np.unique(place * span + (bucket - low), return_counts=True)
-    buckets: list[list[tuple[int, int]]] = [[] for _ in counts]
-    for code, count in zip(both.tolist(), many.tolist(), strict=True):
-        buckets[code // span].append((code % span + low, count))
-    for index, code in enumerate(codes.tolist()):
-        yield code // width, code % width, counts[index], sums[index], buckets[index]
+    buckets: dict[int, list[tuple[int, int]]] = {}
+    for both, count in zip(*(one.tolist() for one in _grouped(code * span + (bucket - low))), strict=True):
+        buckets.setdefault(both // span, []).append((both % span + low, count))
+    for index, each in enumerate(codes.tolist()):
+        yield each // width, each % width, int(counts[index]), sums[index], buckets[each]
+
+
+def _grouped(code: Ints) -> tuple[Ints, Ints]:
+    """The codes that there are, in order, and how often: there are few enough that counting beats sorting."""
+    counts = np.bincount(code)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
 
 
 def by_tick(time: Floats, tick_seconds: float) -> Ints:

@@ -27,23 +27,26 @@ from claude_operator.api.evidence import (
     UnitCounters,
     UnitStratum,
 )
+from claude_operator.core.catalogue.cost import cost_usd
 
-__all__ = ["BOOT", "CANARY", "STABLE", "Tally", "price"]
+__all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
 
 STABLE, CANARY = "app-stable", "app-canary"
 BOOT = "all-pods"
+MODEL = "claude-opus-5-5"
 _PERIODS = ("opening", "early", "late")
 _LATE = 8
 _CACHES = ("none", "read", "write")
 _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED: "overload", HUNG: "canceled"}
 _BAD = {ERROR: "error", REFUSAL: "refusal", MAX_TOKENS: "max_tokens", HUNG: "hung"}
-_INPUT, _OUTPUT = 3e-6, 15e-6  # US dollars a token of the model that answers
+_WARM = 0.123  # of the price of a prompt, where most of it is read from the cache
 _QUANTITIES = ("ttft", "duration", "cost", "output_tokens", "time_per_output_token")
 
 
-def price(prompt: Ints, output: Ints) -> Floats:
+def price(prompt: Floats | Ints, output: Ints) -> Floats:
     """US dollars of an answer, without a prompt cache."""
-    return prompt * _INPUT + output * _OUTPUT
+    each = [cost_usd(MODEL, {f"{kind}_tokens": 1000}) or 0.0 for kind in ("input", "output")]
+    return prompt * (each[0] / 1000.0) + output * (each[1] / 1000.0)
 
 
 @dataclass
@@ -94,13 +97,14 @@ class Tally:
         self._request_shape = (len(self._steps) + 1, 2, len(self._surfaces), len(_CACHES))
         asked = np.where(one.moved, one.surface, surface)
         request = np.ravel_multi_index((one.step, one.canary.astype(np.int64), asked, cache), self._request_shape)
-        life = one.unit * len(_PERIODS) + period
+        era = one.era if self._case.unit == "User" else 0  # a user begins anew with each
+        life = (one.unit * self._shape[0] + era) * len(_PERIODS) + period
         values = self._values()
         entered = _first(life, answered)
         self._count("entries", entered, cell)
         self._first_bad(cell)
         for name in _QUANTITIES:
-            first = _first(life, complete)
+            first = _first(life, complete & (one.output > 1) if name == "time_per_output_token" else complete)
             self._grow("unit", name, first, cell, values[name])
             if name != "time_per_output_token":
                 self._grow("arm", name, np.flatnonzero(complete), request, values[name])
@@ -119,9 +123,9 @@ class Tally:
         return {
             "ttft": ttft,
             "duration": one.duration - one.ttft + ttft,
-            "cost": price(one.prompt, one.output),
+            "cost": price(one.prompt * (_WARM if self._case.cached else 1.0), one.output),
             "output_tokens": one.output.astype(np.float64),
-            "time_per_output_token": (one.duration - one.ttft) / one.output,
+            "time_per_output_token": (one.duration - one.ttft) / np.maximum(one.output - 1, 1),
         }
 
     def _first_bad(self, cell: Ints) -> None:
@@ -134,7 +138,8 @@ class Tally:
         if self._case.cached:
             kinds.append((-2, "cache_write", complete & one.cold))
         for _, name, struck in kinds:
-            first = _first(one.unit, struck)
+            # A user that went bad under an earlier weight of the canary does not go bad again.
+            first = _first(one.unit * 2 + (one.era > 0), struck)
             for tick, code, count in counted(self._tick[first], cell[first] * len(TURNS) + bucket[first]):
                 self._events[tick].append(("bad", code // len(TURNS), f"{name}:{TURNS[code % len(TURNS)]}", count))
 
@@ -246,4 +251,6 @@ def _names(canary: int) -> tuple[str, str]:
 def _first(group: Ints, among: np.ndarray) -> Ints:
     """The first place of each group among some, places being in the order of time."""
     places = np.flatnonzero(among)
-    return places[np.unique(group[places], return_index=True)[1]]
+    firsts = np.full(int(group.max(initial=0)) + 1, -1)
+    firsts[group[places][::-1]] = places[::-1]  # of several the one that is written last stays, which is the earliest
+    return np.sort(firsts[firsts >= 0])

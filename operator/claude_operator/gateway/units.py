@@ -15,6 +15,7 @@ __all__ = ["EraUnits", "UnitKey", "Values", "count_unit", "period_of", "turn_buc
 _PERIODS: tuple[Period, ...] = ("opening", "early", "late")
 _LATE = 8  # the first late turn
 _WIDTH = 6  # bits of a period: its entry, and one a quantity
+_ALL = (1 << _WIDTH) - 1
 
 
 class UnitKey(NamedTuple):
@@ -96,8 +97,10 @@ class EraUnits:
 
 def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values) -> int:
     """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones."""
-    found = units.counters(key)
     first = _WIDTH * (_PERIODS.index(key.period) + len(_PERIODS) * (key.surface == MOVED))
+    if counted >> first & _ALL == _ALL:
+        return counted
+    found = units.counters(key)
     if not counted >> first & 1:
         found.entries += 1
         counted |= 1 << first

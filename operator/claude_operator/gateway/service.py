@@ -17,7 +17,6 @@ from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.connections import ConnectionTable
 from claude_operator.gateway.control import Control
-from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
@@ -76,7 +75,6 @@ class Service:
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
         self.control = Control(files, EvidenceStore(), self.metrics, log)
-        self.conversations = ConversationMemory(self.control.store.boot_id)
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
@@ -130,7 +128,7 @@ class Service:
         own = Own(
             self.settings.pod,
             control.store.boot_id,
-            self.conversations,
+            control.store.memory,
             is_serving=lambda: control.live is not None,
             is_draining=self._is_draining,
             log=self._log,

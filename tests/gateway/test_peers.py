@@ -123,6 +123,7 @@ class FakePeer:
         self.answers = asyncio.Event()
         self.answers.set()
         self.port = 0
+        self.answers_as = pod
 
     @property
     def address(self) -> PeerAddress:
@@ -140,7 +141,7 @@ class FakePeer:
             self.told.append(parse_conversations(body))
         await self.answers.wait()
         body = msgspec.json.encode(self.says)
-        proof = prove(self.key, pod=self.pod, nonce=request.headers[NONCE], body=body)
+        proof = prove(self.key, pod=self.answers_as, nonce=request.headers[NONCE], body=body)
         return web.Response(status=self.status, body=body, headers=proof)
 
 
@@ -388,21 +389,26 @@ async def test_all_are_shown_only_to_who_knows_the_key(pods: Pods) -> None:
     begin(one, 1)
     async with one.http.get(one.admin + PATH) as response:
         assert response.status == 401
+    wrong = ask(KEY, pod="gw-1", method="GET", target=f"{PATH}?after=no-digest", nonce="n1")
+    async with one.http.get(f"{one.admin}{PATH}?after=no-digest", headers=wrong) as response:
+        assert response.status == 400
     page = parse_conversations(await one.read(PATH))
     assert (page.known, page.complete, page.more) == ([known(1)], True, False)
 
 
-@pytest.mark.parametrize("wrong", ["key", "boot"])
+@pytest.mark.parametrize("wrong", ["key", "pod", "document"])
 async def test_what_a_peer_cannot_prove_is_not_learnt(pods: Pods, wrong: str) -> None:
     one = await pods.start("gw-1", late=True)
     async with fake_peer() as peer:
         peer.says = Conversations("boot", [known(1)], complete=True)
         if wrong == "key":
             peer.key = b"op-other"
+        elif wrong == "pod":
+            peer.answers_as = "gw-2"  # it passes on what another has said
         else:
-            peer.pod, peer.serve = "gw-2", peer.serve  # type: ignore[method-assign]
-        await name_to(one, [PeerAddress("gw-fake", "127.0.0.1", peer.port)])
-        await until(lambda: gauge_is(one, "silent_peers", least=1.0))
+            peer.says = Conversations("boot", [KnownConversation("short", CANARY), known(1)], complete=True)
+        await name_to(one, [peer.address])
+        await until(lambda: peer.asked.count("GET") >= 2)
         assert not knows(one, 1)
         assert not memory_of(one).is_complete
 

@@ -61,7 +61,10 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return control.store.cohorts()
 
     def conversations(request: web.Request) -> bytes:
-        return peers.page(request.query.get("after", ""))
+        try:
+            return peers.page(request.query.get("after", ""))
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
 
     async def grades(request: web.Request) -> web.Response:
         if not _is_grader(control, request):

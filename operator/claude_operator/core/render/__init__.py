@@ -8,7 +8,9 @@ from claude_operator.core.render.gateway import (
     config_map,
     gateway_objects,
     gateway_secret,
+    grader_secret,
     has_operator_key,
+    reads_grader_secret,
 )
 from claude_operator.core.render.parts import NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
@@ -28,7 +30,9 @@ __all__ = [
     "excess",
     "gateway_objects",
     "gateway_secret",
+    "grader_secret",
     "has_operator_key",
     "lacks",
+    "reads_grader_secret",
     "revision",
 ]

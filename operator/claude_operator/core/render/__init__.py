@@ -12,10 +12,11 @@ from claude_operator.core.render.gateway import (
     has_operator_key,
     reads_grader_secret,
 )
-from claude_operator.core.render.parts import NetworkRules, Object, Site
+from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
 __all__ = [
+    "API_SERVER_PORTS",
     "NetworkRules",
     "Object",
     "Site",

@@ -60,7 +60,7 @@ def test_the_key_moves_without_a_change_and_leaves_the_old_place_once_no_pod_rea
         (note,) = wait_for(lambda: served.events("GraderKeyMoved"), 10)
         assert "Secret support-grader" in note
         assert served.events() == []
-        assert served.condition("GatewayReady")[0] == "True"
+        wait_for(lambda: served.condition("GatewayReady")[0] == "True", 30, "the gateway is not ready again")
 
 
 def test_who_may_read_the_graders_key_reads_no_other(

@@ -7,6 +7,7 @@ from tests import workloads
 from tests.shell.rig import Rig, secret, serving
 
 from claude_operator.core.render import reads_grader_secret
+from claude_operator.kube.client import KubeError
 
 GATEWAY, GRADER = "support-gateway", "support-grader"
 THEIRS = "b2Vpbg=="
@@ -111,6 +112,36 @@ async def test_a_secret_that_is_deleted_meanwhile_comes_back_with_the_key(restar
     await rig.one()
     assert derived.startswith("gr-")
     assert keys(rig) == (THEIRS, THEIRS)
+
+
+async def test_a_key_in_a_secret_that_has_lost_its_owner_moves_too() -> None:
+    rig = await installed_before()
+    found = rig.kube.take("Secret", GATEWAY)
+    rig.kube.put({**found, "metadata": {**found["metadata"], "ownerReferences": []}})
+    await rig.one()
+    assert keys(rig) == (THEIRS, THEIRS)
+
+
+async def test_a_key_that_cannot_be_moved_yet_is_told_and_moved_later() -> None:
+    """The pods are replaced meanwhile, and serve clients: only grades wait."""
+    rig = await installed_before()
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if (verb, kind, name) == ("create", "Secret", GRADER):
+            raise KubeError(403, "Forbidden", "exceeded quota")
+
+    nothing, rig.kube.before = rig.kube.before, refuse
+    for _ in range(3):
+        await rig.one()
+    assert "exceeded quota" in rig.condition("GatewayReady")[2]
+    rig.roll_out()
+    rig.kube.before = nothing
+    rig.start_operator()
+    await rig.one()
+    assert keys(rig) == (THEIRS, THEIRS)
+    rig.wait(61)
+    await rig.one()
+    assert keys(rig) == (None, THEIRS)
 
 
 async def test_a_secret_of_somebody_else_in_its_place_leaves_everything_as_it_was() -> None:

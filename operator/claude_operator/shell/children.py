@@ -77,7 +77,7 @@ class Children:
         self._policies = [NETWORK_POLICIES] if network_policies else []
         self._keyring, self._scaling = keyring, Scaling(kube)
         self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY, GRADER)}
-        self._move = GraderKeyMove(kube)
+        self._move = GraderKeyMove(kube, self._mine)
         self.writes = Writes()
         self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""

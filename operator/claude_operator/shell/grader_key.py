@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from claude_operator.api.gateway import GRADER_KEY
 from claude_operator.core import names, render
 from claude_operator.core.reconcile.pod_trouble import is_settled
 from claude_operator.kube.client import Kube, Object
-from claude_operator.kube.resources import DEPLOYMENTS, SECRETS
+from claude_operator.kube.resources import DEPLOYMENTS, SECRETS, Resource
 
 __all__ = ["MOVED", "GraderKeyMove"]
 
@@ -21,11 +21,15 @@ MOVED = (
 """By the name of the ClaudeDeployment."""
 
 
+Take = Callable[[Mapping[str, Any], Resource, str], Awaitable[Object | None]]
+
+
 class GraderKeyMove:
     """Remembers, by the UID of the ClaudeDeployment, where the key is in its own Secret alone."""
 
-    def __init__(self, kube: Kube) -> None:
-        self._kube = kube
+    def __init__(self, kube: Kube, take: Take) -> None:
+        """`take` gives a child, adopted where it was an orphan."""
+        self._kube, self._take = kube, take
         self._done: set[str] = set()
 
     async def held(self, owner: Mapping[str, Any], live: Object | None) -> dict[str, str]:
@@ -33,16 +37,13 @@ class GraderKeyMove:
 
         Once all pods read the new one, the key is taken out of the old place. Raises `KubeError`.
         """
-        uid, namespace = owner["metadata"]["uid"], owner["metadata"]["namespace"]
+        uid, name = owner["metadata"]["uid"], names.gateway_name(owner["metadata"]["name"])
         if uid in self._done:
             return {}
-        name = names.gateway_name(owner["metadata"]["name"])
-        old = await self._kube.get(SECRETS, name, namespace)
-        if old is not None and not names.is_controlled_by(old, uid):
-            return {}
+        old = await self._take(owner, SECRETS, name)
         data = (old or {}).get("data") or {}
         if old is not None and GRADER_KEY in data:
-            deployment = await self._kube.get(DEPLOYMENTS, name, namespace)
+            deployment = await self._take(owner, DEPLOYMENTS, name)
             moved = deployment is not None and render.reads_grader_secret(deployment["spec"]["template"])
             if live is None or not moved:
                 return {GRADER_KEY: data[GRADER_KEY]} if data[GRADER_KEY] else {}

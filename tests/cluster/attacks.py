@@ -21,7 +21,7 @@ from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS,
 
 CONNECTIONS = 1_000
 OBJECTS = 100
-_EDITS = 10.0  # of an object, a second
+_EVERY = 0.1  # seconds from one hostile edit to the next, or longer where it takes longer
 _SETTLES = 5.0  # seconds until what is done aside is in full swing
 _HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: gateway\r\n"
 _HALVES = (
@@ -189,22 +189,27 @@ def items(number: int, *, hostile: bool) -> Iterator[Item]:
 class Editing(Running):
     """Makes the objects, says so with `ready`, and edits one after the other. `done`: how many edits were taken."""
 
-    def __init__(self, namespace: str, *, hostile: bool) -> None:
+    def __init__(self, namespace: str, every: float, *, hostile: bool) -> None:
         super().__init__()
-        self._namespace, self._hostile = namespace, hostile
+        self._namespace, self._every, self._hostile = namespace, every, hostile
         self.ready = threading.Event()
         self.done = 0
+        self.seconds = 0.0
+        """For which they have been edited."""
 
     async def run(self) -> None:
         """Make and edit."""
         async with await Kube.from_environment() as kube:
             made = await self._make(kube)
             self.ready.set()
+            began = time.monotonic()
             for number, (resource, name) in enumerate(itertools.cycle(made)):
-                await asyncio.sleep(1.0 / _EDITS)
+                self.seconds = time.monotonic() - began
+                await asyncio.sleep(max(number * self._every - self.seconds, 0.0))
                 body: dict[str, Any] = {"apiVersion": resource.api_version, "kind": resource.kind}
                 body["metadata"] = {"name": name, "namespace": self._namespace, "annotations": {"edited": str(number)}}
-                body["spec"] = {"paused": bool(number % 2)} if resource is CLAUDE_DEPLOYMENTS else {}
+                turn = number // len(made)  # each time that it comes to an object it changes its spec
+                body["spec"] = {"paused": bool(turn % 2)} if resource is CLAUDE_DEPLOYMENTS else {}
                 with suppress(KubeError):
                     await kube.merge(resource, body)
                     self.done += 1
@@ -226,10 +231,31 @@ class Editing(Running):
         return made
 
 
+class Tenants:
+    """Makes objects in a namespace of their own; what comes next does not meet their end."""
+
+    def __init__(self) -> None:
+        self._every = 0.0
+        """Seconds from one edit to the next, as the last hostile ones showed."""
+
+    @contextmanager
+    def hostile(self, _: str) -> Iterator[Editing]:
+        """As dear to read as they may be."""
+        with _edited("hostile", _EVERY, hostile=True) as editing:
+            yield editing
+        self._every = editing.seconds / max(editing.done, 1)
+
+    @contextmanager
+    def ordinary(self, _: str) -> Iterator[Editing]:
+        """As many, edited as often as the last hostile ones were."""
+        assert self._every, "no hostile object was edited, so there is no rhythm to keep"
+        with _edited("ordinary", self._every, hostile=False) as editing:
+            yield editing
+
+
 @contextmanager
-def objects(words: str, *, hostile: bool) -> Iterator[Editing]:
-    """Objects in a namespace of their own while entered; what comes next does not meet their end."""
-    with apps.space(words) as namespace, Editing(namespace, hostile=hostile) as editing:
+def _edited(words: str, every: float, *, hostile: bool) -> Iterator[Editing]:
+    with apps.space(words) as namespace, Editing(namespace, every, hostile=hostile) as editing:
         assert editing.ready.wait(300), f"the objects in {namespace} could not be made"
         time.sleep(_SETTLES)
         yield editing

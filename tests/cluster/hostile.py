@@ -155,10 +155,10 @@ def measure(kind: Kind, namespace: str, count: int) -> Phase:
             for _ in range(count):
                 try:
                     rollback(namespace, phase)
-                except AssertionError as error:
+                except (AssertionError, OSError) as error:
                     print(f"    {str(error)[:300]}", flush=True)
             phase.done, phase.seconds = work.done - before, time.monotonic() - began
-    except AssertionError as error:  # what was to go on beside did not
+    except (AssertionError, OSError) as error:  # what was to go on beside did not
         print(f"    {str(error)[:300]}", flush=True)
     phase.missing = count - len(phase.rollbacks)
     if kind.control and not phase.done:

@@ -240,19 +240,6 @@ async def test_a_secret_without_its_label_is_not_used_where_the_installer_wants_
     assert rig.condition("Accepted")[0] == "True"
 
 
-async def test_what_serves_keeps_serving_where_the_installer_allows_its_host_no_more() -> None:
-    rig = await serving()
-    rig.policy = Policy(allowed_hosts=("proxy.ai:8080",))
-    rig.start_operator()
-    before = rig.gateways.config
-    await rig.one()
-    assert rig.condition("Accepted")[1] == "HostNotAllowed"
-    rig.say("Be brief.")
-    await rig.one()
-    assert rig.gateways.config == before
-    assert len(rig.kube.names("ClaudeRevision")) == 1
-
-
 async def test_a_secrets_value_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     rig = Rig()

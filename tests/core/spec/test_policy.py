@@ -11,8 +11,9 @@ from tests.core.reconcile.rules.sample import raw
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.spec.hosts import host_pattern
 from claude_operator.core.spec.networks import rules_in_pod
-from claude_operator.core.spec.policy import OPEN, Policy, addresses, host_pattern, revision_addresses, secret_uses
+from claude_operator.core.spec.policy import OPEN, Policy, addresses, revision_addresses, secret_uses
 
 HOSTS = ("api.anthropic.com", "*.example.com", "proxy.ai:8080", "[fd00::1]:9090", "*.wild.example:8443")
 POLICY = Policy(allowed_hosts=tuple(map(host_pattern, HOSTS)))

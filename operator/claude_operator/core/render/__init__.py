@@ -9,6 +9,7 @@ from claude_operator.core.render.gateway import (
     gateway_objects,
     gateway_secret,
     has_operator_key,
+    reads_egress,
 )
 from claude_operator.core.render.parts import NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
@@ -30,5 +31,6 @@ __all__ = [
     "gateway_secret",
     "has_operator_key",
     "lacks",
+    "reads_egress",
     "revision",
 ]

@@ -16,6 +16,8 @@ from claude_operator.api.gateway import (
     CLIENT_URL,
     CONFIG_DIR,
     CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
     MEMORY,
     MIB,
     OPERATOR_DIR,
@@ -26,9 +28,10 @@ from claude_operator.api.gateway import (
     TLS_KEY,
     GatewayConfig,
     dump_config,
+    dump_egress,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config
+from claude_operator.core.operator_key import sign_config, sign_egress
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -42,9 +45,17 @@ from claude_operator.core.render.parts import (
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
-from claude_operator.core.spec.site_options import FORWARD_OPTION
+from claude_operator.core.spec.site_options import EGRESS_OPTION, FORWARD_OPTION
 
-__all__ = ["client_secret", "client_url", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
+__all__ = [
+    "client_secret",
+    "client_url",
+    "config_map",
+    "gateway_objects",
+    "gateway_secret",
+    "has_operator_key",
+    "reads_egress",
+]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
@@ -71,8 +82,12 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config)}
-    return _child(owner, "ConfigMap", "v1") | {"data": data | {SIGNATURE_KEY: sign_config(operator_key, data)}}
+    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config)}
+    signatures = {
+        SIGNATURE_KEY: sign_config(operator_key, data),
+        EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
+    }
+    return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 
 
 def client_secret(owner: Mapping[str, Any], key: str) -> Object:
@@ -100,6 +115,12 @@ def has_operator_key(template: Mapping[str, Any]) -> bool:
     containers = (template.get("spec") or {}).get("containers") or ()
     mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
     return any(mount.get("mountPath") == OPERATOR_DIR for mount in mounts)
+
+
+def reads_egress(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template keep to the egress in their ConfigMap: those of earlier versions do not."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return any(EGRESS_OPTION in (container.get("args") or ()) for container in containers)
 
 
 def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
@@ -187,6 +208,7 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
         "args": [
             "gateway",
             f"--configmap={config}",
+            EGRESS_OPTION,
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
@@ -17,6 +18,7 @@ from claude_operator.api.gateway import (
     with_egress,
 )
 from claude_operator.core.operator_key import is_egress_signed, is_signed
+from claude_operator.core.spec.networks import Network
 from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
 from claude_operator.gateway.document import Document
@@ -41,6 +43,8 @@ class Control:
         self, files: CredentialFiles, store: EvidenceStore, metrics: Metrics, log: Log, *, signed_egress: bool = False
     ) -> None:
         self.live: LiveConfig | None = None
+        self.deny: Callable[[tuple[Network, ...]], None] = lambda _: None
+        """Takes the networks that are not to be connected to, before a config that says so is served."""
         self.error = ""
         self.store = store
         self._files, self._signed_egress = files, signed_egress
@@ -159,6 +163,7 @@ class Control:
         except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
             return False
+        self.deny(live.denied)
         self.live = live
         self.store.draw_with(live.assignment.mark)
         self._metrics.generation.set(config.generation)

@@ -13,6 +13,7 @@ from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, in_canary, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.core.spec.hosts import is_allowed
+from claude_operator.core.spec.networks import Network, parse_network
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
@@ -29,6 +30,8 @@ class LiveConfig:
     surfaces: frozenset[str]
     evidence: Generation
     assignment: Assignment = field(default_factory=Assignment)
+    denied: tuple[Network, ...] = ()
+    """What is not connected to, beside what the gateway knows itself."""
     withholds_key: bool = False
     """The upstream's host may not get the operator's key."""
 
@@ -74,8 +77,9 @@ class Choice:
 
 def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> LiveConfig:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
-    hosts = config.limits.allowed_hosts
-    trusts = functools.partial(is_allowed, patterns=hosts)
+    limits = config.limits
+    trusts = functools.partial(is_allowed, patterns=limits.allowed_hosts)
+    denied = tuple(map(parse_network, limits.denied_addresses))
     arms = {arm.revision: prepare(arm, credentials.env, takes, trusts=trusts) for arm in config.arms}
     canary = config.arm("canary")
     if canary is not None:
@@ -84,7 +88,7 @@ def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[i
     assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
     withholds = not trusts(config.upstream.base_url) and config.auth.type != "Passthrough"
     surfaces, counts = frozenset(config.surfaces), evidence(config.generation)
-    return LiveConfig(config, arms, credentials, surfaces, counts, assignment, withholds)
+    return LiveConfig(config, arms, credentials, surfaces, counts, assignment, denied, withholds)
 
 
 def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:

@@ -90,6 +90,7 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
+            self.control.deny = upstream.deny
             accounting = Accounting(self.control.store, self.metrics, self._log)
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)

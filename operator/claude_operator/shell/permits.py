@@ -38,7 +38,7 @@ class Permits:
     """Asked right before a Job is made, on objects that are read for it."""
 
     def __init__(self, kube: Kube, policy: Policy) -> None:
-        self._kube, self._policy = kube, policy
+        self._kube, self.policy = kube, policy
 
     async def ask(self, run: Object) -> Permit:
         """Whether the Job of a run may be made now; raises `KubeError`."""
@@ -60,12 +60,12 @@ class Permits:
 
     async def _problem(self, namespace: str, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
         """What the installer does not allow of the run's upstream, the revisions' MCP servers, or a Secret."""
-        found = self._policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
-        if not found and self._policy.allowed_hosts:
+        found = self.policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
+        if not found and self.policy.allowed_hosts:
             found = await self._servers(namespace, run)
         if not found:
             wanted = [*upstream_secret(run.upstream), *(one for one in secret_uses(spec) if one.use == "env")]
-            found = await read_secrets(self._kube, self._policy, namespace, wanted)
+            found = await read_secrets(self._kube, self.policy, namespace, wanted)
         return found[0] if found else None
 
     async def _servers(self, namespace: str, run: EvalRunSpec) -> list[Problem]:
@@ -73,7 +73,7 @@ class Permits:
         found: list[Problem] = []
         for name, helps in ((run.revision, ""), (run.baseline_revision, _REPLACE)):
             revision = await self._kube.get(CLAUDE_REVISIONS, name, namespace) if name else None
-            problems = self._policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
+            problems = self.policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
             found += [replace(one, message=f"ClaudeRevision {name}, {one.message}{helps}") for one in problems]
         return found
 

@@ -77,7 +77,7 @@ class PrometheusReader:
         timeout: float = _TIMEOUT,
         patience: float = _PATIENCE,
     ) -> None:
-        self._address, self._rules, self._seconds, self._patience = address, rules, timeout, patience
+        self._address, self.rules, self._seconds, self._patience = address, rules, timeout, patience
         self._own: aiohttp.ClientSession | None = None
         self._foreign: aiohttp.ClientSession | None = None
         self._resolver: ResolverThreads | None = None
@@ -98,7 +98,7 @@ class PrometheusReader:
     def _checked_socket(self, address: Any) -> socket.socket:
         """A socket to the address that is really connected to, whatever the name led to before."""
         family, kind, protocol, _, where = address
-        self._rules.check(where[0])
+        self.rules.check(where[0])
         return socket.socket(family, kind, protocol)
 
     async def __aexit__(

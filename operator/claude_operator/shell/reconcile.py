@@ -86,6 +86,10 @@ class RunLoop:
         self._kube, self._site, self._clock, self._endings = kube, site, clock, endings
         self._permits = Permits(kube, policy)
 
+    def limit(self, policy: Policy, site: render.Site) -> None:
+        """Keep to these from now on."""
+        self._permits.policy, self._site = policy, site
+
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
         run = await self._kube.get(CLAUDE_EVAL_RUNS, key.name, key.namespace)

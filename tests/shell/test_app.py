@@ -112,7 +112,8 @@ async def test_gateways_are_told_the_api_servers_addresses_as_they_change_and_no
     kube = cluster.kube
     kube.put(secret())
     kube.put(endpoints("192.0.2.7"))
-    kube.put(deployment())
+    key = {"name": "anthropic", "key": "api-key"}
+    kube.put(deployment(upstream={"baseURL": "http://192.0.2.1", "apiKeySecretRef": key}))  # no name to look up
 
     def denied() -> list[str]:
         return read_config(kube.take("ConfigMap", "support-gateway")["data"]).limits.denied_addresses

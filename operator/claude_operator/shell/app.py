@@ -36,7 +36,9 @@ from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
+from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.patrol import Patrol
+from claude_operator.shell.permits import Permits
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
@@ -176,16 +178,18 @@ class App:
         children = Children(kube, keyring, clock=clock, network_policies=policies)
         children.writes.definitions = definitions.found
         policy = self._policy(addresses)
-        reader = PrometheusReader(self._settings.prometheus_address, rules=policy.rules)
-        async with AdminPorts() as ports, reader as prometheus:
+        address, hosts = self._settings.prometheus_address, policy.allowed_hosts
+        reader = PrometheusReader(address, rules=policy.rules, hosts=hosts)
+        async with AdminPorts() as ports, reader as prometheus, NameReader(clock, policy.rules) as looked_up:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            references = ReferenceReader(kube, policy)
+            references = ReferenceReader(kube, policy, looked_up)
             sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
             endings = Endings(clock)
-            runs = RunLoop(kube, addresses.denied_on(self._settings.site), self._clock, endings, policy)
+            permits = Permits(kube, policy, looked_up)
+            runs = RunLoop(kube, addresses.denied_on(self._settings.site), self._clock, endings, permits)
             deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings)
             reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(
@@ -194,6 +198,8 @@ class App:
                 on_depth=self._metrics.queue_depth.set,
                 tenant=lambda key: key.namespace,
             )
+
+            looked_up.wake = queue.add
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):
@@ -208,9 +214,9 @@ class App:
                 lookout.add_all()
 
             def addresses_changed() -> None:
-                references.policy = policy = self._policy(addresses)
-                prometheus.rules = policy.rules
-                runs.limit(policy, addresses.denied_on(self._settings.site))
+                references.policy = permits.policy = policy = self._policy(addresses)
+                prometheus.rules = looked_up.rules = policy.rules
+                runs.site = addresses.denied_on(self._settings.site)
                 lookout.add_all()
 
             lookout = Lookout(

@@ -18,6 +18,8 @@ from claude_operator.core.spec.policy import Policy, revision_addresses, secret_
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS
+from claude_operator.shell.keys import RUN, Key
+from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.references import read_secrets
 
 __all__ = ["Permit", "Permits"]
@@ -37,8 +39,8 @@ class Permit:
 class Permits:
     """Asked right before a Job is made, on objects that are read for it."""
 
-    def __init__(self, kube: Kube, policy: Policy) -> None:
-        self._kube, self.policy = kube, policy
+    def __init__(self, kube: Kube, policy: Policy, names: NameReader | None = None) -> None:
+        self._kube, self.policy, self._names = kube, policy, names
 
     async def ask(self, run: Object) -> Permit:
         """Whether the Job of a run may be made now; raises `KubeError`."""
@@ -55,12 +57,16 @@ class Permits:
             spec, asked = DeploymentSpec.model_validate(owner["spec"]), EvalRunSpec.model_validate(run["spec"])
         except ValidationError as error:
             return Permit(stands, first_fault(error, "spec"))
-        problem = await self._problem(namespace, spec, asked)
+        key = Key(RUN, namespace, run["metadata"]["name"])
+        problem = await self._problem(key, spec, asked)
         return Permit(stands, problem.message if problem else "", spec.env or ())
 
-    async def _problem(self, namespace: str, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
+    async def _problem(self, key: Key, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
         """What the installer does not allow of the run's upstream, the revisions' MCP servers, or a Secret."""
-        found = self.policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
+        namespace, asked = key.namespace, [("spec.upstream.baseURL", run.upstream.base_url)]
+        hosts = self.policy.names(asked, namespace)
+        resolved = await self._names.read(key, hosts) if self._names else {}
+        found = self.policy.host_problems(asked, resolved)
         if not found and self.policy.allowed_hosts:
             found = await self._servers(namespace, run)
         if not found:

@@ -42,6 +42,7 @@ from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.events import transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.reconcile.serving import failing
 from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
 
@@ -349,6 +350,14 @@ def test_a_revision_that_keeps_an_mcp_server_that_is_not_allowed_is_named(reads:
     assert said(decision, Type.ACCEPTED).status == said(decision, Type.READY).status == "True"
     promoted = said(decision, Type.PROMOTED)
     assert promoted.reason not in (Reason.WAITING_FOR_GATEWAY, Reason.HOST_NOT_ALLOWED)  # what mends it goes on
+
+
+def test_what_clients_were_answered_is_said_as_it_was() -> None:
+    """The gateway itself answers 502 where it may not connect, as well as 503 and 529."""
+    for said in ("502 api_error", "503 api_error"):
+        sentence = failing([Recent(10.0, 9, 8, {"unserved": 8}, said)])
+        refusals = "8 of 9 requests failed in the last 10 s, most of them by refusals of the gateway itself"
+        assert sentence == f"{refusals} (last answer: {said})"
 
 
 EVENTS_ONLY = {

@@ -56,7 +56,7 @@ def _may_do(obs: Observation, spec: DeploymentSpec) -> bool:
     Gateways send their key to its upstream, so not where it may be one that the policy keeps the key from.
     """
     withheld = {Reason.NAME_TAKEN, Reason.HOST_NOT_ALLOWED, Reason.SECRET_NOT_ALLOWED}
-    refused = obs.policy.host_problems([("spec.upstream.baseURL", spec.upstream.base_url)])
+    refused = obs.policy.host_problems([("spec.upstream.baseURL", spec.upstream.base_url)], obs.resolved)
     return not refused and not any(problem.reason in withheld for problem in obs.problems)
 
 

@@ -18,7 +18,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.spec.policy import OPEN, Policy
+from claude_operator.core.spec.policy import OPEN, Policy, Resolved
 from claude_operator.core.spec.validate import Problem
 
 __all__ = ["BY", "EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
@@ -135,6 +135,8 @@ class Observation:
     """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
     policy: Policy = OPEN
     """What the installer allows."""
+    resolved: Resolved = field(default_factory=dict)
+    """What names in the spec lead to. One that is not here is not known, and no reason to refuse it."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
     audited: bool = False

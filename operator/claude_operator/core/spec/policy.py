@@ -6,7 +6,7 @@ only where its label allows this use, and reach only hosts that the installer ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "OPEN",
     "Address",
     "Policy",
+    "Resolved",
     "SecretUse",
     "addresses",
     "revision_addresses",
@@ -38,6 +39,8 @@ _NAMED = 5  # hosts that a message lists
 
 Address = tuple[str, str]
 """The field that it stands in, and the URL."""
+Resolved = Mapping[Address, Sequence[str]]
+"""The IP addresses that the names in URLs lead to, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +107,12 @@ class Policy:
     control_plane: tuple[str, ...] = ()
     """The API server's own addresses, which gateways are told of as they change."""
 
-    def host_problem(self, address: Address) -> Problem | None:
+    def host_problem(self, address: Address, resolved: Resolved | None = None) -> Problem | None:
         """Why the URL at a place may not be used."""
         where, url = address
-        if where.endswith(_CONNECTED) and (refused := self._refused(url)):
+        if refused := self._refused(address, (resolved or {}).get(address, ())):
             helps = "write another one, or have the installer add it to security.allowedAddresses"
-            why = "is an address that the operator and its pods do not connect to"
+            why = "an address that the operator and its pods do not connect to"
             return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {refused} {why}: {helps} ({ALLOWED_OPTION})")
         if is_allowed(url, self.allowed_hosts):
             return None
@@ -121,16 +124,32 @@ class Policy:
         helps = f"write one of these, or have the installer add it to security.allowedHosts ({HOST_OPTION})"
         return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {host} is not an allowed host ({known}): {helps}")
 
-    def host_problems(self, found: Iterable[Address]) -> list[Problem]:
+    def host_problems(self, found: Iterable[Address], resolved: Resolved | None = None) -> list[Problem]:
         """All of them."""
-        return [problem for one in found if (problem := self.host_problem(one)) is not None]
+        return [problem for one in found if (problem := self.host_problem(one, resolved)) is not None]
 
-    def _refused(self, url: str) -> str:
-        """The address in a URL that is not connected to; empty also for a name: what that leads to is seen later."""
-        parts = split_address(url)
-        host = (parts.hostname or "") if parts else ""
-        address = "127.0.0.1" if host == "localhost" else host
-        return host if is_address(address) and not self.rules.permits(address) else ""
+    def names(self, found: Iterable[Address], namespace: str) -> dict[Address, str]:
+        """The names that it matters to look up: of servers that are connected to, where nothing else is wrong.
+
+        A gateway in `namespace` finds a Service there by its bare name; the operator does not.
+        """
+        if self.rules == ANYWHERE:
+            return {}
+        names = {}
+        for one in found:
+            host = _connected_host(one)
+            if host and not is_address(host) and self.host_problem(one) is None:
+                names[one] = f"{host}.{namespace}.svc" if one[0].endswith("baseURL") and "." not in host else host
+        return names
+
+    def _refused(self, address: Address, resolved: Sequence[str]) -> str:
+        """What in a URL is not connected to, up to the words that say so; empty where it may be."""
+        host = _connected_host(address)
+        if is_address(host) or host == "localhost":
+            return "" if self.rules.permits("127.0.0.1" if host == "localhost" else host) else f"{host} is"
+        if not resolved or any(map(self.rules.permits, resolved)):  # one that may be connected to is enough
+            return ""
+        return f"{host} leads to {', '.join(resolved[:_NAMED])},"
 
     def secret_problem(self, one: SecretUse, namespace: str, labels: Mapping[str, str] | None) -> Problem | None:
         """Why a Secret that exists, with these labels, may not be used."""
@@ -149,3 +168,10 @@ class Policy:
 
 OPEN = Policy()
 """As it is where the installer sets nothing."""
+
+
+def _connected_host(address: Address) -> str:
+    """The host of a URL where the operator or its pods connect to it themselves, empty for others."""
+    where, url = address
+    parts = split_address(url) if where.endswith(_CONNECTED) else None
+    return (parts.hostname or "") if parts else ""

@@ -83,7 +83,11 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
         what = f"generation {found.generation}, where {known.least} was written before"
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
     egress = _egress(key_of(known.uid), data)
-    return Believed(with_egress(found, egress or Egress()), stored=mine and egress is not None)
+    if egress is not None:
+        return Believed(with_egress(found, egress), stored=mine)
+    last = known.last()  # the same again needs no new generation
+    same = last is not None and with_egress(found, last.limits) == last
+    return Believed(last if same else with_egress(found, Egress()))
 
 
 def _has_signed(key: bytes, data: Mapping[str, str]) -> bool:

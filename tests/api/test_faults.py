@@ -38,7 +38,7 @@ def config(**fields: Any) -> str:
         (config(upstream={"timeouts": {"idle": "long"}}), "upstream.timeouts.idle: must be a number, not text"),
         (config(upstream={"timeouts": {"connect": None}}), "upstream.timeouts.connect: must be a number, not null"),
         (config(arms=[ARM | {"weight": "all"}]), "arms[0].weight: must be a whole number, not text"),
-        (config(arms=[ARM | {"role": "blue"}]), "arms[0].role: must be canary or stable"),
+        (config(arms=[ARM | {"role": "blue"}]), "arms[0].role: must be canary or former or stable"),
         (config(arms=[ARM | {"overrides": {"system": "No"}}]), "arms[0].overrides.system: must be Append or Prepend"),
         (
             config(arms=[ARM | {"subagents": {"a": 1}}]),

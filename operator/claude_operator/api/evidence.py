@@ -25,7 +25,10 @@ the gateway cut the call off for reasons of its own.
 """
 
 CacheState = Literal["read", "write", "none"]
+Period = Literal["opening", "early", "late"]
+"""Of a conversation: its first turn, turns 1 to 7, and all later ones."""
 PINNED = "pinned"
+MOVED = "moved"
 OTHER = "other"
 
 BAD_KINDS = ("error", "refusal", "max_tokens", "model_context_window_exceeded")
@@ -106,11 +109,48 @@ class Stratum(Wire, frozen=True):
     counters: Counters
 
 
-class GenerationEvidence(Wire, frozen=True):
+TURNS = (0, 1, 2, 4, 8, 16, 32, 64)
+"""Lower edges of the buckets that turns are counted in."""
+
+
+class UnitCounters(Wire, frozen=True, omit_defaults=True):
+    """Conversations of one arm and stratum, cumulative since boot: each counts once a period, and goes bad once."""
+
+    entries: Count = 0
+    """Conversations whose first answered request of this period was counted here."""
+    first_bad: Counted = {}
+    """By `<kind>:<turn>`, the kind of its first bad event and the lower edge of the turn's bucket, e.g. `error:4`."""
+    ttft: Histogram = Histogram()
+    """Seconds to the first content; here and below one value a conversation and period, its first."""
+    duration: Histogram = Histogram()
+    cost: Histogram = Histogram()
+    """US dollars, priced as `Counters.normalised_cost`."""
+    output_tokens: Histogram = Histogram()
+    time_per_output_token: Histogram = Histogram()
+    """Seconds a token after the first content."""
+
+
+class UnitStratum(Wire, frozen=True):
+    """Conversations that are alike before their outcome is known."""
+
+    revision: Text
+    role: Role
+    surface: Text
+    """As in `Stratum`, or `moved` for conversations that changed arm, or may have."""
+    period: Period
+    cache: CacheState
+    counters: UnitCounters
+
+
+class GenerationEvidence(Wire, frozen=True, omit_defaults=True):
     """What was counted while one config generation was in force."""
 
     generation: Count
     strata: Annotated[list[Stratum], msgspec.Meta(max_length=10_000)] = []
+    weights: Counted | None = None
+    """By revision, in basis points, of the conversations in `units`; None: not known."""
+    units: Annotated[list[UnitStratum], msgspec.Meta(max_length=10_000)] = []
+    """Of conversations that began while these weights were live, whenever their requests came."""
 
 
 Generations = Annotated[list[GenerationEvidence], msgspec.Meta(max_length=16)]
@@ -202,7 +242,7 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
-    stands after `weights`.
+    stands after `weights`; `&units=1` for `units` and `weights` of `generations`.
     """
 
     boot_id: Text

@@ -51,7 +51,9 @@ ADMIN_PORT = 9090
 
 Merge = Literal["Replace", "Prepend", "Append"]
 Unsupported = Literal["Pass", "Drop"]
-Role = Literal["stable", "canary"]
+Role = Literal["stable", "canary", "former"]
+"""`former`: what was stable before the last promotion; it gets no new conversations, and keeps those it has."""
+Unit = Literal["Conversation", "User", "Request"]
 
 
 class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -79,6 +81,14 @@ class Arm(Wire, frozen=True):
     subagents: dict[str, dict[str, Any]] = {}
     """Overlay on `request` by name, chosen by the header `x-claude-subagent`; may hold its own `betas`."""
     overrides: Overrides = Overrides()
+
+
+class Assigning(Wire, frozen=True):
+    """How conversations get and keep their arm. `rescue_after`: failures in a row that move one off the canary."""
+
+    unit: Unit = "Conversation"
+    rescue_after: int = 3
+    """0: never."""
 
 
 class Auth(Wire, frozen=True):
@@ -150,7 +160,8 @@ class GatewayConfig(Wire, frozen=True):
     version: Literal[1] = 1
     expose_revision: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
-
+    assignment: Assigning | msgspec.UnsetType = msgspec.UNSET
+    """The default where it is not said, so that older gateways read it."""
     egress: Egress | msgspec.UnsetType = msgspec.UNSET
     """Unset where it says nothing. In a ConfigMap it is a document of its own."""
 

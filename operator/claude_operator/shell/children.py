@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import SIGNED_KEYS, GatewayConfig, read_config
 from claude_operator.core import names, render
 from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.decision import Event
@@ -171,7 +171,7 @@ class Children:
         """What this process has written last, or was about to, None where it has written nothing."""
         family = self._family(owner)
         data = (family.config or family.writing or {}).get("data")
-        return parse_config(data[CONFIG_KEY]) if data else None
+        return read_config(data) if data else None
 
     def lost_config(self, owner: Mapping[str, Any]) -> GatewayConfig | None:
         """The same where the ConfigMap was seen and is gone: what was never made was told to no gateway."""
@@ -201,7 +201,7 @@ class Children:
             family.writing = {}
             self._record_restored(family, key, contest, believed.doubt)
         elif believed.stored and known is None and family.writing is None:
-            data = {name: live["data"][name] for name in (CONFIG_KEY, SIGNATURE_KEY)}
+            data = {name: live["data"][name] for name in SIGNED_KEYS}
             family.config = {**type_of(live), "metadata": {"name": key[1]}, "data": data}
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if not render.covers(live["metadata"].get("labels"), labels):

@@ -14,8 +14,8 @@ import socket
 import uuid
 
 from claude_operator.core.render import API_SERVER_PORTS, NetworkRules, Site
-from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
-from claude_operator.core.spec.site_options import add_header_option, add_network_options
+from claude_operator.core.spec.policy import LABEL_USE, Policy
+from claude_operator.core.spec.site_options import add_header_option, add_host_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -69,14 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, tls, or several with dots",
     )
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
-        " proxy.ai:8080; give it once for each (default: any host)",
-    )
+    add_host_option(parser, used="upstreams, MCP servers and Prometheus")
     add_header_option(parser)
     parser.add_argument(
         "--network-policies",
@@ -132,10 +125,7 @@ def run(args: argparse.Namespace) -> int:
                 f"claude-operator operator: {name!r} is not the name of a namespace: write for example"
                 " --watch-namespace=support"
             )
-    try:
-        policy = Policy(args.secrets_opt_in, tuple(host_pattern(one) for one in args.allowed_host))
-    except ValueError as error:
-        raise SystemExit(f"claude-operator operator: --allowed-host: {error}") from None
+    policy = Policy(args.secrets_opt_in, tuple(args.allowed_hosts))
     settings = Settings(
         site=Site(
             args.image,
@@ -144,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
             tuple(map(str, args.denied_addresses)),
             tuple(args.forwarded_headers),
             network,
+            tuple(args.allowed_hosts),
         ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",

@@ -10,6 +10,7 @@ from claude_operator.core.render.gateway import (
     gateway_secret,
     grader_secret,
     has_operator_key,
+    reads_egress,
     reads_grader_secret,
 )
 from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
@@ -34,6 +35,7 @@ __all__ = [
     "grader_secret",
     "has_operator_key",
     "lacks",
+    "reads_egress",
     "reads_grader_secret",
     "revision",
 ]

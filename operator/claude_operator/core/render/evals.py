@@ -20,6 +20,7 @@ from claude_operator.core.render.parts import (
     pod_spec,
     requirements,
 )
+from claude_operator.core.spec.site_options import HOST_OPTION
 
 __all__ = ["eval_job", "eval_objects", "eval_run"]
 
@@ -104,6 +105,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             f"--namespace={metadata['namespace']}",
             "--log-format=json",
             *address_args(site),
+            *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),
         ],
         "resources": requirements(_RESOURCES),
     }

@@ -16,6 +16,8 @@ from claude_operator.api.gateway import (
     CLIENT_URL,
     CONFIG_DIR,
     CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
     GRADER_KEY,
     MEMORY,
     MIB,
@@ -28,9 +30,10 @@ from claude_operator.api.gateway import (
     TLS_KEY,
     GatewayConfig,
     dump_config,
+    dump_egress,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config
+from claude_operator.core.operator_key import sign_config, sign_egress
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -44,7 +47,7 @@ from claude_operator.core.render.parts import (
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
-from claude_operator.core.spec.site_options import FORWARD_OPTION
+from claude_operator.core.spec.site_options import EGRESS_OPTION, FORWARD_OPTION
 
 __all__ = [
     "client_secret",
@@ -54,6 +57,7 @@ __all__ = [
     "gateway_secret",
     "grader_secret",
     "has_operator_key",
+    "reads_egress",
     "reads_grader_secret",
 ]
 
@@ -83,8 +87,12 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config)}
-    return _child(owner, "ConfigMap", "v1") | {"data": data | {SIGNATURE_KEY: sign_config(operator_key, data)}}
+    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config)}
+    signatures = {
+        SIGNATURE_KEY: sign_config(operator_key, data),
+        EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
+    }
+    return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 
 
 def client_secret(owner: Mapping[str, Any], key: str) -> Object:
@@ -125,6 +133,12 @@ def reads_grader_secret(template: Mapping[str, Any]) -> bool:
     """Whether pods of this template read the graders' key from its own Secret: earlier ones read it elsewhere."""
     volumes = (template.get("spec") or {}).get("volumes") or ()
     return any(one.get("name") == _KEYS and one.get("projected") for one in volumes)
+
+
+def reads_egress(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template keep to the egress in their ConfigMap: those of earlier versions do not."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return any(EGRESS_OPTION in (container.get("args") or ()) for container in containers)
 
 
 def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
@@ -218,6 +232,7 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
         "args": [
             "gateway",
             f"--configmap={config}",
+            EGRESS_OPTION,
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",

@@ -61,6 +61,8 @@ class Site:
     """Headers that gateways send upstream beside those of the API."""
     network: NetworkRules | None = None
     """Who may call whom; None for no NetworkPolicies."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that get secret values, as `core.spec.hosts` has them; any where there are none."""
 
 
 def child(owner: Mapping[str, Any], kind: str, api_version: str, name: str, labels: Mapping[str, str]) -> Object:

@@ -299,3 +299,20 @@ async def test_labels_come_as_often_as_the_weight_says(gateway: Gateway, upstrea
     entries = {revision: each.entries for (_, revision, _, _), each in (await units(gateway)).items()}
     share, spread = weight / 10_000, (weight / 10_000 * (1 - weight / 10_000) / 150) ** 0.5
     assert abs(entries[CANARY] / 150 - share) < 5 * spread
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_examples_that_a_client_has_written_are_no_turns(
+    gateway: Gateway, upstream: Talkative, named: bool
+) -> None:
+    examples = [{"role": "user", "content": "2 + 2"}, {"role": "assistant", "content": "4"}]
+    gateway.serve(*two(5000), generation=2)
+    clients = [Client(gateway, {"x-claude-session-id": f"s{number}"} if named else {}) for number in range(60)]
+    for client in clients:
+        client.messages = examples
+        await client.talk(2)
+    assert {client.arms[0] for client in clients[:20]} == {"stable"}
+    assert {client.arms[0] for client in clients[20:]} == {"stable", "canary"}
+    assert all(len(set(client.arms)) == 1 for client in clients)
+    counted = await units(gateway)
+    assert sum(each.entries for (_, _, _, period), each in counted.items() if period == "opening") == 40

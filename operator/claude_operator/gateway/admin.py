@@ -25,8 +25,8 @@ __all__ = ["make_admin"]
 _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 _BODY_SECONDS = 5.0  # that a document of a peer may take
 _NO_GRADER = (
-    f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-gateway, as in"
-    f" kubectl get secret <name>-gateway -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
+    f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-grader, as in"
+    f" kubectl get secret <name>-grader -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
 )
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -61,7 +61,10 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return control.store.cohorts()
 
     def conversations(request: web.Request) -> bytes:
-        return peers.page(request.query.get("after", ""))
+        try:
+            return peers.page(request.query.get("after", ""))
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
 
     async def grades(request: web.Request) -> web.Response:
         if not _is_grader(control, request):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -148,6 +149,7 @@ class PeerLink:
     async def run(self) -> None:
         """Tell it what is new, until cancelled. Whatever it does costs no more than its turn."""
         backoff = _FIRST_BACKOFF
+        await asyncio.sleep(self.pause * random.random())  # not all at the moment at which all are named
         while True:
             self.wake.clear()
             try:
@@ -172,7 +174,10 @@ class PeerLink:
             page = await self._client.ask(self.address, after)
             if boot_id and page.boot_id != boot_id:
                 raise PeerFailed("it was restarted meanwhile")
-            self._own.memory.learn(page.known)
+            try:
+                self._own.memory.learn(page.known)
+            except ValueError as error:
+                raise PeerFailed(str(error)) from error
             boot_id = page.boot_id
             if not page.more or not page.known:
                 self.asked_of, self.complete = boot_id, page.complete

@@ -24,7 +24,7 @@ from claude_operator.gateway.peer_link import PAGE, Own, PeerLink, cut
 
 __all__ = ["Peers"]
 
-_PAUSE = 0.01  # seconds for each peer between two requests to one: at most 100 requests a second to all together
+_PAUSE = 0.01  # seconds for each peer between two requests to it: at most 100 requests a second to all together
 _LOOK = 1.0  # seconds between two looks whether the memory is complete
 _MOST = 500  # peers
 _HAND_OVER = 10.0  # seconds that a process which ends waits for one that knows what it knows, ...
@@ -106,7 +106,7 @@ class Peers:
             return
         for link in self.links.values():
             link.complete = False  # it says so again, unless it ends too
-        for _ in range(int(min(seconds, _HAND_OVER) / _LOOK_OVER)):
+        for _ in range(max(int(min(seconds, _HAND_OVER) / _LOOK_OVER), 3)):
             if self._is_handed_over():
                 return
             for link in self.links.values():
@@ -131,7 +131,7 @@ class Peers:
             self.own.news.add(memory.outgoing())
             for link in self.links.values():
                 link.wake.set()
-            await asyncio.sleep(0)  # one part at a time, where there is much
+            await asyncio.sleep(_PAUSE)  # what changes meanwhile is told at once
 
     async def _become_complete(self) -> None:
         """While the memory is not complete, ask one peer after another."""

@@ -17,7 +17,6 @@ from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.admin import make_admin
 from claude_operator.gateway.connections import ConnectionTable
 from claude_operator.gateway.control import Control
-from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.descriptors import ADMIN_CONNECTIONS, connections_for
 from claude_operator.gateway.evidence import EvidenceStore
@@ -61,6 +60,8 @@ class Settings:
     """Headers of clients that go upstream beside those of the API."""
     tls: Path | None = None
     """The folder of the certificate for clients, None for plain HTTP."""
+    signed_egress: bool = False
+    """It waits for a config that says where secret values may go."""
     pod: str = ""
     """The pod's name, which answers to the operator prove."""
 
@@ -75,8 +76,7 @@ class Service:
         self.memory = Memory(settings.memory)
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
-        self.control = Control(files, EvidenceStore(), self.metrics, log)
-        self.conversations = ConversationMemory(self.control.store.boot_id)
+        self.control = Control(files, EvidenceStore(), self.metrics, log, signed_egress=settings.signed_egress)
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
@@ -94,6 +94,7 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
+            self.control.deny = upstream.deny
             accounting = Accounting(self.control.store, self.metrics, self._log)
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
@@ -130,7 +131,7 @@ class Service:
         own = Own(
             self.settings.pod,
             control.store.boot_id,
-            self.conversations,
+            control.store.memory,
             is_serving=lambda: control.live is not None,
             is_draining=self._is_draining,
             log=self._log,

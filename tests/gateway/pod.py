@@ -41,10 +41,13 @@ class Pod:
     assignment: Assigning | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
+        self.start()
+        self.serve(1)
+
+    def start(self) -> None:
         self.store = EvidenceStore(self.clock)
         self.metrics = Metrics()
         self.accounting = Accounting(self.store, self.metrics, Log(self.output, "json"))
-        self.serve(1)
 
     def serve(self, generation: int, key: bytes = b"", **more: Any) -> None:
         """`key` is the one that the operator shares with the gateways."""

@@ -101,6 +101,8 @@ class Assigner:
         digest = live.assignment.digest(split.uid, key)
         known = self._memory.find(digest)
         turns = max(count_turns(asked.fields), call.continues_thread) if self._eras.watches else 0
+        if turns and known is None and self._begins(live, call, read_turns(asked.fields)):
+            turns = 0
         call.turn = max(turns, known.turns if known else 0)
         if known is None:
             revision, drawn, moved = self._lost(split, key) if turns else (split.draw_name(key), call.drawn, False)
@@ -114,6 +116,8 @@ class Assigner:
         turns, base = read_turns(asked.fields), live.assignment.quoting(split.uid, call.shown_key)
         call.turn = max(turns.count, call.continues_thread)
         known = self._find_quoted(turns, base)
+        if known is None and self._begins(live, call, turns):
+            call.turn = 0
         if known is not None:
             revision = self._continue(split, call, known)
         elif not call.turn:
@@ -129,6 +133,13 @@ class Assigner:
             call.conversation = f"conversation:{call.known.digest:032x}"
             call.answer = turns.answer(base)
         return revision
+
+    def _begins(self, live: LiveConfig, call: Call, turns: Turns) -> bool:
+        """Whether all the answers of a request are examples, as far as the last one tells."""
+        if not turns.count or call.continues_thread:
+            return not call.continues_thread
+        last = next(turns.quotes(live.assignment.quoting(live.config.deployment.uid, call.shown_key)), None)
+        return last is not None and self._memory.is_example(last)
 
     def _find_quoted(self, turns: Turns, base: blake2b) -> Conversation | None:
         arm: str | None = None

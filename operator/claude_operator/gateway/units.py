@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from claude_operator.api.evidence import TURNS, CacheState, GenerationEvidence, Period, UnitCounters, UnitStratum
+from claude_operator.api.evidence import MOVED, TURNS, CacheState, GenerationEvidence, Period, UnitCounters, UnitStratum
 from claude_operator.api.gateway import Role
 from claude_operator.gateway.counters import HistogramBuilder
 
@@ -97,7 +97,7 @@ class EraUnits:
 def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values) -> int:
     """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones."""
     found = units.counters(key)
-    first = _WIDTH * _PERIODS.index(key.period)
+    first = _WIDTH * (_PERIODS.index(key.period) + len(_PERIODS) * (key.surface == MOVED))
     if not counted >> first & 1:
         found.entries += 1
         counted |= 1 << first

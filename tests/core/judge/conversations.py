@@ -1,4 +1,4 @@
-"""Rollouts of conversations for the judge's tests: who was drawn, when each goes bad, and what the judge makes of it."""
+"""Rollouts of conversations for the judge's tests: who was drawn, when each goes bad, and what is made of it."""
 
 from __future__ import annotations
 

@@ -17,9 +17,11 @@ from claude_operator.core.judge.evidence.context import Bake
 from claude_operator.core.judge.evidence.context import Context as Surroundings
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.metrics import valued
 
-__all__ = ["Ours", "OursByPod", "OursWithoutMargins"]
+__all__ = ["Ours", "OursByPod", "OursOfBefore", "OursWithoutMargins"]
 
 _START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _STABLE, _CANARY = "app-stable", "app-canary"
@@ -51,10 +53,6 @@ class Ours:
             self._generation += 1
         self._requests += tick.canary.ok + tick.canary.errors
         stable, canary = self._sample(tick.stable), self._sample(tick.canary)
-        cells = {
-            (self._generation, "other", _STABLE): stable,
-            (self._generation, "other", _CANARY): canary,
-        }
         before = self._judgement
         known = {state.name for state in before.state if state.edges} if before else set()
         for name in _QUANTITIES:
@@ -63,7 +61,7 @@ class Ours:
         self._judgement, _ = assessment.assess(
             before,
             self.analysis,
-            Increments(cells, traffic=tick.stable.requests + tick.canary.requests),
+            self._increments(tick, stable, canary),
             stable=_STABLE,
             canary=_CANARY,
             now=_START + dt.timedelta(seconds=tick.start + tick.seconds),
@@ -71,12 +69,31 @@ class Ours:
                 weight=round(tick.weight * 10_000),
                 generation=self._generation,
                 bakes=self._bakes[tick.step :],
-                history={name: values for name, values in self._history.items() if name not in known},
+                history={
+                    name: self._history[quantity] if period == "opening" else NO_VALUES
+                    for name, (quantity, period) in valued(self.analysis).items()
+                    if name not in known
+                },
+                unit="User" if self._offsets else "Conversation",
                 offsets=self._offsets if before is None else (),
             ),
         )
         self.reason = self._judgement.leading or ""
         return self._judgement.verdict == "Fail"
+
+    def _increments(self, tick: Tick, stable: Sample, canary: Sample) -> Increments:
+        """Each request is a conversation of its own."""
+        cells = self._cells(stable, canary)
+        share = round(10_000 * tick.weight)
+        live = ((_CANARY, share), (_STABLE, 10_000 - share))
+        units = {
+            UnitKey(self._generation, live, surface, "opening", revision): _unit(sample)
+            for (_, surface, revision), sample in cells.items()
+        }
+        return Increments(cells, traffic=tick.stable.requests + tick.canary.requests, units=units, alone={})
+
+    def _cells(self, stable: Sample, canary: Sample) -> dict[tuple[int, str, str], Sample]:
+        return {(self._generation, "other", _STABLE): stable, (self._generation, "other", _CANARY): canary}
 
     @staticmethod
     def _sample(arm: Arm) -> Sample:
@@ -116,7 +133,15 @@ class OursWithoutMargins(Ours):
     )
 
 
-class OursByPod(Ours):
+class OursOfBefore(Ours):
+    """The judge on gateways of an older version, which count requests, and bad conversations besides."""
+
+    def _increments(self, tick: Tick, stable: Sample, canary: Sample) -> Increments:
+        cells = self._cells(stable, canary)
+        return Increments(cells, traffic=tick.stable.requests + tick.canary.requests)
+
+
+class OursByPod(OursOfBefore):
     """The judge if every gateway pod counted failing conversations for itself."""
 
     @staticmethod
@@ -142,6 +167,13 @@ def _sample(arm: Arm, bad_conversations: int) -> Sample:
         # once the canary has warmed up, and before that it leaves all but uncached requests aside.
         values[("cost", "none" if "none" in arm.ttft else "read")] = _values(arm.normalized_cost)
     return Sample(counts, values)
+
+
+def _unit(sample: Sample) -> UnitSample:
+    """Single requests as conversations that begin and end with it."""
+    counts = sample.counts
+    bad = {"error": counts.errors, "refusal": counts.refusals, "max_tokens": counts.max_tokens}
+    return UnitSample(counts.judged, {(kind, 0): many for kind, many in bad.items() if many}, sample.values)
 
 
 def _values(sums: Sums) -> Values:

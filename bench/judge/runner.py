@@ -11,7 +11,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from bench.judge.intervals import median_interval, wilson
-from bench.judge.ours import Ours, OursByPod, OursWithoutMargins
+from bench.judge.ours import Ours, OursByPod, OursOfBefore, OursWithoutMargins
 from bench.judge.rivals import RIVALS
 from bench.judge.rules import Context, RuleFactory
 from bench.judge.scenarios import Scenario
@@ -86,7 +86,8 @@ class Cell:
 
 def rules_of(scenario: Scenario) -> dict[str, RuleFactory]:
     """The rules that are compared on a scenario; those of other families than errors are named with their family."""
-    found: dict[str, RuleFactory] = {"ours": Ours}
+    # What fails in bursts and who comes back are conversations and users, which gateways of before counted so.
+    found: dict[str, RuleFactory] = {"ours": OursOfBefore if scenario.burst or scenario.units else Ours}
     if scenario.adaptive:
         return found
     if {"ttft", "cost"} & set(scenario.families) or (scenario.null and scenario.families):

@@ -14,7 +14,7 @@ from bench.judge import __main__ as command
 from bench.judge import runner
 from bench.judge.__main__ import arguments, main
 from bench.judge.intervals import median_interval, wilson
-from bench.judge.ours import Ours, OursByPod
+from bench.judge.ours import Ours, OursByPod, OursOfBefore
 from bench.judge.promises import PROMISES, floor_minutes, judged
 from bench.judge.reference import Reference
 from bench.judge.rules import Context
@@ -207,7 +207,7 @@ def test_our_judge_is_a_rule() -> None:
 
 def test_failing_conversations_may_be_counted_by_pod() -> None:
     context = Context((0.01, 0.10, 0.50), 600.0, 15.0)
-    judges = Ours(context), OursByPod(context)
+    judges = OursOfBefore(context), OursByPod(context)
     for tick in Rollout(scenario("bursty-10"), seed=1, number=0).fixed():
         if any(tuple(judge.step(tick) for judge in judges)):
             break

@@ -11,7 +11,7 @@ from bench.judge.__main__ import arguments, main
 from bench.judge.conversations import runner
 from bench.judge.conversations.cases import CASES, Case, Right
 from bench.judge.conversations.cells import Kept, added, load, save
-from bench.judge.conversations.judged import Ended, fast, run
+from bench.judge.conversations.judged import FAST, Ended, run
 from bench.judge.conversations.report import BEGIN, END, markdown, replaced
 from bench.judge.conversations.runner import Settings, simulate
 from bench.judge.conversations.verdicts import judged
@@ -133,16 +133,16 @@ def test_the_page_keeps_all_but_the_part() -> None:
 
 
 def test_a_rollout_under_the_judge() -> None:
-    found = run(BY_NAME["agents-broken"], fast, seed=1, number=0)
+    found = run(BY_NAME["agents-broken"], FAST, seed=1, number=0)
     assert (found.end, found.reason) == ("rolled back", "errors")
     assert found.requests == found.excess <= 10
-    again = run(BY_NAME["agents-broken"], fast, seed=1, number=0)
+    again = run(BY_NAME["agents-broken"], FAST, seed=1, number=0)
     assert again == found
 
 
 def test_a_step_that_ends_on_evidence() -> None:
     case = replace(BY_NAME["single"], steps="evidence", step_seconds=1200.0)
-    found = run(case, fast, seed=1, number=0)
+    found = run(case, FAST, seed=1, number=0)
     assert found.end == "promoted"
     assert found.seconds < 3600.0
 

@@ -6,12 +6,13 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.gateways import Gateways, named
 from bench.judge.conversations.sessions import Drawn, draw
 from bench.judge.conversations.tally import BOOT, CANARY, STABLE, Tally
 from claude_operator.api.analysis import Analysis
@@ -26,7 +27,7 @@ from claude_operator.core.judge.evidence.increments import Memory, PodReading, a
 from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.metrics import quantities, valued
 
-__all__ = ["Ended", "Source", "fast", "run"]
+__all__ = ["FAST", "SLOW", "Counting", "Ended", "Source", "run"]
 
 _START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _MIN_DURATION, _MIN_REQUESTS = 60.0, 100  # what a bake asks for besides, where nothing is said
@@ -46,7 +47,11 @@ class Source(Protocol):
         ...
 
 
-SourceFactory = Callable[[Case, Drawn, Played, Sequence[Step]], Source]
+class Counting(NamedTuple):
+    """A way to count. `prepared`: conversations with the labels that it draws."""
+
+    source: Callable[[Case, Drawn, Played, Sequence[Step]], Source]
+    prepared: Callable[[Case, Drawn], Drawn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +143,10 @@ def _analysis(case: Case) -> Analysis:
     return Analysis.model_validate({"metrics": [{"name": name} for name in (*usual, *case.metrics)]})
 
 
-def run(case: Case, source: SourceFactory, *, seed: int, number: int) -> Ended:
-    """One rollout under the judge, its evidence from `source`."""
-    drawn = draw(case, seed=seed, number=number)
+def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
+    """One rollout under the judge."""
+    drawn = way.prepared(case, draw(case, seed=seed, number=number))
+    source = way.source
     judge = _Judge(case, _analysis(case))
     ticks = round(case.step_seconds / case.tick_seconds)
     evidence = case.steps == "evidence"
@@ -201,6 +207,5 @@ class _Fast:
             yield [PodReading("all", ready=True, evidence=evidence)]
 
 
-def fast(case: Case, drawn: Drawn, played: Played, steps: Sequence[Step]) -> Source:
-    """The fast way."""
-    return _Fast(case, drawn, played, steps)
+FAST = Counting(_Fast, lambda case, drawn: drawn)
+SLOW = Counting(Gateways, named)

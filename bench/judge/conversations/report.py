@@ -69,7 +69,8 @@ def _head() -> str:
         "10 minutes each at 50 requests/s and an hour at 5. Failures: requests that failed on the canary up to the "
         "rollback and would not have failed on stable. A cell is made in two ways: with arrays, which is fast, and by "
         "the code of the gateways, request for request; a test shows that both count the same. A null cell takes "
-        f"{FAST:,} rollouts to tell, and {SLOW} by the gateways' code. A cell that was not made is missing, and says "
+        f"{FAST:,} rollouts to tell, and {SLOW} by the gateways' code, whose steps are "
+        "two fifths as long. A cell that was not made is missing, and says "
         "nothing."
     )
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from claude_operator.gateway.assigner import Asked, Assigner
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
@@ -28,6 +27,7 @@ from claude_operator.api.gateway import Arm, Assigning, Deployment, GatewayConfi
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.request.assignment import Assignment, cohort, rank
 from claude_operator.gateway.accounting import Accounting
+from claude_operator.gateway.assigner import Asked, Assigner
 from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.credentials import Credentials

@@ -33,8 +33,9 @@ from claude_operator.kube.resources import (
     Resource,
 )
 from claude_operator.shell.contest import Contest
-from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, DerivedSecrets
+from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, GRADER, DerivedSecrets
 from claude_operator.shell.family import Family, Name, describe, digest, is_gateways, look_of, name_of, type_of
+from claude_operator.shell.grader_key import MOVED, GraderKeyMove
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
@@ -75,7 +76,8 @@ class Children:
         self._kube, self._clock = kube, clock
         self._policies = [NETWORK_POLICIES] if network_policies else []
         self._keyring, self._scaling = keyring, Scaling(kube)
-        self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY)}
+        self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY, GRADER)}
+        self._move = GraderKeyMove(kube, self._mine)
         self.writes = Writes()
         self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""
@@ -272,6 +274,7 @@ class Children:
         self._families = {key: family for key, family in self._families.items() if family.uid in live}
         for one in self._secrets.values():
             one.forget(live)
+        self._move.forget(live)
         self.writes.forget(live)
 
     # ------------------------------------------------------------------------------------------------ one child
@@ -384,8 +387,11 @@ class Children:
             live = await self._kube.merge(SECRETS, {**type_of(live), "metadata": {**fenced, "labels": labels}})
             self._record_restored(family, key, contest, "was changed (metadata.labels)")
         change = "was deleted" if live is None else "was changed"
-        live, note = await secrets.ensure(owner, live)
-        if note and known:
+        held = await self._move.held(owner, live) if secrets.recipe is GRADER else {}
+        live, note = await secrets.ensure(owner, live, held)
+        if note and held:
+            family.events.append(Event(Reason.GRADER_KEY_MOVED, MOVED.format(owner["metadata"]["name"])))
+        elif note and known:
             self._record_restored(family, key, contest, change, note)
         family.uids[key], family.looks[key] = live["metadata"]["uid"], look_of(live, key[0])
         return None

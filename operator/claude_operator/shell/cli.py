@@ -13,7 +13,7 @@ import signal
 import socket
 import uuid
 
-from claude_operator.core.render import NetworkRules, Site
+from claude_operator.core.render import API_SERVER_PORTS, NetworkRules, Site
 from claude_operator.core.spec.policy import LABEL_USE, Policy
 from claude_operator.core.spec.site_options import add_header_option, add_host_option, add_network_options
 from claude_operator.kube.client import KubeError
@@ -82,6 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who reaches the admin port of gateways: NetworkPolicyPeers as JSON (default: pods of any namespace)",
     )
     parser.add_argument(
+        "--api-server-port",
+        dest="api_server_ports",
+        action="append",
+        type=_port,
+        metavar="PORT",
+        help="a port of the API server, which NetworkPolicies let pods call everywhere; give it once for each"
+        f" (default: {' and '.join(map(str, API_SERVER_PORTS))})",
+    )
+    parser.add_argument(
         "--audited",
         action="store_true",
         help="an admission policy makes people who promote, abort or retry write their own user name (default: no)",
@@ -148,11 +157,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; use e.g. {API_SERVER_PORTS[-1]}")
+    return int(text)
+
+
 def _network(args: argparse.Namespace) -> NetworkRules | None:
     if not args.network_policies:
         return None
+    ports = tuple(dict.fromkeys(args.api_server_ports or API_SERVER_PORTS))
     if args.admin_from is None:
-        return NetworkRules()
+        return NetworkRules(api_server_ports=ports)
     try:
         peers = json.loads(args.admin_from)
     except ValueError:
@@ -162,7 +178,7 @@ def _network(args: argparse.Namespace) -> NetworkRules | None:
             f"claude-operator operator: {args.admin_from!r} is not a list of NetworkPolicyPeers: write for example"
             """ --admin-from='[{"namespaceSelector": {}}]'"""
         )
-    return NetworkRules(tuple(peers))
+    return NetworkRules(tuple(peers), ports)
 
 
 async def _serve(settings: Settings) -> None:

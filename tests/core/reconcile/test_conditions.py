@@ -378,6 +378,7 @@ EVENTS_ONLY = {
     Reason.CHILD_RESTORED,
     Reason.CHILD_CONTESTED,
     Reason.CHILD_ADOPTED,
+    Reason.GRADER_KEY_MOVED,
     Reason.SOAKED,
     Reason.EVAL_RUN_REPLACED,
 }

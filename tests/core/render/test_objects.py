@@ -21,7 +21,9 @@ from claude_operator.api.gateway import (
     CLIENT_DIR,
     CLIENT_KEY,
     ENV_DIR,
+    GRADER_KEY,
     OPERATOR_DIR,
+    OPERATOR_KEY,
     UPSTREAM_KEY_FILE,
     Deployment,
     Egress,
@@ -222,7 +224,10 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
     (item,) = volumes["upstream"]["secret"]["items"]
     assert f"{paths(pod)['upstream']}/{item['path']}" == UPSTREAM_KEY_FILE
     assert (paths(pod)["env"], paths(pod)["client"], paths(pod)["operator"]) == (ENV_DIR, CLIENT_DIR, OPERATOR_DIR)
-    assert volumes["operator"]["secret"]["secretName"] == names.gateway_name("shop")
+    operator, grader = (source["secret"] for source in volumes["operator"]["projected"]["sources"])
+    assert (operator["name"], operator["items"]) == ("shop-gateway", [{"key": OPERATOR_KEY, "path": OPERATOR_KEY}])
+    assert (grader["name"], grader["items"]) == ("shop-grader", [{"key": GRADER_KEY, "path": GRADER_KEY}])
+    assert ("optional" in operator, grader["optional"]) == (False, True)
     assert [source["secret"]["items"][0]["path"] for source in volumes["env"]["projected"]["sources"]] == [
         "DOCS_TOKEN",
         "CRM_TOKEN",

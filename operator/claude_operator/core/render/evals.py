@@ -50,7 +50,7 @@ def eval_objects(
     ]
     if dataset_config_map is not None:
         rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
-    policies = [eval_policy(owner, site.allowed_addresses)] if site.network else []
+    policies = [eval_policy(owner, site.network, site.allowed_addresses)] if site.network else []
     return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
 
 

@@ -18,9 +18,11 @@ from claude_operator.api.gateway import (
     CONFIG_KEY,
     EGRESS_KEY,
     EGRESS_SIGNATURE_KEY,
+    GRADER_KEY,
     MEMORY,
     MIB,
     OPERATOR_DIR,
+    OPERATOR_KEY,
     SERVICE_PORT,
     SIGNATURE_KEY,
     TLS_CERTIFICATE,
@@ -53,12 +55,15 @@ __all__ = [
     "config_map",
     "gateway_objects",
     "gateway_secret",
+    "grader_secret",
     "has_operator_key",
     "reads_egress",
+    "reads_grader_secret",
 ]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
+_KEYS = "operator"  # the volume with what the operator and graders show
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": f"{MEMORY // MIB}Mi"}}
 
 
@@ -105,9 +110,16 @@ def client_url(owner: Mapping[str, Any], *, other: bool = False) -> str:
     return names.gateway_url(metadata["name"], metadata["namespace"], tls=tls != other)
 
 
-def gateway_secret(owner: Mapping[str, Any], keys: Mapping[str, str]) -> Object:
-    """The Secret `<name>-gateway`: what the pods share with the operator, and with those who grade answers."""
-    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": dict(keys)}
+def gateway_secret(owner: Mapping[str, Any], key: str) -> Object:
+    """The Secret `<name>-gateway`: what the pods share with the operator."""
+    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": {OPERATOR_KEY: key}}
+
+
+def grader_secret(owner: Mapping[str, Any], key: str) -> Object:
+    """The Secret `<name>-grader`: what the pods share with those who grade answers, who get to read nothing else."""
+    name = owner["metadata"]["name"]
+    secret = child(owner, "Secret", "v1", names.grader_secret(name), names.labels(name, "gateway"))
+    return secret | {"type": "Opaque", "stringData": {GRADER_KEY: key}}
 
 
 def has_operator_key(template: Mapping[str, Any]) -> bool:
@@ -115,6 +127,12 @@ def has_operator_key(template: Mapping[str, Any]) -> bool:
     containers = (template.get("spec") or {}).get("containers") or ()
     mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
     return any(mount.get("mountPath") == OPERATOR_DIR for mount in mounts)
+
+
+def reads_grader_secret(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template read the graders' key from its own Secret: earlier ones read it elsewhere."""
+    volumes = (template.get("spec") or {}).get("volumes") or ()
+    return any(one.get("name") == _KEYS and one.get("projected") for one in volumes)
 
 
 def reads_egress(template: Mapping[str, Any]) -> bool:
@@ -188,8 +206,10 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     )
     # Only read until the first answer of the API server, so that a pod also starts while that is away.
     add_volume(pod, "config", CONFIG_DIR, configMap={"name": gateway, "optional": True})
-    # Not optional: without it a pod could neither know whose config it reads nor prove whose counts it shows.
-    add_volume(pod, "operator", OPERATOR_DIR, secret={"secretName": gateway})
+    # Without the first a pod could neither know whose config it reads nor prove whose counts it shows. Without the
+    # second it serves clients, and refuses grades.
+    keys = [_key_file(gateway, OPERATOR_KEY), _key_file(names.grader_secret(name), GRADER_KEY, optional=True)]
+    add_volume(pod, _KEYS, OPERATOR_DIR, projected={"sources": keys})
     add_credentials(pod, _upstream_key(spec), spec.env or [])
     if spec.gateway.auth.type == "ApiKey":
         # Not optional either: without it every client would be refused by a pod that calls itself ready.
@@ -198,6 +218,10 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
         items = [{"key": key, "path": key} for key in (TLS_CERTIFICATE, TLS_KEY)]
         add_volume(pod, "tls", TLS_DIR, secret={"secretName": spec.gateway.tls.secret_name, "items": items})
     return pod
+
+
+def _key_file(secret: str, key: str, **further: Any) -> Object:
+    return {"secret": {"name": secret, "items": [{"key": key, "path": key}], **further}}
 
 
 def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:

@@ -275,7 +275,9 @@ def watched(analysis: Analysis, price_ratio: float = 1.0, *, by_period: bool = T
     `by_period`: whether values are compared by the period of a conversation, as it was not always.
     """
     # Frozen models of plain fields: what is derived of them every tick is derived once.
-    return _watched(declared(analysis), analysis.unit == "Conversation", price_ratio, by_period)
+    return _watched(
+        declared(analysis), getattr(analysis, "unit", "Conversation") == "Conversation", price_ratio, by_period
+    )
 
 
 @lru_cache(maxsize=256)

@@ -99,6 +99,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         history=obs.history,
         budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
+        unit=obs.config.assignment.unit if obs.config and obs.config.assignment else "Conversation",
         price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
 

@@ -110,7 +110,7 @@ def test_conversations_are_counted_and_said_so() -> None:
         plan=analysis("errors"),
     )
     assert judged.verdict == "Fail"
-    assert judged.message.startswith("errors in 12 of 30 conversations against 3 of 270 (+38.9 points")
+    assert judged.message.startswith("errors in 4 of 10 conversations against 1 of 90 (+38.9 points")
     assert judged.detectable.endswith(" points errors a conversation")
 
 

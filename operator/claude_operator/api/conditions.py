@@ -68,6 +68,7 @@ class Reason(StrEnum):
     NO_CANARY = "NoCanary"
     WATCHING = "Watching"  # evidence is being collected, none of harm
     ERRORS_INCREASED = "ErrorsIncreased"
+    EVERYTHING_FAILS = "EverythingFails"  # the canary answers nothing well, and stable does
     REFUSALS_INCREASED = "RefusalsIncreased"
     MAX_TOKENS_INCREASED = "MaxTokensIncreased"  # more answers end at max_tokens
     CONTEXT_WINDOW_INCREASED = "ContextWindowIncreased"  # more answers end at the context window
@@ -85,6 +86,7 @@ class Reason(StrEnum):
     METRIC_NO_DATA = "MetricNoData"  # the query of a metric of your own finds nothing; a bake waits for it
     SHARED_INCIDENT = "SharedIncident"  # stable is worse than it was too: holds, blames nobody
     SPLIT_MISMATCH = "SplitMismatch"  # the arms get other shares of conversations than they should; holds
+    FEW_CONVERSATIONS = "FewConversations"  # too few to see more than that everything fails
     SOAKING = "Soaking"  # promoted, and still watched
     NO_TRAFFIC = "NoTraffic"
     METRICS_UNREACHABLE = "MetricsUnreachable"

@@ -22,6 +22,10 @@ from claude_operator.api.sums import (
     Score,
     ScoreField,
     SoakField,
+    Streak,
+    StreakField,
+    UnitField,
+    UnitSums,
 )
 
 
@@ -68,6 +72,10 @@ class Traffic(StatusModel):
     )
     requests: float | None = Field(default=None, description="Percent of all requests that it got.")
     requests_seen: int | None = Field(default=None, description="Its requests.")
+    moved: int | None = Field(
+        default=None,
+        description="Conversations on it that changed arm, or may have: each counts once a period of its turns.",
+    )
 
 
 class MetricState(StatusModel):
@@ -75,7 +83,10 @@ class MetricState(StatusModel):
 
     name: str = Field(description="The metric.")
     evidence: float = Field(description="Value of the e-process; capped at 1e300.")
-    canary: list[int] = Field(description="Requests and bad events of the canary so far; of a quantity only the first.")
+    canary: list[int] = Field(
+        description="Conversations and first bad events of the canary so far, of a quantity only the first; requests"
+        " and bad events where gateways do not count conversations."
+    )
     stable: list[int] = Field(description="The same of stable over the same ticks.")
     logs: list[float] = Field(default=[], description="Log-likelihood ratios, one an alternative; by edge.")
     edges: list[int] = Field(default=[], description="Of a quantity: edges of its buckets, as powers of 1.25.")
@@ -87,6 +98,11 @@ class MetricState(StatusModel):
         default=Moments(),
         description="Of a quantity, stable: values, mean, degrees of freedom and sum of squares within strata of ln;"
         " mean, degrees of freedom and sum of squares of raw values.",
+    )
+    units: UnitField = Field(
+        default=UnitSums(),
+        description="Conversations that entered a period of the canary's and of stable's; stable's first eight turns,"
+        " and first bad events in those.",
     )
     soak: SoakField | None = Field(
         default=None,
@@ -106,10 +122,11 @@ class OpenValues(StatusModel):
 
 
 class OpenStratum(StatusModel):
-    """Requests that are too few to be compared yet: those of one config generation and surface."""
+    """Requests or conversations that are too few to be compared yet: those of one config generation and surface."""
 
     generation: int = Field(description="Config generation that they began under.")
     surface: str = Field(description="Their surface.")
+    period: str = Field(default="", description="Of conversations: opening, early or late. Empty: requests.")
     canary: list[int] = Field(description="Counts of the canary: requests, ok, errors, overloads, ...")
     stable: list[int] = Field(description="The same of stable.")
     values: list[OpenValues] = Field(default=[], description="Latency and cost.")
@@ -216,6 +233,11 @@ class Judgement(StatusModel):
         default=RecentRequests(),
         description="The last requests: answered, errors, overloads and account errors of the canary, then of stable;"
         " answered and errors of both over the same seconds.",
+    )
+    streak: StreakField = Field(
+        default=Streak(),
+        description="Since the canary last answered a request well: seconds, failed requests, conversations that failed"
+        " for the first time; requests and failed ones of stable, and conversations that it took over.",
     )
     overloaded: bool = Field(
         default=False,

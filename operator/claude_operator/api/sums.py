@@ -24,7 +24,11 @@ __all__ = [
     "ScoreField",
     "SoakField",
     "SoakSums",
+    "Streak",
+    "StreakField",
     "Stretch",
+    "UnitField",
+    "UnitSums",
     "flat",
 ]
 
@@ -59,6 +63,33 @@ class Moments(NamedTuple):
     """The same three of raw values."""
     raw_freedom: float = 0.0
     raw_squares: float = 0.0
+
+
+class UnitSums(NamedTuple):
+    """Of bad events that are counted once a conversation: what could have gone bad, and stable's rate of it."""
+
+    canary: float = 0.0
+    """Conversations that entered a period of their turns, each once a period."""
+    stable: float = 0.0
+    exposed: float = 0.0
+    """First eight turns that stable answered, by its share of all."""
+    early: float = 0.0
+    """Stable's first bad events in those turns."""
+
+
+class Streak(NamedTuple):
+    """The canary's requests since it last answered one well."""
+
+    seconds: float = 0.0
+    """Since the first of them."""
+    failed: float = 0.0
+    conversations: float = 0.0
+    """Those that failed for the first time."""
+    stable: float = 0.0
+    """Stable's requests meanwhile, and how many of those failed."""
+    stable_failed: float = 0.0
+    rescued: float = 0.0
+    """Conversations that came to stable."""
 
 
 class SoakSums(NamedTuple):
@@ -189,6 +220,8 @@ _AS_LIST = (
 
 ScoreField = Annotated[Score, _reader(Score()), *_AS_LIST]
 MomentsField = Annotated[Moments, _reader(Moments()), *_AS_LIST]
+UnitField = Annotated[UnitSums, _reader(UnitSums()), *_AS_LIST]
+StreakField = Annotated[Streak, _reader(Streak()), *_AS_LIST]
 SoakField = Annotated[SoakSums, _reader(SoakSums()), *_AS_LIST]
 RecentField = Annotated[RecentRequests, _reader(RecentRequests()), *_AS_LIST]
 IncidentField = Annotated[IncidentSums, _reader(IncidentSums()), *_AS_LIST]

@@ -19,7 +19,7 @@ from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.judges.protocol import watches_of
 from claude_operator.core.judge.ledger.lines import Header, Line, LineError, parse
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.metrics import METRICS, metric_of
 from claude_operator.core.judge.stats import eprocess
 from claude_operator.replay.overrides import changed
 
@@ -46,11 +46,13 @@ def replay(
     if not parsed:
         raise LineError('line 1: there is no line: write a tick, for example {"t": 5, "metrics": {}}')
     settings = [*overrides, *([f"falseRollbackRate={alpha!r}"] if alpha is not None else [])]
-    names = frozenset[str]().union(*(line.metrics for line in parsed if isinstance(line, Line)))
+    lines_of_ticks = [line for line in parsed if isinstance(line, Line)]
+    names = frozenset(metric_of(name) for line in lines_of_ticks for name in line.metrics)
     if isinstance(parsed[0], Header):
         run: _Run = _Recorded(settings, beyond, say)
     else:
-        run = _Plain(settings, names, beyond)
+        by_period = any(one.share or one.by_unit for line in lines_of_ticks for one in line.comparisons)
+        run = _Plain(settings, names, beyond, by_period)
     for name in sorted({setting.split(".")[1] for setting in settings if setting.startswith("metrics.")} - names):
         say(f"no line has {name}, so its settings change little or nothing")
     return _judged(run, parsed)
@@ -80,19 +82,19 @@ class _Run:
 
     exact = True
 
-    def __init__(self, analysis: Analysis, price_ratio: float, beyond: bool) -> None:
+    def __init__(self, analysis: Analysis, price_ratio: float, beyond: bool, by_period: bool) -> None:
         self.beyond = beyond
         self.pending: list[Line] = []
         self.ticks = 0
         self.failed = False
         self.history: dict[str, Values] = {}
         self.states: list[MetricState] = []
-        self.follow(analysis, price_ratio)
+        self.follow(analysis, price_ratio, by_period)
 
-    def follow(self, analysis: Analysis, price_ratio: float) -> None:
+    def follow(self, analysis: Analysis, price_ratio: float, by_period: bool) -> None:
         """Go on by this plan, with the states of metrics that are known."""
         self.analysis, self.judge = analysis, judge_of(analysis)
-        self.watches = watches_of(self.judge, analysis, price_ratio)
+        self.watches = watches_of(self.judge, analysis, price_ratio, by_period=by_period)
         self.states = engine.states_of(self.states, self.watches)
 
     def begin(self, header: Header) -> None:
@@ -127,7 +129,7 @@ class _Run:
         return {
             "t": lines[0].t,
             "weight": next((line.weight for line in lines if line.weight is not None), None),
-            "evidence": {state.name: state.evidence for state in self.states},
+            "evidence": {state.name: state.evidence for state in engine.worth_keeping(self.states)},
             "total": total,
             "threshold": threshold,
             "verdict": "Fail" if self.failed else "Inconclusive",
@@ -138,12 +140,12 @@ class _Run:
 class _Plain(_Run):
     """Ticks of any origin: the metrics that occur in them share the false rollback rate by their usual weights."""
 
-    def __init__(self, settings: Sequence[str], names: frozenset[str], beyond: bool) -> None:
+    def __init__(self, settings: Sequence[str], names: frozenset[str], beyond: bool, by_period: bool) -> None:
         metrics = [Metric(name=name) for name in METRICS if name in names]
         analysis = changed(Analysis(metrics=metrics), settings)
         # A metric that was set but never occurs would hold a part of the rate that nobody uses.
         found = [metric for metric in analysis.metrics or () if metric.name in names]
-        super().__init__(analysis.model_copy(update={"metrics": found}), 1.0, beyond)
+        super().__init__(analysis.model_copy(update={"metrics": found}), 1.0, beyond, by_period)
 
 
 class _Recorded(_Run):
@@ -152,7 +154,7 @@ class _Recorded(_Run):
     exact = False
 
     def __init__(self, settings: Sequence[str], beyond: bool, say: Say) -> None:
-        super().__init__(Analysis(metrics=[]), 1.0, beyond)
+        super().__init__(Analysis(metrics=[]), 1.0, beyond, by_period=True)
         self.settings, self.say = settings, say
         self.page: Header | None = None
         changed(Analysis(), settings)  # a bad one is refused before the first tick
@@ -172,7 +174,7 @@ class _Recorded(_Run):
                 )
             # A rollout that went on had not failed: the tick before was lost with the operator that judged it.
             self.failed, self.ticks, self.states = False, header.ticks, list(header.state)
-        self.follow(changed(header.analysis, self.settings), header.price_ratio)
+        self.follow(changed(header.analysis, self.settings), header.price_ratio, header.by_period)
 
     def known(self, compared: Iterable[Comparison]) -> Mapping[str, Values]:
         """Nothing where the plan is as recorded: edges then stand at the start of a page."""

@@ -24,7 +24,7 @@ from claude_operator.core.judge.evidence.increments import Memory, history
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import threshold
-from claude_operator.core.judge.metrics import quantities
+from claude_operator.core.judge.metrics import valued
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
@@ -354,8 +354,11 @@ def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
     if rollout is None or status.stable_revision is None:
         return {}
     known = {state.name for state in (status.judgement.state if status.judgement else ()) if state.edges}
-    wanted = [name for name in quantities(rollout.plan.analysis) if name not in known]
-    return {name: history(memory, status.stable_revision, name) for name in wanted}
+    return {
+        name: history(memory, status.stable_revision, quantity, period)
+        for name, (quantity, period) in valued(rollout.plan.analysis).items()
+        if name not in known
+    }
 
 
 def _status(owner: Object) -> DeploymentStatus:

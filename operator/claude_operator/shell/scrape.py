@@ -114,7 +114,7 @@ class Scraper:
         return [one for one in found if one is not None]
 
     async def _pod(self, peer: Peer, since: str, keep: bool) -> PodReading:
-        query = {"since": since, "callers": "1"} | ({"keep": "1"} if keep else {})
+        query = {"since": since, "callers": "1", "units": "1"} | ({"keep": "1"} if keep else {})
         evidence = await self._get(peer, f"/-/evidence?{urlencode(query)}", parse_evidence)
         if evidence is None and peer.ready:
             self._metrics.gateway_read_failures.inc()

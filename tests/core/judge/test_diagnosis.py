@@ -10,7 +10,8 @@ from tests.core.judge.arms import CANARY, STABLE, START, analysis, counts, tick
 from tests.core.reconcile.rules.sample import NOW, drafted, judgement, trial
 
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.status import SampleRatio
+from claude_operator.api.status import MetricState, SampleRatio
+from claude_operator.api.sums import UnitSums
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, find, reason_of
 from claude_operator.core.judge.evidence.increments import Increments
@@ -19,6 +20,7 @@ from claude_operator.core.judge.sentences import message
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.rules.canary import move
 
+FEW = MetricState(name="errors", evidence=1.0, canary=[2, 0], stable=[21, 0], units=UnitSums(3, 60, 150, 0))
 SIGNS: dict[Reason, dict[str, Any]] = {
     Reason.ERRORS_INCREASED: {"verdict": "Fail", "leading": "errors"},
     Reason.METRICS_UNREACHABLE: {"unreachable": ["gateway-0"]},
@@ -27,6 +29,12 @@ SIGNS: dict[Reason, dict[str, Any]] = {
     Reason.OVERLOADED: {"overloaded": True},
     Reason.SHARED_INCIDENT: {"shared": "31 % of stable's requests fail"},
     Reason.SPLIT_MISMATCH: {"sample_ratio": SampleRatio(weight=1000, canary=400, stable=500, evidence=9)},
+    Reason.FEW_CONVERSATIONS: {
+        "requests": 400,
+        "weight": 1000,
+        "started_at": NOW - dt.timedelta(minutes=9),
+        "state": [FEW],
+    },
     Reason.METRIC_NO_DATA: {"reason": "MetricNoData", "message": "complaints has no data"},
 }
 """Worst first."""
@@ -46,7 +54,8 @@ def test_all_at_once_the_worst_is_first() -> None:
     for signs in reversed(SIGNS.values()):
         everything |= signs
     # The reason is of the judge's verdict: harm replaces it.
-    wanted = [reason for reason in SIGNS if reason not in (Reason.METRIC_NO_DATA, Reason.SPLIT_MISMATCH)]
+    replaced = (Reason.METRIC_NO_DATA, Reason.SPLIT_MISMATCH, Reason.FEW_CONVERSATIONS)
+    wanted = [reason for reason in SIGNS if reason not in replaced]
     found = [one.reason for one in diagnose(judgement(**everything | {"reason": ""}))]
     assert found == wanted
 

@@ -58,7 +58,7 @@ def test_a_history_of_impossible_numbers_tells_nothing(total: float) -> None:
 
 def test_a_tolerated_increase_that_crosses_a_bucket_is_no_harm() -> None:
     """Answers that all cost much the same: 1 % more lies a whole bucket higher, which looks like 25 %."""
-    watches = watched(analysis({"name": "cost", "maxIncrease": "10%"}))
+    watches = watched(analysis({"name": "cost", "maxIncrease": "10%"}))[:1]
     found = [engine.initial(watches[0])]
     rng, edge = random.Random(1), 1.25**-20
     for number in range(1, 150):

@@ -34,6 +34,7 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evidence import Recent
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
+from claude_operator.api.sums import UnitSums
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
@@ -86,6 +87,7 @@ def harmed(leading: str, reason: str = "") -> Judgement:
 FEW = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
+FEW = MetricState(name="errors", evidence=1.0, canary=[2, 0], stable=[21, 0], units=UnitSums(3, 60, 150, 0))
 CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.READY, "True", Reason.SERVING, {"status": serving()}),
     (Type.READY, "False", Reason.NO_REVISION, {"status": DeploymentStatus(), "gateway": UNWELL}),
@@ -234,6 +236,18 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
                 1, judgement=judgement(sample_ratio=SampleRatio(weight=1000, canary=400, stable=500, evidence=9))
             )
         },
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "Unknown",
+        Reason.FEW_CONVERSATIONS,
+        {"status": trial(1, judgement=judgement(requests=400, weight=1000, started_at=ago(600), state=[FEW]))},
+    ),
+    (
+        Type.CANARY_HEALTHY,
+        "False",
+        Reason.EVERYTHING_FAILS,
+        {"status": trial(1, judgement=failed().model_copy(update={"reason": "EverythingFails"}))},
     ),
     (Type.CANARY_HEALTHY, "True", Reason.SOAKING, {"status": soaking()}),
     (

@@ -11,6 +11,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Verdict, to_millisecond
 from claude_operator.core.judge import sentences
 from claude_operator.core.judge.diagnosis import is_suspicious
+from claude_operator.core.judge.evidence import streak
 from claude_operator.core.judge.evidence.context import NO_CONTEXT, Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
@@ -20,6 +21,7 @@ from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.judges.protocol import Harm, Judge, watches_of
 from claude_operator.core.judge.judges.totals import totals
+from claude_operator.core.judge.metrics import Binary, Watched
 from claude_operator.core.judge.observe import observe
 
 __all__ = ["assess", "explain_missing", "missing", "new_judgement", "unsupported"]
@@ -45,7 +47,7 @@ def new_judgement(analysis: Analysis, now: dt.datetime) -> Judgement:
         verdict="Inconclusive",
         threshold=1.0 / analysis.false_rollback_rate,
         started_at=to_millisecond(now),
-        state=[engine.initial(watch) for watch in watches_of(judge, analysis)],
+        state=engine.worth_keeping(engine.states_of((), watches_of(judge, analysis))),
     )
     start.message = sentences.message(start, judge.summarise(start), unsupported(analysis))
     return start
@@ -99,7 +101,8 @@ def explain_missing(judgement: Judgement, analysis: Analysis, step: int, *, pace
 def _concluded(judged: Judgement, analysis: Analysis, judge: Judge, tick: Tick) -> Judgement:
     """With the verdict and its sentence."""
     measured = threshold.outcome(analysis, judged.measured)
-    harm = judge.find_harm(judged, analysis)
+    watches = watches_of(judge, analysis)
+    harm = judge.find_harm(judged, analysis) or _find_nothing_well(judged, watches)
     if harm is None and measured.verdict == "Fail":
         harm = Harm(Reason.THRESHOLD_EXCEEDED, measured.name, measured.sentence)
     if harm is not None:
@@ -112,9 +115,19 @@ def _concluded(judged: Judgement, analysis: Analysis, judge: Judge, tick: Tick) 
         judged.reason = Reason.METRIC_NO_DATA if measured.no_data else ""
         problem = problem or (measured.sentence if erred or measured.no_data else None)
         found = sentences.message(judged, judge.summarise(judged), problem)
-    judged.detectable = sentences.detectable(judged, watches_of(judge, analysis))
+    judged.detectable = sentences.detectable(judged, watches)
     judged.message = "; ".join([found, *measured.notes, *sentences.explain_evidence(judged, tick)])
     return judged
+
+
+def _find_nothing_well(judgement: Judgement, watches: Sequence[Watched]) -> Harm | None:
+    """A canary that fails everything, where errors may take traffic back."""
+    errors = next((watch for watch in watches if isinstance(watch.kind, Binary) and watch.kind.headline), None)
+    state = next((one for one in judgement.state if errors and one.name == errors.name), None)
+    if errors is None or state is None or not errors.weight:
+        return None
+    found = streak.explain(judgement.streak, conversations=state.stable[0], bad=state.stable[1])
+    return Harm(Reason.EVERYTHING_FAILS, errors.name, found) if found else None
 
 
 def _verdict(judgement: Judgement, analysis: Analysis, *, quiet: bool, problem: bool) -> Verdict:

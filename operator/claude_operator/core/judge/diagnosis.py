@@ -14,7 +14,8 @@ from typing import Literal
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement
 from claude_operator.core.judge.evidence import recent
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.metrics import KINDS
+from claude_operator.core.judge.stats.detectable import fewest_bad
 from claude_operator.core.judge.stats.sample_ratio import LIMIT
 from claude_operator.core.text import count, duration, join_names, share
 
@@ -34,6 +35,7 @@ _HANGS = 10.0  # seconds without an answer while requests wait for one
 _SEVERAL, _LONG = 3, 120.0  # requests that wait, or seconds that one waits: a single long answer is nothing odd
 _ENOUGH, _MANY = 20, 0.1  # requests, and the share of them without a name that is reported
 _IN_FLIGHT = 3  # requests of the canary without an answer: their conversations are counted with it
+_LONG_ENOUGH, _REQUESTS = 300.0, 100  # seconds, or requests of the canary, after which that is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def is_uninformative(judgement: Judgement) -> bool:
 def _harm(judgement: Judgement) -> Finding | None:
     if judgement.verdict != "Fail":
         return None
-    metric = METRICS.get(judgement.leading or "")
+    metric = KINDS.get(judgement.leading or "")
     stored = Reason(judgement.reason) if judgement.reason in set(Reason) else None
     reason = stored or (metric.reason if metric else Reason.ERRORS_INCREASED)
     return Finding(reason, judgement.message, "False")
@@ -193,6 +195,27 @@ def _sample_ratio(judgement: Judgement) -> Finding | None:
     return Finding(Reason.SPLIT_MISMATCH, f"{got}, so the arms may not have the same users{why}")
 
 
+def _few_conversations(judgement: Judgement) -> Finding | None:
+    """Nothing but a canary that fails everything could be seen. A bake waits for its proof anyway."""
+    now, since, share = judgement.last_tick, judgement.started_at, judgement.weight / 10_000
+    if now is None or since is None or judgement.verdict not in ("Inconclusive", "Pass") or not 0.0 < share < 1.0:
+        return None
+    length, requests = (now - since).total_seconds(), judgement.requests
+    counted = next((one for one in judgement.state if one.units.exposed), None)
+    have, few = counted.canary[0] if counted else 0, fewest_bad(share, 2.0 * judgement.threshold)
+    silent = counted is None and not requests and judgement.last_traffic == now
+    if not (counted or silent) or have >= few or (length < _LONG_ENOUGH and requests < _REQUESTS):
+        return None
+    began = f"{count(have, 'conversation')} of the canary" if have else "no conversation"
+    verb = "has" if have <= 1 else "have"
+    seen = (
+        f"{began} {verb} begun in {duration(length)}; the test can find nothing before there are {few} at this weight"
+    )
+    stays = "conversations that began before the canary stay on stable"
+    remedy = "where each request can be judged for itself, set spec.assignment.unit: Request"
+    return Finding(Reason.FEW_CONVERSATIONS, f"{seen}; {remedy if have else stays}", holds=False)
+
+
 def _no_data(judgement: Judgement) -> Finding | None:
     """A metric with a threshold whose query finds nothing. A bake waits for it; a pause does not."""
     if judgement.reason != Reason.METRIC_NO_DATA:
@@ -211,5 +234,6 @@ _FINDINGS: tuple[Callable[[Judgement], Finding | None], ...] = (
     _stable_failing,
     _shared,
     _sample_ratio,
+    _few_conversations,
     _no_data,
 )

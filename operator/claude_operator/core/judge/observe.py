@@ -9,7 +9,7 @@ import datetime as dt
 from typing import Any
 
 from claude_operator.api.status import Judgement, Offsets, to_millisecond
-from claude_operator.core.judge.evidence import incident, recent
+from claude_operator.core.judge.evidence import incident, recent, streak
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.metrics import CACHES
@@ -49,12 +49,13 @@ def observe(before: Judgement, tick: Tick, context: Context) -> Judgement:
     )
     ratio = before.sample_ratio
     if context.generation is not None:
-        new = tick.conversations_since(context.generation)
+        new = tick.conversations_at(context.weight, context.generation)
         ratio = sample_ratio.advance(ratio, *new, naming=tick.naming, weight=context.weight)
     seen |= {
         "weight": context.weight,
+        "streak": streak.updated(before.streak, tick, seconds=elapsed),
         "requests": before.requests + ours.judged,
-        "offsets": _offsets(list(context.offsets) or before.offsets, tick),
+        "offsets": _offsets(list(context.offsets) or before.offsets, tick, context),
         "incident": stable_before,
         "shared": incident.explain(stable_before, last_requests),
         "sample_ratio": ratio,
@@ -62,8 +63,12 @@ def observe(before: Judgement, tick: Tick, context: Context) -> Judgement:
     return before.model_copy(update=seen)
 
 
-def _offsets(known: list[Offsets], tick: Tick) -> list[Offsets]:
-    """What is known of the canary's users, neutral once the gateways draw conversations otherwise than then."""
-    if not tick.assignments or tick.assignments == {one.assignment for one in known}:
+def _offsets(known: list[Offsets], tick: Tick, context: Context) -> list[Offsets]:
+    """What is known of the canary's users, neutral once the gateways draw conversations otherwise than then.
+
+    Conversations that are drawn anew have no past, so there is nothing to correct.
+    """
+    drawn_anew = tick.by_unit and context.unit != "User"
+    if not drawn_anew and (not tick.assignments or tick.assignments == {one.assignment for one in known}):
         return known
     return [Offsets(weight=one.weight, assignment=one.assignment) for one in known]

@@ -10,13 +10,14 @@ from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, is_suspicious
 from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.tick import Tick
-from claude_operator.core.judge.metrics import METRICS, Binary, Quantity, Watched
+from claude_operator.core.judge.metrics import KINDS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import detectable as bounds
 from claude_operator.core.judge.stats.intervals import Z, newcombe
 from claude_operator.core.text import count
 
 __all__ = ["detectable", "effect", "evidence_sentence", "explain_evidence", "harm", "message", "number"]
 
+NOTHING_YET = "nothing yet"
 _ALONE = (Reason.NO_ANSWER, Reason.NO_TRAFFIC)  # beside these the evidence says nothing
 _BESIDE = (
     Reason.METRICS_UNREACHABLE,
@@ -33,6 +34,8 @@ def evidence_sentence(judgement: Judgement) -> str:
     metric = next((metric for metric in judgement.state if metric.name == judgement.leading), None)
     if metric is None:
         requests = count(judgement.requests, "canary request")
+        conversations = max((one.canary[0] for one in judgement.state if one.units.canary), default=0)
+        requests += f" in {count(conversations, 'conversation')}" if conversations else ""
         return f"{requests}, no evidence of harm (evidence {evidence}, traffic goes back at {threshold})"
     relation = "≥" if judgement.evidence >= judgement.threshold else "of"
     aside = _aside(metric) if judgement.evidence >= judgement.threshold else ""
@@ -41,7 +44,7 @@ def evidence_sentence(judgement: Judgement) -> str:
 
 def _aside(metric: MetricState) -> str:
     """What resolves that there is evidence of harm where the size over the whole rollout shows none."""
-    kind = METRICS[metric.name]
+    kind = KINDS[metric.name]
     if isinstance(kind, Quantity):
         score = metric.score
         return "; more of its values are very large" if score.score <= 0.0 < score.information else ""
@@ -56,17 +59,20 @@ def _aside(metric: MetricState) -> str:
 
 def harm(judgement: Judgement) -> str:
     """What a verdict of `Fail` rests on: the evidence, or what another judge than Sequential found."""
-    other = judgement.reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
+    other = judgement.reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED, Reason.EVERYTHING_FAILS)
     return judgement.message if other else evidence_sentence(judgement)
 
 
 def effect(metric: MetricState) -> str:
     """The size of the difference with its 95 % interval."""
-    kind = METRICS[metric.name]
+    kind = KINDS[metric.name]
     if isinstance(kind, Quantity):
         return _times(metric, kind)
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
-    counts = f"{kind.label} {x_canary} of {n_canary} against {x_stable} of {n_stable}"
+    ours, theirs = f"{x_canary} of {n_canary}", f"{x_stable} of {n_stable}"
+    counts = f"{kind.label} {ours} against {theirs}"
+    if metric.units.exposed:
+        counts = f"{kind.label} in {ours} conversations against {theirs}"
     if not n_canary or not n_stable:
         return counts
     low, high = newcombe((n_canary, x_canary), (n_stable, x_stable))
@@ -98,7 +104,7 @@ def explain_evidence(judgement: Judgement, tick: Tick) -> Iterator[str]:
 
 
 def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:
-    """`+1.4 points errors`: the smallest increase of errors that the canary's requests so far could have shown."""
+    """`+1.4 points errors`: the smallest increase of errors that could have been shown so far."""
     watch = next((one for one in watches if isinstance(one.kind, Binary) and one.kind.headline), None)
     metric = next((one for one in judgement.state if watch and one.name == watch.name), None)
     if watch is None or metric is None or not watch.weight or not metric.canary[0] or not metric.stable[0]:
@@ -107,7 +113,8 @@ def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:
     rate = (metric.stable[1] + 0.5) / (n_stable + 1.0)
     share = n_canary / (n_canary + n_stable)
     least = bounds.detectable(rate, n_canary, share, judgement.threshold / watch.weight)
-    return f"+{100.0 * least:.2g} points {watch.kind.label}" if math.isfinite(least) else "nothing yet"
+    unit = " a conversation" if metric.units.exposed else ""
+    return f"+{100.0 * least:.2g} points {watch.kind.label}{unit}" if math.isfinite(least) else NOTHING_YET
 
 
 def number(value: float) -> str:
@@ -119,7 +126,8 @@ def number(value: float) -> str:
 
 def _times(metric: MetricState, kind: Quantity) -> str:
     u, v = metric.score.score, metric.score.information
-    who = f"over {count(metric.canary[0], 'canary request')}"
+    unit = "conversation" if metric.units.stable else "request"
+    who = f"over {count(metric.canary[0], f'canary {unit}')}"
     if v <= 0.0:
         return f"{kind.label} above stable's {who}"
     mean, half = u / v, Z / math.sqrt(v)

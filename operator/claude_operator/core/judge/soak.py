@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, MetricState, SoakStatus, to_millisecond
@@ -26,11 +27,12 @@ from claude_operator.core.judge import sentences
 from claude_operator.core.judge.diagnosis import is_suspicious
 from claude_operator.core.judge.evidence import recent
 from claude_operator.core.judge.evidence.increments import Increments
-from claude_operator.core.judge.evidence.sample import NOTHING, Sample, Values, significant
+from claude_operator.core.judge.evidence.sample import NO_VALUES, NOTHING, Sample, Values, significant
+from claude_operator.core.judge.evidence.units import NO_UNITS, UnitSample
 from claude_operator.core.judge.judges import engine
 from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.judges.protocol import watches_of
-from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, Quantity, Watched
+from claude_operator.core.judge.metrics import CACHES, KINDS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import continuous, eprocess
 from claude_operator.core.judge.stats.intervals import Z, wilson
 from claude_operator.core.text import count
@@ -52,7 +54,14 @@ def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState
     """
     known = {state.name: state for state in ((judgement.calm or judgement.state) if judgement else ())}
     found = [
-        MetricState(name=state.name, evidence=1.0, canary=[0, 0], stable=state.stable, moments=state.moments)
+        MetricState(
+            name=state.name,
+            evidence=1.0,
+            canary=[0, 0],
+            stable=_trials(state, watch),
+            moments=state.moments,
+            units=state.units._replace(canary=0.0),
+        )
         for watch in watches_of(judge_of(analysis), analysis)
         if (state := known.get(watch.name)) is not None and _usable(watch, state)
     ]
@@ -90,7 +99,10 @@ def assess(
     known = {state.name: state for state in soak.history}
     states = {state.name: state for state in before.state}
     number = before.ticks + 1
-    after = [_advanced(states.get(watch.name), watch, known[watch.name], new, number) for watch in watches]
+    units = increments.units_of(soak.revision)
+    after = [
+        _advanced(states.get(watch.name), watch, known[watch.name], _Grown(new, units), number) for watch in watches
+    ]
     judged = before.model_copy(
         update={
             **seen,
@@ -103,12 +115,18 @@ def assess(
         }
     )
     if judged.evidence >= judged.threshold and judged.leading is not None:
-        judged.verdict, judged.reason = "Fail", METRICS[judged.leading].reason
+        judged.verdict, judged.reason = "Fail", KINDS[judged.leading].reason
     judged.message = _message(judged, soak.history, soak.previous)
     return judged
 
 
 # ------------------------------------------------------------------------------------------------------- metrics
+
+
+def _trials(state: MetricState, watch: Watched) -> list[int]:
+    """Trials and bad ones: a conversation is one each time that it enters a period of its turns."""
+    by_unit = state.units.exposed and isinstance(watch.kind, Binary)
+    return [round(state.units.stable), state.stable[1]] if by_unit else state.stable
 
 
 def _usable(watch: Watched, state: MetricState) -> bool:
@@ -139,20 +157,47 @@ def _watches(
     ]
 
 
-def _advanced(state: MetricState | None, watch: Watched, known: MetricState, new: Sample, number: int) -> MetricState:
-    """A metric's state after a tick: `canary` and `soak` are the revision's own, `stable` is the history's."""
+class _Grown(NamedTuple):
+    """What is new of the revision: its requests, and its conversations by period."""
+
+    requests: Sample
+    units: Mapping[str, UnitSample]
+
+    def events(self, watch: Watched, kind: Binary, *, by_unit: bool) -> tuple[int, int]:
+        """Trials and bad ones."""
+        if not by_unit or not kind.event:
+            return kind.events(self.requests, conversations=watch.conversations)
+        entries = sum(one.entries for one in self.units.values())
+        bad = [
+            count for one in self.units.values() for (event, _), count in one.first_bad.items() if event == kind.event
+        ]
+        return entries, sum(bad)
+
+    def values(self, watch: Watched, *, by_unit: bool) -> Values:
+        """Of a quantity."""
+        if not by_unit:
+            return self.requests.quantity(watch.quantity, CACHES) if watch.counts_requests else NO_VALUES
+        return self.units.get(watch.period or "", NO_UNITS).as_sample().quantity(watch.quantity, CACHES)
+
+
+def _advanced(state: MetricState | None, watch: Watched, known: MetricState, new: _Grown, number: int) -> MetricState:
+    """A metric's state after a tick: `canary` and `soak` are the revision's own, `stable` is the history's.
+
+    What is counted is what its history counts, requests or conversations.
+    """
+    by_unit = known.units.stable > 0.0
     if state is None or len(state.canary) != 2:
         state = MetricState(name=watch.name, evidence=1.0, canary=[0, 0], stable=known.stable)
     if isinstance(watch.kind, Binary):
-        return _binary(state, watch, watch.kind, known, new, number)
-    return _quantity(state, watch, known, new.quantity(watch.name, CACHES), number)
+        return _binary(state, watch, watch.kind, known, new.events(watch, watch.kind, by_unit=by_unit), number)
+    return _quantity(state, watch, known, new.values(watch, by_unit=by_unit), number)
 
 
 def _binary(
-    state: MetricState, watch: Watched, kind: Binary, known: MetricState, new: Sample, number: int
+    state: MetricState, watch: Watched, kind: Binary, known: MetricState, new: tuple[int, int], number: int
 ) -> MetricState:
     """What should neither rise nor fall is held against both ends of its history."""
-    requests, bad = kind.events(new, conversations=watch.conversations)
+    requests, bad = new
     if not requests and not bad:
         return state
     low, high = wilson(known.stable[0], known.stable[1])
@@ -230,7 +275,7 @@ def _message(judgement: Judgement, known: Sequence[MetricState], previous: str) 
 
 
 def _effect(state: MetricState, before: MetricState, previous: str) -> str:
-    kind = METRICS[state.name]
+    kind = KINDS[state.name]
     requests, total, _ = state.soak or SoakSums()
     if not requests:
         return kind.label

@@ -18,7 +18,7 @@ from claude_operator.api.evidence import (
     Stratum,
 )
 from claude_operator.core.judge.evidence import duplicates
-from claude_operator.core.judge.evidence.duplicates import Row, sift
+from claude_operator.core.judge.evidence.duplicates import AT_ONCE, Row, sift
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.evidence.sample import Counts
 
@@ -92,7 +92,8 @@ def test_one_that_several_pods_know_waits_in_all_of_them() -> None:
     """The first pod alone would count again after a minute and after two more, as the others do for themselves."""
     rows = [Row(at, boot, bad()) for at, boot in [(0.0, "a"), (1.0, "b"), (59.0, "a")]]
     found, known = sift({}, rows, 60.0)
-    assert {boot: each.total() for boot, each in found.items()} == {"b": 1, "a": 1}
+    at_once = {boot for boot, each in found.items() if each[(AT_ONCE, *PLACE[1:]), "error"]}
+    assert ({boot: each[PLACE, "error"] for boot, each in found.items()}, at_once) == ({"b": 1, "a": 1}, {"b"})
     assert known["d1"] == (60.0, 60.0, "")
     found, known = sift(known, [Row(70.0, "a", bad()), Row(150.0, "a", bad())], 160.0)
     assert ({boot: each.total() for boot, each in found.items()}, known["d1"]) == ({"a": 1}, (190.0, 120.0, ""))

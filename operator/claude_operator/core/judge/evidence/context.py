@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from claude_operator.api.gateway import Unit
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.sample import Values
 
@@ -36,6 +37,8 @@ class Context:
     """By surface."""
     offsets: Sequence[Offsets] = ()
     """How the canary's users differed before, by weight, where that was read now."""
+    unit: Unit = "Conversation"
+    """What is drawn."""
     price_ratio: float = 1.0
     """How many times as dear as stable's the canary's model is by the price lists."""
 

@@ -14,11 +14,15 @@ from claude_operator.api.evidence import BAD_WINDOW, BadConversation, Evidence
 from claude_operator.core.judge.evidence.backoff import BAD_INTERVAL, next_wait
 from claude_operator.core.judge.evidence.sample import Counts
 
-__all__ = ["LIMIT", "Duplicates", "Known", "Row", "StratumKey", "new_rows", "sift", "without"]
+__all__ = ["AT_ONCE", "LIMIT", "Duplicates", "Known", "Row", "StratumKey", "new_rows", "sift", "without"]
 
 LIMIT = 20_000  # conversations that are remembered; the one that counted longest ago is forgotten first
 
+AT_ONCE = -1
+"""In the place of a generation: two processes went on without having heard of each other, so both counted a first."""
+
 _SEVERAL = ""
+_HEARD = 2.0  # seconds in which gateways surely hear from each other
 
 _FIELDS = {
     "error": "bad_errors",
@@ -72,7 +76,10 @@ def sift(known: Mapping[str, Known], rows: Iterable[Row], now: float) -> tuple[d
         elif at < last.again and last.boot_id != boot_id:
             left[bad.digest] = last._replace(boot_id=_SEVERAL)
             stratum = (bad.generation, bad.surface, bad.revision)
-            duplicates.setdefault(boot_id, Counter())[stratum, bad.kind] += 1
+            found = duplicates.setdefault(boot_id, Counter())
+            found[stratum, bad.kind] += 1
+            if last.wait == BAD_INTERVAL and at < last.again - last.wait + _HEARD:
+                found[(AT_ONCE, bad.surface, bad.revision), bad.kind] += 1
         else:
             del left[bad.digest]
             wait = next_wait(last.again, last.wait, at)

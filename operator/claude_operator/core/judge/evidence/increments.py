@@ -9,14 +9,15 @@ conversation that several pods have counted is taken off from all but one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from claude_operator.api.evidence import PINNED, Before, Counters, Evidence, GenerationEvidence, Histogram
+from claude_operator.api.evidence import MOVED, PINNED, Before, Counters, Evidence, Histogram, Period
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Row, StratumKey, new_rows, sift, without
+from claude_operator.core.judge.evidence.lately import Waiting, failures_of, waiting_of
 from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.judge.evidence.sample import (
     NOTHING,
@@ -27,6 +28,16 @@ from claude_operator.core.judge.evidence.sample import (
     counts_since,
     values_since,
 )
+from claude_operator.core.judge.evidence.seen import (
+    FRESH,
+    Seen,
+    counters_of,
+    counts_units,
+    grown,
+    seen_after,
+    units_of,
+)
+from claude_operator.core.judge.evidence.units import NO_UNITS, UnitKey, UnitSample, unit_history, unit_samples
 
 __all__ = [
     "NO_NAMING",
@@ -40,13 +51,6 @@ __all__ = [
     "advance",
     "history",
 ]
-
-
-class Waiting(NamedTuple):
-    """Requests that have gone upstream and have had no answer yet, and the seconds that the longest has waited."""
-
-    requests: int = 0
-    oldest: float = 0.0
 
 
 class Naming(NamedTuple):
@@ -89,6 +93,10 @@ class Increments:
     """What the pods that answered draw conversations with."""
     unlisted: int = 0
     """Bad conversations that no pod lists any more, so that one which several pods saw counts once for each."""
+    units: Mapping[UnitKey, UnitSample] = field(default_factory=dict)
+    """Of the pods that count by conversation."""
+    alone: Mapping[StratumKey, Sample] | None = None
+    """The part of `samples` that `units` does not have: of pods of an older version. None: no pod has units."""
 
     def counts_of(self, revision: str) -> Counts:
         """The counts of a revision over its strata, without its values."""
@@ -111,25 +119,15 @@ class Increments:
                 whole = whole.plus(sample)
         return whole
 
-
-_Key = tuple[int, str, str, str, str]  # generation, revision, role, surface, cache state
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The last that one gateway process has reported, and its age in seconds then."""
-
-    boot_id: str
-    uptime: float
-    counters: Mapping[_Key, Counters]
-    bad: int = 0
-    """How many bad conversations it had counted one by one."""
-    reading: int = 0
-    """The number under which the process keeps this reading, 0 where it does not."""
+    def units_of(self, revision: str) -> dict[str, UnitSample]:
+        """What is new of a revision's conversations by period, without those that changed arm."""
+        found: dict[str, UnitSample] = {}
+        for key, sample in self.units.items():
+            if key.revision == revision and key.surface != MOVED:
+                found[key.period] = found.get(key.period, NO_UNITS).plus(sample)
+        return found
 
 
-_FRESH = _Seen("", 0.0, {})
-_NO_COUNTERS = Counters()
 _DEPARTED = 64
 
 
@@ -137,7 +135,7 @@ _DEPARTED = 64
 class Memory:
     """What was seen of each pod, None where it still owes its baseline. Kept in the operator's memory, not stored."""
 
-    pods: Mapping[str, _Seen | None]
+    pods: Mapping[str, Seen | None]
     bad: Mapping[str, Known] = field(default_factory=dict)
     """Conversations that counted as bad recently, by digest."""
     readings: tuple[Reading, ...] = ()
@@ -151,19 +149,21 @@ def advance(
     *,
     now: float | None = None,
     stored: Sequence[Reading] = (),
+    tails: bool = True,
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
     `memory` is None when the operator has just started: then it continues from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
-    a bad conversation counts once for each pod that counted it.
+    a bad conversation counts once for each pod that counted it. `tails`: whether buckets are wanted of the values of
+    requests also where conversations are compared in their place.
     """
     readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
     away = _away(readings, last) if memory is None else None
-    pods: dict[str, _Seen | None] = {}
-    looks: list[tuple[_Seen, _Seen]] = []
+    pods: dict[str, Seen | None] = {}
+    looks: list[tuple[Seen, Seen]] = []
     rows: list[Row] = []
     known_rows: list[Row] = []
     elapsed: list[float] = []
@@ -173,10 +173,10 @@ def advance(
     for reading in sorted(readings, key=_age):
         pod = reading.pod
         known = pods if pod in pods else memory.pods if memory else {pod: None}
-        before = known.get(pod, _FRESH)
+        before = known.get(pod, FRESH)
         if before is None and reading.evidence:
             before = _resumed(reading.evidence, last.get(pod), away)
-        seen = pods[pod] = _seen(reading.evidence, before) if reading.evidence else before
+        seen = pods[pod] = seen_after(reading.evidence, before) if reading.evidence else before
         answered += reading.evidence is not None
         if seen is None:
             continue
@@ -193,7 +193,8 @@ def advance(
             if reading.evidence and seen.boot_id == before.boot_id:
                 elapsed.append(seen.uptime - before.uptime)
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
-    samples, traffic, naming = _samples(looks, quantities, duplicates)
+    units = unit_samples(looks, quantities, duplicates)
+    samples, alone, traffic, naming = _samples(looks, quantities, duplicates, tails)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     documents = [reading.evidence for reading in readings if reading.evidence]
     found = Increments(
@@ -203,12 +204,14 @@ def advance(
         baseline,
         max(answered, 1),
         seconds=min(elapsed, default=None),  # one that was silent at the last look was read before it
-        waiting=_waiting(readings),
-        failures=_failures(readings),
+        waiting=waiting_of(readings),
+        failures=failures_of(readings),
         naming=naming,
         callers=callers.of_all(documents),
         assignments=frozenset(document.assignment for document in documents),
         unlisted=unlisted if answered > 1 else 0,
+        units=units,
+        alone=alone,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))
 
@@ -241,20 +244,27 @@ def _kept(evidence: Evidence, last: Reading | None) -> Before | None:
     return before
 
 
-def _resumed(evidence: Evidence, last: Reading | None, away: float | None) -> _Seen | None:
+def _resumed(evidence: Evidence, last: Reading | None, away: float | None) -> Seen | None:
     """What was counted of a process at `last`, None where nobody knows.
 
     Of one that was born since then nothing was: all that it has counted is new.
     """
     before = _kept(evidence, last)
     if before is not None:
-        return _Seen(
-            evidence.boot_id, before.uptime, _counters(before.generations, {}), before.bad_count, before.reading
+        then, now = before.generations, evidence.generations
+        return Seen(
+            evidence.boot_id,
+            before.uptime,
+            counters_of(then, {}),
+            before.bad_count,
+            before.reading,
+            # A reading without conversations of a gateway that counts them tells nothing of those.
+            units_of(now if counts_units(now) and then and not counts_units(then) else then, {}),
         )
-    return _FRESH if away is not None and evidence.uptime < away else None
+    return FRESH if away is not None and evidence.uptime < away else None
 
 
-def _kept_readings(pods: Mapping[str, _Seen | None], last: Mapping[str, Reading]) -> tuple[Reading, ...]:
+def _kept_readings(pods: Mapping[str, Seen | None], last: Mapping[str, Reading]) -> tuple[Reading, ...]:
     """One a pod that has kept a reading; of one that has not answered yet since the operator's start the old one."""
     found = []
     for pod, seen in sorted(pods.items()):
@@ -265,36 +275,24 @@ def _kept_readings(pods: Mapping[str, _Seen | None], last: Mapping[str, Reading]
     return tuple(found)
 
 
-def _waiting(readings: Iterable[PodReading]) -> dict[str, Waiting]:
-    found: dict[str, Waiting] = {}
-    for reading in readings:
-        for one in reading.evidence.in_flight if reading.evidence else ():
-            if one.waiting:
-                known = found.get(one.revision, Waiting())
-                found[one.revision] = Waiting(known.requests + one.waiting, max(known.oldest, one.oldest))
-    return found
-
-
-def _failures(readings: Iterable[PodReading]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for reading in readings:
-        for one in reading.evidence.failures if reading.evidence else ():
-            errors = found.setdefault(one.revision, {})
-            errors[one.error] = errors.get(one.error, 0) + one.requests
-    return found
-
-
 def _samples(
-    looks: Iterable[tuple[_Seen, _Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
-) -> tuple[dict[StratumKey, Sample], int, Naming]:
-    """What is new over all pods, all requests, and how they name conversations; `duplicates` are used up."""
+    looks: Collection[tuple[Seen, Seen]],
+    quantities: Collection[str],
+    duplicates: Mapping[str, Duplicates],
+    tails: bool,
+) -> tuple[dict[StratumKey, Sample], dict[StratumKey, Sample] | None, int, Naming]:
+    """What is new over all pods, what of it no unit has, all requests, and how they name conversations.
+
+    `duplicates` are used up.
+    """
     samples: dict[StratumKey, Sample] = {}
+    alone: dict[StratumKey, Sample] | None = {} if any(seen.by_unit for seen, _ in looks) else None
     traffic = asked = unnamed = 0
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
         by_conversation = any(counters.conversations for counters in seen.counters.values())
-        twice = duplicates.get(seen.boot_id)
-        for (generation, revision, _, surface, cache), now, earlier in _grown(seen, before):
+        twice, wanted = duplicates.get(seen.boot_id), tails or not seen.by_unit
+        for (generation, revision, _, surface, cache), now, earlier in grown(seen, before):
             counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
             traffic += counts.requests
             if surface == PINNED:
@@ -303,27 +301,34 @@ def _samples(
             key = (generation, surface, revision)
             if twice:
                 counts = without(counts, key, twice)
-            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
+            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier, wanted)).count}
             if counts == NOTHING and not values:
                 continue
-            new_sample = Sample(counts, values)
-            samples[key] = samples[key].plus(new_sample) if key in samples else new_sample
-    return samples, traffic, Naming(asked, unnamed)
+            whole = Sample(counts, values)
+            samples[key] = samples[key].plus(whole) if key in samples else whole
+            if alone is not None and (part := whole.graded() if seen.by_unit else whole):
+                alone[key] = alone[key].plus(part) if key in alone else part
+    return samples, alone, traffic, Naming(asked, unnamed)
 
 
-def history(memory: Memory | None, revision: str, quantity: str) -> Values:
-    """All values of a quantity that listed and departed pods have reported of a revision, over all strata."""
-    whole = Values()
-    empty = Histogram()
-    for seen in (memory.pods if memory else {}).values():
-        for (_, name, _, surface, _), counters in (seen.counters if seen else {}).items():
+def history(memory: Memory | None, revision: str, quantity: str, period: Period = "opening") -> Values:
+    """All values of a quantity that listed and departed pods have reported of a revision, over all strata.
+
+    Where pods count by conversation, those of a period; elsewhere those of requests stand for the opening.
+    """
+    known = [seen for seen in (memory.pods if memory else {}).values() if seen]
+    if period != "opening" or any(seen.by_unit for seen in known):
+        return unit_history(known, revision, quantity, period)
+    whole, empty = Values(), Histogram()
+    for seen in known:
+        for (_, name, _, surface, _), counters in seen.counters.items():
             if name == revision and surface != PINNED:
                 whole = whole.plus(values_since(_histogram(quantity, counters), empty))
     return whole
 
 
-def _values(name: str, now: Counters, before: Counters) -> Values:
-    return values_since(_histogram(name, now), _histogram(name, before))
+def _values(name: str, now: Counters, before: Counters, tails: bool) -> Values:
+    return values_since(_histogram(name, now), _histogram(name, before), tails=tails)
 
 
 def _histogram(name: str, counters: Counters) -> Histogram:
@@ -337,7 +342,7 @@ def _histogram(name: str, counters: Counters) -> Histogram:
     return counters.normalised_cost if counters.normalised_cost.count else counters.cost
 
 
-def _departed(memory: Memory | None, pods: Mapping[str, _Seen | None]) -> dict[str, _Seen | None]:
+def _departed(memory: Memory | None, pods: Mapping[str, Seen | None]) -> dict[str, Seen | None]:
     """The last pods that are not listed now: one that comes back with the same boot id must not count twice."""
     gone = [(pod, seen) for pod, seen in memory.pods.items() if pod not in pods] if memory else []
     return dict(gone[-_DEPARTED:])
@@ -345,37 +350,3 @@ def _departed(memory: Memory | None, pods: Mapping[str, _Seen | None]) -> dict[s
 
 def _age(reading: PodReading) -> tuple[str, float]:
     return reading.pod, reading.evidence.uptime if reading.evidence else -1.0
-
-
-def _grown(seen: _Seen, before: _Seen) -> Iterator[tuple[_Key, Counters, Counters]]:
-    """Every key that has changed since `before`, with what it was; another boot counts from zero."""
-    old = before.counters if before.boot_id == seen.boot_id else {}
-    for key, counters in seen.counters.items():
-        earlier = old.get(key, _NO_COUNTERS)
-        if counters is not earlier:
-            yield key, counters, earlier
-
-
-def _seen(evidence: Evidence, before: _Seen | None) -> _Seen:
-    """What is known after `evidence`: `before` itself where it tells of an earlier moment of the same process.
-
-    A generation that the gateway no longer reports is forgotten: it would start from zero if it came back.
-    """
-    same = before if before and before.boot_id == evidence.boot_id else None
-    if same and evidence.uptime < same.uptime:
-        return same
-    found = _counters(evidence.generations, same.counters if same else {})
-    bad = max(evidence.bad_first + len(evidence.bad), same.bad if same else 0)
-    return _Seen(evidence.boot_id, evidence.uptime, found, bad, evidence.reading)
-
-
-def _counters(generations: Iterable[GenerationEvidence], old: Mapping[_Key, Counters]) -> dict[_Key, Counters]:
-    found: dict[_Key, Counters] = {}
-    for generation in generations:
-        for each in generation.strata:
-            key = (generation.generation, each.revision, each.role, each.surface, each.cache)
-            now, earlier = each.counters, old.get(key)
-            # Most counters stand still, and then the same object says so. None ever goes down in one process.
-            keep = earlier is not None and (now == earlier or now.requests < earlier.requests)
-            found[key] = earlier if keep and earlier is not None else now
-    return found

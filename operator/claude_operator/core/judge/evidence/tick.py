@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from claude_operator.api.evidence import MOVED
+from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import to_millisecond
 from claude_operator.core.judge.evidence.callers import Part
-from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming, Waiting
+from claude_operator.core.judge.evidence.duplicates import StratumKey
+from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming
+from claude_operator.core.judge.evidence.lately import Waiting
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts, Sample
+from claude_operator.core.judge.evidence.units import NO_UNITS, UnitKey, UnitSample, drawn_share
 
-__all__ = ["Arms", "Stratum", "Tick"]
+__all__ = ["Arms", "Stratum", "Tick", "UnitArms", "UnitStratum"]
 
 Stratum = tuple[int, str]
 """Config generation and surface: only requests of one stratum are compared with each other."""
@@ -36,12 +41,41 @@ class Arms(NamedTuple):
 _NOTHING = Arms()
 
 
+class UnitStratum(NamedTuple):
+    """Conversations that are compared with each other: drawn with the same weights, at the same age."""
+
+    era: int
+    share: float
+    """The canary's, of those that were drawn."""
+    surface: str
+    period: str
+
+
+class UnitArms(NamedTuple):
+    """What is new of the conversations of both arms."""
+
+    canary: UnitSample = NO_UNITS
+    stable: UnitSample = NO_UNITS
+
+    def plus(self, other: UnitArms) -> UnitArms:
+        """Both together."""
+        return UnitArms(self.canary.plus(other.canary), self.stable.plus(other.stable))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """What is new since the last look. `strata` in order; where the canary has no weight, its samples are empty."""
 
     now: dt.datetime
     strata: Mapping[Stratum, Arms] = field(default_factory=dict)
+    alone: Mapping[Stratum, Arms] = field(default_factory=dict)
+    """The part of `strata` that is compared by requests: of gateways that do not count conversations, and grades."""
+    units: Mapping[UnitStratum, UnitArms] = field(default_factory=dict)
+    """Conversations that were drawn."""
+    by_unit: bool = False
+    """Whether any gateway counts by conversation."""
+    rescued: int = 0
+    """Conversations that are on stable, and were not at first, or may not have been."""
     whole: Arms = _NOTHING
     """Over all strata."""
     overloaded: bool = False
@@ -64,20 +98,23 @@ class Tick:
     @classmethod
     def of(cls, increments: Increments, *, stable: str, canary: str, now: dt.datetime) -> Tick:
         """`stable` and `canary` are revision names. Other revisions only count for an overload."""
-        samples, everything = increments.samples, NOTHING
-        found: dict[Stratum, Arms] = {}
-        whole = _NOTHING
-        for (generation, surface, name), sample in sorted(samples.items(), key=lambda item: item[0]):
+        everything = NOTHING
+        for sample in increments.samples.values():
             everything = everything.plus(sample.counts)
-            if name not in (canary, stable):
-                continue
-            new = Arms(canary=sample) if name == canary else Arms(stable=sample)
-            stratum = (generation, surface)
-            found[stratum] = found[stratum].plus(new) if stratum in found else new
-            whole = whole.plus(new)
+        found = _side_by_side(increments.samples, stable=stable, canary=canary)
+        whole = _NOTHING
+        for arms in found.values():
+            whole = whole.plus(arms)
+        alone = increments.alone
         return cls(
             now=to_millisecond(now),
             strata=found,
+            alone=found if alone is None else _side_by_side(alone, stable=stable, canary=canary),
+            units=_drawn(increments.units, stable=stable, canary=canary),
+            by_unit=alone is not None,
+            rescued=sum(
+                one.entries for key, one in increments.units.items() if (key.surface, key.revision) == (MOVED, stable)
+            ),
             whole=whole,
             overloaded=_overloaded(everything) or _overloaded(whole.canary.counts),
             traffic=increments.traffic,
@@ -93,15 +130,44 @@ class Tick:
             waiting_stable=increments.waiting.get(stable, _NO_WAITING),
         )
 
-    def conversations_since(self, generation: int) -> tuple[float, float]:
-        """Of canary and stable, under that config or a later one: those of an earlier one say nothing of its weight.
+    def conversations_at(self, weight: int, generation: int) -> tuple[float, float]:
+        """Of canary and stable: those that were drawn at this weight, in basis points.
 
-        Each pod counts a conversation that it sees, so they are divided by the pods.
+        A gateway of an older version tells of those under a config, `generation` or a later one. Each counts a
+        conversation that it sees, so they are divided by the pods.
         """
-        found = [arms for (config, _), arms in self.strata.items() if config >= generation]
-        ours = sum(arms.canary.counts.conversations for arms in found)
-        theirs = sum(arms.stable.counts.conversations for arms in found)
-        return ours / self.pods, theirs / self.pods
+        drawn = [
+            arms
+            for at, arms in self.units.items()
+            if at.period == "opening" and round(at.share * BASIS_POINTS) == weight
+        ]
+        ours, theirs = (sum(arms[place].entries for arms in drawn) for place in (0, 1))
+        alone = [arms for (config, _), arms in self.alone.items() if config >= generation]
+        mine, its = (sum(arms[place].counts.conversations for arms in alone) for place in (0, 1))
+        return ours + mine / self.pods, theirs + its / self.pods
+
+
+def _side_by_side(samples: Mapping[StratumKey, Sample], *, stable: str, canary: str) -> dict[Stratum, Arms]:
+    found: dict[Stratum, Arms] = {}
+    for (generation, surface, name), sample in sorted(samples.items(), key=lambda item: item[0]):
+        if name in (canary, stable):
+            new = Arms(canary=sample) if name == canary else Arms(stable=sample)
+            stratum = (generation, surface)
+            found[stratum] = found[stratum].plus(new) if stratum in found else new
+    return found
+
+
+def _drawn(units: Mapping[UnitKey, UnitSample], *, stable: str, canary: str) -> dict[UnitStratum, UnitArms]:
+    """Without conversations that changed arm, or began while one of both had no weight."""
+    found: dict[UnitStratum, UnitArms] = {}
+    for key, sample in units.items():
+        share = drawn_share(key.live, canary=canary, stable=stable)
+        if key.surface == MOVED or key.revision not in (canary, stable) or not share:
+            continue
+        new = UnitArms(canary=sample) if key.revision == canary else UnitArms(stable=sample)
+        stratum = UnitStratum(key.era, share, key.surface, key.period)
+        found[stratum] = found[stratum].plus(new) if stratum in found else new
+    return dict(sorted(found.items()))
 
 
 def _overloaded(counts: Counts) -> bool:

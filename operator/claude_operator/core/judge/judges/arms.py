@@ -1,8 +1,9 @@
 """Both arms side by side: what the judges Sequential and MannWhitney know of each metric after a tick.
 
-Counts are never pooled over config generations or surfaces, and over ticks only until there are enough of both arms
-together: each such stratum is compared within itself, so traffic that changes, a weight that moves and incidents that
-hit both arms leave no trace.
+First bad events of conversations are weighed by the share that those were drawn with, one by one. Values, and requests
+of gateways that do not count conversations, are never pooled over weights or surfaces, and over ticks only until there
+are enough of both arms together: each such stratum is compared within itself, so traffic that changes, a weight that
+moves and incidents that hit both arms leave no trace.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ def compare_arms(
     before: Judgement, tick: Tick, analysis: Analysis, watches: Sequence[Watched], context: Context
 ) -> Compared:
     """The states after one more tick, what stable is like outside of incidents, and since when it goes wrong."""
-    closed, still_open = strata.close(before.open, tick.strata)
+    closed, still_open = strata.close(before.open, tick.alone, tick.units)
     warm = (tick.now - (before.started_at or tick.now)).total_seconds() >= seconds(analysis.warmup)
-    compared = comparisons.pair_up(closed, watches, warm=warm, budgets=context.budgets)
+    compared = (
+        *comparisons.pair_conversations(tick.units, watches, warm=warm),
+        *comparisons.pair_up(closed, watches, warm=warm, budgets=context.budgets),
+    )
     states = engine.tick(
         engine.states_of(before.state, watches),
         watches,
@@ -48,7 +52,7 @@ def compare_arms(
         history=context.history,
     )
     update = {
-        "state": states,
+        "state": engine.worth_keeping(states),
         "open": still_open,
         "ticks": before.ticks + bool(compared),
         "calm": _calm(before, states, compared),

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 
 from claude_operator.api.status import MetricState, Offsets
-from claude_operator.api.sums import Moments, Score
+from claude_operator.api.sums import Moments, Score, UnitSums
 from claude_operator.core.judge.evidence.sample import LN_WIDTH, Values, significant
-from claude_operator.core.judge.judges.comparisons import Comparison
-from claude_operator.core.judge.metrics import Binary, Watched
-from claude_operator.core.judge.stats import continuous, eprocess
+from claude_operator.core.judge.evidence.units import EARLY_TURNS
+from claude_operator.core.judge.judges.comparisons import Comparison, Firsts
+from claude_operator.core.judge.metrics import METRICS, Binary, Watched
+from claude_operator.core.judge.stats import continuous, drawn, eprocess
 
 __all__ = [
     "NO_OFFSETS",
@@ -25,10 +27,12 @@ __all__ = [
     "offsets_at",
     "states_of",
     "tick",
+    "worth_keeping",
 ]
 
 NO_OFFSETS = Offsets(weight=0)
-_NO_SCORE, _NO_MOMENTS = Score(), Moments()
+_NO_SCORE, _NO_MOMENTS, _NO_UNITS = Score(), Moments(), UnitSums()
+_ON_THE_WAY = 3  # of the seven early turns, that a conversation counts for which has not come to later ones
 _RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
 
 
@@ -44,6 +48,11 @@ def states_of(stored: Sequence[MetricState], watches: Sequence[Watched]) -> list
     """One a watched metric, in their order; of one that is not known yet the first."""
     known = {state.name: state for state in stored}
     return [known.get(watch.name) or initial(watch) for watch in watches]
+
+
+def worth_keeping(states: Iterable[MetricState]) -> list[MetricState]:
+    """Without those of periods that no conversation has come to: of single requests there is only the opening."""
+    return [one for one in states if one.name in METRICS or one.stable[0] or one.edges or one.moments.values]
 
 
 def offsets_at(known: Sequence[Offsets], weight: int) -> Offsets:
@@ -84,36 +93,48 @@ def tick(
 
 def known_of_stable(state: MetricState) -> MetricState:
     """What a state knows of stable alone."""
-    return _state(state.name, 1.0, [0, 0], state.stable, [], state.edges, moments=state.moments)
+    units = state.units._replace(canary=0.0)
+    return _state(state.name, 1.0, [0, 0], state.stable, [], state.edges, moments=state.moments, units=units)
 
 
 def more_of_stable(state: MetricState, comparisons: Iterable[Comparison]) -> MetricState:
     """`state` of `known_of_stable` with what was compared since, as `tick` takes it in."""
-    (requests, bad), moments = state.stable, state.moments
-    for name, ours, theirs in comparisons:
-        if name != state.name:
+    (requests, bad), moments, units = state.stable, state.moments, state.units
+    for one in comparisons:
+        ours, theirs = one.canary, one.stable
+        if one.metric != state.name:
             continue
         if isinstance(theirs, Values) and isinstance(ours, Values):
             requests += theirs.count if ours.count else 0
+            if one.by_unit:
+                moments = moments if units.stable else _NO_MOMENTS
+                units = units._replace(stable=units.stable + theirs.count)
             moments = continuous.moments(moments, theirs)
-        elif not isinstance(theirs, Values) and not isinstance(ours, Values) and ours[0]:
+        elif isinstance(theirs, Firsts) and isinstance(ours, Firsts):
+            requests, bad = requests + theirs.entries[0], bad + theirs.total
+            units = _counted(units, ours, theirs, one.share)._replace(canary=0.0)
+        elif isinstance(theirs, tuple) and isinstance(ours, tuple) and ours[0]:
             requests, bad = requests + theirs[0], bad + theirs[1]
+            if units.exposed:
+                units = units._replace(stable=units.stable + theirs[0])
     moments = Moments(*significant(moments))
-    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=moments)
+    return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=moments, units=units)
 
 
-def combined(states: Sequence[MetricState], watches: Sequence[Watched]) -> float:
-    """The weighted mean of the metrics' evidence: an e-process again, however they depend on each other."""
-    weighted = [watch.weight * state.evidence for state, watch in zip(states, watches, strict=True) if watch.weight]
+def combined(states: Iterable[MetricState], watches: Sequence[Watched]) -> float:
+    """The weighted mean of the metrics' evidence, 1 where a metric has no state yet."""
+    known = {state.name: state.evidence for state in states}
+    weighted = [watch.weight * known.get(watch.name, 1.0) for watch in watches if watch.weight]
     return min(math.fsum(weighted), eprocess.CAP) if weighted else 1.0
 
 
-def leading(states: Sequence[MetricState], watches: Sequence[Watched]) -> str | None:
+def leading(states: Iterable[MetricState], watches: Sequence[Watched]) -> str | None:
     """The metric with the most weighted evidence of harm, None where none has any."""
+    weights = {watch.name: watch.weight for watch in watches}
     harmed = {
-        state.name: watch.weight * state.evidence
-        for state, watch in zip(states, watches, strict=True)
-        if watch.weight and state.evidence > 1.0
+        state.name: weight * state.evidence
+        for state in states
+        if (weight := weights.get(state.name)) and state.evidence > 1.0
     }
     return max(harmed, key=harmed.__getitem__, default=None)
 
@@ -121,22 +142,57 @@ def leading(states: Sequence[MetricState], watches: Sequence[Watched]) -> str | 
 def _binary(
     state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
 ) -> MetricState:
-    """Stable's counts are those of strata that the canary had requests in."""
+    """Stable's counts of requests are those of strata that the canary had requests in."""
     assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
-    grid = watch.kind.grid
-    margin = math.exp(watch.margin)
+    grid, margin = watch.kind.grid, math.exp(watch.margin)
     exposure = watch.kind.exposure(offsets)
     logs = eprocess.resized(state.logs, grid.size, state.evidence)
     (n_canary, x_canary), (n_stable, x_stable) = state.canary, state.stable
-    for _, ours, theirs in pairs:
-        assert not isinstance(ours, Values) and not isinstance(theirs, Values)  # noqa: S101
+    units = state.units
+    rate = drawn.rate_of(units.exposed, units.early)
+    for one in pairs:
+        ours, theirs = one.canary, one.stable
+        if isinstance(ours, Firsts) and isinstance(theirs, Firsts):
+            logs = drawn.updated(
+                logs,
+                ours.bad,
+                theirs.bad,
+                share=one.share,
+                rate=rate,
+                grid=grid,
+                margin=margin,
+                two_sided=watch.kind.two_sided,
+                exposure=exposure,
+            )
+            units = _counted(units, ours, theirs, one.share)
+            n_canary, x_canary = n_canary + ours.entries[0], x_canary + ours.total
+            n_stable, x_stable = n_stable + theirs.entries[0], x_stable + theirs.total
+            continue
+        assert isinstance(ours, tuple) and isinstance(theirs, tuple)  # noqa: S101
         if not ours[0]:
             continue
         logs = eprocess.updated(logs, ours, theirs, grid=grid, margin=margin, exposure=exposure)
         n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
         n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
+        if units.exposed:
+            units = units._replace(canary=units.canary + ours[0], stable=units.stable + theirs[0])
     logs = list(logs) if exact else eprocess.stored(logs, number)
-    return _state(state.name, eprocess.value(logs), [n_canary, x_canary], [n_stable, x_stable], logs)
+    evidence = eprocess.value(logs)
+    return _state(state.name, evidence, [n_canary, x_canary], [n_stable, x_stable], logs, units=units)
+
+
+def _counted(units: UnitSums, ours: Firsts, theirs: Firsts, share: float) -> UnitSums:
+    """With more conversations. Stable's turns are its share of all: counting them by arm would tell who is whose."""
+    opening, early, late = map(add, ours.entries, theirs.entries)
+    turns = opening + _ON_THE_WAY * early + (EARLY_TURNS - _ON_THE_WAY) * late
+    first_eight = sum(count for turn, count in theirs.bad.items() if turn <= EARLY_TURNS)
+    exposed = units.exposed + (1.0 - share) * turns
+    return UnitSums(
+        units.canary + sum(ours.entries),
+        units.stable + sum(theirs.entries),
+        round(exposed, 3),
+        units.early + first_eight,
+    )
 
 
 def _quantity(
@@ -146,14 +202,18 @@ def _quantity(
     offset = watch.kind.offset(offsets)
     lower = continuous.shift(watch.margin, offset)
     logs: Sequence[float] = state.logs
-    score, known = state.score, state.moments
+    score, known, units = state.score, state.moments, state.units
     cap = continuous.cap_of(state.edges) if watch.kind.raw else None
     n_canary, n_stable = state.canary[0], state.stable[0]
     both: list[tuple[Values, Values]] = []
-    for _, ours, theirs in pairs:
+    for one in pairs:
+        ours, theirs = one.canary, one.stable
         assert isinstance(ours, Values) and isinstance(theirs, Values)  # noqa: S101
         if not theirs.count:
             continue
+        if one.by_unit:
+            known = known if units.stable else _NO_MOMENTS
+            units = units._replace(stable=units.stable + theirs.count)
         if ours.count:
             score = continuous.scored(score, known, ours, theirs, judged=n_canary, offset=offset, cap=cap)
             both.append((ours, theirs))
@@ -164,7 +224,7 @@ def _quantity(
     if not exact:
         logs = eprocess.stored(logs, number)
         score, known = Score(*significant(score)), Moments(*significant(known))
-    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], list(logs), state.edges, score, known)
+    after = _state(state.name, 1.0, [n_canary, 0], [n_stable, 0], list(logs), state.edges, score, known, units)
     after.evidence = _evidence(after, watch)
     return after
 
@@ -193,14 +253,14 @@ def _informed(state: MetricState, watch: Watched, history: Values | None) -> Met
     if not known.values or cap is not None:  # raw values do not count before there is a cap
         known = Moments(*significant(continuous.moments(Moments(), history, cap)))
     logs = list(eprocess.EDGES.start) * len(edges)
-    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, state.score, known)
+    return _state(state.name, state.evidence, state.canary, state.stable, logs, edges, state.score, known, state.units)
 
 
 def _together(pairs: list[Comparison]) -> Values:
     whole = Values()
-    for _, _, theirs in pairs:
-        if isinstance(theirs, Values):
-            whole = whole.plus(theirs)
+    for one in pairs:
+        if isinstance(one.stable, Values):
+            whole = whole.plus(one.stable)
     return whole
 
 
@@ -213,6 +273,7 @@ def _state(
     edges: Sequence[int] = (),
     score: Score = _NO_SCORE,
     moments: Moments = _NO_MOMENTS,
+    units: UnitSums = _NO_UNITS,
 ) -> MetricState:
     """Unchecked: it is made of numbers that are what they should be, once a tick and metric."""
     return MetricState.made(
@@ -224,5 +285,6 @@ def _state(
         edges=list(edges),
         score=score,
         moments=moments,
+        units=units,
         soak=None,
     )

@@ -4,22 +4,25 @@ At weight w a canary whose share of bad requests is d above stable's raises that
 requests tolerated, the next weight w' is safe where d < B / w'. Two e-processes against "d is that much or more",
 averaged: the exact conditional test of `eprocess` with the ratio 1 + (B / w') / p as its null, p being stable's rate;
 and, since stable is often too good to compare with, the plain likelihood ratio of the canary's own rate against B / w'.
-Requests are counted, not conversations: a burst of errors can only make it wait.
+A conversation is a trial each time that it enters a period of its turns, and goes bad once. Of gateways that do not
+count conversations requests are, so a burst of errors can only make it wait.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, Promotion
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.strata import Closed
+from claude_operator.core.judge.evidence.tick import UnitArms, UnitStratum
 from claude_operator.core.judge.judges.engine import offsets_at
 from claude_operator.core.judge.sentences import number
 from claude_operator.core.judge.stats.detectable import promotion_needed
 from claude_operator.core.judge.stats.eprocess import stored
-from claude_operator.core.text import duration
+from claude_operator.core.text import count, duration
 
 __all__ = ["advance", "advanced", "explain_missing", "margin_of", "needed", "new_promotion"]
 
@@ -28,7 +31,11 @@ _SHARES = (0.5, 0.2, 0.05, 0.01)  # of the margin that the canary's own rate may
 _SIZE = len(_RATIOS) + len(_SHARES)
 _CONDITIONAL = 0.6  # of the evidence: where stable has errors of its own, only the comparison can show it
 _LN_CAP = 690.0
+_ERROR = "error"
 _UNSEEN = 2.0  # bad requests of stable that are added to those seen: a rate that is taken too low proves too much
+
+_Trials = tuple[int, int]
+"""How many, and the bad ones."""
 
 
 def margin_of(tolerated: float, next_weight: float) -> float:
@@ -45,22 +52,39 @@ def new_promotion(step: int, margin: float, false_promotion_rate: float) -> Prom
 
 
 def advance(
-    before: Judgement, strata: Closed, analysis: Analysis, context: Context
+    before: Judgement, strata: Closed, units: Mapping[UnitStratum, UnitArms], analysis: Analysis, context: Context
 ) -> tuple[list[Promotion], list[int]]:
-    """What is shown for each bake after these strata, and stable's requests and bad ones so far."""
+    """What is shown for each bake after these strata, and stable's trials and bad ones so far."""
     known = {(one.step, one.margin): one for one in before.promotions}
     exposure = offsets_at(before.offsets, context.weight).errors_least
     found = [
         known.get((bake.step, bake.margin)) or new_promotion(bake.step, bake.margin, analysis.false_promotion_rate)
         for bake in context.bakes
     ]
-    requests, bad = before.stable_requests
-    for _, arms in strata:
-        ours, theirs = arms.canary.counts, arms.stable.counts
-        canary, stable = (ours.judged, ours.errors), (theirs.judged, theirs.errors)
-        found = [advanced(one, canary, stable, (requests, bad), exposure=exposure) for one in found]
-        requests, bad = requests + theirs.judged, bad + theirs.errors
-    return found, [requests, bad]
+    trials, bad = before.stable_requests
+    for canary, stable, share in [*_trials(units), *_requests(strata)]:
+        found = [advanced(one, canary, stable, (trials, bad), exposure=exposure, share=share) for one in found]
+        trials, bad = trials + stable[0], bad + stable[1]
+    return found, [trials, bad]
+
+
+def _requests(strata: Closed) -> Iterator[tuple[_Trials, _Trials, float | None]]:
+    for _, period, arms in strata:
+        if not period:
+            ours, theirs = arms.canary.counts, arms.stable.counts
+            yield (ours.judged, ours.errors), (theirs.judged, theirs.errors), None
+
+
+def _trials(units: Mapping[UnitStratum, UnitArms]) -> Iterator[tuple[_Trials, _Trials, float | None]]:
+    """Conversations that entered a period and first errors of both arms, by the share that was drawn with."""
+    sums: dict[float, tuple[list[int], list[int]]] = {}
+    for at, arms in units.items():
+        for known, sample in zip(sums.setdefault(at.share, ([0, 0], [0, 0])), arms, strict=True):
+            known[0] += sample.entries
+            known[1] += sample.bad(_ERROR)
+    for share, (ours, theirs) in sorted(sums.items()):
+        if any((*ours, *theirs)):
+            yield (ours[0], ours[1]), (theirs[0], theirs[1]), share
 
 
 def explain_missing(promotion: Promotion, judgement: Judgement, pace: float) -> str:
@@ -78,12 +102,18 @@ def _requests_missing(promotion: Promotion, judgement: Judgement, pace: float) -
     if not requests or not 0.0 < share < 1.0:
         return ""
     more = needed(promotion, bad / requests, share)  # guessing high while little is seen would ask for too many
+    unit = "request"
+    counted = next((one for one in judgement.state if one.units.canary and one.canary[0]), None)
+    if counted is not None:
+        unit = "conversation"
+        more *= counted.canary[0] / counted.units.canary
+        pace *= counted.canary[0] / max(judgement.requests, 1)
     if not math.isfinite(more):
         return ""
     digits = 10 ** max(math.floor(math.log10(max(more, 1.0))) - 1, 0)
     rounded = math.ceil(more / digits) * digits
     time = f", {duration(more / pace)} at this traffic" if pace > 0.0 else ""
-    return f"; about {rounded:,} more canary requests{time}"
+    return f"; about {count(rounded, f'more canary {unit}')}{time}"
 
 
 def advanced(
@@ -93,28 +123,30 @@ def advanced(
     known: tuple[int, int],
     *,
     exposure: float = 1.0,
+    share: float | None = None,
 ) -> Promotion:
-    """After a stratum with (requests, bad requests) of each arm; `known` are those of stable before it.
+    """After a stratum with (trials, bad ones) of each arm; `known` are those of stable before it.
 
-    `exposure`: how many times as likely as stable's the canary's users were to meet a bad request before, at least.
+    `exposure`: how many times as likely as stable's the canary's users were to meet a bad one before, at least.
+    `share`: the canary's of conversations that were drawn; of requests it is that of those that came.
     """
     (n_canary, x_canary), (n_stable, x_stable) = canary, stable
     delta = promotion.margin * min(exposure, 1.0)  # of users who are lucky, less is to be expected
-    if promotion.margin >= 1.0 or not n_canary:
+    if promotion.margin >= 1.0 or not (n_canary or share):
         return promotion
     logs = list(promotion.logs)
     bad = x_canary + x_stable
-    if bad and n_stable and known[0]:
-        weighed = n_canary * exposure
-        share = weighed / (weighed + n_stable)
+    if bad and known[0] and (n_stable or share):
+        ours, theirs = (n_canary, n_stable) if share is None else (share, 1.0 - share)
+        part = ours * exposure / (ours * exposure + theirs)
         rate = min((known[1] + _UNSEEN) / (known[0] + _UNSEEN), 1.0)
         worst = 1.0 + promotion.margin / rate
-        base = math.log1p((worst - 1.0) * share)
+        base = math.log1p((worst - 1.0) * part)
         for index, ratio in enumerate(_RATIOS):
-            logs[index] += x_canary * math.log(ratio / worst) - bad * (math.log1p((ratio - 1.0) * share) - base)
-    for index, part in enumerate(_SHARES, len(_RATIOS)):
+            logs[index] += x_canary * math.log(ratio / worst) - bad * (math.log1p((ratio - 1.0) * part) - base)
+    for index, of_margin in enumerate(_SHARES, len(_RATIOS)):
         good = n_canary - x_canary
-        logs[index] += x_canary * math.log(part) + good * (math.log1p(-part * delta) - math.log1p(-delta))
+        logs[index] += x_canary * math.log(of_margin) + good * (math.log1p(-of_margin * delta) - math.log1p(-delta))
     logs = stored(logs)
     conditional, absolute = logs[: len(_RATIOS)], logs[len(_RATIOS) :]
     evidence = _CONDITIONAL * _mean(conditional) + (1.0 - _CONDITIONAL) * _mean(absolute)

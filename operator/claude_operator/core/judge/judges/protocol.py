@@ -69,6 +69,8 @@ class Judge(Protocol):
         ...
 
 
-def watches_of(judge: Judge, analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]:
-    """The metrics that are compared between the arms."""
-    return watched(analysis, price_ratio) if judge.compares else ()
+def watches_of(
+    judge: Judge, analysis: Analysis, price_ratio: float = 1.0, *, by_period: bool = True
+) -> tuple[Watched, ...]:
+    """What is compared between the arms."""
+    return watched(analysis, price_ratio, by_period=by_period) if judge.compares else ()

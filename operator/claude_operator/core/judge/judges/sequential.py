@@ -17,7 +17,7 @@ from claude_operator.core.judge.judges import engine, promotion
 from claude_operator.core.judge.judges.arms import compare_arms
 from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.judges.protocol import Harm
-from claude_operator.core.judge.metrics import METRICS, Watched, watched
+from claude_operator.core.judge.metrics import KINDS, Watched, watched
 
 __all__ = ["SequentialJudge"]
 
@@ -40,14 +40,14 @@ class SequentialJudge:
         watches = watched(analysis, context.price_ratio)
         judged, comparisons, strata = compare_arms(before, tick, analysis, watches, context)
         judged.evidence, judged.leading = self.weigh(judged.state, watches)
-        judged.promotions, judged.stable_requests = promotion.advance(before, strata, analysis, context)
+        judged.promotions, judged.stable_requests = promotion.advance(before, strata, tick.units, analysis, context)
         return judged, comparisons
 
     def find_harm(self, judgement: Judgement, analysis: Analysis) -> Harm | None:
         """The combined evidence at its threshold."""
         if judgement.evidence < judgement.threshold:
             return None
-        leading = METRICS.get(judgement.leading or "")
+        leading = KINDS.get(judgement.leading or "")
         return Harm(leading.reason if leading else "", judgement.leading, self.summarise(judgement))
 
     def explain_missing(self, judgement: Judgement, analysis: Analysis, step: int, pace: float) -> str | None:

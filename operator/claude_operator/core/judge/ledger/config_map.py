@@ -106,6 +106,7 @@ def _head(trial: Trial, began: dt.datetime | None) -> dict[str, Any]:
         "stable": trial.stable,
         "analysis": analysis.model_dump(by_alias=True, exclude_none=True, mode="json"),
         "priceRatio": trial.price_ratio,
+        "byPeriod": True,
     }
 
 

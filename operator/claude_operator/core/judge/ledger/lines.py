@@ -7,16 +7,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel
 from claude_operator.api.faults import first_fault
 from claude_operator.api.status import MetricState, Moment, Offsets
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.comparisons import Arm, Comparison, Firsts
 from claude_operator.core.judge.ledger.reading import EXAMPLE, UNUSED_OFFSETS, Line, LineError, Reader, refuse
-from claude_operator.core.judge.metrics import METRICS, Binary
+from claude_operator.core.judge.metrics import KINDS, Binary
 from claude_operator.core.judge.stats import eprocess
 
 __all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json", "written_offsets"]
@@ -33,8 +33,19 @@ class Header(StatusModel):
     started_at: Moment | None = None
     analysis: Analysis = Analysis()
     price_ratio: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    by_period: bool = False
+    """Whether values are compared by the period of a conversation: ledgers of before were not."""
     ticks: Annotated[int, Field(ge=0)] = 0
     state: list[MetricState] = Field(default=[])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, stored: Any) -> Any:
+        """Earlier, an analysis also said what its bad events are: that is known by how they are written."""
+        analysis = stored.get("analysis") if isinstance(stored, dict) else None
+        if not isinstance(analysis, dict):
+            return stored
+        return {**stored, "analysis": {key: value for key, value in analysis.items() if key != "unit"}}
 
     @property
     def rollout(self) -> tuple[Any, ...]:
@@ -67,12 +78,17 @@ def parse(lines: Iterable[str]) -> Iterator[Header | Line]:
 def strata(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """`metrics` of each line of a tick, at least one: a metric's n-th comparison stands in the n-th line."""
     found: list[dict[str, Any]] = [{}]
-    for name, canary, stable in comparisons:
+    for one in comparisons:
+        name = one.metric
         row = next((line for line in found if name not in line), None)
         if row is None:
             row = {}
             found.append(row)
-        row[name] = {"stable": _written(name, stable), "canary": _written(name, canary)}
+        row[name] = {"stable": _written(name, one.stable), "canary": _written(name, one.canary)}
+        if one.share:
+            row[name]["share"] = one.share
+        elif one.by_unit:
+            row[name]["conversations"] = True
     return found
 
 
@@ -110,7 +126,7 @@ def _header(document: dict[str, Any], number: int) -> Header:
     except ValidationError as error:
         refuse(number, f"{first_fault(error, 'header')}; use the header as the operator wrote it")
     for state in header.state:
-        if state.name not in METRICS or not _whole(state):
+        if state.name not in KINDS or not _whole(state):
             refuse(number, f"header.state: {state.name} is damaged; use the header as the operator wrote it")
     return header
 
@@ -119,18 +135,21 @@ def _whole(state: MetricState) -> bool:
     """Whether the lists have the lengths that the engine counts on."""
     if len(state.canary) != 2 or len(state.stable) != 2:
         return False
-    if isinstance(METRICS[state.name], Binary):
+    if isinstance(KINDS[state.name], Binary):
         return not state.edges
     return len(state.logs) == len(state.edges) * eprocess.EDGES.size
 
 
-def _written(name: str, arm: tuple[int, int] | Values) -> Any:
+def _written(name: str, arm: Arm) -> Any:
+    if isinstance(arm, Firsts):
+        bad = {"bad": {str(turn): count for turn, count in arm.bad.items()}} if arm.bad else {}
+        return {"entries": list(arm.entries)} | bad
     if not isinstance(arm, Values):
         return list(arm)
     if not arm.count:
         return {"count": 0}
     found: dict[str, Any] = {"count": arm.count, "lnSum": arm.ln_sum, "lnSumSq": arm.ln_sum_sq}
-    if getattr(METRICS[name], "raw", False):
+    if getattr(KINDS[name], "raw", False):
         found |= {"sum": arm.sum, "sumSq": arm.sum_sq}
     if arm.buckets:
         low, high = min(arm.buckets), max(arm.buckets)

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple, NoReturn
 
 from pydantic.alias_generators import to_camel
 
+from claude_operator.api.evidence import TURNS
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
-from claude_operator.core.judge.judges.comparisons import Comparison
-from claude_operator.core.judge.metrics import METRICS, Binary
+from claude_operator.core.judge.judges.comparisons import Comparison, Firsts
+from claude_operator.core.judge.metrics import KINDS, METRICS, PERIODS, Binary, Quantity, metric_of
 
 __all__ = ["EXAMPLE", "UNUSED_OFFSETS", "Line", "LineError", "Reader", "refuse"]
 
@@ -26,6 +27,8 @@ _MOST = 10**15  # of one tick: what is larger is not a count
 _LARGEST = 1e100  # of any sum: its square is finite
 _FARTHEST = 10_000  # a bucket's index: 1.25 to this power is beyond every float
 _PAIR = "write [requests, bad ones], for example [500, 2]"
+_FIRSTS = 'write {"entries": [500, 90, 40], "bad": {"0": 2}}, entries of each period and first bad events by turn'
+_TURNS = tuple(map(str, TURNS))
 _VALUES = 'write {"count": 3, "lnSum": 1.2, "lnSumSq": 0.9, "buckets": [0, 2, 1]}'
 
 
@@ -71,19 +74,45 @@ class Reader:
 
     def comparison(self, name: str, arms: Any) -> Comparison | None:
         """None where there is nothing to compare."""
-        kind = METRICS.get(name)
+        kind = KINDS.get(name)
         if kind is None:
             self.refuse(f"there is no metric {name!r}: write one of {', '.join(METRICS)}")
         if not isinstance(arms, dict):
             self.refuse(f'{name} has no arms: write {{"stable": ..., "canary": ...}}')
         for arm in arms:
-            if arm not in ("stable", "canary"):
+            if arm not in ("stable", "canary", "share", "conversations"):
                 self.refuse(f"{name}: there is no arm {arm!r}: write stable or canary")
+        by_unit = arms.get("conversations", False) is True
+        if "share" in arms:
+            return self.conversations(name, kind, arms)
         if isinstance(kind, Binary):
             ours, theirs = (self.pair(arms.get(arm), f"{name}.{arm}") for arm in ("canary", "stable"))
-            return Comparison(name, ours, theirs) if ours[0] or ours[1] or theirs[1] else None
+            return Comparison(name, ours, theirs, by_unit=by_unit) if ours[0] or ours[1] or theirs[1] else None
         own, its = (self.values(arms.get(arm), name, arm) for arm in ("canary", "stable"))
-        return Comparison(name, own, its) if its.count else None
+        return Comparison(name, own, its, by_unit=by_unit) if its.count else None
+
+    def conversations(self, name: str, kind: Binary | Quantity, arms: dict[str, Any]) -> Comparison:
+        share = self.real(arms["share"], f"{name}.share")
+        if not 0.0 < share < 1.0:
+            self.refuse(f"{name}.share {share:g} is not the canary's share of conversations: write 0.01 for 1 %")
+        if not isinstance(kind, Binary) or not kind.event:
+            self.refuse(f"{name}: only bad events are counted once a conversation: leave share out")
+        ours, theirs = (self.firsts(arms.get(arm), f"{name}.{arm}") for arm in ("canary", "stable"))
+        return Comparison(name, ours, theirs, share)
+
+    def firsts(self, value: Any, where: str) -> Firsts:
+        if value is None:
+            return Firsts()
+        bad = value.get("bad", {}) if isinstance(value, dict) else None
+        entries = value.get("entries") if isinstance(value, dict) else None
+        if not isinstance(entries, list) or len(entries) != len(PERIODS) or not isinstance(bad, dict):
+            self.refuse(f"{where} is not of conversations: {_FIRSTS}")
+        opening, early, late = (self.count(one, f"{where}.entries") for one in entries)
+        for turn in bad:
+            if turn not in _TURNS:
+                self.refuse(f"{where}.bad: {turn!r} is not a turn: write one of {', '.join(_TURNS)}")
+        found = {int(turn): n for turn, count in bad.items() if (n := self.count(count, f"{where}.bad"))}
+        return Firsts((opening, early, late), found)
 
     def pair(self, value: Any, where: str) -> tuple[int, int]:
         if value is None:
@@ -115,7 +144,7 @@ class Reader:
         for key in ("lnSumSq", "sum", "sumSq"):
             if sums[key] < 0.0:
                 self.refuse(f"{where}.{key} {sums[key]:g} is negative: write the sum of values that are not")
-        buckets = self.buckets(value, where, _FIRST[name])
+        buckets = self.buckets(value, where, _FIRST[metric_of(name)])
         if sum(buckets.values()) > count and not self.trusted:
             self.refuse(f"{where}: the buckets hold {sum(buckets.values())} values and count says {count}: count all")
         return Values(count, sums["lnSum"], sums["lnSumSq"], sums["sum"], sums["sumSq"], buckets)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import math
 
+from claude_operator.core.judge.stats.eprocess import RISE
+
 __all__ = [
     "detectable",
+    "fewest_bad",
     "promotion_needed",
     "ratio_needed",
     "requests_needed",
@@ -19,6 +22,7 @@ __all__ = [
 
 _NEVER = 1e-12  # a rate that is none
 _LEAST = 1e-9
+_MOST_BAD = 1000
 _HALVINGS = 16  # of the logarithm of the excess: to 3 in 10,000 of it
 
 
@@ -48,6 +52,19 @@ def detectable(rate: float, requests: float, share: float, evidence_needed: floa
         else:
             high = middle
     return math.exp(high)
+
+
+def fewest_bad(share: float, evidence_needed: float) -> int:
+    """Conversations of a canary that fails everything until there is so much evidence, if none of stable's fails.
+
+    `share`: that they were drawn with. One gives a factor of 1 / `share` at most.
+    """
+    logs = [math.log(ratio / (1.0 - share + share * ratio)) for _, ratio in RISE.alternatives]
+    wanted = math.log(evidence_needed * RISE.size)
+    for number in range(1, _MOST_BAD):
+        if number * max(logs) + math.log(math.fsum(math.exp(number * (log - max(logs))) for log in logs)) >= wanted:
+            return number
+    return _MOST_BAD
 
 
 def promotion_needed(rate: float, margin: float, share: float, evidence_needed: float) -> float:

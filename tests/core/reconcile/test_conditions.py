@@ -83,7 +83,7 @@ def harmed(leading: str, reason: str = "") -> Judgement:
     return failed().model_copy(update=told)
 
 
-FEW = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
+OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
@@ -287,7 +287,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
-    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=FEW)}),
+    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=OF_FEW_USERS)}),
     (
         Type.PROMOTED,
         "Unknown",

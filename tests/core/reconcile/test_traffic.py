@@ -25,7 +25,8 @@ from tests.core.reconcile.rules.sample import (
 from claude_operator.api.conditions import Reason
 from claude_operator.api.evidence import MOVED
 from claude_operator.api.gateway import Assigning, dump_config
-from claude_operator.api.status import DeploymentStatus, GatewayStatus, Rollout, SampleRatio, Traffic
+from claude_operator.api.served import GatewayStatus, Traffic
+from claude_operator.api.status import DeploymentStatus, Rollout, SampleRatio
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Counts, Sample

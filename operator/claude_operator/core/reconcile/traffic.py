@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from claude_operator.api.evidence import MOVED
 from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
-from claude_operator.api.status import DeploymentStatus, Traffic
+from claude_operator.api.served import Traffic
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import canary_weight
 

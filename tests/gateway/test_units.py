@@ -140,6 +140,26 @@ def test_eras_are_bounded_and_fit_into_a_document() -> None:
     assert max(pod.units()) == 59
 
 
+def test_only_the_last_canarys_eras_are_told_and_those_after_it() -> None:
+    pod = process()
+    pod.run(3, make_arm())
+    pod.run(4, make_arm(weight=9000), make_arm("support-0000000000", "canary", 1000))
+    pod.run(5, make_arm("support-0000000000"))
+    for generation in range(6, 10):
+        pod.run(generation, make_arm("support-0000000000"), env=[])
+    assert list(pod.units()) == [4, 5, 6, 7, 8, 9]
+    assert [era for era, units in pod.units().items() if units] == []
+    pod.call(HI, session="a")
+    assert [era for era, units in pod.units().items() if units] == [5]
+
+
+def test_what_is_not_compared_has_no_values() -> None:
+    pod = process()
+    pod.call(HI, session="a", wanted=CANARY)
+    (unit,) = pod.units()[2]
+    assert (unit.surface, unit.counters.entries, unit.counters.duration.count) == ("pinned", 1, 0)
+
+
 def test_eras_that_only_a_peer_saw_are_told_with_their_weight() -> None:
     pod = process()
     for drawn, weights in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.core.request.split import Split, is_served, split_of
+from claude_operator.core.spec.hosts import is_allowed
+from claude_operator.core.spec.networks import Network, parse_network
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
@@ -29,6 +32,10 @@ class LiveConfig:
     evidence: Generation
     split: Split | None
     assignment: Assignment = field(default_factory=Assignment)
+    denied: tuple[Network, ...] = ()
+    """What is not connected to, beside what the gateway knows itself."""
+    withholds_key: bool = False
+    """The upstream's host may not get the operator's key."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -44,6 +51,11 @@ class LiveConfig:
         """The revision that a client asks for, empty where it may not choose it."""
         arm = self.arms.get(wanted) if wanted and self.exposes_revision else None
         return wanted if arm is not None and is_served(arm.arm) else ""
+
+    @property
+    def withheld(self) -> list[tuple[str, str]]:
+        """Revision and name of each MCP server that gets no token, since its host may not have it."""
+        return [(revision, server) for revision, arm in self.arms.items() for server in arm.withheld]
 
     @property
     def weights(self) -> dict[str, int]:
@@ -72,11 +84,15 @@ class Choice:
 
 def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[GatewayConfig], Generation]) -> LiveConfig:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
-    arms = {arm.revision: prepare(arm, credentials.env, takes) for arm in config.arms}
+    limits = config.limits
+    trusts = functools.partial(is_allowed, patterns=limits.allowed_hosts)
+    denied = tuple(map(parse_network, limits.denied_addresses))
+    arms = {arm.revision: prepare(arm, credentials.env, takes, trusts=trusts) for arm in config.arms}
     canary = config.arm("canary")
     if canary is not None:
         rank(canary.revision)
     key = credentials.operator_key
     assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
+    withholds = not trusts(config.upstream.base_url) and config.auth.type != "Passthrough"
     surfaces, split = frozenset(config.surfaces), split_of(config)
-    return LiveConfig(config, arms, credentials, surfaces, begin(config), split, assignment)
+    return LiveConfig(config, arms, credentials, surfaces, begin(config), split, assignment, denied, withholds)

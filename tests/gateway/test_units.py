@@ -55,12 +55,20 @@ def test_a_conversation_has_one_value_a_period() -> None:
 
 def test_a_first_value_may_come_after_the_entry() -> None:
     pod = process()
-    pod.call(HI, session="a", outcome="overload")
-    pod.call(HI, session="a", outcome="error")
-    pod.call(HI, session="a")
-    (unit,) = pod.units()[2]
-    counters = unit.counters
-    assert (unit.period, counters.entries, counters.duration.count) == ("early", 1, 1)  # the second request and on
+    pod.call(turns(2), session="a", outcome="error")
+    pod.call(turns(3), session="a")
+    assert pod.units().get(2, []) == []  # began before
+    for outcome in ("overload", "canceled", "error", "ok", "ok"):
+        pod.call(HI, session="b", outcome=outcome)
+    found = {unit.period: unit.counters for unit in pod.units()[2]}
+    assert {period: (one.entries, one.duration.count) for period, one in found.items()} == {
+        "opening": (1, 0),  # at the first request that was answered
+        "early": (1, 1),
+    }
+    pod.call(turns(9), session="b", outcome="error")
+    pod.call(turns(10), session="b")
+    (late,) = (unit.counters for unit in pod.units()[2] if unit.period == "late")
+    assert (late.entries, late.duration.count) == (1, 1)
 
 
 def test_the_first_of_each_kind_counts_with_its_turn() -> None:

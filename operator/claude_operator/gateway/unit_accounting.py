@@ -27,6 +27,8 @@ class UnitAccounting:
     def settle(self, call: Call) -> None:
         """Take a conversation off the canary that fails again and again; a retry is a failure too."""
         split, known = call.live.split if call.live else None, call.known
+        if known is not None and call.outcome in ("ok", "error") and not call.is_retry:
+            known.turns += 1
         if split is None or known is None or split.unit != "Conversation" or call.stratum == PINNED:
             return
         if call.outcome == "ok":

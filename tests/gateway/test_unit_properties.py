@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -65,6 +66,75 @@ def test_a_conversation_keeps_its_arm_while_weights_grow_and_counts_once(events:
     assert entries["early"] + entries["late"] <= 2 * len(speakers)
     bad = sum(sum(one.counters.first_bad.values()) for one in units)
     assert bad <= len(speakers)
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.integers(0, 7), st.integers(0, 1), st.sampled_from(["ok", "ok", "error"])),
+        st.tuples(st.just("new"), st.booleans()),
+        st.sampled_from([("canary", 0), ("grow", 0), ("back", 0), ("promote", 0), ("promote", 1), ("drained", 0)]),
+    ),
+    max_size=60,
+)
+
+
+@dataclass
+class Rollouts:
+    """One rollout after the other, as the operator writes them."""
+
+    stable: int = 0
+    canary: int | None = None
+    weight: int = 0
+    former: int | None = None
+    generation: int = 1
+
+    def go_on(self, what: str, keep: int) -> None:
+        if what == "canary" and self.canary is None:
+            self.canary, self.weight = self.generation, 3000
+        elif what == "grow" and self.canary is not None:
+            self.weight = min(self.weight + 3000, 10_000)
+        elif what == "back":
+            self.canary = None
+        elif what == "promote" and self.canary is not None:
+            self.former, self.stable, self.canary = self.stable if keep else None, self.canary, None
+        elif what == "drained":
+            self.former = None
+        self.generation += 1
+
+    @property
+    def arms(self) -> list[Any]:
+        weight = self.weight if self.canary is not None else 0
+        arms = [make_arm(f"support-{self.stable:010}", weight=10_000 - weight)]
+        if self.canary is not None:
+            arms.append(make_arm(f"support-{self.canary:010}", "canary", weight))
+        if self.former is not None:
+            arms.append(make_arm(f"support-{self.former:010}", "former", 0))
+        return arms
+
+
+@settings(deadline=None, max_examples=80)
+@given(CHANGES, st.integers(0, 2**32))
+def test_whoever_changes_arm_is_told_apart_whatever_the_rollouts_do(changes: list[Any], seed: int) -> None:
+    pods, rollouts = processes(), Rollouts()
+    speakers = [Speaker(f"{seed}-first-{number}", bool(number % 2)) for number in range(4)]
+    for pod in pods:
+        pod.run(1, *rollouts.arms)
+    for speaker in speakers:
+        speaker.say(pods[0])
+    for what, *more in changes:
+        if what == "new":
+            speakers.append(Speaker(f"{seed}-{len(speakers)}", more[0]))
+        elif what == "say":
+            speaker = speakers[more[0] % len(speakers)]
+            before, goes_on = speaker.revisions[-1:], speaker.named or speaker.messages
+            call = speaker.say(pods[more[1]], more[2])
+            assert call.moved or not goes_on or before in ([], [call.revision])
+            assert call.role != "canary" or rollouts.weight
+        else:
+            rollouts.go_on(what, *more)
+            for pod in pods:
+                pod.run(rollouts.generation, *rollouts.arms)
+        tell(*pods)
 
 
 @pytest.mark.parametrize("named", [False, True])

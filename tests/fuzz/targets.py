@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -32,13 +33,14 @@ from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.ledger.lines import parse as parse_ledger
 from claude_operator.core.judge.ledger.points import read_points
 from claude_operator.core.judge.ledger.reading import LineError
-from claude_operator.core.request.assignment import assignment_key
+from claude_operator.core.request.assignment import opening_name
 from claude_operator.core.request.betas import united
 from claude_operator.core.request.compose import compose, prepare
 from claude_operator.core.request.endpoints import route
 from claude_operator.core.request.error_text import redact
 from claude_operator.core.request.json_body import BodyError, decode_object
 from claude_operator.core.request.privacy import identity
+from claude_operator.core.request.quotes import count_turns, read_turns
 from claude_operator.core.request.threads import thread_of
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.address import address_problems
@@ -93,7 +95,12 @@ def _body(data: bytes) -> None:
         assert sent["max_tokens"] == 64 or sent["max_tokens"] == 0  # which asks for no answer, only for the cache
         assert {"type": "text", "text": "ours"} in sent["system"]
         united(("a,b", "\x00"), composed.betas)
-    assignment_key(None, fields, "caller")
+    opening_name(fields, "caller")
+    count_turns(fields)
+    turns = read_turns(fields)
+    base = blake2b()
+    list(turns.quotes(base))
+    turns.answer(base)
     thread_of(fields)
 
 

@@ -6,9 +6,11 @@ import io
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from tests.gateway.harness import CANARY, STABLE, make_arm, make_config
 
 from claude_operator.api.evidence import PINNED, Cohorts, Counters, parse_cohorts, parse_evidence
+from claude_operator.api.gateway import Assigning
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.call import Call
@@ -36,18 +38,24 @@ class Pod:
 
     clock: Clock = field(default_factory=Clock)
     output: io.StringIO = field(default_factory=io.StringIO)
+    assignment: Assigning | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
+        self.start()
+        self.serve(1)
+
+    def start(self) -> None:
         self.store = EvidenceStore(self.clock)
         self.metrics = Metrics()
         self.accounting = Accounting(self.store, self.metrics, Log(self.output, "json"))
-        self.serve(1)
 
     def serve(self, generation: int, key: bytes = b"", **more: Any) -> None:
         """`key` is the one that the operator shares with the gateways."""
         arms = (make_arm(weight=9000), make_arm(CANARY, "canary", 1000))
-        config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"], **more)
-        self.live = build(config, Credentials(operator_key=key), self.store.generation)
+        config = make_config(
+            "http://upstream", *arms, generation=generation, surfaces=["chat"], assignment=self.assignment, **more
+        )
+        self.live = build(config, Credentials(operator_key=key), self.store.begin)
         self.store.draw_with(self.live.assignment.mark)
 
     def begin(

@@ -14,7 +14,7 @@ from tests.gateway.harness import CANARY, CLIENT_KEY, STABLE, UPSTREAM_KEY, Gate
 from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
 from tests.waiting import HANGS
 
-from claude_operator.api.gateway import Auth, Timeouts
+from claude_operator.api.gateway import Assigning, Auth, Timeouts
 
 
 def refusal(body: bytes, response: Any) -> tuple[int, str, str]:
@@ -346,21 +346,8 @@ async def test_sessions_split_by_weight_and_stay(gateway: Gateway) -> None:
     assert set(await arms_of(gateway, sessions[:50])) == {"stable"}
 
 
-async def test_a_conversation_without_a_name_is_known_by_its_beginning(gateway: Gateway) -> None:
-    gateway.serve(*both(5000), generation=2)
-    answers = []
-    for number in range(12):
-        turns = [{"role": "user", "content": f"q{number}"}, {"role": "assistant", "content": "a"}]
-        more = [*turns, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]
-        early = await arms_of(gateway, [{}] * 2, {"messages": turns})
-        late = await arms_of(gateway, [{}] * 2, {"messages": more})
-        assert len({*early, *late}) == 1
-        answers += early
-    assert set(answers) == {"stable", "canary"}
-
-
-async def test_a_user_stays_on_an_arm(gateway: Gateway) -> None:
-    gateway.serve(*both(5000), generation=2)
+async def test_where_users_are_assigned_a_user_stays_on_an_arm(gateway: Gateway) -> None:
+    gateway.serve(*both(5000), generation=2, assignment=Assigning(unit="User"))
     for number in range(10):
         body = {"messages": [], "metadata": {"user_id": f"u{number}"}}
         assert len(set(await arms_of(gateway, [{}] * 3, body))) == 1

@@ -13,10 +13,12 @@ from tests.gateway.test_docs import SCHEMA
 from tests.gateway.upstream import sse_answer, stream_events
 
 from claude_operator.api.evidence import PINNED, Cohorts, parse_cohorts
+from claude_operator.api.gateway import Assigning
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
 from claude_operator.gateway.cohorts import CohortHistory
 
+BY_USER = Assigning(unit="User")
 USAGE = {"input_tokens": 100, "output_tokens": 10}
 
 
@@ -28,7 +30,7 @@ def only(pod: Pod) -> dict[str, float]:
 
 
 def test_sums_of_a_cohort() -> None:
-    pod = Pod()
+    pod = Pod(assignment=BY_USER)
     pod.settle("session:a", usage=USAGE, ttft=0.5)
     pod.settle("session:a", usage=USAGE, ttft=2.5)
     pod.settle("session:a", "error", usage=USAGE)  # broke off: what it would have cost is not known
@@ -46,14 +48,14 @@ def test_sums_of_a_cohort() -> None:
 
 
 def test_its_cost_is_the_normalised_one() -> None:
-    pod = Pod()
+    pod = Pod(assignment=BY_USER)
     pod.settle("session:a", usage={**USAGE, "cache_read_input_tokens": 5000})
     assert only(pod)["cost_ln_sum"] == pytest.approx(pod.counters().normalised_cost.ln_sum)
     assert pod.counters().normalised_cost.ln_sum > pod.counters().cost.ln_sum
 
 
 def test_only_judged_logical_requests_of_named_conversations_on_the_stable_arm() -> None:
-    pod = Pod()
+    pod = Pod(assignment=BY_USER)
     pod.settle("session:a", revision=CANARY)
     pod.settle("session:a", surface=PINNED)
     pod.settle(None, "error")
@@ -67,7 +69,7 @@ def test_only_judged_logical_requests_of_named_conversations_on_the_stable_arm()
 
 def test_it_ages_out_after_an_hour() -> None:
     clock = Clock(6000.0)
-    pod = Pod(clock)
+    pod = Pod(clock, assignment=BY_USER)
     pod.settle("session:a", ttft=1.0)
     clock.now = 6000.0 + 3599.0
     pod.settle("session:a", "error")
@@ -82,7 +84,7 @@ def test_it_ages_out_after_an_hour() -> None:
 
 def test_the_window_is_what_the_history_covers() -> None:
     clock = Clock(1000.0)
-    pod = Pod(clock)
+    pod = Pod(clock, assignment=BY_USER)
     windows = []
     for now in (1000.0, 1060.0, 4199.0, 4200.0, 4799.0, 9_999_999.0):
         clock.now = now
@@ -103,7 +105,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_history_outlives_a_generation() -> None:
-    pod = Pod()
+    pod = Pod(assignment=BY_USER)
     pod.settle("session:a")
     for generation in range(2, 9):
         pod.serve(generation)
@@ -111,7 +113,14 @@ def test_history_outlives_a_generation() -> None:
     assert only(pod)["requests"] == 2
 
 
+def test_conversations_leave_no_history() -> None:
+    pod = Pod()
+    pod.settle("session:a", ttft=0.5)
+    assert pod.cohorts().cohort == []
+
+
 async def test_over_the_admin_port(gateway: Gateway) -> None:
+    gateway.serve(generation=2, assignment=BY_USER)
     gateway.upstream.script = sse_answer(*stream_events("a"))
     await gateway.post({"messages": [], "stream": True}, headers={"x-claude-session-id": "s"})
     await gateway.post({"messages": [], "stream": True})

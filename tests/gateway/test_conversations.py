@@ -33,7 +33,8 @@ def test_requests_that_name_no_conversation_are_counted() -> None:
     ("headers", "fields", "unnamed"),
     [
         ({"x-claude-session-id": "a"}, {}, 0),
-        ({}, {"metadata": {"user_id": "b"}}, 0),
+        ({}, {"metadata": {"user_id": "b"}}, 1),
+        ({}, {"metadata": {"user_id": "user_1_account_2_session_3"}}, 0),
         ({"x-claude-session-id": ""}, {}, 1),
         ({}, {"metadata": {}}, 1),
         ({}, {"messages": [{"role": role, "content": "x"} for role in ("user", "assistant", "user")]}, 1),
@@ -100,7 +101,7 @@ async def test_the_conversation_is_the_one_that_chose_the_arm(gateway: Gateway) 
         await gateway.post(headers={"x-claude-session-id": "s"})
         await gateway.post()  # a first turn without a name
     (stratum,) = (await gateway.evidence()).generations[-1].strata
-    assert (stratum.counters.requests, stratum.counters.conversations) == (6, 4)
+    assert (stratum.counters.requests, stratum.counters.conversations) == (6, 5)  # a user is no conversation
 
 
 def test_an_older_conversation_is_new_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

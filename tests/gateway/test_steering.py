@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,10 +12,9 @@ from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
 from tests.gateway.pod import Clock, Pod
 
 from claude_operator.api.evidence import parse_evidence
-from claude_operator.api.gateway import BODY_LIMIT, Arm, Auth, dump_config, parse_config
-from claude_operator.core.request.assignment import assignment_key, in_canary
+from claude_operator.api.gateway import BODY_LIMIT, Arm, Assigning, Auth, dump_config, parse_config
+from claude_operator.core.request.assignment import conversation_name, in_canary
 from claude_operator.gateway.call import Call
-from claude_operator.gateway.live_config import choose
 
 KEY = b"what the operator and the gateways share"
 UID = "0b2f4d3e-0000-4000-8000-000000000001"
@@ -26,15 +24,14 @@ def key_of(pod: Pod, session: str, api_key: str = "") -> str:
     """As the proxy has it."""
     callers = (pod.live.assignment.caller(api_key),) if api_key else ()
     call = Call("POST", "/v1/messages", 0.0, pod.live, callers=callers)
-    call.name_conversation(assignment_key(session, {}, "".join(callers)))
+    call.name_conversation(conversation_name(session, ""))
     assert call.conversation is not None
     return call.conversation
 
 
 def arm_of(pod: Pod, key: str) -> str:
-    choice = choose(pod.live, None, key, random.Random(0).randrange)
-    assert choice is not None
-    return choice.arm.arm.revision
+    assert pod.live.split is not None
+    return pod.live.split.draw_name(key)
 
 
 def chosen_for_the_canary() -> Iterator[str]:
@@ -124,7 +121,7 @@ async def test_rotating_the_clients_key_moves_nobody(gateway: Gateway) -> None:
 
 
 def test_a_change_of_the_secret_begins_a_new_history_of_cohorts() -> None:
-    pod = Pod()
+    pod = Pod(assignment=Assigning(unit="User"))
     pod.settle("session:a")
     assert (pod.cohorts().assignment, len(pod.cohorts().cohort)) == ("", 1)
     late = pod.begin("session:b")
@@ -141,7 +138,7 @@ def test_a_change_of_the_secret_begins_a_new_history_of_cohorts() -> None:
 
 
 def test_nothing_that_is_told_has_the_key_or_the_clients_names() -> None:
-    pod = Pod()
+    pod = Pod(assignment=Assigning(unit="User"))
     pod.serve(1, KEY)
     caller = pod.live.assignment.caller("sk-ant-SENTINEL")
     for number in range(3):

@@ -73,16 +73,29 @@ async def test_a_thread_without_a_name_stays_where_it_began(gateway: Gateway, st
     assert sum(stratum.counters.requests for stratum in strata) == 128
 
 
-async def test_a_named_thread_that_its_name_would_move_is_not_judged(gateway: Gateway) -> None:
+async def test_a_named_thread_stays_on_its_conversations_arm(gateway: Gateway) -> None:
     gateway.upstream.script = Numbered()
     gateway.serve(make_arm(request={"system": SYSTEM}), generation=2)
     name = {"x-claude-session-id": "s"}
     assert (await turn(gateway, CREATE, **name))[1] == STABLE
     gateway.serve(*two_arms(10_000), generation=3)
     assert (await turn(gateway, after(1), **name))[1] == STABLE
-    assert (await turn(gateway, CREATE, **name))[1] == CANARY
+    assert (await turn(gateway, CREATE, **name))[1] == STABLE
+    assert (await turn(gateway, CREATE, **{"x-claude-session-id": "t"}))[1] == CANARY
     surfaces = {(one.revision, one.surface) for one in (await gateway.evidence()).generations[-1].strata}
-    assert surfaces == {(STABLE, "pinned"), (CANARY, "other")}
+    assert surfaces == {(STABLE, "other"), (CANARY, "other")}
+
+
+async def test_a_thread_that_is_not_on_its_conversations_arm_is_not_judged(gateway: Gateway) -> None:
+    gateway.upstream.script = Numbered()
+    gateway.serve(*two_arms(10_000), generation=2)
+    name = {"x-claude-session-id": "s"}
+    assert (await turn(gateway, CREATE, **{"x-claude-revision": STABLE, **name}))[1] == STABLE
+    assert (await turn(gateway, CREATE, **name))[1] == STABLE
+    (moved,) = gateway.service.control.store.memory
+    moved.revision = CANARY
+    assert (await turn(gateway, after(1), **name))[1] == STABLE
+    assert moved.moved
 
 
 async def test_a_thread_goes_before_the_revision_that_its_client_asks_for(gateway: Gateway) -> None:

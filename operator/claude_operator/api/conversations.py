@@ -35,7 +35,15 @@ class KnownConversation(Wire, frozen=True, array_like=True):
     bad: Annotated[list[Text], msgspec.Meta(max_length=16)] = []
     """Kinds of which its first bad event has been counted."""
     quotes: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
-    """Digests of answers by which its later requests are found, where it has no name."""
+    """16 hex digits each: digests of answers by which its later requests are found, where it has no name."""
+    counted: Count = 0
+    """What was counted of it: bit 6·p + q is for the q-th counter of `UnitCounters` without `first_bad` (entries, ttft,
+    duration, cost, output_tokens, time_per_output_token) in the p-th period (opening, early, late), and 18 bits higher
+    after it moved."""
+    step: Count = 0
+    """How often it changed arm or was well again after failures. The higher one holds for `revision` and `failed`."""
+    failed: Annotated[list[Text], msgspec.Meta(max_length=16)] = []
+    """Its failures in a row, each by a random number in hex."""
 
 
 class Conversations(Wire, frozen=True, omit_defaults=True):

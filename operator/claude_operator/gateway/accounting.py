@@ -15,12 +15,14 @@ from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
+from claude_operator.gateway.unit_accounting import UnitAccounting
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
 from claude_operator.log import Log
 
 __all__ = ["Accounting"]
 
 _NO_KEY = "authentication_error"
+_BAD_REQUEST = 400
 _STOPS = ("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", *BAD_KINDS[1:])
 _MOST_STOPS, _LONGEST_STOP = 32, 64  # stop reasons that are counted by name, and their characters
 
@@ -33,6 +35,7 @@ class Accounting:
         self.log = log
         self._store = store
         self._stops = set(_STOPS)
+        self._units = UnitAccounting(store)
 
     def start(self, call: Call) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""
@@ -48,6 +51,8 @@ class Accounting:
         self._store.in_flight.drop(call)
         if call.counted:
             self._know_caller(call)
+            if call.outcome == "error" and call.status == _BAD_REQUEST and call.moved:
+                call.outcome = "refused"  # it brings what another model has signed, and no revision is to blame
             self._store.recent_calls.add(call)
             self._store.failures.add(call)
             if call.choice is not None and call.outcome != "ok":
@@ -55,6 +60,7 @@ class Accounting:
             call.summary.stop_reason = self._named_stop(call.summary.stop_reason)
         if call.counted and call.live is not None and call.choice is not None:
             self._count(call)
+            self._units.settle(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
         self.log.write("call", call_fields(call))
@@ -131,11 +137,13 @@ class Accounting:
             if key is not None and surface != PINNED:
                 uid, generation = live.config.deployment.uid, live.evidence.number
                 self._store.bad.add(uid, generation, revision, surface, kind, key, now)
+        self._units.count(call, kind, tokens, steady)
         if role == "stable":
             self._store.hits.add(tokens)
             # A thread's key has no cohort: its conversation was assigned at random.
             drawn = key is None or key.startswith(THREAD)
-            if key is not None and not drawn and surface != PINNED and outcome in ("ok", "error"):
+            by_user = live.split is not None and live.split.unit == "User"
+            if by_user and key is not None and not drawn and surface != PINNED and outcome in ("ok", "error"):
                 history = self._store.history_of(live.assignment.mark)
                 if history is not None:
                     history.add(cohort(live.config.deployment.uid, key), outcome, ttft, steady, now)

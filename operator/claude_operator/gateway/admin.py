@@ -43,6 +43,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             since=request.query.get("since"),
             keep=request.query.get("keep") == "1",
             callers=request.query.get("callers") == "1",
+            units=request.query.get("units") == "1",
         )
 
     def recent(_: web.Request) -> bytes:

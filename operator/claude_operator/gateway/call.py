@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from claude_operator.api.evidence import PINNED
 from claude_operator.api.gateway import Role
 from claude_operator.core.request.assignment import Assignment, is_named
+from claude_operator.core.request.quotes import Answer
 from claude_operator.core.request.threads import Thread
+from claude_operator.gateway.conversation_memory import BEFORE, Conversation, Drawn
 from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
@@ -38,6 +40,16 @@ class Call:
     user_id: str = ""
     conversation: str | None = None
     """What its conversation is known by, None where the arm was drawn."""
+    known: Conversation | None = None
+    """Its conversation, None where nothing has to be known of it."""
+    moved: bool = False
+    """Whether its conversation has changed arm, or may have."""
+    drawn: Drawn = BEFORE
+    """The era that it came in; its conversation's may be an earlier one."""
+    turn: int = 0
+    """Answers that its conversation had before, as far as is known."""
+    answer: Answer | None = None
+    """The answer as it comes, where a later request will be known by it."""
     thread: Thread | None = None
     continues_unknown_thread: bool = False
     """Whether it continues a thread that this process has not seen begin."""
@@ -65,10 +77,20 @@ class Call:
     first_content: float = 0.0
     ended: float = 0.0
 
+    @property
+    def shown_key(self) -> str:
+        """The key that the client shows first, as a hash; empty where all clients have the same."""
+        return "".join(self.callers[:1])
+
+    @property
+    def continues_thread(self) -> bool:
+        """Whether the API has its earlier turns."""
+        return self.thread is not None and self.thread.continues
+
     def name_conversation(self, name: str | None) -> None:
         """Know its conversation by this name of the client's or the API's."""
         assignment = self.live.assignment if self.live else Assignment()
-        self.conversation = assignment.key(name, "".join(self.callers[:1]))
+        self.conversation = assignment.key(name, self.shown_key)
 
     @property
     def revision(self) -> str:

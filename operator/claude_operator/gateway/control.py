@@ -159,7 +159,7 @@ class Control:
     def _serve(self, config: GatewayConfig) -> bool:
         last = self.live.credentials if self.live else Credentials()
         try:
-            live = build(config, self._files.read(config.env, last), self.store.generation)
+            live = build(config, self._files.read(config.env, last), self.store.begin)
         except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
             return False

@@ -8,11 +8,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from claude_operator.api.evidence import CallerShare, Evidence, Serving
+from claude_operator.api.evidence import Before, CallerShare, Evidence, GenerationEvidence, Serving
+from claude_operator.api.gateway import GatewayConfig
 from claude_operator.gateway.attempts import FailedAttempts
 from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.cohorts import CohortHistory
+from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.conversations import RecentBad
+from claude_operator.gateway.eras import Eras
 from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
@@ -35,6 +38,8 @@ class EvidenceStore:
         self.hits = HitRatio()
         self.history = CohortHistory(clock())
         self.bad = RecentBad()
+        self.memory = ConversationMemory(self.boot_id)
+        self.eras = Eras(clock, self.memory)
         self.attempts = FailedAttempts(clock)
         self.callers = Callers(clock)
         self.in_flight = CallsInFlight(clock)
@@ -42,6 +47,11 @@ class EvidenceStore:
         self.failures = Failures(clock)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
+
+    def begin(self, config: GatewayConfig) -> Generation:
+        """The evidence of a config that comes into force."""
+        self.eras.enter(config)
+        return self.generation(config.generation)
 
     def generation(self, number: int) -> Generation:
         """The evidence of a generation that comes into force; a generation that returns continues its counts."""
@@ -70,14 +80,16 @@ class EvidenceStore:
         since: str | None = None,
         keep: bool = False,
         callers: bool = False,
+        units: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         generations = [generation.snapshot() for generation in self._generations.values()]
+        generations = self.eras.evidence(generations) if units else generations
         bad, bad_first = self.bad.snapshot(self.clock())
         evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
         if since is None:
             return msgspec.json.encode(evidence)
-        before = self._readings.find(since)
+        before = _readable(self._readings.find(since), units=units)
         reading = self._readings.keep(uptime, generations, bad_first + len(bad)) if keep else 0
         more = msgspec.structs.replace(
             evidence,
@@ -103,3 +115,11 @@ class EvidenceStore:
     def cohorts(self) -> bytes:
         """The answer to `GET /-/evidence/cohorts`."""
         return self.history.document(self.boot_id, self.clock())
+
+
+def _readable(before: Before | None, *, units: bool) -> Before | None:
+    """An earlier reading for who cannot read units, though it was kept for somebody who can."""
+    if before is None or units:
+        return before
+    generations = [GenerationEvidence(each.generation, each.strata) for each in before.generations]
+    return msgspec.structs.replace(before, generations=generations)

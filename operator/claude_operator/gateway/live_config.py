@@ -7,17 +7,18 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from claude_operator.api.gateway import BASIS_POINTS, Arm, GatewayConfig
+from claude_operator.api.gateway import GatewayConfig
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.operator_key import subkey
-from claude_operator.core.request.assignment import Assignment, in_canary, rank
+from claude_operator.core.request.assignment import Assignment, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
+from claude_operator.core.request.split import Split, is_served, split_of
 from claude_operator.core.spec.hosts import is_allowed
 from claude_operator.core.spec.networks import Network, parse_network
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
-__all__ = ["Choice", "LiveConfig", "build", "choose", "is_served"]
+__all__ = ["Choice", "LiveConfig", "build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class LiveConfig:
     credentials: Credentials
     surfaces: frozenset[str]
     evidence: Generation
+    split: Split | None
     assignment: Assignment = field(default_factory=Assignment)
     denied: tuple[Network, ...] = ()
     """What is not connected to, beside what the gateway knows itself."""
@@ -44,6 +46,11 @@ class LiveConfig:
         given = [key.encode("utf-8", "surrogateescape") for key in keys]
         matches = [hmac.compare_digest(key, known) for key in given for known in self.credentials.client_keys]
         return any(matches)
+
+    def pinned(self, wanted: str) -> str:
+        """The revision that a client asks for, empty where it may not choose it."""
+        arm = self.arms.get(wanted) if wanted and self.exposes_revision else None
+        return wanted if arm is not None and is_served(arm.arm) else ""
 
     @property
     def withheld(self) -> list[tuple[str, str]]:
@@ -75,7 +82,7 @@ class Choice:
     refused_pin: bool = False
 
 
-def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> LiveConfig:
+def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[GatewayConfig], Generation]) -> LiveConfig:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
     limits = config.limits
     trusts = functools.partial(is_allowed, patterns=limits.allowed_hosts)
@@ -87,35 +94,5 @@ def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[i
     key = credentials.operator_key
     assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
     withholds = not trusts(config.upstream.base_url) and config.auth.type != "Passthrough"
-    surfaces, counts = frozenset(config.surfaces), evidence(config.generation)
-    return LiveConfig(config, arms, credentials, surfaces, counts, assignment, denied, withholds)
-
-
-def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:
-    """The arm for a conversation, None where no revision may serve yet.
-
-    `wanted` is the revision that the client echoes; `key` its assignment key, without one `draw(10000)` decides.
-    """
-    arms: Sequence[Arm] = live.config.arms
-    if not arms:
-        return None
-    asked = wanted if live.exposes_revision else None
-    pinned = next((arm for arm in arms if arm.revision == asked and is_served(arm)), None) if asked else None
-    if pinned is not None:
-        return Choice(live.arms[pinned.revision], pinned=True)
-    canary = live.config.arm("canary")
-    stable = live.config.arm("stable")
-    chosen = stable or arms[0]
-    if canary is not None and canary.weight:
-        if stable is None or canary.weight == BASIS_POINTS:
-            chosen = canary
-        elif key is None:
-            chosen = canary if draw(BASIS_POINTS) < canary.weight else stable
-        elif in_canary(live.config.deployment.uid, key, canary.revision, canary.weight):
-            chosen = canary
-    return Choice(live.arms[chosen.revision], refused_pin=bool(wanted))
-
-
-def is_served(arm: Arm) -> bool:
-    """Whether a conversation may stay on an arm: never on a canary whose traffic was taken back."""
-    return arm.weight > 0 or arm.role == "stable"
+    surfaces, split = frozenset(config.surfaces), split_of(config)
+    return LiveConfig(config, arms, credentials, surfaces, begin(config), split, assignment, denied, withholds)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from claude_operator.core.request.outcomes import NOT_A_MESSAGE, of_status, read_error
+from claude_operator.core.request.quotes import Answer, Block
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.encoding import is_plain, make_inflater
 from claude_operator.gateway.headers import WANTED_REVISION
@@ -28,7 +29,12 @@ class _Answer(Message):
     error: Any = None
 
 
+class _Content(msgspec.Struct):
+    content: list[Block] = []
+
+
 _answer = msgspec.json.Decoder(_Answer)
+_content = msgspec.json.Decoder(_Content)
 
 
 def outcome_when_client_left(call: Call) -> str:
@@ -61,9 +67,20 @@ def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
         return "ok"
     if good and (answer.type == "message" or (answer.type is None and answer.stop_reason)):
         summary.add(answer)
+        if call.answer is not None:
+            _take_in(call.answer, readable)
         return "ok"
     summary.fail(call.status, read_error(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
     return summary.failure or "error"
+
+
+def _take_in(answer: Answer, body: bytes | bytearray) -> None:
+    """What an answer says."""
+    try:
+        for block in _content.decode(body).content:
+            answer.add(block)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return
 
 
 def _decoded(body: bytes | bytearray, encoding: str) -> bytes | bytearray | None:

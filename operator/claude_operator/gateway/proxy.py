@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from multidict import MultiMapping
 
 from claude_operator.api.gateway import BODY_LIMIT
-from claude_operator.core.request.assignment import assignment_key, metadata_user_id
 from claude_operator.core.request.betas import united
 from claude_operator.core.request.compose import Composed, compose, warms_cache
 from claude_operator.core.request.endpoints import Route, route
@@ -22,6 +21,7 @@ from claude_operator.core.request.threads import thread_of
 from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.accounting import Accounting
+from claude_operator.gateway.assigner import Asked, Assigner
 from claude_operator.gateway.attempts import BodySample
 from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
@@ -35,7 +35,7 @@ from claude_operator.gateway.errors import (
     error_event,
     new_request_id,
 )
-from claude_operator.gateway.live_config import Choice, LiveConfig, choose
+from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.memory import Lease, Memory, overloaded
 from claude_operator.gateway.outcome import outcome_when_client_left, raised_at, read_answer, revision_headers
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
@@ -80,9 +80,9 @@ class Proxy:
         self._memory = memory
         self._headers = headers or names.UpstreamHeaders()
         self._threads = Threads()
+        self._assigner = Assigner(control.store.memory, control.store.eras, draw)
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
-        self._draw = draw
 
     async def handle(self, request: ClientRequest, reply: ClientReply) -> None:
         """Answer one call and account for it, whatever happens."""
@@ -214,22 +214,21 @@ class Proxy:
 
     def _choose(self, call: Call, live: LiveConfig, headers: MultiMapping[str], fields: JsonObject) -> Choice:
         """Choose the arm, and keep what the client says about the conversation."""
-        session = headers.get(names.SESSION, "")
-        named = identity(headers.get(names.USER, "") or metadata_user_id(fields) or "")
-        call.session_id, call.user_id = session or named.session, named.user[:_MAX_USER]
+        asked = Asked.of(headers, fields)
+        named = identity(asked.user or asked.user_id)
+        call.session_id, call.user_id = asked.session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
         surface = headers.get(names.SURFACE, "")
         call.surface = surface if surface in live.surfaces else "other"
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
         call.callers = tuple(live.assignment.caller(key) for key in keys)
-        call.name_conversation(assignment_key(session or None, fields, "".join(call.callers[:1])))
-        choice = choose(live, headers.get(names.WANTED_REVISION), call.conversation, self._draw)
-        if choice is None:
-            raise Refused(503, "api_error", "no revision serves yet: try again later")
         call.warms_cache = warms_cache(fields)
         call.thread = thread_of(fields) if call.counted else None
-        if call.thread is not None and call.thread.continues:
+        choice = self._assigner.choose(live, call, asked)
+        if choice is None:
+            raise Refused(503, "api_error", "no revision serves yet: try again later")
+        if call.continues_thread:
             choice = self._threads.choose_arm(live, call, choice)
         call.choice = choice
         return choice
@@ -255,6 +254,8 @@ class Proxy:
             if call.continues_unknown_thread and call.summary.code == "thread_fingerprint_mismatch":
                 raise thread_not_found()
             self._threads.remember(call)
+            if call.outcome == "ok":
+                self._assigner.answered(call)
             headers = [*names.for_client(answer.headers, framed=True), *revision_headers(call)]
             sending = reply.send(answer.status, headers, body)
             await self._deliver(reply, sending if len(body) <= _CHUNK else _in_time(reply, sending, len(body)))
@@ -263,7 +264,7 @@ class Proxy:
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         encoding = answer.headers.get("content-encoding", "")
-        call.relay = relay = relay_for(encoding, call.summary)
+        call.relay = relay = relay_for(encoding, call.summary, call.answer)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)])
         try:
             async for chunk in answer.chunks():
@@ -273,6 +274,8 @@ class Proxy:
                     self._threads.remember(call)
                 if relay.has_content and not call.first_content:
                     call.first_content = self._clock()
+                if call.summary.stopped:  # the client may go on at once
+                    self._assigner.answered(call)
                 if ready:
                     await self._deliver(reply, reply.write(ready))
         except UpstreamFailed:
@@ -281,6 +284,7 @@ class Proxy:
         rest = relay.finish()
         if relay.readable and not call.summary.ended:
             raise UpstreamFailed("the upstream ended the stream before message_stop")
+        self._assigner.answered(call)
         if rest:
             await self._deliver(reply, reply.write(rest))
         call.outcome = call.summary.failure or "ok"

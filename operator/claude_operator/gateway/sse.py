@@ -14,6 +14,7 @@ import msgspec
 
 from claude_operator.core.request.error_text import redact
 from claude_operator.core.request.outcomes import ApiError, Outcome, of_error, read_error
+from claude_operator.core.request.quotes import Answer, Block
 from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, is_plain, make_inflater
 
@@ -39,7 +40,15 @@ class _Event(msgspec.Struct):
     error: Any = None
 
 
+class _BlockEvent(msgspec.Struct):
+    """A block that begins, or more of its text."""
+
+    content_block: Block | None = None
+    delta: Block | None = None
+
+
 _event = msgspec.json.Decoder(_Event)
+_block_event = msgspec.json.Decoder(_BlockEvent)
 _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
@@ -85,8 +94,9 @@ class AnswerSummary:
 class SseRelay:
     """Feed it what the upstream sends; it returns what to send on, the same bytes in the same order."""
 
-    def __init__(self, summary: AnswerSummary) -> None:
+    def __init__(self, summary: AnswerSummary, answer: Answer | None = None) -> None:
         self.summary = summary
+        self._answer = answer
         self.has_content = False
         """Whether the first content_block_delta has come."""
         self.advanced = False
@@ -129,6 +139,8 @@ class SseRelay:
         if not self.has_content:
             self.has_content = b"content_block_delta" in events
         self.advanced = b"content_block_" in events
+        if self._answer is not None and self.advanced:
+            self._read_blocks(events, self._answer)
         if self.advanced and b"message_" not in events and b"error" not in events:
             return
         if b"\r" in events:
@@ -137,6 +149,20 @@ class SseRelay:
             self.advanced = self.advanced or _is_progress(event)
             if b"message_" in event or b"error" in event:
                 self._read_event(event, whole=whole)
+
+    def _read_blocks(self, events: bytes, answer: Answer) -> None:
+        """Take in what the answer says."""
+        for line in events.splitlines():
+            if not line.startswith(b"data:") or (b"content_block_start" not in line and b"text_delta" not in line):
+                continue
+            try:
+                event = _block_event.decode(line[5:])
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                continue
+            if event.content_block is not None:
+                answer.add(event.content_block)
+            if event.delta is not None and event.delta.text and event.delta.type == "text_delta":
+                answer.add_text(event.delta.text)
 
     def _read_event(self, event: bytes, *, whole: bool) -> None:
         name, data = b"", []
@@ -169,8 +195,8 @@ class SseRelay:
 class CompressedRelay(SseRelay):
     """A compressed stream. Without an `inflater` its coding is not known, and nothing is read."""
 
-    def __init__(self, summary: AnswerSummary, inflater: Inflater | None) -> None:
-        super().__init__(summary)
+    def __init__(self, summary: AnswerSummary, inflater: Inflater | None, answer: Answer | None = None) -> None:
+        super().__init__(summary, answer)
         self.readable = inflater is not None
         self._inflater = inflater
 
@@ -192,9 +218,11 @@ class CompressedRelay(SseRelay):
         """No event of our own can follow."""
 
 
-def relay_for(encoding: str, summary: AnswerSummary) -> SseRelay:
-    """The relay for a stream with this content-encoding."""
-    return SseRelay(summary) if is_plain(encoding) else CompressedRelay(summary, make_inflater(encoding))
+def relay_for(encoding: str, summary: AnswerSummary, answer: Answer | None = None) -> SseRelay:
+    """The relay for a stream with this content-encoding; `answer` takes in what it says."""
+    if is_plain(encoding):
+        return SseRelay(summary, answer)
+    return CompressedRelay(summary, make_inflater(encoding), answer)
 
 
 def _is_progress(event: bytes) -> bool:

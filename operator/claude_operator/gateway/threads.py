@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from claude_operator.core.request.split import is_served
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.conversation_memory import Conversation
 from claude_operator.gateway.errors import Refused
-from claude_operator.gateway.live_config import Choice, LiveConfig, is_served
+from claude_operator.gateway.live_config import Choice, LiveConfig
 
 __all__ = ["THREAD", "Threads", "thread_not_found"]
 
@@ -25,6 +27,7 @@ _LIMIT = 20_000  # responses; the API forgets a thread five minutes after its la
 class _ThreadOrigin(NamedTuple):
     revision: str
     conversation: str | None
+    known: Conversation | None
 
 
 class Threads:
@@ -40,7 +43,7 @@ class Threads:
             return
         if call.conversation is None:
             call.name_conversation(THREAD + message_id)
-        self._origins[message_id] = _ThreadOrigin(call.revision, call.conversation)
+        self._origins[message_id] = _ThreadOrigin(call.revision, call.conversation, call.known)
         if len(self._origins) > _LIMIT:
             del self._origins[next(iter(self._origins))]
 
@@ -52,18 +55,21 @@ class Threads:
         origin = self._origins.get(call.thread.previous_message_id) if call.thread else None
         if origin is None:
             call.continues_unknown_thread = True
-            if choice.pinned or sum(arm.weight > 0 for arm in live.config.arms) == 1:
+            if choice.pinned or live.split is None or live.split.is_single:
                 return choice
             raise thread_not_found()
-        named = call.conversation is not None
-        call.conversation = call.conversation or origin.conversation
+        if not call.is_named:
+            call.conversation, call.known = origin.conversation, origin.known
+            if origin.known is not None:
+                call.turn = max(call.turn, origin.known.turns)
         if origin.revision == choice.arm.arm.revision:
             return choice
         arm = live.arms.get(origin.revision)
         if arm is None or not is_served(arm.arm):
             raise thread_not_found()
-        # A drawn call counts where it stays. One with a name would count for the other arm, and is not judged.
-        return Choice(arm, pinned=named or choice.pinned, refused_pin=choice.pinned or choice.refused_pin)
+        if call.known is not None and call.known.revision != origin.revision:
+            call.moved = call.known.moved = True  # this request is on another arm than its conversation
+        return Choice(arm, choice.pinned, choice.pinned or choice.refused_pin)
 
 
 def thread_not_found() -> Refused:

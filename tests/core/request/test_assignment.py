@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from claude_operator.core.request.assignment import (
     Assignment,
-    assignment_key,
     cohort,
+    conversation_name,
     in_canary,
     is_named,
     metadata_user_id,
+    opening_name,
     rank,
+    user_name,
 )
 
 UID = "0b2f4d3e-0000-4000-8000-000000000001"
@@ -88,17 +90,14 @@ TURNS = [
 ]
 
 
-def test_the_session_comes_before_the_user_and_the_user_before_the_conversation() -> None:
-    request = body(messages=TURNS, metadata={"user_id": "u1"})
-    assert assignment_key("s1", request, "key") == "session:s1"
-    assert assignment_key(None, request, "key") == "user:u1"
-    key = assignment_key(None, body(messages=TURNS), "key")
+def test_a_session_names_a_conversation_and_a_user_never_does() -> None:
+    assert conversation_name("s1", "u1") == "session:s1"
+    assert conversation_name("", "u1") is None
+    assert user_name("", "u1") == user_name("u1", "another") == "user:u1"
+    assert user_name("", "") is None
+    key = opening_name(body(messages=TURNS, metadata={"user_id": "u1"}), "key")
     assert key is not None
     assert key.startswith("conversation:")
-
-
-def test_a_session_and_a_user_of_one_name_are_not_one_conversation() -> None:
-    assert assignment_key("x", body(), "") != assignment_key(None, body(metadata={"user_id": "x"}), "")
 
 
 def test_the_session_in_claude_codes_user_id_names_the_conversation() -> None:
@@ -107,21 +106,33 @@ def test_the_session_in_claude_codes_user_id_names_the_conversation() -> None:
         '{"session_id":"s1","device_id":"d2"}',
         "user_0123_account__session_s1",
     ):
-        assert assignment_key(None, body(metadata={"user_id": user_id}), "key") == "session:s1"
-        assert assignment_key("s2", body(metadata={"user_id": user_id}), "key") == "session:s2"
+        assert conversation_name("", user_id) == "session:s1"
+        assert conversation_name("s2", user_id) == "session:s2"
+    assert conversation_name("", '{"device_id":"d1"}') is None
+
+
+def test_claude_codes_user_is_its_device_and_account_in_all_sessions() -> None:
+    users = {
+        user_name("", user_id)
+        for user_id in (
+            '{"device_id":"d1","account_uuid":"a","session_id":"s1"}',
+            '{"session_id":"s2","account_uuid":"a","device_id":"d1"}',
+        )
+    }
+    assert users == {'user:{"account_uuid":"a","device_id":"d1"}'}
+    assert user_name("", "user_0123_account__session_s1") == user_name("", "user_0123_account__session_s2")
     other = '{"device_id":"d1"}'
-    assert assignment_key(None, body(metadata={"user_id": other}), "key") == f"user:{other}"
+    assert user_name("", other) == f"user:{other}"
 
 
 def test_an_opening_with_a_number_of_any_size_has_a_key() -> None:
     early = [{"role": "user", "content": [{"type": "text", "text": "a", "n": 10**30}]}, *TURNS[1:]]
     late = [{"role": "user", "content": [{"n": 10**30, "text": "a", "type": "text"}]}, *TURNS[1:]]
-    assert assignment_key(None, body(messages=early), "key") == assignment_key(None, body(messages=late), "key")
+    assert opening_name(body(messages=early), "key") == opening_name(body(messages=late), "key")
 
 
 def test_a_first_turn_without_a_name_is_drawn() -> None:
-    assert assignment_key(None, body(messages=TURNS[:1]), "key") is None
-    assert assignment_key("", body(messages=TURNS[:1]), "key") is None
+    assert opening_name(body(messages=TURNS[:1]), "key") is None
 
 
 def test_a_conversation_keeps_its_key_as_it_grows_and_its_breakpoint_moves() -> None:
@@ -130,14 +141,14 @@ def test_a_conversation_keeps_its_key_as_it_grows_and_its_breakpoint_moves() -> 
         {"role": "assistant", "content": "Hello"},
     ]
     late = [{"role": "user", "content": "Hi"}, *early[1:], {"role": "user", "content": "More"}]
-    assert assignment_key(None, body(messages=early), "key") == assignment_key(None, body(messages=late), "key")
+    assert opening_name(body(messages=early), "key") == opening_name(body(messages=late), "key")
 
 
 def test_callers_and_openings_are_told_apart_and_stay_unreadable() -> None:
     keys = {
-        assignment_key(None, body(messages=TURNS), "key-1"),
-        assignment_key(None, body(messages=TURNS), "key-2"),
-        assignment_key(None, body(messages=[{"role": "user", "content": "Else"}, *TURNS[1:]]), "key-1"),
+        opening_name(body(messages=TURNS), "key-1"),
+        opening_name(body(messages=TURNS), "key-2"),
+        opening_name(body(messages=[{"role": "user", "content": "Else"}, *TURNS[1:]]), "key-1"),
     }
     assert len(keys) == 3
     assert not any("key-" in str(key) or "order" in str(key) for key in keys)
@@ -157,7 +168,7 @@ def test_callers_and_openings_are_told_apart_and_stay_unreadable() -> None:
     ],
 )
 def test_what_cannot_be_read_is_drawn(request_body: dict[str, msgspec.Raw]) -> None:
-    assert assignment_key(None, request_body, "key") is None
+    assert opening_name(request_body, "key") is None
     assert metadata_user_id(request_body) is None
 
 

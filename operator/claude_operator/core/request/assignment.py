@@ -1,8 +1,8 @@
-"""Which arm answers a conversation: pure, the same in every gateway replica, and kept by every later request.
+"""What a conversation is known by, and which arm its name draws: pure, and the same in every gateway replica.
 
-A conversation's cohort is permanent. A canary owns the cohorts whose rank in a permutation of its own lies below its
-weight: a growing weight only adds conversations, and the next canary begins with other people. The key that a cohort is
-drawn from is a hash with a secret of the server's, so that no client can choose a name for its arm.
+A name's cohort is permanent. A canary owns the cohorts whose rank in a permutation of its own lies below its weight, so
+the next canary begins with other people. The key that a cohort is drawn from is a hash with a secret of the server's,
+so that no client can choose a name for its arm.
 """
 
 from __future__ import annotations
@@ -17,9 +17,19 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.gateway import BASIS_POINTS
-from claude_operator.core.request.privacy import identity
+from claude_operator.core.request.privacy import identity, without_session
 
-__all__ = ["Assignment", "assignment_key", "cohort", "in_canary", "is_named", "metadata_user_id", "rank"]
+__all__ = [
+    "Assignment",
+    "cohort",
+    "conversation_name",
+    "in_canary",
+    "is_named",
+    "metadata_user_id",
+    "opening_name",
+    "rank",
+    "user_name",
+]
 
 _LONGEST_USER = 4096  # characters; the API refuses far shorter ones
 _LONGEST_NAME = 1024  # characters that are kept as they are
@@ -64,6 +74,14 @@ class Assignment:
         drawn = self._hash(f"conversation\0{caller}\0{name}", _KEY)
         return f"{kind}:{drawn}"
 
+    def digest(self, uid: str, name: str) -> int:
+        """16 bytes that stand for a conversation of the deployment with this UID, and tell nothing of its name."""
+        return int(self._hash(f"digest\0{uid}\0{name}", _KEY), 16)
+
+    def quoting(self, uid: str, caller: str) -> blake2b:
+        """A hash to begin with for what answers to this caller say."""
+        return blake2b(f"quote\0{uid}\0{caller}\0".encode("utf-8", "surrogatepass"), digest_size=_WORD, key=self.secret)
+
     def _hash(self, text: str, size: int) -> str:
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=self.secret).hexdigest()
 
@@ -90,18 +108,26 @@ def in_canary(uid: str, key: str, canary_revision: str, weight: int) -> bool:
     return rank(canary_revision)[cohort(uid, key)] < weight
 
 
-def assignment_key(session: str | None, body: Mapping[str, msgspec.Raw], caller: str) -> str | None:
-    """The name of a request's conversation, None where the gateway has to draw.
+def conversation_name(session: str, user_id: str) -> str | None:
+    """The name that a client gives a conversation: the session header, else the session that `metadata.user_id` names.
 
-    The session header, else the session that `metadata.user_id` names (Claude Code's), else that id itself, else for a
-    request with an assistant turn the caller's key with the first user message. A first turn without a name is drawn:
-    equal questions of many people are not one conversation.
+    None without either: a user is not a conversation.
     """
-    if session:
-        return f"session:{session}"
-    if user := metadata_user_id(body):
-        named = identity(user).session
-        return f"session:{named}" if named else f"user:{user}"
+    named = session or identity(user_id).session
+    return f"session:{named}" if named else None
+
+
+def user_name(user: str, user_id: str) -> str | None:
+    """The name of who asks: the header x-claude-user, else `metadata.user_id` without its session."""
+    named = user or without_session(user_id)
+    return f"user:{named}" if named else None
+
+
+def opening_name(body: Mapping[str, msgspec.Raw], caller: str) -> str | None:
+    """What all later requests of a conversation without a name repeat: the caller's key with the first user message.
+
+    None for a first turn: equal questions of many people are not one conversation.
+    """
     opening = _opening(body)
     if opening is None:
         return None
@@ -137,17 +163,18 @@ def _opening(body: Mapping[str, msgspec.Raw]) -> bytes | None:
         if not any(turn.role == "assistant" for turn in turns):
             return None
         first = next((turn for turn in turns if turn.role == "user"), None)
-        return None if first is None else _canonical(_plain(msgspec.json.decode(first.content)))
+        return None if first is None else _canonical(first.content)
     except msgspec.MsgspecError:
         return None
 
 
-def _canonical(content: Any) -> bytes:
-    """JSON that is the same however a client orders its keys."""
+def _canonical(content: msgspec.Raw) -> bytes:
+    """A message's content in a form that is the same however a client writes it in later turns."""
+    plain = _plain(msgspec.json.decode(content))
     try:
-        return msgspec.json.encode(content, order="sorted")
+        return msgspec.json.encode(plain, order="sorted")
     except OverflowError:  # an integer of more than 64 bits
-        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _plain(content: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-__all__ = ["Identity", "identity", "without_emails"]
+__all__ = ["Identity", "identity", "without_emails", "without_session"]
 
 _LONGEST_SESSION = 256  # characters
 _SESSION = re.compile(r"[0-9A-Za-z-]+")
@@ -46,6 +46,16 @@ def identity(user_id: str) -> Identity:
     device, _, session = user_id.rpartition("_session_")
     joined = device.startswith("user_") and "_account_" in device[len("user_") :] and _SESSION.fullmatch(session)
     return Identity(session[:_LONGEST_SESSION], "") if joined else Identity("", user_id)
+
+
+def without_session(user_id: str) -> str:
+    """What of a user id is the same in all sessions of a user: Claude Code's has its device and account."""
+    if not identity(user_id).session:
+        return user_id
+    if user_id.lstrip()[:1] == "{":
+        fields = msgspec.json.decode(user_id.encode("utf-8", "surrogatepass"))
+        return msgspec.json.encode({name: fields[name] for name in sorted(fields) if name != "session_id"}).decode()
+    return user_id.rpartition("_session_")[0]
 
 
 def without_emails(text: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,6 +68,75 @@ def test_a_conversation_keeps_its_arm_while_weights_grow_and_counts_once(events:
     assert bad <= len(speakers)
 
 
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), st.integers(0, 7), st.integers(0, 1), st.sampled_from(["ok", "ok", "error"])),
+        st.tuples(st.just("new"), st.booleans()),
+        st.sampled_from([("canary", 0), ("grow", 0), ("back", 0), ("promote", 0), ("promote", 1), ("drained", 0)]),
+    ),
+    max_size=60,
+)
+
+
+@dataclass
+class Rollouts:
+    """One rollout after the other, as the operator writes them."""
+
+    stable: int = 0
+    canary: int | None = None
+    weight: int = 0
+    former: int | None = None
+    generation: int = 1
+
+    def go_on(self, what: str, keep: int) -> None:
+        if what == "canary" and self.canary is None:
+            self.canary, self.weight = self.generation, 3000
+        elif what == "grow" and self.canary is not None:
+            self.weight = min(self.weight + 3000, 10_000)
+        elif what == "back":
+            self.canary = None
+        elif what == "promote" and self.canary is not None:
+            self.former, self.stable, self.canary = self.stable if keep else None, self.canary, None
+        elif what == "drained":
+            self.former = None
+        self.generation += 1
+
+    @property
+    def arms(self) -> list[Any]:
+        weight = self.weight if self.canary is not None else 0
+        arms = [make_arm(f"support-{self.stable:010}", weight=10_000 - weight)]
+        if self.canary is not None:
+            arms.append(make_arm(f"support-{self.canary:010}", "canary", weight))
+        if self.former is not None:
+            arms.append(make_arm(f"support-{self.former:010}", "former", 0))
+        return arms
+
+
+@settings(deadline=None, max_examples=80)
+@given(CHANGES, st.integers(0, 2**32))
+def test_whoever_changes_arm_is_told_apart_whatever_the_rollouts_do(changes: list[Any], seed: int) -> None:
+    pods, rollouts = processes(), Rollouts()
+    speakers = [Speaker(f"{seed}-first-{number}", bool(number % 2)) for number in range(4)]
+    for pod in pods:
+        pod.run(1, *rollouts.arms)
+    for speaker in speakers:
+        speaker.say(pods[0])
+    for what, *more in changes:
+        if what == "new":
+            speakers.append(Speaker(f"{seed}-{len(speakers)}", more[0]))
+        elif what == "say":
+            speaker = speakers[more[0] % len(speakers)]
+            before, goes_on = speaker.revisions[-1:], speaker.named or speaker.messages
+            call = speaker.say(pods[more[1]], more[2])
+            assert call.moved or not goes_on or before in ([], [call.revision])
+            assert call.role != "canary" or rollouts.weight
+        else:
+            rollouts.go_on(what, *more)
+            for pod in pods:
+                pod.run(rollouts.generation, *rollouts.arms)
+        tell(*pods)
+
+
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("weight", [100, 1000, 5000])
 def test_of_the_conversations_that_go_bad_the_weight_is_the_canarys(weight: int, named: bool) -> None:
@@ -109,6 +180,25 @@ def test_a_conversation_that_a_peer_has_counted_is_not_counted_again() -> None:
     found = [unit for pod in (one, other) for unit in pod.units().get(2, ())]
     assert sum(unit.counters.entries for unit in found) == 2
     assert [bad for unit in found for bad in unit.counters.first_bad.items()] == [("error:2", 1)]
+
+
+def test_nothing_of_a_clients_words_is_kept_or_told() -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    for named in (False, True):
+        for number in range(10):
+            speaker = Speaker(f"SENTINEL{number}", named)
+            for _ in range(3):
+                speaker.say(pod)
+    told = msgspec.json.encode([pod.store.memory.pages(), pod.store.memory.outgoing()])
+    assert len(pod.store.memory) == 20
+    assert b"SENTINEL" not in told
+    assert b"Hi" not in told
+    (other,) = processes(1)
+    other.run(2, *arms(5000))
+    speaker = Speaker("SENTINEL0", named=True)
+    speaker.say(other)
+    assert {one.digest for one in pod.store.memory} > {one.digest for one in other.store.memory}
 
 
 def test_failures_in_a_row_add_up_over_processes() -> None:

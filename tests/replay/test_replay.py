@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -401,3 +403,70 @@ def test_whatever_is_read_it_is_refused_as_a_line_or_judged(document: Any) -> No
         assert str(error).startswith("line 1: ")
     else:
         assert all(math.isfinite(tick["total"]) for tick in told)
+
+
+# ------------------------------------------------------------------------------------------------ conversations
+
+BEFORE = Path(__file__).parent / "before_conversations" / "ticks.jsonl"
+
+
+def test_a_ledger_of_before_conversations_were_counted_replays_to_what_was_judged_then() -> None:
+    """Written by the version before, when a quantity had its whole weight for requests."""
+    lines = BEFORE.read_text().splitlines()
+    judged = {document["t"]: document for line in lines if "total" in (document := json.loads(line))}
+    replayed = {tick["t"]: tick for tick in replay(lines)}
+    assert replayed.keys() == judged.keys()
+    for t, document in judged.items():
+        assert replayed[t]["total"] == pytest.approx(document["total"], rel=1e-9)
+        assert replayed[t]["evidence"] == pytest.approx(document["evidence"], rel=1e-9)
+    assert replayed[max(judged)]["verdict"] == "Fail"
+
+
+def conversations(t: float, canary: dict[str, Any], stable: dict[str, Any], share: float = 0.1) -> str:
+    arms = {"canary": canary, "stable": stable, "share": share}
+    return json.dumps({"t": t, "weight": share, "metrics": {"errors": arms}})
+
+
+def test_first_bad_events_of_conversations_are_judged_by_the_share_that_was_drawn() -> None:
+    """By definition: g^[canary] / (1 - w + w g) an event, at the first turn."""
+    events = [(0, 1), (1, 0), (1, 2), (2, 1)]
+    lines = [
+        conversations(5 * n, {"entries": [9, 0, 0], "bad": {"0": ours}}, {"entries": [80, 0, 0], "bad": {"0": theirs}})
+        for n, (ours, theirs) in enumerate(events, 1)
+    ]
+    for number, found in enumerate(totals(lines), 1):
+        ours, theirs = (sum(event[arm] for event in events[:number]) for arm in (0, 1))
+        wanted = math.fsum(g**ours / (0.9 + 0.1 * g) ** (ours + theirs) for g in GRID) / len(GRID)
+        assert found == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        ({"share": 1.5}, "errors.share 1.5 is not the canary's share"),
+        ({"share": 0.1, "canary": [3, 1]}, "errors.canary is not of conversations: write {"),
+        ({"share": 0.1, "canary": {"entries": [3, 1]}}, "errors.canary is not of conversations: write {"),
+        ({"share": 0.1, "canary": {"entries": [3, 1, 0], "bad": {"3": 1}}}, "'3' is not a turn: write one of 0, 1, 2"),
+        ({"share": 0.1, "canary": {"entries": [3, -1, 0]}}, "-1 is negative"),
+    ],
+)
+def test_conversations_that_cannot_be_read_say_what_to_write(arms: dict[str, Any], said: str) -> None:
+    with pytest.raises(LineError, match=re.escape(said)):
+        list(parse([json.dumps({"t": 5, "metrics": {"errors": arms}})]))
+
+
+def test_a_quantity_has_no_share() -> None:
+    line_of_cost = json.dumps({"t": 5, "metrics": {"cost": {"share": 0.1}}})
+    with pytest.raises(LineError, match="cost: only bad events are counted once a conversation: leave share out"):
+        list(parse([line_of_cost]))
+
+
+def test_values_of_later_turns_have_an_entry_of_their_own() -> None:
+    """And the metric's weight is divided: later turns have a tenth of it."""
+    lines = []
+    for n in range(1, 30):
+        arms = {"canary": quantity([2.0, 2.2] * 5), "stable": quantity([1.0, 1.1] * 20), "conversations": True}
+        lines.append(json.dumps({"t": 5.0 * n, "weight": 0.2, "metrics": {"timeToFirstToken late": arms}}))
+    last = list(replay(lines))[-1]
+    assert last["leading"] == "timeToFirstToken late"
+    assert last["total"] == pytest.approx(0.9 + 0.1 * last["evidence"]["timeToFirstToken late"], rel=1e-6)

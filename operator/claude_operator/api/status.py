@@ -12,6 +12,7 @@ from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import Unit
+from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
 from claude_operator.api.sums import (
     IncidentField,
     IncidentSums,
@@ -59,19 +60,6 @@ class Reading(StatusModel):
     pod: str = Field(description="The pod.")
     boot_id: str = Field(description="Its process.")
     reading: int = Field(description="The number under which the process keeps that reading.")
-
-
-class Traffic(StatusModel):
-    """What one revision should get, and what it has got since it has this weight, as far as it was read."""
-
-    revision: str = Field(description="The revision.")
-    role: str = Field(default="", description="stable, canary or former.")
-    percent: float = Field(description="Percent of new conversations that it should get.")
-    conversations: float | None = Field(
-        default=None, description="Percent of new conversations of stable and canary that it got."
-    )
-    requests: float | None = Field(default=None, description="Percent of all requests that it got.")
-    requests_seen: int | None = Field(default=None, description="Its requests.")
 
 
 class MetricState(StatusModel):
@@ -356,27 +344,6 @@ class RolloutRecord(StatusModel):
     def trial(self) -> str:
         """`<revision>/<attempt>`, as annotations name it."""
         return f"{self.revision}/{self.attempt}"
-
-
-class ModelStatus(StatusModel):
-    """The model of the newest revision and where it is in its life."""
-
-    id: str = Field(description="Model id.")
-    lifecycle: str = Field(description="Active, Legacy, Deprecated, Retired or Unknown.")
-    retires_at: str | None = Field(default=None, description="Date of retirement, if announced.")
-    replacement: str | None = Field(default=None, description="What to use instead.")
-
-
-class GatewayStatus(StatusModel):
-    """How applications reach it."""
-
-    url: str = Field(description="Base URL for any Anthropic SDK.")
-    client_secret: str = Field(description="Secret with ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY.")
-    ready: int = Field(default=0, description="Ready gateway pods.")
-    config_generation: int = Field(default=0, description="Generation of the config that pods should serve.")
-    weights_generation: int = Field(
-        default=0, description="Generation of the config in which the weights last changed; 0 where that is not known."
-    )
 
 
 class DeploymentStatus(StatusModel):

@@ -178,8 +178,6 @@ class Assigner:
             self._memory.move(known, split.stable)
         if not split.is_single:
             self._memory.share(known)
-        if call.counted:
-            known.turns += 1
         call.known, call.moved = known, known.moved
         return known.revision
 

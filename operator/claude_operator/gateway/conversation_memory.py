@@ -62,7 +62,7 @@ class Conversation:
         self.drawn = drawn
         self.moved = False
         self.turns = 0
-        """Requests that this process has seen."""
+        """Requests that this process has seen answered."""
         self.counted = 0
         """What was counted of it, a bit each: `gateway.units`."""
         self.bad: tuple[str, ...] = ()

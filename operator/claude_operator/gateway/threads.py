@@ -62,7 +62,6 @@ class Threads:
             call.conversation, call.known = origin.conversation, origin.known
             if origin.known is not None:
                 call.turn = max(call.turn, origin.known.turns)
-                origin.known.turns += 1
         if origin.revision == choice.arm.arm.revision:
             return choice
         arm = live.arms.get(origin.revision)

@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from claude_operator.api.evidence import MOVED, TURNS, CacheState, GenerationEvidence, Period, UnitCounters, UnitStratum
+from claude_operator.api.evidence import (
+    MOVED,
+    PINNED,
+    TURNS,
+    CacheState,
+    GenerationEvidence,
+    Period,
+    UnitCounters,
+    UnitStratum,
+)
 from claude_operator.api.gateway import Role
 from claude_operator.gateway.counters import HistogramBuilder
 
@@ -98,12 +107,15 @@ class EraUnits:
 def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values) -> int:
     """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones."""
     first = _WIDTH * (_PERIODS.index(key.period) + len(_PERIODS) * (key.surface == MOVED))
-    if counted >> first & _ALL == _ALL:
+    is_compared = key.surface not in (MOVED, PINNED)
+    if counted >> first & _ALL == (_ALL if is_compared else 1):
         return counted
     found = units.counters(key)
     if not counted >> first & 1:
         found.entries += 1
         counted |= 1 << first
+    if not is_compared:
+        return counted
     for place, (value, histogram) in enumerate(zip(values, found.values, strict=True), first + 1):
         if value is not None and value > 0.0 and not counted >> place & 1:
             histogram.add(value)

@@ -160,6 +160,7 @@ def statuses(draw: st.DrawFn, real: Object) -> Object:
     """A status of which anything between one field and all is not ours."""
     made = dict(real) if draw(st.booleans()) else {}
     traffic = ["stableRevision", "canaryRevision", "step", "rollout", "rollouts", "soak", "replaced", "judgement"]
+    traffic += ["draining"]
     for name in draw(st.lists(st.sampled_from([*traffic, *traffic, *sorted(fields())]), min_size=1, max_size=9)):
         made[name] = draw(fields()[name])
     rollout = made.get("rollout")
@@ -243,6 +244,9 @@ def check(way: str, config: str, raw: Object) -> None:
             given = {arm.revision: arm.weight for arm in wanted.arms if arm.weight}
             assert sum(given.values()) == 10_000
             assert not {names["ungated"], UNKNOWN} & set(given), "an ungated revision is served"
+            kept = wanted.arm("former")
+            assert kept is None or kept.revision in (names["stable"], names["gated"]), "what never served is kept"
+            assert kept is None or number or config != "live", "nothing has been replaced"
             trial = told.rollout
             if names["failed"] in given:  # only where the spec asks for it anew, from the first step on
                 assert number, "what failed is served"

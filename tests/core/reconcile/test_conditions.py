@@ -84,7 +84,7 @@ def harmed(leading: str, reason: str = "") -> Judgement:
     return failed().model_copy(update=told)
 
 
-FEW = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
+OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 FEW = MetricState(name="errors", evidence=1.0, canary=[2, 0], stable=[21, 0], units=UnitSums(3, 60, 150, 0))
@@ -301,7 +301,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
-    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=FEW)}),
+    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=OF_FEW_USERS)}),
     (
         Type.PROMOTED,
         "Unknown",

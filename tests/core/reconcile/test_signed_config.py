@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from claude_operator.api.gateway import Arm, Deployment, Egress, GatewayConfig, dump_config, dump_egress
-from claude_operator.api.status import DeploymentStatus, GatewayStatus
+from claude_operator.api.served import GatewayStatus
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.operator_key import sign_config, sign_egress
 from claude_operator.core.reconcile import signed_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView

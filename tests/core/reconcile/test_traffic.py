@@ -23,11 +23,14 @@ from tests.core.reconcile.rules.sample import (
 )
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.evidence import MOVED
 from claude_operator.api.gateway import Assigning, dump_config
-from claude_operator.api.status import DeploymentStatus, GatewayStatus, Rollout, SampleRatio, Traffic
+from claude_operator.api.served import GatewayStatus, Traffic
+from claude_operator.api.status import DeploymentStatus, Rollout, SampleRatio
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Counts, Sample
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.few_users import explain_few_users
 from claude_operator.core.reconcile.gateway_config import desired_config
@@ -68,6 +71,24 @@ def test_requests_add_up_while_the_weight_stays() -> None:
     assert rows(second) == [("stable", 90.0, 90.0, 360), ("canary", 10.0, 10.0, 40)]
     quiet = decide(observed(again), SITE).status
     assert rows(quiet) == rows(first)
+
+
+def test_conversations_that_moved_are_shown_beside() -> None:
+    live = ((CANARY, 1000), (STABLE, 9000))
+    units = {
+        UnitKey(1, live, surface, period, name): UnitSample(entries)
+        for surface, period, name, entries in (
+            (MOVED, "early", STABLE, 3),
+            (MOVED, "late", STABLE, 1),
+            ("other", "opening", CANARY, 9),
+        )
+    }
+    seen = replace(ticks(30, 170), units=units)
+    first = decide(observed(trial(1, 3), increments=seen), SITE).status
+    assert {one.role: one.moved for one in first.traffic} == {"stable": 4, "canary": 0}
+    again = trial(1, 3, traffic=first.traffic, gateway=first.gateway)
+    second = decide(observed(again, increments=seen), SITE).status
+    assert {one.role: one.moved for one in second.traffic} == {"stable": 8, "canary": 0}
 
 
 def test_another_weight_begins_anew() -> None:

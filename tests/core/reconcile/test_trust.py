@@ -31,9 +31,9 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import (
     DeploymentStatus,
-    GatewayStatus,
     MetricState,
     Plan,
     Replaced,

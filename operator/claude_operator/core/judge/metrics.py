@@ -32,6 +32,7 @@ __all__ = [
     "metric_of",
     "quantities",
     "valued",
+    "wants_tails",
     "watched",
 ]
 
@@ -324,6 +325,11 @@ def quantities(analysis: Analysis) -> tuple[str, ...]:
         kind = METRICS.get(metric.name)
         found |= {metric.name} if isinstance(kind, Quantity) else set(kind.budgets_of) if kind else set()
     return tuple(sorted(found))
+
+
+def wants_tails(analysis: Analysis) -> bool:
+    """Whether requests over a limit are counted, which takes more than the sums of their values."""
+    return any(getattr(METRICS.get(metric.name), "budgets_of", ()) for metric in declared(analysis))
 
 
 def valued(analysis: Analysis) -> Mapping[str, tuple[str, Period]]:

@@ -24,7 +24,17 @@ from claude_operator.core.spec.plan import unit_of
 from claude_operator.core.spec.revision import arm
 from claude_operator.core.text import duration
 
-__all__ = ["age", "arm_of", "begin_drain", "end_of_drain", "explain_unfit", "former", "is_over", "say_over"]
+__all__ = [
+    "age",
+    "arm_of",
+    "begin_drain",
+    "end_of_drain",
+    "explain_unfit",
+    "former",
+    "has_another_role",
+    "is_over",
+    "say_over",
+]
 
 
 def age(obs: Observation) -> float:
@@ -51,14 +61,18 @@ def is_over(obs: Observation, draining: Draining) -> bool:
     return bool(draining.why) or end_of_drain(obs, draining) <= obs.now
 
 
+def has_another_role(status: DeploymentStatus, draining: Draining) -> bool:
+    """Whether it serves, or is on trial again and has traffic: so it keeps its conversations anyhow."""
+    tried = draining.revision == status.canary_revision and canary_weight(status) > 0
+    return tried or draining.revision == status.stable_revision
+
+
 def former(obs: Observation, status: DeploymentStatus) -> str | None:
     """The revision that is served as the former one, None where there is none."""
     draining = status.draining
     if draining is None or is_over(obs, draining) or explain_unfit(obs, status, draining.revision):
         return None
-    # On trial again it is the canary, which keeps its conversations too, from its first weight on.
-    tried = draining.revision == status.canary_revision and canary_weight(status) > 0
-    return None if tried or draining.revision == status.stable_revision else draining.revision
+    return None if has_another_role(status, draining) else draining.revision
 
 
 def say_over(status: DeploymentStatus, draining: Draining) -> str:

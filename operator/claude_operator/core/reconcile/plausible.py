@@ -31,6 +31,7 @@ _OLDEST, _NEWEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2200, 1, 
 _AHEAD = dt.timedelta(days=1)  # a former leader's clock may have been ahead, but not by more
 _LONGEST = 10 * 365 * 86_400.0  # seconds of a step or a soak
 _STEPS = 50
+_RESCUE = 100
 _ATTEMPTS = 1_000_000
 _COUNT = 2**53
 _RECORDS = 10
@@ -95,6 +96,8 @@ def _is_plan(plan: Plan) -> bool:
     lengths += [length for bake in bakes for length in (bake.min_duration, bake.max_duration)]
     lengths += [plan.soak.duration] if plan.soak else []
     lengths.append(plan.analysis.interval)
+    if not 0 <= plan.rescue_after <= _RESCUE:
+        return False
     return len(plan.steps) <= _STEPS and all(seconds(length) <= _LONGEST for length in lengths if length)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus
+from claude_operator.api.served import GatewayStatus, ModelStatus
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry

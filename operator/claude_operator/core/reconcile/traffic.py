@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from claude_operator.api.evidence import MOVED
 from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
-from claude_operator.api.status import DeploymentStatus, Traffic
+from claude_operator.api.served import Traffic
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import canary_weight
 
@@ -27,29 +29,27 @@ def traffic(obs: Observation, status: DeploymentStatus, kept: str | None, since:
         (kept, "former", 0.0),
     ]
     rows = [Traffic(revision=name, role=role, percent=share) for name, role, share in told if name]
-    before = {(one.revision, one.role, one.percent): one for one in status.traffic}
-    same = all((one.revision, one.role, one.percent) in before for one in rows if one.role != "former")
+    before = {_key(one): one for one in status.traffic}
+    same = all(_key(one) in before for one in rows if one.role != "former")
     if obs.increments is None and not same:
         return rows
-    seen = {
-        one.revision: (before[_key(one)].requests_seen or 0 if same and _key(one) in before else 0)
-        + _requests(obs, one.revision, since)
-        for one in rows
-    }
-    whole = sum(seen.values())
+    seen = [_seen(obs, one, before.get(_key(one)) if same else None, since) for one in rows]
+    whole = sum(one.requests_seen or 0 for one in seen)
     if not whole:
         return rows
     drawn = _drawn(status, weight)
+    shares = [round(100.0 * (one.requests_seen or 0) / whole, 2) for one in seen]
     return [
-        one.model_copy(
-            update={
-                "requests_seen": seen[one.revision],
-                "requests": round(100.0 * seen[one.revision] / whole, 2),
-                "conversations": drawn.get(one.role),
-            }
-        )
-        for one in rows
+        one.model_copy(update={"requests": share, "conversations": drawn.get(one.role)})
+        for one, share in zip(seen, shares, strict=True)
     ]
+
+
+def _seen(obs: Observation, row: Traffic, before: Traffic | None, since: int) -> Traffic:
+    """With what is new added to what was counted before at the same weight."""
+    requests, moved = (before.requests_seen or 0, before.moved or 0) if before else (0, 0)
+    requests += _requests(obs, row.revision, since)
+    return row.model_copy(update={"requests_seen": requests, "moved": moved + _moved(obs, row.revision)})
 
 
 def _weights(config: GatewayConfig) -> dict[str, int]:
@@ -68,6 +68,12 @@ def _requests(obs: Observation, revision: str, since: int) -> int:
     return sum(
         one.counts.requests for (generation, _, name), one in samples if name == revision and generation >= since
     )
+
+
+def _moved(obs: Observation, revision: str) -> int:
+    """New ones that are on it and were on another, or may have been."""
+    units = obs.increments.units.items() if obs.increments else ()
+    return sum(one.entries for key, one in units if (key.surface, key.revision) == (MOVED, revision))
 
 
 def _drawn(status: DeploymentStatus, weight: int) -> dict[str, float]:

@@ -13,7 +13,8 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.reconcile.annotations import PROMOTE, promotion
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.drain import is_over
+from claude_operator.core.reconcile.drain import explain_unfit, is_over
+from claude_operator.core.reconcile.gateway_config import fits
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight, window_left
 from claude_operator.core.reconcile.track_record import (
     has_failed,
@@ -181,14 +182,15 @@ def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
 
 
 def _drain(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
-    """What keeps its conversations is among what the gateways serve, or was until its time had come."""
+    """What keeps its conversations is told to the gateways, or is stable there yet, or was until its time had come."""
     obs, draining = draft.obs, draft.status.draining
     if draining is None or is_over(obs, draining):
         return draft
     name = draining.revision
-    known = may_return(obs, name) if config is None else any(arm.revision == name for arm in config.arms)
-    if known or name == draft.status.stable_revision:
-        return draft
+    told = {arm.revision for arm in config.arms if arm.role != "canary"} if config else set()
+    known = name in told if config else may_return(obs, name)
+    if known or explain_unfit(obs, draft.status, name) or not fits(obs, draft.status, name):
+        return draft  # what is not fit is not told to them, and its end is
     doubts.append(f"draining: {name} is not served")
     return draft.set(draining=None)
 

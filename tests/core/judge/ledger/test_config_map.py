@@ -18,6 +18,7 @@ from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.judge.ledger import pages
 from claude_operator.core.judge.ledger.config_map import (
     EARLIER,
@@ -32,12 +33,14 @@ from claude_operator.core.judge.ledger.config_map import (
 )
 from claude_operator.core.judge.ledger.lines import Header, parse
 from claude_operator.core.judge.ledger.points import Point, read_points, thinned, with_point, write_points
+from claude_operator.core.judge.metrics import PERIODS
 from claude_operator.replay.replay import replay
 
 STABLE, CANARY = "support-5f6d8c1a2b", "support-7b9e21c3d4"
 START = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
 METRICS = ["errors", "refusals", "maxTokens", "toolUse", "timeToFirstToken", "duration", "cost", "outputTokens"]
 EVERYTHING = Analysis.model_validate({"metrics": [{"name": one} for one in METRICS], "warmup": "20s"})
+KINDS_OF_EVENTS = ("error", "refusal", "tool_use", "of a later version")
 QUANTITIES = ("timeToFirstToken", "duration", "cost", "outputTokens")
 
 
@@ -52,6 +55,20 @@ def arm(draw: random.Random, requests: int, bad: float = 0.01, slow: float = 1.0
         if n:
             values[quantity, cache] = Values.of([slow * draw.lognormvariate(-1.0, 0.7) for _ in range(n)])
     return Sample(counts, values)
+
+
+def conversations(draw: random.Random, entries: int, bad: float, slow: float) -> UnitSample:
+    first_bad = {
+        (kind, turn): sum(draw.random() < bad for _ in range(entries))
+        for kind in KINDS_OF_EVENTS
+        for turn in (0, 4, 32)
+    }
+    values = {
+        (quantity, cache): Values.of([slow * draw.lognormvariate(-1.0, 0.7) for _ in range(entries)])
+        for quantity, cache in itertools.product(QUANTITIES, ("none", "read"))
+        if entries
+    }
+    return UnitSample(entries, {key: count for key, count in first_bad.items() if count}, values)
 
 
 class World:
@@ -79,8 +96,9 @@ class World:
         surfaces: int = 1,
         keep: str = "both",
         seconds: float = 5.0,
+        by_unit: float = 0.0,
     ) -> bool:
-        """Whether the tick was recorded in both places."""
+        """Whether the tick was recorded in both places. `by_unit`: share that comes from gateways that count units."""
         self.now += dt.timedelta(seconds=seconds)
         cells = {}
         for surface in map(str, range(surfaces)):
@@ -95,7 +113,15 @@ class World:
             price_ratio=self.price_ratio,
             history={"cost": self.history if self.remembers else Values()},
         )
-        found = Increments(cells, traffic=canary + stable)
+        units = {}
+        for era, canary_weight in ((5, 100), (7, 1000)) if by_unit else ():
+            live = ((STABLE, 10_000 - canary_weight), (CANARY, canary_weight))
+            for period, (revision, of) in itertools.product(PERIODS, ((CANARY, canary), (STABLE, stable))):
+                slower = slow if revision == CANARY else 1.0
+                new = conversations(self.draw, round(by_unit * of / 4), bad, slower)
+                units[UnitKey(era, live, "chat", period, revision)] = new
+        alone = {} if by_unit == 1.0 else cells if by_unit else None
+        found = Increments(cells, traffic=canary + stable, units=units, alone=alone)
         after, compared = assessment.assess(
             self.status, self.analysis, found, stable=STABLE, canary=CANARY, now=self.now, context=context
         )
@@ -152,6 +178,7 @@ def looks(draw: st.DrawFn) -> dict[str, Any]:
         "keep": draw(st.sampled_from(["both", "both", "both", "ledger", "status"])),
         "weight": draw(st.sampled_from([100, 100, 1000])),
         "ratio": draw(st.sampled_from([1.0, 1.0, 1.0, 2.0])),
+        "by_unit": draw(st.sampled_from([0.0, 0.5, 1.0])),
     }
 
 

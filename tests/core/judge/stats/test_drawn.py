@@ -106,7 +106,8 @@ def test_a_late_first_event_says_less_of_harm() -> None:
     assert [drawn.ratio(1.0, turn, 0.3) for turn in TURNS] == [1.0] * len(TURNS)
 
 
-def test_the_rate_is_guessed_high_while_little_is_known() -> None:
-    assert drawn.rate_of(0.0, 0.0) == 0.5
-    assert drawn.rate_of(999.0, 0.0) == 0.0005
-    assert drawn.rate_of(1.0, 90.0) == 0.95
+def test_the_rate_is_a_usual_one_until_more_is_known() -> None:
+    assert drawn.rate_of(0.0, 0.0) == 0.005
+    assert drawn.rate_of(199_800.0, 0.0) == pytest.approx(5e-6)
+    assert drawn.rate_of(9800.0, 499.0) == pytest.approx(0.05)
+    assert drawn.rate_of(1.0, 900.0) == 0.95

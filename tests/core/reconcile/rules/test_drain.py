@@ -273,6 +273,21 @@ def test_what_fails_on_trial_again_keeps_nothing(outcome: Any, kept: bool) -> No
     assert arms(desired_config(seen, status, accepted=True)) == (KEPT if kept else ALONE)
 
 
+def test_on_trial_again_it_drains_no_longer_from_its_first_weight_on() -> None:
+    assert run(next_trial(STABLE, None), raw("Be kind.", paused=True)).status.draining
+    assert run(next_trial(STABLE), KIND).status.draining is None
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+def test_a_canary_is_not_believed_to_drain(weighs: bool) -> None:
+    """Only the gateways' config shows what was stable."""
+    forged = trial(1 if weighs else None, rollout=None, canary_revision=None)
+    forged = forged.model_copy(update={"draining": Draining(revision=CANARY, since=ago(9), until=ago(-900))})
+    decision = run(forged, raw("Be kind."), config=observed(trial(1 if weighs else None)).config)
+    assert decision.status.draining is None
+    assert arms(decision.config) == [(STABLE, "stable", 10_000)]
+
+
 def test_what_returns_within_the_window_serves_and_the_other_keeps_nothing() -> None:
     spec = raw("Be kind.", strategy={"canary": {"rollbackWindow": {"duration": "1h"}}})
     back = begin(replace(drafted(draining(), spec), wanted=STABLE))

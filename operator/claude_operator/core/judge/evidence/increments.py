@@ -149,13 +149,15 @@ def advance(
     *,
     now: float | None = None,
     stored: Sequence[Reading] = (),
+    tails: bool = True,
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
     `memory` is None when the operator has just started: then it continues from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
-    a bad conversation counts once for each pod that counted it.
+    a bad conversation counts once for each pod that counted it. `tails`: whether buckets are wanted of the values of
+    requests also where conversations are compared in their place.
     """
     readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
@@ -192,7 +194,7 @@ def advance(
                 elapsed.append(seen.uptime - before.uptime)
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
     units = unit_samples(looks, quantities, duplicates)
-    samples, alone, traffic, naming = _samples(looks, quantities, duplicates)
+    samples, alone, traffic, naming = _samples(looks, quantities, duplicates, tails)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     documents = [reading.evidence for reading in readings if reading.evidence]
     found = Increments(
@@ -274,7 +276,10 @@ def _kept_readings(pods: Mapping[str, Seen | None], last: Mapping[str, Reading])
 
 
 def _samples(
-    looks: Collection[tuple[Seen, Seen]], quantities: Collection[str], duplicates: Mapping[str, Duplicates]
+    looks: Collection[tuple[Seen, Seen]],
+    quantities: Collection[str],
+    duplicates: Mapping[str, Duplicates],
+    tails: bool,
 ) -> tuple[dict[StratumKey, Sample], dict[StratumKey, Sample] | None, int, Naming]:
     """What is new over all pods, what of it no unit has, all requests, and how they name conversations.
 
@@ -286,7 +291,7 @@ def _samples(
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
         by_conversation = any(counters.conversations for counters in seen.counters.values())
-        twice = duplicates.get(seen.boot_id)
+        twice, wanted = duplicates.get(seen.boot_id), tails or not seen.by_unit
         for (generation, revision, _, surface, cache), now, earlier in grown(seen, before):
             counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
             traffic += counts.requests
@@ -296,7 +301,7 @@ def _samples(
             key = (generation, surface, revision)
             if twice:
                 counts = without(counts, key, twice)
-            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier)).count}
+            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier, wanted)).count}
             if counts == NOTHING and not values:
                 continue
             whole = Sample(counts, values)
@@ -322,8 +327,8 @@ def history(memory: Memory | None, revision: str, quantity: str, period: Period 
     return whole
 
 
-def _values(name: str, now: Counters, before: Counters) -> Values:
-    return values_since(_histogram(name, now), _histogram(name, before))
+def _values(name: str, now: Counters, before: Counters, tails: bool) -> Values:
+    return values_since(_histogram(name, now), _histogram(name, before), tails=tails)
 
 
 def _histogram(name: str, counters: Counters) -> Histogram:

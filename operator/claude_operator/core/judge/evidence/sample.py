@@ -187,8 +187,10 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
     )
 
 
-def values_since(now: Histogram, before: Histogram) -> Values:
+def values_since(now: Histogram, before: Histogram, *, tails: bool = True) -> Values:
     """What came after `before`, nothing where the count did not grow or the numbers are those of no quantity.
+
+    `tails`: whether buckets are wanted too.
 
     A gateway gone wrong must not keep the others' evidence from taking traffic back, now or by what status remembers.
     """
@@ -196,7 +198,7 @@ def values_since(now: Histogram, before: Histogram) -> Values:
     if count <= 0:
         return NO_VALUES
     try:
-        buckets = {int(key): new for key, new in _grown(now.buckets, before.buckets).items()}
+        buckets = {int(key): new for key, new in _grown(now.buckets, before.buckets).items()} if tails else {}
     except ValueError:
         return NO_VALUES
     found = Values(

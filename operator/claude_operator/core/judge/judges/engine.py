@@ -32,6 +32,7 @@ __all__ = [
 
 NO_OFFSETS = Offsets(weight=0)
 _NO_SCORE, _NO_MOMENTS, _NO_UNITS = Score(), Moments(), UnitSums()
+_ON_THE_WAY = 3  # of the seven early turns, that a conversation counts for which has not come to later ones
 _RAW_SHARE = 0.1  # of a quantity's evidence that comes from raw values, where they count
 
 
@@ -51,7 +52,7 @@ def states_of(stored: Sequence[MetricState], watches: Sequence[Watched]) -> list
 
 def worth_keeping(states: Iterable[MetricState]) -> list[MetricState]:
     """Without those of periods that no conversation has come to: of single requests there is only the opening."""
-    return [one for one in states if one.name in METRICS or one.stable[0] or one.edges]
+    return [one for one in states if one.name in METRICS or one.stable[0] or one.edges or one.moments.values]
 
 
 def offsets_at(known: Sequence[Offsets], weight: int) -> Offsets:
@@ -183,7 +184,7 @@ def _binary(
 def _counted(units: UnitSums, ours: Firsts, theirs: Firsts, share: float) -> UnitSums:
     """With more conversations. Stable's turns are its share of all: counting them by arm would tell who is whose."""
     opening, early, late = map(add, ours.entries, theirs.entries)
-    turns = opening + early + (EARLY_TURNS - 1) * late
+    turns = opening + _ON_THE_WAY * early + (EARLY_TURNS - _ON_THE_WAY) * late
     first_eight = sum(count for turn, count in theirs.bad.items() if turn <= EARLY_TURNS)
     exposed = units.exposed + (1.0 - share) * turns
     return UnitSums(

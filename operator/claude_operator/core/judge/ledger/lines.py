@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel
@@ -37,6 +37,15 @@ class Header(StatusModel):
     """Whether values are compared by the period of a conversation: ledgers of before were not."""
     ticks: Annotated[int, Field(ge=0)] = 0
     state: list[MetricState] = Field(default=[])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, stored: Any) -> Any:
+        """Earlier, an analysis also said what its bad events are: that is known by how they are written."""
+        analysis = stored.get("analysis") if isinstance(stored, dict) else None
+        if not isinstance(analysis, dict):
+            return stored
+        return {**stored, "analysis": {key: value for key, value in analysis.items() if key != "unit"}}
 
     @property
     def rollout(self) -> tuple[Any, ...]:

@@ -20,11 +20,12 @@ from claude_operator.core.judge.stats.eprocess import Grid
 __all__ = ["rate_of", "ratio", "updated"]
 
 _HIGHEST = 0.95  # that a rate may be
+_USUAL, _TURNS = 0.005, 200.0  # a rate, and the turns that it is worth
 
 
 def rate_of(exposed: float, bad: float) -> float:
-    """Stable's rate of first bad events a turn, guessed high while little is known."""
-    return min((bad + 0.5) / (exposed + 1.0), _HIGHEST)
+    """Stable's rate of first bad events a turn; before any are known a usual one."""
+    return min((bad + _USUAL * _TURNS) / (exposed + _TURNS), _HIGHEST)
 
 
 def ratio(alternative: float, turn: int, rate: float) -> float:

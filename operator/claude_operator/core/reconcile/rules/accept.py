@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
@@ -89,8 +90,9 @@ def _too_large(status: DeploymentStatus, candidate: int, stable: int, kept: int)
     draining = status.draining
     if draining is None or candidate + stable > LIMIT:
         return f"{taken}, together more than {LIMIT:,}: shorten prompts or tool descriptions"
+    until = draining.until.astimezone(dt.UTC)
     return (
-        f"{taken}, and {draining.revision}, which keeps its conversations until {draining.until:%H:%M:%SZ}, {kept:,},"
+        f"{taken}, and {draining.revision}, which keeps its conversations until {until:%H:%M:%SZ}, {kept:,},"
         f" together more than {LIMIT:,}: wait until then, shorten prompts or tool descriptions, or move those"
         f" conversations now with spec.strategy.canary.drain.maxAge: 0s"
     )

@@ -112,6 +112,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         history=obs.history,
         budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
+        unit=rollout.plan.unit,
         price_ratio=cost_ratio(obs, stable, rollout.revision),
     )
 

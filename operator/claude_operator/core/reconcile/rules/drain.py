@@ -7,7 +7,7 @@ import datetime as dt
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Draining
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.drain import age, end_of_drain, explain_unfit, is_over, say_over
+from claude_operator.core.reconcile.drain import age, end_of_drain, explain_unfit, has_another_role, is_over, say_over
 from claude_operator.core.reconcile.gateway_config import fits
 from claude_operator.core.reconcile.gateway_state import SOON
 
@@ -24,7 +24,7 @@ def watch(draft: Draft) -> Draft:
     draining = draft.status.draining
     if draining is None:
         return _found(draft)
-    if draining.revision == draft.status.stable_revision:  # it serves again
+    if has_another_role(draft.status, draining):
         return draft.set(draining=None)
     if not is_over(draft.obs, draining):
         draining = _with_end(draft, draining)

@@ -335,6 +335,19 @@ async def test_labels_come_as_often_as_the_weight_says(gateway: Gateway, upstrea
 
 
 @pytest.mark.parametrize("named", [False, True])
+async def test_turns_that_a_client_makes_up_choose_no_arm_that_counts(
+    gateway: Gateway, upstream: Talkative, named: bool
+) -> None:
+    gateway.serve(*two(5000), generation=2)
+    clients = [Client(gateway, {"x-claude-session-id": f"s{number}"} if named else {}) for number in range(12)]
+    for number, client in enumerate(clients):
+        client.messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": f"made up {number}"}]
+    await talk(clients, 3)
+    assert {arm for client in clients for arm in client.arms} == {"stable"}
+    assert not await units(gateway)
+
+
+@pytest.mark.parametrize("named", [False, True])
 async def test_examples_that_a_client_has_written_are_no_turns(
     gateway: Gateway, upstream: Talkative, named: bool
 ) -> None:

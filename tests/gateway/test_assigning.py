@@ -320,6 +320,20 @@ def test_an_hour_after_the_last_canary_nothing_is_looked_for(monkeypatch: pytest
     assert pod.store.memory.is_complete
 
 
+def test_where_stable_is_replaced_at_once_its_conversations_are_told_apart_for_an_hour() -> None:
+    clock = Clock()
+    pod = Pod(clock)
+    pod.start()
+    for _ in range(2):
+        pod.store.eras.enter(single(pod, STABLE))
+        assert not pod.store.eras.watches
+    for _ in range(3):  # a config that changes nothing of the arms does not begin the hour again
+        pod.store.eras.enter(single(pod, CANARY))
+        assert (pod.store.eras.watches, pod.store.eras.home) == (True, STABLE)
+        clock.now += eras.AFTERWARDS / 3
+    assert (pod.store.eras.watches, pod.store.eras.home) == (False, CANARY)
+
+
 def single(pod: Pod, revision: str) -> Any:
     return msgspec.structs.replace(pod.live.config, generation=9, arms=[make_arm(revision)])
 

@@ -95,7 +95,8 @@ class Eras:
         first, several = not self.home, not split.is_single
         if first and several:
             self._memory.is_complete = False
-        if not several and (self._several or not (first or self.home in split.served)):
+        is_moving = not (first or self._until or self.home in split.served)
+        if not several and (self._several or is_moving):
             self._until = self._clock() + AFTERWARDS
         if split.former or first or not (several or self.watches):
             self.home = split.home

@@ -26,6 +26,7 @@ class Eras:
         self._clock = clock
         self._memory = memory
         self._weights: dict[str, int] = {}
+        self._split: Split | None = None
         self._units: dict[Drawn, EraUnits] = {}
         self._several = False
         self._until = 0.0
@@ -46,6 +47,7 @@ class Eras:
         weights = {arm.revision: arm.weight for arm in config.arms}
         if split is None:
             return
+        self._split = split
         if weights != self._weights:
             self._weights = weights
             self.drawn = Drawn(config.generation, split.canary, split.weight)
@@ -85,11 +87,14 @@ class Eras:
 
     def _weights_of(self, drawn: Drawn) -> dict[str, int] | None:
         """The weights of an era that this process did not see, as far as they are known."""
-        if drawn.canary not in self._weights:
-            return {drawn.canary: drawn.weight} if drawn.canary else None
-        others = [revision for revision in self._weights if revision != drawn.canary]
-        rest = dict.fromkeys(others, BASIS_POINTS - drawn.weight) if len(others) == 1 else {}
-        return {drawn.canary: drawn.weight, **rest}
+        if not drawn.canary:
+            return None
+        split, rest = self._split, BASIS_POINTS - drawn.weight
+        if split is not None and drawn.canary == split.canary:
+            return {drawn.canary: drawn.weight, split.stable: rest}
+        if split is not None and drawn.canary == split.stable and split.former:  # it was promoted since
+            return {drawn.canary: drawn.weight, split.former: rest}
+        return {drawn.canary: drawn.weight}
 
     def _follow(self, split: Split) -> None:
         first, several = not self.home, not split.is_single

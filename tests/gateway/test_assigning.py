@@ -96,6 +96,21 @@ async def test_equal_words_of_many_people_are_many_conversations(gateway: Gatewa
     assert sum(each.entries for (_, _, surface, _), each in (await units(gateway)).items() if surface == "other") == 40
 
 
+async def test_first_turns_without_a_name_are_in_no_list_of_bad_conversations(
+    gateway: Gateway, upstream: Talkative
+) -> None:
+    gateway.serve(*two(5000), generation=2)
+    clients = crowd(gateway, 10)
+    upstream.failing = {MODEL, "claude-opus-5-5"}
+    await talk(clients)
+    assert (await read(gateway)).bad == []
+    upstream.failing = set()
+    await talk(clients)
+    upstream.failing = {MODEL, "claude-opus-5-5"}
+    await talk(clients)
+    assert len((await read(gateway)).bad) == 10
+
+
 async def test_one_user_id_for_everybody_is_split_by_the_weight(gateway: Gateway, upstream: Talkative) -> None:
     gateway.serve(*two(2000), generation=2)
     await talk(crowd(gateway, 300, metadata={"user_id": "tenant"}))

@@ -209,6 +209,10 @@ async def test_what_a_rollback_moved_is_told_apart(gateway: Gateway, upstream: T
     await talk(clients, 2)
     assert {arm for client in clients for arm in client.arms[1:]} == {"stable"}
     moved = sum(client.arms[0] == "canary" for client in clients)
+    assert Counter(line["moved"] for line in (await gateway.lines(72))[24:]) == {
+        True: 2 * moved,
+        False: 2 * (24 - moved),
+    }
     found = {key: each.entries for key, each in (await units(gateway)).items() if key[2] == "moved"}
     assert found == {(2, STABLE, "moved", "early"): moved}
 

@@ -96,6 +96,21 @@ async def test_equal_words_of_many_people_are_many_conversations(gateway: Gatewa
     assert sum(each.entries for (_, _, surface, _), each in (await units(gateway)).items() if surface == "other") == 40
 
 
+async def test_first_turns_without_a_name_are_in_no_list_of_bad_conversations(
+    gateway: Gateway, upstream: Talkative
+) -> None:
+    gateway.serve(*two(5000), generation=2)
+    clients = crowd(gateway, 10)
+    upstream.failing = {MODEL, "claude-opus-5-5"}
+    await talk(clients)
+    assert (await read(gateway)).bad == []
+    upstream.failing = set()
+    await talk(clients)
+    upstream.failing = {MODEL, "claude-opus-5-5"}
+    await talk(clients)
+    assert len((await read(gateway)).bad) == 10
+
+
 async def test_one_user_id_for_everybody_is_split_by_the_weight(gateway: Gateway, upstream: Talkative) -> None:
     gateway.serve(*two(2000), generation=2)
     await talk(crowd(gateway, 300, metadata={"user_id": "tenant"}))
@@ -194,6 +209,10 @@ async def test_what_a_rollback_moved_is_told_apart(gateway: Gateway, upstream: T
     await talk(clients, 2)
     assert {arm for client in clients for arm in client.arms[1:]} == {"stable"}
     moved = sum(client.arms[0] == "canary" for client in clients)
+    assert Counter(line["moved"] for line in (await gateway.lines(72))[24:]) == {
+        True: 2 * moved,
+        False: 2 * (24 - moved),
+    }
     found = {key: each.entries for key, each in (await units(gateway)).items() if key[2] == "moved"}
     assert found == {(2, STABLE, "moved", "early"): moved}
 
@@ -320,6 +339,20 @@ def test_an_hour_after_the_last_canary_nothing_is_looked_for(monkeypatch: pytest
     assert pod.store.memory.is_complete
 
 
+def test_where_stable_is_replaced_at_once_its_conversations_are_told_apart_for_an_hour() -> None:
+    clock = Clock()
+    pod = Pod(clock)
+    pod.start()
+    for _ in range(2):
+        pod.store.eras.enter(single(pod, STABLE))
+        assert not pod.store.eras.watches
+    for _ in range(3):  # a config that changes nothing of the arms does not begin the hour again
+        pod.store.eras.enter(single(pod, CANARY))
+        assert (pod.store.eras.watches, pod.store.eras.home) == (True, STABLE)
+        clock.now += eras.AFTERWARDS / 3
+    assert (pod.store.eras.watches, pod.store.eras.home) == (False, CANARY)
+
+
 def single(pod: Pod, revision: str) -> Any:
     return msgspec.structs.replace(pod.live.config, generation=9, arms=[make_arm(revision)])
 
@@ -332,6 +365,19 @@ async def test_labels_come_as_often_as_the_weight_says(gateway: Gateway, upstrea
     entries = {revision: each.entries for (_, revision, _, _), each in (await units(gateway)).items()}
     share, spread = weight / 10_000, (weight / 10_000 * (1 - weight / 10_000) / 150) ** 0.5
     assert abs(entries[CANARY] / 150 - share) < 5 * spread
+
+
+@pytest.mark.parametrize("named", [False, True])
+async def test_turns_that_a_client_makes_up_choose_no_arm_that_counts(
+    gateway: Gateway, upstream: Talkative, named: bool
+) -> None:
+    gateway.serve(*two(5000), generation=2)
+    clients = [Client(gateway, {"x-claude-session-id": f"s{number}"} if named else {}) for number in range(12)]
+    for number, client in enumerate(clients):
+        client.messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": f"made up {number}"}]
+    await talk(clients, 3)
+    assert {arm for client in clients for arm in client.arms} == {"stable"}
+    assert not await units(gateway)
 
 
 @pytest.mark.parametrize("named", [False, True])

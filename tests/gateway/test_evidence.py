@@ -166,6 +166,8 @@ async def test_the_line_of_a_call(gateway: Gateway) -> None:
         "revision": STABLE,
         "arm": "stable",
         "pinned": False,
+        "moved": False,
+        "turn": 0,
         "attempt": "2",
         "retry": False,
         "config_generation": 3,

@@ -11,6 +11,7 @@ from tests.gateway.speakers import Process, arms
 from tests.gateway.test_docs import SCHEMA
 
 from claude_operator.api.evidence import GenerationEvidence, UnitStratum, parse_evidence
+from claude_operator.api.gateway import Arm
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversation_memory import Drawn
 from claude_operator.gateway.eras import KEPT_ERAS
@@ -168,16 +169,28 @@ def test_what_is_not_compared_has_no_values() -> None:
     assert (unit.surface, unit.counters.entries, unit.counters.duration.count) == ("pinned", 1, 0)
 
 
-def test_eras_that_only_a_peer_saw_are_told_with_their_weight() -> None:
+@pytest.mark.parametrize(
+    ("served", "drawn", "weights"),
+    [
+        (arms(5000), Drawn(7, CANARY, 300), {CANARY: 300, STABLE: 9700}),
+        ([*arms(5000), make_arm("support-1", "former", 0)], Drawn(7, CANARY, 300), {CANARY: 300, STABLE: 9700}),
+        (
+            [make_arm(CANARY), make_arm(STABLE, "former", 0)],
+            Drawn(7, CANARY, 300),
+            {CANARY: 300, STABLE: 9700},
+        ),
+        (arms(5000), Drawn(8, "support-0000000000", 300), {"support-0000000000": 300}),
+        (arms(5000), Drawn(9), None),
+    ],
+)
+def test_eras_that_only_a_peer_saw_are_told_with_their_weight(
+    served: list[Arm], drawn: Drawn, weights: dict[str, int] | None
+) -> None:
     pod = process()
-    for drawn, weights in (
-        (Drawn(7, CANARY, 300), {CANARY: 300, STABLE: 9700}),
-        (Drawn(8, "support-0000000000", 300), {"support-0000000000": 300}),
-        (Drawn(9), None),
-    ):
-        units = pod.store.eras.units(drawn)
-        assert units is not None
-        assert units.weights == weights
+    pod.run(3, *served)
+    units = pod.store.eras.units(drawn)
+    assert units is not None
+    assert units.weights == weights
 
 
 def test_what_is_told_is_as_the_schema_says() -> None:

@@ -317,7 +317,7 @@ Cohort = Annotated[int, msgspec.Meta(ge=0, lt=BASIS_POINTS)]
 class Cohorts(Wire, frozen=True, omit_defaults=True):
     """The last hour of each permanent cohort on the stable arm, in columns of one length; only cohorts with requests.
 
-    Left out are requests that chose their revision, those without a conversation key, and retries.
+    Only where users are assigned. Left out are requests that chose their revision, those without a key, and retries.
     """
 
     boot_id: Text

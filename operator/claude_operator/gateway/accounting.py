@@ -134,7 +134,8 @@ class Accounting:
             share.add(outcome, first=first, bad=bad and kind == "error")
         if bad:
             counters.bad_conversations[kind] += 1
-            if key is not None and surface != PINNED:
+            # No other process can count the first turn of a conversation without a name.
+            if key is not None and surface != PINNED and (call.is_named or call.turn):
                 uid, generation = live.config.deployment.uid, live.evidence.number
                 self._store.bad.add(uid, generation, revision, surface, kind, key, now)
         self._units.count(call, kind, tokens, steady)

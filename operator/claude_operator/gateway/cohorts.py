@@ -1,4 +1,6 @@
-"""What the stable arm did for each permanent cohort in the last hour; the judge compares the canary's cohorts with it.
+"""What the stable arm did for each permanent cohort of users in the last hour; the judge compares the canary's with it.
+
+Only where users are assigned: conversations are drawn anew and have no history.
 
 A ring of six slots of ten minutes. A slot holds one number a cohort and column in arrays, 320 kB, so an hour of any
 traffic takes 2 MB.

@@ -26,6 +26,7 @@ class Eras:
         self._clock = clock
         self._memory = memory
         self._weights: dict[str, int] = {}
+        self._split: Split | None = None
         self._units: dict[Drawn, EraUnits] = {}
         self._several = False
         self._until = 0.0
@@ -47,6 +48,7 @@ class Eras:
         weights = {arm.revision: arm.weight for arm in config.arms if arm.role != "former"}
         if split is None:
             return
+        self._split = split
         if weights != self._weights:
             self._weights = weights
             self.drawn = Drawn(config.generation, split.canary, split.weight)
@@ -86,17 +88,21 @@ class Eras:
 
     def _weights_of(self, drawn: Drawn) -> dict[str, int] | None:
         """The weights of an era that this process did not see, as far as they are known."""
-        if drawn.canary not in self._weights:
-            return {drawn.canary: drawn.weight} if drawn.canary else None
-        others = [revision for revision in self._weights if revision != drawn.canary]
-        rest = dict.fromkeys(others, BASIS_POINTS - drawn.weight) if len(others) == 1 else {}
-        return {drawn.canary: drawn.weight, **rest}
+        if not drawn.canary:
+            return None
+        split, rest = self._split, BASIS_POINTS - drawn.weight
+        if split is not None and drawn.canary == split.canary:
+            return {drawn.canary: drawn.weight, split.stable: rest}
+        if split is not None and drawn.canary == split.stable and split.former:  # it was promoted since
+            return {drawn.canary: drawn.weight, split.former: rest}
+        return {drawn.canary: drawn.weight}
 
     def _follow(self, split: Split) -> None:
         first, several = not self.home, not split.is_single
         if first and several:
             self._memory.is_complete = False
-        if not several and (self._several or not (first or self.home in split.served)):
+        is_moving = not (first or self._until or self.home in split.served)
+        if not several and (self._several or is_moving):
             self._until = self._clock() + AFTERWARDS
         if split.former or first or not (several or self.watches):
             self.home = split.home

@@ -39,6 +39,8 @@ def call_fields(call: Call) -> dict[str, Any]:
         "revision": call.revision,
         "arm": call.role or "",
         "pinned": bool(call.choice and call.choice.pinned),
+        "moved": call.moved,
+        "turn": call.turn if call.known else None,
         "attempt": _short(call.attempt),
         "retry": call.is_retry,
         "config_generation": call.live.config.generation if call.live else None,

@@ -131,6 +131,8 @@ class PeerLink:
         self.draining = False
         self.asked_of = ""
         """The process that has been asked for all that it knows."""
+        self.tried = False
+        """Whether it was ever asked, with an answer or without."""
         self._own, self._client = own, client
         self._place = _Place(own.news.recent())
         self._silent_since: float | None = None

@@ -158,3 +158,66 @@ def test_a_kind_that_is_not_installed_is_named_with_the_command(own_server: ApiS
         operator.until_leading()
     finally:
         operator.kill()
+
+
+UNIT = {"type": "string", "enum": ["Conversation", "Request"], "default": "Conversation"}
+_ANALYSIS = ["spec", "strategy", "canary", "analysis"]
+
+
+def with_unit(admin: Client) -> None:
+    """The definition of before spec.assignment, and wait until that is served."""
+    age(admin, "claudedeployments", "spec.assignment", "spec.strategy.canary.drain", "spec.strategy.canary.rescueAfter")
+    crd = admin.call("GET", f"{_API}/claudedeployments.claudeops.dev")
+    at(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], _ANALYSIS)["properties"]["unit"] = UNIT
+    admin.call("PUT", f"{_API}/claudedeployments.claudeops.dev", body=crd)
+    kind = "dev.claudeops.v1alpha1.ClaudeDeployment"
+    wait_for(
+        lambda: "unit" in at(admin.call("GET", _OPENAPI)["components"]["schemas"][kind], _ANALYSIS)["properties"], 30
+    )
+
+
+def analysis_of(found: Object) -> Object:
+    analysis: Object = found["spec"]["strategy"]["canary"]["analysis"]
+    return analysis
+
+
+def test_an_object_with_a_unit_of_before_is_served_and_told_what_replaces_it(
+    own_server: ApiServer, tmp_path: Path
+) -> None:
+    with_unit(own_server.admin())
+    with begun(own_server, tmp_path, strategy={"canary": {"analysis": {"unit": "Request"}}}) as aged:
+        stored = aged.admin.take("ClaudeDeployment", "support", aged.namespace)
+        assert analysis_of(stored)["unit"] == "Request"
+        said = aged.says("Accepted", "True", "CRDOutdated")
+        assert "write spec.assignment.unit: Request" in said
+        aged.says("Ready", "True", "Serving")
+        (revision,) = aged.admin.list("ClaudeRevision", aged.namespace)
+        apply_crds(aged.admin)
+        aged.says("Accepted", "True", "Valid")
+        after = aged.admin.take("ClaudeDeployment", "support", aged.namespace)
+        assert "unit" not in analysis_of(after)
+        aged.admin.patch("ClaudeDeployment", "support", aged.namespace, {"spec": {"assignment": {"unit": "Request"}}})
+        wait_for(lambda: '"unit":"Request"' in config_of(aged), 30)
+        assert [one["metadata"]["name"] for one in aged.admin.list("ClaudeRevision", aged.namespace)] == [
+            revision["metadata"]["name"]
+        ]
+        aged.says("Accepted", "True", "Valid")
+
+
+def config_of(aged: Aged) -> str:
+    return str(aged.admin.take("ConfigMap", "support-gateway", aged.namespace)["data"]["config.json"])
+
+
+def test_what_is_left_out_of_the_spec_is_not_stored(own_server: ApiServer) -> None:
+    """An operator of before would not know it."""
+    admin = own_server.admin()
+    namespace = new_namespace(admin, "fields")
+    admin.create(deployment("plain"), namespace)
+    plain = admin.take("ClaudeDeployment", "plain", namespace)["spec"]
+    assert "assignment" not in plain
+    assert not {"drain", "rescueAfter"} & set(plain["strategy"]["canary"])
+    admin.create(deployment("given", assignment={}, strategy={"canary": {"drain": {}, "rescueAfter": 0}}), namespace)
+    given = admin.take("ClaudeDeployment", "given", namespace)["spec"]
+    assert given["assignment"] == {"unit": "Conversation"}
+    assert given["strategy"]["canary"]["drain"] == {"maxAge": "1h"}
+    assert given["strategy"]["canary"]["rescueAfter"] == 0

@@ -126,8 +126,8 @@ def test_no_file_no_text_no_rate(ticks: Path, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     assert main(["judge", "replay", str(tmp_path / "binary")]) == 2
     assert "this is not text: write one tick a line, as JSON" in capsys.readouterr().err
-    assert main(["judge", "replay", str(ticks), "--set", "unit=Tick"]) == 2
-    assert "must be 'Conversation' or 'Request'" in capsys.readouterr().err
+    assert main(["judge", "replay", str(ticks), "--set", "judge=Tick"]) == 2
+    assert "must be 'Sequential', 'Threshold' or 'MannWhitney'" in capsys.readouterr().err
     for bad in ("0", "1", "x", "nan"):
         with pytest.raises(SystemExit) as left:
             main(["judge", "replay", str(ticks), "--alpha", bad])

@@ -196,7 +196,8 @@ def test_another_rate_and_another_plan() -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("unit=Tick", "'unit=Tick': analysis.unit: must be 'Conversation' or 'Request'"),
+        ("judge=Tick", "'judge=Tick': analysis.judge: must be 'Sequential', 'Threshold' or 'MannWhitney'"),
+        ("unit=Request", "there is no field unit: write one of judge, interval, falseRollbackRate"),
         ("metrics.errors.maxIncrease=10", "write a percentage, for example 10%"),
         ("warmup=5", "write a duration, for example 30s, 10m or 1h30m"),
         ("metrics.latency.weight=1", "there is no metric 'latency': write one of errors, refusals"),
@@ -206,8 +207,8 @@ def test_another_rate_and_another_plan() -> None:
         ("metrics.errors=1", "write metrics.<name>.<field>=value"),
         ("alpha=1", "there is no field alpha: write one of judge, interval, falseRollbackRate"),
         ("falseRollbackRate=2", "must be less than 1"),
-        ("unit.name=x", "unit has no fields: write unit=value"),
-        ("unit", "write path=value, for example metrics.errors.maxIncrease=10%"),
+        ("judge.name=x", "judge has no fields: write judge=value"),
+        ("judge", "write path=value, for example metrics.errors.maxIncrease=10%"),
         ("metrics..weight=1", "write path=value"),
     ],
 )

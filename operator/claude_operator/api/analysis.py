@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, list_map
@@ -101,10 +101,6 @@ class Analysis(ApiModel):
         description="Percentage points of all requests that may go wrong because of the canary. A bake ends when the"
         " evidence shows that the next weight stays within it; 100% asks for no such proof.",
     )
-    unit: Literal["Conversation", "Request"] = Field(
-        default="Conversation",
-        description="What counts as one bad event: a conversation with at least one, however many, or each request.",
-    )
     warmup: Duration = Field(
         default="5m",
         description="Time from the canary's first traffic in which requests that use the prompt cache do not"
@@ -116,3 +112,9 @@ class Analysis(ApiModel):
         " Only a metric's own evidence of harm takes traffic back; missing data only holds the rollout.",
         json_schema_extra={"maxItems": 32, **list_map("name")},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, stored: Any) -> Any:
+        """Earlier there was a `unit`, which spec.assignment has now: plans and objects of before still have it."""
+        return {key: value for key, value in stored.items() if key != "unit"} if isinstance(stored, dict) else stored

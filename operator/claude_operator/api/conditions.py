@@ -33,6 +33,7 @@ class Reason(StrEnum):
     # Accepted
     VALID = "Valid"  # the spec is valid and what it refers to exists
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
+    FIELD_REMOVED = "FieldRemoved"  # a field of an earlier version that has no effect any more
     BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
@@ -45,7 +46,7 @@ class Reason(StrEnum):
     INVALID_EVAL_SET = "InvalidEvalSet"  # the set cannot be read
     NAME_TAKEN = "NameTaken"  # an object of a child's name is not ours
     REVISION_NOT_TRUSTED = "RevisionNotTrusted"  # a revision does not have the content that its name stands for
-    CONFIG_TOO_LARGE = "ConfigTooLarge"  # stable and candidate together exceed 900 KiB
+    CONFIG_TOO_LARGE = "ConfigTooLarge"  # what is to be served together exceeds 900 KiB
     MODEL_REJECTED = "ModelRejected"  # spec.lifecycle refuses new revisions on this model
     # GatewayReady
     GATEWAYS_CURRENT = "GatewaysCurrent"  # every ready pod serves the current config
@@ -98,6 +99,7 @@ class Reason(StrEnum):
     WAITING_FOR_GATEWAY = "WaitingForGateway"
     WAITING_FOR_EVAL = "WaitingForEval"
     WAITING_FOR_EVIDENCE = "WaitingForEvidence"  # a bake that has not seen enough
+    FEW_USERS = "FewUsers"  # unit User, and a few users are most of the traffic; holds
     INCONCLUSIVE = "Inconclusive"  # a bake past maxDuration that showed neither harm nor harmlessness
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
@@ -136,6 +138,8 @@ class Reason(StrEnum):
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
     EVAL_RUN_REPLACED = "EvalRunReplaced"  # a run that nobody had asked for stood under the name of the gate's
     SOAKED = "Soaked"  # a soak has ended well
+    DRAINING = "Draining"  # the former stable revision keeps the conversations that began on it
+    DRAINED = "Drained"  # it no longer does
 
 
 class Condition(StatusModel):

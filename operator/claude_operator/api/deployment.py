@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
-from claude_operator.api.gateway import Merge, Unsupported
+from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -209,8 +209,8 @@ class Step(ApiModel):
 
     set_weight: Percent | None = Field(
         default=None,
-        description="Percent of conversations that the canary gets: 1, 50, 0.5; a multiple of 0.01, larger than the one"
-        " before. A conversation that has moved to the canary stays there while the weight rises.",
+        description="Percent of new conversations that the canary gets: 1, 50, 0.5; a multiple of 0.01, larger than the"
+        " one before. A conversation stays on the arm that it began on.",
     )
     pause: Pause | None = Field(
         default=None, description="Hold for a time, {duration: 10m}, or until a person promotes, {}."
@@ -250,6 +250,16 @@ class RollbackWindow(ApiModel):
     duration: Duration = Field(description="How long after it was replaced, for example 1h.")
 
 
+class Drain(ApiModel):
+    """After a promotion, conversations that began on the former stable revision stay on it for a while."""
+
+    max_age: Duration = Field(
+        default="1h",
+        description="How long after the promotion; then those that still go on move to the revision that serves. 0s:"
+        " they move at the promotion.",
+    )
+
+
 class Canary(ApiModel):
     """Live traffic moves to a new revision step by step, judged against stable, and back on evidence of harm.
 
@@ -267,6 +277,29 @@ class Canary(ApiModel):
     analysis: Analysis = Field(default=Analysis(), description=Analysis.__doc__ or "")
     soak: Soak | None = Field(default=None, description=Soak.__doc__)
     rollback_window: RollbackWindow | None = Field(default=None, description=RollbackWindow.__doc__)
+    # No defaults in these two: an operator of an earlier version, which does not know them, would see them too.
+    rescue_after: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None,
+        description="A conversation that fails so many times in a row on the canary goes back to stable. 0: never."
+        " Left out: 3.",
+    )
+    drain: Drain | None = Field(default=None, description=f"{Drain.__doc__} Left out: for 1h.")
+
+    @property
+    def drain_age(self) -> str:
+        """How long a former stable revision keeps its conversations."""
+        return (self.drain or Drain()).max_age
+
+
+class Assignment(ApiModel):
+    """What gets its arm, and is counted, as one. Not part of the revision; a change concerns the next rollout."""
+
+    unit: Unit = Field(
+        default="Conversation",
+        description="Conversation: each new conversation is drawn and stays on its arm. User: all conversations of a"
+        " user go where the user's rank is; use it where one person must not see both revisions. Request: each request"
+        " is drawn by itself; use it where requests do not belong together.",
+    )
 
 
 class Strategy(ApiModel):
@@ -332,6 +365,10 @@ class DeploymentSpec(ApiModel):
     gateway: Gateway = Field(default=Gateway(), description=Gateway.__doc__)
     evals: Evals | None = Field(default=None, description=Evals.__doc__)
     strategy: Strategy = Field(default=Strategy(), description=Strategy.__doc__)
+    # No default, as with canary.drain.
+    assignment: Assignment | None = Field(
+        default=None, description=f"{Assignment.__doc__} Left out: unit Conversation."
+    )
     budgets: list[Budget] | None = Field(
         default=None,
         description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",

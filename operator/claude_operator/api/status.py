@@ -11,6 +11,7 @@ from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import Soak, Step
+from claude_operator.api.gateway import Unit
 from claude_operator.api.sums import (
     IncidentField,
     IncidentSums,
@@ -57,10 +58,16 @@ class Reading(StatusModel):
 
 
 class Traffic(StatusModel):
-    """What one revision gets."""
+    """What one revision should get, and what it has got since it has this weight, as far as it was read."""
 
     revision: str = Field(description="The revision.")
-    percent: float = Field(description="Percent of conversations.")
+    role: str = Field(default="", description="stable, canary or former.")
+    percent: float = Field(description="Percent of new conversations that it should get.")
+    conversations: float | None = Field(
+        default=None, description="Percent of new conversations of stable and canary that it got."
+    )
+    requests: float | None = Field(default=None, description="Percent of all requests that it got.")
+    requests_seen: int | None = Field(default=None, description="Its requests.")
 
 
 class MetricState(StatusModel):
@@ -263,11 +270,15 @@ def _soak_state(state: Any) -> Any:
 
 
 class Plan(StatusModel):
-    """Steps, analysis and soak as they were when the rollout began."""
+    """Strategy and unit as they were when the rollout began."""
 
     steps: list[Step] = Field(default=[], description="The steps.")
     analysis: Analysis = Field(default=Analysis(), description="The analysis.")
     soak: Soak | None = Field(default=None, description="The soak after promotion.")
+    unit: Unit = Field(default="Conversation", description="What is assigned and counted as one.")
+    rescue_after: int = Field(
+        default=3, description="Failures in a row after which a conversation goes back to stable."
+    )
 
 
 class Rollout(StatusModel):
@@ -280,6 +291,10 @@ class Rollout(StatusModel):
     eval_run: str | None = Field(default=None, description="The ClaudeEvalRun that is its gate.")
     eval_run_spec: str | None = Field(
         default=None, description="sha256 of that run's spec as it was asked for. A run with another does not count."
+    )
+    busiest: float | None = Field(
+        default=None,
+        description="With unit User: share of the requests that the three busiest users had in the hour before.",
     )
     outcome: Outcome | None = Field(default=None, description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")
@@ -296,6 +311,15 @@ class Replaced(StatusModel):
 
     revision: str = Field(description="Its name.")
     at: Moment = Field(description="When it was replaced.")
+
+
+class Draining(StatusModel):
+    """The former stable revision, while it keeps the conversations that began on it."""
+
+    revision: str = Field(description="Its name.")
+    since: Moment = Field(description="When it was replaced.")
+    until: Moment = Field(description="When what is left of them moves to stable.")
+    why: str = Field(default="", description="Why that is before its time, where it is.")
 
 
 class RolloutRecord(StatusModel):
@@ -332,6 +356,9 @@ class GatewayStatus(StatusModel):
     client_secret: str = Field(description="Secret with ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY.")
     ready: int = Field(default=0, description="Ready gateway pods.")
     config_generation: int = Field(default=0, description="Generation of the config that pods should serve.")
+    weights_generation: int = Field(
+        default=0, description="Generation of the config in which the weights last changed; 0 where that is not known."
+    )
 
 
 class DeploymentStatus(StatusModel):
@@ -341,12 +368,13 @@ class DeploymentStatus(StatusModel):
     stable_revision: str | None = Field(default=None, description="The revision that serves by default.")
     canary_revision: str | None = Field(default=None, description="The revision that is being rolled out.")
     step: StepStatus | None = Field(default=None, description="The current step of the rollout.")
-    traffic: list[Traffic] = Field(default=[], description="What each served revision gets.")
+    traffic: list[Traffic] = Field(default=[], description="What each served revision gets: stable, canary, former.")
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
     replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)
+    draining: Draining | None = Field(default=None, description=Draining.__doc__)
     readings: list[Reading] = Field(default=[], description="By gateway pod, while evidence is read.")
     seen_at: Moment | None = Field(
         default=None,

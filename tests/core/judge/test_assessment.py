@@ -334,9 +334,8 @@ def test_a_dry_run_of_any_metric_reports_and_never_acts() -> None:
 
 def test_one_conversation_that_fails_again_and_again_is_one_event() -> None:
     burst = tick(counts(10, 20, bad_errors=1), counts(270, 3))
-    by_conversation, by_request = (judge(burst, plan=analysis(unit=unit)) for unit in ("Conversation", "Request"))
+    by_conversation = judge(burst)
     assert (by_conversation.verdict, states(by_conversation)["errors"][1]) == ("Inconclusive", [30, 1])
-    assert (by_request.verdict, states(by_request)["errors"][1]) == ("Fail", [30, 20])
     many_of_them = tick(counts(10, 20), counts(270, 3))
     assert judge(many_of_them).verdict == "Fail"
 
@@ -345,8 +344,7 @@ def test_one_conversation_that_fails_again_and_again_is_one_event() -> None:
 def test_the_same_holds_for_what_the_model_does(name: str) -> None:
     metric = {"refusals": "refusals", "max_tokens": "maxTokens", "context_window": "contextWindow"}[name]
     burst = tick(counts(30)._replace(**{name: 20, f"bad_{name}": 1}), counts(270))
-    found = [judge(burst, plan=analysis(metric, unit=unit)) for unit in ("Conversation", "Request")]
-    assert [one.state[0].canary for one in found] == [[30, 1], [30, 20]]
+    assert judge(burst, plan=analysis(metric)).state[0].canary == [30, 1]
 
 
 # ----------------------------------------------------------------------------------------------- promotion

@@ -59,7 +59,7 @@ def increments(draw: st.DrawFn, most: int = 10**9) -> Increments:
     return Increments(cells, sum(one.counts.requests for one in cells.values()), pods=draw(st.integers(1, 3)))
 
 
-PLANS = st.sampled_from([ANALYSIS, EVERYTHING, analysis(*METRICS, unit="Request", warmup="0s")])
+PLANS = st.sampled_from([ANALYSIS, EVERYTHING, analysis(*METRICS, warmup="0s")])
 WEIGHTS = st.lists(st.floats(1e-6, 1000.0), min_size=len(METRICS), max_size=len(METRICS))
 
 
@@ -229,17 +229,16 @@ def test_a_canary_that_equals_stable_is_never_rolled_back(ticks: list[Increments
 @given(
     st.lists(st.tuples(counted(60), counted(300)), min_size=1, max_size=5),
     st.integers(0, 4),
-    st.sampled_from(["Conversation", "Request"]),
 )
 @FEW
 def test_one_more_bad_event_of_the_canary_is_never_less_evidence(
-    ticks: list[tuple[Counts, Counts]], place: int, unit: str
+    ticks: list[tuple[Counts, Counts]], place: int
 ) -> None:
     place %= len(ticks)
     ours, theirs = ticks[place]
     good = ours._replace(requests=ours.requests + 1, ok=ours.ok + 1)
     bad = good._replace(ok=ours.ok, errors=ours.errors + 1, bad_errors=ours.bad_errors + 1)
-    plan = analysis(unit=unit)
+    plan = analysis()
     found = []
     for each in (good, bad):
         changed = [*ticks[:place], (each, theirs), *ticks[place + 1 :]]
@@ -331,11 +330,10 @@ def rollout(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["Conversation", "Request"])
-def test_equal_arms_are_left_in_peace(unit: str) -> None:
+def test_equal_arms_are_left_in_peace() -> None:
     """At most 5 % is promised, and far less is kept: 2 of 200; the seed is fixed."""
     rng = random.Random(2026)
-    plan = analysis(unit=unit, falseRollbackRate=0.05)
+    plan = analysis(falseRollbackRate=0.05)
     assert sum(rollout(rng, plan, weight=0.1).verdict == "Fail" for _ in range(200)) <= 2
 
 

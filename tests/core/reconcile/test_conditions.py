@@ -83,6 +83,7 @@ def harmed(leading: str, reason: str = "") -> Judgement:
     return failed().model_copy(update=told)
 
 
+FEW = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
@@ -113,6 +114,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
+    (
+        Type.ACCEPTED,
+        "True",
+        Reason.FIELD_REMOVED,
+        {"status": serving(), "spec": raw(strategy={"canary": {"analysis": {"unit": "Request"}}})},
+    ),
     (Type.ACCEPTED, "True", Reason.CRD_OUTDATED, {"status": serving(), "outdated": "ClaudeModel lacks spec.x"}),
     (
         Type.ACCEPTED,
@@ -280,6 +287,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
+    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=FEW)}),
     (
         Type.PROMOTED,
         "Unknown",
@@ -380,6 +388,8 @@ EVENTS_ONLY = {
     Reason.CHILD_ADOPTED,
     Reason.GRADER_KEY_MOVED,
     Reason.SOAKED,
+    Reason.DRAINING,
+    Reason.DRAINED,
     Reason.EVAL_RUN_REPLACED,
 }
 

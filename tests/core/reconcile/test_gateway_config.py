@@ -186,9 +186,9 @@ def test_a_canary_that_nothing_is_known_of_leaves_all_to_stable() -> None:
 
 def test_rendered_size_is_that_of_the_arms() -> None:
     seen = observed(serving())
-    candidate, stable = rendered_size(seen, NEW, STABLE)
+    candidate, stable, kept = rendered_size(seen, NEW, STABLE, STABLE)
     spec = NEW["spec"]["request"]
     assert candidate == len(msgspec.json.encode(Arm(CANARY, "stable", 0, spec)))
-    assert 100 < stable < 1000
+    assert 100 < stable == kept < 1000
     assert rendered_size(seen, NEW, None)[1] == 0
     assert rendered_size(seen, NEW, "support-gone")[1] == 0

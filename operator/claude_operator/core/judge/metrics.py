@@ -222,7 +222,7 @@ def watched(analysis: Analysis, price_ratio: float = 1.0) -> tuple[Watched, ...]
     `price_ratio`: how many times as dear the canary's model is by the price lists; that is not harm, it was chosen.
     """
     # Frozen models of plain fields: what is derived of them every tick is derived once.
-    return _watched(declared(analysis), analysis.unit == "Conversation", price_ratio)
+    return _watched(declared(analysis), True, price_ratio)
 
 
 @lru_cache(maxsize=256)

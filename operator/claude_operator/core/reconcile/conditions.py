@@ -18,6 +18,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
+from claude_operator.core.spec.removed import explain_removed
 from claude_operator.core.spec.validate import warning
 from claude_operator.core.text import count, cut, duration, percent
 
@@ -140,10 +141,12 @@ def _way_out(draft: Draft) -> str | None:
 
 
 def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
+    removed = explain_removed(draft.obs.owner) if draft.problem is None else None
     if draft.problem is None and draft.obs.outdated:
-        return ConditionState(
-            "True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}"
-        )
+        both = "; ".join(filter(None, (f"the spec as it is stored is valid, but {draft.obs.outdated}", removed)))
+        return ConditionState("True", Reason.CRD_OUTDATED, both)
+    if removed is not None:
+        return ConditionState("True", Reason.FIELD_REMOVED, f"the spec is valid, but {removed}")
     doubtful = warning(draft.obs.spec) if draft.problem is None and draft.obs.spec else None
     if doubtful is not None:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")

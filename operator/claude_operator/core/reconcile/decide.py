@@ -20,7 +20,18 @@ from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.progress import active, reading_due, watched_by
 from claude_operator.core.reconcile.retention import outdated, revision_states
-from claude_operator.core.reconcile.rules import accept, analysis, canary, gate, intent, recover, restore, rollout, soak
+from claude_operator.core.reconcile.rules import (
+    accept,
+    analysis,
+    canary,
+    drain,
+    gate,
+    intent,
+    recover,
+    restore,
+    rollout,
+    soak,
+)
 from claude_operator.core.reconcile.rules.record import record
 from claude_operator.core.reconcile.serving import nothing_served
 from claude_operator.core.reconcile.status import finished
@@ -133,7 +144,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
-    draft = _seen(record(draft))
+    draft = _seen(record(drain.watch(draft)))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     children = _children(obs, site) if accepted else ()
@@ -191,8 +202,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     """Seconds until the next pass, the soonest of what is waited for."""
     obs = draft.obs
     delays = [draft.again, reading_due(draft.status, obs.now)]
-    if delays[1] is None and rollout_clock.timed(draft.status):
-        delays.append(rollout_clock.TOLD_EVERY)
+    if delays[1] is None:
+        delays.append(rollout_clock.told_every(draft.status))
     if config is not None and first_hold(obs, config) is not None:
         waited_for = config != obs.config or active(draft.status)
         nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)

@@ -118,8 +118,11 @@ class Draft:
             finished_at=self.obs.now,
             requests=judgement.requests if judgement else 0,
         )
+        drains = self.status.draining
+        if drains is not None and drains.revision == rollout.revision and outcome != "Superseded":
+            drains = None  # it was on trial again, and serves or has failed
         ended = self.set_rollout(outcome=outcome, reason=reason, message=message).set(
-            canary_revision=None, step=None, rollouts=[*self.status.rollouts, record][-RECORDS:]
+            draining=drains, canary_revision=None, step=None, rollouts=[*self.status.rollouts, record][-RECORDS:]
         )
         return replace(ended, ended=(*self.ended, Ended(outcome, latency)), backward=outcome != "Promoted")
 

@@ -12,12 +12,14 @@ from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.drain import arm_of, former
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.progress import active, canary_weight
 from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.spec.revision import arm
 
-__all__ = ["LIMIT", "desired_config", "rendered_size"]
+__all__ = ["LIMIT", "desired_config", "fits", "rendered_size"]
 
 LIMIT = 900 * 1024  # bytes of config.json; an object of etcd's holds 1.5 MiB, and the ConfigMap holds it again
 
@@ -33,7 +35,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     """
     live = obs.config
     if obs.spec is not None and (accepted or (live is None and status.stable_revision and _may_do(obs, obs.spec))):
-        base = _from_spec(obs, obs.spec)
+        base = _from_spec(obs, obs.spec, status)
     elif live is not None:
         base = live
     else:
@@ -42,7 +44,10 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     if not arms and live is None and (status.stable_revision is not None or remembered(obs)):
         return None  # what serves by the gateways' memory alone keeps serving
     wanted = msgspec.structs.replace(
-        base, arms=arms, settled=_settled(status), generation=live.generation if live else _first(obs)
+        base,
+        arms=_with_former(obs, status, arms),
+        settled=_settled(status),
+        generation=live.generation if live else _first(obs),
     )
     wanted = wire.with_egress(wanted, _egress(obs))
     if live is None or wanted == live:
@@ -60,13 +65,15 @@ def _may_do(obs: Observation, spec: DeploymentSpec) -> bool:
     return not refused and not any(problem.reason in withheld for problem in obs.problems)
 
 
-def rendered_size(obs: Observation, candidate: Mapping[str, Any], stable: str | None) -> tuple[int, int]:
-    """Bytes of the arms as JSON: (candidate, stable)."""
+def rendered_size(
+    obs: Observation, candidate: Mapping[str, Any], stable: str | None, kept: str | None = None
+) -> tuple[int, int, int]:
+    """Bytes of the arms as JSON: candidate, stable, and the former one that is kept."""
 
     def size(revision: Mapping[str, Any] | None) -> int:
         return len(msgspec.json.encode(arm(revision, "stable", 0))) if revision else 0
 
-    return size(candidate), size(obs.revisions.get(stable) if stable else None)
+    return size(candidate), size(obs.revisions.get(stable or "")), size(obs.revisions.get(kept or ""))
 
 
 def _first(obs: Observation) -> int:
@@ -88,6 +95,8 @@ def _arms(obs: Observation, status: DeploymentStatus) -> list[wire.Arm]:
     for name, role, share in wanted:
         if name is None or (role == "canary" and name == status.stable_revision):
             continue
+        if role == "canary" and not share and name == former(obs, status):
+            continue  # it keeps its conversations as the former one until it is given new ones
         if name in obs.revisions:
             arms.append(arm(obs.revisions[name], role, share))
         elif name in live:  # its object was deleted by hand: what serves keeps serving
@@ -109,12 +118,42 @@ def _settled(status: DeploymentStatus) -> wire.Settled | None:
     )
 
 
+def _with_former(obs: Observation, status: DeploymentStatus, arms: list[wire.Arm]) -> list[wire.Arm]:
+    """With what was stable before, at weight 0, while its conversations are on it."""
+    name = former(obs, status)
+    if name is None or not arms or any(one.revision == name for one in arms) or not fits(obs, status, name):
+        return arms
+    served = arm_of(obs, name)
+    return [*arms, msgspec.structs.replace(served, role="former", weight=0)] if served else arms
+
+
+def fits(obs: Observation, status: DeploymentStatus, name: str) -> bool:
+    """Whether there is room for a former revision beside those that have traffic or may get it."""
+    wanted = dict.fromkeys(one for one in (status.stable_revision, status.canary_revision, name) if one)
+    return sum(_size(obs, one) for one in wanted) <= LIMIT
+
+
+def _size(obs: Observation, name: str) -> int:
+    if name in obs.revision_sizes:  # as good as its arm, and known already
+        return obs.revision_sizes[name]
+    served = arm_of(obs, name)
+    return len(msgspec.json.encode(served)) if served else 0
+
+
+def _assigning(status: DeploymentStatus, spec: DeploymentSpec) -> wire.Assigning | msgspec.UnsetType:
+    """As the rollout under way has it, else the spec; not said where it is the default."""
+    rollout = active(status)
+    plan = rollout.plan if rollout else plan_of(spec)
+    found = wire.Assigning(plan.unit, plan.rescue_after)
+    return msgspec.UNSET if found == wire.Assigning() else found
+
+
 def _egress(obs: Observation) -> wire.Egress:
     """What the installer allows as of now, whatever the spec says."""
     return wire.Egress(list(obs.policy.allowed_hosts), list(obs.policy.control_plane))
 
 
-def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:
+def _from_spec(obs: Observation, spec: DeploymentSpec, status: DeploymentStatus) -> wire.GatewayConfig:
     metadata = obs.owner["metadata"]
     timeouts = spec.upstream.timeouts
     return wire.GatewayConfig(
@@ -128,4 +167,5 @@ def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:
         env=[variable.name for variable in spec.env or ()],
         surfaces=list(dict.fromkeys(budget.surface for budget in spec.budgets or ())),
         expose_revision=False if spec.gateway.expose_revision is False else msgspec.UNSET,
+        assignment=_assigning(status, spec),
     )

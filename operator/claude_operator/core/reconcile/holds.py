@@ -13,6 +13,7 @@ from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_
 from claude_operator.core.reconcile.annotations import PROMOTE, handled_entry, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
+from claude_operator.core.reconcile.few_users import explain_few_users
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
 from claude_operator.core.reconcile.notice import Notice
@@ -144,8 +145,19 @@ def _evidence(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.INCONCLUSIVE, f"is inconclusive after {duration(longest(step.bake))}: {missing}")
 
 
+def _few_users(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """Where whole users are drawn and a few of them are the traffic, no share of it is what the weight says."""
+    rollout = draft.status.rollout
+    few = explain_few_users(rollout, present.weight) if rollout else None
+    if rollout is None or few is None:
+        return None
+    go = draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))
+    return Hold(Reason.FEW_USERS, f"holds: {few}, or go on without: {go}")
+
+
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _judged,
+    _few_users,
     _person,
     _time,
     _evidence,

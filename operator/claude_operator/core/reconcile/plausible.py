@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from claude_operator.api.base import seconds
 from claude_operator.api.status import (
     DeploymentStatus,
+    Draining,
     Judgement,
     Plan,
     Replaced,
@@ -45,6 +46,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         ("rollout", status.rollout, _is_rollout),
         ("soak", status.soak, _is_soak),
         ("replaced", status.replaced, _is_replaced),
+        ("draining", status.draining, _is_draining),
         ("judgement", status.judgement, _is_judgement),
     )
     for name, part, is_plausible in parts:
@@ -103,6 +105,11 @@ def _is_record(record: RolloutRecord, now: dt.datetime) -> bool:
 
 def _is_replaced(replaced: Replaced, now: dt.datetime) -> bool:
     return _past(replaced.at, now)
+
+
+def _is_draining(draining: Draining, now: dt.datetime) -> bool:
+    lasts = _known(draining.until) and (draining.until - now).total_seconds() <= _LONGEST
+    return lasts and _past(draining.since, now)
 
 
 def _is_soak(soak: SoakStatus, now: dt.datetime) -> bool:

@@ -9,6 +9,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Outcome, Replaced, Rollout, SoakStatus
 from claude_operator.core.judge import soak as judge
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.drain import begin_drain
 from claude_operator.core.reconcile.progress import active, soaking
 from claude_operator.core.text import count, duration
 
@@ -29,8 +30,8 @@ def promote(draft: Draft, who: str = "") -> Draft:
     message = f"Promoted {rollout.revision} to 100 %{after}; {count(seen, 'canary request')} judged{further}"
     message += f"; promoted {who}" if who else ""
     served = draft.set(stable_revision=rollout.revision, replaced=replaced)
-    done = served.end("Promoted", Reason.PROMOTED, message)
-    return done.record_event(Reason.PROMOTED, message).stop()
+    done = served.end("Promoted", Reason.PROMOTED, message).record_event(Reason.PROMOTED, message)
+    return begin_drain(done, previous).stop()
 
 
 def begin_soak(draft: Draft, rollout: Rollout, previous: str | None) -> tuple[Draft, str]:
@@ -69,5 +70,5 @@ def end_soak(draft: Draft) -> tuple[Draft, str]:
 def take_back(draft: Draft, soak: SoakStatus, outcome: Outcome, reason: str, message: str) -> Draft:
     """The former revision serves again, and the rollout has ended otherwise than it seemed."""
     judged = soak.judgement or draft.status.judgement
-    before = draft.set(stable_revision=soak.previous, soak=None, replaced=None, judgement=judged)
+    before = draft.set(stable_revision=soak.previous, soak=None, replaced=None, draining=None, judgement=judged)
     return before.end(outcome, reason, message)

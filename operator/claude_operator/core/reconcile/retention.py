@@ -73,9 +73,10 @@ def outdated(draft: Draft) -> tuple[Object, ...]:
 
 
 def _may_return(draft: Draft) -> set[str]:
-    """What a soak or the rollback window may bring back."""
+    """What a soak or the rollback window may bring back, and what still has conversations."""
     soak, replaced = soaking(draft.status), draft.status.replaced
     found = {soak.previous} if soak else set()
+    found |= {draft.status.draining.revision} if draft.status.draining else set()
     open_window = window_left(draft.status, draft.obs.spec, draft.obs.now) is not None
     return found | {replaced.revision} if replaced and open_window else found
 

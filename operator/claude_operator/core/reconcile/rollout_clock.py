@@ -1,6 +1,6 @@
 """The time of a rollout: time that was lived through, whatever the wall clocks of operators say.
 
-Steps, bakes and soaks last as long as somebody was there to see it. A pass knows up to when that was counted
+Steps, bakes, soaks and drains last as long as somebody was there to see it. A pass knows up to when that was counted
 (`status.seenAt`) and how long ago it was, by a clock that only runs forward: this process's own, or the gateways' where
 another leader wrote it. The wall clock is taken where it agrees; where it was set, the rollout's time runs on by itself
 until nothing is timed any more.
@@ -13,11 +13,9 @@ import datetime as dt
 from claude_operator.api.status import DeploymentStatus, to_millisecond
 from claude_operator.core.reconcile.progress import active, soaking
 
-__all__ = ["TOLD_EVERY", "counted", "rollout_time", "timed"]
+__all__ = ["counted", "rollout_time", "told_every"]
 
-TOLD_EVERY = 15.0
-"""Seconds after which the time of a step without readings is written down: a new leader counts from there."""
-
+_STEP, _DRAIN = 15.0, 60.0  # seconds
 _AGREES = 2.0  # seconds between two clocks that are set alike
 
 
@@ -34,9 +32,14 @@ def rollout_time(seen_at: dt.datetime | None, wall: dt.datetime, lived: float | 
     return max(wall, seen_at) if abs((wall - now).total_seconds()) <= _AGREES else now
 
 
-def timed(status: DeploymentStatus) -> bool:
-    """Whether something lasts: a step, or a soak."""
-    return bool((active(status) and status.step) or soaking(status))
+def told_every(status: DeploymentStatus) -> float | None:
+    """Seconds after which time without readings is written down: a new leader counts from there.
+
+    None where nothing lasts: no step, no soak, no drain.
+    """
+    if (active(status) and status.step) or soaking(status):
+        return _STEP
+    return _DRAIN if status.draining else None
 
 
 def counted(
@@ -46,11 +49,12 @@ def counted(
 
     It goes with the readings, whose age shows another leader how long ago it was; without them it moves now and then.
     """
-    if not timed(after):
+    often = told_every(after)
+    if often is None:
         return None
     if before.seen_at is None or read:
         return to_millisecond(now)
     if watched:
         return before.seen_at
-    old = (now - before.seen_at).total_seconds() >= TOLD_EVERY
+    old = (now - before.seen_at).total_seconds() >= often
     return to_millisecond(now) if old or before.step != after.step else before.seen_at

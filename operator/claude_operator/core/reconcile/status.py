@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig
-from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus, Traffic
+from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.status import DeploymentStatus, GatewayStatus, ModelStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.notice import Notice
-from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.traffic import traffic, weights_generation
 from claude_operator.core.render import client_url
 
 __all__ = ["finished"]
@@ -21,13 +22,12 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     """The status with all that only reports: conditions, traffic, model, gateway."""
     obs, status = draft.obs, draft.status
     models = _models(draft)
-    weight = canary_weight(status)
-    shares = [(status.stable_revision, (BASIS_POINTS - weight) / 100), (status.canary_revision, weight / 100)]
+    since = weights_generation(status, config, obs.config) if config else 0
     main = next(iter(models), None)
     taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)  # then nothing is written
     fields = {
         "observed_generation": obs.generation,
-        "traffic": [Traffic(revision=name, percent=share) for name, share in shares if name],
+        "traffic": traffic(obs, status, former(obs, status), since),
         "model": _model_status(*main) if main else None,
         "handled": _still_meant(draft),
         "gateway": GatewayStatus(
@@ -35,6 +35,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
             client_secret=names.client_secret(obs.name),
             ready=obs.gateway.ready,
             config_generation=config.generation,
+            weights_generation=since,
         )
         if config and (status.gateway is not None or not taken)
         else status.gateway,

@@ -13,6 +13,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.reconcile.annotations import PROMOTE, promotion
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.drain import is_over
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, planned_weight, window_left
 from claude_operator.core.reconcile.track_record import (
     has_failed,
@@ -38,7 +39,7 @@ def believe(draft: Draft) -> tuple[Draft, list[str]]:
         return draft, doubts  # it may be there under another owner; nothing is written while that is so
     draft = _stable(draft, config, doubts)
     draft = _canary(draft, config, doubts)
-    return _return_ways(draft, doubts), doubts
+    return _return_ways(_drain(draft, config, doubts), doubts), doubts
 
 
 def forged(name: str, namespace: str) -> Problem:
@@ -141,8 +142,9 @@ def _canary(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Dr
 
 def _wrong_step(rollout: Rollout, step: StepStatus, config: GatewayConfig) -> str | None:
     """Why a step cannot be the one that follows what is live."""
-    steps, arm = rollout.plan.steps, config.arm("canary")
-    if arm is None or arm.revision != rollout.revision:
+    steps = rollout.plan.steps
+    arm = next((one for one in config.arms if one.revision == rollout.revision and one.role != "stable"), None)
+    if arm is None:
         return f"step: {rollout.revision} is not among what the gateways serve"
     if step.index >= len(steps) or step.action != steps[step.index].action:
         return f"step: the plan has no {step.action} at {step.index}"
@@ -176,6 +178,19 @@ def _return_ways(draft: Draft, doubts: list[str]) -> Draft:
         doubts.append(f"replaced: {replaced.revision} has not served")
         draft = draft.set(replaced=None)
     return draft
+
+
+def _drain(draft: Draft, config: GatewayConfig | None, doubts: list[str]) -> Draft:
+    """What keeps its conversations is among what the gateways serve, or was until its time had come."""
+    obs, draining = draft.obs, draft.status.draining
+    if draining is None or is_over(obs, draining):
+        return draft
+    name = draining.revision
+    known = may_return(obs, name) if config is None else any(arm.revision == name for arm in config.arms)
+    if known or name == draft.status.stable_revision:
+        return draft
+    doubts.append(f"draining: {name} is not served")
+    return draft.set(draining=None)
 
 
 def _promoted(rollout: Rollout | None, name: str) -> TypeGuard[Rollout]:

@@ -21,6 +21,7 @@ __all__ = [
     "Variant",
     "joined",
     "list_breakpoints",
+    "names_in",
     "prepare",
     "raw_body",
 ]
@@ -116,6 +117,15 @@ def prepare(
     }
     modes = {"tools": arm.overrides.tools, "system": arm.overrides.system}
     return PreparedArm(arm, variants, modes, tuple(dict.fromkeys(tokens.withheld)))
+
+
+def names_in(arm: Arm) -> set[str]:
+    """The NAMEs that `$(NAME)` in an arm's tokens refer to."""
+    servers = [
+        server for fields in (arm.request, *arm.subagents.values()) for server in fields.get("mcp_servers") or ()
+    ]
+    tokens = [server.get("authorization_token") for server in servers if isinstance(server, dict)]
+    return {name for token in tokens if isinstance(token, str) for name in _NAME.findall(token)}
 
 
 def raw_body(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:

@@ -174,6 +174,8 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
         "strategy.canary.analysis.interval": spec.strategy.canary.analysis.interval,
         "strategy.canary.analysis.warmup": spec.strategy.canary.analysis.warmup,
     }
+    if spec.strategy.canary.drain:
+        found["strategy.canary.drain.maxAge"] = spec.strategy.canary.drain.max_age
     after = {"soak": spec.strategy.canary.soak, "rollbackWindow": spec.strategy.canary.rollback_window}
     for name, one in after.items():
         if one is None:

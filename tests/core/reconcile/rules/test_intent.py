@@ -104,7 +104,7 @@ def test_commands_carry_the_name_that_admission_asks_for(audited: bool) -> None:
 
 def test_what_a_person_ends_by_hand_names_them() -> None:
     full = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/full"}))
-    assert full.events[-1].note.endswith("; promoted by annotation")
+    assert full.events[0].note.endswith("; promoted by annotation")
     step = move(drafted(trial(3), annotations={"promote": f"{CANARY}/1/3"}))
     assert step.events[-1].note == f"{CANARY} continues at 50 % (step 4), by annotation"
 

@@ -10,6 +10,7 @@ from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
 from claude_operator.core.judge import assessment
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
@@ -59,9 +60,9 @@ def name_revision(draft: Draft) -> Draft:
     refusal = policy_verdict(obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models)
     if refusal:
         return replace(draft, problem=Problem(Reason.MODEL_REJECTED, refusal))
-    candidate, stable = rendered_size(obs, made, draft.status.stable_revision)
-    if candidate + stable > LIMIT:
-        return replace(draft, problem=Problem(Reason.CONFIG_TOO_LARGE, _too_large(candidate, stable)))
+    sizes = rendered_size(obs, made, draft.status.stable_revision, former(obs, draft.status))
+    if sum(sizes) > LIMIT:
+        return replace(draft, problem=Problem(Reason.CONFIG_TOO_LARGE, _too_large(draft.status, *sizes)))
     made_known = replace(draft, wanted=wanted, new_revision=made)
     return made_known.record_event(Reason.REVISION_CREATED, f"Created {wanted}").requeue_in(0.0)
 
@@ -79,11 +80,17 @@ def _known(status: DeploymentStatus) -> set[str]:
     """Revisions that have been let in: what serves, and what may come back to that."""
     found = {status.stable_revision, status.canary_revision}
     found |= {status.soak.previous if status.soak else None, status.replaced.revision if status.replaced else None}
+    found |= {status.draining.revision if status.draining else None}
     return {name for name in found if name}
 
 
-def _too_large(candidate: int, stable: int) -> str:
+def _too_large(status: DeploymentStatus, candidate: int, stable: int, kept: int) -> str:
+    taken = f"the new revision takes {candidate:,} bytes of the gateway's config and stable {stable:,}"
+    draining = status.draining
+    if draining is None or candidate + stable > LIMIT:
+        return f"{taken}, together more than {LIMIT:,}: shorten prompts or tool descriptions"
     return (
-        f"the new revision takes {candidate:,} bytes of the gateway's config and stable {stable:,}, together more than"
-        f" {LIMIT:,}: shorten prompts or tool descriptions"
+        f"{taken}, and {draining.revision}, which keeps its conversations until {draining.until:%H:%M:%SZ}, {kept:,},"
+        f" together more than {LIMIT:,}: wait until then, shorten prompts or tool descriptions, or move those"
+        f" conversations now with spec.strategy.canary.drain.maxAge: 0s"
     )

@@ -18,9 +18,11 @@ from claude_operator.core.judge.stats import continuous
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.explanation import explain_errors
+from claude_operator.core.reconcile.few_users import BUSIEST
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
+from claude_operator.core.reconcile.traffic import weights_generation
 from claude_operator.core.spec.validate import allowed
 from claude_operator.core.text import duration, percent
 
@@ -40,6 +42,7 @@ def analyse(draft: Draft) -> Draft:
         return draft
     if obs.increments is None:
         return draft
+    draft = _note_users(draft, rollout)
     before = status.judgement
     judgement, compared = assessment.assess(
         before,
@@ -54,6 +57,16 @@ def analyse(draft: Draft) -> Draft:
     new = judgement.requests - (before.requests if before else 0)
     step = status.step.model_copy(update={"requests": status.step.requests + new})
     return draft.set(judgement=judgement, step=step).add_comparisons(compared)
+
+
+def _note_users(draft: Draft, rollout: Rollout) -> Draft:
+    """With how much of the traffic the busiest users had before there was a canary, where users are drawn."""
+    cohorts = draft.obs.cohorts
+    if rollout.plan.unit != "User" or cohorts is None or rollout.busiest is not None:
+        return draft
+    requests = sorted((row[0] for row in cohorts.rows.values()), reverse=True)
+    whole = sum(requests)
+    return draft.set_rollout(busiest=round(sum(requests[:BUSIEST]) / whole, 4)) if whole else draft
 
 
 def roll_back(draft: Draft) -> Draft:
@@ -94,7 +107,7 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
     served = obs.config is not None and live is not None and live.weight == weight
     return Context(
         weight=weight,
-        generation=obs.config.generation if served and obs.config else None,
+        generation=weights_generation(status, obs.config, obs.config) if served and obs.config else None,
         bakes=_bakes(rollout, step),
         history=obs.history,
         budgets=_budgets(obs),

@@ -8,6 +8,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.core import render
 from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.promotion import promote
 from claude_operator.core.reconcile.track_record import is_lost
@@ -21,11 +22,11 @@ def restore(draft: Draft) -> Draft:
 
     What stands in the spec is made of that, with the next revision.
     """
-    obs = draft.obs
+    obs, status = draft.obs, draft.status
     if obs.config is None or draft.backward:
         return draft
     for arm in obs.config.arms:
-        serves = arm.revision in (draft.status.stable_revision, draft.status.canary_revision)
+        serves = arm.revision in (status.stable_revision, status.canary_revision, former(obs, status))
         if arm.revision in obs.revisions or arm.revision in obs.forged or not serves:
             continue
         spec = revision.spec_of(arm, obs.name)

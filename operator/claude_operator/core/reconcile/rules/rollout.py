@@ -122,6 +122,7 @@ def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced)
         step=None,
         canary_revision=None,
         stable_revision=wanted,
+        draining=None,
         replaced=Replaced(revision=stable, at=now) if stable else None,
     )
     return served.end("Promoted", Reason.PROMOTED, message).record_event(Reason.PROMOTED, message).stop()

@@ -564,15 +564,16 @@ async def test_the_last_one_waits_until_its_successor_knows_what_it_knows(pods: 
 async def test_it_does_not_wait_without_end_nor_without_cause(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 0.2)
     empty, never_told, alone = [await pods.start(f"gw-{n}") for n in range(3)]
-    begin(never_told, 1)
-    begin(alone, 1)
-    await name_to(empty, [])
-    await name_to(alone, [])
-    for gateway in (empty, never_told, alone):
+    plain = await pods.start("gw-plain", serves=False)  # one arm, and so nothing to hand over
+    for gateway in (never_told, alone, plain):
+        begin(gateway, 1)
+    for gateway in (empty, alone, plain):
+        await name_to(gateway, [])
+    for gateway in (empty, never_told, alone, plain):
         gateway.service.stop()
         await until(lambda gateway=gateway: lines(gateway, "stopped"))
-    told = [bool(lines(gateway, "no peer has taken over")) for gateway in (empty, never_told, alone)]
-    assert told == [False, False, True]
+    told = [bool(lines(gateway, "no peer has taken over")) for gateway in (empty, never_told, alone, plain)]
+    assert told == [False, False, True, False]
 
 
 async def test_of_two_that_end_neither_is_the_others_successor(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:

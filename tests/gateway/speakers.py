@@ -38,19 +38,28 @@ class Process(Pod):
         config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"], **more)
         self.live = build(config, Credentials(operator_key=KEY), self.store.begin)
 
-    def call(self, messages: Any, answer: str = "", *, outcome: str = "ok", status: int = 200, **asked: Any) -> Call:
-        """One call from beginning to end, answered with this text."""
-        call = Call("POST", "/v1/messages", 1.0, self.live, counted=True)
+    def begin_call(self, messages: Any, *, attempt: str = "", body: Any = None, **asked: Any) -> Call:
+        """One call that has gone upstream."""
+        call = Call("POST", "/v1/messages", 1.0, self.live, counted=True, attempt=attempt, body=body)
         fields = {"messages": msgspec.Raw(json.dumps(messages).encode())}
         call.surface, call.model = "chat", MODEL
         call.choice = self.assigner.choose(self.live, call, Asked(fields, **asked))
         self.accounting.start(call)
+        return call
+
+    def end_call(self, call: Call, outcome: str = "ok", *, stop_reason: str = "end_turn", usage: Any = None) -> None:
+        """It ends."""
+        call.status, call.outcome, call.ended = 200, outcome, 3.0
+        call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
+        self.accounting.finish(call)
+
+    def call(self, messages: Any, answer: str = "", *, outcome: str = "ok", **asked: Any) -> Call:
+        """One call from beginning to end, answered with this text."""
+        call = self.begin_call(messages, **asked)
         if outcome == "ok" and call.answer is not None:
             call.answer.add(Block("text", text=answer))
             self.assigner.answered(call)
-        call.status, call.outcome, call.ended = status, outcome, 3.0
-        call.summary.add(Message(model=MODEL, stop_reason="end_turn" if outcome == "ok" else None))
-        self.accounting.finish(call)
+        self.end_call(call, outcome)
         return call
 
     def units(self) -> dict[int, list[UnitStratum]]:

@@ -12,6 +12,7 @@ import pytest
 from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
 from tests.gateway.pod import Clock, Pod
 from tests.gateway.transcripts import Client, Talkative, talk
+from tests.simulator.harness import running_simulator
 
 from claude_operator.api.evidence import Evidence, parse_evidence
 from claude_operator.api.gateway import Arm, Assigning
@@ -151,6 +152,38 @@ async def test_a_rollback_moves_the_canarys_conversations_and_blames_nobody(
     outcomes = [one.counters.outcomes for one in evidence.generations[-1].strata if one.revision == STABLE]
     assert sum(each.get("error", 0) for each in outcomes) == staying
     assert "moved" not in {surface for _, _, surface, _ in await units(gateway)}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+async def test_signed_thinking_meets_another_model_only_after_a_rollback(
+    gateway: Gateway, upstream: Talkative, stream: dict[str, Any]
+) -> None:
+    fields = {"thinking": {"type": "enabled"}, "tools": [{"name": "look"}], **stream}
+    clients = [
+        Client(gateway, {"x-claude-session-id": f"s{number}"} if number % 2 else {}, fields, keeps_thinking=True)
+        for number in range(24)
+    ]
+    await talk(clients[:4])
+    served = [two(3000), two(6000), promoted(), [*promoted()[:1], *next_canary(5000)]]
+    for generation, arms in enumerate(served, 2):
+        gateway.serve(*arms, generation=generation)
+        await talk(clients, 2)
+    assert {status for client in clients for status in client.statuses} == {200}
+    others = [Client(gateway, fields=fields, keeps_thinking=True) for _ in range(12)]
+    await talk(others)
+    gateway.serve(*promoted()[:1], *next_canary(0), generation=9)
+    await talk([*clients, *others])
+    assert {status for client in clients for status in client.statuses} == {200}
+    assert {(client.arms[0], client.statuses[-1]) for client in others} == {("stable", 200), ("canary", 400)}
+    recent = (await read(gateway)).recent
+    assert recent is not None
+    assert recent.failed == 0
+
+
+def next_canary(weight: int) -> list[Arm]:
+    """A rollout after the one that was promoted."""
+    stable = make_arm(CANARY, "stable", 10_000 - weight, request={"model": MODEL})
+    return [stable, make_arm("support-0000000000", "canary", weight, request={"model": "claude-haiku-5-5"})]
 
 
 async def test_what_a_rollback_moved_is_told_apart(gateway: Gateway, upstream: Talkative) -> None:
@@ -316,3 +349,16 @@ async def test_examples_that_a_client_has_written_are_no_turns(
     assert all(len(set(client.arms)) == 1 for client in clients)
     counted = await units(gateway)
     assert sum(each.entries for (_, _, _, period), each in counted.items() if period == "opening") == 40
+
+
+async def test_conversations_with_the_simulator_stay(gateway: Gateway) -> None:
+    async with running_simulator() as api:
+        gateway.serve(*two(3000), generation=2, url=api.url)
+        clients = [Client(gateway, fields={"max_tokens": 50, **STREAMS[number % 2]}) for number in range(20)]
+        for generation in (3, 4, 5):
+            for number, client in enumerate(clients):
+                await client.say(f"{number} says something in {generation}")
+            gateway.serve(*two(3000 * (generation - 1)), generation=generation, url=api.url)
+        for client in clients:
+            assert len(set(client.arms)) == 1
+        assert {client.arms[0] for client in clients} == {"stable", "canary"}

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +110,25 @@ def test_a_conversation_that_a_peer_has_counted_is_not_counted_again() -> None:
     found = [unit for pod in (one, other) for unit in pod.units().get(2, ())]
     assert sum(unit.counters.entries for unit in found) == 2
     assert [bad for unit in found for bad in unit.counters.first_bad.items()] == [("error:2", 1)]
+
+
+def test_nothing_of_a_clients_words_is_kept_or_told() -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    for named in (False, True):
+        for number in range(10):
+            speaker = Speaker(f"SENTINEL{number}", named)
+            for _ in range(3):
+                speaker.say(pod)
+    told = msgspec.json.encode([pod.store.memory.pages(), pod.store.memory.outgoing()])
+    assert len(pod.store.memory) == 20
+    assert b"SENTINEL" not in told
+    assert b"Hi" not in told
+    (other,) = processes(1)
+    other.run(2, *arms(5000))
+    speaker = Speaker("SENTINEL0", named=True)
+    speaker.say(other)
+    assert {one.digest for one in pod.store.memory} > {one.digest for one in other.store.memory}
 
 
 def test_failures_in_a_row_add_up_over_processes() -> None:

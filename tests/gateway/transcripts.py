@@ -32,11 +32,16 @@ class Talkative:
             body = {"type": "error", "error": {"type": kind, "message": "it failed"}}
             await json_answer(body, self.status)(request, play)
             return
+        if any(block["signature"] != asked["model"] for block in _thoughts(asked["messages"])):
+            text = "messages.1.content.0: Invalid `signature` in `thinking` block"
+            body = {"type": "error", "error": {"type": "invalid_request_error", "message": text}}
+            await json_answer(body, "400 X")(request, play)
+            return
         content: Blocks = [{"type": "text", "text": self.words.format(number=self.number)}]
         if asked.get("tools"):
             content.append({"type": "tool_use", "id": f"toolu_{self.number}", "name": "look", "input": {}})
         if asked.get("thinking"):
-            content.insert(0, {"type": "thinking", "thinking": "hm", "signature": "sig"})
+            content.insert(0, {"type": "thinking", "thinking": "hm", "signature": asked["model"]})
         if asked.get("stream"):
             await sse_answer(*events(content))(request, play)
         else:
@@ -63,12 +68,13 @@ def events(content: Blocks) -> Iterable[bytes]:
 
 @dataclass
 class Client:
-    """One conversation: `say` sends it with one more message, and keeps what came back without the thinking."""
+    """One conversation: `say` sends it with one more message, and keeps what came back."""
 
     gateway: Gateway
     headers: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    keeps_thinking: bool = False
     arms: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
 
@@ -82,7 +88,7 @@ class Client:
         self.statuses.append(response.status)
         if response.status == 200:
             content = _of_stream(body) if self.fields.get("stream") else json.loads(body)["content"]
-            kept = [block for block in content if block["type"] != "thinking"]
+            kept = [block for block in content if self.keeps_thinking or block["type"] != "thinking"]
             self.messages = [*asked, {"role": "assistant", "content": kept}]
         return self.arms[-1]
 
@@ -94,6 +100,12 @@ class Client:
 async def talk(clients: Iterable[Client], turns: int = 1) -> list[list[str]]:
     """What arms the clients see, all at once."""
     return list(await asyncio.gather(*(client.talk(turns) for client in clients)))
+
+
+def _thoughts(messages: list[dict[str, Any]]) -> Blocks:
+    """The thinking blocks that a client sends back."""
+    contents = [message["content"] for message in messages if isinstance(message["content"], list)]
+    return [block for content in contents for block in content if block["type"] == "thinking"]
 
 
 def _last_blocks(messages: list[dict[str, Any]]) -> Blocks:

@@ -66,10 +66,12 @@ class Eras:
         return [each for each in self._units if each.canary == drawn.canary and each.era < drawn.era]
 
     def evidence(self, generations: list[GenerationEvidence]) -> list[GenerationEvidence]:
-        """The generations with the conversations of the eras, in order."""
+        """The generations with the conversations of the last canary's eras and of those after it, in order."""
         counted = {each.generation: each for each in generations}
-        for units in self._units.values():
-            counted[units.era] = units.evidence(counted.get(units.era))
+        last = max((drawn for drawn in self._units if drawn.canary), default=BEFORE)
+        for drawn, units in self._units.items():
+            if drawn.canary == last.canary or drawn > last:  # those of earlier canaries tell nothing any more
+                counted[units.era] = units.evidence(counted.get(units.era))
         return [counted[number] for number in sorted(counted)]
 
     def _begin(self, drawn: Drawn, weights: dict[str, int] | None) -> EraUnits:

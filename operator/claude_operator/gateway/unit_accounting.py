@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from claude_operator.api.evidence import MOVED, PINNED
+from claude_operator.api.evidence import MOVED, PINNED, CacheState
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversation_memory import Conversation
 from claude_operator.gateway.evidence import EvidenceStore
-from claude_operator.gateway.units import UnitKey, Values, count_unit, period_of, turn_bucket
+from claude_operator.gateway.units import EraUnits, UnitKey, Values, count_unit, period_of, turn_bucket
 from claude_operator.gateway.usage import cache_state
 
 __all__ = ["UnitAccounting"]
@@ -38,25 +38,36 @@ class UnitAccounting:
 
     def count(self, call: Call, kind: str, tokens: Mapping[str, int], cost: float | None) -> None:
         """Count a logical request for its conversation; `kind` says what is bad about it, `cost` is the steady one."""
-        known, role = call.known, call.role
-        if known is None or role is None or call.outcome not in ("ok", "error"):
+        known, cache = call.known, cache_state(tokens)
+        found = self._stratum(call, cache)
+        if known is None or found is None or call.outcome not in ("ok", "error"):
             return
-        surface = MOVED if call.moved and call.stratum != PINNED else call.stratum
-        drawn = known.drawn if known.drawn.era or surface not in (MOVED, PINNED) else call.drawn
-        units = self._eras.units(drawn)
-        if units is None:
-            return
-        cache = cache_state(tokens)
-        key = UnitKey(call.revision, role, surface, period_of(call.turn), cache)
-        counted = count_unit(units, key, known.counted, _values(call, tokens, cost))
+        counted = count_unit(*found, known.counted, _values(call, tokens, cost))
         if counted != known.counted:
             known.counted = counted
             self._memory.tell(known)
         stopped = call.summary.stop_reason if call.outcome == "ok" else ""
-        kinds = (kind, "tool_use" if stopped == "tool_use" else "", "cache_write" if cache == "write" else "")
-        for each in kinds:
-            if each and not self._was_bad(call, known, each) and self._memory.go_bad(known, each):
-                units.counters(key).first_bad[f"{each}:{turn_bucket(call.turn)}"] += 1
+        for each in (kind, "tool_use" if stopped == "tool_use" else "", "cache_write" if cache == "write" else ""):
+            if each:
+                self.go_bad(call, each, cache)
+
+    def go_bad(self, call: Call, kind: str, cache: CacheState = "none") -> None:
+        """Count an event of this kind if it is the conversation's first, also of a call that has not ended."""
+        known, found = call.known, self._stratum(call, cache)
+        if known is None or found is None or self._was_bad(call, known, kind) or not self._memory.go_bad(known, kind):
+            return
+        units, key = found
+        units.counters(key).first_bad[f"{kind}:{turn_bucket(call.turn)}"] += 1
+
+    def _stratum(self, call: Call, cache: CacheState) -> tuple[EraUnits, UnitKey] | None:
+        """Where a call's conversation counts, None where it does not."""
+        known, role = call.known, call.role
+        if known is None or role is None:
+            return None
+        surface = MOVED if call.moved and call.stratum != PINNED else call.stratum
+        drawn = known.drawn if known.drawn.era or surface not in (MOVED, PINNED) else call.drawn
+        units = self._eras.units(drawn)
+        return None if units is None else (units, UnitKey(call.revision, role, surface, period_of(call.turn), cache))
 
     def _was_bad(self, call: Call, known: Conversation, kind: str) -> bool:
         """Whether a user went bad in an earlier era of the same canary: its arm may be known by that."""

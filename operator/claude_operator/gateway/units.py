@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from claude_operator.api.evidence import MOVED, TURNS, CacheState, GenerationEvidence, Period, UnitCounters, UnitStratum
+from claude_operator.api.evidence import (
+    MOVED,
+    PINNED,
+    TURNS,
+    CacheState,
+    GenerationEvidence,
+    Period,
+    UnitCounters,
+    UnitStratum,
+)
 from claude_operator.api.gateway import Role
 from claude_operator.gateway.counters import HistogramBuilder
 
@@ -15,6 +24,7 @@ __all__ = ["EraUnits", "UnitKey", "Values", "count_unit", "period_of", "turn_buc
 _PERIODS: tuple[Period, ...] = ("opening", "early", "late")
 _LATE = 8  # the first late turn
 _WIDTH = 6  # bits of a period: its entry, and one a quantity
+_ALL = (1 << _WIDTH) - 1
 
 
 class UnitKey(NamedTuple):
@@ -96,11 +106,16 @@ class EraUnits:
 
 def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values) -> int:
     """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones."""
-    found = units.counters(key)
     first = _WIDTH * (_PERIODS.index(key.period) + len(_PERIODS) * (key.surface == MOVED))
+    is_compared = key.surface not in (MOVED, PINNED)
+    if counted >> first & _ALL == (_ALL if is_compared else 1):
+        return counted
+    found = units.counters(key)
     if not counted >> first & 1:
         found.entries += 1
         counted |= 1 << first
+    if not is_compared:
+        return counted
     for place, (value, histogram) in enumerate(zip(values, found.values, strict=True), first + 1):
         if value is not None and value > 0.0 and not counted >> place & 1:
             histogram.add(value)

@@ -28,6 +28,8 @@ def key_withheld(obs: Observation, config: GatewayConfig) -> str:
 
 def withheld(obs: Observation, config: GatewayConfig) -> str:
     """Which revisions have MCP servers that may not get a value of `$(NAME)`, and what to do; empty for none."""
+    if not config.limits.allowed_hosts:
+        return ""
     hosts = Policy(allowed_hosts=tuple(config.limits.allowed_hosts))
     found = [
         f"{arm.revision}, {problem.message}" for arm in config.arms for problem in hosts.host_problems(_servers(arm))

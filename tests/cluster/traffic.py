@@ -51,6 +51,8 @@ class Traffic:
     retries: int = 0
     keep_alive: bool = True
     sessions: int = 0
+    user: str = ""
+    """Where it is given, all requests have this `metadata.user_id` and none names its conversation."""
     timeout: float = 60.0
     """Seconds that a client waits for an answer."""
     answers: list[Answer] = field(default_factory=list)
@@ -100,7 +102,7 @@ class Traffic:
             "model": "claude-haiku-5-5",  # the revision's wins
             "max_tokens": 64,
             "messages": [{"role": "user", "content": self.questions[number % len(self.questions)]}],
-            "extra_headers": {"x-claude-session-id": session},
+            **_named(session, self.user),
         }
         self.in_flight += 1
         answered: float | None = None
@@ -146,6 +148,12 @@ class Traffic:
     def by_revision(self) -> Counter[str]:
         """Requests by revision."""
         return Counter(answer.revision for answer in self.answers)
+
+
+def _named(session: str, user: str) -> dict[str, Any]:
+    if user:
+        return {"metadata": {"user_id": user}}
+    return {"extra_headers": {"x-claude-session-id": session}}
 
 
 async def _parsed(raw: Any) -> Any:

@@ -73,6 +73,7 @@ def test_an_answer_is_found_however_its_client_sends_it_back(answer: Any, sent_b
         {"role": "user", "content": text("Where is my order?")},
         {"role": "user", "content": text("Where is my order?", cache_control={"type": "ephemeral"})},
         {"content": "Where is my order?", "role": "user"},
+        {"role": "user", "content": text("Where is my order? ")},
     ],
 )
 def test_the_message_before_it_may_be_written_in_other_ways(question: Any) -> None:
@@ -92,6 +93,15 @@ def test_the_message_before_it_may_be_written_in_other_ways(question: Any) -> No
 )
 def test_others_are_not_taken_for_it(other: Any, base: blake2b) -> None:
     assert said(*text("Which?")) not in quoted(*other, base=base)
+
+
+def test_images_are_told_apart_by_their_size_and_read_no_further() -> None:
+    def asked(data: str) -> dict[str, Any]:
+        image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+        return {"role": "user", "content": [image, *text("What is it?")]}
+
+    found = {said(*text("A cat"), asked=[asked(data)]) for data in ("aaaa", "bbbb", "aaaaaaaa")}
+    assert len(found) == 2
 
 
 def test_the_last_answer_is_looked_for_first_and_then_the_first_one() -> None:

@@ -21,7 +21,6 @@ from claude_operator.core.request.privacy import identity, without_session
 
 __all__ = [
     "Assignment",
-    "canonical",
     "cohort",
     "conversation_name",
     "in_canary",
@@ -164,12 +163,12 @@ def _opening(body: Mapping[str, msgspec.Raw]) -> bytes | None:
         if not any(turn.role == "assistant" for turn in turns):
             return None
         first = next((turn for turn in turns if turn.role == "user"), None)
-        return None if first is None else canonical(first.content)
+        return None if first is None else _canonical(first.content)
     except msgspec.MsgspecError:
         return None
 
 
-def canonical(content: msgspec.Raw) -> bytes:
+def _canonical(content: msgspec.Raw) -> bytes:
     """A message's content in a form that is the same however a client writes it in later turns."""
     plain = _plain(msgspec.json.decode(content))
     try:

@@ -14,8 +14,6 @@ from typing import TypeVar
 
 import msgspec
 
-from claude_operator.core.request.assignment import canonical
-
 __all__ = ["Answer", "Block", "Turns", "blocks_of", "count_turns", "read_turns"]
 
 
@@ -25,6 +23,15 @@ class Block(msgspec.Struct):
     type: str = ""
     id: str | None = None
     text: str | None = None
+
+
+class _Part(msgspec.Struct):
+    """The fields that are read of a block of a user message: those that tell it from others, and no large ones."""
+
+    type: str = ""
+    text: str | None = None
+    tool_use_id: str | None = None
+    source: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Message(msgspec.Struct):
@@ -41,6 +48,7 @@ T = TypeVar("T")
 _messages = msgspec.json.Decoder(list[_Message])
 _roles = msgspec.json.Decoder(list[_Role])
 _blocks = msgspec.json.Decoder(str | list[Block])
+_parts = msgspec.json.Decoder(str | list[_Part])
 
 
 class Answer:
@@ -66,10 +74,10 @@ class Answer:
 
     def add_text(self, text: str) -> None:
         """Take in more of its text."""
-        words = "".join(text.split())
+        words = _words(text)
         if words:
             self._has_text = True
-            self._hash.update(words.encode("utf-8", "surrogatepass"))
+            self._hash.update(words)
 
     def digest(self) -> int | None:
         """What it is known by, None where it said nothing that a client would send back."""
@@ -91,7 +99,7 @@ class _Turn:
 
     def digest(self, base: blake2b) -> int | None:
         try:
-            answer = Answer(base, canonical(self.question))
+            answer = Answer(base, _told(self.question))
             for content in self.contents:
                 for block in blocks_of(content):
                     answer.add(block)
@@ -124,7 +132,7 @@ class Turns:
         """The answer to come, to be taken in; None where the request cannot be read."""
         try:
             begun = [block for content in self.begun.contents for block in blocks_of(content)] if self.begun else ()
-            return Answer(base, canonical(self.question), begun)
+            return Answer(base, _told(self.question), begun)
         except msgspec.MsgspecError:
             return None
 
@@ -155,6 +163,21 @@ def blocks_of(content: msgspec.Raw | bytes | bytearray) -> Sequence[Block]:
     """The blocks of a message's content; raises what decoding raises."""
     blocks = _blocks.decode(content)
     return [Block("text", text=blocks)] if isinstance(blocks, str) else blocks
+
+
+def _told(question: msgspec.Raw) -> bytes:
+    """What a user message says, of an image or a document its size alone."""
+    found = _parts.decode(question)
+    parts = [_Part("text", found)] if isinstance(found, str) else found
+    told = (
+        b"%b %b %b %d" % (part.type.encode(), _words(part.text or ""), _words(part.tool_use_id or ""), len(part.source))
+        for part in parts
+    )
+    return b"\0".join(told)
+
+
+def _words(text: str) -> bytes:
+    return "".join(text.split()).encode("utf-8", "surrogatepass")
 
 
 def _decode(decoder: msgspec.json.Decoder[list[T]], body: Mapping[str, msgspec.Raw]) -> list[T]:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from tests.fuzz import http
 
 from claude_operator.api.base import seconds
+from claude_operator.api.conversations import name_peers, parse_conversations, parse_peers
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evidence import parse_cohorts, parse_evidence, parse_grade, parse_serving
 from claude_operator.api.faults import first_fault
@@ -46,6 +47,7 @@ from claude_operator.core.spec import revision
 from claude_operator.core.spec.address import address_problems
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.validate import problems
+from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.sse import AnswerSummary, relay_for
 from claude_operator.log.line import make_line
 
@@ -212,6 +214,21 @@ def _evidence(data: bytes) -> None:
     advance(memory, readings, now=2.0)
 
 
+def _conversations(data: bytes) -> None:
+    """What a peer tells: refused, or known, so that a third process learns the same from this one."""
+    with contextlib.suppress(ValueError, UnicodeDecodeError):
+        peers = parse_peers(data.decode())
+        assert parse_peers(name_peers(peers)) == peers
+    one, two = ConversationMemory("one"), ConversationMemory("two")
+    try:
+        one.learn(parse_conversations(data).known)
+    except ValueError:
+        return
+    told = one.pages("", 500)
+    two.learn(parse_conversations(msgspec.json.encode(told)).known)
+    assert two.pages("", 500).known == told.known
+
+
 def _config(data: bytes) -> None:
     """A gateway's config: read or refused."""
     try:
@@ -313,6 +330,40 @@ _EVIDENCE = {
     ],
     "bad": [[3, "shop-1111111111", "other", "error", "aabbccdd", 1.5]],
 }
+_DIGEST = "0123456789abcdef0123456789abcdef"
+_TALK = {
+    "bootId": "0123456789abcdef",
+    "known": [
+        [
+            "0123456789abcdef0123456789abcdef",
+            "shop-1",
+            3,
+            "shop-1",
+            1000,
+            True,
+            ["error"],
+            ["0123456789abcdef"],
+            65,
+            2,
+            ["1f"],
+        ],
+        ["00000000000000000000000000000001", "shop-2"],
+        [
+            "0123456789abcdef0123456789abcdef",
+            "shop-2",
+            4,
+            "shop-2",
+            500,
+            False,
+            ["hung"],
+            ["0000000000000001"],
+            1,
+            2,
+            ["2"],
+        ],
+    ],
+    "complete": True,
+}
 _CONFIG = {
     "version": 1,
     "generation": 3,
@@ -357,6 +408,7 @@ TARGETS: Final[dict[str, Target]] = {
     "items": Target(_items, [_ITEMS]),
     "evidence": Target(_evidence, _encoded(_EVIDENCE, {"revision": "shop-1111111111", "passed": True})),
     "config": Target(_config, _encoded(_CONFIG)),
+    "conversations": Target(_conversations, [*_encoded(_TALK), b"gw-1@10.0.0.5:9090,gw-2.x@[fd00::1]:9091"]),
     "ledger": Target(_ledger, [_LINES]),
     "words": Target(_words, [b"https://api.anthropic.com:443/x?y#z", b"256Mi", b"1h30m", b"http://[::1]:80", b"1e3"]),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -128,7 +129,7 @@ class Fleet:
         target = "/-/conversations"
         headers = ask(KEY, pod=pod.name, method="GET", target=target, nonce=secrets.token_hex(16))
         async with self.http.get(f"http://127.0.0.1:{pod.admin_port}{target}", headers=headers) as response:
-            return {quote for known in (await response.json())["known"] for quote in known[7]}
+            return {quote for known in (await response.json()).get("known", []) for quote in known[7]}
 
 
 @pytest.fixture
@@ -186,6 +187,24 @@ async def test_conversations_stay_on_their_arm_over_processes_that_come_and_go(f
     late = [Talk() for _ in range(TALKS)]
     await fleet.say_all(late, [three])
     assert sum(talk.revisions[0] == CANARY for talk in late) > TALKS / 2  # new ones are drawn by the new weight
+
+
+async def test_a_process_that_hangs_holds_up_nobody_and_learns_when_it_goes_on(fleet: Fleet) -> None:
+    fleet.write(make_arm())
+    one, two, three = [await fleet.start(name) for name in ("gw-1", "gw-2", "gw-3")]
+    await fleet.introduce(one, two, three)
+    fleet.weigh(3000)
+    for pod in (one, two, three):
+        await pod.process.line("config applied")
+    two.process.process.send_signal(signal.SIGSTOP)
+    talks = [Talk() for _ in range(TALKS)]
+    await fleet.say_all(talks, [one])
+    await fleet.heard([one, three], talks)
+    await fleet.say_all(talks, [three])
+    two.process.process.send_signal(signal.SIGCONT)
+    await fleet.heard([one, two, three], talks)
+    await fleet.say_all(talks, [two])
+    assert all(talk.stayed for talk in talks)
 
 
 async def test_a_single_replica_hands_over_to_the_one_that_replaces_it(fleet: Fleet) -> None:

@@ -226,6 +226,54 @@ async def test_a_process_that_has_read_no_config_knows_nothing_of_what_it_does_n
     assert not parse_conversations(await empty.read(PATH)).complete
 
 
+async def readiness(gateway: Gateway) -> int:
+    async with gateway.http.get(gateway.admin + "/-/ready") as response:
+        return response.status
+
+
+async def test_clients_come_when_what_the_others_know_is_known(pods: Pods) -> None:
+    old = await pods.start("gw-old")
+    assert await readiness(old) == 200
+    async with fake_peer() as slow:
+        slow.answers.clear()
+        new = await pods.start("gw-new", late=True)
+        assert await readiness(new) == 503  # it does not know whom to ask
+        await name_to(new, [slow.address])
+        assert await readiness(new) == 503
+        response, _ = await new.post()  # who comes is served
+        assert response.status == 200
+        slow.says = Conversations("boot", complete=True)
+        slow.answers.set()
+        await until(lambda: readiness_is(new, 200))
+        assert memory_of(new).is_complete
+
+
+async def readiness_is(gateway: Gateway, status: int) -> bool:
+    return await readiness(gateway) == status
+
+
+async def test_where_there_is_nobody_to_learn_from_nobody_is_waited_for(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_operator.gateway.peers._LEARN", 1e6)
+    alone, one, two = [await pods.start(f"gw-{n}", late=True) for n in range(3)]
+    assert [await readiness(gateway) for gateway in (alone, one, two)] == [503] * 3
+    await name_to(alone, [])
+    gone = PeerAddress("gw-gone", "127.0.0.1", 1)
+    await name_to(one, [address_of(two), gone])  # all began at one moment
+    await name_to(two, [address_of(one), gone])
+    for gateway in (alone, one, two):
+        await until(lambda gateway=gateway: readiness_is(gateway, 200))
+        assert not memory_of(gateway).is_complete
+
+
+async def test_without_the_operator_it_is_ready_in_a_moment(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude_operator.gateway.peers._LEARN", 0.05)
+    one = await pods.start("gw-1", late=True)
+    assert await readiness(one) == 503
+    await until(lambda: readiness_is(one, 200))
+
+
 async def test_what_began_a_moment_before_a_peer_is_named_is_told_too(pods: Pods) -> None:
     """The one that it asks for all may not have heard of it yet."""
     one = await pods.start("gw-1")
@@ -516,15 +564,16 @@ async def test_the_last_one_waits_until_its_successor_knows_what_it_knows(pods: 
 async def test_it_does_not_wait_without_end_nor_without_cause(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 0.2)
     empty, never_told, alone = [await pods.start(f"gw-{n}") for n in range(3)]
-    begin(never_told, 1)
-    begin(alone, 1)
-    await name_to(empty, [])
-    await name_to(alone, [])
-    for gateway in (empty, never_told, alone):
+    plain = await pods.start("gw-plain", serves=False)  # one arm, and so nothing to hand over
+    for gateway in (never_told, alone, plain):
+        begin(gateway, 1)
+    for gateway in (empty, alone, plain):
+        await name_to(gateway, [])
+    for gateway in (empty, never_told, alone, plain):
         gateway.service.stop()
         await until(lambda gateway=gateway: lines(gateway, "stopped"))
-    told = [bool(lines(gateway, "no peer has taken over")) for gateway in (empty, never_told, alone)]
-    assert told == [False, False, True]
+    told = [bool(lines(gateway, "no peer has taken over")) for gateway in (empty, never_told, alone, plain)]
+    assert told == [False, False, True, False]
 
 
 async def test_of_two_that_end_neither_is_the_others_successor(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,8 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             return web.Response(status=503, text="draining\n")
         if control.live is None:
             return web.Response(status=503, text=f"no config yet: {control.error or 'the gateway has not read one'}\n")
+        if peers.is_learning and not control.on_a_laptop:
+            return web.Response(status=503, text="asking the other gateways which conversations are on which arm\n")
         return web.Response(text=f"serving config generation {control.generation}\n")
 
     async def live(_: web.Request) -> web.Response:

@@ -26,14 +26,24 @@ PATH = "/-/conversations"
 LIMIT = 1 << 20  # bytes of a document
 _PATIENCE = aiohttp.ClientTimeout(total=5.0, sock_connect=1.0)
 _IDLE = 0.5  # seconds for which a connection is kept: what is new comes in runs, and many peers take few places
-_REFUSALS = {
-    401: "it does not accept the operator key of this pod",
-    404: "it is of a version that tells nothing of conversations",
-}
+_NETWORK = "look for NetworkPolicies between the gateway pods, on the admin port"
 
 
 class PeerFailed(Exception):  # noqa: N818
-    """A peer did not answer as one does; says why."""
+    """A peer did not answer as one does; says why, and what to do."""
+
+    def __init__(self, reason: str, remedy: str = "look into the log of that pod") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
+_REFUSALS = {
+    401: (
+        "it does not accept the operator key of this pod",
+        "wait a minute for both to read the Secret <name>-gateway again; delete the pod that keeps an old one",
+    ),
+    404: ("it is of a version that tells nothing of conversations", "nothing, if it is about to be replaced"),
+}
 
 
 class PeerClient:
@@ -77,13 +87,15 @@ class PeerClient:
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    raise PeerFailed(_REFUSALS.get(response.status, f"it answers {response.status}"))
+                    raise PeerFailed(*_REFUSALS.get(response.status, (f"it answers {response.status}",)))
                 document = await read_within(response.content, LIMIT)
                 if not is_answer(key, pod=peer.pod, nonce=nonce, body=document, headers=response.headers):
                     raise PeerFailed("its answer is not proven with the operator key")
             return parse_conversations(document)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise PeerFailed(str(error) or type(error).__name__) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise PeerFailed(str(error) or type(error).__name__, _NETWORK) from error
+        except ValueError as error:
+            raise PeerFailed(str(error)) from error
 
 
 async def read_within(content: aiohttp.StreamReader, limit: int) -> bytes:

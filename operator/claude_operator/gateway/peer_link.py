@@ -131,6 +131,8 @@ class PeerLink:
         self.draining = False
         self.asked_of = ""
         """The process that has been asked for all that it knows."""
+        self.tried = False
+        """Whether it was ever asked, with an answer or without."""
         self._own, self._client = own, client
         self._place = _Place(own.news.recent())
         self._silent_since: float | None = None
@@ -206,7 +208,7 @@ class PeerLink:
 
     def _answered(self) -> None:
         if self._told_silent:
-            self._own.log.event("a peer answers again", pod=self.address.pod, address=self.address.host)
+            self._own.log.event("a peer answers again", pod=self.address.pod, address=self.address.authority)
         self._silent_since, self._told_silent = None, False
 
     def _fell_silent(self, error: Exception) -> None:
@@ -217,11 +219,12 @@ class PeerLink:
         if self._told_silent or now - self._silent_since < _TROUBLE:
             return
         self._told_silent = True
+        failed = error if isinstance(error, PeerFailed) else PeerFailed(type(error).__name__)
         self._own.log.event(
             "a peer does not answer: conversations that begin there are not known here, nor those of here there",
             "warning",
             pod=self.address.pod,
-            address=f"{self.address.host}:{self.address.port}",
-            reason=str(error) if isinstance(error, PeerFailed) else type(error).__name__,
-            remedy="look for NetworkPolicies between the gateway pods, on the admin port",
+            address=self.address.authority,
+            reason=str(failed),
+            remedy=failed.remedy,
         )

@@ -29,6 +29,7 @@ _LOOK = 1.0  # seconds between two looks whether the memory is complete
 _MOST = 500  # peers
 _HAND_OVER = 10.0  # seconds that a process which ends waits for one that knows what it knows, ...
 _LOOK_OVER = 0.1  # ... and between two looks at that
+_LEARN = 5.0  # seconds that a process which begins is not ready while it learns
 
 
 class Peers:
@@ -41,6 +42,7 @@ class Peers:
         self._named: str | None = None
         self._changed = asyncio.Event()
         self._complete_since = 0.0
+        self._ready_at = 0.0
         metrics.known_conversations.set_function(lambda: len(own.memory))
         metrics.complete_since.set_function(lambda: self._complete_since)
         metrics.peers.set_function(lambda: len(self.links))
@@ -58,6 +60,18 @@ class Peers:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await self._client.__aexit__(kind, error, trace)
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether clients had better come in a moment: there is somebody to learn from, or this is not known yet.
+
+        No longer than a few seconds after this was first asked.
+        """
+        if self.own.memory.is_complete:
+            return False
+        now = time.monotonic()
+        self._ready_at = self._ready_at or now + _LEARN
+        return now < self._ready_at and (self._named is None or not all(link.tried for link in self.links.values()))
 
     def name(self, text: str) -> None:
         """The operator names all peers there are; those that it names no longer are dropped."""
@@ -153,6 +167,8 @@ class Peers:
                 everything = await link.ask_for_all()
             except PeerFailed:  # its link says so
                 continue
+            finally:
+                link.tried = True
             if everything:
                 self.own.memory.complete()
                 pod, known = link.address.pod, len(self.own.memory)

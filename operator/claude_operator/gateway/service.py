@@ -175,7 +175,7 @@ class Service:
     async def _drain(self, front: web.ServerRunner, proxy: Proxy) -> None:
         """Turn not ready, stop listening after `settle_seconds`, then wait for the calls in flight.
 
-        The admin port answers to the end, and a peer has taken over what is known by then.
+        The admin port answers to the end, and a peer has taken over what is known by then, where it matters.
         """
         self.draining = True
         self._log.event("draining", in_flight=len(proxy.tasks), seconds=self.settings.drain_seconds)
@@ -192,4 +192,5 @@ class Service:
             for task in proxy.tasks:
                 task.cancel()
             await asyncio.wait(proxy.tasks, timeout=_CLOSE_SECONDS)
-        await self.peers.hand_over(deadline - loop.time())
+        if self.control.store.eras.watches:
+            await self.peers.hand_over(deadline - loop.time())

@@ -205,7 +205,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     if delays[1] is None:
         delays.append(rollout_clock.told_every(draft.status))
     if config is not None and first_hold(obs, config) is not None:
-        waited_for = config != obs.config or active(draft.status)
+        # Pods that begin while there are several arms wait to hear whom they can learn from.
+        waited_for = config != obs.config or active(draft.status) or len(config.arms) > 1
         nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
         delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
     named = draft.problem is not None and draft.problem.reason == Reason.HOST_NOT_ALLOWED and obs.resolved

@@ -390,3 +390,12 @@ def test_impossible_moments_are_dropped() -> None:
     decision = run(draining(draining=odd))
     assert decision.status.draining is None
     assert "draining" in decision.events[0].note
+
+
+def test_a_pod_that_begins_during_a_drain_is_read_within_a_second() -> None:
+    """It waits to hear from whom it learns which conversations are on the former revision."""
+    starting = replace(observed(draining()).gateway, settled=False)
+    for status, spec, count, after in ((draining(), BRIEF, 2, 1.0), (serving(), KIND, 1, 15.0)):
+        config = run(status, spec).config
+        assert len(arms(config)) == count
+        assert run(status, spec, config=config, gateway=starting).requeue == after

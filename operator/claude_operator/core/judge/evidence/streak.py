@@ -19,7 +19,10 @@ __all__ = ["conversations_needed", "explain", "updated"]
 
 _REQUESTS, _SECONDS = 6, 30.0  # failed ones, and for how long
 _IN_A_ROW = 3  # after which a conversation goes back to stable
-_WELL = 10  # requests of stable that show that it is not everybody's trouble
+_WELL, _WELL_ALONE = (
+    10,
+    30,
+)  # requests of stable that show that it is not everybody's trouble, or one conversation's own
 _STABLE = 0.1  # share of them that may fail
 _CHANCE = 1e-3  # that conversations which fail on either arm look like this, at most
 _ERROR = "error"

@@ -29,7 +29,7 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 25 minutes; ARGS="--only ready"
 	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)
 
-hostile: image ## measure what hostile connections and objects cost the others, about 10 minutes
+hostile: image ## measure what hostile connections and objects cost the others, about 15 minutes
 	@hack/in-cluster $(BIN)/python -m tests.cluster.hostile $(ARGS)
 
 fuzz: setup ## throw three million inputs at all that reads what others write; ARGS="--target body --inputs 100000"

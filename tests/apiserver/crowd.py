@@ -45,8 +45,8 @@ def multiply(
         uids = {uid: made["metadata"]["uid"]}
         for kind, child in children:
             body = _renamed({"kind": kind, **child}, model, name, uids)
-            if child["metadata"]["name"] == names.gateway_name(model) and kind in ("ConfigMap", "Secret"):
-                body["data"] = _own_data(kind, body["data"], derive(master, made["metadata"]["uid"]))
+            if kind in ("ConfigMap", "Secret") and "data" in body:
+                body["data"] = _own_data(body["data"], derive(master, made["metadata"]["uid"]))
             if kind == "Service":
                 body["spec"] = {key: one for key, one in body["spec"].items() if not key.startswith("clusterIP")}
             stored = admin.create(body, namespace)
@@ -64,12 +64,12 @@ def multiply(
         list(pool.map(copy, copies))
 
 
-def _own_data(kind: str, data: dict[str, str], keys: Keys) -> dict[str, str]:
-    """Data of the gateway's Secret or ConfigMap, with the keys of the copy."""
-    if kind == "ConfigMap":
+def _own_data(data: dict[str, str], keys: Keys) -> dict[str, str]:
+    """Data of a Secret or ConfigMap, with the keys of the copy."""
+    if "signature" in data:
         return {**data, "signature": sign_config(keys.operator.encode(), data)}
-    values = {"operator-key": keys.operator, "grader-key": keys.grader}
-    return {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
+    own = {"operator-key": keys.operator, "grader-key": keys.grader}
+    return data | {name: base64.b64encode(own[name].encode()).decode() for name in own.keys() & data.keys()}
 
 
 def _renamed(body: Object, model: str, name: str, uids: dict[str, str]) -> Object:

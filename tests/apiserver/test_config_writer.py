@@ -32,16 +32,17 @@ MAP = "support-gateway"
 
 
 class Listener:
-    """An HTTP server that notes the headers of each request and answers with a message."""
+    """An HTTP server that notes the key and the body of each request and answers with a message."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
+        self.bodies: list[str] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 outer.keys.append(self.headers.get("x-api-key", ""))
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))).decode())
                 body = json.dumps({"id": "msg_1", "type": "message", "role": "assistant", "content": []}).encode()
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
@@ -72,7 +73,7 @@ def gateway(server: ApiServer, served: Served, folder: Path) -> Iterator[Service
     """A real one, with the pod's files, that watches the ConfigMap with a token of its own service account."""
     paths = [folder / name for name in ("upstream-key", "env", "client", "operator")]
     for path in paths[1:]:
-        path.mkdir()
+        path.mkdir(exist_ok=True)
     paths[0].write_text(UPSTREAM)
     (paths[2] / "ANTHROPIC_API_KEY").write_text(CLIENT)
     for name, value in served.take("Secret")["data"].items():

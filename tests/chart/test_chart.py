@@ -15,6 +15,7 @@ from tests.netpol import Flow, Place, allowed
 
 from claude_operator import __version__
 from claude_operator.api.kinds import KINDS
+from claude_operator.core.render import API_SERVER_PORTS, NetworkRules
 from claude_operator.core.render.network import egress
 from claude_operator.crds import cli
 from claude_operator.simulator.scenario import parse
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow  # each runs helm
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 Template = Callable[..., Objects]
 WHERE = ["claude-operator", str(CHART), "--kube-version", "1.34.0"]
+PORTS = [f"--api-server-port={port}" for port in API_SERVER_PORTS]
 SCENARIO = "rules: [{match: {model: claude-haiku-5-5}, errorRate: 0.3}]"
 SIMULATOR = f"simulator: {{enabled: true, scenario: {{{SCENARIO}}}}}"
 
@@ -85,6 +87,8 @@ def test_values_schema_and_readme_agree() -> None:
         ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
         ("watchNamespaces: [Support]", "does not match pattern"),
         ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
+        ("networkPolicy: {apiServerPorts: []}", "minItems"),
+        ("networkPolicy: {apiServerPorts: [65536]}", "maximum"),
         ("security: {allowedAddresses: [10.0.0.1]}", "does not match pattern"),
     ],
 )
@@ -128,7 +132,7 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert container["image"] == env["OPERATOR_IMAGE"] == image
         assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
-        assert container["args"] == ["operator", "--lease=claude-operator", "--network-policies"]
+        assert container["args"] == ["operator", "--lease=claude-operator", "--network-policies", *PORTS]
 
 
 def test_operator_knows_where_prometheus_is(template: Template) -> None:
@@ -154,7 +158,10 @@ def args(objects: Objects) -> list[str]:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ("watchNamespaces: [a, b]", ["--watch-namespace=a", "--watch-namespace=b", "--network-policies"]),
+        (
+            "watchNamespaces: [a, b]",
+            ["--watch-namespace=a", "--watch-namespace=b", "--network-policies", *PORTS],
+        ),
         ("networkPolicy: {enabled: false, adminFrom: [{podSelector: {}}]}", []),
         (
             "{networkPolicy: {enabled: false}, security: {allowedAddresses: [10.0.0.0/8], deniedAddresses: ['::/0']}}",
@@ -205,7 +212,7 @@ def test_services_reach_the_pods_they_are_for(template: Template) -> None:
 def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(template: Template) -> None:
     objects = template(SIMULATOR)
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
-    assert one(policies, "NetworkPolicy")["spec"]["egress"] == egress()
+    assert one(policies, "NetworkPolicy", "claude-operator")["spec"]["egress"] == egress(NetworkRules())
     somebody = Place("10.244.0.9", "any", {})
     for name in ("claude-operator", "claude-simulator"):
         labels = one(objects, "Deployment", name)["spec"]["template"]["metadata"]["labels"]
@@ -220,7 +227,17 @@ def test_policies_let_in_what_the_pods_serve_and_out_what_gateways_may_call(temp
 def test_the_policy_lets_out_what_the_installer_allows(template: Template) -> None:
     objects = template('security: {allowedAddresses: [169.254.7.0/24, "fe80::7/128"]}')
     found = one(objects, "NetworkPolicy", "claude-operator")["spec"]["egress"]
-    assert found == egress(("169.254.7.0/24", "fe80::7/128"))
+    assert found == egress(NetworkRules(), ("169.254.7.0/24", "fe80::7/128"))
+
+
+def test_the_ports_of_the_api_server_are_the_same_for_all_pods(template: Template) -> None:
+    for values, ports in (("", API_SERVER_PORTS), ("networkPolicy: {apiServerPorts: [8443]}", (8443,))):
+        objects = template(values)
+        rules = NetworkRules(api_server_ports=ports)
+        assert one(objects, "NetworkPolicy", "claude-operator")["spec"]["egress"] == egress(rules)
+        assert [word for word in args(objects) if "api-server" in word] == [
+            f"--api-server-port={port}" for port in ports
+        ]
 
 
 def test_the_audit_holds_where_the_operator_works(template: Template) -> None:

@@ -122,5 +122,7 @@ def space(words: str) -> Iterator[str]:
     name = f"{words}-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
     wait_for(lambda: find("serviceaccount", "default", namespace=name), 30, "no service account came")
-    yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    try:
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--wait=false")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-import threading
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from tests.cluster.repeating import Repeating
 
 _ALL, _IPV4 = 0x0003, 0x0800  # kinds of frames
 _TCP, _UDP = 6, 17
 _SYN, _ACK = 0x02, 0x10
 _DNS = 53
+_PACKETS = 1_000  # that are read before it is asked whether it is over
 
 
 class Opened(NamedTuple):
@@ -24,33 +26,28 @@ class Opened(NamedTuple):
     protocol: str
 
 
-class Sniffer:
+class Sniffer(Repeating):
     """Collects while entered; needs CAP_NET_RAW."""
 
     def __init__(self) -> None:
+        super().__init__(every=0.0)
         self.opened: set[Opened] = set()
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL))
         self._socket.settimeout(0.2)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sniffer", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join(10)
+        super().__exit__(kind, error, trace)
         self._socket.close()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
+    def once(self) -> None:
+        """Some packets, fewer where a pause comes first."""
+        for _ in range(_PACKETS):
             try:
                 packet, about = self._socket.recvfrom(128)
             except TimeoutError:
-                continue
+                return
             found = opened(packet) if about[1] == _IPV4 else None
             if found is not None:
                 self.opened.add(found)

@@ -1,194 +1,118 @@
 """Measure what hostile connections and hostile objects cost the other clients and tenants, on the real cluster.
 
-    make hostile                      # three rollbacks each: quiet, 1,000 connections, 100 objects, quiet again
-    make hostile ARGS="--count 1"
+    make hostile                                     # at least three rounds, further ones as long as 15 minutes last
+    make hostile ARGS="--rounds 1 --minutes 0"       # one round
+
+A round: nothing beside the tenant, 1,000 hostile connections, as many harmless ones, 100 hostile objects, as many
+ordinary ones. On a small machine any work costs the others something, so an attack is compared with its control: as
+much harmless work, from the same process, in the same rhythm. The rounds show what drifts meanwhile.
 
 In each phase a canary with half of the traffic turns bad: the time until every gateway serves weight 0, and the
-latency of clients of the stable arm, are measured. Exit code: 0 every canary was taken back, 1 one was not.
+latency of clients of the stable arm, are measured.
+
+Exit code: 0 no request of theirs failed, 1 one failed or a canary was not taken back, 2 wrong options or no cluster.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import itertools
 import os
-import random
 import secrets
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Protocol
 
-from tests.cluster import apps, support
+from tests.cluster import apps, attacks, support
 from tests.cluster.record import Record
-from tests.cluster.rollouts import SECRET, bake, begun, deployment, errs, scenario, start
-from tests.cluster.traffic import Traffic
+from tests.cluster.rollouts import bake, begun, deployment, errs, scenario, start
+from tests.cluster.tables import show
+from tests.cluster.traffic import Answer, Traffic
 
-from claude_operator.kube.client import Kube, KubeError
-from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
+from claude_operator.gateway.descriptors import raise_limit
 
-CONNECTIONS = 1_000
-OBJECTS = 100
-_EDITS = 10.0  # of a hostile object, a second
 _RATE = 40.0  # requests of good clients, a second
-_LONGEST = 900.0  # seconds after which whatever is hostile stops by itself
-_HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: gateway\r\n"
-_HALVES = (
-    b"",  # says nothing
-    _HEAD,
-    _HEAD + b"x: " + b"a" * 60_000,
-    _HEAD + b"content-length: 1000000\r\n\r\n{",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-)
+
+
+class Work(Protocol):
+    """What goes on beside the tenant. `done`: how many connections were opened, or edits made."""
+
+    done: int
 
 
 @dataclass
 class Phase:
-    """What was measured: seconds from the first harm to weight 0, and of answers of the stable arm."""
+    """What was measured in one phase of one round, or in all of them together."""
 
-    name: str
     rollbacks: list[float] = field(default_factory=list)
+    """Seconds from the first harm until all gateways serve weight 0."""
+    missing: int = 0
+    """Canaries that were not taken back."""
     latencies: list[float] = field(default_factory=list)
+    """Seconds, of the stable arm."""
     failed: int = 0
     """Requests of the stable arm, or of no arm, that failed."""
+    done: int = 0
+    seconds: float = 0.0
+    """In which so much was done beside."""
 
+    @property
+    def p99(self) -> float:
+        """Milliseconds, NaN where nothing was answered."""
+        return self.share(0.99)
 
-class _Aside:
-    """Runs a coroutine in a loop and thread of its own while entered."""
+    def share(self, share: float) -> float:
+        """Milliseconds in which this share of the requests was answered."""
+        ordered = sorted(self.latencies)
+        return ordered[int(len(ordered) * share)] * 1000 if ordered else float("nan")
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._work = work
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """Seconds to weight 0: min, median, max; NaN where no canary was taken back."""
+        found = self.rollbacks or [float("nan")]
+        return min(found), statistics.median(found), max(found)
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(60)
-
-    def _run(self) -> None:
-        async def bounded() -> None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LONGEST):
-                    await self._work()
-
-        self._task = self._loop.create_task(bounded())
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._task)
-
-
-async def hostile_connections(host: str, port: int) -> None:
-    """Keep so many connections open, each of which never says all; what the gateway closes is opened again."""
-
-    async def one(number: int) -> None:
-        source = random.Random(number)
-        while True:
-            await asyncio.sleep(source.random())
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection(host, port)
-                try:
-                    writer.write(_HALVES[number % len(_HALVES)])
-                    await reader.read()
-                finally:
-                    writer.close()
-
-    await asyncio.gather(*map(one, range(CONNECTIONS)))
-
-
-def _objects(namespace: str) -> Iterator[tuple[Resource, dict[str, Any]]]:
-    """Objects that are as dear to read as the API server lets them be. None is accepted, so none has pods."""
-
-    def of(resource: Resource, name: str, **fields: Any) -> tuple[Resource, dict[str, Any]]:
-        metadata = {"name": name, "namespace": namespace}
-        return resource, {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
-
-    spec = deployment("v1")["spec"] | {"budgets": [{"surface": "chat", "metric": "unknown", "max": "1s"}]}
-    yield of(SECRETS, "anthropic", stringData=SECRET["stringData"])
-    for number in range(OBJECTS):
-        name = f"hostile-{number}"
-        match number % 4:
-            case 0:  # a pattern that takes long to compile
-                items = [
-                    {"id": "1", "input": "x", "assert": [{"type": "regex", "value": "(?i)" + "(x?y*){1,9}" * 350}]}
-                ]
-                yield of(CLAUDE_EVAL_SETS, name, spec={"tests": items})
-                yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"evals": {"setRef": {"name": name}}})
-            case 1:  # a megabyte of items
-                lines = "\n".join(f'{{"id":"{n}","input":"x","assert":[{{"type":"is-json"}}]}}' for n in range(16_000))
-                yield of(CONFIG_MAPS, name, data={"items.jsonl": lines})
-                dataset = {"configMapKeyRef": {"name": name, "key": "items.jsonl"}}
-                yield of(CLAUDE_EVAL_SETS, name, spec={"dataset": dataset})
-                yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"evals": {"setRef": {"name": name}}})
-            case 2:  # half a megabyte of tools
-                schema = {"type": "object", "anything": [{}] * 1_200}
-                tools = [{"name": f"t{n}", "input_schema": schema} for n in range(128)]
-                yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"request": spec["request"] | {"tools": tools}})
-            case _:  # prompts of several megabytes
-                for prompt in range(4):
-                    yield of(CONFIG_MAPS, f"{name}-{prompt}", data={"text": "word " * 180_000})
-                sources = [{"configMapKeyRef": {"name": f"{name}-{n}", "key": "text"}} for n in range(4)]
-                yield of(CLAUDE_DEPLOYMENTS, name, spec=spec | {"promptFrom": sources})
-
-
-async def hostile_objects(namespace: str, ready: threading.Event) -> None:
-    """Make them, and edit one after the other."""
-    async with await Kube.from_environment() as kube:
-        made = []
-        for resource, body in _objects(namespace):
-            try:
-                await kube.create(resource, body)
-            except KubeError as error:  # too large, or of a shape that is refused: that is a way to stop it
-                print(f"    refused: {body['kind']} {body['metadata']['name']}: {str(error)[:120]}", flush=True)
-                continue
-            if resource in (CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS):
-                made.append((resource, body["metadata"]["name"]))
-        ready.set()
-        for number, (resource, name) in enumerate(itertools.cycle(made)):
-            await asyncio.sleep(1.0 / _EDITS)
-            patch: dict[str, Any] = {"metadata": {"name": name, "namespace": namespace}}
-            patch["spec"] = {"paused": bool(number % 2)} if resource is CLAUDE_DEPLOYMENTS else {}
-            patch["metadata"]["annotations"] = {"edited": str(number)}
-            with suppress(KubeError):
-                await kube.merge(resource, {"apiVersion": resource.api_version, "kind": resource.kind, **patch})
+    @classmethod
+    def of(cls, parts: Iterable[Phase]) -> Phase:
+        """All rounds together."""
+        whole = cls()
+        for one in parts:
+            whole.rollbacks += one.rollbacks
+            whole.missing += one.missing
+            whole.latencies += one.latencies
+            whole.failed += one.failed
+            whole.done += one.done
+            whole.seconds += one.seconds
+        return whole
 
 
 @contextmanager
-def _connections(namespace: str) -> Iterator[None]:
-    secret = support.get("secret", "app-client", namespace=namespace)["data"]
-    address = urlsplit(apps.plain(secret["ANTHROPIC_BASE_URL"]))
-    with _Aside(lambda: hostile_connections(str(address.hostname), address.port or 80)):
-        time.sleep(5.0)
-        yield
+def _nothing(_: str) -> Iterator[Work]:
+    yield Phase()
 
 
-@contextmanager
-def _hostile_namespace(_: str) -> Iterator[None]:
-    ready = threading.Event()
-    with apps.space("hostile") as namespace, _Aside(lambda: hostile_objects(namespace, ready)):
-        assert ready.wait(300), "the hostile objects could not be made"
-        time.sleep(5.0)
-        yield
+@dataclass(frozen=True)
+class Kind:
+    """A phase by its name, what goes on in it beside the tenant's namespace, and what it is compared with."""
+
+    name: str
+    beside: Callable[[str], AbstractContextManager[Work]]
+    control: str = ""
 
 
-@contextmanager
-def _nothing(_: str) -> Iterator[None]:
-    yield
-
-
-PHASES = (
-    ("quiet", _nothing),
-    (f"{CONNECTIONS:,} hostile connections", _connections),
-    (f"{OBJECTS} hostile objects", _hostile_namespace),
-    ("quiet again", _nothing),
-)
+def _kinds() -> tuple[Kind, ...]:
+    clients, tenants = attacks.Clients(), attacks.Tenants()
+    connections, objects = f"{attacks.CONNECTIONS:,} harmless connections", f"{attacks.OBJECTS} ordinary objects"
+    return (
+        Kind("nothing", _nothing),
+        Kind(f"{attacks.CONNECTIONS:,} hostile connections", clients.hostile, connections),
+        Kind(connections, clients.harmless),
+        Kind(f"{attacks.OBJECTS} hostile objects", tenants.hostile, objects),
+        Kind(objects, tenants.ordinary),
+    )
 
 
 def rollback(namespace: str, phase: Phase) -> None:
@@ -196,62 +120,120 @@ def rollback(namespace: str, phase: Phase) -> None:
     scenario()
     support.wait("cld/app", until="condition=GatewayReady", namespace=namespace)
     stable = str(support.get("cld", "app", namespace=namespace)["status"]["stableRevision"])
-    prompt = f"v-{secrets.token_hex(3)}"
+    prompt, canary = f"v-{secrets.token_hex(3)}", ""
     with Record(namespace) as record, Traffic("app", namespace, rate=_RATE, keep_alive=False) as traffic:
-        support.apply(deployment(prompt, [{"setWeight": 50}, bake(300, 20)]), namespace)
-        canary = begun(record, stable)
-        support.wait_for(lambda: record.at(1, canary), 60, "the canary does not bake", every=0.05)
-        time.sleep(5.0)
-        harmed = time.time()
-        scenario(errs(prompt, 1.0))
-        support.wait_for(lambda: record.rollout.get("outcome") == "RolledBack", 120, "no rollback", every=0.05)
-        settled = record.config["generation"]
-        support.wait_for(lambda: len(record.gateways.taken(settled)) == 2, 30, "gateways do not follow")
-        phase.rollbacks.append(max(record.gateways.taken(settled).values()) - harmed)
-        time.sleep(5.0)
-        traffic.stop()
-    good = [one for one in traffic.answers if one.revision != canary]
+        try:
+            support.apply(deployment(prompt, [{"setWeight": 50}, bake(300, 20)]), namespace)
+            canary = begun(record, stable)
+            support.wait_for(lambda: record.at(1, canary), 60, "the canary does not bake", every=0.05)
+            time.sleep(5.0)
+            harmed = time.time()
+            scenario(errs(prompt, 1.0))
+            support.wait_for(lambda: record.rollout.get("outcome") == "RolledBack", 120, "no rollback", every=0.05)
+            settled = record.config["generation"]
+            support.wait_for(lambda: len(record.gateways.taken(settled)) == 2, 30, "gateways do not follow")
+            phase.rollbacks.append(max(record.gateways.taken(settled).values()) - harmed)
+            time.sleep(5.0)
+        finally:
+            traffic.stop()
+            _count(phase, [one for one in traffic.answers if not canary or one.revision != canary])
+
+
+def _count(phase: Phase, good: Sequence[Answer]) -> None:
     phase.latencies += [one.at - one.began for one in good if not one.error]
     phase.failed += sum(bool(one.error) for one in good)
+    for text in sorted({one.error for one in good if one.error}):
+        print(f"    failed: {text}", flush=True)
+
+
+def measure(kind: Kind, namespace: str, count: int) -> Phase:
+    """One phase of one round."""
+    phase = Phase()
+    try:
+        with kind.beside(namespace) as work:
+            before, began = work.done, time.monotonic()
+            for _ in range(count):
+                try:
+                    rollback(namespace, phase)
+                except (AssertionError, OSError) as error:
+                    print(f"    {str(error)[:300]}", flush=True)
+            phase.done, phase.seconds = work.done - before, time.monotonic() - began
+    except (AssertionError, OSError) as error:  # what was to go on beside did not
+        print(f"    {str(error)[:300]}", flush=True)
+    phase.missing = count - len(phase.rollbacks)
+    if kind.control and not phase.done:
+        print(f"    nothing was done in the phase {kind.name}: it shows nothing", flush=True)
+    return phase
 
 
 def main() -> int:
-    """All phases one after another; prints a table."""
+    """All rounds, each with all phases; prints tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=3, metavar="N", help="rollbacks in each phase; 3")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="times that all phases come, at least; 3")
+    parser.add_argument("--minutes", type=float, default=15, help="a further round begins if it ends in these; 15")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="rollbacks in each phase of a round; 1")
     options = parser.parse_args()
+    if min(options.rounds, options.count) < 1:
+        parser.error("--rounds and --count are at least 1")
     if not (os.environ.get("KUBECONFIG") and os.environ.get("CLAUDE_OPERATOR_IMAGE")):
         print("no cluster: run `make hostile`", file=sys.stderr)
         return 2
+    raise_limit()
     support.install(os.environ["CLAUDE_OPERATOR_IMAGE"])
-    done = []
+    kinds = _kinds()
+    done: dict[str, list[Phase]] = {kind.name: [] for kind in kinds}
+    began, number = time.monotonic(), 0
     with apps.space("tenant") as namespace:
         scenario()
         start(namespace)
-        for name, hostile in PHASES:
-            print(f"==> {name}", flush=True)
-            phase = Phase(name)
-            done.append(phase)
-            with hostile(namespace):
-                for _ in range(options.count):
-                    try:
-                        rollback(namespace, phase)
-                    except AssertionError as error:
-                        print(f"    {str(error)[:300]}", flush=True)
-    _show(done)
-    return 0 if all(len(phase.rollbacks) == options.count for phase in done) else 1
+        while number < options.rounds or _seconds(began) * (number + 1) / number < options.minutes * 60:
+            number += 1
+            for kind in kinds:
+                print(f"==> {_seconds(began):4.0f} s  round {number}: {kind.name}", flush=True)
+                done[kind.name].append(measure(kind, namespace, options.count))
+    return report(kinds, done)
 
 
-def _show(done: Sequence[Phase]) -> None:
-    print(f"\n{'phase':30} {'seconds to weight 0: min, median, max':40} {'p50':>8} {'p99':>8}  failed of")
-    for phase in done:
-        times = sorted(phase.rollbacks)
-        shown = ", ".join(f"{one:.2f}" for one in (times[0], statistics.median(times), times[-1])) if times else "none"
-        ordered = sorted(phase.latencies)
-        p50, p99 = (ordered[int(len(ordered) * share)] * 1000 if ordered else 0.0 for share in (0.5, 0.99))
-        print(
-            f"{phase.name:30} {shown:40} {p50:6.0f} ms {p99:5.0f} ms  {phase.failed} of {phase.failed + len(ordered)}"
-        )
+def _seconds(began: float) -> float:
+    return time.monotonic() - began
+
+
+def report(kinds: Sequence[Kind], done: dict[str, list[Phase]]) -> int:
+    """Each round, all together, and each attack beside its control; returns the exit code."""
+    whole = {name: Phase.of(phases) for name, phases in done.items()}
+    _show_rounds(done)
+    _show_phases(whole)
+    _show_ratios([(kind.name, whole[kind.name], whole[kind.control]) for kind in kinds if kind.control])
+    failed, missing = (sum(getattr(one, what) for one in whole.values()) for what in ("failed", "missing"))
+    print(f"\n{failed} requests failed, {missing} canaries were not taken back")
+    return 1 if failed or missing else 0
+
+
+def _show_rounds(done: dict[str, list[Phase]]) -> None:
+    rounds = max(map(len, done.values()))
+    columns = ("median s to weight 0, p99", *(f"round {number}" for number in range(1, rounds + 1)))
+    show(columns, [(name, *(f"{one.times[1]:.2f} s, {one.p99:.0f} ms" for one in all_)) for name, all_ in done.items()])
+
+
+def _show_phases(whole: dict[str, Phase]) -> None:
+    columns = ("beside the tenant", "done/s", "s to weight 0: min", "median", "max", "p50", "p99", "failed", "of")
+    rows = []
+    for name, phase in whole.items():
+        rate = f"{phase.done / phase.seconds:.1f}" if phase.seconds else "-"
+        times = (f"{one:.2f}" for one in phase.times)
+        latencies = (f"{phase.share(share):.0f} ms" for share in (0.5, 0.99))
+        rows.append((name, rate, *times, *latencies, str(phase.failed), str(phase.failed + len(phase.latencies))))
+    show(columns, rows)
+
+
+def _show_ratios(pairs: Sequence[tuple[str, Phase, Phase]]) -> None:
+    """Beyond what as much harmless work costs: 1.00 is nothing."""
+    columns = ("attack / control", "s to weight 0: min", "median", "max", "p99", "failed")
+    rows = []
+    for name, attack, control in pairs:
+        times = [f"{mine / other:.2f}" for mine, other in zip(attack.times, control.times, strict=True)]
+        rows.append((name, *times, f"{attack.p99 / control.p99:.2f}", f"{attack.failed} / {control.failed}"))
+    show(columns, rows)
 
 
 if __name__ == "__main__":

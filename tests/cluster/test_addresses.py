@@ -17,16 +17,51 @@ from tests.cluster.support import get, kubectl, wait_for
 pytestmark = pytest.mark.usefixtures("operator")
 
 
-def test_a_name_that_leads_to_the_api_server_is_not_connected_to(namespace: str) -> None:
-    """Nothing in the spec tells: it is seen where the gateway connects, and blames no arm."""
+KEY = {"name": "anthropic", "key": "api-key"}
+
+
+def test_a_name_that_leads_to_the_api_server_is_told_and_nothing_is_replaced(namespace: str) -> None:
     apply(secret(), namespace)
-    upstream = {"baseURL": "https://kubernetes.default.svc", "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}
-    apply(deployment(upstream=upstream), namespace)
+    apply(deployment(), namespace)
+    first = promoted(namespace)
+    pods = {one["metadata"]["uid"] for one in get("pods", namespace=namespace)}
+    apply(deployment(upstream={"baseURL": "https://kubernetes.default.svc", "apiKeySecretRef": KEY}), namespace)
+    message = told(namespace, "Accepted", "False", "HostNotAllowed")
+    assert message.startswith("spec.upstream.baseURL: kubernetes.default.svc leads to ")
+    answer = wait_for(lambda: found if (found := ask(namespace)).status == 200 else None, 30)
+    assert answer.revision == first
+    assert {one["metadata"]["uid"] for one in get("pods", namespace=namespace)} == pods
+
+
+def test_a_name_that_leads_to_the_api_server_later_is_not_connected_to(namespace: str) -> None:
+    """It was accepted before: it is seen where the gateway connects, and blames no arm."""
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "moved"},
+        "spec": {"clusterIP": "None", "ports": [{"port": 443}]},
+    }
+    slices = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "moved", "labels": {"kubernetes.io/service-name": "moved"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.1"]}],  # nobody is there
+        "ports": [{"port": 443}],
+    }
+    for body in (secret(), service, slices):
+        apply(body, namespace)
+    base_url = f"https://moved.{namespace}.svc"
+    timeouts = {"connect": "1s"}
+    apply(deployment(upstream={"baseURL": base_url, "apiKeySecretRef": KEY, "timeouts": timeouts}), namespace)
     promoted(namespace)
     support.wait("cld/app", until="condition=GatewayReady", timeout=90, namespace=namespace)
-    answer = wait_for(lambda: found if (found := ask(namespace)).status else None, 30)
+    found = get("endpointslices", namespace="default", selector="kubernetes.io/service-name=kubernetes")
+    server = next(one for each in found for end in each["endpoints"] for one in end["addresses"] if ":" not in one)
+    apply({**slices, "endpoints": [{"addresses": [server]}]}, namespace)
+    sentence = "leads to an address that gateways do not connect to"
+    answer = wait_for(lambda: found if sentence in (found := ask(namespace)).text else None, 90)
     assert answer.status == 502
-    assert "leads to an address that gateways do not connect to" in answer.text
 
 
 def test_an_address_that_is_not_connected_to_is_told_and_what_serves_goes_on(namespace: str) -> None:
@@ -45,11 +80,10 @@ def test_every_gateway_is_told_the_api_servers_addresses(namespace: str) -> None
     apply(secret(), namespace)
     apply(deployment(), namespace)
     promoted(namespace)
-    [container] = get("deployment", "app-gateway", namespace=namespace)["spec"]["template"]["spec"]["containers"]
+    denied = json.loads(get("configmap", "app-gateway", namespace=namespace)["data"]["egress.json"])["deniedAddresses"]
     slices = get("endpointslices", namespace="default", selector="kubernetes.io/service-name=kubernetes")
     addresses = {address for one in slices for end in one["endpoints"] for address in end["addresses"]}
-    for address in addresses:
-        assert f"--denied-address={address}/{128 if ':' in address else 32}" in container["args"]
+    assert {f"{address}/{128 if ':' in address else 32}" for address in addresses} <= set(denied)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="install openssl")

@@ -91,7 +91,9 @@ def _tries(place: Place) -> dict[str, dict[str, Any]]:
 
 
 REFUSED = {
-    **dict.fromkeys(("by-node", "by-metadata", "by-loopback", "by-server", "by-blind-query"), "HostNotAllowed"),
+    **dict.fromkeys(
+        ("by-node", "by-name", "by-metadata", "by-loopback", "by-server", "by-blind-query"), "HostNotAllowed"
+    ),
     "by-path": "InvalidSpec",
 }
 NODE = {
@@ -103,7 +105,7 @@ NODE = {
 
 
 def _by_name(place: Place) -> str:
-    """The node's listener by a name: what that leads to is known only when somebody connects."""
+    """The node's listener by a name."""
     return f"http://node.{place.namespace}.svc:{place.node.port}"
 
 
@@ -210,11 +212,11 @@ def _try_deployments(place: Place) -> None:
         _deployer("apply", "-f", "-", input=body, namespace=place.namespace)
     for name in tries:
         wait_for(lambda name=name: _settled(place.namespace, name), 120, f"{name} is neither accepted nor refused")
-    for name in ("by-url", "by-env", "by-name"):
+    for name in ("by-url", "by-env"):
         wait_for(lambda name=name: apps.ask(place.namespace, name).status not in (0, 503), 30, name)
         answer = apps.ask(place.namespace, name)
         assert TOKEN not in answer.text
-        assert answer.status == (502 if name == "by-name" else 200), (name, answer)
+        assert answer.status == 200, (name, answer)
     wait_for(lambda: place.outside.ways(place.password) == {"by-url", "by-env"}, 10)
     found = {name: condition(get("cld", name, namespace=place.namespace), "Accepted")["reason"] for name in REFUSED}
     assert found == REFUSED
@@ -263,9 +265,21 @@ def _config(namespace: str) -> dict[str, Any]:
 
 
 def _forget(place: Place) -> None:
-    """What served by the trust of before goes: what is served already is not taken away by the tight setting."""
+    """What serves by the trust of before gets no secret any more, and says so; then it goes."""
+    for name in ("by-url", "by-env"):
+        wait_for(lambda name=name: _ready(place.namespace, name) == "HostNotAllowed", 60, f"{name} says nothing")
+    place.outside.received.clear()
+    for name in ("by-url", "by-env"):
+        answer = apps.ask(place.namespace, name)
+        assert answer.status == 502, (name, answer)
+        assert "has a host that the installer does not allow" in answer.text
+    assert place.outside.received == []
     kubectl("delete", "cld", *_tries(place), "--timeout=120s", namespace=place.namespace)
     place.outside.received.clear()
+
+
+def _ready(namespace: str, name: str) -> str:
+    return str(condition(get("cld", name, namespace=namespace), "Ready").get("reason", ""))
 
 
 def _try_tight(place: Place) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests import admin_port
 from tests.cluster import support
+from tests.cluster.apps import plain
 from tests.cluster.record import Record
 from tests.cluster.rollouts import bake, begun, deployment, start
 from tests.cluster.support import get, kubectl, wait_for
@@ -50,8 +51,8 @@ def test_evidence_and_grades_are_for_who_has_the_keys(namespace: str) -> None:
             assert admin_port.read(address, path, pod=other, key=key) is None
             assert admin_port.read(address, path, pod=one, key=key[::-1]) is None
         assert answered(address, "/-/grades", verdict) == 401
-        grader = kubectl("get", "secret", GATEWAY, "-o", "go-template={{index .data \"grader-key\" | base64decode}}",
-                         namespace=namespace)  # fmt: skip
+        grader = plain(get("secret", "app-grader", namespace=namespace)["data"]["grader-key"])
+        assert set(secret["data"]) == {"operator-key"}
         assert answered(address, "/-/grades", verdict, authorization=f"Bearer {grader}") == 204
         assert [answered(address, path) for path in ("/metrics", "/-/ready", "/-/live")] == [200, 200, 200]
 

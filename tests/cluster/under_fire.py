@@ -23,13 +23,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import apps, faults, readiness, tries
 from tests.cluster.rollouts import scenario, start
 from tests.cluster.support import Operator, install
+from tests.cluster.tables import show
 
 GROUPS = ("tries", "ready")
 
@@ -144,7 +145,7 @@ def _show_tries(done: list[tries.Try]) -> None:
         for kind in dict.fromkeys(one.kind for one in done)
         if (mine := [one for one in done if one.kind == kind])
     ]
-    _table(columns, rows)
+    show(columns, rows)
 
 
 def _show_experiments(seen: list[readiness.Result]) -> None:
@@ -163,19 +164,11 @@ def _show_experiments(seen: list[readiness.Result]) -> None:
         )
         for one in seen
     ]
-    _table(columns, rows)
+    show(columns, rows)
 
 
 def _each(values: Iterable[str]) -> str:
     return ", ".join(values) or "-"
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    print()
-    for row in (columns, tuple("-" * width for width in widths), *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 def test_children() -> None:
     assert names.gateway_name("support") == "support-gateway"
     assert names.client_secret("support") == "support-client"
+    assert names.grader_secret("support") == "support-grader"
     assert names.eval_account("support") == "support-eval"
     assert names.revision_name("support", DIGEST) == "support-5f6d8c1a2b"
     assert names.eval_run_name("support-5f6d8c1a2b", SET_HASH) == "support-5f6d8c1a2b-01234567"

@@ -17,6 +17,7 @@ from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster,
 from tests.waiting import until
 
 from claude_operator.core.evals.sets import set_hash
+from claude_operator.core.spec.policy import Policy
 from claude_operator.evals.inputs import JobPaths
 from claude_operator.evals.job import run_job
 from claude_operator.kube.client import Kube
@@ -253,6 +254,25 @@ async def test_a_run_that_cannot_begin_is_an_error(
     assert message in it.status["message"]
     assert "SECRET" not in it.status["message"]
     assert it.status["conditions"][0]["status"] == "False"
+    assert not it.upstream.calls
+
+
+@pytest.mark.parametrize("hosts", [("tools.example",), ("127.0.0.1:{port}",)], ids=["upstream", "MCP server"])
+async def test_a_host_that_is_not_allowed_gets_neither_the_key_nor_a_value(
+    tmp_path: Path, hosts: tuple[str, ...]
+) -> None:
+    """The operator asks before it makes a Job; the list may have been narrowed since."""
+    async with scene(tmp_path, baselineRevision="old") as it:
+        (it.paths.env / "DOCS").write_text("tok\n")
+        it.revision("old", "OLD", **TOKEN)
+        port = it.upstream.url.rpartition(":")[2]
+        it.paths = replace(it.paths, policy=Policy(allowed_hosts=tuple(one.format(port=port) for one in hosts)))
+        assert await it.go() == 1
+        allowed = it.paths.policy.allowed_hosts
+        if "tools.example" not in allowed:
+            assert "ClaudeRevision old, spec.request.mcp_servers[0].url: " in it.status["message"]
+        assert (it.status["phase"], it.status["reason"]) == ("Error", "Infrastructure")
+        assert "is not an allowed host" in it.status["message"]
     assert not it.upstream.calls
 
 

@@ -21,6 +21,7 @@ from yarl import URL
 from claude_operator.api.evidence import Evidence
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    EGRESS_KEY,
     Arm,
     Auth,
     Deployment,
@@ -28,9 +29,11 @@ from claude_operator.api.gateway import (
     Timeouts,
     Upstream,
     dump_config,
+    dump_egress,
 )
-from claude_operator.core.operator_key import ask, is_answer, sign_config
+from claude_operator.core.operator_key import ask, is_answer, sign_config, sign_egress
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.document import Document
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.log import Log
 
@@ -61,10 +64,16 @@ def make_config(
     )
 
 
+def written(document: bytes, egress: str = "{}", key: str = OPERATOR_KEY) -> Document:
+    """A config as the operator with this key writes it."""
+    data = {CONFIG_KEY: document.decode("utf-8", "surrogateescape"), EGRESS_KEY: egress}
+    return Document(document, sign_config(key.encode(), data), egress, sign_egress(key.encode(), data))
+
+
 class NoSource:
     """Configs are offered by the test itself."""
 
-    async def run(self, _: Callable[[bytes, str], None]) -> None:
+    async def run(self, _: Callable[[Document], None]) -> None:
         await asyncio.Event().wait()
 
 
@@ -89,12 +98,11 @@ class Gateway:
 
     def serve(self, *arms: Arm, **more: Any) -> None:
         self.config = make_config(more.pop("url", self.upstream.url), *(arms or (make_arm(),)), **more)
-        self.offer(dump_config(self.config).encode())
+        self.offer(dump_config(self.config).encode(), dump_egress(self.config))
 
-    def offer(self, document: bytes) -> None:
+    def offer(self, document: bytes, egress: str = "{}") -> None:
         """As the operator writes it."""
-        data = {CONFIG_KEY: document.decode("utf-8", "surrogateescape")}
-        self.service.control.offer(document, sign_config(OPERATOR_KEY.encode(), data))
+        self.service.control.offer(written(document, egress))
 
     async def post(
         self, body: Any = None, headers: dict[str, str] | None = None, path: str = "/v1/messages"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from tests.gateway.harness import CANARY, Gateway, make_arm, make_config, runnin
 from tests.gateway.test_process import gateway_process
 from tests.gateway.upstream import Playback, Recorded, json_answer, recording_upstream
 
-from claude_operator.api.gateway import Auth, dump_config
+from claude_operator.api.gateway import Auth, Egress, dump_config
 from claude_operator.core.spec.networks import AddressRules, parse_network, rules_in_pod
 from claude_operator.gateway.cli import add_arguments, settings_of
 
@@ -92,6 +93,36 @@ async def test_of_several_addresses_the_free_ones_serve(strict: Gateway, resolve
     resolve("169.254.169.254", "127.0.0.1")
     response, _ = await strict.post()
     assert response.status == 200
+
+
+async def test_what_is_denied_from_now_on_is_not_kept_alive_and_calls_go_on(gateway: Gateway) -> None:
+    """As when the API server gets another address: nothing is restarted."""
+    go_on = asyncio.Event()
+
+    async def slowly(seen: Recorded, play: Playback) -> None:
+        await go_on.wait()
+        await json_answer()(seen, play)
+
+    def deny(generation: int, *networks: str) -> None:
+        gateway.serve(generation=generation, egress=Egress(denied_addresses=list(networks)))
+
+    assert (await gateway.post())[0].status == 200  # its connection is kept alive
+    deny(2, "192.0.2.7/32")
+    assert (await gateway.post())[0].status == 200
+    gateway.upstream.arrived.clear()
+    gateway.upstream.script = slowly
+    begun = asyncio.create_task(gateway.post())
+    await gateway.upstream.arrived.wait()
+    deny(3, "127.0.0.1/32")
+    response, body = await gateway.post()
+    assert response.status == 502
+    assert SENTENCE in body.decode()
+    go_on.set()
+    assert (await begun)[0].status == 200
+    assert len(gateway.upstream.requests) == 3
+    deny(4)
+    assert (await gateway.post())[0].status == 200
+    assert (await gateway.evidence()).config_error == ""
 
 
 async def test_a_redirect_is_not_followed(strict: Gateway) -> None:

@@ -96,7 +96,7 @@ async def test_a_verdict_without_the_graders_key_is_refused_and_counts_nowhere(
     status, text = await report(gateway, {"revision": STABLE, "passed": False}, authorization)
     assert status == 401
     assert "authorization: Bearer KEY" in text
-    assert "grader-key of the Secret <name>-gateway" in text
+    assert "grader-key of the Secret <name>-grader" in text
     assert (await gateway.evidence()).generations[-1].strata == []
 
 
@@ -127,6 +127,27 @@ async def test_a_moment_in_which_the_graders_key_cannot_be_read_refuses_no_grade
     file.symlink_to(file)  # whoever reads it gets an error of the file system
     gateway.service.control.reload_credentials()
     assert (await report(gateway, {"revision": STABLE, "passed": True}))[0] == 204
+
+
+async def test_a_graders_key_is_taken_as_the_kubelet_puts_it_beside_the_operators(gateway: Gateway) -> None:
+    """From one Secret with both, as earlier versions had it, or from two, where graders' may come later."""
+    folder, verdict = gateway.files.operator, {"revision": STABLE, "passed": True}
+    for file in list(folder.iterdir()):
+        file.unlink()
+    for number, contents in enumerate(({}, {"grader-key": GRADER_KEY}, {"grader-key": "gr-new"}, {})):
+        data = folder / f"..{number}"
+        data.mkdir()
+        for name, value in {"operator-key": OPERATOR_KEY, **contents}.items():
+            (data / name).write_text(value)
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(f"..data/{name}")
+        (folder / "..data_tmp").symlink_to(data.name)
+        (folder / "..data_tmp").rename(folder / "..data")
+        gateway.service.control.reload_credentials()
+        for key in (GRADER_KEY, "gr-new"):
+            expected = 204 if key == contents.get("grader-key") else 401
+            assert (await report(gateway, verdict, f"Bearer {key}"))[0] == expected
+        assert (await gateway.evidence()).config_generation
 
 
 async def test_a_pod_without_the_graders_key_takes_no_verdict(tmp_path: Path) -> None:

@@ -387,6 +387,6 @@ async def test_no_body_costs_more_than_there_is(tmp_path: Path, kind: str) -> No
     assert len(HOSTILE[kind]) > LARGE - 1000
     peak = Peak()
     await measure(tmp_path, lambda url: Flood(url, 6, body=HOSTILE[kind]).run(peak), peak)
-    assert set(peak.statuses) <= {200, 413, 529}
+    assert set(peak.statuses) <= {200, 413, 504, 529}  # 504: a busy machine takes longer than the connect timeout
     assert peak.broken_streams == 0
     assert peak.peak // MIB < LIMIT_MIB * 3 // 4

@@ -15,6 +15,7 @@ from claude_operator.api.gateway import MEMORY, Auth, dump_config
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.credentials import CredentialFiles
+from claude_operator.gateway.document import Document
 from claude_operator.gateway.errors import ClientGone
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.memory import Lease, Memory
@@ -113,7 +114,7 @@ def proxy(upstream: Upstream, folder: Path) -> tuple[Proxy, io.StringIO, Evidenc
     log, metrics, store = Log(output, "json"), Metrics(), EvidenceStore()
     files = CredentialFiles(folder / "key", folder, folder, fallback_key="k", on_a_laptop=True)
     control = Control(files, store, metrics, log)
-    control.offer(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode())
+    control.offer(Document(dump_config(make_config("http://upstream", make_arm(), auth=Auth("None"))).encode()))
     ticks = iter(range(1000))
     accounting = Accounting(store, metrics, log)
     return Proxy(control, upstream, accounting, Memory(MEMORY), clock=lambda: float(next(ticks))), output, store

@@ -14,6 +14,7 @@ from tests.waiting import until
 
 from claude_operator.api.gateway import Auth, dump_config
 from claude_operator.core.operator_key import NONCE, ask, sign_config
+from claude_operator.gateway.document import Document
 
 PATHS = ("/-/evidence", "/-/evidence?since=&keep=1", "/-/evidence/cohorts", "/-/recent")
 
@@ -45,7 +46,7 @@ async def test_a_config_of_somebody_else_sends_the_key_nowhere(
     gateway: Gateway, elsewhere: RecordingUpstream, key: str | None, why: str
 ) -> None:
     document = stolen(gateway, elsewhere, generation=2)
-    gateway.service.control.offer(document, signature(document, key) if key else "")
+    gateway.service.control.offer(Document(document, signature(document, key) if key else ""))
     async with gateway.http.post(gateway.url + "/v1/messages", json={"messages": []}) as response:
         assert response.status == 401  # clients still need their key
     await gateway.post()
@@ -63,14 +64,14 @@ async def test_a_config_of_somebody_else_sends_the_key_nowhere(
 
 
 async def test_a_signature_is_of_one_document(gateway: Gateway, elsewhere: RecordingUpstream) -> None:
-    gateway.service.control.offer(stolen(gateway, elsewhere), signature(dump_config(gateway.config).encode()))
+    gateway.service.control.offer(Document(stolen(gateway, elsewhere), signature(dump_config(gateway.config).encode())))
     assert "not signed" in gateway.service.control.error
 
 
 async def test_an_older_config_is_not_served_again(gateway: Gateway) -> None:
     old = dump_config(gateway.config).encode()
     gateway.serve(make_arm("support-0000000002"), generation=2)
-    gateway.service.control.offer(old, signature(old))
+    gateway.service.control.offer(Document(old, signature(old)))
     evidence = await gateway.evidence()
     assert evidence.config_generation == 2
     assert evidence.config_error.startswith("config.json has generation 1, and 2 is being served")
@@ -82,7 +83,7 @@ async def test_a_refused_config_is_still_refused_when_credentials_change(
     gateway: Gateway, elsewhere: RecordingUpstream
 ) -> None:
     control = gateway.service.control
-    control.offer(stolen(gateway, elsewhere, generation=2))
+    control.offer(Document(stolen(gateway, elsewhere, generation=2)))
     gateway.files.upstream_key.write_text("sk-ant-new")
     control.reload_credentials()
     assert "not signed" in control.error
@@ -98,7 +99,7 @@ async def test_without_the_operators_key_a_pod_is_not_ready_and_says_which_file(
     ):
         document = dump_config(make_config(upstream.url, make_arm())).encode()
         for key in ("", OPERATOR_KEY):
-            gateway.service.control.offer(document, signature(document, key))
+            gateway.service.control.offer(Document(document, signature(document, key)))
             async with gateway.http.get(gateway.admin + "/-/ready") as response:
                 assert response.status == 503
                 assert f"the file {gateway.files.operator}/operator-key is missing or empty" in await response.text()
@@ -115,7 +116,7 @@ async def test_without_the_operators_key_a_pod_is_not_ready_and_says_which_file(
 async def test_a_config_that_came_before_its_key_is_served_once_that_is_there(gateway: Gateway) -> None:
     (gateway.files.operator / "operator-key").write_text("op-new")
     document = dump_config(make_config(gateway.upstream.url, make_arm(), generation=2)).encode()
-    gateway.service.control.offer(document, signature(document, "op-new"))
+    gateway.service.control.offer(Document(document, signature(document, "op-new")))
     assert gateway.service.control.generation == 1
     gateway.service.control.reload_credentials()
     assert (gateway.service.control.generation, gateway.service.control.error) == (2, "")
@@ -170,7 +171,7 @@ async def test_on_a_laptop_evidence_is_open_and_configs_have_no_signature(tmp_pa
     ):
         for generation in (5, 4):  # a person goes back by hand
             document = dump_config(make_config(upstream.url, make_arm(), generation=generation)).encode()
-            gateway.service.control.offer(document)
+            gateway.service.control.offer(Document(document))
             assert gateway.service.control.generation == generation
         for path in PATHS:
             assert (await get(gateway, path, {}))[0] == 200

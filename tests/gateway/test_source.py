@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from tests.waiting import until
 
+from claude_operator.gateway.document import Document
 from claude_operator.gateway.source import ApiServer, ConfigMapSource
 from claude_operator.log import Log
 
@@ -25,6 +26,7 @@ class FakeApi:
     document: str | None = None
     version: int = 1
     signature: str = ""
+    further: dict[str, str] = field(default_factory=dict)
     down: bool = False
     expired: bool = False
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -33,7 +35,9 @@ class FakeApi:
 
     def item(self) -> dict[str, Any]:
         metadata = {"name": "support-gateway", "resourceVersion": str(self.version)}
-        data = {"config.json": self.document} | ({"signature": self.signature} if self.signature else {})
+        data = {"config.json": self.document, **self.further} | (
+            {"signature": self.signature} if self.signature else {}
+        )
         return {"kind": "ConfigMap", "metadata": metadata, "data": data}
 
     def change(self, document: str) -> None:
@@ -78,6 +82,7 @@ class Watching:
     api: FakeApi
     offers: list[str]
     signatures: list[str]
+    egresses: list[tuple[str, str]]
     output: io.StringIO
     mounted: Path
     token: Path
@@ -96,13 +101,14 @@ async def watching(tmp_path: Path) -> AsyncIterator[Watching]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     (tmp_path / "token").write_text("t1\n")
     server = ApiServer(f"http://127.0.0.1:{runner.addresses[0][1]}", tmp_path / "token", None)
-    state = Watching(api, [], [], io.StringIO(), tmp_path / "config.json", tmp_path / "token")
+    state = Watching(api, [], [], [], io.StringIO(), tmp_path / "config.json", tmp_path / "token")
     source = ConfigMapSource("demo", "support-gateway", server, state.mounted, Log(state.output, "json"))
     api.down = True
 
-    def take(data: bytes, signature: str) -> None:
-        state.offers.append(data.decode())
-        state.signatures.append(signature)
+    def take(document: Document) -> None:
+        state.offers.append(document.config.decode())
+        state.signatures.append(document.signature)
+        state.egresses.append((document.egress, document.egress_signature))
 
     task = asyncio.create_task(source.run(take))
     try:
@@ -137,23 +143,27 @@ async def test_the_mounted_document_and_its_signature_are_of_one_version(watchin
         (folder / "..tmp").symlink_to(version)
         (folder / "..tmp").rename(folder / "..data")
 
-    for name in ("config.json", "signature"):
+    for name in ("config.json", "signature", "egress.json", "egress-signature"):
         (folder / name).symlink_to(f"..data/{name}")
     for number in range(3):
-        mount(f"..v{number}", config_json=f"document {number}", signature=f"signature {number}")
+        mount(
+            f"..v{number}", config_json=f"document {number}", signature=f"signature {number}", egress_json=f"e{number}"
+        )
         await watching.offered(f"document {number}")
     mount("..v3", config_json="unsigned")
     await watching.offered("unsigned")
     assert watching.signatures == ["signature 0", "signature 1", "signature 2", ""]
+    assert watching.egresses == [("e0", ""), ("e1", ""), ("e2", ""), ("", "")]
 
 
 async def test_the_signature_comes_with_a_listed_and_with_a_changed_document(watching: Watching) -> None:
     watching.api.document, watching.api.signature, watching.api.down = "first", "s1", False
     await watching.api.watched()
-    watching.api.signature = "s2"
+    watching.api.signature, watching.api.further = "s2", {"egress.json": "{}", "egress-signature": "es2"}
     watching.api.change("second")
     await watching.offered("second")
     assert watching.signatures == ["s1", "s2"]
+    assert watching.egresses == [("", ""), ("{}", "es2")]
 
 
 async def test_changes_come_at_once_and_of_any_size(watching: Watching) -> None:

@@ -13,7 +13,7 @@ from tests import admin_port, workloads
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.evidence import Before, Counters, Evidence, GenerationEvidence, Recent, Stratum
-from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import GatewayConfig, read_config
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core import names, render
 from claude_operator.core.judge.evidence.increments import PodReading
@@ -108,7 +108,7 @@ class Gateways:
     @property
     def config(self) -> GatewayConfig:
         """What is live."""
-        return parse_config(self._kube.take("ConfigMap", names.gateway_name(NAME))["data"][CONFIG_KEY])
+        return read_config(self._kube.take("ConfigMap", names.gateway_name(NAME))["data"])
 
     async def read(
         self, pods: Sequence[Peer], *, since: Sequence[Reading] = (), keep: bool = False

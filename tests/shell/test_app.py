@@ -20,9 +20,11 @@ from tests.shell.served import Served, served
 from tests.shell.test_control_plane import endpoints
 from tests.waiting import HANGS, until
 
+from claude_operator.api.gateway import read_config
 from claude_operator.kube.client import KubeError
 from claude_operator.kube.resources import LEASES
 from claude_operator.shell import app as app_module
+from claude_operator.shell import control_plane
 from claude_operator.shell import lookout as lookout_module
 from claude_operator.shell import scope as scope_module
 from claude_operator.shell.app import App, Settings
@@ -103,15 +105,28 @@ async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: 
     assert holder(kube) == ""
 
 
-async def test_gateways_are_told_the_api_servers_addresses(cluster: Served) -> None:
+async def test_gateways_are_told_the_api_servers_addresses_as_they_change_and_no_pod_is_replaced(
+    cluster: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "_EVERY", 0.05)
     kube = cluster.kube
     kube.put(secret())
     kube.put(endpoints("192.0.2.7"))
-    kube.put(deployment())
+    key = {"name": "anthropic", "key": "api-key"}
+    kube.put(deployment(upstream={"baseURL": "http://192.0.2.1", "apiKeySecretRef": key}))  # no name to look up
+
+    def denied() -> list[str]:
+        return read_config(kube.take("ConfigMap", "support-gateway")["data"]).limits.denied_addresses
+
     async with running(App(settings())):
         await until(lambda: "support-gateway" in kube.names("Deployment"))
-        [container] = kube.take("Deployment", "support-gateway")["spec"]["template"]["spec"]["containers"]
-        assert "--denied-address=192.0.2.7/32" in container["args"]
+        assert denied() == ["192.0.2.7/32"]
+        before = kube.take("Deployment", "support-gateway")["spec"]
+        assert "192.0.2.7" not in str(before)
+        kube.put(endpoints("192.0.2.8"))
+        await until(lambda: "192.0.2.8/32" in denied())
+        await until(lambda: denied() == ["192.0.2.8/32"])  # the old one goes too, but not at once
+        assert kube.take("Deployment", "support-gateway")["spec"] == before
 
 
 async def test_it_stands_by_when_the_lease_is_lost_and_leads_again_when_it_is_free(cluster: Served) -> None:

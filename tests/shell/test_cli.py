@@ -137,6 +137,15 @@ def test_what_the_installer_decides_reaches_the_app(monkeypatch: pytest.MonkeyPa
     assert Ends.settings.audited
     main(["operator", "--image", IMAGE, "--network-policies", '--admin-from=[{"podSelector": {}}]'])
     assert Ends.settings.site.network == NetworkRules(({"podSelector": {}},))
+    main(["operator", "--image", IMAGE, "--network-policies", "--api-server-port=443", "--api-server-port=8443"])
+    assert Ends.settings.site.network == NetworkRules(api_server_ports=(443, 8443))
+
+
+@pytest.mark.parametrize("port", ["https", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["operator", "--image", IMAGE, "--network-policies", f"--api-server-port={port}"])
+    assert f"'{port}' is not a port; use e.g. 6443" in capsys.readouterr().err
 
 
 def test_a_log_level_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from tests.shell.fakes import FakeKube
 from tests.shell.rig import SITE
+from tests.waiting import until
 
 from claude_operator.kube.client import KubeError, Object
 from claude_operator.shell import control_plane
@@ -44,6 +45,34 @@ async def test_they_are_denied_in_order_and_once(kube: FakeKube) -> None:
     site = found.denied_on(replace(SITE, denied_addresses=("10.9.0.0/16", "192.0.2.7/32")))
     assert site.denied_addresses == ("10.9.0.0/16", "192.0.2.7/32", "192.0.2.8/32", "2001:db8::7/128")
     assert found.denied_on(site) == site
+
+
+async def test_a_new_one_is_told_at_once_and_one_that_is_gone_stays_for_a_while(
+    kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an API server restarts, its address is missing, and comes back."""
+    monkeypatch.setattr(control_plane, "_EVERY", 0.001)
+    told: list[tuple[str, ...]] = []
+    seen: list[str] = []
+    kube.before = lambda verb, kind, name: seen.append(kind)
+    kube.put(endpoints("192.0.2.7", "192.0.2.8"))
+    found = ApiServerAddresses(kube)  # type: ignore[arg-type]
+    await found.wait()
+    keeping = asyncio.create_task(found.keep(lambda: told.append(found.found)))
+    try:
+        kube.put(endpoints("192.0.2.7"))
+        await until(lambda: len(seen) > 3)
+        kube.put(endpoints("192.0.2.7", "192.0.2.8"))
+        await asyncio.sleep(0)
+        kube.put(endpoints())  # none at all is not believed
+        del seen[:]
+        await until(lambda: len(seen) > 2 * control_plane._KEPT)
+        assert told == []
+        kube.put(endpoints("192.0.2.7", "192.0.2.9"))
+        await until(lambda: len(told) == 2)
+    finally:
+        keeping.cancel()
+    assert told == [("192.0.2.7/32", "192.0.2.8/32", "192.0.2.9/32"), ("192.0.2.7/32", "192.0.2.9/32")]
 
 
 async def test_without_the_right_one_line_says_what_to_grant(kube: FakeKube, caplog: pytest.LogCaptureFixture) -> None:

@@ -264,6 +264,14 @@ async def test_a_spec_does_not_lead_the_operator_to_itself_while_the_installer_m
     assert len(server.asked) == 2
 
 
+async def test_a_rollout_that_began_before_the_list_of_hosts_asks_no_other(server: Server) -> None:
+    async with PrometheusReader(server.url, hosts=["prometheus.monitoring:9090"], timeout=HANGS) as reader:
+        error = (await read(reader, address=server.url.replace("127.0.0.1", "localhost"))).error
+        assert error.startswith("prometheus.address has a host that the installer does not allow, so it is not asked")
+        assert server.asked == []
+        assert (await read(reader)).value == 0.25  # the installer's own
+
+
 @pytest.mark.parametrize("own", [True, False])
 async def test_queries_of_one_tenant_that_hang_do_not_starve_another(server: Server, own: bool) -> None:
     gate = Gate()

@@ -13,6 +13,7 @@ from claude_operator.core.evals.asked import ONLY_THE_OPERATOR, spec_hash
 from claude_operator.core.spec.policy import Policy
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.keys import RUN, Key
+from claude_operator.shell.permits import Permits
 from claude_operator.shell.reconcile import RunLoop
 
 RUN_KEY = Key(RUN, "demo", "support-1-00000000")
@@ -46,7 +47,7 @@ def asked_run(
 
 
 def loop_of(kube: FakeKube, clock: SetClock | None = None, **policy: Any) -> RunLoop:
-    return RunLoop(kube, SITE, clock or SetClock(START), Endings(), Policy(**policy))  # type: ignore[arg-type]
+    return RunLoop(kube, SITE, clock or SetClock(START), Endings(), Permits(kube, Policy(**policy)))  # type: ignore[arg-type]
 
 
 def status(kube: FakeKube) -> dict[str, Any]:

@@ -65,18 +65,23 @@ podSelector:
 
 {{/*
 What every pod of ours may call: the same as in operator/claude_operator/core/render/network.py, which says why.
-Everything, except the addresses at which a node gets its credentials and its cloud's own services.
+Everything, except METADATA of operator/claude_operator/core/spec/networks.py; a test compares them.
 */}}
 {{- define "claude-operator.egress" -}}
 - ports:
   - {protocol: UDP, port: 53}
   - {protocol: TCP, port: 53}
 - ports:
-  - {protocol: TCP, port: 443}
-  - {protocol: TCP, port: 6443}
+  {{- range .Values.networkPolicy.apiServerPorts }}
+  - {protocol: TCP, port: {{ . }}}
+  {{- end }}
 - to:
-  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32]}
-  - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}
+  - ipBlock:
+      cidr: 0.0.0.0/0
+      except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32, 192.0.0.192/32]
+  - ipBlock:
+      cidr: "::/0"
+      except: ["fe80::/10", "fd00:42::42/128", "fd00:ec2::/32", "fd00:c1::a9fe:a9fe/128", "fd20:ce::254/128"]
   - namespaceSelector: {}
 {{- with .Values.security.allowedAddresses }}
 - to:

@@ -134,6 +134,7 @@ class Reason(StrEnum):
     PASS_FAILED = "PassFailed"  # noqa: S105  nothing could be decided: a fault of the operator
     CHILD_RESTORED = "ChildRestored"  # somebody deleted or changed a child, and it is as wanted again
     CHILD_CONTESTED = "ChildContested"  # somebody changes a child again and again
+    GRADER_KEY_MOVED = "GraderKeyMoved"  # the graders' key has a Secret of its own since an upgrade
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
     EVAL_RUN_REPLACED = "EvalRunReplaced"  # a run that nobody had asked for stood under the name of the gate's
     SOAKED = "Soaked"  # a soak has ended well

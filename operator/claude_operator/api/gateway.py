@@ -5,6 +5,7 @@ It is strict: a document that does not parse is refused whole.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,10 @@ from claude_operator.api.faults import decode
 CONFIG_KEY = "config.json"
 SIGNATURE_KEY = "signature"
 """Key of the ConfigMap with the operator's signature of `config.json`, made with the key that the pods have too."""
+EGRESS_KEY = "egress.json"
+EGRESS_SIGNATURE_KEY = "egress-signature"
+"""Keys of the ConfigMap with `Egress` and its signature: keys of their own, which older gateways pass over."""
+SIGNED_KEYS = (CONFIG_KEY, SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY)
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -131,6 +136,15 @@ class Deployment(Wire, frozen=True):
     uid: str
 
 
+class Egress(Wire, frozen=True):
+    """Where the installer lets a gateway connect and send secret values; the operator keeps it as it is today."""
+
+    allowed_hosts: list[str] = []
+    """Hosts that may get the upstream key and the values of `$(NAME)`; any where there are none."""
+    denied_addresses: list[str] = []
+    """Networks that are not connected to, beside those that the gateway knows itself."""
+
+
 class GatewayConfig(Wire, frozen=True):
     """One deployment's traffic, whole: an empty `arms` answers 503 until a first revision may serve."""
 
@@ -148,6 +162,13 @@ class GatewayConfig(Wire, frozen=True):
     """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
     assignment: Assigning | msgspec.UnsetType = msgspec.UNSET
     """The default where it is not said, so that older gateways read it."""
+    egress: Egress | msgspec.UnsetType = msgspec.UNSET
+    """Unset where it says nothing. In a ConfigMap it is a document of its own."""
+
+    @property
+    def limits(self) -> Egress:
+        """`egress`, also where it says nothing."""
+        return Egress() if self.egress is msgspec.UNSET else self.egress
 
     def arm(self, role: Role) -> Arm | None:
         """The arm of a role, if there is one."""
@@ -171,5 +192,25 @@ def parse_config(data: bytes | str) -> GatewayConfig:
 
 
 def dump_config(config: GatewayConfig) -> str:
-    """The document as it is stored: stable key order, so equal configs are equal text."""
-    return msgspec.json.encode(config, order="sorted").decode()
+    """The document as it is stored: stable key order, so equal configs are equal text. It leaves `egress` out."""
+    return msgspec.json.encode(msgspec.structs.replace(config, egress=msgspec.UNSET), order="sorted").decode()
+
+
+def dump_egress(config: GatewayConfig) -> str:
+    """The document with `egress`."""
+    return msgspec.json.encode(config.limits, order="sorted").decode()
+
+
+def with_egress(config: GatewayConfig, egress: Egress) -> GatewayConfig:
+    """The config with this `egress`."""
+    return msgspec.structs.replace(config, egress=msgspec.UNSET if egress == Egress() else egress)
+
+
+def parse_egress(data: bytes | str) -> Egress:
+    """Read a document with `egress`; raises `ValueError` naming the field that is wrong."""
+    return decode(data, Egress, "gateway egress")
+
+
+def read_config(data: Mapping[str, str]) -> GatewayConfig:
+    """The config in a ConfigMap's data as the operator wrote it, with its egress; raises `ValueError`."""
+    return with_egress(parse_config(data[CONFIG_KEY]), parse_egress(data.get(EGRESS_KEY, "{}")))

@@ -22,6 +22,7 @@ __all__ = [
     "eval_run_name",
     "gateway_name",
     "gateway_url",
+    "grader_secret",
     "is_controlled_by",
     "job_name",
     "labels",
@@ -54,6 +55,11 @@ def gateway_name(name: str) -> str:
 def client_secret(name: str) -> str:
     """Name of the Secret that applications read their base URL and key from."""
     return f"{name}-client"
+
+
+def grader_secret(name: str) -> str:
+    """Name of the Secret with the key of programs that report grades."""
+    return f"{name}-grader"
 
 
 def eval_account(name: str) -> str:

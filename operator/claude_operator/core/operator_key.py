@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY
+from claude_operator.api.gateway import CONFIG_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, SIGNATURE_KEY
 
 __all__ = [
     "NONCE",
@@ -19,20 +19,24 @@ __all__ = [
     "admit",
     "ask",
     "is_answer",
+    "is_egress_signed",
     "is_signed",
     "prove",
     "sign_config",
+    "sign_egress",
     "subkey",
 ]
 
-Purpose = Literal["config", "admin-request", "admin-answer", "assignment"]
+Purpose = Literal["config", "egress", "admin-request", "admin-answer", "assignment"]
 
 NONCE = "x-claudeops-nonce"
 _REQUEST = "x-claudeops-request-proof"
 _ANSWER = "x-claudeops-answer-proof"
 _LONGEST_NONCE = 64
 _SIGNED = (CONFIG_KEY,)
-"""Keys of the ConfigMap that a gateway reads: others may be there, and mean nothing."""
+"""Keys of the ConfigMap that every gateway reads: others may be there, and mean nothing."""
+_EGRESS_SIGNED = (CONFIG_KEY, EGRESS_KEY)
+"""Signed together: an old egress does not go with a newer config."""
 
 
 class ProofError(ValueError):
@@ -46,12 +50,22 @@ def subkey(key: bytes, purpose: Purpose) -> bytes:
 
 def sign_config(key: bytes, data: Mapping[str, str]) -> str:
     """The signature of a ConfigMap's data, for its key `SIGNATURE_KEY`."""
-    return _mac(subkey(key, "config"), [part for name in _SIGNED for part in (name, data.get(name, ""))])
+    return _sign(key, "config", _SIGNED, data)
+
+
+def sign_egress(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of its egress, for its key `EGRESS_SIGNATURE_KEY`."""
+    return _sign(key, "egress", _EGRESS_SIGNED, data)
 
 
 def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether a ConfigMap's data have the signature of who has this key."""
     return _equal(sign_config(key, data), data.get(SIGNATURE_KEY, ""))
+
+
+def is_egress_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether the egress in a ConfigMap's data is signed by who has this key, for the config beside it."""
+    return _equal(sign_egress(key, data), data.get(EGRESS_SIGNATURE_KEY, ""))
 
 
 def ask(key: bytes, *, pod: str, method: str, target: str, nonce: str) -> dict[str, str]:
@@ -77,6 +91,10 @@ def prove(key: bytes, *, pod: str, nonce: str, body: bytes) -> dict[str, str]:
 def is_answer(key: bytes, *, pod: str, nonce: str, body: bytes, headers: Mapping[str, str]) -> bool:
     """Whether this pod has given this answer to the request with this nonce."""
     return _equal(_answer(key, pod, nonce, body), headers.get(_ANSWER, ""))
+
+
+def _sign(key: bytes, purpose: Purpose, names: Iterable[str], data: Mapping[str, str]) -> str:
+    return _mac(subkey(key, purpose), [part for name in names for part in (name, data.get(name, ""))])
 
 
 def _request(key: bytes, pod: str, method: str, target: str, nonce: str) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.spec.networks import rules_in_pod
-from claude_operator.core.spec.site_options import add_network_options
+from claude_operator.core.spec.site_options import add_host_option, add_network_options
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.log import Log
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pod.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     add_network_options(one, used="a run in a pod (on a laptop it may connect anywhere)")
+    add_host_option(pod, used="the upstream and MCP servers of a run in a pod")
     keys = one.add_argument_group("credentials", "files")
     keys.add_argument(
         "--upstream-key-file",
@@ -93,13 +94,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _in_pod(args: argparse.Namespace) -> int:
     # The Kubernetes client takes long to import, and a laptop has no use for it.
+    from claude_operator.core.spec.policy import Policy
     from claude_operator.evals.inputs import JobPaths
     from claude_operator.evals.job import run_job
     from claude_operator.kube.client import Kube
 
     log = Log(sys.stdout, args.log_format)
     rules = rules_in_pod(args.allowed_addresses, args.denied_addresses, os.environ)
-    paths = JobPaths(args.run_name, args.namespace, args.upstream_key_file, args.env_dir, args.run_uid)
+    paths = JobPaths(
+        args.run_name,
+        args.namespace,
+        args.upstream_key_file,
+        args.env_dir,
+        args.run_uid,
+        Policy(allowed_hosts=tuple(args.allowed_hosts)),
+    )
 
     async def job() -> int:
         async with await Kube.from_environment() as kube:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.core.spec import revision
+from claude_operator.core.spec.policy import OPEN, Address, Policy, revision_addresses
 from claude_operator.evals.files import api_key, directory
 from claude_operator.evals.session import Arms
 from claude_operator.kube.client import Kube
@@ -34,6 +35,8 @@ class JobPaths:
     env: Path
     uid: str = ""
     """Of the run that the Job was made for; empty in a Job of an earlier version, which does not say."""
+    policy: Policy = OPEN
+    """Its hosts: nobody else gets the key or a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,12 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         spec = EvalRunSpec.model_validate(run["spec"])
     except ValidationError as error:
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
+    _check([("spec.upstream.baseURL", spec.upstream.base_url)], paths.policy)
     set_spec, items = await _items(kube, paths.namespace, spec)
-    env = directory(paths.env)
-    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, env)
+    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, paths)
     baseline = None
     if spec.baseline_revision:
-        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), spec, env)
+        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), spec, paths)
     key = api_key(paths.upstream_key)
     if not key:
         raise NotReady(
@@ -110,13 +113,21 @@ async def _read(kube: Kube, resource: Resource, name: str, namespace: str) -> di
     return found
 
 
-def _arm(stored: Mapping[str, Any], run: EvalRunSpec, env: Mapping[str, str]) -> PreparedArm:
+def _arm(stored: Mapping[str, Any], run: EvalRunSpec, paths: JobPaths) -> PreparedArm:
     """A revision exactly as the gateway would serve it, if its content is its name's."""
+    name = stored["metadata"]["name"]
     if run.deployment and not revision.is_of(stored, run.deployment):
-        name = stored["metadata"]["name"]
         message = f"the ClaudeRevision {name} does not have the content that its name stands for: delete it"
         raise NotReady(RunReason.NOT_FOUND, message)
+    _check(revision_addresses(stored["spec"]), paths.policy, f"ClaudeRevision {name}, ")
     try:
-        return prepare(revision.arm(stored, "canary", 0), env, takes)
+        return prepare(revision.arm(stored, "canary", 0), directory(paths.env), takes)
     except ValueError as error:  # MissingName as well
         raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error
+
+
+def _check(addresses: Iterable[Address], policy: Policy, whose: str = "") -> None:
+    """Raise NotReady where a URL is not one that the installer allows: the operator asks before it makes a Job."""
+    found = policy.host_problems(addresses)
+    if found:
+        raise NotReady(RunReason.INFRASTRUCTURE, f"{whose}{found[0].message}")

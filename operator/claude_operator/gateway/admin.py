@@ -19,8 +19,8 @@ __all__ = ["make_admin"]
 
 _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 _NO_GRADER = (
-    f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-gateway, as in"
-    f" kubectl get secret <name>-gateway -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
+    f"send the header 'authorization: Bearer KEY'; KEY is {GRADER_KEY} of the Secret <name>-grader, as in"
+    f" kubectl get secret <name>-grader -o jsonpath='{{.data.{GRADER_KEY}}}' | base64 -d\n"
 )
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]

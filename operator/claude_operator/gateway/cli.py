@@ -28,7 +28,7 @@ from claude_operator.api.gateway import (
     UPSTREAM_KEY_FILE,
 )
 from claude_operator.core.spec.networks import AddressRules, rules_in_pod
-from claude_operator.core.spec.site_options import add_header_option, add_network_options
+from claude_operator.core.spec.site_options import EGRESS_OPTION, add_header_option, add_network_options
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.descriptors import raise_limit
 from claude_operator.gateway.memory import return_freed_memory
@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--namespace", help="of the ConfigMap; default: the pod's own")
     source.add_argument(
         "--config-dir", type=Path, default=Path(CONFIG_DIR), help="the ConfigMap as a mount, read until the first list"
+    )
+    source.add_argument(
+        EGRESS_OPTION,
+        action="store_true",
+        help="with --configmap: wait for a config that says where secret values may go, as this operator's do",
     )
     listen = parser.add_argument_group("ports")
     listen.add_argument("--host", default="0.0.0.0", help="address to listen on (default: %(default)s)")  # noqa: S104
@@ -154,6 +159,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         addresses=laptop if args.config else rules_in_pod(allowed, denied, os.environ),
         forwarded_headers=tuple(args.forwarded_headers),
         tls=args.tls_dir,
+        signed_egress=args.signed_egress,
         pod=os.environ.get(POD_NAME) or socket.gethostname(),
     )
 

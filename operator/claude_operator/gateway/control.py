@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from claude_operator.api.gateway import CONFIG_KEY, OPERATOR_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
-from claude_operator.core.operator_key import is_signed
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    OPERATOR_KEY,
+    SIGNATURE_KEY,
+    Egress,
+    GatewayConfig,
+    parse_config,
+    parse_egress,
+    with_egress,
+)
+from claude_operator.core.operator_key import is_egress_signed, is_signed
+from claude_operator.core.spec.networks import Network
+from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
+from claude_operator.gateway.document import Document
 from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.live_config import LiveConfig, build
 from claude_operator.gateway.metrics import Metrics
@@ -16,27 +31,29 @@ __all__ = ["Control"]
 
 CREDENTIALS_INTERVAL = 1.0  # seconds between two looks at the mounted files
 
-_Document = tuple[bytes, str]
-"""A config document and its signature, empty where it has none."""
-
 
 class Control:
     """Has the config being served. It refuses a config that cannot be served whole, and keeps the one before.
 
-    In a pod it also refuses one that the operator has not signed, or that is older than the one being served.
+    In a pod it also refuses one that the operator has not signed, or that is older than the one being served; with
+    `signed_egress` it begins with none that does not say where secret values may go.
     """
 
-    def __init__(self, files: CredentialFiles, store: EvidenceStore, metrics: Metrics, log: Log) -> None:
+    def __init__(
+        self, files: CredentialFiles, store: EvidenceStore, metrics: Metrics, log: Log, *, signed_egress: bool = False
+    ) -> None:
         self.live: LiveConfig | None = None
+        self.deny: Callable[[tuple[Network, ...]], None] = lambda _: None
+        """Takes the networks that are not to be connected to, before a config that says so is served."""
         self.error = ""
         self.store = store
-        self._files = files
+        self._files, self._signed_egress = files, signed_egress
         self._metrics = metrics
         self._log = log
         self._before_live = files.read((), Credentials())
         self._waiting: GatewayConfig | None = None
-        self._unsigned: _Document | None = None
-        self._last: _Document = (b"", "")
+        self._unsigned: Document | None = None
+        self._last = Document(b"")
 
     @property
     def on_a_laptop(self) -> bool:
@@ -58,9 +75,8 @@ class Control:
         """What is being served, None before the first config."""
         return self.live.weights if self.live else None
 
-    def offer(self, data: bytes, signature: str = "") -> None:
-        """Take a config document that a source has read; the same bytes again change nothing."""
-        document = (data, signature)
+    def offer(self, document: Document) -> None:
+        """Take a config that a source has read; the same bytes again change nothing."""
         if document != self._last:
             self._last = document
             self._take(document)
@@ -82,14 +98,14 @@ class Control:
             await asyncio.sleep(CREDENTIALS_INTERVAL)
             self.reload_credentials()
 
-    def _take(self, document: _Document) -> None:
+    def _take(self, document: Document) -> None:
         self._waiting = self._unsigned = None
-        if doubt := self._doubt(*document):
+        if doubt := self._doubt(document):
             self._unsigned = document  # the key may be on its way
             self._refuse(doubt)
             return
         try:
-            config = parse_config(document[0])
+            config = self._parse(document)
         except ValueError as error:
             self._refuse(str(error))
             return
@@ -101,7 +117,16 @@ class Control:
             return
         self._apply(config)
 
-    def _doubt(self, data: bytes, signature: str) -> str:
+    def _parse(self, document: Document) -> GatewayConfig:
+        """The config with its egress. Without one it keeps to the last: an operator before it may have written it."""
+        config = parse_config(document.config)
+        if self.on_a_laptop:
+            return config
+        if document.has_egress:
+            return with_egress(config, parse_egress(document.egress))
+        return with_egress(config, self.live.config.limits if self.live else Egress())
+
+    def _doubt(self, document: Document) -> str:
         """Why the operator cannot have written this, empty where it has."""
         if self.on_a_laptop:
             return ""
@@ -111,13 +136,19 @@ class Control:
                 f"the file {self._files.operator / OPERATOR_KEY} is missing or empty: mount the Secret <name>-gateway"
                 " there, as the operator does"
             )
-        if is_signed(key, {CONFIG_KEY: data.decode("utf-8", "surrogateescape"), SIGNATURE_KEY: signature}):
-            return ""
-        what = f"the key {SIGNATURE_KEY} is not made with its key" if signature else f"there is no key {SIGNATURE_KEY}"
-        return (
-            f"config.json is not signed by the operator ({what}), so somebody else has written it; the operator writes"
-            " it again"
-        )
+        data, writes = document.data, "so somebody else has written it; the operator writes it again"
+        if not is_signed(key, data):
+            given = f"the key {SIGNATURE_KEY} is not made with its key"
+            what = given if document.signature else f"there is no key {SIGNATURE_KEY}"
+            return f"{CONFIG_KEY} is not signed by the operator ({what}), {writes}"
+        if document.has_egress and not is_egress_signed(key, data):
+            what = f"the key {EGRESS_SIGNATURE_KEY} is not made with its key, for this {CONFIG_KEY}"
+            return f"{EGRESS_KEY} is not signed by the operator ({what}), {writes}"
+        if self._signed_egress and self.live is None and not document.has_egress:
+            return (
+                f"there is no key {EGRESS_KEY}, so it is not known where secret values may go; the operator writes it"
+            )
+        return ""
 
     def _apply(self, config: GatewayConfig) -> None:
         """Serve the newest config, or let it wait for a file that it names."""
@@ -132,13 +163,25 @@ class Control:
         except Exception as error:  # no fault of a config may stop the one being served
             self._refuse(str(error) or type(error).__name__)
             return False
+        self.deny(live.denied)
         self.live = live
         self.store.draw_with(live.assignment.mark)
         self._metrics.generation.set(config.generation)
         self._log.event("config applied", generation=config.generation, weights=live.weights)
+        self._tell_withheld(live)
         if live.swaps_key and live.credentials.upstream_key is None:
             self._log.event("no upstream API key", "warning", remedy=live.credentials.hints.upstream_key)
         return True
+
+    def _tell_withheld(self, live: LiveConfig) -> None:
+        """Say which hosts get no secret value."""
+        if live.withholds_key:
+            url = live.config.upstream.base_url
+            self._log.event("the host may not get the key", "warning", url=url, remedy=HOST_OPTION)
+        for revision, server in live.withheld:
+            self._log.event(
+                "the host may not get a token", "warning", revision=revision, server=server, remedy=HOST_OPTION
+            )
 
     def _refuse(self, reason: str) -> None:
         if reason == self.error:

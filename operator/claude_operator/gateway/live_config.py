@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, in_canary, rank
 from claude_operator.core.request.compose import PreparedArm, prepare
+from claude_operator.core.spec.hosts import is_allowed
+from claude_operator.core.spec.networks import Network, parse_network
 from claude_operator.gateway.credentials import Credentials
 from claude_operator.gateway.generation import Generation
 
@@ -27,6 +30,10 @@ class LiveConfig:
     surfaces: frozenset[str]
     evidence: Generation
     assignment: Assignment = field(default_factory=Assignment)
+    denied: tuple[Network, ...] = ()
+    """What is not connected to, beside what the gateway knows itself."""
+    withholds_key: bool = False
+    """The upstream's host may not get the operator's key."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -37,6 +44,11 @@ class LiveConfig:
         given = [key.encode("utf-8", "surrogateescape") for key in keys]
         matches = [hmac.compare_digest(key, known) for key in given for known in self.credentials.client_keys]
         return any(matches)
+
+    @property
+    def withheld(self) -> list[tuple[str, str]]:
+        """Revision and name of each MCP server that gets no token, since its host may not have it."""
+        return [(revision, server) for revision, arm in self.arms.items() for server in arm.withheld]
 
     @property
     def weights(self) -> dict[str, int]:
@@ -65,13 +77,18 @@ class Choice:
 
 def build(config: GatewayConfig, credentials: Credentials, evidence: Callable[[int], Generation]) -> LiveConfig:
     """Prepare every arm; raises ValueError where one cannot be, and then begins no generation."""
-    arms = {arm.revision: prepare(arm, credentials.env, takes) for arm in config.arms}
+    limits = config.limits
+    trusts = functools.partial(is_allowed, patterns=limits.allowed_hosts)
+    denied = tuple(map(parse_network, limits.denied_addresses))
+    arms = {arm.revision: prepare(arm, credentials.env, takes, trusts=trusts) for arm in config.arms}
     canary = config.arm("canary")
     if canary is not None:
         rank(canary.revision)
     key = credentials.operator_key
     assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
-    return LiveConfig(config, arms, credentials, frozenset(config.surfaces), evidence(config.generation), assignment)
+    withholds = not trusts(config.upstream.base_url) and config.auth.type != "Passthrough"
+    surfaces, counts = frozenset(config.surfaces), evidence(config.generation)
+    return LiveConfig(config, arms, credentials, surfaces, counts, assignment, denied, withholds)
 
 
 def choose(live: LiveConfig, wanted: str | None, key: str | None, draw: Callable[[int], int]) -> Choice | None:

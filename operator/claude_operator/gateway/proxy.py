@@ -19,6 +19,7 @@ from claude_operator.core.request.json_body import JsonObject
 from claude_operator.core.request.outcomes import of_status
 from claude_operator.core.request.privacy import identity
 from claude_operator.core.request.threads import thread_of
+from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.attempts import BodySample
@@ -49,6 +50,10 @@ _MAX_USER = 512  # characters of a user's name, which is for the log alone
 _READ_SECONDS = 30.0  # that a client has for an answer in one piece, ...
 _READ_RATE = float(1 << 16)  # ... and its size at this rate on top
 _REPORT_SECONDS = 5.0  # for sending the reason to a client that does not read
+_HOST_NOT_ALLOWED = (
+    "spec.upstream.baseURL has a host that the installer does not allow, so the gateway does not send its key there."
+    f" Write another one, or have the installer allow it with the operator's option {HOST_OPTION}"
+)
 
 OwnHeaders = Sequence[tuple[str, str]]
 
@@ -376,6 +381,8 @@ def _upstream_key(live: LiveConfig) -> str | None:
     """The key for the upstream, None where the client's own goes through."""
     if not live.swaps_key:
         return None
+    if live.withholds_key:
+        raise Refused(502, "api_error", _HOST_NOT_ALLOWED, retry=False)
     if live.credentials.upstream_key is None:
         raise Refused(500, "api_error", live.credentials.explain_missing_key(), retry=False)
     return live.credentials.upstream_key

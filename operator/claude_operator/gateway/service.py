@@ -57,6 +57,8 @@ class Settings:
     """Headers of clients that go upstream beside those of the API."""
     tls: Path | None = None
     """The folder of the certificate for clients, None for plain HTTP."""
+    signed_egress: bool = False
+    """It waits for a config that says where secret values may go."""
     pod: str = ""
     """The pod's name, which answers to the operator prove."""
 
@@ -71,7 +73,7 @@ class Service:
         self.memory = Memory(settings.memory)
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
-        self.control = Control(files, EvidenceStore(), self.metrics, log)
+        self.control = Control(files, EvidenceStore(), self.metrics, log, signed_egress=settings.signed_egress)
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
@@ -88,6 +90,7 @@ class Service:
         """Serve, then drain."""
         async with AsyncExitStack() as stack:
             upstream = await stack.enter_async_context(AiohttpUpstream(self.settings.addresses))
+            self.control.deny = upstream.deny
             accounting = Accounting(self.control.store, self.metrics, self._log)
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
             proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)

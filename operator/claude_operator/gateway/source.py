@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import aiohttp
 import msgspec
 
-from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY
+from claude_operator.api.gateway import CONFIG_KEY
+from claude_operator.gateway.document import FURTHER_KEYS, Document
 from claude_operator.log import Log
 
 __all__ = ["ApiServer", "ConfigMapSource", "FileSource", "Source"]
@@ -27,8 +28,7 @@ _WATCH_SECONDS = 60  # after which a watch ends and the list is read again, in c
 _SILENCE = 75.0  # seconds without a byte after which a watch is given up
 _BACKOFF = (0.2, 5.0)  # seconds: first and longest
 
-Offer = Callable[[bytes, str], None]
-"""Takes a document and its signature, empty where it has none."""
+Offer = Callable[[Document], None]
 
 
 class Source(Protocol):
@@ -39,7 +39,10 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file, followed through atomic replacement and swapped symlinks. `signed`: the signature is a file beside it."""
+    """A file, followed through atomic replacement and swapped symlinks.
+
+    `signed`: the signature and what goes with it are files beside it.
+    """
 
     def __init__(self, path: Path, log: Log, *, signed: bool = False) -> None:
         self._path = path
@@ -68,13 +71,13 @@ class FileSource:
         found = path.stat()
         look = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
         if look != self._seen:
-            data, signature = path.read_bytes(), self._signature(path)
+            document = Document.of(path.read_bytes(), self._further(path))
             self._seen = look
-            offer(data, signature)
+            offer(document)
 
-    def _signature(self, path: Path) -> str:
-        file = path.with_name(SIGNATURE_KEY)
-        return file.read_text("utf-8", "replace") if self._signed and file.exists() else ""
+    def _further(self, path: Path) -> dict[str, str]:
+        files = [path.with_name(key) for key in FURTHER_KEYS] if self._signed else []
+        return {file.name: file.read_text("utf-8", "replace") for file in files if file.exists()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ class ConfigMapSource:
         if document is None:
             self._log.event(f"the ConfigMap has no key {CONFIG_KEY}", "warning")
         else:
-            offer(document.encode(), data.get(SIGNATURE_KEY, ""))
+            offer(Document.of(document.encode(), data))
 
 
 class _Metadata(msgspec.Struct, rename="camel"):

@@ -7,13 +7,14 @@ import functools
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 from multidict import MultiMapping
 from yarl import URL
 
-from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
+from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules, Network
 from claude_operator.core.spec.site_options import ALLOWED_OPTION
 from claude_operator.gateway.errors import ClientGone, Refused, UpstreamFailed, UpstreamTimeout
 from claude_operator.gateway.memory import Lease
@@ -39,7 +40,67 @@ class AiohttpUpstream:
     """Opens requests; use it as a context manager, within a running loop. It connects where `rules` permit."""
 
     def __init__(self, rules: AddressRules = ANYWHERE) -> None:
-        self._session = aiohttp.ClientSession(
+        self._rules = rules
+        self._pool = _Pool(rules)
+        self._retired: list[_Pool] = []
+
+    async def __aenter__(self) -> AiohttpUpstream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for pool in (self._pool, *self._retired):
+            await pool.session.close()
+
+    def deny(self, networks: tuple[Network, ...]) -> None:
+        """Refuse these too, in place of those of before, also where a connection is kept alive. Calls go on."""
+        rules = replace(self._rules, denied=(*self._rules.denied, *networks))
+        if rules != self._pool.rules:
+            self._retired.append(self._pool)
+            self._pool = _Pool(rules)
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
+    ) -> AsyncIterator[AiohttpReply]:
+        """Send a request; raises UpstreamFailed, here and while the reply is read, and Refused."""
+        if self._retired:
+            await self._close_retired()
+        with self._pool as session:
+            total = _TotalTimeout(timeouts)
+            try:
+                async with total.limit(None):
+                    response = await session.request(
+                        method,
+                        URL(url, encoded=True),
+                        data=body,
+                        headers=headers,
+                        timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
+                        allow_redirects=False,
+                    )
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                raise _classify(error, timeouts) from error
+            del body, headers
+            if response.connection is not None and response.connection.protocol is not None:
+                response.connection.protocol.read_timeout = None  # from here on it would run while the client is slow
+            try:
+                yield AiohttpReply(response, timeouts, total)
+            finally:
+                response.close()  # of no effect on a connection whose reply was read to the end
+
+    async def _close_retired(self) -> None:
+        idle = [pool for pool in self._retired if not pool.calls]
+        self._retired = [pool for pool in self._retired if pool.calls]
+        for pool in idle:
+            await pool.session.close()
+
+
+class _Pool:
+    """Connections by the same rules, and how many calls use them."""
+
+    def __init__(self, rules: AddressRules) -> None:
+        self.rules = rules
+        self.calls = 0
+        self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
                 keepalive_timeout=_KEEPALIVE,
@@ -54,37 +115,12 @@ class AiohttpUpstream:
             max_field_size=_MAX_HEADER,
         )
 
-    async def __aenter__(self) -> AiohttpUpstream:
-        return self
+    def __enter__(self) -> aiohttp.ClientSession:
+        self.calls += 1
+        return self.session
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-
-    @asynccontextmanager
-    async def open(
-        self, method: str, url: str, headers: MutableHeaders, body: RequestBody, timeouts: CallTimeouts
-    ) -> AsyncIterator[AiohttpReply]:
-        """Send a request; raises UpstreamFailed, here and while the reply is read, and Refused."""
-        total = _TotalTimeout(timeouts)
-        try:
-            async with total.limit(None):
-                response = await self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    data=body,
-                    headers=headers,
-                    timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect, sock_read=timeouts.idle),
-                    allow_redirects=False,
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _classify(error, timeouts) from error
-        del body, headers
-        if response.connection is not None and response.connection.protocol is not None:
-            response.connection.protocol.read_timeout = None  # from here on it would run while the client is slow
-        try:
-            yield AiohttpReply(response, timeouts, total)
-        finally:
-            response.close()  # of no effect on a connection whose reply was read to the end
+    def __exit__(self, *_: object) -> None:
+        self.calls -= 1
 
 
 class _TotalTimeout:

@@ -36,7 +36,9 @@ from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
+from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.patrol import Patrol
+from claude_operator.shell.permits import Permits
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
@@ -146,7 +148,7 @@ class App:
                 return False
             self._metrics.leader.set(1)
             await addresses.refresh()
-            await self._lead(aside, scope, lease, definitions, addresses.denied_on(self._settings.site))
+            await self._lead(aside, scope, lease, definitions, addresses)
             return not self._supervisor.stopped
         except (LeaseLost, CannotSee) as error:
             reason = "lease" if isinstance(error, LeaseLost) else "blind"
@@ -164,7 +166,7 @@ class App:
         self._away = why
 
     async def _lead(
-        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, site: render.Site
+        self, aside: Aside, scope: Scope, lease: Lease, definitions: DefinitionsReader, addresses: ApiServerAddresses
     ) -> None:
         kube = scope.kube
         self._models_read.clear()
@@ -175,24 +177,29 @@ class App:
         policies = self._settings.site.network is not None
         children = Children(kube, keyring, clock=clock, network_policies=policies)
         children.writes.definitions = definitions.found
-        policy = replace(self._settings.policy, rules=_address_rules(site))
-        reader = PrometheusReader(self._settings.prometheus_address, rules=policy.rules)
-        async with AdminPorts() as ports, reader as prometheus:
+        policy = self._policy(addresses)
+        address, hosts = self._settings.prometheus_address, policy.allowed_hosts
+        reader = PrometheusReader(address, rules=policy.rules, hosts=hosts)
+        async with AdminPorts() as ports, reader as prometheus, NameReader(clock, policy.rules) as looked_up:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
-            references = ReferenceReader(kube, policy)
+            references = ReferenceReader(kube, policy, looked_up)
             sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
             endings = Endings(clock)
-            runs = RunLoop(kube, site, self._clock, endings, policy)
-            reconciler = Reconciler(DeploymentLoop(gatherer, actor, site, endings), runs, self._metrics)
+            permits = Permits(kube, policy, looked_up)
+            runs = RunLoop(kube, addresses.denied_on(self._settings.site), self._clock, endings, permits)
+            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings)
+            reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(
                 reconciler,
                 workers=self._settings.workers,
                 on_depth=self._metrics.queue_depth.set,
                 tenant=lambda key: key.namespace,
             )
+
+            looked_up.wake = queue.add
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):
@@ -204,6 +211,12 @@ class App:
 
             def definitions_changed(found: Definitions) -> None:
                 children.writes.definitions = found
+                lookout.add_all()
+
+            def addresses_changed() -> None:
+                references.policy = permits.policy = policy = self._policy(addresses)
+                prometheus.rules = looked_up.rules = policy.rules
+                runs.site = addresses.denied_on(self._settings.site)
                 lookout.add_all()
 
             lookout = Lookout(
@@ -227,6 +240,7 @@ class App:
                     scope.keep(),
                     self._keep_models(models, lookout),
                     definitions.keep(definitions_changed),
+                    addresses.keep(addresses_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
                 )
             except CannotSee as error:
@@ -235,6 +249,11 @@ class App:
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
+
+    def _policy(self, addresses: ApiServerAddresses) -> Policy:
+        """What the installer allows, with the API server's addresses as of now."""
+        rules = _address_rules(addresses.denied_on(self._settings.site))
+        return replace(self._settings.policy, rules=rules, control_plane=addresses.found)
 
     def _recorder(self, kube: Kube) -> Recorder:
         return Recorder(

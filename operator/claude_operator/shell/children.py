@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import SIGNED_KEYS, GatewayConfig, read_config
 from claude_operator.core import names, render
 from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.decision import Event
@@ -33,8 +33,9 @@ from claude_operator.kube.resources import (
     Resource,
 )
 from claude_operator.shell.contest import Contest
-from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, DerivedSecrets
+from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, GRADER, DerivedSecrets
 from claude_operator.shell.family import Family, Name, describe, digest, is_gateways, look_of, name_of, type_of
+from claude_operator.shell.grader_key import MOVED, GraderKeyMove
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
@@ -75,7 +76,8 @@ class Children:
         self._kube, self._clock = kube, clock
         self._policies = [NETWORK_POLICIES] if network_policies else []
         self._keyring, self._scaling = keyring, Scaling(kube)
-        self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY)}
+        self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY, GRADER)}
+        self._move = GraderKeyMove(kube, self._mine)
         self.writes = Writes()
         self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""
@@ -169,7 +171,7 @@ class Children:
         """What this process has written last, or was about to, None where it has written nothing."""
         family = self._family(owner)
         data = (family.config or family.writing or {}).get("data")
-        return parse_config(data[CONFIG_KEY]) if data else None
+        return read_config(data) if data else None
 
     def lost_config(self, owner: Mapping[str, Any]) -> GatewayConfig | None:
         """The same where the ConfigMap was seen and is gone: what was never made was told to no gateway."""
@@ -199,7 +201,7 @@ class Children:
             family.writing = {}
             self._record_restored(family, key, contest, believed.doubt)
         elif believed.stored and known is None and family.writing is None:
-            data = {name: live["data"][name] for name in (CONFIG_KEY, SIGNATURE_KEY)}
+            data = {name: live["data"][name] for name in SIGNED_KEYS}
             family.config = {**type_of(live), "metadata": {"name": key[1]}, "data": data}
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if not render.covers(live["metadata"].get("labels"), labels):
@@ -272,6 +274,7 @@ class Children:
         self._families = {key: family for key, family in self._families.items() if family.uid in live}
         for one in self._secrets.values():
             one.forget(live)
+        self._move.forget(live)
         self.writes.forget(live)
 
     # ------------------------------------------------------------------------------------------------ one child
@@ -384,8 +387,11 @@ class Children:
             live = await self._kube.merge(SECRETS, {**type_of(live), "metadata": {**fenced, "labels": labels}})
             self._record_restored(family, key, contest, "was changed (metadata.labels)")
         change = "was deleted" if live is None else "was changed"
-        live, note = await secrets.ensure(owner, live)
-        if note and known:
+        held = await self._move.held(owner, live) if secrets.recipe is GRADER else {}
+        live, note = await secrets.ensure(owner, live, held)
+        if note and held:
+            family.events.append(Event(Reason.GRADER_KEY_MOVED, MOVED.format(owner["metadata"]["name"])))
+        elif note and known:
             self._record_restored(family, key, contest, change, note)
         family.uids[key], family.looks[key] = live["metadata"]["uid"], look_of(live, key[0])
         return None

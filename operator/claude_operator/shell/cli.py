@@ -13,9 +13,9 @@ import signal
 import socket
 import uuid
 
-from claude_operator.core.render import NetworkRules, Site
-from claude_operator.core.spec.policy import LABEL_USE, Policy, host_pattern
-from claude_operator.core.spec.site_options import add_header_option, add_network_options
+from claude_operator.core.render import API_SERVER_PORTS, NetworkRules, Site
+from claude_operator.core.spec.policy import LABEL_USE, Policy
+from claude_operator.core.spec.site_options import add_header_option, add_host_option, add_network_options
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -69,14 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=f"use a Secret only if its label {LABEL_USE} names the use: upstream, env, tls, or several with dots",
     )
-    parser.add_argument(
-        "--allowed-host",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="a host that upstreams, MCP servers and Prometheus may have: api.anthropic.com, *.example.com or"
-        " proxy.ai:8080; give it once for each (default: any host)",
-    )
+    add_host_option(parser, used="upstreams, MCP servers and Prometheus")
     add_header_option(parser)
     parser.add_argument(
         "--network-policies",
@@ -87,6 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--admin-from",
         metavar="JSON",
         help="who reaches the admin port of gateways: NetworkPolicyPeers as JSON (default: pods of any namespace)",
+    )
+    parser.add_argument(
+        "--api-server-port",
+        dest="api_server_ports",
+        action="append",
+        type=_port,
+        metavar="PORT",
+        help="a port of the API server, which NetworkPolicies let pods call everywhere; give it once for each"
+        f" (default: {' and '.join(map(str, API_SERVER_PORTS))})",
     )
     parser.add_argument(
         "--audited",
@@ -123,10 +125,7 @@ def run(args: argparse.Namespace) -> int:
                 f"claude-operator operator: {name!r} is not the name of a namespace: write for example"
                 " --watch-namespace=support"
             )
-    try:
-        policy = Policy(args.secrets_opt_in, tuple(host_pattern(one) for one in args.allowed_host))
-    except ValueError as error:
-        raise SystemExit(f"claude-operator operator: --allowed-host: {error}") from None
+    policy = Policy(args.secrets_opt_in, tuple(args.allowed_hosts))
     settings = Settings(
         site=Site(
             args.image,
@@ -135,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
             tuple(map(str, args.denied_addresses)),
             tuple(args.forwarded_headers),
             network,
+            tuple(args.allowed_hosts),
         ),
         namespace=args.namespace,
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}",
@@ -157,11 +157,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; use e.g. {API_SERVER_PORTS[-1]}")
+    return int(text)
+
+
 def _network(args: argparse.Namespace) -> NetworkRules | None:
     if not args.network_policies:
         return None
+    ports = tuple(dict.fromkeys(args.api_server_ports or API_SERVER_PORTS))
     if args.admin_from is None:
-        return NetworkRules()
+        return NetworkRules(api_server_ports=ports)
     try:
         peers = json.loads(args.admin_from)
     except ValueError:
@@ -171,7 +178,7 @@ def _network(args: argparse.Namespace) -> NetworkRules | None:
             f"claude-operator operator: {args.admin_from!r} is not a list of NetworkPolicyPeers: write for example"
             """ --admin-from='[{"namespaceSelector": {}}]'"""
         )
-    return NetworkRules(tuple(peers))
+    return NetworkRules(tuple(peers), ports)
 
 
 async def _serve(settings: Settings) -> None:

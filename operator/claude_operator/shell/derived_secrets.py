@@ -14,7 +14,7 @@ from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import SECRETS
 from claude_operator.shell.keyring import Keyring
 
-__all__ = ["CLIENT", "GATEWAY", "DerivedSecrets", "Recipe"]
+__all__ = ["CLIENT", "GATEWAY", "GRADER", "DerivedSecrets", "Recipe"]
 
 _Data = dict[str, str]
 
@@ -53,15 +53,25 @@ CLIENT = Recipe(
 
 GATEWAY = Recipe(
     names.gateway_name,
-    lambda owner, keys: render.gateway_secret(owner, {OPERATOR_KEY: keys.operator, GRADER_KEY: keys.grader}),
-    needed=(OPERATOR_KEY, GRADER_KEY),
-    lacked="a key",
-    same="the keys that it had",
-    derived=f"the keys that are derived for this ClaudeDeployment. If it had another {GRADER_KEY}, give graders the new"
-    " one: they get 401 until then",
+    lambda owner, keys: render.gateway_secret(owner, keys.operator),
+    needed=(OPERATOR_KEY,),
+    lacked="its key",
+    same="the key that it had",
+    derived="the key that is derived for this ClaudeDeployment",
     ours=(OPERATOR_KEY,),
 )
-"""`<name>-gateway`, for the gateway's pods and for graders."""
+"""`<name>-gateway`, for the gateway's pods alone."""
+
+GRADER = Recipe(
+    names.grader_secret,
+    lambda owner, keys: render.grader_secret(owner, keys.grader),
+    needed=(GRADER_KEY,),
+    lacked="its key",
+    same="the key that it had",
+    derived="the key that is derived for this ClaudeDeployment. If it had another key, give graders the new one: they"
+    " get 401 until then",
+)
+"""`<name>-grader`, for the gateway's pods and for programs that report grades."""
 
 
 class DerivedSecrets:
@@ -71,10 +81,13 @@ class DerivedSecrets:
         self._kube, self._keyring, self.recipe = kube, keyring, recipe
         self._data: dict[str, _Data] = {}
 
-    async def ensure(self, owner: Mapping[str, Any], live: Object | None) -> tuple[Object, str]:
-        """The Secret, whole, and a sentence about what was mended, empty where nothing was; raises `KubeError`."""
+    async def ensure(self, owner: Mapping[str, Any], live: Object | None, held: _Data) -> tuple[Object, str]:
+        """The Secret, whole, and a sentence about what was mended, empty where nothing was; raises `KubeError`.
+
+        `held`: fields as they are to be this time, encoded.
+        """
         uid, recipe = owner["metadata"]["uid"], self.recipe
-        fixed, outdated = await self._fixed(owner), _encoded(recipe.outdated(owner))
+        fixed, outdated = await self._fixed(owner) | held, _encoded(recipe.outdated(owner))
         wrong = self._wrong(live, fixed, outdated)
         if live is not None and not wrong:
             self._data[uid] = dict(live["data"])

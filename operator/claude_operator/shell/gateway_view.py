@@ -16,7 +16,7 @@ from claude_operator.core.reconcile.pod_trouble import is_settled, memory_kills,
 from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.reconcile.signed_config import KeyOf
-from claude_operator.core.render import has_operator_key
+from claude_operator.core.render import has_operator_key, reads_egress
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import DEPLOYMENTS, PODS
 from claude_operator.shell.children import Children
@@ -93,7 +93,8 @@ class GatewayReader:
             tuple(living),
             forbidden or trouble(deployment, present),
             self._killed(uid, memory_kills(present)),
-            self._owners.news(uid, found.foreign),
+            reads_egress=deployment is not None and reads_egress(deployment["spec"]["template"]),
+            foreign=self._owners.news(uid, found.foreign),
         )
         self._rests(key, uid, peers, living, watched=watched_by(expected.status) is not None)
         return Gateways(view, readings, cohorts, unsigned, found.foreign)

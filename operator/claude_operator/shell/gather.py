@@ -214,6 +214,7 @@ class Gatherer:
             ledger=ledger,
             measurements=reads.measurements,
             policy=self._sources.references.policy,
+            resolved=reads.references.resolved,
             models=self._sources.models(),
             audited=self._sources.audited,
         )
@@ -257,7 +258,7 @@ class Gatherer:
         selector = {"label_selector": f"{names.LABEL_DEPLOYMENT}={key.name}"}
         async with Group() as group:
             measuring = group.create_task(self._measurements(key, owner, expected))
-            references = group.create_task(self._references(key.namespace, spec))
+            references = group.create_task(self._references(key, spec))
             revisions = group.create_task(self._kube.list(CLAUDE_REVISIONS, key.namespace, **selector))
             runs = group.create_task(self._kube.list(CLAUDE_EVAL_RUNS, key.namespace, **selector))
             config = group.create_task(self._kube.get(CONFIG_MAPS, names.gateway_name(key.name), key.namespace))
@@ -294,8 +295,8 @@ class Gatherer:
         """Those of which no readings are made, as their last pass saw them."""
         return self._sources.gateways.resting()
 
-    async def _references(self, namespace: str, spec: DeploymentSpec | None) -> References:
-        return await self._sources.references.read(namespace, spec) if spec else References()
+    async def _references(self, key: Key, spec: DeploymentSpec | None) -> References:
+        return await self._sources.references.read(key, spec) if spec else References()
 
     async def _measurements(self, key: Key, owner: Object, expected: Expected) -> tuple[Measurement, ...]:
         """Answers of Prometheus, where a tick is due that can take them in; this takes a tenth of a second at most."""

@@ -18,6 +18,8 @@ from claude_operator.core.spec.policy import Policy, revision_addresses, secret_
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS
+from claude_operator.shell.keys import RUN, Key
+from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.references import read_secrets
 
 __all__ = ["Permit", "Permits"]
@@ -37,8 +39,8 @@ class Permit:
 class Permits:
     """Asked right before a Job is made, on objects that are read for it."""
 
-    def __init__(self, kube: Kube, policy: Policy) -> None:
-        self._kube, self._policy = kube, policy
+    def __init__(self, kube: Kube, policy: Policy, names: NameReader | None = None) -> None:
+        self._kube, self.policy, self._names = kube, policy, names
 
     async def ask(self, run: Object) -> Permit:
         """Whether the Job of a run may be made now; raises `KubeError`."""
@@ -55,17 +57,21 @@ class Permits:
             spec, asked = DeploymentSpec.model_validate(owner["spec"]), EvalRunSpec.model_validate(run["spec"])
         except ValidationError as error:
             return Permit(stands, first_fault(error, "spec"))
-        problem = await self._problem(namespace, spec, asked)
+        key = Key(RUN, namespace, run["metadata"]["name"])
+        problem = await self._problem(key, spec, asked)
         return Permit(stands, problem.message if problem else "", spec.env or ())
 
-    async def _problem(self, namespace: str, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
+    async def _problem(self, key: Key, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
         """What the installer does not allow of the run's upstream, the revisions' MCP servers, or a Secret."""
-        found = self._policy.host_problems([("spec.upstream.baseURL", run.upstream.base_url)])
-        if not found and self._policy.allowed_hosts:
+        namespace, asked = key.namespace, [("spec.upstream.baseURL", run.upstream.base_url)]
+        hosts = self.policy.names(asked, namespace)
+        resolved = await self._names.read(key, hosts) if self._names else {}
+        found = self.policy.host_problems(asked, resolved)
+        if not found and self.policy.allowed_hosts:
             found = await self._servers(namespace, run)
         if not found:
             wanted = [*upstream_secret(run.upstream), *(one for one in secret_uses(spec) if one.use == "env")]
-            found = await read_secrets(self._kube, self._policy, namespace, wanted)
+            found = await read_secrets(self._kube, self.policy, namespace, wanted)
         return found[0] if found else None
 
     async def _servers(self, namespace: str, run: EvalRunSpec) -> list[Problem]:
@@ -73,7 +79,7 @@ class Permits:
         found: list[Problem] = []
         for name, helps in ((run.revision, ""), (run.baseline_revision, _REPLACE)):
             revision = await self._kube.get(CLAUDE_REVISIONS, name, namespace) if name else None
-            problems = self._policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
+            problems = self.policy.host_problems(revision_addresses(revision["spec"]) if revision else ())
             found += [replace(one, message=f"ClaudeRevision {name}, {one.message}{helps}") for one in problems]
         return found
 

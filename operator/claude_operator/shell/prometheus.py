@@ -19,8 +19,9 @@ import aiohttp
 import msgspec
 
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
+from claude_operator.core.spec.hosts import is_allowed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
-from claude_operator.core.spec.site_options import ALLOWED_OPTION
+from claude_operator.core.spec.site_options import ALLOWED_OPTION, HOST_OPTION
 from claude_operator.shell.bodies import TooLarge, read_body
 from claude_operator.shell.resolver import ResolverThreads
 
@@ -37,6 +38,10 @@ _RESOLVING = 32  # names that are looked up at the same time
 _KINDS_OF_ERROR = frozenset(("bad_data", "canceled", "execution", "internal", "not_found", "timeout", "unavailable"))
 _NO_ANSWER = (
     "it did not give an answer of Prometheus's API: check prometheus.address and that the operator may reach it"
+)
+_HOST_NOT_ALLOWED = (
+    "prometheus.address has a host that the installer does not allow, so it is not asked: write another one, or have"
+    f" the installer add it to security.allowedHosts ({HOST_OPTION})"
 )
 _ADDRESS_REFUSED = (
     "prometheus.address leads to an address that the operator does not connect to, such as a link-local or loopback"
@@ -65,8 +70,9 @@ class _Unusable(Exception):  # noqa: N818  # an answer, not an error of ours
 class PrometheusReader:
     """Asks while entered; what goes wrong is a measurement's error.
 
-    `address` is the installer's: queries go there that name none. One that a spec names is connected to by `rules`, and
-    nothing that is found there comes back in words: who may write a spec may not be able to reach it themselves.
+    `address` is the installer's: queries go there that name none. One that a spec names has one of `hosts`, if there
+    are any, and is connected to by `rules`. Nothing that is found there comes back in words: who may write a spec may
+    not be able to reach it themselves.
     """
 
     def __init__(
@@ -74,10 +80,12 @@ class PrometheusReader:
         address: str | None = None,
         *,
         rules: AddressRules = ANYWHERE,
+        hosts: Sequence[str] = (),
         timeout: float = _TIMEOUT,
         patience: float = _PATIENCE,
     ) -> None:
-        self._address, self._rules, self._seconds, self._patience = address, rules, timeout, patience
+        self._address, self.rules, self._seconds, self._patience = address, rules, timeout, patience
+        self._hosts = hosts
         self._own: aiohttp.ClientSession | None = None
         self._foreign: aiohttp.ClientSession | None = None
         self._resolver: ResolverThreads | None = None
@@ -98,7 +106,7 @@ class PrometheusReader:
     def _checked_socket(self, address: Any) -> socket.socket:
         """A socket to the address that is really connected to, whatever the name led to before."""
         family, kind, protocol, _, where = address
-        self._rules.check(where[0])
+        self.rules.check(where[0])
         return socket.socket(family, kind, protocol)
 
     async def __aexit__(
@@ -155,6 +163,8 @@ class PrometheusReader:
             error = "the address of Prometheus is not known: write prometheus.address, or start the operator with"
             return Measurement(query.name, None, f"{error} --prometheus-address", at=query.at)
         own = query.address is None or query.address == self._address
+        if not own and not is_allowed(address, self._hosts):  # a rollout keeps the address that it began with
+            return Measurement(query.name, None, _HOST_NOT_ALLOWED, at=query.at)
         turn = self._turns.setdefault(tenant, asyncio.Semaphore(_OPEN_OF_TENANT))
         try:
             async with turn:

@@ -20,7 +20,7 @@ from claude_operator.core.evals.runs import (
     watched_job,
 )
 from claude_operator.core.reconcile.decide import decide
-from claude_operator.core.spec.policy import OPEN, Policy
+from claude_operator.core.spec.policy import OPEN
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, JOBS
 from claude_operator.shell.act import Actor
@@ -82,9 +82,11 @@ class DeploymentLoop:
 class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
-    def __init__(self, kube: Kube, site: render.Site, clock: Clock, endings: Endings, policy: Policy = OPEN) -> None:
-        self._kube, self._site, self._clock, self._endings = kube, site, clock, endings
-        self._permits = Permits(kube, policy)
+    def __init__(
+        self, kube: Kube, site: render.Site, clock: Clock, endings: Endings, permits: Permits | None = None
+    ) -> None:
+        self._kube, self.site, self._clock, self._endings = kube, site, clock, endings
+        self._permits = permits or Permits(kube, OPEN)
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -134,7 +136,7 @@ class RunLoop:
         account = names.eval_account(run["spec"]["deployment"])
         try:
             await self._kube.create(
-                JOBS, render.eval_job(run, attempt=attempt, site=self._site, account=account, env=env)
+                JOBS, render.eval_job(run, attempt=attempt, site=self.site, account=account, env=env)
             )
         except KubeError as error:
             if not error.conflict:

@@ -17,11 +17,13 @@ from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView
-from claude_operator.core.spec.policy import OPEN, Policy, SecretUse, secret_uses
+from claude_operator.core.spec.policy import OPEN, Policy, Resolved, SecretUse, addresses, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
+from claude_operator.shell.keys import Key
+from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.tasks import Group, all_of
 
 __all__ = ["ReferenceReader", "References", "read_secrets"]
@@ -39,18 +41,21 @@ class References:
     problems: tuple[Problem, ...] = ()
     untold_items: tuple[str, int] | None = None
     """The eval set whose status does not have its number of items, and that number."""
+    resolved: Resolved = field(default_factory=dict)
+    """What the names of servers lead to that are connected to."""
 
 
 class ReferenceReader:
     """Reads what specs refer to; a set whose content is as it was is not parsed again."""
 
-    def __init__(self, kube: Kube, policy: Policy = OPEN) -> None:
-        self._kube, self.policy = kube, policy
+    def __init__(self, kube: Kube, policy: Policy = OPEN, names: NameReader | None = None) -> None:
+        self._kube, self.policy, self._names = kube, policy, names
         self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
         """By UID and resourceVersion of the set, and resourceVersion of its ConfigMap."""
 
-    async def read(self, namespace: str, spec: DeploymentSpec) -> References:
-        """Read Secrets (for their keys alone), ConfigMaps and the eval set."""
+    async def read(self, key: Key, spec: DeploymentSpec) -> References:
+        """Read Secrets (for their keys alone), ConfigMaps, the eval set, and what names lead to."""
+        namespace = key.namespace
         impossible = list(impossible_names(spec))
         if impossible:  # such a name would lead to another path
             return References(problems=tuple(Problem(Reason.INVALID_SPEC, f"spec.{text}") for text in impossible))
@@ -58,9 +63,15 @@ class ReferenceReader:
             reading = group.create_task(read_secrets(self._kube, self.policy, namespace, secret_uses(spec)))
             texts = group.create_task(_prompts(self._kube, namespace, spec))
             choosing = group.create_task(self._eval_set(namespace, spec))
+            resolving = group.create_task(self._resolved(key, spec))
         (prompts, missing), (chosen, untold) = texts.result(), choosing.result()
         problems = [*reading.result(), *missing, *([chosen] if isinstance(chosen, Problem) else [])]
-        return References(prompts, chosen if isinstance(chosen, EvalSetView) else None, tuple(problems), untold)
+        view = chosen if isinstance(chosen, EvalSetView) else None
+        return References(prompts, view, tuple(problems), untold, resolving.result())
+
+    async def _resolved(self, key: Key, spec: DeploymentSpec) -> Resolved:
+        wanted = self.policy.names(addresses(spec), key.namespace) if self._names else {}
+        return await self._names.read(key, wanted) if self._names and wanted else {}
 
     async def _eval_set(
         self, namespace: str, spec: DeploymentSpec

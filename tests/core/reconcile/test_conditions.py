@@ -41,7 +41,9 @@ from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.events import transitions
+from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
+from claude_operator.core.reconcile.serving import failing
 from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
 
@@ -50,6 +52,7 @@ BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
 BEHIND["request"]["system"] = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
 LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
 RUN = eval_run_name(CANARY, SET.hash)
+ONLY_TOOLS = Policy(allowed_hosts=("tools.example",))
 UNWELL = GatewayView(False, 0, ())
 
 
@@ -152,6 +155,13 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.ACCEPTED, "False", Reason.CONFIG_TOO_LARGE, {"status": serving(), "spec": raw("x" * 950 * 1024)}),
     (Type.ACCEPTED, "False", Reason.MODEL_REJECTED, model(retires=TODAY - DAY) | {"revisions": {STABLE: OLD}}),
     (Type.GATEWAY_READY, "True", Reason.GATEWAYS_CURRENT, {"status": ended("RolledBack")}),
+    (Type.GATEWAY_READY, "False", Reason.HOST_NOT_ALLOWED, {"status": serving(), "policy": ONLY_TOOLS}),
+    (
+        Type.READY,
+        "False",
+        Reason.HOST_NOT_ALLOWED,
+        {"status": serving(), "policy": ONLY_TOOLS, "gateway": GatewayView(True, 1, reads_egress=True)},
+    ),
     (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"config": "no (403)"}}),
     (Type.GATEWAY_READY, "False", Reason.WRITE_REFUSED, {"status": serving(), "refused": {"child": "no (403)"}}),
     (
@@ -331,6 +341,39 @@ def test_reason(type_: Type, status: str, reason: Reason, world: dict[str, Any])
         assert odd not in one.message, one.message
 
 
+THEIRS = {"type": "url", "name": "docs", "url": "https://elsewhere.example/mcp", "authorization_token": "$(DOCS)"}
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_revision_that_keeps_an_mcp_server_that_is_not_allowed_is_named(reads: bool) -> None:
+    """It has served since before the list was narrowed; the spec is as it should be."""
+    kept = {**OLD, "spec": {"request": {**OLD["spec"]["request"], "mcp_servers": [THEIRS]}}}
+    policy = Policy(allowed_hosts=("api.anthropic.com",))
+    known = {"revisions": {STABLE: kept, CANARY: NEW}, "policy": policy}
+    live = desired_config(observed(trial(1), **known), trial(1), accepted=True)
+    assert live
+    pods = (GatewayPod("gateway-0", True, live.generation),)
+    decision = decided(trial(1), **known, config=live, gateway=GatewayView(True, 1, pods, reads_egress=reads))
+    ready = said(decision, Type.GATEWAY_READY)
+    assert (ready.status, ready.reason) == ("False", Reason.HOST_NOT_ALLOWED)
+    does = "gateways send no $(NAME) to" if reads else "gateways of an earlier version still send $(NAME) to"
+    where = f"{STABLE}, spec.request.mcp_servers[0].url: elsewhere.example is not an allowed host (api.anthropic.com)"
+    assert ready.message.startswith(f"{does} an MCP server whose host is not allowed; it ends when a revision")
+    assert where in ready.message
+    assert CANARY not in ready.message
+    assert said(decision, Type.ACCEPTED).status == said(decision, Type.READY).status == "True"
+    promoted = said(decision, Type.PROMOTED)
+    assert promoted.reason not in (Reason.WAITING_FOR_GATEWAY, Reason.HOST_NOT_ALLOWED)  # what mends it goes on
+
+
+def test_what_clients_were_answered_is_said_as_it_was() -> None:
+    """The gateway itself answers 502 where it may not connect, as well as 503 and 529."""
+    for said in ("502 api_error", "503 api_error"):
+        sentence = failing([Recent(10.0, 9, 8, {"unserved": 8}, said)])
+        refusals = "8 of 9 requests failed in the last 10 s, most of them by refusals of the gateway itself"
+        assert sentence == f"{refusals} (last answer: {said})"
+
+
 EVENTS_ONLY = {
     Reason.REVISION_CREATED,
     Reason.REVISION_RESTORED,
@@ -349,6 +392,7 @@ EVENTS_ONLY = {
     Reason.CHILD_RESTORED,
     Reason.CHILD_CONTESTED,
     Reason.CHILD_ADOPTED,
+    Reason.GRADER_KEY_MOVED,
     Reason.SOAKED,
     Reason.EVAL_RUN_REPLACED,
 }

@@ -10,7 +10,15 @@ import pytest
 from tests.core.reconcile.rules.sample import CANARY, NEW, OLD, STABLE, ended, observed, raw, serving, trial
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.gateway import Arm, GatewayConfig, dump_config, parse_config
+from claude_operator.api.gateway import (
+    Arm,
+    Egress,
+    GatewayConfig,
+    dump_config,
+    dump_egress,
+    parse_config,
+    read_config,
+)
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.gateway_config import desired_config, rendered_size
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
@@ -56,6 +64,21 @@ def test_arms(status: DeploymentStatus, expected: list[tuple[str, str, int]]) ->
 def test_no_weight_without_a_canary_or_a_step() -> None:
     assert canary_weight(trial(1, canary_revision=None)) == 0
     assert canary_weight(trial(None)) == 0
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_the_installers_egress_follows_at_once_whatever_the_spec_says(accepted: bool) -> None:
+    seen = observed(serving())
+    assert seen.config
+    narrowed = replace(seen, policy=Policy(allowed_hosts=("a.example",), control_plane=("192.0.2.7/32",)))
+    config = desired_config(narrowed, serving(), accepted=accepted)
+    assert config
+    assert config.limits == Egress(["a.example"], ["192.0.2.7/32"])
+    assert config.generation == seen.config.generation + 1
+    assert "a.example" not in dump_config(config)  # older gateways refuse fields that they do not know
+    assert read_config({"config.json": dump_config(config), "egress.json": dump_egress(config)}) == config
+    again = replace(narrowed, config=config)
+    assert desired_config(again, serving(), accepted=accepted) == config
 
 
 def test_the_generation_rises_with_any_change_and_only_then() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_operator.api.gateway import Arm, Deployment, GatewayConfig, dump_config
+from claude_operator.api.gateway import Arm, Deployment, Egress, GatewayConfig, dump_config, dump_egress
 from claude_operator.api.status import DeploymentStatus, GatewayStatus
-from claude_operator.core.operator_key import sign_config
+from claude_operator.core.operator_key import sign_config, sign_egress
 from claude_operator.core.reconcile import signed_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.signed_config import Known, believe_config, least_generation
@@ -31,6 +31,8 @@ def config_map(document: GatewayConfig | str, key: bytes | None = None, **data: 
     whole = {"config.json": text, **data}
     if key is not None:
         whole["signature"] = sign_config(key, whole)
+        whole = {"egress.json": dump_egress(document) if isinstance(document, GatewayConfig) else "{}", **whole}
+        whole["egress-signature"] = data.get("egress-signature") or sign_egress(key, whole)
     return {"metadata": {"name": "support-gateway", "namespace": "demo"}, "data": whole}
 
 
@@ -78,6 +80,34 @@ def test_while_pods_ask_for_no_signature_what_an_earlier_operator_wrote_holds(si
     believed = believe_config(found, key_of, Known(UID, lambda: LAST, least=3, unsigned=True))
     assert believed.config == config(7)
     assert (believed.stored, believed.doubt) == (signature == MINE, "")
+
+
+LIMITED = msgspec.structs.replace(config(), egress=Egress(["a.example"], ["192.0.2.7/32"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ({}, True),
+        ({"egress.json": '{"allowedHosts":["evil.example"]}'}, False),
+        ({"egress-signature": "0" * 64}, False),
+        ({"egress.json": None, "egress-signature": None}, False),  # an operator of before it
+    ],
+)
+def test_an_egress_that_is_not_the_operators_is_written_again(changes: dict[str, str | None], stored: bool) -> None:
+    found = config_map(LIMITED, MINE)
+    found["data"] = {key: text for key, text in (found["data"] | changes).items() if text is not None}
+    newer = msgspec.structs.replace(LIMITED, generation=6)
+    for last, expected in ((None, config()), (LIMITED, LIMITED), (newer, config())):
+        believed = believe_config(found, key_of, Known(UID, lambda last=last: last))
+        assert (believed.config, believed.stored, believed.doubt) == (LIMITED if stored else expected, stored, "")
+
+
+def test_an_egress_goes_with_its_own_config_alone() -> None:
+    old, new = (config_map(msgspec.structs.replace(LIMITED, generation=n), MINE)["data"] for n in (5, 6))
+    mixed = {**new, **{key: old[key] for key in ("egress.json", "egress-signature")}}
+    found = {"metadata": {"name": "support-gateway", "namespace": "demo"}, "data": mixed}
+    assert not believe_config(found, key_of, Known(UID)).stored
 
 
 def test_what_was_signed_for_an_earlier_life_holds_until_it_is_signed_again() -> None:

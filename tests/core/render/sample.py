@@ -79,7 +79,8 @@ def everything(owner: Object) -> list[Object]:
     objects = [
         render.config_map(owner, config, b"operator-key"),
         render.client_secret(owner, "key-of-clients"),
-        render.gateway_secret(owner, {"operator-key": "key-of-the-operator", "grader-key": "key-of-graders"}),
+        render.gateway_secret(owner, "key-of-the-operator"),
+        render.grader_secret(owner, "key-of-graders"),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
         *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),

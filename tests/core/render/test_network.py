@@ -8,12 +8,15 @@ from tests.netpol import Flow, Place, allowed
 
 from claude_operator.core import names, render
 from claude_operator.core.render.network import egress, eval_policy, gateway_policy
+from claude_operator.core.spec import networks
+from claude_operator.core.spec.networks import AddressRules
 
 NAME = FULL["metadata"]["name"]
 HERE = FULL["metadata"]["namespace"]
 MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-POLICIES = [gateway_policy(FULL, render.NetworkRules()), eval_policy(FULL)]
-TIGHT = [gateway_policy(FULL, render.NetworkRules((MONITORING,))), eval_policy(FULL)]
+RULES = render.NetworkRules()
+POLICIES = [gateway_policy(FULL, RULES), eval_policy(FULL, RULES)]
+TIGHT = [gateway_policy(FULL, render.NetworkRules((MONITORING,))), eval_policy(FULL, RULES)]
 
 GATEWAY = Place("10.244.0.5", HERE, names.labels(NAME, "gateway"))
 EVAL = Place("10.244.0.6", HERE, names.labels(NAME, "eval"))
@@ -24,8 +27,9 @@ NODE = Place("192.0.2.1", node=True)
 CLAUDE = Place("160.79.104.10")
 CLAUDE6 = Place("2607:6bc0::10")
 PROXY = Place("10.1.2.3")
-METADATA = [Place(one) for one in ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fe80::1")]
-METADATA += [Place(one) for one in ("100.100.100.200", "168.63.129.16", "fd20:ce::254")]
+_METADATA = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23", "fe80::1")
+_METADATA += ("100.100.100.200", "168.63.129.16", "fd20:ce::254", "192.0.0.192", "fd00:42::42", "fd00:c1::a9fe:a9fe")
+METADATA = [Place(one) for one in _METADATA]
 
 GETS_THROUGH = [
     Flow(APP, GATEWAY, 8080),
@@ -81,7 +85,29 @@ def test_without_the_option_there_are_none() -> None:
 
 
 def test_all_pods_may_call_the_same() -> None:
-    assert {str(one["spec"]["egress"]) for one in POLICIES} == {str(egress())}
+    assert {str(one["spec"]["egress"]) for one in POLICIES} == {str(egress(RULES))}
+
+
+def test_what_the_code_knows_of_metadata_services_is_cut_off() -> None:
+    """One list: whatever is added to it is refused by gateways and by policies."""
+    for network in networks.METADATA:
+        for address in (network[0], network[-1]):
+            assert not AddressRules().permits(str(address))
+            for pod in (GATEWAY, EVAL):
+                assert not allowed(Flow(pod, Place(str(address)), 80), POLICIES)
+
+
+def test_the_installer_says_at_which_ports_the_api_server_is() -> None:
+    """In a network that takes no node for an address nothing else lets pods reach it."""
+    rules = render.NetworkRules(api_server_ports=(8443, 443))
+    site = render.Site("image", "Always", network=rules)
+    spec = spec_of(FULL)
+    made = [*render.gateway_objects(FULL, spec, site), *render.eval_objects(FULL, spec, site)]
+    policies = [one for one in made if one["kind"] == "NetworkPolicy"]
+    assert len(policies) == 2
+    for pod in (GATEWAY, EVAL):
+        for port, expected in ((8443, True), (443, True), (6443, False)):
+            assert allowed(Flow(pod, NODE, port), policies, by_identity=True) is expected
 
 
 def test_what_the_installer_allows_is_not_dropped() -> None:

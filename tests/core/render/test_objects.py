@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
 from claude_operator.__main__ import make_parser
-from claude_operator.api.gateway import CLIENT_DIR, CLIENT_KEY, ENV_DIR, OPERATOR_DIR, UPSTREAM_KEY_FILE, parse_config
+from claude_operator.api.gateway import (
+    CLIENT_DIR,
+    CLIENT_KEY,
+    ENV_DIR,
+    GRADER_KEY,
+    OPERATOR_DIR,
+    OPERATOR_KEY,
+    UPSTREAM_KEY_FILE,
+    Deployment,
+    Egress,
+    GatewayConfig,
+    parse_config,
+)
 from claude_operator.api.resources import EvalRunSpec, RevisionSpec
 from claude_operator.core import names, render
 from claude_operator.gateway.cli import add_arguments
@@ -210,7 +224,10 @@ def test_secrets_are_files_where_the_gateway_looks() -> None:
     (item,) = volumes["upstream"]["secret"]["items"]
     assert f"{paths(pod)['upstream']}/{item['path']}" == UPSTREAM_KEY_FILE
     assert (paths(pod)["env"], paths(pod)["client"], paths(pod)["operator"]) == (ENV_DIR, CLIENT_DIR, OPERATOR_DIR)
-    assert volumes["operator"]["secret"]["secretName"] == names.gateway_name("shop")
+    operator, grader = (source["secret"] for source in volumes["operator"]["projected"]["sources"])
+    assert (operator["name"], operator["items"]) == ("shop-gateway", [{"key": OPERATOR_KEY, "path": OPERATOR_KEY}])
+    assert (grader["name"], grader["items"]) == ("shop-grader", [{"key": GRADER_KEY, "path": GRADER_KEY}])
+    assert ("optional" in operator, grader["optional"]) == (False, True)
     assert [source["secret"]["items"][0]["path"] for source in volumes["env"]["projected"]["sources"]] == [
         "DOCS_TOKEN",
         "CRM_TOKEN",
@@ -273,6 +290,31 @@ def test_config_map_holds_the_config_and_no_secret() -> None:
     (made,) = (item for item in everything(FULL) if item["kind"] == "ConfigMap")
     assert made["metadata"]["name"] == "shop-gateway"
     assert parse_config(made["data"]["config.json"]).arms[0].revision == "shop-5f6d8c1a2b"
+
+
+def test_gateways_of_before_read_the_config_and_its_signature_as_ever() -> None:
+    """They refuse a field that they do not know, and check the signature over `config.json` alone."""
+    config = GatewayConfig(3, Deployment("shop", "demo", "uid"))
+    limited = msgspec.structs.replace(config, egress=Egress(["a.example"], ["192.0.2.7/32"]))
+    plain, told = (render.config_map(FULL, one, b"key")["data"] for one in (config, limited))
+    assert (told["config.json"], told["signature"]) == (plain["config.json"], plain["signature"])
+    assert json.loads(told["egress.json"]) == {"allowedHosts": ["a.example"], "deniedAddresses": ["192.0.2.7/32"]}
+    assert told["egress-signature"] != plain["egress-signature"]
+
+
+def test_who_keeps_to_an_egress_is_known_by_the_template() -> None:
+    template = gateway(FULL)["Deployment"]["spec"]["template"]
+    assert render.reads_egress(template)
+    template["spec"]["containers"][0]["args"].remove("--signed-egress")
+    assert not render.reads_egress(template)
+    assert not render.reads_egress({})
+
+
+def test_an_eval_job_knows_the_hosts_and_a_gateways_pod_does_not() -> None:
+    site = replace(SITE, allowed_hosts=("a.example",))
+    [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
+    assert "--allowed-host=a.example" in pod_of(job(run, spec_of(FULL), site))["containers"][0]["args"]
+    assert "a.example" not in str(gateway(FULL, site)["Deployment"])  # a change of it would replace every pod
 
 
 def test_client_secret_is_enough_for_an_sdk() -> None:

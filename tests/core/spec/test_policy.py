@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,8 +12,9 @@ from tests.core.reconcile.rules.sample import raw
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.spec.hosts import host_pattern
 from claude_operator.core.spec.networks import rules_in_pod
-from claude_operator.core.spec.policy import OPEN, Policy, addresses, host_pattern, revision_addresses, secret_uses
+from claude_operator.core.spec.policy import OPEN, Policy, addresses, revision_addresses, secret_uses
 
 HOSTS = ("api.anthropic.com", "*.example.com", "proxy.ai:8080", "[fd00::1]:9090", "*.wild.example:8443")
 POLICY = Policy(allowed_hosts=tuple(map(host_pattern, HOSTS)))
@@ -180,6 +182,48 @@ def test_a_secret_is_used_for_what_its_label_names() -> None:
     assert problem.reason == Reason.SECRET_NOT_ALLOWED
     command = "kubectl -n shop label --overwrite secret anthropic claudeops.dev/use=upstream.env"
     assert problem.message.endswith(command)
+
+
+IN_POD = Policy(rules=rules_in_pod((), (), {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}))
+BASE = ("spec.upstream.baseURL", "https://proxy.example/v1")
+
+
+@pytest.mark.parametrize(
+    ("found", "refused"),
+    [
+        ((), False),  # what is not known is no reason
+        (("10.0.0.7",), False),
+        (("169.254.169.254", "10.0.0.7"), False),  # gateways connect to the one that they may
+        (("169.254.169.254",), True),
+        (("10.96.0.1", "::1"), True),
+    ],
+)
+def test_a_name_is_refused_for_what_it_leads_to(found: tuple[str, ...], refused: bool) -> None:
+    problems = IN_POD.host_problems([BASE], {BASE: found})
+    assert [one.reason for one in problems] == [Reason.HOST_NOT_ALLOWED] * refused
+    if refused:
+        leads = (
+            f"proxy.example leads to {', '.join(found)}, an address that the operator and its pods do not connect to"
+        )
+        assert problems[0].message.startswith(f"spec.upstream.baseURL: {leads}: write another one, or")
+    assert OPEN.host_problems([BASE], {BASE: found}) == []
+
+
+def test_names_are_looked_up_of_servers_that_are_connected_to() -> None:
+    prometheus = ("spec.strategy.canary.analysis.metrics[0].prometheus.address", "http://prometheus:9090")
+    bare = ("spec.upstream.baseURL", "http://proxy:8080")
+    others = [
+        ("spec.upstream.baseURL", "http://10.0.0.7"),
+        ("spec.upstream.baseURL", "http://localhost"),
+        ("spec.upstream.baseURL", "http://[::1]"),
+        ("spec.upstream.baseURL", "nothing"),
+        ("spec.request.mcp_servers[0].url", "https://docs.example"),
+    ]
+    found = IN_POD.names([BASE, prometheus, bare, *others], "shop")
+    # A pod finds a Service of its own namespace by its bare name.
+    assert found == {BASE: "proxy.example", prometheus: "prometheus", bare: "proxy.shop.svc"}
+    assert OPEN.names([BASE], "shop") == {}
+    assert replace(IN_POD, allowed_hosts=("api.anthropic.com",)).names([BASE], "shop") == {}
 
 
 @pytest.mark.parametrize(

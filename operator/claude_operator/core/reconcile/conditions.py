@@ -12,7 +12,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
-from claude_operator.core.reconcile import serving
+from claude_operator.core.reconcile import egress, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
@@ -41,7 +41,7 @@ def conditions(
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     states = {
         Type.READY: _ready(draft, config),
-        Type.ACCEPTED: _accepted(draft),
+        Type.ACCEPTED: _accepted(draft, config),
         Type.GATEWAY_READY: _gateway_ready(draft, config),
         Type.EVAL_PASSED: _eval_passed(draft),
         Type.CANARY_HEALTHY: _canary_healthy(draft),
@@ -84,10 +84,19 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         if config is not None and view.lagging(config.generation):
             return ConditionState("False", Reason.CONFIG_PENDING, f"{serves_nothing} yet")
         return ConditionState("False", Reason.NOT_SERVING, serves_nothing)
+    if why := _answers_nothing(draft, config):
+        return ConditionState("False", Reason.HOST_NOT_ALLOWED, why)
     fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
     if fails:
         return ConditionState("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
     return ConditionState("True", Reason.SERVING, f"{count(ready, 'gateway pod')} ready, {stable} is stable")
+
+
+def _answers_nothing(draft: Draft, config: GatewayConfig | None) -> str:
+    """Why gateways turn every request away for want of a key that they may send; empty where they do not."""
+    if config is None or not draft.obs.gateway.reads_egress:
+        return ""
+    return egress.key_withheld(draft.obs, config)
 
 
 def refused(
@@ -130,7 +139,7 @@ def _way_out(draft: Draft) -> str | None:
     return f"{remedy}, at once by: {draft.obs.ask_by(PROMOTE, promotion(rollout, 'full'))}"
 
 
-def _accepted(draft: Draft) -> ConditionState:
+def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
     if draft.problem is None and draft.obs.outdated:
         return ConditionState(
             "True", Reason.CRD_OUTDATED, f"the spec as it is stored is valid, but {draft.obs.outdated}"
@@ -140,7 +149,8 @@ def _accepted(draft: Draft) -> ConditionState:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:
         return ConditionState("True", Reason.VALID, "the spec is valid and what it refers to exists")
-    keeps = f"; {draft.status.stable_revision} keeps serving" if draft.status.stable_revision else ""
+    serves = draft.status.stable_revision and not _answers_nothing(draft, config)
+    keeps = f"; {draft.status.stable_revision} keeps serving" if serves else ""
     return ConditionState("False", draft.problem.reason, f"{draft.problem.message}{keeps}")
 
 

@@ -53,7 +53,7 @@ GOING_ON: tuple[Rule, ...] = (
 )
 
 _OF_CREATIONS = (Reason.REVISION_CREATED, Reason.REVISION_RESTORED)
-_MISSING = 15.0  # seconds until something that is missing, or a prompt in a ConfigMap, is looked at again
+_MISSING = 15.0  # seconds until what is missing, a name's address, or a prompt in a ConfigMap is looked at again
 _UNSETTLED = 1.0  # seconds between two looks at gateways that a rollout waits for
 _UNREADY = 15.0  # the same where nothing waits for them; their Deployment's changes wake us
 _UNAVAILABLE = 2.0  # the same where nobody is served: that is not to be said a moment longer than it is so
@@ -197,7 +197,8 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
         waited_for = config != obs.config or active(draft.status)
         nobody = not obs.gateway.ready or nothing_served(obs.gateway.weights)
         delays.append(_UNSETTLED if waited_for else _UNAVAILABLE if nobody else _UNREADY)
-    if obs.problems or (obs.spec is not None and obs.spec.prompt_from):
+    named = draft.problem is not None and draft.problem.reason == Reason.HOST_NOT_ALLOWED and obs.resolved
+    if obs.problems or named or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
     known = [delay for delay in delays if delay is not None]
     return min(known) if known else None

@@ -27,9 +27,9 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
 
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
-    While the spec is not accepted, everything but the arms stays as it is live. Where that was lost and something
-    serves, the spec has to do, unless the installer's policy refuses it: gateways keep serving from memory, and a
-    weight of 0 must reach them.
+    While the spec is not accepted, everything but the arms and the installer's egress stays as it is live. Where that
+    was lost and something serves, the spec has to do, unless the installer's policy refuses it: gateways keep serving
+    from memory, and a weight of 0 must reach them.
     """
     live = obs.config
     if obs.spec is not None and (accepted or (live is None and status.stable_revision and _may_do(obs, obs.spec))):
@@ -44,6 +44,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     wanted = msgspec.structs.replace(
         base, arms=arms, settled=_settled(status), generation=live.generation if live else _first(obs)
     )
+    wanted = wire.with_egress(wanted, _egress(obs))
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)
@@ -55,7 +56,7 @@ def _may_do(obs: Observation, spec: DeploymentSpec) -> bool:
     Gateways send their key to its upstream, so not where it may be one that the policy keeps the key from.
     """
     withheld = {Reason.NAME_TAKEN, Reason.HOST_NOT_ALLOWED, Reason.SECRET_NOT_ALLOWED}
-    refused = obs.policy.host_problems([("spec.upstream.baseURL", spec.upstream.base_url)])
+    refused = obs.policy.host_problems([("spec.upstream.baseURL", spec.upstream.base_url)], obs.resolved)
     return not refused and not any(problem.reason in withheld for problem in obs.problems)
 
 
@@ -106,6 +107,11 @@ def _settled(status: DeploymentStatus) -> wire.Settled | None:
         if ended is not None
         else None
     )
+
+
+def _egress(obs: Observation) -> wire.Egress:
+    """What the installer allows as of now, whatever the spec says."""
+    return wire.Egress(list(obs.policy.allowed_hosts), list(obs.policy.control_plane))
 
 
 def _from_spec(obs: Observation, spec: DeploymentSpec) -> wire.GatewayConfig:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.core.reconcile import egress
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.text import count, join_names
 
@@ -82,3 +83,5 @@ def _findings(obs: Observation, config: GatewayConfig) -> Iterator[GatewayFindin
         who = f"{count(len(lagging), 'gateway pod')}: {join_names(pod.name for pod in lagging)}"
         message = f"config generation {config.generation} is not served yet by {who}"
         yield GatewayFinding(Reason.CONFIG_PENDING, message, Reason.WAITING_FOR_GATEWAY)
+    for message in filter(None, (egress.key_withheld(obs, config), egress.withheld(obs, config))):
+        yield GatewayFinding(Reason.HOST_NOT_ALLOWED, message)

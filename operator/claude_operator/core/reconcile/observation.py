@@ -18,7 +18,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
-from claude_operator.core.spec.policy import OPEN, Policy
+from claude_operator.core.spec.policy import OPEN, Policy, Resolved
 from claude_operator.core.spec.validate import Problem
 
 __all__ = ["BY", "EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
@@ -68,6 +68,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    reads_egress: bool = False
+    """The pods are of a version that keeps to the egress in its config."""
     foreign: tuple[str, ...] = ()
     """Names of pods with the gateway's labels that are somebody else's and were not reported yet."""
 
@@ -133,6 +135,8 @@ class Observation:
     """What Prometheus has answered; one may come again until it is counted. Empty while no reading is due."""
     policy: Policy = OPEN
     """What the installer allows."""
+    resolved: Resolved = field(default_factory=dict)
+    """What names in the spec lead to. One that is not here is not known, and no reason to refuse it."""
     models: Mapping[str, Model] = field(default_factory=dict)
     """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
     audited: bool = False

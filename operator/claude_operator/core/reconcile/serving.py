@@ -16,7 +16,7 @@ _CAUSES = {
     "error": "errors of the upstream or on the way to it",
     "overload": "429 or 529 of the upstream",
     "account": "an account that is empty or at its limit",
-    "unserved": "503 of the gateway itself",
+    "unserved": "refusals of the gateway itself",
 }
 
 
@@ -43,6 +43,6 @@ def failing(recents: Iterable[Recent | None]) -> str | None:
     cause = max(causes, key=causes.__getitem__, default="")
     mostly = f", most of them by {_CAUSES.get(cause, cause)}" if cause else ""
     text = next((one.said for one in sorted(known, key=lambda one: -one.failed) if one.said), "")
-    last = f" ({text})" if text else ""
+    last = f" (last answer: {text})" if text else ""
     longest = max(one.seconds for one in known)
     return f"{failed:,} of {count(requests, 'request')} failed in the last {longest:g} s{mostly}{last}"

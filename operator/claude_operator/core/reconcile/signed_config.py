@@ -10,10 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from claude_operator.api.gateway import CONFIG_KEY, SIGNATURE_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    EGRESS_KEY,
+    SIGNATURE_KEY,
+    Egress,
+    GatewayConfig,
+    parse_config,
+    parse_egress,
+    with_egress,
+)
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.names import gateway_name
-from claude_operator.core.operator_key import is_signed
+from claude_operator.core.operator_key import is_egress_signed, is_signed
 from claude_operator.core.reconcile.observation import GatewayView
 
 __all__ = ["Believed", "KeyOf", "Known", "believe_config", "least_generation"]
@@ -44,7 +53,7 @@ class Believed:
 
     config: GatewayConfig | None
     stored: bool = False
-    """Exactly this is in the cluster, and signed."""
+    """Exactly this is in the cluster, and signed, its egress too."""
     doubt: str = ""
     """Why what is in the cluster is not believed."""
     old: bool = False
@@ -69,15 +78,30 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
     whose = (gateway_name(found.deployment.name), found.deployment.namespace)
     before = known.orphan and whose == (metadata["name"], metadata["namespace"])
     if not mine and not (before and _has_signed(key_of(found.deployment.uid), data)):
-        return Believed(found) if known.unsigned else _doubted(known, _not_signed(data))
+        return Believed(with_egress(found, Egress())) if known.unsigned else _doubted(known, _not_signed(data))
     if found.generation < known.least:
         what = f"generation {found.generation}, where {known.least} was written before"
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
-    return Believed(found, stored=mine)
+    egress = _egress(key_of(known.uid), data)
+    if egress is not None:
+        return Believed(with_egress(found, egress), stored=mine)
+    last = known.last()  # the same again needs no new generation
+    same = last is not None and with_egress(found, last.limits) == last
+    return Believed(last if same else with_egress(found, Egress()))
 
 
 def _has_signed(key: bytes, data: Mapping[str, str]) -> bool:
     return bool(key) and is_signed(key, data)
+
+
+def _egress(key: bytes, data: Mapping[str, str]) -> Egress | None:
+    """The egress beside the config; None where an operator before it wrote the config, or somebody has changed it."""
+    if not key or not is_egress_signed(key, data):
+        return None
+    try:
+        return parse_egress(data.get(EGRESS_KEY, ""))
+    except ValueError:
+        return None
 
 
 def _not_signed(data: Mapping[str, str]) -> str:

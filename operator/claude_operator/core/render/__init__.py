@@ -8,12 +8,16 @@ from claude_operator.core.render.gateway import (
     config_map,
     gateway_objects,
     gateway_secret,
+    grader_secret,
     has_operator_key,
+    reads_egress,
+    reads_grader_secret,
 )
-from claude_operator.core.render.parts import NetworkRules, Object, Site
+from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
 __all__ = [
+    "API_SERVER_PORTS",
     "NetworkRules",
     "Object",
     "Site",
@@ -28,7 +32,10 @@ __all__ = [
     "excess",
     "gateway_objects",
     "gateway_secret",
+    "grader_secret",
     "has_operator_key",
     "lacks",
+    "reads_egress",
+    "reads_grader_secret",
     "revision",
 ]

@@ -20,6 +20,7 @@ from claude_operator.core.render.parts import (
     pod_spec,
     requirements,
 )
+from claude_operator.core.spec.site_options import HOST_OPTION
 
 __all__ = ["eval_job", "eval_objects", "eval_run"]
 
@@ -49,7 +50,7 @@ def eval_objects(
     ]
     if dataset_config_map is not None:
         rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
-    policies = [eval_policy(owner, site.allowed_addresses)] if site.network else []
+    policies = [eval_policy(owner, site.network, site.allowed_addresses)] if site.network else []
     return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
 
 
@@ -104,6 +105,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             f"--namespace={metadata['namespace']}",
             "--log-format=json",
             *address_args(site),
+            *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),
         ],
         "resources": requirements(_RESOURCES),
     }

@@ -16,9 +16,13 @@ from claude_operator.api.gateway import (
     CLIENT_URL,
     CONFIG_DIR,
     CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    GRADER_KEY,
     MEMORY,
     MIB,
     OPERATOR_DIR,
+    OPERATOR_KEY,
     SERVICE_PORT,
     SIGNATURE_KEY,
     TLS_CERTIFICATE,
@@ -26,9 +30,10 @@ from claude_operator.api.gateway import (
     TLS_KEY,
     GatewayConfig,
     dump_config,
+    dump_egress,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config
+from claude_operator.core.operator_key import sign_config, sign_egress
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -42,12 +47,23 @@ from claude_operator.core.render.parts import (
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
-from claude_operator.core.spec.site_options import FORWARD_OPTION
+from claude_operator.core.spec.site_options import EGRESS_OPTION, FORWARD_OPTION
 
-__all__ = ["client_secret", "client_url", "config_map", "gateway_objects", "gateway_secret", "has_operator_key"]
+__all__ = [
+    "client_secret",
+    "client_url",
+    "config_map",
+    "gateway_objects",
+    "gateway_secret",
+    "grader_secret",
+    "has_operator_key",
+    "reads_egress",
+    "reads_grader_secret",
+]
 
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
+_KEYS = "operator"  # the volume with what the operator and graders show
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": f"{MEMORY // MIB}Mi"}}
 
 
@@ -71,8 +87,12 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config)}
-    return _child(owner, "ConfigMap", "v1") | {"data": data | {SIGNATURE_KEY: sign_config(operator_key, data)}}
+    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config)}
+    signatures = {
+        SIGNATURE_KEY: sign_config(operator_key, data),
+        EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
+    }
+    return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 
 
 def client_secret(owner: Mapping[str, Any], key: str) -> Object:
@@ -90,9 +110,16 @@ def client_url(owner: Mapping[str, Any], *, other: bool = False) -> str:
     return names.gateway_url(metadata["name"], metadata["namespace"], tls=tls != other)
 
 
-def gateway_secret(owner: Mapping[str, Any], keys: Mapping[str, str]) -> Object:
-    """The Secret `<name>-gateway`: what the pods share with the operator, and with those who grade answers."""
-    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": dict(keys)}
+def gateway_secret(owner: Mapping[str, Any], key: str) -> Object:
+    """The Secret `<name>-gateway`: what the pods share with the operator."""
+    return _child(owner, "Secret", "v1") | {"type": "Opaque", "stringData": {OPERATOR_KEY: key}}
+
+
+def grader_secret(owner: Mapping[str, Any], key: str) -> Object:
+    """The Secret `<name>-grader`: what the pods share with those who grade answers, who get to read nothing else."""
+    name = owner["metadata"]["name"]
+    secret = child(owner, "Secret", "v1", names.grader_secret(name), names.labels(name, "gateway"))
+    return secret | {"type": "Opaque", "stringData": {GRADER_KEY: key}}
 
 
 def has_operator_key(template: Mapping[str, Any]) -> bool:
@@ -100,6 +127,18 @@ def has_operator_key(template: Mapping[str, Any]) -> bool:
     containers = (template.get("spec") or {}).get("containers") or ()
     mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
     return any(mount.get("mountPath") == OPERATOR_DIR for mount in mounts)
+
+
+def reads_grader_secret(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template read the graders' key from its own Secret: earlier ones read it elsewhere."""
+    volumes = (template.get("spec") or {}).get("volumes") or ()
+    return any(one.get("name") == _KEYS and one.get("projected") for one in volumes)
+
+
+def reads_egress(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template keep to the egress in their ConfigMap: those of earlier versions do not."""
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return any(EGRESS_OPTION in (container.get("args") or ()) for container in containers)
 
 
 def _child(owner: Mapping[str, Any], kind: str, api_version: str) -> Object:
@@ -167,8 +206,10 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     )
     # Only read until the first answer of the API server, so that a pod also starts while that is away.
     add_volume(pod, "config", CONFIG_DIR, configMap={"name": gateway, "optional": True})
-    # Not optional: without it a pod could neither know whose config it reads nor prove whose counts it shows.
-    add_volume(pod, "operator", OPERATOR_DIR, secret={"secretName": gateway})
+    # Without the first a pod could neither know whose config it reads nor prove whose counts it shows. Without the
+    # second it serves clients, and refuses grades.
+    keys = [_key_file(gateway, OPERATOR_KEY), _key_file(names.grader_secret(name), GRADER_KEY, optional=True)]
+    add_volume(pod, _KEYS, OPERATOR_DIR, projected={"sources": keys})
     add_credentials(pod, _upstream_key(spec), spec.env or [])
     if spec.gateway.auth.type == "ApiKey":
         # Not optional either: without it every client would be refused by a pod that calls itself ready.
@@ -179,6 +220,10 @@ def _pod(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> Object:
     return pod
 
 
+def _key_file(secret: str, key: str, **further: Any) -> Object:
+    return {"secret": {"name": secret, "items": [{"key": key, "path": key}], **further}}
+
+
 def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Object:
     """The container without what all containers have. `drain`: seconds for calls in flight."""
     resources = _RESOURCES if spec.gateway.resources is None else spec.gateway.resources
@@ -187,6 +232,7 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
         "args": [
             "gateway",
             f"--configmap={config}",
+            EGRESS_OPTION,
             "--log-format=json",
             f"--drain-seconds={drain}",
             f"--memory-bytes={_memory(resources)}",

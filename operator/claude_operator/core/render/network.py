@@ -8,28 +8,30 @@ from typing import Any, Literal
 from claude_operator.api.gateway import ADMIN_PORT, SERVICE_PORT
 from claude_operator.core import names
 from claude_operator.core.render.parts import NetworkRules, Object, child
+from claude_operator.core.spec.networks import METADATA
 
 __all__ = ["egress", "eval_policy", "gateway_policy"]
 
 _OPEN: Sequence[Object] = (
-    # Everything, except the addresses at which a node gets its credentials and its cloud's own services.
-    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32"]}},
-    {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}},
+    *(
+        {"ipBlock": {"cidr": cidr, "except": [str(one) for one in METADATA if one.version == version]}}
+        for cidr, version in (("0.0.0.0/0", 4), ("::/0", 6))
+    ),
     # Not every network takes pods for addresses.
     {"namespaceSelector": {}},
 )
-_DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
-_API = [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]
 
 
-def egress(allowed: Sequence[str] = ()) -> list[Object]:
+def egress(rules: NetworkRules, allowed: Sequence[str] = ()) -> list[Object]:
     """What every pod of ours may call; `allowed` are the networks that the installer adds, which may be link-local."""
-    rules: list[Object] = [
-        {"ports": _DNS},  # to anywhere: a node's own DNS cache has a link-local address
-        {"ports": _API},  # to anywhere: not every network takes nodes for addresses, and the API server may be on one
+    made: list[Object] = [
+        # To anywhere: a node's own DNS cache has a link-local address, ...
+        {"ports": [{"protocol": "UDP", "port": 53}, _tcp(53)]},
+        # ... and not every network takes nodes for addresses, and the API server may be on one.
+        {"ports": [_tcp(port) for port in rules.api_server_ports]},
         {"to": list(_OPEN)},
     ]
-    return [*rules, {"to": [{"ipBlock": {"cidr": one}} for one in allowed]}] if allowed else rules
+    return [*made, {"to": [{"ipBlock": {"cidr": one}} for one in allowed]}] if allowed else made
 
 
 def gateway_policy(owner: Mapping[str, Any], rules: NetworkRules, allowed: Sequence[str] = ()) -> Object:
@@ -38,12 +40,12 @@ def gateway_policy(owner: Mapping[str, Any], rules: NetworkRules, allowed: Seque
         {"ports": [_tcp(SERVICE_PORT)]},
         {"ports": [_tcp(ADMIN_PORT)], "from": [dict(peer) for peer in rules.admin_from]},
     ]
-    return _policy(owner, "gateway", egress=egress(allowed), ingress=ingress)
+    return _policy(owner, "gateway", egress=egress(rules, allowed), ingress=ingress)
 
 
-def eval_policy(owner: Mapping[str, Any], allowed: Sequence[str] = ()) -> Object:
+def eval_policy(owner: Mapping[str, Any], rules: NetworkRules, allowed: Sequence[str] = ()) -> Object:
     """`<name>-eval`: nobody calls an eval Job."""
-    return _policy(owner, "eval", egress=egress(allowed), ingress=[])
+    return _policy(owner, "eval", egress=egress(rules, allowed), ingress=[])
 
 
 def _policy(

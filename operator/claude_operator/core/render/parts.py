@@ -13,6 +13,7 @@ from claude_operator.core import names
 from claude_operator.core.spec.site_options import ALLOWED_OPTION, DENIED_OPTION
 
 __all__ = [
+    "API_SERVER_PORTS",
     "NetworkRules",
     "Object",
     "Site",
@@ -31,6 +32,8 @@ _USER = 65532  # the image's user, and the group that may read mounted secrets
 _SECRET_MODE = 0o440
 _OWN_FACTS = {"HOST_IP": "status.hostIP", "HOST_IPS": "status.hostIPs", "POD_NAME": "metadata.name"}
 """Variables of each pod: the addresses of its node, which it does not connect to for a user, and its name."""
+API_SERVER_PORTS = (443, 6443)
+"""Those of its Service and of most API servers."""
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -40,6 +43,8 @@ class NetworkRules:
 
     admin_from: tuple[Mapping[str, Any], ...] = ({"namespaceSelector": {}},)
     """NetworkPolicyPeers that reach the admin port of gateways: Prometheus, graders, and always the operator."""
+    api_server_ports: tuple[int, ...] = API_SERVER_PORTS
+    """Ports that pods may call everywhere, since the API server is at one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Site:
     """Headers that gateways send upstream beside those of the API."""
     network: NetworkRules | None = None
     """Who may call whom; None for no NetworkPolicies."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that get secret values, as `core.spec.hosts` has them; any where there are none."""
 
 
 def child(owner: Mapping[str, Any], kind: str, api_version: str, name: str, labels: Mapping[str, str]) -> Object:

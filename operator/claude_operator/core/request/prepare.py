@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -86,25 +86,36 @@ class PreparedArm:
     arm: Arm
     variants: Mapping[str, Variant]
     modes: Mapping[str, Merge]
+    withheld: tuple[str, ...] = ()
+    """Names of MCP servers whose token has a value that they may not get, and so is left out."""
 
 
-def prepare(arm: Arm, env: Mapping[str, str], takes: Callable[[str], Takes] = lambda _: Takes()) -> PreparedArm:
+def prepare(
+    arm: Arm,
+    env: Mapping[str, str],
+    takes: Callable[[str], Takes] = lambda _: Takes(),
+    *,
+    trusts: Callable[[str], bool] = lambda _: True,
+) -> PreparedArm:
     """Encode an arm's fields, `$(NAME)` in an MCP server's authorization_token replaced from `env`.
 
-    `takes` tells what a model takes.
+    `takes` tells what a model takes, `trusts` whether the server at a URL may get values: one that may not gets no
+    token that names one.
 
     Raises MissingName for a name without a value, ValueError for a field that is the client's alone.
     """
     requests = {"": arm.request} | {name: {**arm.request, **over} for name, over in arm.subagents.items()}
+    tokens = _Tokens(arm.revision, env, trusts)
     drops = arm.overrides.unsupported == "Drop"
     variants = {
         name: replace(
-            _variant(arm, fields, arm.subagents.get(name, {}).get("betas"), env),
+            _variant(arm, fields, arm.subagents.get(name, {}).get("betas"), tokens),
             takes=takes(str(fields.get("model") or "")) if drops else Takes(),
         )
         for name, fields in requests.items()
     }
-    return PreparedArm(arm, variants, {"tools": arm.overrides.tools, "system": arm.overrides.system})
+    modes = {"tools": arm.overrides.tools, "system": arm.overrides.system}
+    return PreparedArm(arm, variants, modes, tuple(dict.fromkeys(tokens.withheld)))
 
 
 def raw_body(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
@@ -112,14 +123,14 @@ def raw_body(fields: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
     return {name: msgspec.Raw(_encode(value)) for name, value in fields.items()}
 
 
-def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, env: Mapping[str, str]) -> Variant:
+def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, tokens: _Tokens) -> Variant:
     """A request as a variant; `own` betas of a subagent stand in place of the revision's."""
     for name in _CLIENTS_OWN:
         if name in request:
             raise ValueError(f"arm {arm.revision}: {name} comes from the client; remove it from the request")
     fields = {name: value for name, value in request.items() if name not in (*LISTS, "betas") and value is not None}
     if fields.get("mcp_servers"):
-        fields["mcp_servers"] = [_with_token(server, arm.revision, env) for server in fields["mcp_servers"]]
+        fields["mcp_servers"] = [tokens.put_into(server) for server in fields["mcp_servers"]]
     lists = {name: _our_parts(request[name]) for name in LISTS if request.get(name) is not None}
     automatic = breakpoint_ttl(fields.get("cache_control"))
     points = list_breakpoints(lists) + ([Breakpoint("cache_control", 0, automatic, True)] if automatic else [])
@@ -139,21 +150,33 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, en
     )
 
 
-def _with_token(server: Any, revision: str, env: Mapping[str, str]) -> Any:
-    """An MCP server with the names in its token replaced; anything else in it is text."""
-    if not isinstance(server, dict) or not isinstance(server.get("authorization_token"), str):
-        return server
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    """The values that a revision's MCP servers may get."""
 
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in env:
-            raise MissingName(
-                f"arm {revision}: the token of mcp_servers {server.get('name')!r} refers to $({name}), "
-                f"which has no value yet; name it in spec.env and create its Secret key"
-            )
-        return env[name]
+    revision: str
+    env: Mapping[str, str]
+    trusts: Callable[[str], bool]
+    withheld: list[str] = field(default_factory=list)
 
-    return {**server, "authorization_token": _NAME.sub(value, server["authorization_token"])}
+    def put_into(self, server: Any) -> Any:
+        """An MCP server with the names in its token replaced; anything else in it is text."""
+        token = server.get("authorization_token") if isinstance(server, dict) else None
+        if not isinstance(token, str) or not _NAME.search(token):
+            return server
+        url = server.get("url")
+        if not self.trusts(url if isinstance(url, str) else ""):
+            self.withheld.append(str(server.get("name") or ""))
+            return {field: value for field, value in server.items() if field != "authorization_token"}
+        return {**server, "authorization_token": _NAME.sub(lambda match: self._value(match[1], server), token)}
+
+    def _value(self, name: str, server: Mapping[str, Any]) -> str:
+        if name in self.env:
+            return self.env[name]
+        raise MissingName(
+            f"arm {self.revision}: the token of mcp_servers {server.get('name')!r} refers to $({name}), "
+            f"which has no value yet; name it in spec.env and create its Secret key"
+        )
 
 
 def _our_parts(value: Any) -> tuple[Part, ...]:

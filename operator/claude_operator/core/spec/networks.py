@@ -11,26 +11,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ANYWHERE", "AddressRefused", "AddressRules", "Network", "is_address", "parse_network", "rules_in_pod"]
+__all__ = [
+    "ANYWHERE",
+    "METADATA",
+    "AddressRefused",
+    "AddressRules",
+    "Network",
+    "is_address",
+    "parse_network",
+    "rules_in_pod",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_SPECIAL: Final = tuple(
+METADATA: Final = tuple(
     map(
         ipaddress.ip_network,
         (
-            "100.100.100.200/32",  # metadata services of clouds that are not link-local, ...
+            "169.254.0.0/16",
+            "100.100.100.200/32",
             "168.63.129.16/32",
             "192.0.0.192/32",
+            "fe80::/10",
             "fd00:42::42/128",
             "fd00:ec2::/32",
             "fd00:c1::a9fe:a9fe/128",
             "fd20:ce::254/128",
-            "0.0.0.0/8",  # ... this host, whatever follows the zero, ...
-            "fec0::/10",  # ... and what was link-local's like
         ),
     )
+)
+"""Where nodes get their credentials, and clouds' own services: link-local, or not. NetworkPolicies cut them off too."""
+_SPECIAL: Final = (
+    *METADATA,
+    ipaddress.ip_network("0.0.0.0/8"),  # this host, whatever follows the zero
+    ipaddress.ip_network("fec0::/10"),  # what was link-local's like
 )
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _NAT64_LOCAL: Final = ipaddress.ip_network("64:ff9b:1::/48")

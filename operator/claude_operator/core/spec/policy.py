@@ -6,9 +6,7 @@ only where its label allows this use, and reach only hosts that the installer ha
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +14,19 @@ from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Upstream
 from claude_operator.core.spec.address import split_address
+from claude_operator.core.spec.hosts import host_of, is_allowed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules, is_address
-from claude_operator.core.spec.site_options import ALLOWED_OPTION
+from claude_operator.core.spec.site_options import ALLOWED_OPTION, HOST_OPTION
 from claude_operator.core.spec.validate import Problem
 
 __all__ = [
     "LABEL_USE",
     "OPEN",
+    "Address",
     "Policy",
+    "Resolved",
     "SecretUse",
     "addresses",
-    "host_pattern",
     "revision_addresses",
     "secret_uses",
     "upstream_secret",
@@ -34,16 +34,13 @@ __all__ = [
 
 LABEL_USE = f"{GROUP}/use"
 _BETWEEN = "."  # between the uses of one Secret; a label's value takes no comma
-_PORTS = {"http": 80, "https": 443}
 _CONNECTED = ("baseURL", "prometheus.address")  # the fields whose servers we connect to ourselves
 _NAMED = 5  # hosts that a message lists
-# Stricter than any client's parser, so that no two of them see another host in what passes.
-_HOST = r"(?P<host>[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])"
-_URL = re.compile(rf"(?P<scheme>https?)://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?=[/?#]|$)", re.IGNORECASE | re.ASCII)
-_PATTERN = re.compile(rf"(?P<any>\*\.)?{_HOST}(:(?P<port>[0-9]{{1,5}}))?", re.IGNORECASE | re.ASCII)
 
 Address = tuple[str, str]
 """The field that it stands in, and the URL."""
+Resolved = Mapping[Address, Sequence[str]]
+"""The IP addresses that the names in URLs lead to, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,39 +104,52 @@ class Policy:
     allowed_hosts: tuple[str, ...] = ()
     rules: AddressRules = ANYWHERE
     """Where the operator and its pods connect."""
+    control_plane: tuple[str, ...] = ()
+    """The API server's own addresses, which gateways are told of as they change."""
 
-    def host_problem(self, address: Address) -> Problem | None:
+    def host_problem(self, address: Address, resolved: Resolved | None = None) -> Problem | None:
         """Why the URL at a place may not be used."""
         where, url = address
-        if where.endswith(_CONNECTED) and (refused := self._refused(url)):
+        if refused := self._refused(address, (resolved or {}).get(address, ())):
             helps = "write another one, or have the installer add it to security.allowedAddresses"
-            why = "is an address that the operator and its pods do not connect to"
+            why = "an address that the operator and its pods do not connect to"
             return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {refused} {why}: {helps} ({ALLOWED_OPTION})")
-        if not self.allowed_hosts:
+        if is_allowed(url, self.allowed_hosts):
             return None
-        found = _URL.match(url)
-        if found is None:
+        host = host_of(url)
+        if host is None:
             why = "its host cannot be compared with those that the installer allows: write https://HOST or"
             return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {why} https://HOST:PORT in plain ASCII, without a user")
-        host, standard = _plain(found["host"]), _PORTS[found["scheme"].lower()]
-        port = int(found["port"] or standard)
-        if any(_allows(pattern, host, port, standard) for pattern in self.allowed_hosts):
-            return None
-        shown = host if port == standard else f"{host}:{port}"
         known = ", ".join(self.allowed_hosts[:_NAMED]) + (", ..." if len(self.allowed_hosts) > _NAMED else "")
-        helps = "write one of these, or have the installer add it to security.allowedHosts (--allowed-host)"
-        return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {shown} is not an allowed host ({known}): {helps}")
+        helps = f"write one of these, or have the installer add it to security.allowedHosts ({HOST_OPTION})"
+        return Problem(Reason.HOST_NOT_ALLOWED, f"{where}: {host} is not an allowed host ({known}): {helps}")
 
-    def host_problems(self, found: Iterable[Address]) -> list[Problem]:
+    def host_problems(self, found: Iterable[Address], resolved: Resolved | None = None) -> list[Problem]:
         """All of them."""
-        return [problem for one in found if (problem := self.host_problem(one)) is not None]
+        return [problem for one in found if (problem := self.host_problem(one, resolved)) is not None]
 
-    def _refused(self, url: str) -> str:
-        """The address in a URL that is not connected to; empty also for a name: what that leads to is seen later."""
-        parts = split_address(url)
-        host = (parts.hostname or "") if parts else ""
-        address = "127.0.0.1" if host == "localhost" else host
-        return host if is_address(address) and not self.rules.permits(address) else ""
+    def names(self, found: Iterable[Address], namespace: str) -> dict[Address, str]:
+        """The names that it matters to look up: of servers that are connected to, where nothing else is wrong.
+
+        A gateway in `namespace` finds a Service there by its bare name; the operator does not.
+        """
+        if self.rules == ANYWHERE:
+            return {}
+        names = {}
+        for one in found:
+            host = _connected_host(one)
+            if host and not is_address(host) and self.host_problem(one) is None:
+                names[one] = f"{host}.{namespace}.svc" if one[0].endswith("baseURL") and "." not in host else host
+        return names
+
+    def _refused(self, address: Address, resolved: Sequence[str]) -> str:
+        """What in a URL is not connected to, up to the words that say so; empty where it may be."""
+        host = _connected_host(address)
+        if is_address(host) or host == "localhost":
+            return "" if self.rules.permits("127.0.0.1" if host == "localhost" else host) else f"{host} is"
+        if not resolved or any(map(self.rules.permits, resolved)):  # one that may be connected to is enough
+            return ""
+        return f"{host} leads to {', '.join(resolved[:_NAMED])},"
 
     def secret_problem(self, one: SecretUse, namespace: str, labels: Mapping[str, str] | None) -> Problem | None:
         """Why a Secret that exists, with these labels, may not be used."""
@@ -160,31 +170,8 @@ OPEN = Policy()
 """As it is where the installer sets nothing."""
 
 
-def host_pattern(text: str) -> str:
-    """One allowed host as the installer writes it, in the form that is compared; raises ValueError."""
-    found = _PATTERN.fullmatch(text)
-    if found is None or (found["any"] and found["host"].startswith("[")):
-        raise ValueError(f"{text!r} is not a host: write for example api.anthropic.com, *.example.com or proxy.ai:8080")
-    if found["port"] and not 0 < int(found["port"]) < 65536:
-        raise ValueError(f"{text!r} has no valid port: write 1 to 65535")
-    port = f":{int(found['port'])}" if found["port"] else ""
-    return f"{found['any'] or ''}{_plain(found['host'])}{port}"
-
-
-def _allows(pattern: str, host: str, port: int, standard: int) -> bool:
-    """Without a port a pattern stands for the scheme's own; `*.` for one label or more."""
-    found = _PATTERN.fullmatch(pattern)
-    if found is None or port != int(found["port"] or standard):
-        return False
-    named = found["host"]
-    return host.endswith(f".{named}") and not host.startswith(".") if found["any"] else host == named
-
-
-def _plain(host: str) -> str:
-    """A host in the one form that is compared: lower case, no dot at the end, an IPv6 address in its short form."""
-    if host.startswith("["):
-        try:
-            return f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
-        except ValueError:
-            return host.lower()
-    return host.lower().removesuffix(".")
+def _connected_host(address: Address) -> str:
+    """The host of a URL where the operator or its pods connect to it themselves, empty for others."""
+    where, url = address
+    parts = split_address(url) if where.endswith(_CONNECTED) else None
+    return (parts.hostname or "") if parts else ""

@@ -5,13 +5,25 @@ from __future__ import annotations
 import argparse
 import re
 
+from claude_operator.core.spec.hosts import host_pattern
 from claude_operator.core.spec.networks import Network, parse_network
 
-__all__ = ["ALLOWED_OPTION", "DENIED_OPTION", "FORWARD_OPTION", "add_header_option", "add_network_options"]
+__all__ = [
+    "ALLOWED_OPTION",
+    "DENIED_OPTION",
+    "EGRESS_OPTION",
+    "FORWARD_OPTION",
+    "HOST_OPTION",
+    "add_header_option",
+    "add_host_option",
+    "add_network_options",
+]
 
 ALLOWED_OPTION = "--allowed-address"
 DENIED_OPTION = "--denied-address"
+EGRESS_OPTION = "--signed-egress"
 FORWARD_OPTION = "--forward-header"
+HOST_OPTION = "--allowed-host"
 
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NEVER = frozenset(
@@ -53,6 +65,20 @@ def add_network_options(parser: argparse.ArgumentParser, *, used: str) -> None:
         )
 
 
+def add_host_option(parser: argparse._ActionsContainer, *, used: str) -> None:
+    """Declare it; it fills `allowed_hosts`. `used`: what may have these hosts."""
+    parser.add_argument(
+        HOST_OPTION,
+        dest="allowed_hosts",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="HOST",
+        help=f"a host that {used} may have: api.anthropic.com, *.example.com or proxy.ai:8080; give it once for each"
+        " (default: any host)",
+    )
+
+
 def add_header_option(parser: argparse.ArgumentParser) -> None:
     """Declare it; it fills `forwarded_headers`."""
     parser.add_argument(
@@ -73,6 +99,13 @@ def _header(text: str) -> str:
     if text.lower() in _NEVER:
         raise argparse.ArgumentTypeError(f"{text!r} is the gateway's own to set; leave it out")
     return text.lower()
+
+
+def _host(text: str) -> str:
+    try:
+        return host_pattern(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _network(text: str) -> Network:

@@ -28,6 +28,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.observation import EvalSetView, GatewayPod, GatewayView, Observation
 from claude_operator.core.spec import revision
+from claude_operator.core.spec.policy import OPEN
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 SITE = render.Site(image="registry.example.com/claude-operator:1.2.3", pull_policy="IfNotPresent")
@@ -150,6 +151,7 @@ def observed(status: DeploymentStatus, spec: Object | None = None, **fields: Any
         revisions={one["metadata"]["name"]: one for one in (OLD, NEW, OTHER)},
         gateway=GatewayView(settled=True, ready=2),
         eval_set=SET if "evals" in named["spec"] else None,
+        policy=fields.get("policy", OPEN),
     )
     if "run_objects" not in fields:
         fields["run_objects"] = {name: asked_run(named, status, name) for name in fields.get("eval_runs", ())}

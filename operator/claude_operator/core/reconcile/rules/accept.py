@@ -29,7 +29,7 @@ def check(draft: Draft) -> Draft:
     analysis = obs.spec.strategy.canary.analysis
     for lacks in assessment.missing(analysis, budgeted=any(one.max for one in obs.spec.budgets or ())):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
-    found += obs.policy.host_problems(addresses(obs.spec))
+    found += obs.policy.host_problems(addresses(obs.spec), obs.resolved)
     unsupported = assessment.unsupported(analysis)
     if not found and unsupported:
         found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]

@@ -22,6 +22,8 @@ from claude_operator.api.evidence import (
     InFlight,
     Recent,
     Stratum,
+    UnitCounters,
+    UnitStratum,
 )
 from claude_operator.api.gateway import GatewayConfig
 
@@ -44,6 +46,10 @@ class Pod:
     counts: dict[int, dict[tuple[str, str], list[int]]] = field(default_factory=dict)
     paces: dict[tuple[int, str], dict[float, int]] = field(default_factory=dict)
     """Answers by generation and revision, and how many times as slow as usual they were."""
+    by_unit: bool = False
+    """It counts conversations, of which each request is one."""
+    eras: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Weights by the config generation that brought them."""
     silent: bool = False
     kept: list[Evidence] = field(default_factory=list)
     lately: dict[int, tuple[int, dict[str, int]]] = field(default_factory=dict)
@@ -78,7 +84,7 @@ class Pod:
     def _counted(self, now: dt.datetime) -> Evidence:
         """Counts are [requests, ok, error, overload, refusal, account]."""
         generations = [
-            GenerationEvidence(
+            self._with_units(
                 generation,
                 [
                     Stratum(
@@ -115,6 +121,16 @@ class Pod:
             weights={arm.revision: arm.weight for arm in self.config.arms} if self.config else None,
         )
 
+    def _with_units(self, generation: int, strata: list[Stratum]) -> GenerationEvidence:
+        """A conversation of one request belongs to the weights of that moment."""
+        if not self.by_unit:
+            return GenerationEvidence(generation, strata)
+        units = [
+            UnitStratum(each.revision, each.role, each.surface, "opening", each.cache, _units(each.counters))
+            for each in strata
+        ]
+        return GenerationEvidence(generation, strata, self.eras[generation], units)
+
     @property
     def recent(self) -> Recent:
         """What clients got in the last ten seconds."""
@@ -139,6 +155,12 @@ class Rates:
     """Those that are never answered."""
     pace: float = 1.0
     """Times as slow as usual to the first token."""
+
+
+def _units(counters: Counters) -> UnitCounters:
+    entries = counters.outcomes["ok"] + counters.outcomes["error"]
+    bad = {f"{kind}:0": count for kind, count in counters.bad_conversations.items() if count}
+    return UnitCounters(entries, bad, ttft=counters.ttft)
 
 
 _USUAL = [0.3 * math.exp(0.12 * k) for k in range(20)]  # seconds to the first token, each as often as the other
@@ -172,6 +194,8 @@ class Traffic:
         self._seed, self._rest = seed, dict[tuple[str, str, str], float]()
         self.traffic = requests
         """Requests a second over all pods."""
+        self.by_unit = False
+        """Whether gateway pods count conversations."""
 
     def flow(self, to: dt.datetime) -> None:
         """Requests up to a moment, on each pod by the weights that it serves."""
@@ -196,6 +220,7 @@ class Traffic:
         if pod.config is None or not requests:
             return
         strata = pod.counts.setdefault(pod.config.generation, {})
+        pod.eras[pod.config.generation] = {arm.revision: arm.weight for arm in pod.config.arms}
         for arm in pod.config.arms:
             rates, key = self.rates.get(arm.revision, Rates()), (pod.name, arm.revision)
             n = self._whole((*key, "n"), requests * arm.weight / 10_000)

@@ -85,14 +85,15 @@ def promotion() -> World:
     return world
 
 
-def proved(bake: dict[str, Any], **fields: Any) -> World:
-    """A canary at 10 % whose bake asks for a proof."""
-    steps = [{"setWeight": 10}, {"bake": {"minDuration": "10s", **bake}}]
+def proved(bake: dict[str, Any], *, weight: int = 10, by_unit: bool = False, **fields: Any) -> World:
+    """A canary whose bake asks for a proof. `by_unit`: the gateways count conversations."""
+    steps = [{"setWeight": weight}, {"bake": {"minDuration": "10s", **bake}}]
     world = World(World.spec(strategy={"canary": {"steps": steps}}), **fields)
+    world.by_unit = by_unit
     world.settle()
     world.begin()
     world.say("Be brief.")
-    world.until(lambda w: w.weight == 1000)
+    world.until(lambda w: w.weight == 100 * weight)
     world.run(1)
     return world
 
@@ -137,6 +138,50 @@ def a_slower_first_token_is_rolled_back() -> World:
     world = proved({})
     world.rates[wanted(world)] = Rates(pace=2.0)
     world.user("the canary takes twice as long to the first token, and fails nothing")
+    world.settle()
+    return world
+
+
+@scenario
+def conversations_show_that_the_canary_is_harmless() -> World:
+    world = proved({}, by_unit=True)
+    world.run(30)
+    world.user("looks at the rollout")
+    world.settle()
+    return world
+
+
+@scenario
+def conversations_that_go_bad_take_the_canary_back() -> World:
+    world = proved({}, by_unit=True)
+    world.run(5)
+    world.rates[wanted(world)] = Rates(error=0.5, pace=1.3)
+    world.user("half of the canary's conversations go bad")
+    world.settle()
+    return world
+
+
+@scenario
+def a_canary_that_fails_everything_in_few_conversations() -> World:
+    """One in five seconds, half of them the canary's: the test would need nine that fail."""
+    world = proved({"maxDuration": "20m"}, weight=50, by_unit=True, traffic=0.2)
+    world.rates[wanted(world)] = Rates(error=1.0)
+    world.user("the canary fails everything, in a service of few conversations")
+    world.settle()
+    return world
+
+
+@scenario
+def gateways_that_count_conversations_come_in_mid_rollout() -> World:
+    """The pods of the version before are judged by requests, the new ones by conversations, and nothing is lost."""
+    world = proved({"minDuration": "3m"})
+    world.run(30)
+    world.by_unit = True
+    for index in range(len(world.pods)):
+        world.restart_pod(index)
+        world.run(20)
+    world.rates[wanted(world)] = Rates(error=0.2)
+    world.user("the canary begins to fail")
     world.settle()
     return world
 

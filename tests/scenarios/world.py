@@ -508,6 +508,7 @@ class World(Traffic, Invariants):
         """A pod that takes so many seconds to start, with the config mounted that is live."""
         self._boots += 1
         pod = Pod(name, self._boots, self.now, self.now + dt.timedelta(seconds=start), 0.2 + 0.2 * (self._boots % 3))
+        pod.by_unit = self.by_unit
         pod.config = self.config
         deployment = self._stored("Deployment", names.gateway_name(self.name))
         assert deployment is not None

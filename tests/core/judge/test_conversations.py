@@ -251,9 +251,9 @@ def test_a_conversation_that_is_well_on_stable_since_says_enough_alone() -> None
 
 def test_where_stable_fails_often_it_takes_more_conversations() -> None:
     often = judge(*[units(stable=entered(50, errors=15))] * 40, context=Context(weight=5000))
-    ticks = [failing(1, 3)] * 5 + [failing(0, 1)] * 6
+    ticks = [failing(1, 3)] * 7 + [failing(0, 1)] * 6
     assert judge(*ticks, context=Context(weight=5000), previous=often).verdict == "Inconclusive"
-    more = [failing(1, 3)] * 6 + [failing(0, 1)] * 6
+    more = [failing(1, 3)] * 8 + [failing(0, 1)] * 6
     assert judge(*more, context=Context(weight=5000), previous=often).reason == Reason.EVERYTHING_FAILS
 
 

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, SoakStatus
+from claude_operator.api.sums import UnitSums
 from claude_operator.core.judge import soak
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.judge.stats.intervals import wilson
 
 NEW, OLD = "support-7b9e21c3d4", "support-5f6d8c1a2b"
@@ -388,3 +390,71 @@ def test_twice_as_slow_is_caught_and_a_busy_evening_is_not() -> None:
 
     assert [ticks_to_a_breach(1.3) for _ in range(20)] == [None] * 20
     assert all((ticks_to_a_breach(2.0) or 99) <= 30 for _ in range(20))
+
+
+# ------------------------------------------------------------------------------------------------ conversations
+
+SERVING = ((NEW, 10_000),)
+
+
+def conversations(entries: int, errors: int = 0, period: str = "opening", surface: str = "chat") -> Increments:
+    """What a gateway that counts conversations brings of the revision; ten requests each, all of them well."""
+    sample = UnitSample(entries, {("error", 0): errors} if errors else {})
+    counts = Counts(requests=10 * entries, ok=10 * entries)
+    return Increments(
+        {(9, "chat", NEW): Sample(counts)}, units={UnitKey(9, SERVING, surface, period, NEW): sample}, alone={}
+    )
+
+
+def of_conversations(trials: float = 2400.0, bad: int = 12) -> MetricState:
+    """Stable in the rollout: 800 conversations that entered three periods each."""
+    return of_binary(800, bad).model_copy(update={"units": UnitSums(90.0, trials, trials, float(bad))})
+
+
+def test_a_soak_counts_what_its_history_counts() -> None:
+    """Conversations that entered a period, and their first errors; those that changed arm tell nothing."""
+    status = soaking(ERRORS, of_conversations())
+    (known,) = status.history
+    assert (known.stable, known.units.canary) == ([2400, 12], 0.0)
+    for new in (conversations(100), conversations(90, period="late"), conversations(50, errors=50, surface="moved")):
+        status.judgement = soak.assess(status, ERRORS, new, now=START)
+    assert status.judgement is not None
+    (state,) = status.judgement.state
+    assert state.canary == [190, 0]
+    assert status.judgement.verdict == "Inconclusive"
+
+
+def test_a_soak_finds_conversations_that_go_bad() -> None:
+    status = soaking(ERRORS, of_conversations())
+    for _ in range(12):
+        status.judgement = soak.assess(status, ERRORS, conversations(100, errors=10), now=START)
+    assert status.judgement is not None
+    assert (status.judgement.verdict, status.judgement.reason) == ("Fail", Reason.ERRORS_INCREASED)
+    assert " conversations against 0.5 % of support-5f6d8c1a2b before" in status.judgement.message
+
+
+def test_a_history_of_requests_is_held_against_requests() -> None:
+    """The rollout was judged before the gateways counted conversations."""
+    status = soaking(ERRORS, of_binary())
+    status.judgement = soak.assess(status, ERRORS, conversations(100, errors=100), now=START)
+    (state,) = status.judgement.state
+    assert state.canary == [1000, 0]
+
+
+def test_values_of_a_period_are_held_against_its_history() -> None:
+    plan = LATENCY
+    opening, late = of_quantity(), of_quantity(mean=2.0, name="timeToFirstToken late")
+    states = [one.model_copy(update={"units": UnitSums(stable=1000.0)}) for one in (opening, late)]
+    status = soaking(plan, *states)
+    assert [one.name for one in status.history] == ["timeToFirstToken", "timeToFirstToken late"]
+    for period, ln in (("opening", 0.0), ("late", 2.0)):
+        sample = UnitSample(60, {}, {("timeToFirstToken", "none"): Values.of([math.exp(ln)] * 60)})
+        new = Increments(
+            {(9, "chat", NEW): Sample(Counts(requests=60, ok=60))},
+            units={UnitKey(9, SERVING, "chat", period, NEW): sample},
+            alone={},
+        )
+        status.judgement = soak.assess(status, plan, new, now=START)
+    assert status.judgement is not None
+    assert [state.canary[0] for state in status.judgement.state] == [60, 60]
+    assert status.judgement.evidence < 1.0

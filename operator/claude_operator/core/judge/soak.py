@@ -279,7 +279,8 @@ def _effect(state: MetricState, before: MetricState, previous: str) -> str:
     requests, total, _ = state.soak or SoakSums()
     if not requests:
         return kind.label
-    last = f"the last {count(round(requests), 'request')}"
+    unit = "conversation" if before.units.stable else "request"
+    last = f"the last {count(round(requests), unit)}"
     if isinstance(kind, Quantity):
         ratio = math.exp(min(total / requests - before.moments.mean, 50.0))
         return f"{kind.label} of {last} {ratio:.3g} times {previous}'s before"

@@ -19,9 +19,12 @@ __all__ = ["conversations_needed", "explain", "updated"]
 
 _REQUESTS, _SECONDS = 6, 30.0  # failed ones, and for how long
 _IN_A_ROW = 3  # after which a conversation goes back to stable
-_WELL = 10  # requests of stable that show that it is not everybody's trouble
+_WELL, _WELL_ALONE = (
+    10,
+    30,
+)  # requests of stable that show that it is not everybody's trouble, or one conversation's own
 _STABLE = 0.1  # share of them that may fail
-_CHANCE = 1e-3  # that conversations which fail on either arm look like this, at most
+_CHANCE = 1e-4  # that conversations which fail on either arm look like this, at most
 _ERROR = "error"
 
 
@@ -54,7 +57,8 @@ def explain(streak: Streak, *, conversations: int, bad: int) -> str | None:
     if streak.seconds < _SECONDS or streak.stable < _WELL or streak.stable_failed > _STABLE * streak.stable:
         return None
     several = streak.conversations >= conversations_needed(conversations, bad) and streak.failed >= _REQUESTS
-    taken_over = 1 <= streak.conversations <= streak.rescued and streak.failed >= _IN_A_ROW and not streak.stable_failed
+    stable_is_well = streak.stable >= _WELL_ALONE and not streak.stable_failed
+    taken_over = stable_is_well and 1 <= streak.conversations <= streak.rescued and streak.failed >= _IN_A_ROW
     if not several and not taken_over:
         return None
     failed = count(round(streak.failed), "request")

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.judge.conversations import report as conversations
-from bench.judge.conversations.cases import CASES, find_cases
+from bench.judge.conversations.cases import CASES, find_cases, is_plain
 from bench.judge.conversations.cells import WAYS
+from bench.judge.conversations.others import simulate_rivals
 from bench.judge.conversations.runner import QUICK as FEW
 from bench.judge.conversations.runner import Settings as Conversations
 from bench.judge.conversations.runner import simulate
@@ -85,6 +86,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     chosen = parser.parse_args(words)
     chosen.few = chosen.rollouts or (FEW if chosen.quick else None)
+    chosen.few_rivals = FEW if chosen.quick else RIVALS // 4 if chosen.rivals is None else chosen.rivals
     usual = (QUICK,) * 3 if chosen.quick else (ROLLOUTS, OTHERS, RIVALS)
     for name, number in zip(("rollouts", "others", "rivals"), usual, strict=True):
         if getattr(chosen, name) is None:
@@ -150,7 +152,13 @@ def _requests(chosen: argparse.Namespace, settings: Settings) -> None:
 def _conversations(chosen: argparse.Namespace) -> None:
     """Simulate rollouts of conversations, both ways."""
     simulated = Conversations(chosen.results, chosen.few, chosen.seed, chosen.jobs, chosen.seconds)
-    simulate([(case, way) for way in chosen.ways for case in chosen.cases], simulated)
+    tasks = [(case, way) for way in chosen.ways for case in chosen.cases]
+    if chosen.quick:  # what takes long is tried on the plain cells alone
+        tasks = [(case, way) for case, way in tasks if way == "fast" or is_plain(case)]
+    simulate(tasks, simulated)
+    for case in chosen.cases if chosen.few_rivals else ():
+        if is_plain(case):
+            simulate_rivals(chosen.results, case, seed=chosen.seed, rollouts=chosen.few_rivals)
     print(conversations.markdown(chosen.results, chosen.cases))
 
 

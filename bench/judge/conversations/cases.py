@@ -8,7 +8,7 @@ from typing import Literal
 from bench.judge.conversations.kinds import FEW_PODS, NO_HARM, SINGLE, Harm, Kind, Pods
 from bench.judge.scenarios import WEIGHTS
 
-__all__ = ["CASES", "Case", "Right", "find_cases"]
+__all__ = ["CASES", "Case", "Right", "find_cases", "is_plain"]
 
 Answer = Literal["null", "found", "held", "bound"]
 
@@ -154,11 +154,13 @@ _NULLS: tuple[Case, ...] = (
     ),
     _null("retries", "clients try failed requests again, as SDKs do", replace(TOXIC, errors=0.01), retries=2),
     _null("restarts", "10 pods that restart every 3 min, 300 users", _PEOPLE, pods=Pods(10, 180.0)),
-    _null("users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0)), unit="User"),
+    _null(
+        "users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0), ttft_sd=0.3, cost_sd=0.5), unit="User"
+    ),
     _null(
         "users-unread",
         "200 users that differ (CV 2), their cohorts unread at the first tick",
-        replace(_PEOPLE, users=200, beta=(0.25, 50.0)),
+        replace(_PEOPLE, users=200, beta=(0.25, 50.0), ttft_sd=0.3, cost_sd=0.5),
         unit="User",
         pods=Pods(2, silent_first=True),
     ),
@@ -325,6 +327,11 @@ def _variants(case: Case) -> tuple[Case, ...]:
 
 
 CASES: tuple[Case, ...] = tuple(one for case in (*_NULLS, *_HARMS) for one in _variants(case))
+
+
+def is_plain(case: Case) -> bool:
+    """Whether it is at 50 requests/s, and not with many pods for their own sake."""
+    return not case.name.endswith(("-5rps", "-10pods"))
 
 
 def find_cases(names: list[str]) -> tuple[Case, ...]:

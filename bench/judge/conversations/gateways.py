@@ -194,7 +194,8 @@ class Gateways:
         self._moved = np.zeros(len(drawn.begin), dtype=bool)
         self._first_answers()
         self._serve(0.0)
-        for conversation in self._begun:  # every pod has seen it, however many there are
+        # Every pod has seen them, however many there are.
+        for conversation in self._begun if case.unit == "Conversation" else ():
             for pod in self._pods:
                 call = pod.begin(self._asked(conversation), self._now, attempt=0, body=b"", surface="other")
                 pod.end(call, OK, None, 0.0, 1.0)

@@ -28,7 +28,7 @@ _TOKENS, _TOKENS_SIGMA = 200.0, 0.6
 _PER_TOKEN, _PER_TOKEN_SIGMA = 0.015, 0.2
 _PROMPT, _PROMPT_SIGMA = 4000.0, 0.6
 _GROWTH = 0.1  # of ln time to first token and ln prompt, each time that the number of turns doubles
-_COLD_TTFT = 2.1
+_HOUR = 3600.0  # of users' past that tells how they differ
 
 Codes = NDArray[np.int8]
 
@@ -115,7 +115,7 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
     }
     for arm, (rates, start) in enumerate(((rate, toxic), (rate1, toxic1))):
         found[f"outcome{arm}"] = _outcomes(case, kind, rates, start, owner, place, struck if arm else None, dice)
-    found |= _values(case, kind, count, owner, place, struck, random)
+    found |= _values(case, kind, users if kind.users else np.arange(count), owner, place, struck, random)
     keep = time < until
     return {
         name: values if len(values) == count and name in _OF_CONVERSATION else values[keep]
@@ -138,6 +138,7 @@ def _conversations(case: Case, kind: Kind, random: np.random.Generator) -> tuple
     low, high = kind.turns
     mean = (low + high) / 2.0
     past = high * kind.gap * 1.5 if high > 1 else 0.0
+    past = max(past, _HOUR) if case.unit == "User" else past
     expected_count = case.requests_per_second * kind.share / mean * (end + past)
     count = int(random.poisson(expected_count))
     return np.sort(random.uniform(-past, end, count)), random.integers(low, high + 1, count)
@@ -216,16 +217,20 @@ def _outcomes(
 def _values(
     case: Case,
     kind: Kind,
-    count: int,
+    unit: Ints,
     owner: Ints,
     place: Ints,
     struck: NDArray[np.bool_],
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Seconds to the first token, prompt and output tokens and duration of every request on both arms."""
+    """Seconds to the first token, prompt and output tokens and duration of every request on both arms.
+
+    `unit`: whose speed and cost a conversation has.
+    """
     size, harm = len(owner), case.harm
     age = _GROWTH * np.log2(1.0 + place)
-    between_ttft, between_cost = (sd * random.standard_normal(count) for sd in (kind.ttft_sd, kind.cost_sd))
+    between = (sd * random.standard_normal(int(unit.max(initial=0)) + 1)[unit] for sd in (kind.ttft_sd, kind.cost_sd))
+    between_ttft, between_cost = between
     noise = [random.standard_normal(size) for _ in range(4)]
     ttft = math.log(_TTFT * kind.ttft_factor) + age + between_ttft[owner] + _TTFT_SIGMA * noise[0]
     prompt = math.log(_PROMPT * kind.cost_factor) + 4.0 * age + between_cost[owner] + _PROMPT_SIGMA * noise[1]

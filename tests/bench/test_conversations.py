@@ -164,6 +164,7 @@ def test_turns_are_answers_or_what_a_process_has_seen() -> None:
     for pods in (Pods(3), Pods(3, restart_seconds=60.0)):
         case = replace(BY_NAME["agents-toxic"], pods=pods, requests_per_second=5.0)
         _, drawn, found = played(case)
+        canary = set(found.unit[found.canary].tolist())
         answers: Counter[int] = Counter()
         seen: Counter[tuple[int, int, int]] = Counter()
         turns = {}
@@ -172,9 +173,9 @@ def test_turns_are_answers_or_what_a_process_has_seen() -> None:
             every = pods.restart_seconds or 1e12
             boot = math.floor((drawn.time[place] + pod * every / 3) / every)
             turns[place] = max(answers[unit], seen[unit, pod, boot])
-            seen[unit, pod, boot] += 1
-            arm = int(unit in set(found.unit[found.canary].tolist()))
-            answers[unit] += drawn.outcome[arm][place] < ERROR
+            outcome = drawn.outcome[int(unit in canary)][place]
+            seen[unit, pod, boot] += outcome <= ERROR
+            answers[unit] += outcome < ERROR
             if len(turns) > 1500:
                 break
         for index, place in enumerate(found.here.tolist()):

@@ -126,14 +126,19 @@ def main(words: Sequence[str] | None = None) -> None:
     if chosen.cases:
         _conversations(chosen)
     if chosen.docs:
-        page = DOCS / "judge-benchmark.md"
-        kept = _kept(chosen.results)
-        text = markdown(
-            [cell for cells, _ in kept.values() for cell in cells], {k: made for k, (_, made) in kept.items()}, "img"
-        )
-        page.write_text(conversations.replaced(text, conversations.markdown(chosen.results, CASES)))
-        _draw([cell for cells, _ in kept.values() for cell in cells], DOCS / "img")
-        print(f"written: {page} and img/judge-*.svg")
+        _document(chosen.results)
+
+
+def _document(results: Path) -> None:
+    """Write the page and its plots from what is kept. Where nothing is kept of single requests, their part stays."""
+    page, kept = DOCS / "judge-benchmark.md", _kept(results)
+    cells = [cell for some, _ in kept.values() for cell in some]
+    text = page.read_text() if page.exists() else ""
+    if kept or not text:
+        text = markdown(cells, {name: made for name, (_, made) in kept.items()}, "img")
+        _draw(cells, DOCS / "img")
+    page.write_text(conversations.replaced(text, conversations.markdown(results, CASES)))
+    print(f"written: {page}")
 
 
 def _requests(chosen: argparse.Namespace, settings: Settings) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench.judge.conversations import sessions
 from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import CASES, Case, find_cases
 from bench.judge.conversations.kinds import SINGLE, Harm, Kind, Pods
@@ -268,6 +267,7 @@ def test_readings_grow() -> None:
 # --------------------------------------------------------------------------------------------- the test
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["half-failing", "first-fail", "old-agents", "agents-toxic-gap20"])
 def test_the_label_is_no_evidence_where_the_arms_are_alike(name: str) -> None:
     """The largest of 20 rollouts' evidence reaches 100 in at most one: more has a chance of 2 %."""
@@ -279,6 +279,7 @@ def test_the_label_is_no_evidence_where_the_arms_are_alike(name: str) -> None:
     assert found <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "requests", "failures"),
     [
@@ -304,6 +305,7 @@ def test_harm_is_found_as_soon_as_in_the_prototype(
     assert failures[0] < np.mean(failed) < failures[1]
 
 
-def test_outcomes_are_told_apart() -> None:
-    codes = [sessions.OK, sessions.REFUSAL, sessions.MAX_TOKENS, ERROR, LIMITED, HUNG]
-    assert codes == sorted(set(codes))
+def test_the_label_finds_what_is_broken_and_lets_an_equal_canary_pass() -> None:
+    for name, expected in (("agents-broken", True), ("agents-toxic", False)):
+        _, _, found = played(name)
+        assert (found_at(found, STEPS, 5.0) is not None) is expected

@@ -157,7 +157,7 @@ def _requests(chosen: argparse.Namespace, settings: Settings) -> None:
 def _conversations(chosen: argparse.Namespace) -> None:
     """Simulate rollouts of conversations, both ways."""
     simulated = Conversations(chosen.results, chosen.few, chosen.seed, chosen.jobs, chosen.seconds)
-    tasks = [(case, way) for way in chosen.ways for case in chosen.cases]
+    tasks = [(case, way) for way in chosen.ways for case in chosen.cases if way in case.ways]
     if chosen.quick:  # what takes long is tried on the plain cells alone
         tasks = [(case, way) for case, way in tasks if way == "fast" or is_plain(case)]
     simulate(tasks, simulated)

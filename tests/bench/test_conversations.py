@@ -151,6 +151,30 @@ def test_three_failures_in_a_row_bring_a_conversation_back() -> None:
     assert not found.moved[~np.isin(found.unit, found.unit[found.canary])].any()
 
 
+def test_traffic_goes_up_and_down() -> None:
+    _, drawn, _ = played("diurnal")
+    begun, _ = np.histogram(drawn.begin, bins=24, range=(-480.0, 1800.0))
+    assert begun.max() > 8 * begun.min()
+
+
+def test_surfaces_change_places() -> None:
+    _, drawn, found = played("surfaces")
+    early, late = (found.surface[(found.time // 600) == part] for part in (0, 2))
+    shares = {name: ((early == at).mean(), (late == at).mean()) for at, name in enumerate(drawn.surfaces)}
+    assert shares["code"][0] > 1.5 * shares["code"][1]
+    assert shares["batch"][1] > 1.2 * shares["batch"][0]
+    assert sum(first for first, _ in shares.values()) == pytest.approx(1.0)
+
+
+def test_pareto_tails_are_long() -> None:
+    tails = {}
+    for name in ("agents", "pareto"):
+        _, _, found = played(name)
+        tails[name] = np.quantile(found.ttft, 0.9999) / np.median(found.ttft)
+        assert np.median(found.ttft) == pytest.approx(1.2, rel=0.15)
+    assert tails["pareto"] > 4 * tails["agents"]
+
+
 def test_users_go_by_the_weight_of_the_moment() -> None:
     _, drawn, found = played("users")
     on = {step: set(found.unit[found.canary & (found.step == step)].tolist()) for step in (1, 2, 3)}

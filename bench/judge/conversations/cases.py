@@ -56,8 +56,13 @@ class Case:
     unit: Literal["Conversation", "User", "Request"] = "Conversation"
     rescue_after: int = 3
     retries: int = 0
+    swing: float = 1.0
+    """How many times as much traffic there is at its most as at its least, up and down in `day_seconds`."""
+    day_seconds: float = 3600.0
     cached: bool = False
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
+    ways: tuple[str, ...] = ("fast", "slow")
+    """How it can be counted: the fast way knows conversations without a name only where each is a single call."""
     metrics: tuple[str, ...] = ()
     """Metrics of the plan beside the default ones."""
 
@@ -72,6 +77,7 @@ CHAT = Kind("chat", turns=(2, 20), gap=30.0)
 DIFFERENT = replace(AGENTS, ttft_sd=0.4, cost_sd=0.7)
 TOXIC = replace(AGENTS, toxic_share=0.02)
 SLOW = replace(AGENTS, gap=20.0)
+UNNAMED = replace(AGENTS, named=False)
 HALF_FAILING = replace(AGENTS, toxic_share=0.05, toxic_errors=0.5, toxic_from_first=True)
 
 
@@ -92,6 +98,16 @@ _TWENTY = (replace(SLOW, name="gap20"),)
 
 _NULLS: tuple[Case, ...] = (
     _null("agents", "agents alike, 20–80 calls", AGENTS),
+    _null("diurnal", "agents, traffic between a 40th and all, up and down", AGENTS, swing=40.0),
+    _null("pareto", "agents, Pareto tails", replace(AGENTS, pareto=2.0)),
+    _null(
+        "surfaces",
+        "three surfaces whose shares of the traffic change",
+        replace(AGENTS, share=0.4, surface="code", trend=0.2),
+        replace(CHAT, share=0.3, surface="chat", trend=4.0, errors=0.01),
+        replace(SINGLE, share=0.3, surface="batch", trend=2.0, errors=0.002),
+    ),
+    _null("one-user", "agents that name no conversation, one user id for all", UNNAMED, ways=("slow",)),
     _null("agents-cached", "agents whose context is cached on the arm that they began on", AGENTS, cached=True),
     _null("chat-cached", "chats whose context is cached on the arm that they began on", CHAT, cached=True),
     _null("agents-gap20", "agents alike, gaps of 20 s", SLOW),
@@ -224,6 +240,14 @@ _HARMS: tuple[Case, ...] = (
         rescue_after=0,
     ),
     _harm("agents-broken", "every request of the canary fails", FOUND, Harm(errors=1.0)),
+    _harm(
+        "one-user-broken",
+        "one user id for all, no names, every request of the canary fails",
+        FOUND,
+        Harm(errors=1.0),
+        UNNAMED,
+        ways=("slow",),
+    ),
     _harm("agents-broken-10", "the same, the first weight 10 %", FOUND, Harm(errors=1.0), weights=(0.1, 0.5)),
     _harm("agents-broken-50", "the same, the first weight 50 %", FOUND, Harm(errors=1.0), weights=(0.5,)),
     _harm("single-broken", "every single call of the canary fails", FOUND, Harm(errors=1.0), SINGLE),

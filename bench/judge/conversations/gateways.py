@@ -26,6 +26,7 @@ from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Arm, Assigning, Deployment, GatewayConfig, Upstream
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.request.assignment import Assignment, cohort, rank
+from claude_operator.core.request.quotes import Block
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.assigner import Asked, Assigner
 from claude_operator.gateway.attempts import BodySample
@@ -63,10 +64,7 @@ def named(case: Case, drawn: Drawn) -> Drawn:
 
 
 def _has_name(case: Case, drawn: Drawn) -> np.ndarray:
-    """Single calls name nothing, unless by user."""
-    if case.unit == "User":
-        return np.ones(len(drawn.begin), dtype=bool)
-    return np.bincount(drawn.conversation, minlength=len(drawn.begin)) > 1
+    return np.ones(len(drawn.begin), dtype=bool) if case.unit == "User" else drawn.named
 
 
 def _name(case: Case, drawn: Drawn, conversation: int) -> str:
@@ -156,6 +154,12 @@ class _Pod:
         self._accounting.start(call)
         return call
 
+    def hear(self, call: Call, tool: str) -> None:
+        """Take in what an answer says, by which the next request is found."""
+        if call.answer is not None:
+            call.answer.add(Block("tool_use", id=tool))
+        self._assigner.answered(call)
+
     def end(self, call: Call, outcome: int, message: Message | None, ttft: float, duration: float) -> None:
         """End a call now, so that it began a while ago."""
         call.ended = call.began
@@ -190,6 +194,10 @@ class Gateways:
         self._pods = [_Pod(number, self._clock, self._metrics) for number in range(case.pods.count)]
         self._named = _has_name(case, drawn)
         self._answers = [0] * len(drawn.begin)
+        self._quotes: dict[int, tuple[str, str]] = {}
+        """The first and the last answer of conversations without a name."""
+        self._canary = np.zeros(len(played.time), dtype=bool)
+        self._excess = np.zeros(len(played.time))
         self._later = played.here.tolist()
         self._moved = np.zeros(len(drawn.begin), dtype=bool)
         self._first_answers()
@@ -202,6 +210,11 @@ class Gateways:
 
     def _clock(self) -> float:
         return self._now
+
+    @property
+    def played(self) -> Played:
+        """What became of the calls so far, as the gateways had it."""
+        return replace(self._played, canary=self._canary, excess=self._excess)
 
     def _first_answers(self) -> None:
         """What conversations that began before have in their history by now."""
@@ -276,17 +289,21 @@ class Gateways:
         pod = self._pods[int(drawn.pod[index])]
         pod.label = int(drawn.label[conversation] * 10_000)
         asked, body = self._asked(conversation), str(index).encode()
-        attempt = 0
+        attempt, first = 0, OK
         while True:
             surface = drawn.surfaces[int(drawn.surface[conversation])]
             call = pod.begin(asked, self._now, attempt=attempt, body=body, surface=surface)
             canary = call.revision == CANARY
             outcome = self._end(pod, call, index, place, canary=canary, attempt=attempt)
+            if not attempt:
+                self._canary[place], first = canary, outcome
             self._tell()
             if outcome != ERROR or attempt >= self._case.retries:
                 break
             attempt += 1
         self._answers[conversation] += outcome < ERROR
+        failed = first in (ERROR, HUNG) and int(drawn.outcome[0][index]) not in (ERROR, HUNG)
+        self._excess[place] = float(canary and failed)
 
     def _end(self, pod: _Pod, call: Call, index: int, place: int, *, canary: bool, attempt: int) -> int:
         drawn = self._drawn
@@ -303,6 +320,10 @@ class Gateways:
         ttft, duration = float(drawn.ttft[column][index]), float(drawn.duration[column][index])
         if self._case.cached and cold:
             ttft, duration = 2.1 * ttft, duration + 1.1 * ttft
+        if outcome < ERROR and not self._named[conversation]:
+            said = f"toolu_{index}"
+            self._quotes[conversation] = (self._quotes.get(conversation, (said, ""))[0], said)
+            pod.hear(call, said)
         pod.end(call, outcome, self._message(outcome, index, prompt, output, cold=cold), ttft, duration)
         return outcome
 
@@ -322,7 +343,9 @@ class Gateways:
             return Asked(fields, user=f"u{self._drawn.user[conversation]}")
         if self._case.unit == "Conversation" and self._named[conversation]:
             return Asked(fields, session=f"s{conversation}")
-        return Asked(fields)
+        if conversation in self._quotes:
+            fields = {"messages": _quoting(self._answers[conversation], *self._quotes[conversation])}
+        return Asked(fields, user_id="everybody")
 
     def _tell(self) -> None:
         """Have every pod know what is new in another."""
@@ -332,6 +355,20 @@ class Gateways:
                 for other in self._pods:
                     if other is not pod:
                         other.store.memory.learn(news)
+
+
+def _quoting(answers: int, first: str, last: str) -> msgspec.Raw:
+    """The messages of a request that quotes these answers."""
+    said = [first, *(f"{first}_{index}" for index in range(1, answers - 1)), last][:answers]
+    turns = [
+        message
+        for tool in said
+        for message in (
+            {"role": "user", "content": "and now?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": tool, "name": "look", "input": {}}]},
+        )
+    ]
+    return msgspec.Raw(msgspec.json.encode([*turns, {"role": "user", "content": "and now?"}]))
 
 
 @lru_cache(maxsize=1024)

@@ -39,6 +39,11 @@ _HELD_SECONDS = 30.0  # a hold of this long is one that people meet
 class Source(Protocol):
     """What gateways show after each tick."""
 
+    @property
+    def played(self) -> Played:
+        """What became of requests."""
+        ...
+
     def start(self) -> list[PodReading]:
         """Before the first tick."""
         ...
@@ -174,7 +179,8 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
         if evidence and step:
             steps.append(Step(tick * case.tick_seconds, case.weights[step]))
             played = play(case, drawn, steps)
-            readings = source(case, drawn, played, steps).readings(ticks * len(case.weights))
+            shown = source(case, drawn, played, steps)
+            readings = shown.readings(ticks * len(case.weights))
             for _ in range(tick):
                 next(readings)
         ready = False
@@ -182,11 +188,11 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
             now = (tick + 1) * case.tick_seconds
             tick += 1
             if judge.tick(next(readings), now, step):
-                return _ended("rolled back", judge, played, now)
+                return _ended("rolled back", judge, shown.played, now)
             ready = evidence and judge.is_ready(step, since * case.tick_seconds, now)
         if evidence and not ready:
-            return _ended("held", judge, played, tick * case.tick_seconds)
-    return _ended("promoted", judge, played, tick * case.tick_seconds)
+            return _ended("held", judge, shown.played, tick * case.tick_seconds)
+    return _ended("promoted", judge, shown.played, tick * case.tick_seconds)
 
 
 def _ended(end: str, judge: _Judge, played: Played, now: float) -> Ended:
@@ -207,6 +213,7 @@ class _Fast:
     """Counts of all pods together, from arrays."""
 
     def __init__(self, case: Case, drawn: Drawn, played: Played, steps: Sequence[Step]) -> None:
+        self.played = played
         self._tally = Tally(case, played, steps, drawn.surfaces)
 
     def start(self) -> list[PodReading]:

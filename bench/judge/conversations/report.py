@@ -52,10 +52,15 @@ def replaced(page: str, part: str) -> str:
 def markdown(folder: Path, cases: Sequence[Case]) -> str:
     """All cells of the cases, as they are kept in a folder."""
     rows = list(cells_of(folder, cases))
-    parts = [_head(), _tally([(way, judged(case, found[way])) for case, found in rows for way in WAYS])]
+    parts = [
+        _head(),
+        _tally([(way, judged(case, found[way])) for case, found in rows for way in WAYS if way in case.ways]),
+    ]
     for null, heading in ((True, "Nothing is wrong"), (False, "Something is wrong")):
         for way in WAYS:
-            here = [(case, found[way]) for case, found in rows if (case.right.answer == "null") is null]
+            here = [
+                (case, found[way]) for case, found in rows if (case.right.answer == "null") is null and way in case.ways
+            ]
             table = _table(_HEADS, (_row(case, kept) for case, kept in here))
             if here:
                 folded = f"<details><summary>{len(here)} cells</summary>\n\n{table}\n\n</details>"

@@ -292,7 +292,14 @@ _HARMS: tuple[Case, ...] = (
         replace(AGENTS, share=0.9),
         replace(AGENTS, name="reports", share=0.1, surface="reports"),
     ),
-    _harm("canary-toxic", "3 % of the canary's agents alone go bad", FOUND, Harm(toxic_share=0.03)),
+    # 22.2 % of stable's agents fail at least once, 24.5 % of the canary's: of those that do, 52.46 % are the canary's
+    # at 50 %, which is 0.0012 nats each, and ln 200 has to be reached.
+    _harm(
+        "canary-toxic",
+        "3 % of the canary's agents alone go bad",
+        Right("bound", floor="first failures of some 19,000 agents at 50 %, 5 hours"),
+        Harm(toxic_share=0.03),
+    ),
     _harm(
         "loop-before+5",
         "errors +5 points, after a client's loop in the hour before",

@@ -34,7 +34,7 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evidence import Recent
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
-from claude_operator.api.sums import UnitSums
+from claude_operator.api.sums import Score, UnitSums
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
@@ -84,7 +84,12 @@ def harmed(leading: str, reason: str = "") -> Judgement:
     return failed().model_copy(update=told)
 
 
-FEW = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
+def changed(name: str) -> Judgement:
+    state = MetricState(name=name, evidence=50.0, canary=[58, 31], stable=[512, 4], score=Score(-161.0, 100.0))
+    return judgement(asks=[name], state=[state])
+
+
+FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 FEW = MetricState(name="errors", evidence=1.0, canary=[2, 0], stable=[21, 0], units=UnitSums(3, 60, 150, 0))
@@ -206,6 +211,10 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         for name, metric in METRICS.items()
     ),
     *(
+        (Type.CANARY_HEALTHY, "Unknown", METRICS[name].held, {"status": trial(1, judgement=changed(name))})
+        for name in ("outputTokens", "overloads", "errors")
+    ),
+    *(
         (Type.CANARY_HEALTHY, "False", reason, {"status": trial(1, judgement=harmed("errors", reason))})
         for reason in (Reason.THRESHOLD_EXCEEDED, Reason.METRIC_WORSENED)
     ),
@@ -301,7 +310,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVAL, gated(phase="Running")),
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
-    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=FEW)}),
+    (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=FEW_USERS)}),
     (
         Type.PROMOTED,
         "Unknown",

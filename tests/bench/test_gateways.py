@@ -67,6 +67,7 @@ def small(name: str, seconds: float = 90.0, rate: float = 10.0, **more: object) 
         pytest.param(small("giant-by-request"), marks=pytest.mark.slow),
         pytest.param(small("canary-toxic", pods=Pods(3)), marks=pytest.mark.slow),
         pytest.param(small("surface+1"), marks=pytest.mark.slow),
+        small("hangs-30"),
         pytest.param(small("cut"), marks=pytest.mark.slow),
     ],
     ids=lambda case: case.name,

@@ -57,6 +57,8 @@ class Played:
     last: Bools
     excess: Floats
     """1 where it failed on the canary and would not have failed on stable."""
+    waited: Floats
+    """Seconds to the first token of what was answered well before the rollout, of as many as there are."""
 
 
 def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
@@ -94,6 +96,7 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
         prompt=_chosen(drawn.prompt, column)[here],
         cold=cold[here],
         last=drawn.last[here],
+        waited=drawn.ttft[0][(drawn.time < 0.0) & (drawn.outcome[0] < ERROR)],
         excess=(canary & failed & ~_failed(drawn.outcome[0]))[here].astype(np.float64),
     )
 

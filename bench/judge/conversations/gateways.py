@@ -45,6 +45,7 @@ _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED:
 _STATUS = {ERROR: 500, LIMITED: 429}
 _STOPS = {REFUSAL: "refusal", MAX_TOKENS: "max_tokens"}
 _KEY = b"an operator key of the benchmark"
+_PATIENCE = 60.0  # seconds that clients wait for an answer
 
 
 def named(case: Case, drawn: Drawn) -> Drawn:
@@ -150,6 +151,7 @@ class _Pod:
         call = Call("POST", "/v1/messages", now, live, counted=True)
         call.surface, call.attempt, call.body = surface, str(attempt), BodySample.of(body)
         call.model = call.model_label = MODEL
+        call.stream, call.sent = True, now
         call.choice = self._assigner.choose(live, call, asked)
         self._accounting.start(call)
         return call
@@ -162,8 +164,8 @@ class _Pod:
 
     def end(self, call: Call, outcome: int, message: Message | None, ttft: float, duration: float) -> None:
         """End a call now, so that it began a while ago."""
-        call.ended = call.began
-        call.began -= duration
+        call.ended = self._clock()
+        call.began = call.sent = call.ended - duration
         call.first_content = call.began + ttft if outcome < ERROR else 0.0
         call.status, call.outcome = _STATUS.get(outcome, 200), _OUTCOMES[outcome]
         if message is not None:
@@ -200,6 +202,7 @@ class Gateways:
         self._excess = np.zeros(len(played.time))
         self._later = played.here.tolist()
         self._moved = np.zeros(len(drawn.begin), dtype=bool)
+        self._hanging: list[tuple[float, _Pod, Call]] = []
         self._first_answers()
         self._serve(0.0)
         # Every pod has seen them, however many there are.
@@ -222,6 +225,8 @@ class Gateways:
         for conversation in self._drawn.conversation[before].tolist():
             self._answers[conversation] += 1
         earlier = self._drawn.conversation[self._drawn.time < 0.0]
+        for ttft, pod in zip(self._drawn.ttft[0][before].tolist(), self._drawn.pod[before].tolist(), strict=True):
+            self._pods[pod].store.hang_limits.add(ttft, stream=True)
         self._begun = np.flatnonzero(np.bincount(earlier, minlength=len(self._answers)) > 0).tolist()
 
     # --------------------------------------------------------------------------------------------------- readings
@@ -278,10 +283,18 @@ class Gateways:
 
     def _until(self, place: int, times: list[float], end: float) -> int:
         while place < len(times) and times[place] < end:
+            self._leave(times[place])
             self._now = times[place]
             self._call(self._later[place], place)
             place += 1
+        self._leave(end)
         return place
+
+    def _leave(self, now: float) -> None:
+        """End calls whose clients have waited long enough."""
+        while self._hanging and self._hanging[0][0] <= now:
+            self._now, pod, call = self._hanging.pop(0)
+            pod.end(call, HUNG, None, 0.0, _PATIENCE)
 
     def _call(self, index: int, place: int) -> None:
         drawn = self._drawn
@@ -324,6 +337,10 @@ class Gateways:
             said = f"toolu_{index}"
             self._quotes[conversation] = (self._quotes.get(conversation, (said, ""))[0], said)
             pod.hear(call, said)
+        if outcome == HUNG:
+            self._hanging.append((self._now + _PATIENCE, pod, call))
+            return outcome
+        duration = duration if outcome < ERROR else ttft
         pod.end(call, outcome, self._message(outcome, index, prompt, output, cold=cold), ttft, duration)
         return outcome
 

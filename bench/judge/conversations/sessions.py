@@ -28,6 +28,7 @@ _TOKENS, _TOKENS_SIGMA = 200.0, 0.6
 _PER_TOKEN, _PER_TOKEN_SIGMA = 0.015, 0.2
 _PROMPT, _PROMPT_SIGMA = 4000.0, 0.6
 _GROWTH = 0.1  # of ln time to first token and ln prompt, each time that the number of turns doubles
+_MINUTE = 60.0  # of traffic at least that pods have seen before
 _HOUR = 3600.0  # of users' past that tells how they differ
 
 Codes = NDArray[np.int8]
@@ -140,8 +141,7 @@ def _conversations(case: Case, kind: Kind, random: np.random.Generator) -> tuple
         return begin, np.ceil(expected + 5.0 * np.sqrt(expected) + 1.0).astype(np.int64)
     low, high = kind.turns
     mean = (low + high) / 2.0
-    past = high * kind.gap * 1.5 if high > 1 else 0.0
-    past = max(past, _HOUR) if case.unit == "User" else past
+    past = max(high * kind.gap * 1.5, _HOUR if case.unit == "User" else _MINUTE)
     expected_count = case.requests_per_second * kind.share / mean * (end + past)
     count = int(random.poisson(expected_count))
     at = random.uniform(size=count)

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.judge.conversations import report as conversations
-from bench.judge.conversations.cases import CASES, find_cases
+from bench.judge.conversations.cases import CASES, find_cases, is_plain
 from bench.judge.conversations.cells import WAYS
+from bench.judge.conversations.others import simulate_rivals
 from bench.judge.conversations.runner import QUICK as FEW
 from bench.judge.conversations.runner import Settings as Conversations
 from bench.judge.conversations.runner import simulate
@@ -85,6 +86,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     chosen = parser.parse_args(words)
     chosen.few = chosen.rollouts or (FEW if chosen.quick else None)
+    chosen.few_rivals = FEW if chosen.quick else RIVALS // 4 if chosen.rivals is None else chosen.rivals
     usual = (QUICK,) * 3 if chosen.quick else (ROLLOUTS, OTHERS, RIVALS)
     for name, number in zip(("rollouts", "others", "rivals"), usual, strict=True):
         if getattr(chosen, name) is None:
@@ -124,14 +126,19 @@ def main(words: Sequence[str] | None = None) -> None:
     if chosen.cases:
         _conversations(chosen)
     if chosen.docs:
-        page = DOCS / "judge-benchmark.md"
-        kept = _kept(chosen.results)
-        text = markdown(
-            [cell for cells, _ in kept.values() for cell in cells], {k: made for k, (_, made) in kept.items()}, "img"
-        )
-        page.write_text(conversations.replaced(text, conversations.markdown(chosen.results, CASES)))
-        _draw([cell for cells, _ in kept.values() for cell in cells], DOCS / "img")
-        print(f"written: {page} and img/judge-*.svg")
+        _document(chosen.results)
+
+
+def _document(results: Path) -> None:
+    """Write the page and its plots from what is kept. Where nothing is kept of single requests, their part stays."""
+    page, kept = DOCS / "judge-benchmark.md", _kept(results)
+    cells = [cell for some, _ in kept.values() for cell in some]
+    text = page.read_text() if page.exists() else ""
+    if kept or not text:
+        text = markdown(cells, {name: made for name, (_, made) in kept.items()}, "img")
+        _draw(cells, DOCS / "img")
+    page.write_text(conversations.replaced(text, conversations.markdown(results, CASES)))
+    print(f"written: {page}")
 
 
 def _requests(chosen: argparse.Namespace, settings: Settings) -> None:
@@ -150,7 +157,13 @@ def _requests(chosen: argparse.Namespace, settings: Settings) -> None:
 def _conversations(chosen: argparse.Namespace) -> None:
     """Simulate rollouts of conversations, both ways."""
     simulated = Conversations(chosen.results, chosen.few, chosen.seed, chosen.jobs, chosen.seconds)
-    simulate([(case, way) for way in chosen.ways for case in chosen.cases], simulated)
+    tasks = [(case, way) for way in chosen.ways for case in chosen.cases if way in case.ways]
+    if chosen.quick:  # what takes long is tried on the plain cells alone
+        tasks = [(case, way) for case, way in tasks if way == "fast" or is_plain(case)]
+    simulate(tasks, simulated)
+    for case in chosen.cases if chosen.few_rivals else ():
+        if is_plain(case):
+            simulate_rivals(chosen.results, case, seed=chosen.seed, rollouts=chosen.few_rivals)
     print(conversations.markdown(chosen.results, chosen.cases))
 
 

@@ -9,11 +9,14 @@ import pytest
 from bench.judge import __main__ as command
 from bench.judge.__main__ import arguments, main
 from bench.judge.conversations import runner
+from bench.judge.conversations.arms import Step, play
 from bench.judge.conversations.cases import CASES, Case, Right
 from bench.judge.conversations.cells import Kept, added, load, save
 from bench.judge.conversations.judged import FAST, Ended, run
+from bench.judge.conversations.others import RULES, _minutes, load_rivals, simulate_rivals
 from bench.judge.conversations.report import BEGIN, END, markdown, replaced
 from bench.judge.conversations.runner import Settings, simulate
+from bench.judge.conversations.sessions import ERROR, draw
 from bench.judge.conversations.verdicts import judged
 from bench.judge.kept import RESULTS
 from bench.judge.scenarios import find
@@ -147,18 +150,42 @@ def test_a_step_that_ends_on_evidence() -> None:
     assert found.seconds < 3600.0
 
 
+def test_other_rules_see_the_same_conversations(tmp_path: Path) -> None:
+    case = replace(BY_NAME["agents+20"], step_seconds=120.0)
+    for rollouts in (1, 2):
+        simulate_rivals(tmp_path, case, seed=3, rollouts=rollouts)
+    found = load_rivals(tmp_path, case.name)
+    assert set(found) == set(RULES)
+    assert {one.rollouts for one in found.values()} == {2}
+    steps = [Step(120.0 * index, weight) for index, weight in enumerate(case.weights)]
+    played = play(case, draw(case, seed=3, number=0), steps)
+    for by_conversation in (False, True):
+        minutes = [minute for _, minute in _minutes(case, played, steps, by_conversation)]
+        assert [one.weight for one in minutes] == [0.01] * 2 + [0.1] * 2 + [0.5] * 2
+        assert [one.last_of_step for one in minutes] == [False, True] * 3
+        canary = [sum(getattr(one.canary, what) for one in minutes) for what in ("requests", "errors")]
+        here = played.canary
+        if by_conversation:
+            failed = played.unit[here & (played.outcome == ERROR)]
+            assert canary == [len(set(played.unit[here].tolist())), len(set(failed.tolist()))]
+        else:
+            assert canary == [(here & (played.outcome <= ERROR)).sum(), (here & (played.outcome == ERROR)).sum()]
+    assert "GrowthBook" in markdown(tmp_path, [case])
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "DOCS", tmp_path)
-    words = ["--results", str(tmp_path / "results"), "--way", "fast", "--jobs", "1"]
+    words = ["--results", str(tmp_path / "results"), "--way", "fast", "--jobs", "1", "--rivals", "1"]
     main([*words, "--cell", "agents-broken", "--rollouts", "1"])
     assert "(`agents-broken`)" in capsys.readouterr().out
     main([*words, "--render", "--docs"])
     page = (tmp_path / "judge-benchmark.md").read_text()
     assert page.startswith("# The judge beside other rules")
     assert page.count(BEGIN) == page.count(END) == 1
-    assert f"- counted with arrays: 1 cannot tell, {len(CASES) - 1} missing" in page
+    fast = sum("fast" in one.ways for one in CASES)
+    assert f"- counted with arrays: 1 cannot tell, {fast - 1} missing" in page
     assert f"- counted by the gateways' own code: {len(CASES)} missing" in page
-    assert page.count("| **missing** |") == len(find([])) + 2 * len(CASES) - 1
+    assert page.count("| **missing** |") == len(find([])) + fast + len(CASES) - 1
     main(["--list"])
     assert capsys.readouterr().out.splitlines()[-len(CASES) :] == list(BY_NAME)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bench.judge.conversations import sessions
 from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import CASES, Case, find_cases
 from bench.judge.conversations.kinds import SINGLE, Harm, Kind, Pods
@@ -152,6 +151,30 @@ def test_three_failures_in_a_row_bring_a_conversation_back() -> None:
     assert not found.moved[~np.isin(found.unit, found.unit[found.canary])].any()
 
 
+def test_traffic_goes_up_and_down() -> None:
+    _, drawn, _ = played("diurnal")
+    begun, _ = np.histogram(drawn.begin, bins=24, range=(-480.0, 1800.0))
+    assert begun.max() > 8 * begun.min()
+
+
+def test_surfaces_change_places() -> None:
+    _, drawn, found = played("surfaces")
+    early, late = (found.surface[(found.time // 600) == part] for part in (0, 2))
+    shares = {name: ((early == at).mean(), (late == at).mean()) for at, name in enumerate(drawn.surfaces)}
+    assert shares["code"][0] > 1.5 * shares["code"][1]
+    assert shares["batch"][1] > 1.2 * shares["batch"][0]
+    assert sum(first for first, _ in shares.values()) == pytest.approx(1.0)
+
+
+def test_pareto_tails_are_long() -> None:
+    tails = {}
+    for name in ("agents", "pareto"):
+        _, _, found = played(name)
+        tails[name] = np.quantile(found.ttft, 0.9999) / np.median(found.ttft)
+        assert np.median(found.ttft) == pytest.approx(1.2, rel=0.15)
+    assert tails["pareto"] > 4 * tails["agents"]
+
+
 def test_users_go_by_the_weight_of_the_moment() -> None:
     _, drawn, found = played("users")
     on = {step: set(found.unit[found.canary & (found.step == step)].tolist()) for step in (1, 2, 3)}
@@ -164,6 +187,7 @@ def test_turns_are_answers_or_what_a_process_has_seen() -> None:
     for pods in (Pods(3), Pods(3, restart_seconds=60.0)):
         case = replace(BY_NAME["agents-toxic"], pods=pods, requests_per_second=5.0)
         _, drawn, found = played(case)
+        canary = set(found.unit[found.canary].tolist())
         answers: Counter[int] = Counter()
         seen: Counter[tuple[int, int, int]] = Counter()
         turns = {}
@@ -172,9 +196,9 @@ def test_turns_are_answers_or_what_a_process_has_seen() -> None:
             every = pods.restart_seconds or 1e12
             boot = math.floor((drawn.time[place] + pod * every / 3) / every)
             turns[place] = max(answers[unit], seen[unit, pod, boot])
-            seen[unit, pod, boot] += 1
-            arm = int(unit in set(found.unit[found.canary].tolist()))
-            answers[unit] += drawn.outcome[arm][place] < ERROR
+            outcome = drawn.outcome[int(unit in canary)][place]
+            seen[unit, pod, boot] += outcome <= ERROR
+            answers[unit] += outcome < ERROR
             if len(turns) > 1500:
                 break
         for index, place in enumerate(found.here.tolist()):
@@ -267,6 +291,7 @@ def test_readings_grow() -> None:
 # --------------------------------------------------------------------------------------------- the test
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["half-failing", "first-fail", "old-agents", "agents-toxic-gap20"])
 def test_the_label_is_no_evidence_where_the_arms_are_alike(name: str) -> None:
     """The largest of 20 rollouts' evidence reaches 100 in at most one: more has a chance of 2 %."""
@@ -278,6 +303,7 @@ def test_the_label_is_no_evidence_where_the_arms_are_alike(name: str) -> None:
     assert found <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "requests", "failures"),
     [
@@ -303,6 +329,7 @@ def test_harm_is_found_as_soon_as_in_the_prototype(
     assert failures[0] < np.mean(failed) < failures[1]
 
 
-def test_outcomes_are_told_apart() -> None:
-    codes = [sessions.OK, sessions.REFUSAL, sessions.MAX_TOKENS, ERROR, LIMITED, HUNG]
-    assert codes == sorted(set(codes))
+def test_the_label_finds_what_is_broken_and_lets_an_equal_canary_pass() -> None:
+    for name, expected in (("agents-broken", True), ("agents-toxic", False)):
+        _, _, found = played(name)
+        assert (found_at(found, STEPS, 5.0) is not None) is expected

@@ -57,6 +57,8 @@ class Played:
     last: Bools
     excess: Floats
     """1 where it failed on the canary and would not have failed on stable."""
+    waited: Floats
+    """Seconds to the first token of what was answered well before the rollout, of as many as there are."""
 
 
 def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
@@ -94,6 +96,7 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
         prompt=_chosen(drawn.prompt, column)[here],
         cold=cold[here],
         last=drawn.last[here],
+        waited=drawn.ttft[0][(drawn.time < 0.0) & (drawn.outcome[0] < ERROR)],
         excess=(canary & failed & ~_failed(drawn.outcome[0]))[here].astype(np.float64),
     )
 
@@ -134,19 +137,19 @@ def _rescued(case: Case, drawn: Drawn, on_canary: Bools) -> Bools:
 
 
 def _turns(case: Case, drawn: Drawn, outcome: Ints, era: Ints) -> Ints:
-    """Assistant turns that a request has, or requests that its pod saw before: whichever is more."""
+    """Assistant turns that a request has, or answers that its process saw before, errors too: whichever is more."""
     if case.unit == "Request":
         return np.zeros(len(drawn.time), dtype=np.int64)
     if case.unit == "User":  # a user begins anew with each era
-        return _seen_by_pod(case, drawn, drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era)
+        return _seen_by_pod(case, drawn, drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era, outcome)
     start = _since_start(drawn.conversation)
     answered = np.cumsum(outcome < ERROR) - (outcome < ERROR)
     turns = answered - answered[start]
-    return np.maximum(turns, _seen_by_pod(case, drawn, drawn.conversation))
+    return np.maximum(turns, _seen_by_pod(case, drawn, drawn.conversation, outcome))
 
 
-def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints) -> Ints:
-    """Requests of the same unit that the same process had before."""
+def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
+    """Requests of the same unit that the same process saw answered before, with an error or without."""
     process = drawn.pod
     if case.pods.restart_seconds:
         every = case.pods.restart_seconds
@@ -157,8 +160,8 @@ def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints) -> Ints:
     group = unit * (int(process.max()) + 1) + process
     order = np.lexsort((drawn.time, group))
     ordered = group[order]
-    places = np.arange(len(group))
-    first = np.maximum.accumulate(np.where(_opens(ordered), places, 0))
+    counts = (outcome[order] <= ERROR).astype(np.int64)
+    earlier = np.cumsum(counts) - counts
     seen = np.empty(len(group), dtype=np.int64)
-    seen[order] = places - first
+    seen[order] = earlier - earlier[_since_start(ordered)]
     return seen

@@ -8,7 +8,7 @@ from typing import Literal
 from bench.judge.conversations.kinds import FEW_PODS, NO_HARM, SINGLE, Harm, Kind, Pods
 from bench.judge.scenarios import WEIGHTS
 
-__all__ = ["CASES", "Case", "Right", "find_cases"]
+__all__ = ["CASES", "Case", "Right", "find_cases", "is_plain"]
 
 Answer = Literal["null", "found", "held", "bound"]
 
@@ -56,8 +56,13 @@ class Case:
     unit: Literal["Conversation", "User", "Request"] = "Conversation"
     rescue_after: int = 3
     retries: int = 0
+    swing: float = 1.0
+    """How many times as much traffic there is at its most as at its least, up and down in `day_seconds`."""
+    day_seconds: float = 3600.0
     cached: bool = False
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
+    ways: tuple[str, ...] = ("fast", "slow")
+    """How it can be counted: the fast way knows conversations without a name only where each is a single call."""
     metrics: tuple[str, ...] = ()
     """Metrics of the plan beside the default ones."""
 
@@ -72,6 +77,7 @@ CHAT = Kind("chat", turns=(2, 20), gap=30.0)
 DIFFERENT = replace(AGENTS, ttft_sd=0.4, cost_sd=0.7)
 TOXIC = replace(AGENTS, toxic_share=0.02)
 SLOW = replace(AGENTS, gap=20.0)
+UNNAMED = replace(AGENTS, named=False)
 HALF_FAILING = replace(AGENTS, toxic_share=0.05, toxic_errors=0.5, toxic_from_first=True)
 
 
@@ -92,6 +98,16 @@ _TWENTY = (replace(SLOW, name="gap20"),)
 
 _NULLS: tuple[Case, ...] = (
     _null("agents", "agents alike, 20–80 calls", AGENTS),
+    _null("diurnal", "agents, traffic between a 40th and all, up and down", AGENTS, swing=40.0),
+    _null("pareto", "agents, Pareto tails", replace(AGENTS, pareto=2.0)),
+    _null(
+        "surfaces",
+        "three surfaces whose shares of the traffic change",
+        replace(AGENTS, share=0.4, surface="code", trend=0.2),
+        replace(CHAT, share=0.3, surface="chat", trend=4.0, errors=0.01),
+        replace(SINGLE, share=0.3, surface="batch", trend=2.0, errors=0.002),
+    ),
+    _null("one-user", "agents that name no conversation, one user id for all", UNNAMED, ways=("slow",)),
     _null("agents-cached", "agents whose context is cached on the arm that they began on", AGENTS, cached=True),
     _null("chat-cached", "chats whose context is cached on the arm that they began on", CHAT, cached=True),
     _null("agents-gap20", "agents alike, gaps of 20 s", SLOW),
@@ -154,11 +170,13 @@ _NULLS: tuple[Case, ...] = (
     ),
     _null("retries", "clients try failed requests again, as SDKs do", replace(TOXIC, errors=0.01), retries=2),
     _null("restarts", "10 pods that restart every 3 min, 300 users", _PEOPLE, pods=Pods(10, 180.0)),
-    _null("users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0)), unit="User"),
+    _null(
+        "users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0), ttft_sd=0.3, cost_sd=0.5), unit="User"
+    ),
     _null(
         "users-unread",
         "200 users that differ (CV 2), their cohorts unread at the first tick",
-        replace(_PEOPLE, users=200, beta=(0.25, 50.0)),
+        replace(_PEOPLE, users=200, beta=(0.25, 50.0), ttft_sd=0.3, cost_sd=0.5),
         unit="User",
         pods=Pods(2, silent_first=True),
     ),
@@ -222,6 +240,14 @@ _HARMS: tuple[Case, ...] = (
         rescue_after=0,
     ),
     _harm("agents-broken", "every request of the canary fails", FOUND, Harm(errors=1.0)),
+    _harm(
+        "one-user-broken",
+        "one user id for all, no names, every request of the canary fails",
+        FOUND,
+        Harm(errors=1.0),
+        UNNAMED,
+        ways=("slow",),
+    ),
     _harm("agents-broken-10", "the same, the first weight 10 %", FOUND, Harm(errors=1.0), weights=(0.1, 0.5)),
     _harm("agents-broken-50", "the same, the first weight 50 %", FOUND, Harm(errors=1.0), weights=(0.5,)),
     _harm("single-broken", "every single call of the canary fails", FOUND, Harm(errors=1.0), SINGLE),
@@ -266,7 +292,14 @@ _HARMS: tuple[Case, ...] = (
         replace(AGENTS, share=0.9),
         replace(AGENTS, name="reports", share=0.1, surface="reports"),
     ),
-    _harm("canary-toxic", "3 % of the canary's agents alone go bad", FOUND, Harm(toxic_share=0.03)),
+    # 22.2 % of stable's agents fail at least once, 24.5 % of the canary's: of those that do, 52.46 % are the canary's
+    # at 50 %, which is 0.0012 nats each, and ln 200 has to be reached.
+    _harm(
+        "canary-toxic",
+        "3 % of the canary's agents alone go bad",
+        Right("bound", floor="first failures of some 19,000 agents at 50 %, 5 hours"),
+        Harm(toxic_share=0.03),
+    ),
     _harm(
         "loop-before+5",
         "errors +5 points, after a client's loop in the hour before",
@@ -325,6 +358,11 @@ def _variants(case: Case) -> tuple[Case, ...]:
 
 
 CASES: tuple[Case, ...] = tuple(one for case in (*_NULLS, *_HARMS) for one in _variants(case))
+
+
+def is_plain(case: Case) -> bool:
+    """Whether it is at 50 requests/s, and not with many pods for their own sake."""
+    return not case.name.endswith(("-5rps", "-10pods"))
 
 
 def find_cases(names: list[str]) -> tuple[Case, ...]:

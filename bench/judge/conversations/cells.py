@@ -146,7 +146,7 @@ def code(case: Case, way: Way) -> str:
     """What figures depend on: the judge, the simulation, the case, and the gateways' code where it counts."""
     found = hashlib.sha256(repr(case).encode())
     judge = Path(core.__file__).parent / "judge"
-    simulation = [_HERE / f"{name}.py" for name in ("sessions", "arms", "sums", "tally", "judged", "gateways")]
+    simulation = [_HERE / f"{name}.py" for name in ("sessions", "arms", "sums", "tally", "judged", "users", "gateways")]
     counting = sorted(Path(gateway.__file__).parent.rglob("*.py")) if way == "slow" else []
     for file in (*sorted(judge.rglob("*.py")), *simulation, *counting):
         if file.exists():

@@ -26,6 +26,7 @@ from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Arm, Assigning, Deployment, GatewayConfig, Upstream
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.request.assignment import Assignment, cohort, rank
+from claude_operator.core.request.quotes import Block
 from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.assigner import Asked, Assigner
 from claude_operator.gateway.attempts import BodySample
@@ -44,6 +45,7 @@ _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED:
 _STATUS = {ERROR: 500, LIMITED: 429}
 _STOPS = {REFUSAL: "refusal", MAX_TOKENS: "max_tokens"}
 _KEY = b"an operator key of the benchmark"
+_PATIENCE = 60.0  # seconds that clients wait for an answer
 
 
 def named(case: Case, drawn: Drawn) -> Drawn:
@@ -63,10 +65,7 @@ def named(case: Case, drawn: Drawn) -> Drawn:
 
 
 def _has_name(case: Case, drawn: Drawn) -> np.ndarray:
-    """Single calls name nothing, unless by user."""
-    if case.unit == "User":
-        return np.ones(len(drawn.begin), dtype=bool)
-    return np.bincount(drawn.conversation, minlength=len(drawn.begin)) > 1
+    return np.ones(len(drawn.begin), dtype=bool) if case.unit == "User" else drawn.named
 
 
 def _name(case: Case, drawn: Drawn, conversation: int) -> str:
@@ -152,14 +151,21 @@ class _Pod:
         call = Call("POST", "/v1/messages", now, live, counted=True)
         call.surface, call.attempt, call.body = surface, str(attempt), BodySample.of(body)
         call.model = call.model_label = MODEL
+        call.stream, call.sent = True, now
         call.choice = self._assigner.choose(live, call, asked)
         self._accounting.start(call)
         return call
 
+    def hear(self, call: Call, tool: str) -> None:
+        """Take in what an answer says, by which the next request is found."""
+        if call.answer is not None:
+            call.answer.add(Block("tool_use", id=tool))
+        self._assigner.answered(call)
+
     def end(self, call: Call, outcome: int, message: Message | None, ttft: float, duration: float) -> None:
         """End a call now, so that it began a while ago."""
-        call.ended = call.began
-        call.began -= duration
+        call.ended = self._clock()
+        call.began = call.sent = call.ended - duration
         call.first_content = call.began + ttft if outcome < ERROR else 0.0
         call.status, call.outcome = _STATUS.get(outcome, 200), _OUTCOMES[outcome]
         if message is not None:
@@ -190,11 +196,17 @@ class Gateways:
         self._pods = [_Pod(number, self._clock, self._metrics) for number in range(case.pods.count)]
         self._named = _has_name(case, drawn)
         self._answers = [0] * len(drawn.begin)
+        self._quotes: dict[int, tuple[str, str]] = {}
+        """The first and the last answer of conversations without a name."""
+        self._canary = np.zeros(len(played.time), dtype=bool)
+        self._excess = np.zeros(len(played.time))
         self._later = played.here.tolist()
         self._moved = np.zeros(len(drawn.begin), dtype=bool)
+        self._hanging: list[tuple[float, _Pod, Call]] = []
         self._first_answers()
         self._serve(0.0)
-        for conversation in self._begun:  # every pod has seen it, however many there are
+        # Every pod has seen them, however many there are.
+        for conversation in self._begun if case.unit == "Conversation" else ():
             for pod in self._pods:
                 call = pod.begin(self._asked(conversation), self._now, attempt=0, body=b"", surface="other")
                 pod.end(call, OK, None, 0.0, 1.0)
@@ -202,12 +214,19 @@ class Gateways:
     def _clock(self) -> float:
         return self._now
 
+    @property
+    def played(self) -> Played:
+        """What became of the calls so far, as the gateways had it."""
+        return replace(self._played, canary=self._canary, excess=self._excess)
+
     def _first_answers(self) -> None:
         """What conversations that began before have in their history by now."""
         before = np.flatnonzero((self._drawn.time < 0.0) & (self._drawn.outcome[0] < ERROR))
         for conversation in self._drawn.conversation[before].tolist():
             self._answers[conversation] += 1
         earlier = self._drawn.conversation[self._drawn.time < 0.0]
+        for ttft, pod in zip(self._drawn.ttft[0][before].tolist(), self._drawn.pod[before].tolist(), strict=True):
+            self._pods[pod].store.hang_limits.add(ttft, stream=True)
         self._begun = np.flatnonzero(np.bincount(earlier, minlength=len(self._answers)) > 0).tolist()
 
     # --------------------------------------------------------------------------------------------------- readings
@@ -264,10 +283,18 @@ class Gateways:
 
     def _until(self, place: int, times: list[float], end: float) -> int:
         while place < len(times) and times[place] < end:
+            self._leave(times[place])
             self._now = times[place]
             self._call(self._later[place], place)
             place += 1
+        self._leave(end)
         return place
+
+    def _leave(self, now: float) -> None:
+        """End calls whose clients have waited long enough."""
+        while self._hanging and self._hanging[0][0] <= now:
+            self._now, pod, call = self._hanging.pop(0)
+            pod.end(call, HUNG, None, 0.0, _PATIENCE)
 
     def _call(self, index: int, place: int) -> None:
         drawn = self._drawn
@@ -275,17 +302,21 @@ class Gateways:
         pod = self._pods[int(drawn.pod[index])]
         pod.label = int(drawn.label[conversation] * 10_000)
         asked, body = self._asked(conversation), str(index).encode()
-        attempt = 0
+        attempt, first = 0, OK
         while True:
             surface = drawn.surfaces[int(drawn.surface[conversation])]
             call = pod.begin(asked, self._now, attempt=attempt, body=body, surface=surface)
             canary = call.revision == CANARY
             outcome = self._end(pod, call, index, place, canary=canary, attempt=attempt)
+            if not attempt:
+                self._canary[place], first = canary, outcome
             self._tell()
             if outcome != ERROR or attempt >= self._case.retries:
                 break
             attempt += 1
         self._answers[conversation] += outcome < ERROR
+        failed = first in (ERROR, HUNG) and int(drawn.outcome[0][index]) not in (ERROR, HUNG)
+        self._excess[place] = float(canary and failed)
 
     def _end(self, pod: _Pod, call: Call, index: int, place: int, *, canary: bool, attempt: int) -> int:
         drawn = self._drawn
@@ -302,6 +333,14 @@ class Gateways:
         ttft, duration = float(drawn.ttft[column][index]), float(drawn.duration[column][index])
         if self._case.cached and cold:
             ttft, duration = 2.1 * ttft, duration + 1.1 * ttft
+        if outcome < ERROR and not self._named[conversation]:
+            said = f"toolu_{index}"
+            self._quotes[conversation] = (self._quotes.get(conversation, (said, ""))[0], said)
+            pod.hear(call, said)
+        if outcome == HUNG:
+            self._hanging.append((self._now + _PATIENCE, pod, call))
+            return outcome
+        duration = duration if outcome < ERROR else ttft
         pod.end(call, outcome, self._message(outcome, index, prompt, output, cold=cold), ttft, duration)
         return outcome
 
@@ -321,7 +360,9 @@ class Gateways:
             return Asked(fields, user=f"u{self._drawn.user[conversation]}")
         if self._case.unit == "Conversation" and self._named[conversation]:
             return Asked(fields, session=f"s{conversation}")
-        return Asked(fields)
+        if conversation in self._quotes:
+            fields = {"messages": _quoting(self._answers[conversation], *self._quotes[conversation])}
+        return Asked(fields, user_id="everybody")
 
     def _tell(self) -> None:
         """Have every pod know what is new in another."""
@@ -331,6 +372,20 @@ class Gateways:
                 for other in self._pods:
                     if other is not pod:
                         other.store.memory.learn(news)
+
+
+def _quoting(answers: int, first: str, last: str) -> msgspec.Raw:
+    """The messages of a request that quotes these answers."""
+    said = [first, *(f"{first}_{index}" for index in range(1, answers - 1)), last][:answers]
+    turns = [
+        message
+        for tool in said
+        for message in (
+            {"role": "user", "content": "and now?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": tool, "name": "look", "input": {}}]},
+        )
+    ]
+    return msgspec.Raw(msgspec.json.encode([*turns, {"role": "user", "content": "and now?"}]))
 
 
 @lru_cache(maxsize=1024)

@@ -15,11 +15,12 @@ from bench.judge.conversations.cases import Case
 from bench.judge.conversations.gateways import Gateways, named
 from bench.judge.conversations.sessions import Drawn, draw
 from bench.judge.conversations.tally import BOOT, CANARY, STABLE, Tally
+from bench.judge.conversations.users import offsets
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.evidence import Evidence
-from claude_operator.api.status import Judgement
+from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures
 from claude_operator.core.judge.evidence.context import Bake, Context
@@ -37,6 +38,11 @@ _HELD_SECONDS = 30.0  # a hold of this long is one that people meet
 
 class Source(Protocol):
     """What gateways show after each tick."""
+
+    @property
+    def played(self) -> Played:
+        """What became of requests."""
+        ...
 
     def start(self) -> list[PodReading]:
         """Before the first tick."""
@@ -82,11 +88,15 @@ class _Judge:
     held: Counter[str] = field(default_factory=Counter)
     words: dict[str, None] = field(default_factory=dict)
     requests: int = 0
+    offsets: list[Offsets] = field(default_factory=list)
+    """Of its users, as far as they were read."""
+    ticks: int = 0
 
     def tick(self, readings: list[PodReading], now: float, step: int) -> bool:
         """Whether traffic goes back after this reading."""
         wanted = quantities(self.analysis)
         increments, self.memory = advance(self.memory, readings, wanted, now=now)
+        self.ticks += 1
         self.requests += increments.counts_of(CANARY).judged
         known = {one.name for one in self.judgement.state if one.edges} if self.judgement else set()
         self.judgement, _ = assessment.assess(
@@ -119,7 +129,14 @@ class _Judge:
                 if name not in known
             },
             unit=self.case.unit,
+            offsets=self._offsets(),
         )
+
+    def _offsets(self) -> list[Offsets]:
+        """Asked for until they are known; nobody answers at once where a pod is silent."""
+        silent = self.case.pods.silent_first and self.ticks == 1
+        known = self.judgement is not None and self.judgement.offsets
+        return [] if silent or known else self.offsets
 
     def is_ready(self, step: int, since: float, now: float) -> bool:
         """Whether the next step may begin."""
@@ -147,7 +164,7 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
     """One rollout under the judge."""
     drawn = way.prepared(case, draw(case, seed=seed, number=number))
     source = way.source
-    judge = _Judge(case, _analysis(case))
+    judge = _Judge(case, _analysis(case), offsets=offsets(case, drawn))
     ticks = round(case.step_seconds / case.tick_seconds)
     evidence = case.steps == "evidence"
     steps = [Step(0.0, case.weights[0])]
@@ -162,7 +179,8 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
         if evidence and step:
             steps.append(Step(tick * case.tick_seconds, case.weights[step]))
             played = play(case, drawn, steps)
-            readings = source(case, drawn, played, steps).readings(ticks * len(case.weights))
+            shown = source(case, drawn, played, steps)
+            readings = shown.readings(ticks * len(case.weights))
             for _ in range(tick):
                 next(readings)
         ready = False
@@ -170,11 +188,11 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
             now = (tick + 1) * case.tick_seconds
             tick += 1
             if judge.tick(next(readings), now, step):
-                return _ended("rolled back", judge, played, now)
+                return _ended("rolled back", judge, shown.played, now)
             ready = evidence and judge.is_ready(step, since * case.tick_seconds, now)
         if evidence and not ready:
-            return _ended("held", judge, played, tick * case.tick_seconds)
-    return _ended("promoted", judge, played, tick * case.tick_seconds)
+            return _ended("held", judge, shown.played, tick * case.tick_seconds)
+    return _ended("promoted", judge, shown.played, tick * case.tick_seconds)
 
 
 def _ended(end: str, judge: _Judge, played: Played, now: float) -> Ended:
@@ -195,6 +213,7 @@ class _Fast:
     """Counts of all pods together, from arrays."""
 
     def __init__(self, case: Case, drawn: Drawn, played: Played, steps: Sequence[Step]) -> None:
+        self.played = played
         self._tally = Tally(case, played, steps, drawn.surfaces)
 
     def start(self) -> list[PodReading]:

@@ -38,6 +38,12 @@ class Kind:
     """Between conversations."""
     ttft_factor: float = 1.0
     cost_factor: float = 1.0
+    pareto: float = 0.0
+    """Times and tokens of requests have Pareto tails of this exponent instead of lognormal ones; 0: they have not."""
+    trend: float = 1.0
+    """How many times as many of them begin at the rollout's end as at its beginning, with the same mean."""
+    named: bool = True
+    """Whether requests name their conversation; those that do not all have one `metadata.user_id`."""
     users: int = 0
     """Conversations belong to so many users, who come back; 0 for a new one each."""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 
 from bench.judge.conversations.cases import Case, Right
 from bench.judge.conversations.cells import WAYS, Kept, Way, cells_of
+from bench.judge.conversations.others import RULES, Rival, load_rivals
 from bench.judge.conversations.verdicts import FAST, SLOW, Verdict, judged
+from bench.judge.intervals import wilson
 
 __all__ = ["BEGIN", "END", "markdown", "replaced"]
 
@@ -49,15 +52,47 @@ def replaced(page: str, part: str) -> str:
 def markdown(folder: Path, cases: Sequence[Case]) -> str:
     """All cells of the cases, as they are kept in a folder."""
     rows = list(cells_of(folder, cases))
-    parts = [_head(), _tally([(way, judged(case, found[way])) for case, found in rows for way in WAYS])]
+    parts = [
+        _head(),
+        _tally([(way, judged(case, found[way])) for case, found in rows for way in WAYS if way in case.ways]),
+    ]
     for null, heading in ((True, "Nothing is wrong"), (False, "Something is wrong")):
         for way in WAYS:
-            here = [(case, found[way]) for case, found in rows if (case.right.answer == "null") is null]
+            here = [
+                (case, found[way]) for case, found in rows if (case.right.answer == "null") is null and way in case.ways
+            ]
             table = _table(_HEADS, (_row(case, kept) for case, kept in here))
             if here:
                 folded = f"<details><summary>{len(here)} cells</summary>\n\n{table}\n\n</details>"
                 parts.append(f"### {heading}, {_WAYS[way]}\n\n{folded}")
+    parts += _rivals(folder, cases)
     return "\n\n".join(parts) + "\n"
+
+
+def _rivals(folder: Path, cases: Sequence[Case]) -> list[str]:
+    """What other rules make of the same rollouts, where that was simulated."""
+    here = [(case, found) for case in cases if (found := load_rivals(folder, case.name))]
+    if not here:
+        return []
+    parts = [
+        "### Other rules on the same conversations\n\nShare rolled back (95 %), and median canary requests until then."
+    ]
+    for null, heading in ((True, "nothing is wrong"), (False, "something is wrong")):
+        some = [(case, found) for case, found in here if (case.right.answer == "null") is null]
+        rows = [[f"{case.title} (`{case.name}`)", *(_rival(found.get(name)) for name in RULES)] for case, found in some]
+        heads = [heading, *(title for title, _, _ in RULES.values())]
+        if rows:
+            parts.append(f"<details><summary>{heading}</summary>\n\n{_table(heads, rows)}\n\n</details>")
+    return parts
+
+
+def _rival(one: Rival | None) -> str:
+    if one is None or not one.rollouts:
+        return "**missing**"
+    back = len(one.requests)
+    low, high = wilson(back, one.rollouts)
+    said = f"{_percent(back / one.rollouts)} ({100 * low:.1f}–{100 * high:.1f}) of {one.rollouts}"
+    return said + (f", {median(one.requests):.0f}" if back else "")
 
 
 def _head() -> str:

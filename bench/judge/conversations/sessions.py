@@ -28,7 +28,8 @@ _TOKENS, _TOKENS_SIGMA = 200.0, 0.6
 _PER_TOKEN, _PER_TOKEN_SIGMA = 0.015, 0.2
 _PROMPT, _PROMPT_SIGMA = 4000.0, 0.6
 _GROWTH = 0.1  # of ln time to first token and ln prompt, each time that the number of turns doubles
-_COLD_TTFT = 2.1
+_MINUTE = 60.0  # of traffic at least that pods have seen before
+_HOUR = 3600.0  # of users' past that tells how they differ
 
 Codes = NDArray[np.int8]
 
@@ -45,6 +46,8 @@ class Drawn:
     begin: Floats
     label: Floats
     user: Ints
+    named: NDArray[np.bool_]
+    """Whether its requests name it."""
     surface: Ints
     surfaces: tuple[str, ...]
     conversation: Ints
@@ -79,7 +82,7 @@ def draw(case: Case, *, seed: int, number: int) -> Drawn:
     if case.unit == "Request":
         owner = whole["conversation"]
         size = len(owner)
-        whole |= {name: whole[name][owner] for name in ("user", "surface")}
+        whole |= {name: whole[name][owner] for name in ("user", "surface", "named")}
         whole |= {"conversation": np.arange(size), "begin": whole["time"], "label": random.random(size)}
     pod = random.integers(0, case.pods.count, len(whole["time"]))
     pairs = {name: (whole.pop(f"{name}0"), whole.pop(f"{name}1")) for name in _BOTH}
@@ -108,6 +111,7 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
         "label": random.random(count),
         "user": users,
         "surface": np.full(count, surface),
+        "named": np.full(count, kind.named and (kind.agents > 0 or kind.turns[1] > 1)),
         "conversation": owner,
         "place": place,
         "time": time,
@@ -115,7 +119,7 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
     }
     for arm, (rates, start) in enumerate(((rate, toxic), (rate1, toxic1))):
         found[f"outcome{arm}"] = _outcomes(case, kind, rates, start, owner, place, struck if arm else None, dice)
-    found |= _values(case, kind, count, owner, place, struck, random)
+    found |= _values(case, kind, users if kind.users else np.arange(count), owner, place, struck, random)
     keep = time < until
     return {
         name: values if len(values) == count and name in _OF_CONVERSATION else values[keep]
@@ -123,7 +127,7 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
     }
 
 
-_OF_CONVERSATION = ("begin", "label", "user", "surface")
+_OF_CONVERSATION = ("begin", "label", "user", "surface", "named")
 
 
 def _conversations(case: Case, kind: Kind, random: np.random.Generator) -> tuple[Floats, Ints]:
@@ -137,10 +141,31 @@ def _conversations(case: Case, kind: Kind, random: np.random.Generator) -> tuple
         return begin, np.ceil(expected + 5.0 * np.sqrt(expected) + 1.0).astype(np.int64)
     low, high = kind.turns
     mean = (low + high) / 2.0
-    past = high * kind.gap * 1.5 if high > 1 else 0.0
+    past = max(high * kind.gap * 1.5, _HOUR if case.unit == "User" else _MINUTE)
     expected_count = case.requests_per_second * kind.share / mean * (end + past)
     count = int(random.poisson(expected_count))
-    return np.sort(random.uniform(-past, end, count)), random.integers(low, high + 1, count)
+    at = random.uniform(size=count)
+    at = _swung(_trended(at, kind.trend), case.swing, case.day_seconds / (end + past))
+    return np.sort(at * (end + past) - past), random.integers(low, high + 1, count)
+
+
+def _trended(share: Floats, trend: float) -> Floats:
+    """Even shares of the time as they are where the rate grows to so many times what it was."""
+    if trend == 1.0:
+        return share
+    # The mean rate up to a share x of the time is proportional to x + (trend - 1) x^2 / 2.
+    more = (trend - 1.0) / 2.0
+    return (np.sqrt(1.0 + 4.0 * more * (1.0 + more) * share) - 1.0) / (2.0 * more)
+
+
+def _swung(share: Floats, swing: float, day: float) -> Floats:
+    """Even shares of the time as they are where the rate goes up and down, between one and so many times as much."""
+    if swing == 1.0:
+        return share
+    grid = np.linspace(0.0, 1.0, 4001)
+    depth = (swing - 1.0) / (swing + 1.0)
+    upto = grid + depth * day / (2.0 * math.pi) * (np.cos(2.0 * math.pi * grid / day) - 1.0)
+    return np.interp(share, upto / upto[-1], grid)
 
 
 def _times(begin: Floats, length: Ints, gap: float, random: np.random.Generator) -> tuple[Ints, Ints, Floats]:
@@ -216,17 +241,23 @@ def _outcomes(
 def _values(
     case: Case,
     kind: Kind,
-    count: int,
+    unit: Ints,
     owner: Ints,
     place: Ints,
     struck: NDArray[np.bool_],
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Seconds to the first token, prompt and output tokens and duration of every request on both arms."""
+    """Seconds to the first token, prompt and output tokens and duration of every request on both arms.
+
+    `unit`: whose speed and cost a conversation has.
+    """
     size, harm = len(owner), case.harm
     age = _GROWTH * np.log2(1.0 + place)
-    between_ttft, between_cost = (sd * random.standard_normal(count) for sd in (kind.ttft_sd, kind.cost_sd))
+    between = (sd * random.standard_normal(int(unit.max(initial=0)) + 1)[unit] for sd in (kind.ttft_sd, kind.cost_sd))
+    between_ttft, between_cost = between
     noise = [random.standard_normal(size) for _ in range(4)]
+    if kind.pareto:  # of the same median
+        noise[:3] = [(random.exponential(1.0, size) - math.log(2.0)) / (kind.pareto * _TTFT_SIGMA) for _ in range(3)]
     ttft = math.log(_TTFT * kind.ttft_factor) + age + between_ttft[owner] + _TTFT_SIGMA * noise[0]
     prompt = math.log(_PROMPT * kind.cost_factor) + 4.0 * age + between_cost[owner] + _PROMPT_SIGMA * noise[1]
     output = math.log(_TOKENS) + _TOKENS_SIGMA * noise[2]

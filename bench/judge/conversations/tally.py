@@ -28,6 +28,7 @@ from claude_operator.api.evidence import (
     UnitStratum,
 )
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.gateway.hangs import HangLimits
 
 __all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
 
@@ -38,7 +39,7 @@ _PERIODS = ("opening", "early", "late")
 _LATE = 8
 _CACHES = ("none", "read", "write")
 _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED: "overload", HUNG: "canceled"}
-_BAD = {ERROR: "error", REFUSAL: "refusal", MAX_TOKENS: "max_tokens", HUNG: "hung"}
+_BAD = {ERROR: "error", REFUSAL: "refusal", MAX_TOKENS: "max_tokens", LIMITED: "overload"}
 _WARM = 0.123  # of the price of a prompt, where most of it is read from the cache
 _QUANTITIES = ("ttft", "duration", "cost", "output_tokens", "time_per_output_token")
 
@@ -81,6 +82,7 @@ class Tally:
         self._units: dict[tuple[int, ...], _Unit] = defaultdict(_Unit)
         self._arms: dict[tuple[int, ...], _Arm] = defaultdict(_Arm)
         self._events: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+        self._now = -1.0
         self._prepare()
 
     # ------------------------------------------------------------------------------------------ what happens when
@@ -137,11 +139,47 @@ class Tally:
         kinds.append((-1, "tool_use", (one.outcome == OK) & ~one.last))
         if self._case.cached:
             kinds.append((-2, "cache_write", complete & one.cold))
+        self._hung(cell, bucket)
         for _, name, struck in kinds:
             # A user that went bad under an earlier weight of the canary does not go bad again.
             first = _first(one.unit * 2 + (one.era > 0), struck)
             for tick, code, count in counted(self._tick[first], cell[first] * len(TURNS) + bucket[first]):
                 self._events[tick].append(("bad", code // len(TURNS), f"{name}:{TURNS[code % len(TURNS)]}", count))
+
+    def _hung(self, cell: Ints, bucket: Ints) -> None:
+        """What waits longer than stable's requests ever did counts when it has waited so long."""
+        one = self._played
+        limit = self._limits()[self._tick]
+        waits = one.outcome == HUNG
+        places = np.flatnonzero(waits | ((one.outcome <= ERROR) & (one.ttft > limit)))
+        at = np.where(waits, one.time + limit, one.time)[places]
+        known = np.isfinite(at)
+        places, at = places[known], at[known]
+        order = np.argsort(at, kind="stable")
+        places, at = places[order], at[order]
+        first = _first(one.unit[places] * 2 + (one.era[places] > 0), np.ones(len(places), dtype=bool))
+        chosen = places[first]
+        tick = by_tick(at[first], self._case.tick_seconds)
+        for number, code, count in counted(tick, cell[chosen] * len(TURNS) + bucket[chosen]):
+            self._events[number].append(("bad", code // len(TURNS), f"hung:{TURNS[code % len(TURNS)]}", count))
+
+    def _limits(self) -> Floats:
+        """Seconds after which a request hangs, in each tick, by what was before it."""
+        one = self._played
+        stable = ~one.canary & (one.outcome < ERROR)
+        waited = np.concatenate([one.waited, one.ttft[stable]])
+        tick = np.concatenate([np.full(len(one.waited), -1), self._tick[stable]])
+        limits = HangLimits(lambda: self._now)
+        found = []
+        upto = np.searchsorted(tick, np.arange(int(self._tick.max(initial=0)) + 1))
+        done = 0
+        for number, end in enumerate(upto.tolist()):
+            self._now = number * self._case.tick_seconds
+            for value in waited[done:end].tolist():
+                limits.add(value, stream=True)
+            done = end
+            found.append(limits.of(stream=True))
+        return np.array(found)
 
     def _requests(self, request: Ints, complete: np.ndarray) -> None:
         one = self._played
@@ -196,7 +234,7 @@ class Tally:
             stop = _BAD.get(rest[0], "")
             if stop in ("refusal", "max_tokens"):
                 arm.stops[stop] = arm.stops.get(stop, 0) + count
-            if stop and stop != "hung":
+            if stop and stop != "overload":
                 arm.bad[stop] = arm.bad.get(stop, 0) + count
 
     def _evidence(self, number: int) -> Evidence:

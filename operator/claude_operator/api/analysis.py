@@ -42,20 +42,25 @@ class Metric(ApiModel):
     """One thing the judge watches."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="errors, refusals, maxTokens, contextWindow, toolUse, latencyBudget, cacheMiss, judgeFail,"
-        " timeToFirstToken, duration, cost or outputTokens; with prometheus any other name."
+        description="errors, refusals, maxTokens, hung, overloads, contextWindow, toolUse, latencyBudget, cacheMiss,"
+        " judgeFail, timeToFirstToken, timePerOutputToken, duration, cost or outputTokens; with prometheus any other"
+        " name."
     )
-    mode: Literal["Enforce", "DryRun"] | None = Field(default=None, description="DryRun reports without acting.")
+    mode: Literal["Enforce", "DryRun", "Hold"] | None = Field(
+        default=None,
+        description="Enforce takes traffic back, DryRun reports without acting, Hold holds the rollout until a person"
+        " promotes. Default: Hold for overloads, Enforce for the rest.",
+    )
     weight: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         default=None,
-        description="Share of falseRollbackRate that this metric gets, in proportion to the others'. A larger"
-        " weight needs less evidence.",
+        description="Share of falseRollbackRate that this metric gets, in proportion to the others'; in mode Hold of"
+        " the 5 % that all metrics in this mode have. A larger weight needs less evidence.",
     )
     max_increase: PercentText | None = Field(
         default=None,
         description="Tolerated increase over stable. For cost it comes on top of the difference between the"
-        " models' list prices. Default: 10% for timeToFirstToken, 25% for duration, cost and outputTokens, 0% for"
-        " the rest.",
+        " models' list prices. Default: 10% for timeToFirstToken, 25% for timePerOutputToken, duration, cost and"
+        " outputTokens, 0% for the rest.",
     )
     prometheus: Prometheus | None = Field(default=None, description=Prometheus.__doc__)
     threshold: Threshold | None = Field(default=None, description=Threshold.__doc__)
@@ -108,7 +113,8 @@ class Analysis(ApiModel):
     )
     metrics: list[Metric] | None = Field(
         default=None,
-        description="What is watched on both arms. Default: errors, timeToFirstToken, refusals, maxTokens and cost."
+        description="What is watched on both arms. Default: errors, timeToFirstToken, refusals, maxTokens, cost, hung,"
+        " timePerOutputToken and, in mode Hold, overloads and outputTokens."
         " Only a metric's own evidence of harm takes traffic back; missing data only holds the rollout.",
         json_schema_extra={"maxItems": 32, **list_map("name")},
     )

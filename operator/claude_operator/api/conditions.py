@@ -80,6 +80,9 @@ class Reason(StrEnum):
     DURATION_INCREASED = "DurationIncreased"
     COST_INCREASED = "CostIncreased"
     OUTPUT_TOKENS_INCREASED = "OutputTokensIncreased"
+    HUNG = "RequestsHang"  # requests wait for their first token or answer longer than stable's ever do
+    TIME_PER_OUTPUT_TOKEN_INCREASED = "TimePerOutputTokenIncreased"  # noqa: S105
+    METRIC_CHANGED = "MetricChanged"  # a metric in mode Hold has changed: a person decides; holds
     THRESHOLD_EXCEEDED = "ThresholdExceeded"  # measurements outside a threshold, more than failureLimit
     METRIC_WORSENED = "MetricWorsened"  # the judge MannWhitney found a metric worse
     METRIC_ERROR = "MetricError"  # a metric of your own could not be measured; holds

@@ -241,6 +241,8 @@ class Judgement(StatusModel):
     sample_ratio: SampleRatio | None = Field(default=None, alias="split", description=SampleRatio.__doc__)
     measured: list[Measured] = Field(default=[], description="Metrics with a threshold.")
     series: list[Series] = Field(default=[], description="Metrics of the judge MannWhitney.")
+    asks: list[str] = Field(default=[], description="Metrics in mode Hold that have changed: a person decides.")
+    let_pass: list[str] = Field(default=[], description="Those that a person has let pass in this rollout.")
     state: list[MetricState] = Field(default=[], description="The judge's memory, one entry a metric.")
     open: list[OpenStratum] = Field(default=[], description="What the next ticks are added to before it is compared.")
 

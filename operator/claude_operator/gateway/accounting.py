@@ -15,7 +15,6 @@ from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
-from claude_operator.gateway.unit_accounting import UnitAccounting
 from claude_operator.gateway.usage import cache_state, list_price, token_counts
 from claude_operator.log import Log
 
@@ -35,7 +34,7 @@ class Accounting:
         self.log = log
         self._store = store
         self._stops = set(_STOPS)
-        self._units = UnitAccounting(store)
+        self._units = store.units
 
     def start(self, call: Call) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""

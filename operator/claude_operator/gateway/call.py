@@ -67,6 +67,8 @@ class Call:
     """Hashes of the keys that the client shows, none where all clients have the same."""
     caller: str = ""
     """The one of them that it is known by, empty before the upstream has accepted one."""
+    hung: bool = False
+    """Whether it counts as hung."""
     is_evidence: bool = True
     """Whether it counts; False where its caller has more than its part of the evidence."""
     overridden: tuple[str, ...] = ()
@@ -136,6 +138,11 @@ class Call:
     def duration(self) -> float:
         """Seconds of the whole exchange."""
         return max(self.ended - self.began, 1e-6)
+
+    @property
+    def waited(self) -> float:
+        """Seconds from when it was sent to the upstream until the first content, or the end where none came."""
+        return (self.first_content or self.ended) - self.sent if self.sent else 0.0
 
     @property
     def overhead(self) -> float | None:

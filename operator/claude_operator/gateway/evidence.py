@@ -17,9 +17,11 @@ from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.conversations import RecentBad
 from claude_operator.gateway.eras import Eras
 from claude_operator.gateway.generation import Generation
+from claude_operator.gateway.hangs import HangLimits
 from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
+from claude_operator.gateway.unit_accounting import UnitAccounting
 
 __all__ = ["EvidenceStore"]
 
@@ -45,6 +47,8 @@ class EvidenceStore:
         self.in_flight = CallsInFlight(clock)
         self.recent_calls = RecentCalls(clock)
         self.failures = Failures(clock)
+        self.hang_limits = HangLimits(clock)
+        self.units = UnitAccounting(self.memory, self.eras, self.hang_limits)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
@@ -83,6 +87,7 @@ class EvidenceStore:
         units: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
+        self.units.count_hung(self.in_flight.overdue(self.hang_limits))
         generations = [generation.snapshot() for generation in self._generations.values()]
         generations = self.eras.evidence(generations) if units else generations
         bad, bad_first = self.bad.snapshot(self.clock())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from claude_operator.api.evidence import Failure, InFlight, Recent
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.hangs import HangLimits
 
 __all__ = ["WINDOW", "CallsInFlight", "Failures", "RecentCalls"]
 
@@ -33,6 +34,19 @@ class CallsInFlight:
     def drop(self, call: Call) -> None:
         """Remove a call that has ended."""
         self._calls.pop(id(call), None)
+
+    def overdue(self, limits: HangLimits) -> list[Call]:
+        """Calls that have waited longer than the limit and do not count as hung yet."""
+        streams, pieces, now = limits.of(stream=True), limits.of(stream=False), self._clock()
+        found = []
+        for call, sent in self._calls.values():  # oldest first
+            waited = now - sent
+            if waited <= min(streams, pieces):
+                break
+            waits = not (call.hung or call.first_content or call.outcome)
+            if waits and waited > (streams if call.stream else pieces):
+                found.append(call)
+        return found
 
     def snapshot(self) -> list[InFlight]:
         """The numbers by revision."""

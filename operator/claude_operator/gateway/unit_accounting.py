@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from claude_operator.api.evidence import MOVED, PINNED, CacheState
 from claude_operator.gateway.call import Call
-from claude_operator.gateway.conversation_memory import Conversation
-from claude_operator.gateway.evidence import EvidenceStore
+from claude_operator.gateway.conversation_memory import Conversation, ConversationMemory
+from claude_operator.gateway.eras import Eras
+from claude_operator.gateway.hangs import HangLimits
 from claude_operator.gateway.units import EraUnits, UnitKey, Values, count_unit, period_of, turn_bucket
 from claude_operator.gateway.usage import cache_state
 
 __all__ = ["UnitAccounting"]
 
-_MARK = 1 << 32
+_Place = tuple[EraUnits, UnitKey]
 
 
 class UnitAccounting:
-    """The conversations of one process, as their calls end."""
+    """The conversations of one process, as their calls end, or wait too long."""
 
-    def __init__(self, store: EvidenceStore) -> None:
-        self._memory = store.memory
-        self._eras = store.eras
+    def __init__(self, memory: ConversationMemory, eras: Eras, limits: HangLimits) -> None:
+        self._memory = memory
+        self._eras = eras
+        self._limits = limits
 
     def settle(self, call: Call) -> None:
         """Take a conversation off the canary that fails again and again; a retry is a failure too."""
@@ -40,36 +42,59 @@ class UnitAccounting:
 
     def count(self, call: Call, kind: str, tokens: Mapping[str, int], cost: float | None) -> None:
         """Count a logical request for its conversation; `kind` says what is bad about it, `cost` is the steady one."""
+        if call.role == "stable" and call.outcome == "ok":
+            self._limits.add(call.ttft if call.stream else call.duration, stream=call.stream)
         known, cache = call.known, cache_state(tokens)
-        found = self._stratum(call, cache)
-        if known is None or found is None or call.outcome not in ("ok", "error"):
+        if known is None or call.outcome not in ("ok", "error", "overload", "canceled"):
             return
-        counted = count_unit(*found, known.counted, _values(call, tokens, cost))
-        if counted != known.counted:
-            known.counted = counted
-            self._memory.tell(known)
-        stopped = call.summary.stop_reason if call.outcome == "ok" else ""
-        for each in (kind, "tool_use" if stopped == "tool_use" else "", "cache_write" if cache == "write" else ""):
-            if each:
-                self.go_bad(call, each, cache)
-
-    def go_bad(self, call: Call, kind: str, cache: CacheState = "none") -> None:
-        """Count an event of this kind if it is the conversation's first, also of a call that has not ended."""
-        known, found = call.known, self._stratum(call, cache)
-        if known is None or found is None or self._was_bad(call, known, kind) or not self._memory.go_bad(known, kind):
+        place = self._place(call, known, cache)
+        if place is None:
             return
-        units, key = found
-        units.counters(key).first_bad[f"{kind}:{turn_bucket(call.turn)}"] += 1
+        if call.outcome == "overload":
+            self._count_bad(call, known, place, "overload")
+            return
+        if call.outcome in ("ok", "error"):
+            counted = count_unit(*place, known.counted, _values(call, tokens, cost))
+            if counted != known.counted:
+                known.counted = counted
+                self._memory.tell(known)
+            stopped = call.summary.stop_reason if call.outcome == "ok" else ""
+            for each in (kind, "tool_use" if stopped == "tool_use" else "", "cache_write" if cache == "write" else ""):
+                self._count_bad(call, known, place, each)
+        if not call.hung and call.waited > self._limits.of(stream=call.stream):
+            self._hang(call, known, place)
 
-    def _stratum(self, call: Call, cache: CacheState) -> tuple[EraUnits, UnitKey] | None:
-        """Where a call's conversation counts, None where it does not."""
-        known, role = call.known, call.role
-        if known is None or role is None:
+    def count_hung(self, calls: Iterable[Call]) -> None:
+        """Count calls that still wait for their answer, longer than the limit."""
+        for call in calls:
+            known = call.known
+            if known is None or call.is_retry or not call.is_evidence:
+                continue
+            place = self._place(call, known, "none")
+            if place is not None:
+                self._hang(call, known, place)
+
+    def _hang(self, call: Call, known: Conversation, place: _Place) -> None:
+        call.hung = True
+        self._count_bad(call, known, place, "hung")
+
+    def _count_bad(self, call: Call, known: Conversation, place: _Place, kind: str) -> None:
+        """Count an event that is bad, where it is the first of its kind."""
+        if kind and not self._was_bad(call, known, kind) and self._memory.go_bad(known, kind):
+            units, key = place
+            units.counters(key).first_bad[f"{kind}:{turn_bucket(call.turn)}"] += 1
+
+    def _place(self, call: Call, known: Conversation, cache: CacheState) -> _Place | None:
+        """Where a call counts; None where its conversation is of an era that is forgotten."""
+        role = call.role
+        if role is None:
             return None
         surface = MOVED if call.moved and call.stratum != PINNED else call.stratum
         drawn = known.drawn if known.drawn.era or surface not in (MOVED, PINNED) else call.drawn
         units = self._eras.units(drawn)
-        return None if units is None else (units, UnitKey(call.revision, role, surface, period_of(call.turn), cache))
+        if units is None:
+            return None
+        return units, UnitKey(call.revision, role, surface, period_of(call.turn), cache)
 
     def _was_bad(self, call: Call, known: Conversation, kind: str) -> bool:
         """Whether a user went bad in an earlier era of the same canary: its arm may be known by that."""

@@ -229,7 +229,7 @@ def test_an_incident_of_both_arms_is_named_and_blames_nobody() -> None:
     judgement = judge(*good, *bad)
     assert (judgement.verdict, reason_of(judgement)) == ("Inconclusive", Reason.SHARED_INCIDENT)
     assert judgement.message == (
-        "170 canary requests, no evidence of harm (evidence 0.57, traffic goes back at 100);"
+        "170 canary requests, no evidence of harm (evidence 0.61, traffic goes back at 100);"
         " 29 % of stable's requests fail (0.1 % before);"
         " both arms may be affected, so the canary is neither blamed nor cleared"
     )
@@ -318,7 +318,9 @@ def test_a_dry_run_of_any_metric_reports_and_never_acts() -> None:
     )
     context = Context(history=HISTORY, budgets={"chat": ("duration", 2.0)})
     judgement = judge(*[tick(ours, theirs)] * 3, plan=plan, context=context)
-    assert all(found > 100.0 for found, *_ in states(judgement).values()), states(judgement)
+    # What only conversations have, requests say nothing of.
+    found = {name: state[0] for name, state in states(judgement).items() if not METRICS[name].by_conversation}
+    assert all(evidence > 100.0 for evidence in found.values()), found
     assert (judgement.verdict, judgement.evidence, judgement.leading, judgement.detectable) == (
         "Inconclusive",
         1.0,

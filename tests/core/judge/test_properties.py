@@ -287,7 +287,7 @@ def busy(ticks: int, rng: random.Random) -> list[Increments]:
     ]
 
 
-@pytest.mark.parametrize(("plan", "ticks", "most", "logs"), [(ANALYSIS, 500, 4250, 200), (EVERYTHING, 100, 7200, 400)])
+@pytest.mark.parametrize(("plan", "ticks", "most", "logs"), [(ANALYSIS, 500, 5000, 200), (EVERYTHING, 100, 7600, 400)])
 def test_the_status_stays_small(plan: Analysis, ticks: int, most: int, logs: int) -> None:
     rng = random.Random(5)
     history = {name: values([rng.lognormvariate(0.0, 1.0) for _ in range(2000)]) for name in QUANTITIES}

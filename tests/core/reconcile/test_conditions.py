@@ -34,7 +34,7 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evidence import Recent
 from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
-from claude_operator.api.sums import UnitSums
+from claude_operator.api.sums import Score, UnitSums
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
@@ -82,6 +82,11 @@ def harmed(leading: str, reason: str = "") -> Judgement:
     state = [MetricState(name=leading, evidence=1e6, canary=[58, 31], stable=[512, 4])]
     told = {"leading": leading, "reason": reason, "state": state, "message": f"{leading} is above its threshold"}
     return failed().model_copy(update=told)
+
+
+def changed(name: str) -> Judgement:
+    state = MetricState(name=name, evidence=50.0, canary=[58, 31], stable=[512, 4], score=Score(-161.0, 100.0))
+    return judgement(asks=[name], state=[state])
 
 
 OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
@@ -204,6 +209,10 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     *(
         (Type.CANARY_HEALTHY, "False", metric.reason, {"status": trial(1, judgement=harmed(name))})
         for name, metric in METRICS.items()
+    ),
+    *(
+        (Type.CANARY_HEALTHY, "Unknown", METRICS[name].held, {"status": trial(1, judgement=changed(name))})
+        for name in ("outputTokens", "overloads", "errors")
     ),
     *(
         (Type.CANARY_HEALTHY, "False", reason, {"status": trial(1, judgement=harmed("errors", reason))})

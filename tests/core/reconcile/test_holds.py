@@ -9,8 +9,11 @@ from tests.core.reconcile.rules.sample import CANARY, STEPS, ago, drafted, judge
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
-from claude_operator.api.status import Plan, Promotion, SampleRatio
+from claude_operator.api.status import Judgement, MetricState, Plan, Promotion, SampleRatio
+from claude_operator.api.sums import Score
 from claude_operator.core.judge.evidence.increments import Increments
+from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.reconcile.annotations import PROMOTE
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.holds import frozen, gateways
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
@@ -24,6 +27,17 @@ _BAKE = Step.model_validate({"bake": {"minDuration": "1m", "maxDuration": "5m", 
 PROMOTES = PROMOTES.model_copy(
     update={"rollout": PROMOTES.rollout.model_copy(update={"plan": Plan(steps=[STEPS[0], _BAKE, *STEPS[2:]])})}
 )
+
+
+def asking(name: str, counts: tuple[list[int], list[int]]) -> Judgement:
+    """A judgement that asks a person about a metric; of a quantity the canary has a fifth of stable's."""
+    score = Score(-160.9, 100.0) if not METRICS[name].by_conversation else Score()
+    state = MetricState(name=name, evidence=90.0, canary=counts[0], stable=counts[1], score=score)
+    return judgement(asks=[name], state=[state])
+
+
+SHORTER = asking("outputTokens", ([300, 0], [2700, 0]))
+LIMITED = asking("overloads", ([30, 20], [900, 0]))
 
 
 def reason(draft: Draft) -> Reason | None:
@@ -75,6 +89,19 @@ def reason(draft: Draft) -> Reason | None:
             "goes from 10 % to 50 % (step 2)",
         ),
         (trial(1, judgement=judgement(overloaded=True)), Reason.OVERLOADED, "429 or 529"),
+        (trial(1, judgement=SHORTER), Reason.METRIC_CHANGED, "holds: answers are 80 % shorter than stable's (output"),
+        (
+            trial(1, judgement=SHORTER),
+            Reason.METRIC_CHANGED,
+            f"if that is meant; to go on: kubectl -n demo annotate --overwrite cld support {PROMOTE}={CANARY}/1/1",
+        ),
+        (trial(1, judgement=LIMITED), Reason.OVERLOADED, "raise it before the canary gets more; to go on: kubectl"),
+        (
+            trial(1, judgement=SHORTER.model_copy(update={"asks": [], "let_pass": ["outputTokens"]})),
+            Reason.PROGRESSING,
+            "goes from 10 % to 50 % (step 2)",
+        ),
+        (trial(1, judgement=judgement(asks=["unheard-of", "cost"])), Reason.PROGRESSING, "goes from 10 % to 50 %"),
         (
             trial(
                 1,
@@ -155,6 +182,24 @@ def test_hold(status, why: Reason, says: str) -> None:
 )
 def test_the_first_hold_is_heard(status, why: Reason) -> None:
     assert reason(move(drafted(status))) == why
+
+
+def test_a_person_promotes_past_a_change_once() -> None:
+    go = {"promote": f"{CANARY}/1/1"}
+    moved = move(drafted(trial(1, judgement=SHORTER), increments=Increments(), annotations=go))
+    assert moved.status.step is not None
+    assert moved.status.step.index == 2
+    assert moved.status.judgement is not None
+    assert (moved.status.judgement.asks, moved.status.judgement.let_pass) == ([], ["outputTokens"])
+
+
+def test_a_person_who_could_not_see_a_change_is_asked_about_it() -> None:
+    go = {"promote": f"{CANARY}/1/1"}
+    draft = drafted(trial(1), increments=Increments(), annotations=go).set(judgement=SHORTER)
+    moved = move(draft)
+    assert moved.status.step is not None
+    assert moved.status.step.index == 2
+    assert moved.status.judgement == SHORTER
 
 
 def test_a_pass_without_a_reading_of_its_own_goes_nowhere() -> None:

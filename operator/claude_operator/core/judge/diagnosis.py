@@ -13,8 +13,9 @@ from typing import Literal
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement
+from claude_operator.core.judge.effects import explain_change
 from claude_operator.core.judge.evidence import recent
-from claude_operator.core.judge.metrics import KINDS
+from claude_operator.core.judge.metrics import KINDS, MAIN_SHARE, METRICS
 from claude_operator.core.judge.stats.detectable import fewest_bad
 from claude_operator.core.judge.stats.sample_ratio import LIMIT
 from claude_operator.core.text import count, duration, join_names, share
@@ -47,6 +48,8 @@ class Finding:
     healthy: Literal["True", "False", "Unknown"] = "Unknown"
     holds: bool = True
     """No step proceeds while this is so."""
+    asks: bool = False
+    """A person may let it pass."""
 
 
 def diagnose(judgement: Judgement) -> tuple[Finding, ...]:
@@ -184,6 +187,15 @@ def _shared(judgement: Judgement) -> Finding | None:
     return Finding(Reason.SHARED_INCIDENT, message)
 
 
+def _asked(judgement: Judgement) -> Finding | None:
+    """A change that may be wanted."""
+    changes = {name: said for name in judgement.asks if name in METRICS and (said := explain_change(judgement, name))}
+    if not changes:
+        return None
+    reason = METRICS[next(iter(changes))].held
+    return Finding(reason, "; ".join(changes.values()), asks=True)
+
+
 def _sample_ratio(judgement: Judgement) -> Finding | None:
     """The arms get other shares of the conversations than they should."""
     ratio = judgement.sample_ratio
@@ -202,7 +214,7 @@ def _few_conversations(judgement: Judgement) -> Finding | None:
         return None
     length, requests = (now - since).total_seconds(), judgement.requests
     counted = next((one for one in judgement.state if one.units.exposed), None)
-    have, few = counted.canary[0] if counted else 0, fewest_bad(share, 2.0 * judgement.threshold)
+    have, few = counted.canary[0] if counted else 0, fewest_bad(share, judgement.threshold / MAIN_SHARE)
     silent = counted is None and not requests and judgement.last_traffic == now
     if not (counted or silent) or have >= few or (length < _LONG_ENOUGH and requests < _REQUESTS):
         return None
@@ -233,6 +245,7 @@ _FINDINGS: tuple[Callable[[Judgement], Finding | None], ...] = (
     _overload,
     _stable_failing,
     _shared,
+    _asked,
     _sample_ratio,
     _few_conversations,
     _no_data,

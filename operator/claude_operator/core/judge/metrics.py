@@ -6,8 +6,8 @@ What is special to a metric is a field of its row in METRICS, and nowhere is one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,14 +15,14 @@ from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.evidence import Period
-from claude_operator.api.status import Offsets
-from claude_operator.core.judge.evidence.context import Budget
-from claude_operator.core.judge.evidence.sample import LN_WIDTH, Counts, Sample
-from claude_operator.core.judge.stats import eprocess
+from claude_operator.core.judge.evidence.sample import Counts
+from claude_operator.core.judge.kinds import CACHES, Binary, Mode, Quantity
 
 __all__ = [
     "CACHES",
+    "EARLIER_DEFAULT",
     "KINDS",
+    "MAIN_SHARE",
     "METRICS",
     "PERIODS",
     "Binary",
@@ -30,91 +30,16 @@ __all__ = [
     "Watched",
     "declared",
     "metric_of",
+    "mode_of",
     "quantities",
     "valued",
     "wants_tails",
     "watched",
 ]
 
-CACHES = ("read", "write", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """Requests that went wrong in one way.
-
-    `weight`: share of the false rollback rate, before normalisation. `event`: what gateways call a conversation's first
-    such event. Where none counts conversations: `among` the requests that could, `bad` those that did,
-    `bad_conversations` the conversations that did.
-    """
-
-    weight: float
-    reason: Reason
-    label: str
-    event: str = ""
-    among: Callable[[Counts], int] = lambda counts: 0
-    bad: Callable[[Counts], int] = lambda counts: 0
-    bad_conversations: Callable[[Counts], int] | None = None
-    two_sided: bool = False
-    """It should neither rise nor fall, and one such event alone is nothing bad."""
-    warms_up: bool = False
-    budgets_of: tuple[str, ...] = ()
-    """Quantities whose values above the budget of their surface are the bad events; without any the counts are."""
-    exposure: Callable[[Offsets], float] = lambda offsets: 1.0
-    """How many times as likely as stable's the canary's users were to meet a bad event before there was a canary."""
-    headline: bool = False
-    """Its smallest increase that could be seen by now is reported."""
-
-    @property
-    def grid(self) -> eprocess.Grid:
-        """Alternatives of its test."""
-        return eprocess.SIDES if self.two_sided else eprocess.RISE
-
-    def events(
-        self,
-        sample: Sample,
-        *,
-        conversations: bool = False,
-        budget: Budget | None = None,
-        caches: Sequence[str] = CACHES,
-    ) -> tuple[int, int]:
-        """(requests, bad events) of an arm on one surface.
-
-        `conversations`: one with several bad requests is one event. `budget`: the surface's.
-        """
-        if self.budgets_of:
-            return _over(sample, *budget, caches) if budget else (0, 0)
-        count = self.bad_conversations if conversations and self.bad_conversations else self.bad
-        return self.among(sample.counts), count(sample.counts)
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A positive quantity. `by_cache`: answers from the prompt cache are compared with their like only."""
-
-    weight: float
-    reason: Reason
-    label: str
-    unit: str
-    by_cache: bool
-    raw: bool = False
-    """Raw values count too, not only their logarithms."""
-    max_increase: str = "10%"
-    offset: Callable[[Offsets], float] = lambda offsets: 0.0
-    """By how much the canary's users had a larger mean ln before there was a canary."""
-    priced: bool = False
-    """What the models' price lists explain of it is not harm."""
-
 
 def _ok(counts: Counts) -> int:
     return counts.ok
-
-
-def _over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
-    """(values, those over the budget), which is rounded up to the next edge of the buckets."""
-    values = sample.quantity(quantity, caches)
-    edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
-    return values.count, sum(count for index, count in values.buckets.items() if index >= edge)
 
 
 METRICS: Mapping[str, Binary | Quantity] = {
@@ -207,6 +132,19 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.grades,
         lambda counts: counts.bad_grades,
     ),
+    # Counted while it waits: a client that leaves would take the failure with it.
+    "hung": Binary(0.05, Reason.HUNG, "requests that wait longer than stable's ever do", "hung", by_conversation=True),
+    # A rate limit of the canary's own is nobody's fault, and the canary does not stand more traffic with it.
+    "overloads": Binary(
+        0.1,
+        Reason.OVERLOADED,
+        "answers of 429 or 529",
+        "overload",
+        mode="Hold",
+        by_conversation=True,
+        held=Reason.OVERLOADED,
+        remedy="its model has a rate limit of its own: raise it before the canary gets more",
+    ),
     "duration": Quantity(
         0.1,
         Reason.DURATION_INCREASED,
@@ -224,6 +162,16 @@ METRICS: Mapping[str, Binary | Quantity] = {
         by_cache=False,
         max_increase="25%",
         offset=lambda offsets: offsets.cost,
+        ways=("answers", "longer", "shorter"),
+    ),
+    "timePerOutputToken": Quantity(
+        0.05,
+        Reason.TIME_PER_OUTPUT_TOKEN_INCREASED,
+        "time per output token",
+        "seconds",
+        by_cache=False,
+        max_increase="25%",
+        by_conversation=True,
     ),
 }
 
@@ -243,7 +191,14 @@ KINDS: Mapping[str, Binary | Quantity] = {
 }
 """What is compared, by the name that status has for it."""
 
-_DEFAULT = tuple(Metric(name=name) for name in ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost"))
+EARLIER_DEFAULT = tuple(Metric(name=name) for name in ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost"))
+"""What was watched by default before ledgers named it."""
+
+_DEFAULT = (
+    *EARLIER_DEFAULT,
+    *(Metric(name=name) for name in ("hung", "timePerOutputToken", "overloads")),
+    Metric(name="outputTokens", mode="Hold"),
+)
 
 
 class Watched(NamedTuple):
@@ -262,11 +217,18 @@ class Watched(NamedTuple):
     """The quantity that it is about."""
     period: Period | None = None
     """Of conversations; None where a conversation counts once in all."""
+    hold: float = 0.0
+    """Its share of the rate of false holds, 0 where it does not hold."""
 
     @property
     def counts_requests(self) -> bool:
         """Whether requests count here where conversations are not known."""
         return self.period in (None, "opening")
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether it is a quantity that should neither rise nor fall."""
+        return self.hold > 0.0 and isinstance(self.kind, Quantity) and self.kind.ways is not None
 
 
 def watched(analysis: Analysis, price_ratio: float = 1.0, *, by_period: bool = True) -> tuple[Watched, ...]:
@@ -285,9 +247,15 @@ def _watched(
 ) -> tuple[Watched, ...]:
     found = [metric for metric in metrics if metric.name in METRICS]
     weights = {metric.name: metric.weight or METRICS[metric.name].weight for metric in found}
-    enforced = math.fsum(weights[metric.name] for metric in found if metric.mode != "DryRun")
+    wholes = {
+        mode: math.fsum(weights[metric.name] for metric in found if mode_of(metric) == mode)
+        for mode in ("Enforce", "Hold")
+    }
     return tuple(
-        one._replace(weight=0.0 if metric.mode == "DryRun" else one.weight * (weights[metric.name] / enforced))
+        one._replace(
+            weight=one.weight * (weights[metric.name] / wholes["Enforce"]) if mode_of(metric) == "Enforce" else 0.0,
+            hold=one.weight * (weights[metric.name] / wholes["Hold"]) if mode_of(metric) == "Hold" else 0.0,
+        )
         for metric in found
         for one in _parts(metric, conversations, price_ratio, by_period)
     )
@@ -311,6 +279,12 @@ def _parts(metric: Metric, conversations: bool, price_ratio: float, by_period: b
 def declared(analysis: Analysis) -> tuple[Metric, ...]:
     """The metrics of the plan."""
     return _DEFAULT if analysis.metrics is None else tuple(analysis.metrics)
+
+
+def mode_of(metric: Metric) -> Mode:
+    """What evidence of a metric does: takes traffic back, is only reported, or asks a person."""
+    kind = METRICS.get(metric.name)
+    return metric.mode or (kind.mode if kind else "Enforce")
 
 
 def metric_of(name: str) -> str:
@@ -337,7 +311,7 @@ def valued(analysis: Analysis) -> Mapping[str, tuple[str, Period]]:
     return {
         one.name: (one.quantity, one.period)
         for one in watched(analysis)
-        if one.period and isinstance(one.kind, Quantity)
+        if one.period and isinstance(one.kind, Quantity) and not one.both_ways
     }
 
 
@@ -346,3 +320,7 @@ def _margin(metric: Metric, kind: Binary | Quantity, price_ratio: float) -> floa
         return math.log1p(fraction(metric.max_increase or "0%"))
     margin = math.log1p(fraction(metric.max_increase or kind.max_increase))
     return margin + math.log(price_ratio) if kind.priced else margin
+
+
+MAIN_SHARE = max(one.weight for one in watched(Analysis()))
+"""Of the false rollback rate, what the metric with the largest share has by default."""

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, MetricState
 from claude_operator.core.judge.diagnosis import diagnose, explain_unnamed, is_suspicious
+from claude_operator.core.judge.effects import effect, number
 from claude_operator.core.judge.evidence import callers
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.metrics import KINDS, Binary, Quantity, Watched
 from claude_operator.core.judge.stats import detectable as bounds
-from claude_operator.core.judge.stats.intervals import Z, newcombe
 from claude_operator.core.text import count
 
 __all__ = ["detectable", "effect", "evidence_sentence", "explain_evidence", "harm", "message", "number"]
@@ -25,6 +25,7 @@ _BESIDE = (
     Reason.OVERLOADED,
     Reason.STABLE_FAILING,
     Reason.SHARED_INCIDENT,
+    Reason.METRIC_CHANGED,
 )
 
 
@@ -63,23 +64,6 @@ def harm(judgement: Judgement) -> str:
     return judgement.message if other else evidence_sentence(judgement)
 
 
-def effect(metric: MetricState) -> str:
-    """The size of the difference with its 95 % interval."""
-    kind = KINDS[metric.name]
-    if isinstance(kind, Quantity):
-        return _times(metric, kind)
-    (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
-    ours, theirs = f"{x_canary} of {n_canary}", f"{x_stable} of {n_stable}"
-    counts = f"{kind.label} {ours} against {theirs}"
-    if metric.units.exposed:
-        counts = f"{kind.label} in {ours} conversations against {theirs}"
-    if not n_canary or not n_stable:
-        return counts
-    low, high = newcombe((n_canary, x_canary), (n_stable, x_stable))
-    points = 100.0 * (x_canary / n_canary - x_stable / n_stable)
-    return f"{counts} ({points:+.3g} points, 95 % interval {_points(low)} to {_points(high)})"
-
-
 def message(judgement: Judgement, summary: str, problem: str | None = None) -> str:
     """The sentence for a verdict that is not `Fail`. `problem`: what of the analysis cannot be judged."""
     findings = diagnose(judgement)
@@ -115,25 +99,3 @@ def detectable(judgement: Judgement, watches: Iterable[Watched]) -> str:
     least = bounds.detectable(rate, n_canary, share, judgement.threshold / watch.weight)
     unit = " a conversation" if metric.units.exposed else ""
     return f"+{100.0 * least:.2g} points {watch.kind.label}{unit}" if math.isfinite(least) else NOTHING_YET
-
-
-def number(value: float) -> str:
-    """Two or three digits, and powers of ten only where they help."""
-    if value >= 1000:
-        return f"{value:.1e}"
-    return f"{value:.3g}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "0.00"
-
-
-def _times(metric: MetricState, kind: Quantity) -> str:
-    u, v = metric.score.score, metric.score.information
-    unit = "conversation" if metric.units.stable else "request"
-    who = f"over {count(metric.canary[0], f'canary {unit}')}"
-    if v <= 0.0:
-        return f"{kind.label} above stable's {who}"
-    mean, half = u / v, Z / math.sqrt(v)
-    ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
-    return f"{kind.label} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
-
-
-def _points(share: float) -> str:
-    return f"{100.0 * share:+.2g}" if abs(share) < 0.995 else f"{100.0 * share:+.0f}"

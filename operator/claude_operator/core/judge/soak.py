@@ -63,6 +63,7 @@ def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState
             units=state.units._replace(canary=0.0),
         )
         for watch in watches_of(judge_of(analysis), analysis)
+        if not watch.hold
         if (state := known.get(watch.name)) is not None and _usable(watch, state)
     ]
     return found if any(watch.weight for watch in _watches(found, analysis, 0.0, 1.0)) else []

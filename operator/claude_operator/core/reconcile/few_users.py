@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from claude_operator.api.status import Rollout
+from claude_operator.core.judge.metrics import MAIN_SHARE
 from claude_operator.core.text import percent, share
 
 __all__ = ["BUSIEST", "explain_few_users"]
@@ -13,7 +14,6 @@ BUSIEST = 3
 """Users that are few."""
 
 _MOST = 0.5  # share of the requests that is most of them
-_MAIN = 0.5  # share of the false rollback rate that the metric with the largest has by default
 
 
 def explain_few_users(rollout: Rollout, weight: float) -> str | None:
@@ -27,7 +27,7 @@ def explain_few_users(rollout: Rollout, weight: float) -> str | None:
     remedy = "set spec.assignment.unit: Conversation for the next rollout"
     if not 0.0 < weight < 100.0:
         return f"{had}: {remedy}"
-    threshold = 1.0 / (rollout.plan.analysis.false_rollback_rate * _MAIN)
+    threshold = 1.0 / (rollout.plan.analysis.false_rollback_rate * MAIN_SHARE)
     floor = math.ceil(math.log(threshold) / math.log(100.0 / weight) - 1e-9)
     sees = f"at {percent(weight)} harm shows only once {floor} or more users have failed on the canary"
     return f"{had}, and {sees}: {remedy}"

@@ -69,7 +69,15 @@ def _judged(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     if judgement is None or not canary_weight(draft.status):
         return None
     found = next((one for one in diagnose(judgement) if one.holds), None)
-    return Hold(found.reason, f"holds: {found.message}") if found else None
+    if found is None:
+        return None
+    return Hold(found.reason, f"holds: {found.message}{_by_hand(draft, present) if found.asks else ''}")
+
+
+def _by_hand(draft: Draft, present: StepStatus) -> str:
+    """How a person lets something pass."""
+    rollout = draft.status.rollout
+    return f"; to go on: {draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))}" if rollout else ""
 
 
 def _person(draft: Draft, step: Step, present: StepStatus) -> Hold | None:

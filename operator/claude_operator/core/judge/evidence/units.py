@@ -28,6 +28,7 @@ _HISTOGRAMS = {
     "duration": attrgetter("duration"),
     "cost": attrgetter("cost"),
     "outputTokens": attrgetter("output_tokens"),
+    "timePerOutputToken": attrgetter("time_per_output_token"),
 }
 
 

@@ -19,6 +19,7 @@ from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.judges import comparisons, engine
 from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.held import find_asked
 from claude_operator.core.judge.judges.onset import find_onset
 from claude_operator.core.judge.metrics import Watched
 
@@ -56,6 +57,7 @@ def compare_arms(
         "open": still_open,
         "ticks": before.ticks + bool(compared),
         "calm": _calm(before, states, compared),
+        "asks": find_asked(before, states, watches),
         **find_onset(before, tick, states, watches),
     }
     return Compared(before.model_copy(update=update), compared, closed)

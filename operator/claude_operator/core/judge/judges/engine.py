@@ -84,7 +84,7 @@ def tick(
         if mine:
             update = _binary if isinstance(watch.kind, Binary) else _quantity
             state = update(state, watch, mine, number, offsets, exact)
-        if not isinstance(watch.kind, Binary) and not state.edges:
+        if not isinstance(watch.kind, Binary) and not watch.both_ways and not state.edges:
             known = (history or {}).get(watch.name) or _together(mine or [])
             state = _informed(state, watch, known)
         after.append(state)
@@ -232,6 +232,9 @@ def _quantity(
 def _evidence(state: MetricState, watch: Watched) -> float:
     score = state.score
     mixture = continuous.mixture(score.score, score.information, score.prior, watch.margin)
+    if watch.both_ways:
+        falls = continuous.mixture(-score.score, score.information, score.prior, watch.margin)
+        return continuous.but_not_early((mixture + falls) / 2.0, state.canary[0])
     of_ln = continuous.but_not_early(mixture, state.canary[0])
     of_edges = eprocess.value(state.logs) if state.logs else 1.0
     evidence = (of_ln + of_edges) / 2.0

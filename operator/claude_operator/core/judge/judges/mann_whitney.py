@@ -19,7 +19,7 @@ from claude_operator.core.judge.judges.arms import compare_arms
 from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.judges.protocol import NO_HARM, Harm
 from claude_operator.core.judge.judges.totals import ARMS, Total, totals
-from claude_operator.core.judge.metrics import METRICS, Watched, declared, watched
+from claude_operator.core.judge.metrics import METRICS, Watched, declared, mode_of, watched
 from claude_operator.core.judge.stats.mannwhitney import compare
 from claude_operator.core.text import count
 
@@ -70,8 +70,12 @@ class MannWhitneyJudge:
 
 
 def watches(analysis: Analysis) -> tuple[Metric, ...]:
-    """The metrics that are compared as series."""
-    return tuple(metric for metric in declared(analysis) if metric.name in METRICS)
+    """The metrics that are compared as series: those of requests, unless they only hold."""
+    return tuple(
+        metric
+        for metric in declared(analysis)
+        if (kind := METRICS.get(metric.name)) and not kind.by_conversation and mode_of(metric) != "Hold"
+    )
 
 
 def advanced(

@@ -9,17 +9,17 @@ from claude_operator.api.base import YEAR, seconds
 from claude_operator.core.judge.evidence.measurements import PLACEHOLDERS, unknown
 from claude_operator.core.judge.evidence.sample import QUANTITIES as VALUES
 from claude_operator.core.judge.judges.protocol import Judge
-from claude_operator.core.judge.metrics import METRICS, Binary, Quantity
+from claude_operator.core.judge.metrics import METRICS, Binary, Quantity, mode_of
 from claude_operator.core.spec.address import address_problems
 
 __all__ = ["QUANTITIES", "SHARES", "missing", "problem", "unsupported"]
 
-SHARES = tuple(name for name, kind in METRICS.items() if isinstance(kind, Binary))
+SHARES = tuple(name for name, kind in METRICS.items() if isinstance(kind, Binary) and not kind.by_conversation)
 """Built-in metrics that are shares of requests."""
 QUANTITIES = {name: kind.unit for name in VALUES if isinstance(kind := METRICS[name], Quantity)}
 """Built-in metrics that are means, and their units."""
 
-_KNOWN = ", ".join((*SHARES, *QUANTITIES))
+_KNOWN = ", ".join(sorted(METRICS, key=lambda name: isinstance(METRICS[name], Quantity)))
 _OF_THRESHOLD = {  # say nothing without one
     "interval": "interval",
     "window": "window",
@@ -59,7 +59,7 @@ def problem(metric: Metric, judge: Judge) -> str | None:
 
 
 def _problems(metric: Metric, judge: Judge) -> Iterator[str]:
-    name, built_in = metric.name, metric.name in SHARES or metric.name in QUANTITIES
+    name, built_in = metric.name, metric.name in METRICS
     if metric.prometheus is None and not built_in:
         yield (
             f"there is no metric {name!r}: write one of {_KNOWN}, or give it a prometheus.query and a threshold.max"
@@ -70,6 +70,10 @@ def _problems(metric: Metric, judge: Judge) -> Iterator[str]:
     if metric.threshold is None:
         yield from _without_threshold(metric, judge)
         return
+    if built_in and METRICS[name].by_conversation:
+        yield f"threshold of {name}: it is counted by conversation and has no limit of its own: remove the threshold"
+    if mode_of(metric) == "Hold":
+        yield f"mode Hold of {name} compares the arms, and a threshold does not: write Enforce or DryRun"
     for field, written in _OF_COMPARISON.items():
         if getattr(metric, field) is not None and (not built_in or not judge.compares):
             yield f"{written} of {name} compares the arms, and a threshold does not: remove it"

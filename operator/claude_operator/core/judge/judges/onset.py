@@ -34,5 +34,10 @@ def find_onset(
         for watch, kind, _ in shares
         if watch.weight and not kind.two_sided
         for arms in tick.strata.values()
+    ) or any(
+        arms.canary.bad(kind.event)
+        for watch, kind, _ in shares
+        if watch.weight and kind.by_conversation
+        for arms in tick.units.values()
     )
     return {"first_bad": before.first_bad or (tick.now if bad else None)}

@@ -20,7 +20,7 @@ from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.ledger.lines import strata, write_json, written_offsets
 from claude_operator.core.judge.ledger.pages import EARLIER, SIZE, TICKS, found, readable
 from claude_operator.core.judge.ledger.points import Point, with_point
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.metrics import METRICS, declared
 
 __all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Trial", "appended", "name", "readable", "worth"]
 
@@ -91,9 +91,8 @@ def appended(
 
 
 def _head(trial: Trial, began: dt.datetime | None) -> dict[str, Any]:
-    compared = trial.analysis.metrics
-    if compared is not None:  # queries may be long, and a replay has no use for them
-        compared = [metric for metric in compared if metric.name in METRICS]
+    # By name, also the default ones, which were others before. Queries may be long, and a replay has no use for them.
+    compared = [metric for metric in declared(trial.analysis) if metric.name in METRICS]
     analysis = trial.analysis.model_copy(update={"metrics": compared})
     return {
         "ledger": 1,

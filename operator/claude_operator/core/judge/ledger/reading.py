@@ -21,7 +21,7 @@ UNUSED_OFFSETS = {"assignment", "errors_least", "weight"}
 """Fields of Offsets that no line has: nothing of the evidence of harm goes by them."""
 
 _FIRST: Mapping[str, int] = {"timeToFirstToken": -31, "duration": -31, "cost": -62, "outputTokens": 0}
-"""Bucket that a list of buckets begins with where `first` is left out: 1 ms, 1 ms, 1 micro-dollar, 1 token."""
+"""Bucket that a list of buckets begins with where `first` is left out: 1 ms, 1 ms, 1 micro-dollar, 1 token; else 0."""
 
 _MOST = 10**15  # of one tick: what is larger is not a count
 _LARGEST = 1e100  # of any sum: its square is finite
@@ -144,7 +144,7 @@ class Reader:
         for key in ("lnSumSq", "sum", "sumSq"):
             if sums[key] < 0.0:
                 self.refuse(f"{where}.{key} {sums[key]:g} is negative: write the sum of values that are not")
-        buckets = self.buckets(value, where, _FIRST[metric_of(name)])
+        buckets = self.buckets(value, where, _FIRST.get(metric_of(name), 0))
         if sum(buckets.values()) > count and not self.trusted:
             self.refuse(f"{where}: the buckets hold {sum(buckets.values())} values and count says {count}: count all")
         return Values(count, sums["lnSum"], sums["lnSumSq"], sums["sum"], sums["sumSq"], buckets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout, StepStatus
+from claude_operator.core.judge.judges.held import let_pass
 from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import SOON
@@ -31,9 +32,15 @@ def move(draft: Draft) -> Draft:
         return _enter(draft, rollout, 0)
     if value == promotion(rollout, step.index):
         who = asked_by(draft, PROMOTE)
-        return _enter(draft.handle(handled_entry(PROMOTE, value)), rollout, step.index + 1, who)
+        return _enter(_let_pass(draft.handle(handled_entry(PROMOTE, value))), rollout, step.index + 1, who)
     draft = hold_step(draft, rollout, step)
     return draft if draft.hold else _enter(draft, rollout, step.index + 1)
+
+
+def _let_pass(draft: Draft) -> Draft:
+    """What a person was asked and goes on from is not asked again."""
+    judgement = draft.status.judgement
+    return draft.set(judgement=let_pass(judgement, draft.obs.status.judgement)) if judgement else draft
 
 
 def _enter(draft: Draft, rollout: Rollout, index: int, who: str = "") -> Draft:

@@ -25,8 +25,8 @@ _LEDGER = (
 )
 _EPILOG = """a line of input, every number what that tick added; lines of the same t are strata of one tick:
   {"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}
-errors, refusals, maxTokens, contextWindow, toolUse, latencyBudget, cacheMiss and judgeFail are [requests, bad ones];
-timeToFirstToken, duration, cost and outputTokens are
+errors, refusals, maxTokens, contextWindow, toolUse, latencyBudget, cacheMiss, judgeFail, hung and overloads are
+[requests, bad ones]; timeToFirstToken, timePerOutputToken, duration, cost and outputTokens are
   {"count": 3, "lnSum": 1.2, "lnSumSq": 0.9, "buckets": [0, 2, 1]}
 
 """

@@ -69,6 +69,8 @@ def effect(metric: MetricState) -> str:
     if isinstance(kind, Quantity):
         return _times(metric, kind)
     (n_canary, x_canary), (n_stable, x_stable) = metric.canary, metric.stable
+    if metric.units.exposed:  # one that went bad may have begun before anybody looked
+        n_canary, n_stable = max(n_canary, x_canary), max(n_stable, x_stable)
     ours, theirs = f"{x_canary} of {n_canary}", f"{x_stable} of {n_stable}"
     counts = f"{kind.label} {ours} against {theirs}"
     if metric.units.exposed:

@@ -1,4 +1,4 @@
-"""Tables to plan with: how many canary requests a finding or a proof takes, and how long that is.
+"""Tables to plan with: how many conversations or requests of the canary a finding takes, and how long that is.
 
 `python -m bench.judge.plan` prints them as Markdown. They are expectations, computed from the information in a request;
 what is simulated comes out near them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.stats.detectable import ratio_needed, requests_needed
+from claude_operator.core.judge.stats.detectable import fewest_bad, ratio_needed, requests_needed
 
 __all__ = ["main"]
 
@@ -26,11 +26,21 @@ MIN_REQUESTS = 100.0  # that a bake asks for where nothing is said
 
 def main() -> None:
     """Print the tables."""
-    print(_errors(), _ratios(), _promotion(), sep="\n\n")
+    print(_few(), _errors(), _ratios(), _promotion(), sep="\n\n")
+
+
+def _few() -> str:
+    """Conversations that go bad until the test finds it, where none of stable's does, by weight."""
+    weights = (1, 5, 10, 20, 50)
+    head = ["weight", *(f"{weight} %" for weight in weights)]
+    bad = [str(fewest_bad(weight / 100, 2 / ALPHA)) for weight in weights]
+    most = [f"{100 / weight:g}" for weight in weights]
+    rows = [["evidence that one conversation can give", *most], ["conversations that have to go bad", *bad]]
+    return _table(head, rows)
 
 
 def _errors() -> str:
-    """Canary requests until errors are found, by excess and weight."""
+    """Canary conversations until errors are found, by excess and weight; of single calls these are requests."""
     head = ["the canary fails more by", *(f"at {weight} %" for weight in WEIGHTS), "at 1 % of 50 requests/s"]
     rows = []
     for points in POINTS:

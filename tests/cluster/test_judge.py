@@ -31,11 +31,12 @@ DELAY = 1.0  # seconds before the time of a tick at which its counters may have 
 COMMAND = Path(sys.executable).with_name("claude-operator")
 MISSING = re.compile(
     r"step \d at [\d.]+ % has not yet ruled out that the canary has (?P<points>[\d.]+) points more errors than"
-    r" stable \(evidence (?P<evidence>[\d.]+) of 20\); about (?P<more>[\d,]+) more canary requests, .+ at this traffic"
+    r" stable \(evidence (?P<evidence>[\d.]+) of 20\); about (?P<more>[\d,]+) more canary"
+    r" conversations?, .+ at this traffic"
 )
 SLOWER = re.compile(
     r"time to first token (?P<ratio>[\d.]+) times stable's \(95 % interval (?P<low>[\d.]+) to (?P<high>[\d.]+)\)"
-    r" over [\d,]+ canary requests, evidence \S+ ≥ 100"
+    r" over [\d,]+ canary conversations, evidence \S+ ≥ 100"
 )
 
 

@@ -131,7 +131,8 @@ def test_a_rollback_reads_well(namespace: str) -> None:
     item = get("cld", "app", namespace=namespace)
     failed = item["status"]["rollouts"][-1]["revision"]
     pattern = (
-        rf"Rolled back {failed} at 10 %: errors \d+ of \d+ against 0 of \d+ \([^()]+ points, 95 % interval [^()]+\),"
+        rf"Rolled back {failed} at 10 %: errors in \d+ of \d+ conversations"
+        r" against 0 of \d+ \([^()]+ points, 95 % interval [^()]+\),"
         rf" evidence \S+ ≥ 100(, .* after the first bad tick)?; its commonest error: 400 invalid_request_error: …"
         rf" Extra inputs are not permitted\. To try it again: kubectl -n {namespace} annotate"
         rf" --overwrite cld app claudeops.dev/retry={failed}/1"

@@ -27,7 +27,7 @@ _BAKE = 12  # seconds
 _PATIENCE = 45.0  # seconds after the return until the try is given up
 _AFTERWARDS = 3.0  # seconds in which no weight may rise again
 _READ = 1.0  # seconds before a tick's time at which its counters may have been read
-_NAMED = re.compile(r"errors (?P<bad>[\d,]+) of (?P<all>[\d,]+) against")
+_NAMED = re.compile(r"errors in (?P<bad>[\d,]+) of (?P<all>[\d,]+) conversations against")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.judge.arms import CANARY, STABLE, analysis, counts, evidence, judge, tick, values
+from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, analysis, counts, evidence, judge, tick, values
 from tests.core.judge.conversations import (
     Rates,
     Rollout,
@@ -22,6 +22,7 @@ from tests.core.judge.conversations import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Offsets
+from claude_operator.core.judge import assessment
 from claude_operator.core.judge.diagnosis import diagnose, find
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments
@@ -189,6 +190,22 @@ def test_a_bake_is_proved_by_conversations() -> None:
     assert judged.stable_requests == [1800, 10]
     waits = judge(one, context=context)
     assert waits.promotions[0].logs != [0.0] * 7
+
+
+def test_what_a_bake_still_needs_is_said_in_conversations() -> None:
+    """Each gives two trials here, and comes with two requests."""
+    context = Context(weight=1000, generation=7, bakes=[Bake(1, 0.01)])
+    new = [
+        units(canary=entered(10), stable=entered(90, errors=1)),
+        units("early", canary=entered(10), stable=entered(90)),
+    ]
+    judged = judge(*new * 3, context=context)
+    missing = assessment.explain_missing(judged, ANALYSIS, 1, pace=4.0)
+    assert missing is not None
+    assert missing.startswith("has not yet ruled out that the canary has 1 point more errors than stable (evidence ")
+    more, _, time = missing.partition("; about ")[2].partition(" more canary conversations, ")
+    assert 50 < int(more.replace(",", "")) < 1000
+    assert time.endswith(" at this traffic")
 
 
 # ------------------------------------------------------------------------------------------ everything fails

@@ -46,7 +46,7 @@ def test_a_name_that_leads_to_the_api_server_later_is_not_connected_to(namespace
         "kind": "EndpointSlice",
         "metadata": {"name": "moved", "labels": {"kubernetes.io/service-name": "moved"}},
         "addressType": "IPv4",
-        "endpoints": [{"addresses": ["192.0.2.1"]}],  # nobody is there
+        "endpoints": [{"addresses": ["10.254.254.11"]}],  # nobody is there
         "ports": [{"port": 443}],
     }
     for body in (secret(), service, slices):

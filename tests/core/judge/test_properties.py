@@ -32,13 +32,14 @@ from tests.core.judge.arms import (
 )
 
 from claude_operator.api.analysis import Analysis
-from claude_operator.api.evidence import Counters, Evidence, GenerationEvidence, Stratum
+from claude_operator.api.evidence import BAD_KINDS, MOVED, TURNS, Counters, Evidence, GenerationEvidence, Stratum
 from claude_operator.api.status import Judgement, Offsets
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
+from claude_operator.core.judge.metrics import METRICS, PERIODS
 
 FEW = settings(max_examples=12)
 SURFACES = ("chat", "batch")
@@ -51,12 +52,38 @@ WHOLE = Context(
 )
 
 
+LIVE = [((STABLE, 9900), (CANARY, 100)), ((STABLE, 5000), (CANARY, 5000)), ((STABLE, 10_000),), None]
+CONVERSATIONS = st.builds(
+    UnitKey,
+    st.sampled_from([5, 7]),
+    st.sampled_from(LIVE),
+    st.sampled_from([*SURFACES, MOVED]),
+    st.sampled_from(list(PERIODS)),
+    st.sampled_from([STABLE, CANARY]),
+)
+
+
+@st.composite
+def conversations(draw: st.DrawFn, most: int) -> UnitSample:
+    """Of one arm, also such as no gateway counts: more that went bad than began."""
+    events = st.tuples(st.sampled_from([*BAD_KINDS, "tool_use", "cache_write", "hung"]), st.sampled_from(TURNS))
+    first_bad = draw(st.dictionaries(events, st.integers(0, most), max_size=3))
+    return UnitSample(draw(st.integers(0, most)), first_bad, draw(sampled(most)).values)
+
+
 @st.composite
 def increments(draw: st.DrawFn, most: int = 10**9) -> Increments:
     """Both arms on two surfaces under two generations, not all of them in every tick."""
     places = st.sampled_from([(g, s, r) for g in (6, 7) for s in SURFACES for r in (STABLE, CANARY)])
     cells = {place: draw(sampled(most)) for place in draw(st.lists(places, max_size=4, unique=True))}
-    return Increments(cells, sum(one.counts.requests for one in cells.values()), pods=draw(st.integers(1, 3)))
+    units = draw(st.dictionaries(CONVERSATIONS, conversations(most), max_size=3)) if draw(st.booleans()) else {}
+    return Increments(
+        cells,
+        sum(one.counts.requests for one in cells.values()),
+        pods=draw(st.integers(1, 3)),
+        units=units,
+        alone=draw(st.sampled_from([{}, cells])) if units else None,
+    )
 
 
 PLANS = st.sampled_from([ANALYSIS, EVERYTHING, analysis(*METRICS, warmup="0s")])
@@ -96,7 +123,10 @@ def test_the_order_of_cells_changes_nothing(ticks: list[Increments], shuffle: ra
     for one in ticks:
         cells = list(one.samples.items())
         shuffle.shuffle(cells)
-        mixed.append(Increments(dict(cells), one.traffic, pods=one.pods))
+        units = list(one.units.items())
+        shuffle.shuffle(units)
+        alone = one.alone if one.alone is None else {key: one.alone[key] for key, _ in cells if key in one.alone}
+        mixed.append(Increments(dict(cells), one.traffic, pods=one.pods, units=dict(units), alone=alone))
     left, right = (judge(*each, plan=plan, context=WHOLE) for each in (ticks, mixed))
     assert left.state == right.state
     assert (left.verdict, left.evidence, left.promotions, left.sample_ratio) == (

@@ -126,6 +126,17 @@ def msgspec_weights(found: Increments, weights: Mapping[str, int]) -> Increments
     return Increments(units={key._replace(live=live): one for key, one in found.units.items()}, alone={})
 
 
+def test_conversations_of_an_attempt_that_was_taken_back_are_not_judged_in_the_next() -> None:
+    """Those of its canary have moved since, so those of stable would speak for the canary alone."""
+    cells = {(STABLE, "chat", "late"): units(90, error_16=9)}
+    before, again = report(cells), report({(STABLE, "chat", "opening"): units(50)}, era=9)
+    back = GenerationEvidence(8, [], {STABLE: 10_000}, [])
+    whole = msgspec.structs.replace(again, generations=[*before.generations, back, *again.generations])
+    assert [at.era for at in ticked(grown(whole)).units] == [9]
+    without = msgspec.structs.replace(again, generations=[*before.generations, *again.generations])
+    assert [at.era for at in ticked(grown(without)).units] == [7, 9]
+
+
 def test_eras_of_one_weight_are_told_apart_and_their_openings_counted_together() -> None:
     cells = {(STABLE, "chat", "opening"): units(90), (CANARY, "chat", "opening"): units(10)}
     one, two = report(cells), report(cells, boot="b2", era=9)

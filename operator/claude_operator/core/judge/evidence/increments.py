@@ -30,6 +30,7 @@ from claude_operator.core.judge.evidence.sample import (
 )
 from claude_operator.core.judge.evidence.seen import (
     FRESH,
+    Live,
     Seen,
     counters_of,
     counts_units,
@@ -95,6 +96,8 @@ class Increments:
     """Bad conversations that no pod lists any more, so that one which several pods saw counts once for each."""
     units: Mapping[UnitKey, UnitSample] = field(default_factory=dict)
     """Of the pods that count by conversation."""
+    eras: frozenset[tuple[int, Live]] = frozenset()
+    """All that those know of, with or without anything new."""
     alone: Mapping[StratumKey, Sample] | None = None
     """The part of `samples` that `units` does not have: of pods of an older version. None: no pod has units."""
 
@@ -211,6 +214,7 @@ def advance(
         assignments=frozenset(document.assignment for document in documents),
         unlisted=unlisted if answered > 1 else 0,
         units=units,
+        eras=frozenset((era, live) for seen, _ in looks for era, live in seen.eras),
         alone=alone,
     )
     return found, Memory(_departed(memory, pods) | pods, bad, _kept_readings(pods, last))

@@ -35,6 +35,7 @@ class Seen:
     units: Mapping[UnitsKey, UnitCounters] = field(default_factory=dict)
     by_unit: bool = False
     """Whether it counts by conversation: one of an older version does not."""
+    eras: tuple[tuple[int, Live], ...] = ()
 
 
 FRESH = Seen("", 0.0, {})
@@ -53,7 +54,8 @@ def seen_after(evidence: Evidence, before: Seen | None) -> Seen:
     units = units_of(evidence.generations, same.units if same else {})
     bad = max(evidence.bad_first + len(evidence.bad), same.bad if same else 0)
     by_unit = counts_units(evidence.generations)
-    return Seen(evidence.boot_id, evidence.uptime, found, bad, evidence.reading, units, by_unit)
+    eras = tuple((one.generation, _live(one)) for one in evidence.generations if one.weights is not None)
+    return Seen(evidence.boot_id, evidence.uptime, found, bad, evidence.reading, units, by_unit, eras)
 
 
 def counts_units(generations: Iterable[GenerationEvidence]) -> bool:
@@ -80,13 +82,17 @@ def units_of(
     """Conversations of all eras, in the same way."""
     found: dict[UnitsKey, UnitCounters] = {}
     for era in generations:
-        live = None if era.weights is None else tuple(sorted(era.weights.items()))
+        live = _live(era)
         for each in era.units:
             key = (era.generation, live, each.revision, each.role, each.surface, each.period, each.cache)
             now, earlier = each.counters, old.get(key)
             keep = earlier is not None and (now == earlier or now.entries < earlier.entries)
             found[key] = earlier if keep and earlier is not None else now
     return found
+
+
+def _live(era: GenerationEvidence) -> Live:
+    return None if era.weights is None else tuple(sorted(era.weights.items()))
 
 
 def grown(seen: Seen, before: Seen) -> Iterator[tuple[Key, Counters, Counters]]:

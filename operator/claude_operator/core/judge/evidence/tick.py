@@ -15,7 +15,7 @@ from claude_operator.core.judge.evidence.duplicates import StratumKey
 from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming
 from claude_operator.core.judge.evidence.lately import Waiting
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts, Sample
-from claude_operator.core.judge.evidence.units import NO_UNITS, UnitKey, UnitSample, drawn_share
+from claude_operator.core.judge.evidence.units import NO_UNITS, UnitSample, drawn_share
 
 __all__ = ["Arms", "Stratum", "Tick", "UnitArms", "UnitStratum"]
 
@@ -110,7 +110,7 @@ class Tick:
             now=to_millisecond(now),
             strata=found,
             alone=found if alone is None else _side_by_side(alone, stable=stable, canary=canary),
-            units=_drawn(increments.units, stable=stable, canary=canary),
+            units=_drawn(increments, stable=stable, canary=canary),
             by_unit=alone is not None,
             rescued=sum(
                 one.entries for key, one in increments.units.items() if (key.surface, key.revision) == (MOVED, stable)
@@ -157,12 +157,17 @@ def _side_by_side(samples: Mapping[StratumKey, Sample], *, stable: str, canary: 
     return found
 
 
-def _drawn(units: Mapping[UnitKey, UnitSample], *, stable: str, canary: str) -> dict[UnitStratum, UnitArms]:
-    """Without conversations that changed arm, or began while one of both had no weight."""
+def _drawn(increments: Increments, *, stable: str, canary: str) -> dict[UnitStratum, UnitArms]:
+    """Without conversations that changed arm, or began while one of both had no weight.
+
+    Nor those of before the canary last had none, as after an attempt that was taken back: its canary's have moved.
+    """
+    without = (era for era, live in increments.eras if live and not drawn_share(live, canary=canary, stable=stable))
+    since = max(without, default=-1)
     found: dict[UnitStratum, UnitArms] = {}
-    for key, sample in units.items():
+    for key, sample in increments.units.items():
         share = drawn_share(key.live, canary=canary, stable=stable)
-        if key.surface == MOVED or key.revision not in (canary, stable) or not share:
+        if key.surface == MOVED or key.revision not in (canary, stable) or not share or key.era < since:
             continue
         new = UnitArms(canary=sample) if key.revision == canary else UnitArms(stable=sample)
         stratum = UnitStratum(key.era, share, key.surface, key.period)

@@ -70,7 +70,7 @@ class Ours:
                 generation=self._generation,
                 bakes=self._bakes[tick.step :],
                 history={
-                    name: self._history[quantity] if period == "opening" else NO_VALUES
+                    name: self._history.get(quantity, NO_VALUES) if period == "opening" else NO_VALUES
                     for name, (quantity, period) in valued(self.analysis).items()
                     if name not in known
                 },

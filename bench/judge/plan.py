@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
+from claude_operator.api.analysis import Analysis
 from claude_operator.core.judge.judges import promotion
+from claude_operator.core.judge.metrics import watched
 from claude_operator.core.judge.stats.detectable import fewest_bad, ratio_needed, requests_needed
 
 __all__ = ["main"]
@@ -18,6 +20,7 @@ RATE = 0.005
 WEIGHTS = (1, 10, 50)
 POINTS = (0.25, 0.5, 1.0, 2.0, 5.0, 20.0, 99.5)
 RATIOS = (1.1, 1.2, 1.3, 1.5, 2.0)
+SHARES = {one.name: one.weight for one in watched(Analysis())}
 GRID = 4.0  # what a mixture over alternatives costs beside the best of them, as a factor of the evidence needed
 VARIANCE = 0.36  # of ln: the 95th percentile is 2.7 times the median
 PACES = (50.0, 5.0)
@@ -44,7 +47,9 @@ def _errors() -> str:
     head = ["the canary fails more by", *(f"at {weight} %" for weight in WEIGHTS), "at 1 % of 50 requests/s"]
     rows = []
     for points in POINTS:
-        needed = [requests_needed(RATE, points / 100, weight / 100, GRID * 2 / ALPHA) for weight in WEIGHTS]
+        needed = [
+            requests_needed(RATE, points / 100, weight / 100, GRID / SHARES["errors"] / ALPHA) for weight in WEIGHTS
+        ]
         rows.append([f"{points:g} points", *map(_count, needed), _time(needed[0] / (0.01 * PACES[0]))])
     return _table(head, rows)
 
@@ -58,7 +63,9 @@ def _ratios() -> str:
         for margin in (0, 10, 25):
             beyond = ratio / (1 + margin / 100)
             found = beyond > 1.001
-            needed = ratio_needed(VARIANCE, beyond, 0.01, GRID * 5 / ALPHA) if found else math.inf
+            needed = (
+                ratio_needed(VARIANCE, beyond, 0.01, GRID / SHARES["timeToFirstToken"] / ALPHA) if found else math.inf
+            )
             cells.append(_count(max(needed, 30.0)) if found else "tolerated")
         rows.append([f"{ratio:g} times as long", *cells])
     return _table(head, rows)

@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.hangs import PATIENCE
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL, Drawn
 from bench.judge.conversations.tally import CANARY, MODEL, STABLE
 from claude_operator.api.evidence import parse_evidence
@@ -45,7 +46,6 @@ _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED:
 _STATUS = {ERROR: 500, LIMITED: 429}
 _STOPS = {REFUSAL: "refusal", MAX_TOKENS: "max_tokens"}
 _KEY = b"an operator key of the benchmark"
-_PATIENCE = 60.0  # seconds that clients wait for an answer
 
 
 def named(case: Case, drawn: Drawn) -> Drawn:
@@ -233,7 +233,7 @@ class Gateways:
 
     def start(self) -> list[PodReading]:
         """Before the canary."""
-        return [pod.reading(self._weights) for pod in self._pods]
+        return self._read()
 
     def readings(self, last: int) -> Iterator[list[PodReading]]:
         """After each tick until before `last`."""
@@ -249,8 +249,16 @@ class Gateways:
             self._now = end
             self._restart()
             silent = self._case.pods.silent_first and not tick
-            found = [pod.reading(self._weights) for pod in self._pods]
+            found = self._read()
             yield [replace(one, evidence=None) if silent and not index else one for index, one in enumerate(found)]
+
+    def _read(self) -> list[PodReading]:
+        """Of all pods, one after the other: what hangs is counted as they are read."""
+        found = []
+        for pod in self._pods:
+            found.append(pod.reading(self._weights))
+            self._tell()
+        return found
 
     def _serve(self, weight: float) -> None:
         self._generation += 1
@@ -294,7 +302,7 @@ class Gateways:
         """End calls whose clients have waited long enough."""
         while self._hanging and self._hanging[0][0] <= now:
             self._now, pod, call = self._hanging.pop(0)
-            pod.end(call, HUNG, None, 0.0, _PATIENCE)
+            pod.end(call, HUNG, None, 0.0, PATIENCE)
 
     def _call(self, index: int, place: int) -> None:
         drawn = self._drawn
@@ -338,7 +346,7 @@ class Gateways:
             self._quotes[conversation] = (self._quotes.get(conversation, (said, ""))[0], said)
             pod.hear(call, said)
         if outcome == HUNG:
-            self._hanging.append((self._now + _PATIENCE, pod, call))
+            self._hanging.append((self._now + PATIENCE, pod, call))
             return outcome
         duration = duration if outcome < ERROR else ttft
         pod.end(call, outcome, self._message(outcome, index, prompt, output, cold=cold), ttft, duration)

@@ -70,7 +70,7 @@ class Ours:
                 generation=self._generation,
                 bakes=self._bakes[tick.step :],
                 history={
-                    name: self._history[quantity] if period == "opening" else NO_VALUES
+                    name: self._history.get(quantity, NO_VALUES) if period == "opening" else NO_VALUES
                     for name, (quantity, period) in valued(self.analysis).items()
                     if name not in known
                 },
@@ -173,6 +173,7 @@ def _unit(sample: Sample) -> UnitSample:
     """Single requests as conversations that begin and end with it."""
     counts = sample.counts
     bad = {"error": counts.errors, "refusal": counts.refusals, "max_tokens": counts.max_tokens}
+    bad["overload"] = counts.overloads
     return UnitSample(counts.judged, {(kind, 0): many for kind, many in bad.items() if many}, sample.values)
 
 

@@ -11,16 +11,15 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import count
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
 from bench.judge.conversations.hangs import PATIENCE
+from bench.judge.conversations.messages import messages, quoting
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL, Drawn
 from bench.judge.conversations.tally import CANARY, MODEL, STABLE
 from claude_operator.api.evidence import parse_evidence
@@ -363,13 +362,13 @@ class Gateways:
         return Message(model=MODEL, stop_reason=stop, usage=usage)
 
     def _asked(self, conversation: int) -> Asked:
-        fields = {"messages": _messages(self._answers[conversation])}
+        fields = {"messages": messages(self._answers[conversation])}
         if self._case.unit == "User":
             return Asked(fields, user=f"u{self._drawn.user[conversation]}")
         if self._case.unit == "Conversation" and self._named[conversation]:
             return Asked(fields, session=f"s{conversation}")
         if conversation in self._quotes:
-            fields = {"messages": _quoting(self._answers[conversation], *self._quotes[conversation])}
+            fields = {"messages": quoting(self._answers[conversation], *self._quotes[conversation])}
         return Asked(fields, user_id="everybody")
 
     def _tell(self) -> None:
@@ -380,24 +379,3 @@ class Gateways:
                 for other in self._pods:
                     if other is not pod:
                         other.store.memory.learn(news)
-
-
-def _quoting(answers: int, first: str, last: str) -> msgspec.Raw:
-    """The messages of a request that quotes these answers."""
-    said = [first, *(f"{first}_{index}" for index in range(1, answers - 1)), last][:answers]
-    turns = [
-        message
-        for tool in said
-        for message in (
-            {"role": "user", "content": "and now?"},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": tool, "name": "look", "input": {}}]},
-        )
-    ]
-    return msgspec.Raw(msgspec.json.encode([*turns, {"role": "user", "content": "and now?"}]))
-
-
-@lru_cache(maxsize=1024)
-def _messages(answers: int) -> msgspec.Raw:
-    """The messages of a request with so many answers."""
-    turn = [{"role": "user", "content": "and now?"}, {"role": "assistant", "content": "this"}]
-    return msgspec.Raw(msgspec.json.encode([*(turn * answers), turn[0]]))

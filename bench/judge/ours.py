@@ -173,6 +173,7 @@ def _unit(sample: Sample) -> UnitSample:
     """Single requests as conversations that begin and end with it."""
     counts = sample.counts
     bad = {"error": counts.errors, "refusal": counts.refusals, "max_tokens": counts.max_tokens}
+    bad["overload"] = counts.overloads
     return UnitSample(counts.judged, {(kind, 0): many for kind, many in bad.items() if many}, sample.values)
 
 

@@ -57,8 +57,9 @@ class Played:
     last: Bools
     excess: Floats
     """1 where it failed on the canary and would not have failed on stable."""
-    waited: Floats
-    """Seconds to the first token of what was answered well before the rollout, of as many as there are."""
+    pod: Ints
+    waited: tuple[Ints, Floats]
+    """Pod and seconds to the first token of what was answered well before the rollout."""
 
 
 def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
@@ -77,6 +78,7 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
     failed = _failed(outcome)
     opens = _opens(drawn.conversation)
     cold = opens | (moved & ~np.concatenate([[False], moved[:-1]]))
+    before = np.flatnonzero((drawn.time < 0.0) & (drawn.outcome[0] < ERROR))
     here = np.flatnonzero(drawn.time >= 0.0)
     here = here[np.argsort(drawn.time[here], kind="stable")]
     return Played(
@@ -96,7 +98,8 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
         prompt=_chosen(drawn.prompt, column)[here],
         cold=cold[here],
         last=drawn.last[here],
-        waited=drawn.ttft[0][(drawn.time < 0.0) & (drawn.outcome[0] < ERROR)],
+        pod=drawn.pod[here],
+        waited=(drawn.pod[before], drawn.ttft[0][before]),
         excess=(canary & failed & ~_failed(drawn.outcome[0]))[here].astype(np.float64),
     )
 

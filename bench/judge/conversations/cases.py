@@ -63,8 +63,6 @@ class Case:
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
     ways: tuple[str, ...] = ("fast", "slow")
     """How it can be counted: the fast way knows conversations without a name only where each is a single call."""
-    metrics: tuple[str, ...] = ()
-    """Metrics of the plan beside the default ones."""
 
     @property
     def planned_seconds(self) -> float:
@@ -195,8 +193,6 @@ _FIVE = replace(AGENTS, errors=0.005)
 def _harm(name: str, title: str, right: Right, harm: Harm, *kinds: Kind, **more: object) -> Case:
     kinds = kinds or (_FIVE,)
     settings: dict[str, object] = {"tick_seconds": 5.0, **more}
-    if right.answer == "held":  # until the end of a step that nothing lets go on
-        settings = {"steps": "evidence", "step_seconds": 1200.0, **settings}
     return Case(name=name, title=title, kinds=kinds, right=right, harm=harm, **settings)  # type: ignore[arg-type]
 
 
@@ -257,6 +253,8 @@ _HARMS: tuple[Case, ...] = (
         Right("held", words="conversation"),
         Harm(errors=1.0),
         replace(_ENDLESS, share=1.0, gap=0.02, begin=(0.0, 5.0)),
+        steps="evidence",
+        step_seconds=1200.0,
     ),
     _harm(
         "giant-by-request+20",
@@ -275,7 +273,6 @@ _HARMS: tuple[Case, ...] = (
         "the canary's answers are cut to a fifth",
         Right("held", words="shorter"),
         Harm(output=0.2),
-        metrics=("outputTokens",),
     ),
     _harm("half-speed", "half the tokens a second", FOUND, Harm(speed=0.5)),
     _harm(

@@ -28,6 +28,7 @@ __all__ = ["WAYS", "Kept", "Way", "added", "cells_of", "code", "load", "path_of"
 Way = Literal["fast", "slow"]
 WAYS: tuple[Way, ...] = ("fast", "slow")
 _HERE = Path(__file__).parent
+_SIMULATION = ("sessions", "arms", "sums", "tally", "hangs", "judged", "users", "gateways")
 _SAID = 6  # different words of holds that are kept as examples
 
 
@@ -146,7 +147,7 @@ def code(case: Case, way: Way) -> str:
     """What figures depend on: the judge, the simulation, the case, and the gateways' code where it counts."""
     found = hashlib.sha256(repr(case).encode())
     judge = Path(core.__file__).parent / "judge"
-    simulation = [_HERE / f"{name}.py" for name in ("sessions", "arms", "sums", "tally", "judged", "users", "gateways")]
+    simulation = [_HERE / f"{name}.py" for name in _SIMULATION]
     counting = sorted(Path(gateway.__file__).parent.rglob("*.py")) if way == "slow" else []
     for file in (*sorted(judge.rglob("*.py")), *simulation, *counting):
         if file.exists():

@@ -11,15 +11,15 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from itertools import count
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.hangs import PATIENCE
+from bench.judge.conversations.messages import messages, quoting
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL, Drawn
 from bench.judge.conversations.tally import CANARY, MODEL, STABLE
 from claude_operator.api.evidence import parse_evidence
@@ -45,7 +45,6 @@ _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED:
 _STATUS = {ERROR: 500, LIMITED: 429}
 _STOPS = {REFUSAL: "refusal", MAX_TOKENS: "max_tokens"}
 _KEY = b"an operator key of the benchmark"
-_PATIENCE = 60.0  # seconds that clients wait for an answer
 
 
 def named(case: Case, drawn: Drawn) -> Drawn:
@@ -233,7 +232,7 @@ class Gateways:
 
     def start(self) -> list[PodReading]:
         """Before the canary."""
-        return [pod.reading(self._weights) for pod in self._pods]
+        return self._read()
 
     def readings(self, last: int) -> Iterator[list[PodReading]]:
         """After each tick until before `last`."""
@@ -249,8 +248,16 @@ class Gateways:
             self._now = end
             self._restart()
             silent = self._case.pods.silent_first and not tick
-            found = [pod.reading(self._weights) for pod in self._pods]
+            found = self._read()
             yield [replace(one, evidence=None) if silent and not index else one for index, one in enumerate(found)]
+
+    def _read(self) -> list[PodReading]:
+        """Of all pods, one after the other: what hangs is counted as they are read."""
+        found = []
+        for pod in self._pods:
+            found.append(pod.reading(self._weights))
+            self._tell()
+        return found
 
     def _serve(self, weight: float) -> None:
         self._generation += 1
@@ -294,7 +301,7 @@ class Gateways:
         """End calls whose clients have waited long enough."""
         while self._hanging and self._hanging[0][0] <= now:
             self._now, pod, call = self._hanging.pop(0)
-            pod.end(call, HUNG, None, 0.0, _PATIENCE)
+            pod.end(call, HUNG, None, 0.0, PATIENCE)
 
     def _call(self, index: int, place: int) -> None:
         drawn = self._drawn
@@ -338,7 +345,7 @@ class Gateways:
             self._quotes[conversation] = (self._quotes.get(conversation, (said, ""))[0], said)
             pod.hear(call, said)
         if outcome == HUNG:
-            self._hanging.append((self._now + _PATIENCE, pod, call))
+            self._hanging.append((self._now + PATIENCE, pod, call))
             return outcome
         duration = duration if outcome < ERROR else ttft
         pod.end(call, outcome, self._message(outcome, index, prompt, output, cold=cold), ttft, duration)
@@ -355,13 +362,13 @@ class Gateways:
         return Message(model=MODEL, stop_reason=stop, usage=usage)
 
     def _asked(self, conversation: int) -> Asked:
-        fields = {"messages": _messages(self._answers[conversation])}
+        fields = {"messages": messages(self._answers[conversation])}
         if self._case.unit == "User":
             return Asked(fields, user=f"u{self._drawn.user[conversation]}")
         if self._case.unit == "Conversation" and self._named[conversation]:
             return Asked(fields, session=f"s{conversation}")
         if conversation in self._quotes:
-            fields = {"messages": _quoting(self._answers[conversation], *self._quotes[conversation])}
+            fields = {"messages": quoting(self._answers[conversation], *self._quotes[conversation])}
         return Asked(fields, user_id="everybody")
 
     def _tell(self) -> None:
@@ -372,24 +379,3 @@ class Gateways:
                 for other in self._pods:
                     if other is not pod:
                         other.store.memory.learn(news)
-
-
-def _quoting(answers: int, first: str, last: str) -> msgspec.Raw:
-    """The messages of a request that quotes these answers."""
-    said = [first, *(f"{first}_{index}" for index in range(1, answers - 1)), last][:answers]
-    turns = [
-        message
-        for tool in said
-        for message in (
-            {"role": "user", "content": "and now?"},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": tool, "name": "look", "input": {}}]},
-        )
-    ]
-    return msgspec.Raw(msgspec.json.encode([*turns, {"role": "user", "content": "and now?"}]))
-
-
-@lru_cache(maxsize=1024)
-def _messages(answers: int) -> msgspec.Raw:
-    """The messages of a request with so many answers."""
-    turn = [{"role": "user", "content": "and now?"}, {"role": "assistant", "content": "this"}]
-    return msgspec.Raw(msgspec.json.encode([*(turn * answers), turn[0]]))

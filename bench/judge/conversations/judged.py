@@ -62,7 +62,7 @@ class Counting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one rollout ended: `rolled back`, `promoted` or `held`.
+    """How one rollout ended: `rolled back`, `promoted` or `held`: at the end a step could not have gone on.
 
     `requests` of the canary, `seconds` and `excess` (failed requests that stable would not have had) are up to then.
     `holds`: reasons for which no step would have gone on for half a minute or more. `words`: all that was said.
@@ -148,23 +148,22 @@ class _Judge:
         return assessment.explain_missing(judgement, self.analysis, step) is None
 
     @property
+    def is_held(self) -> bool:
+        """Whether something else than missing evidence stands against the next step."""
+        judgement = self.judgement
+        return judgement is not None and any(one.holds and one.reason not in _CALM for one in diagnose(judgement))
+
+    @property
     def holds(self) -> tuple[str, ...]:
         """Reasons that held for long enough to be met."""
         return tuple(name for name, ticks in self.held.items() if ticks * self.case.tick_seconds >= _HELD_SECONDS)
-
-
-def _analysis(case: Case) -> Analysis:
-    if not case.metrics:
-        return Analysis()
-    usual = ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost")
-    return Analysis.model_validate({"metrics": [{"name": name} for name in (*usual, *case.metrics)]})
 
 
 def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
     """One rollout under the judge."""
     drawn = way.prepared(case, draw(case, seed=seed, number=number))
     source = way.source
-    judge = _Judge(case, _analysis(case), offsets=offsets(case, drawn))
+    judge = _Judge(case, Analysis(), offsets=offsets(case, drawn))
     ticks = round(case.step_seconds / case.tick_seconds)
     evidence = case.steps == "evidence"
     steps = [Step(0.0, case.weights[0])]
@@ -192,7 +191,8 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
             ready = evidence and judge.is_ready(step, since * case.tick_seconds, now)
         if evidence and not ready:
             return _ended("held", judge, shown.played, tick * case.tick_seconds)
-    return _ended("promoted", judge, shown.played, tick * case.tick_seconds)
+    end = "held" if judge.is_held else "promoted"
+    return _ended(end, judge, shown.played, tick * case.tick_seconds)
 
 
 def _ended(end: str, judge: _Judge, played: Played, now: float) -> Ended:

@@ -18,7 +18,7 @@ from bench.judge.conversations.verdicts import FAST, SLOW
 
 __all__ = ["QUICK", "Settings", "shortened", "simulate", "wanted"]
 
-QUICK = 2
+QUICK = 1
 _COUNTING: Mapping[Way, Counting] = {"fast": judged.FAST, "slow": judged.SLOW}
 _TOGETHER = 10  # rollouts that a process does at a time
 

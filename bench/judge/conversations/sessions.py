@@ -28,6 +28,7 @@ _TOKENS, _TOKENS_SIGMA = 200.0, 0.6
 _PER_TOKEN, _PER_TOKEN_SIGMA = 0.015, 0.2
 _PROMPT, _PROMPT_SIGMA = 4000.0, 0.6
 _GROWTH = 0.1  # of ln time to first token and ln prompt, each time that the number of turns doubles
+_OLD = 127  # turns after which contexts are compacted
 _MINUTE = 60.0  # of traffic at least that pods have seen before
 _HOUR = 3600.0  # of users' past that tells how they differ
 
@@ -252,7 +253,7 @@ def _values(
     `unit`: whose speed and cost a conversation has.
     """
     size, harm = len(owner), case.harm
-    age = _GROWTH * np.log2(1.0 + place)
+    age = _GROWTH * np.log2(1.0 + np.minimum(place, _OLD))
     between = (sd * random.standard_normal(int(unit.max(initial=0)) + 1)[unit] for sd in (kind.ttft_sd, kind.cost_sd))
     between_ttft, between_cost = between
     noise = [random.standard_normal(size) for _ in range(4)]

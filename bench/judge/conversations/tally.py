@@ -14,6 +14,7 @@ import numpy as np
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.hangs import hang_limits, seen_hanging
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL
 from bench.judge.conversations.sums import Growing, by_tick, counted, grown
 from bench.judge.ticks import Floats, Ints
@@ -28,7 +29,6 @@ from claude_operator.api.evidence import (
     UnitStratum,
 )
 from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.gateway.hangs import HangLimits
 
 __all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
 
@@ -82,7 +82,6 @@ class Tally:
         self._units: dict[tuple[int, ...], _Unit] = defaultdict(_Unit)
         self._arms: dict[tuple[int, ...], _Arm] = defaultdict(_Arm)
         self._events: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-        self._now = -1.0
         self._prepare()
 
     # ------------------------------------------------------------------------------------------ what happens when
@@ -148,38 +147,20 @@ class Tally:
 
     def _hung(self, cell: Ints, bucket: Ints) -> None:
         """What waits longer than stable's requests ever did counts when it has waited so long."""
-        one = self._played
-        limit = self._limits()[self._tick]
-        waits = one.outcome == HUNG
-        places = np.flatnonzero(waits | ((one.outcome <= ERROR) & (one.ttft > limit)))
-        at = np.where(waits, one.time + limit, one.time)[places]
-        known = np.isfinite(at)
-        places, at = places[known], at[known]
-        order = np.argsort(at, kind="stable")
-        places, at = places[order], at[order]
+        one, seconds = self._played, self._case.tick_seconds
+        limits = hang_limits(one, self._tick, self._case)
+        hanging = one.outcome == HUNG
+        places = np.flatnonzero(hanging | ((one.outcome <= ERROR) & (one.ttft > limits[one.pod, self._tick])))
+        tick = self._tick[places]
+        still = hanging[places]
+        tick[still] = seen_hanging(one.time[hanging], one.pod[hanging], limits, seconds)
+        order = np.lexsort((one.time[places], tick))
+        order = order[tick[order] <= int(self._tick.max(initial=0))]
+        places, tick = places[order], tick[order]
         first = _first(one.unit[places] * 2 + (one.era[places] > 0), np.ones(len(places), dtype=bool))
         chosen = places[first]
-        tick = by_tick(at[first], self._case.tick_seconds)
-        for number, code, count in counted(tick, cell[chosen] * len(TURNS) + bucket[chosen]):
+        for number, code, count in counted(tick[first], cell[chosen] * len(TURNS) + bucket[chosen]):
             self._events[number].append(("bad", code // len(TURNS), f"hung:{TURNS[code % len(TURNS)]}", count))
-
-    def _limits(self) -> Floats:
-        """Seconds after which a request hangs, in each tick, by what was before it."""
-        one = self._played
-        stable = ~one.canary & (one.outcome < ERROR)
-        waited = np.concatenate([one.waited, one.ttft[stable]])
-        tick = np.concatenate([np.full(len(one.waited), -1), self._tick[stable]])
-        limits = HangLimits(lambda: self._now)
-        found = []
-        upto = np.searchsorted(tick, np.arange(int(self._tick.max(initial=0)) + 1))
-        done = 0
-        for number, end in enumerate(upto.tolist()):
-            self._now = number * self._case.tick_seconds
-            for value in waited[done:end].tolist():
-                limits.add(value, stream=True)
-            done = end
-            found.append(limits.of(stream=True))
-        return np.array(found)
 
     def _requests(self, request: Ints, complete: np.ndarray) -> None:
         one = self._played

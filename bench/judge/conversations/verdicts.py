@@ -17,6 +17,7 @@ FAST, SLOW = 1000, 50
 """Rollouts that a cell takes to be kept; a harm takes a tenth and at least `SLOW`."""
 MOST, MOST_HIGH = 0.01, 0.015
 MOST_HOLDS = 0.05
+_SOME = 20  # rollouts from which on an interval of a mean is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def _found(case: Case, kept: Kept) -> Verdict:
 def _limits(case: Case, kept: Kept) -> Verdict | None:
     """What is wrong with how soon it is found, None for nothing."""
     right = case.right
+    if kept.rollouts < _SOME:
+        return None
     low = kept.requests_interval[0] if kept.requests_interval else 0.0
     if right.requests is not None and low > right.requests:
         return Verdict("broken", f"after more than {right.requests:g} canary requests")

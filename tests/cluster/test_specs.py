@@ -107,8 +107,8 @@ ONLY_THE_OPERATOR_SEES = {
         analysis(metrics=[{"name": "happiness"}]),
         "UnsupportedMetric",
         "analysis.metrics: there is no metric 'happiness': write one of errors, refusals, maxTokens, contextWindow,"
-        " toolUse, latencyBudget, cacheMiss, judgeFail, hung, overloads, timeToFirstToken, cost, duration, outputTokens,"
-        " timePerOutputToken, or give it a prometheus.query and a threshold.max or threshold.min",
+        " toolUse, latencyBudget, cacheMiss, judgeFail, hung, overloads, timeToFirstToken, cost, duration,"
+        " outputTokens, timePerOutputToken, or give it a prometheus.query and a threshold.max or threshold.min",
     ),
     "a judge without anything to compare": Wrong(
         analysis(judge="Threshold"),

@@ -406,7 +406,7 @@ class Counting(Looking):
         document = json.loads(body)
         for generation in document["generations"]:
             counts: dict[str, int] = defaultdict(int)
-            for one in generation["strata"]:
+            for one in generation.get("strata", ()):
                 outcomes = one["counters"]["outcomes"]
                 counts[one["revision"]] += outcomes.get("ok", 0) + outcomes.get("error", 0)
             self._known[name, generation["generation"]] = counts

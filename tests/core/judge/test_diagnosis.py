@@ -64,7 +64,8 @@ def test_all_at_once_the_worst_is_first() -> None:
 def test_many_requests_without_a_name_are_told(requests: int, unnamed: int, told: str) -> None:
     healthy = SampleRatio(weight=1000, canary=40, stable=360, requests=requests, unnamed=unnamed)
     advice = (
-        f"{told} of the requests do not name their conversation, so its turns may change arm: send x-claude-session-id"
+        f"{told} of the requests do not name their conversation, so its later turns are found by the answers that they"
+        " quote, which fails where answers are alike: send x-claude-session-id"
     )
     assert explain_unnamed(judgement(sample_ratio=healthy)) == advice
     assert diagnose(judgement(sample_ratio=healthy)) == ()

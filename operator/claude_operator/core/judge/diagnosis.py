@@ -89,7 +89,8 @@ def explain_unnamed(judgement: Judgement) -> str | None:
         return None
     part = share(ratio.unnamed / ratio.requests)
     return (
-        f"{part} of the requests do not name their conversation, so its turns may change arm: send x-claude-session-id"
+        f"{part} of the requests do not name their conversation, so its later turns are found by the answers that they"
+        " quote, which fails where answers are alike: send x-claude-session-id"
     )
 
 

@@ -14,7 +14,7 @@ from claude_operator.api.status import MetricState, Offsets
 from claude_operator.api.sums import Moments, Score
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Values
 from claude_operator.core.judge.judges import engine
-from claude_operator.core.judge.judges.comparisons import Comparison
+from claude_operator.core.judge.judges.comparisons import Comparison, Firsts
 from claude_operator.core.judge.judges.engine import combined, initial, leading, tick
 from claude_operator.core.judge.metrics import KINDS, Watched, watched
 from claude_operator.core.judge.stats import continuous, eprocess
@@ -80,6 +80,16 @@ def test_margins_and_former_luck_are_taken_into_account() -> None:
     assert run(ERRORS, pair, exact=True, offsets=unlucky).logs == pytest.approx(list(expected))
     refusals = WATCHES["refusals"]  # cohorts are known by their errors only
     assert run(refusals, pair, offsets=unlucky).logs == run(refusals, pair).logs
+
+
+def test_the_past_of_users_does_not_weigh_a_draw() -> None:
+    """A client that failed in a loop in the hour before has no part in how the canary's users were drawn."""
+    pair = [Comparison("errors", Firsts((4, 0, 0), {0: 2}), Firsts((36, 0, 0), {0: 3}), 0.1)]
+    looped = Offsets(weight=1, errors=0.05)
+    (plain,) = tick([initial(ERRORS)], [ERRORS], pair, number=1)
+    (found,) = tick([initial(ERRORS)], [ERRORS], pair, number=1, offsets=looped)
+    assert found.logs == plain.logs
+    assert found.evidence > 1.0
 
 
 def test_what_calls_tools_more_or_less_often_has_changed() -> None:

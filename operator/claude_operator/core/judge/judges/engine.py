@@ -162,7 +162,6 @@ def _binary(
                 grid=grid,
                 margin=margin,
                 two_sided=watch.kind.two_sided,
-                exposure=exposure,
             )
             units = _counted(units, ours, theirs, one.share)
             n_canary, x_canary = n_canary + ours.entries[0], x_canary + ours.total

@@ -47,15 +47,12 @@ def updated(
     grid: Grid,
     margin: float = 1.0,
     two_sided: bool = False,
-    exposure: float = 1.0,
 ) -> Sequence[float]:
     """Log-likelihood ratios, one an alternative, after first bad events by turn of each arm.
 
     `share`: the canary's, of the conversations that were drawn. `rate`: stable's of a turn, as known before these
-    events. `margin`: ratio of rates that is tolerated. `exposure`: how many times as likely as stable's the canary's
-    users were to meet a bad event before there was a canary.
+    events. `margin`: ratio of rates that is tolerated.
     """
-    weight = share * exposure / (1.0 - share + share * exposure)
     after = list(logs)
     for turn in canary.keys() | stable.keys():
         bad_canary = canary.get(turn, 0)
@@ -67,6 +64,6 @@ def updated(
             if not two_sided or margin > 1.0:
                 more = max(more, 1.0) if rises else min(more, 1.0)
             after[index] += bad_canary * math.log(more) - bad * (
-                math.log1p((tolerated * more - 1.0) * weight) - math.log1p((tolerated - 1.0) * weight)
+                math.log1p((tolerated * more - 1.0) * share) - math.log1p((tolerated - 1.0) * share)
             )
     return after

@@ -31,9 +31,8 @@ def test_conversations_of_before_a_promotion_stay_until_the_drain_is_over(namesp
             assert record.status["stableRevision"] == second
             draining = record.status["draining"]
             assert draining["revision"] == first
-            assert {arm["role"]: arm["revision"] for arm in record.config["arms"]} == {
-                "stable": second, "former": first
-            }  # fmt: skip
+            wanted = {"stable": second, "former": first}
+            wait_for(lambda: {arm["role"]: arm["revision"] for arm in record.config["arms"]} == wanted, 30)
             generation = record.config["generation"]
             wait_for(lambda: len(record.gateways.taken(generation)) == 3, 10)
             promoted = max(record.gateways.taken(generation).values())

@@ -16,6 +16,7 @@ from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversation_memory import Drawn
 from claude_operator.gateway.eras import KEPT_ERAS
 from claude_operator.gateway.evidence import KEPT_GENERATIONS
+from claude_operator.gateway.unit_accounting import FEWEST_TOKENS
 from claude_operator.gateway.units import period_of, turn_bucket
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -87,11 +88,22 @@ def test_times_of_a_token_are_those_after_the_first_content() -> None:
     pod = process()
     call = pod.begin_call(HI, session="a")
     call.first_content = 1.5
-    pod.end_call(call, usage={"input_tokens": 1, "output_tokens": 11})
+    pod.end_call(call, usage={"input_tokens": 1, "output_tokens": 51})
     (unit,) = pod.units()[2]
-    assert unit.counters.time_per_output_token.sum == pytest.approx((3.0 - 1.5) / 10)
+    assert unit.counters.time_per_output_token.sum == pytest.approx((3.0 - 1.5) / 50)
     assert unit.counters.ttft.sum == pytest.approx(0.5)
-    assert unit.counters.output_tokens.sum == 11
+    assert unit.counters.output_tokens.sum == 51
+
+
+@pytest.mark.parametrize(("tokens", "counts"), [(FEWEST_TOKENS - 1, 0), (FEWEST_TOKENS, 1)])
+def test_a_short_answer_has_no_pace(tokens: int, counts: int) -> None:
+    """It comes in a read or two: a label with its reason would look slower than the label alone."""
+    pod = process()
+    call = pod.begin_call(HI, session="a")
+    call.first_content = 1.5
+    pod.end_call(call, usage={"input_tokens": 1, "output_tokens": tokens})
+    (unit,) = pod.units()[2]
+    assert unit.counters.time_per_output_token.count == counts
 
 
 def test_a_retry_is_no_entry_and_no_event() -> None:

@@ -29,6 +29,7 @@ from claude_operator.api.evidence import (
     UnitStratum,
 )
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.gateway.unit_accounting import FEWEST_TOKENS
 
 __all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
 
@@ -105,7 +106,9 @@ class Tally:
         self._count("entries", entered, cell)
         self._first_bad(cell)
         for name in _QUANTITIES:
-            first = _first(life, complete & (one.output > 1) if name == "time_per_output_token" else complete)
+            first = _first(
+                life, complete & (one.output >= FEWEST_TOKENS) if name == "time_per_output_token" else complete
+            )
             self._grow("unit", name, first, cell, values[name])
             if name != "time_per_output_token":
                 self._grow("arm", name, np.flatnonzero(complete), request, values[name])

@@ -12,13 +12,16 @@ from collections.abc import Callable
 
 from claude_operator.api.evidence import LN_WIDTH
 
-__all__ = ["FEWEST", "FLOOR", "HangLimits"]
+__all__ = ["FEWEST", "FLOOR", "IN_ONE_PIECE", "HangLimits"]
 
 FLOOR = 10.0
 """Seconds below which nothing hangs, however fast stable is."""
 
 FEWEST = 100
 """Values without which there is no limit."""
+
+IN_ONE_PIECE = 3.0
+"""Times the limit that an answer in one piece may take: a revision may well answer at greater length than stable."""
 
 _SPAN = 1800.0  # seconds; values count for one to two of them
 _QUANTILE = 0.999
@@ -73,7 +76,7 @@ class HangLimits:
         now = self._clock()
         if now - self._settled >= _DUE:
             self._settle(now)
-        return (self._streams if stream else self._pieces).limit
+        return self._streams.limit if stream else IN_ONE_PIECE * self._pieces.limit
 
     def _settle(self, now: float) -> None:
         spans = int((now - self._began) // _SPAN)

@@ -13,7 +13,10 @@ from claude_operator.gateway.hangs import HangLimits
 from claude_operator.gateway.units import EraUnits, UnitKey, Values, count_unit, period_of, turn_bucket
 from claude_operator.gateway.usage import cache_state
 
-__all__ = ["UnitAccounting"]
+__all__ = ["FEWEST_TOKENS", "UnitAccounting"]
+
+FEWEST_TOKENS = 32
+"""Of a stream whose pace counts: shorter ones come in a read or two, so their pace tells their length."""
 
 _Place = tuple[EraUnits, UnitKey]
 
@@ -61,7 +64,9 @@ class UnitAccounting:
             stopped = call.summary.stop_reason if call.outcome == "ok" else ""
             for each in (kind, "tool_use" if stopped == "tool_use" else "", "cache_write" if cache == "write" else ""):
                 self._count_bad(call, known, place, each)
-        if not call.hung and call.waited > self._limits.of(stream=call.stream):
+        # An answer in one piece that came after all is long, and may be wanted so.
+        late = (call.stream or call.outcome != "ok") and call.waited > self._limits.of(stream=call.stream)
+        if late and not call.hung:
             self._hang(call, known, place)
 
     def count_hung(self, calls: Iterable[Call]) -> None:
@@ -114,5 +119,6 @@ def _values(call: Call, tokens: Mapping[str, int], cost: float | None) -> Values
     if call.outcome != "ok":
         return Values(call.ttft)
     output = tokens["output"]
-    streamed = call.ended - call.first_content if call.first_content else 0.0
-    return Values(call.ttft, call.duration, cost, output, streamed / (output - 1) if output > 1 else None)
+    timed = call.first_content and output >= FEWEST_TOKENS
+    pace = (call.ended - call.first_content) / (output - 1) if timed else None
+    return Values(call.ttft, call.duration, cost, output, pace)

@@ -102,7 +102,10 @@ class GatewayReader:
     async def _asked(self, peers: Sequence[Peer], expected: Expected) -> tuple[list[PodReading], CohortHistory | None]:
         status, wait = expected.status, expected.wait
         keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may have
-        asking = self._scraper.read(peers, since=status.readings, keep=keep)
+        seen = expected.last.memory.pods if expected.last else {}
+        # An earlier reading doubles the document: only of pods that this process has not read yet is it news.
+        since = [one for one in status.readings if seen.get(one.pod) is None]
+        asking = self._scraper.read(peers, since=since, keep=keep)
         if wait != 0 or not cohorts_due(status):
             return told_apart(await asking), None
         async with Group() as group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from hashlib import blake2b
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_operator.core.request import quotes
 from claude_operator.core.request.assignment import Assignment
 from claude_operator.core.request.quotes import Answer, blocks_of, count_turns, read_turns
 
@@ -158,3 +160,16 @@ def test_the_pieces_that_a_stream_comes_in_make_no_difference(texts: list[str], 
 def test_both_ways_to_count_agree(roles: list[str]) -> None:
     request = body(*({"role": role, "content": "x"} for role in roles))
     assert count_turns(request) == read_turns(request).count
+
+
+def test_a_large_question_costs_little_memory_beyond_itself() -> None:
+    """A list of its words would take twenty times as much, and the gateway's limit with it."""
+    text = "ab " * 1_000_000
+    tracemalloc.start()
+    try:
+        told = quotes._words(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert told == b"ab" * 1_000_000
+    assert peak < 3 * len(text)

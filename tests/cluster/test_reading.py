@@ -107,7 +107,7 @@ def test_a_rollout_reads_well(namespace: str) -> None:
     told = [event["reason"] for event in apps.events(namespace)]
     assert told == [
         *("RevisionCreated", "RolloutStarted", "Promoted"),
-        *("RevisionCreated", "RolloutStarted", "WeightChanged", "WeightChanged", "Promoted"),
+        *("RevisionCreated", "RolloutStarted", "WeightChanged", "WeightChanged", "Promoted", "Draining"),
     ]
     lines = described.partition("Events:")[2].splitlines()
     assert [line.split()[1] for line in lines if line.split()[:1] in (["Normal"], ["Warning"])] == told

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, analysis, counts, evidence, judge, tick, values
+from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, START, analysis, counts, evidence, judge, tick, values
 from tests.core.judge.conversations import (
     Rates,
     Rollout,
@@ -27,6 +28,7 @@ from claude_operator.core.judge.diagnosis import diagnose, find
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 
 ROLLOUTS = 200
@@ -206,6 +208,34 @@ def test_what_a_bake_still_needs_is_said_in_conversations() -> None:
     more, _, time = missing.partition("; about ")[2].partition(" more canary conversations, ")
     assert 50 < int(more.replace(",", "")) < 1000
     assert time.endswith(" at this traffic")
+
+
+WHOLE = ((CANARY, 10_000),)
+BAKES = Context(weight=10_000, generation=7, bakes=[Bake(1, 0.01)])
+
+
+@pytest.mark.parametrize("live", [WHOLE, tuple(sorted({STABLE: 0, CANARY: 10_000}.items()))])
+def test_a_canary_that_has_all_of_the_weight_is_held_against_the_margin(live: Any) -> None:
+    """No other arm is left, as in a plan of one step of 100 % and a bake."""
+    good, bad = (units(live=live, canary=entered(1000, errors=errors)) for errors in (0, 10))
+    (shown,) = judge(*[good] * 2, context=BAKES).promotions
+    assert (shown.shown, shown.evidence > 20.0) == (True, True)
+    (fails,) = judge(*[bad] * 30, context=BAKES).promotions
+    assert (fails.shown, fails.evidence < 1.0) == (False, True)
+    late = Increments({}, units={UnitKey(7, live, "chat", "late", CANARY): entered(0, errors=1, turn=8)}, alone={})
+    (worse,) = judge(late, context=BAKES, previous=judge(good, context=BAKES)).promotions
+    assert worse.evidence < judge(good, context=BAKES).promotions[0].evidence
+
+
+def test_conversations_of_lower_weights_go_on_counting_at_the_whole() -> None:
+    eras = frozenset({(7, LIVE), (8, WHOLE)})
+    found = Tick.of(
+        dataclasses.replace(units("early", canary=entered(10), stable=entered(90)), eras=eras),
+        stable=STABLE,
+        canary=CANARY,
+        now=START,
+    )
+    assert [at.share for at in found.units] == [0.1]
 
 
 # ------------------------------------------------------------------------------------------ everything fails

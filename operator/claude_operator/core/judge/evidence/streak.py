@@ -36,7 +36,8 @@ def updated(before: Streak, tick: Tick, *, seconds: float) -> Streak:
     return Streak(
         round(before.seconds + seconds, 1) if before.failed else 0.0,
         before.failed + ours.errors,
-        before.conversations + sum(arms.canary.bad(_ERROR) for arms in tick.units.values()),
+        before.conversations
+        + sum(one.bad(_ERROR) for one in (tick.undrawn, *(arms.canary for arms in tick.units.values()))),
         before.stable + theirs.judged,
         before.stable_failed + theirs.errors,
         before.rescued + tick.rescued,

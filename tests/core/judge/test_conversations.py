@@ -241,10 +241,12 @@ def test_conversations_of_lower_weights_go_on_counting_at_the_whole() -> None:
 # ------------------------------------------------------------------------------------------ everything fails
 
 
-def failing(conversations: int, requests: int, *, stable: Counts | None = None, rescued: int = 0) -> Increments:
+def failing(
+    conversations: int, requests: int, *, stable: Counts | None = None, rescued: int = 0, turn: int = 0
+) -> Increments:
     """The canary answers nothing well; `conversations` fail for the first time."""
     theirs = counts(50) if stable is None else stable
-    found = {UnitKey(7, LIVE, "chat", "opening", CANARY): entered(conversations, errors=conversations)}
+    found = {UnitKey(7, LIVE, "chat", "opening", CANARY): entered(conversations, errors=conversations, turn=turn)}
     if rescued:
         found[UnitKey(7, LIVE, "moved", "early", STABLE)] = UnitSample(rescued)
     cells = {(7, "chat", CANARY): Sample(counts(0, requests)), (7, "chat", STABLE): Sample(theirs)}
@@ -294,6 +296,18 @@ def test_a_conversation_that_is_well_on_stable_since_says_enough_alone() -> None
     assert "3 requests of 1 conversation failed; it is well on stable; stable failed 0 of" in judged.message
     loop = [failing(1, 3), failing(0, 0, rescued=1), *[failing(0, 0, stable=counts(50, 1))] * 6]
     assert judge(*loop, context=Context(weight=5000), previous=SERVING()).verdict == "Inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("turn", "rescued"),
+    [
+        (32, 1),  # it was well on the canary before, until its context was too long
+        (0, 40),  # gateways have restarted: it is not known whether it is one of these
+    ],
+)
+def test_a_conversation_that_may_have_been_well_on_the_canary_says_little_alone(turn: int, rescued: int) -> None:
+    row = [failing(1, 3, turn=turn), failing(0, 0, rescued=rescued), *[failing(0, 0)] * 6]
+    assert judge(*row, context=Context(weight=5000), previous=SERVING()).verdict == "Inconclusive"
 
 
 def test_where_stable_fails_often_it_takes_more_conversations() -> None:

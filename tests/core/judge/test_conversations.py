@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, START, analysis, counts, evidence, judge, tick, values
+from tests.core.judge.arms import (
+    ANALYSIS,
+    CANARY,
+    STABLE,
+    START,
+    analysis,
+    counts,
+    evidence,
+    judge,
+    states,
+    tick,
+    values,
+)
 from tests.core.judge.conversations import (
     Rates,
     Rollout,
@@ -23,13 +35,14 @@ from tests.core.judge.conversations import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import assessment
+from claude_operator.core.judge import assessment, soak
 from claude_operator.core.judge.diagnosis import diagnose, find
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
+from claude_operator.core.judge.judges import engine
 
 ROLLOUTS = 200
 NULLS: Mapping[str, Traffic] = {
@@ -208,6 +221,24 @@ def test_what_a_bake_still_needs_is_said_in_conversations() -> None:
     more, _, time = missing.partition("; about ")[2].partition(" more canary conversations, ")
     assert 50 < int(more.replace(",", "")) < 1000
     assert time.endswith(" at this traffic")
+
+
+@pytest.mark.parametrize("incident", [False, True])
+def test_errors_of_before_conversations_were_counted_are_not_theirs(*, incident: bool) -> None:
+    """Gateways are upgraded in mid-rollout: the 600 bad requests of before are not those of 150 conversations."""
+    old = tick(counts(990, 10), counts(990, 10))
+    live = tuple(sorted({STABLE: 5000, CANARY: 5000}.items()))
+    new = units(live=live, canary=entered(50, errors=1), stable=entered(50, errors=1))
+    both = dataclasses.replace(new, alone=old.samples)  # one pod of two
+    before = judge(*[old] * 60)
+    if incident:
+        before = before.model_copy(update={"calm": [engine.known_of_stable(one) for one in before.state]})
+    judged = judge(new, both, both, previous=before)
+    assert states(judged)["errors"][1:] == ([150, 3], [150, 3])
+    assert "errors" in judged.detectable
+    known = {one.name: one.stable for one in soak.history(judged, ANALYSIS)}
+    assert known["errors"] == [150, 3]
+    assert judged.stable_requests == [150, 3]
 
 
 WHOLE = ((CANARY, 10_000),)

@@ -62,9 +62,14 @@ def advance(
         for bake in context.bakes
     ]
     trials, bad = before.stable_requests
+    errors = next((one for one in before.state if one.name == "errors"), None)
+    by_unit = bool(tick.units or (errors and errors.units.exposed))
+    if tick.units and errors and errors.stable[0] and not errors.units.exposed:
+        trials, bad = 0, 0  # gateways of before counted requests, which go bad more or less often
     for canary, stable, share in [*_trials(tick), *_requests(strata)]:
         found = [advanced(one, canary, stable, (trials, bad), exposure=exposure, share=share) for one in found]
-        trials, bad = trials + stable[0], bad + stable[1]
+        if share is not None or not by_unit:
+            trials, bad = trials + stable[0], bad + stable[1]
     return found, [trials, bad]
 
 

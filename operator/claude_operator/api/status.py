@@ -221,7 +221,8 @@ class Judgement(StatusModel):
     streak: StreakField = Field(
         default=Streak(),
         description="Since the canary last answered a request well: seconds, failed requests, conversations that failed"
-        " for the first time; requests and failed ones of stable, and conversations that it took over.",
+        " for the first time, and those of them whose first request failed; requests and failed ones of stable, and"
+        " conversations that came to it.",
     )
     overloaded: bool = Field(
         default=False,

@@ -85,11 +85,13 @@ class Streak(NamedTuple):
     failed: float = 0.0
     conversations: float = 0.0
     """Those that failed for the first time."""
+    openings: float = 0.0
+    """Those of them whose first request failed."""
     stable: float = 0.0
     """Stable's requests meanwhile, and how many of those failed."""
     stable_failed: float = 0.0
     rescued: float = 0.0
-    """Conversations that came to stable."""
+    """Conversations that came to stable, for whatever reason, each once a period of its turns."""
 
 
 class SoakSums(NamedTuple):

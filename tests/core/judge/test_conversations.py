@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.judge.arms import ANALYSIS, CANARY, STABLE, analysis, counts, evidence, judge, tick, values
+from tests.core.judge.arms import (
+    ANALYSIS,
+    CANARY,
+    STABLE,
+    START,
+    analysis,
+    counts,
+    evidence,
+    judge,
+    states,
+    tick,
+    values,
+)
 from tests.core.judge.conversations import (
     Rates,
     Rollout,
@@ -22,12 +35,14 @@ from tests.core.judge.conversations import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge import assessment
+from claude_operator.core.judge import assessment, soak
 from claude_operator.core.judge.diagnosis import diagnose, find
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
+from claude_operator.core.judge.judges import engine
 
 ROLLOUTS = 200
 NULLS: Mapping[str, Traffic] = {
@@ -208,13 +223,61 @@ def test_what_a_bake_still_needs_is_said_in_conversations() -> None:
     assert time.endswith(" at this traffic")
 
 
+@pytest.mark.parametrize("incident", [False, True])
+def test_errors_of_before_conversations_were_counted_are_not_theirs(*, incident: bool) -> None:
+    """Gateways are upgraded in mid-rollout: the 600 bad requests of before are not those of 150 conversations."""
+    old = tick(counts(990, 10), counts(990, 10))
+    live = tuple(sorted({STABLE: 5000, CANARY: 5000}.items()))
+    new = units(live=live, canary=entered(50, errors=1), stable=entered(50, errors=1))
+    both = dataclasses.replace(new, alone=old.samples)  # one pod of two
+    before = judge(*[old] * 60)
+    if incident:
+        before = before.model_copy(update={"calm": [engine.known_of_stable(one) for one in before.state]})
+    judged = judge(new, both, both, previous=before)
+    assert states(judged)["errors"][1:] == ([150, 3], [150, 3])
+    assert "errors" in judged.detectable
+    known = {one.name: one.stable for one in soak.history(judged, ANALYSIS)}
+    assert known["errors"] == [150, 3]
+    assert judged.stable_requests == [150, 3]
+
+
+WHOLE = ((CANARY, 10_000),)
+BAKES = Context(weight=10_000, generation=7, bakes=[Bake(1, 0.01)])
+
+
+@pytest.mark.parametrize("live", [WHOLE, tuple(sorted({STABLE: 0, CANARY: 10_000}.items()))])
+def test_a_canary_that_has_all_of_the_weight_is_held_against_the_margin(live: Any) -> None:
+    """No other arm is left, as in a plan of one step of 100 % and a bake."""
+    good, bad = (units(live=live, canary=entered(1000, errors=errors)) for errors in (0, 10))
+    (shown,) = judge(*[good] * 2, context=BAKES).promotions
+    assert (shown.shown, shown.evidence > 20.0) == (True, True)
+    (fails,) = judge(*[bad] * 30, context=BAKES).promotions
+    assert (fails.shown, fails.evidence < 1.0) == (False, True)
+    late = Increments({}, units={UnitKey(7, live, "chat", "late", CANARY): entered(0, errors=1, turn=8)}, alone={})
+    (worse,) = judge(late, context=BAKES, previous=judge(good, context=BAKES)).promotions
+    assert worse.evidence < judge(good, context=BAKES).promotions[0].evidence
+
+
+def test_conversations_of_lower_weights_go_on_counting_at_the_whole() -> None:
+    eras = frozenset({(7, LIVE), (8, WHOLE)})
+    found = Tick.of(
+        dataclasses.replace(units("early", canary=entered(10), stable=entered(90)), eras=eras),
+        stable=STABLE,
+        canary=CANARY,
+        now=START,
+    )
+    assert [at.share for at in found.units] == [0.1]
+
+
 # ------------------------------------------------------------------------------------------ everything fails
 
 
-def failing(conversations: int, requests: int, *, stable: Counts | None = None, rescued: int = 0) -> Increments:
+def failing(
+    conversations: int, requests: int, *, stable: Counts | None = None, rescued: int = 0, turn: int = 0
+) -> Increments:
     """The canary answers nothing well; `conversations` fail for the first time."""
     theirs = counts(50) if stable is None else stable
-    found = {UnitKey(7, LIVE, "chat", "opening", CANARY): entered(conversations, errors=conversations)}
+    found = {UnitKey(7, LIVE, "chat", "opening", CANARY): entered(conversations, errors=conversations, turn=turn)}
     if rescued:
         found[UnitKey(7, LIVE, "moved", "early", STABLE)] = UnitSample(rescued)
     cells = {(7, "chat", CANARY): Sample(counts(0, requests)), (7, "chat", STABLE): Sample(theirs)}
@@ -264,6 +327,18 @@ def test_a_conversation_that_is_well_on_stable_since_says_enough_alone() -> None
     assert "3 requests of 1 conversation failed; it is well on stable; stable failed 0 of" in judged.message
     loop = [failing(1, 3), failing(0, 0, rescued=1), *[failing(0, 0, stable=counts(50, 1))] * 6]
     assert judge(*loop, context=Context(weight=5000), previous=SERVING()).verdict == "Inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("turn", "rescued"),
+    [
+        (32, 1),  # it was well on the canary before, until its context was too long
+        (0, 40),  # gateways have restarted: it is not known whether it is one of these
+    ],
+)
+def test_a_conversation_that_may_have_been_well_on_the_canary_says_little_alone(turn: int, rescued: int) -> None:
+    row = [failing(1, 3, turn=turn), failing(0, 0, rescued=rescued), *[failing(0, 0)] * 6]
+    assert judge(*row, context=Context(weight=5000), previous=SERVING()).verdict == "Inconclusive"
 
 
 def test_where_stable_fails_often_it_takes_more_conversations() -> None:

@@ -304,6 +304,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         Reason.PROGRESSING,
         {"status": trial(1, rollout=Rollout(revision=CANARY, plan=UNPROVEN)), "increments": ANSWERED},
     ),
+    (Type.PROMOTED, "Unknown", Reason.CRD_OUTDATED, {"status": trial(3), "outdated": "ClaudeModel lacks spec.x"}),
     (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(3)}),
     (Type.PROMOTED, "Unknown", Reason.PAUSED, {"status": trial(1), "spec": raw(paused=True)}),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_GATEWAY, {"status": trial(1), "gateway": UNWELL}),

@@ -184,6 +184,31 @@ def test_the_first_hold_is_heard(status, why: Reason) -> None:
     assert reason(move(drafted(status))) == why
 
 
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [
+        (None, "the first weight waits: ClaudeDeployment lacks status.x"),
+        (0, "step 0 at 10 % holds: ClaudeDeployment lacks status.x"),
+        (1, "step 1 at 10 % holds: ClaudeDeployment lacks status.x"),
+        (2, "step 2 at 50 % holds: ClaudeDeployment lacks status.x"),
+    ],
+)
+def test_no_step_while_the_definitions_are_older(index: int | None, says: str) -> None:
+    """The API server drops what the judge would have to remember, so most metrics would not be judged."""
+    status = trial(index)
+    held = move(drafted(status, increments=Increments(), outdated="ClaudeDeployment lacks status.x"))
+    assert (reason(held), held.hold.message if held.hold else "") == (Reason.CRD_OUTDATED, says)
+    assert held.status.step == status.step
+    assert reason(move(drafted(status, increments=Increments()))) != Reason.CRD_OUTDATED
+
+
+def test_a_person_may_go_on_with_older_definitions() -> None:
+    go = {"promote": f"{CANARY}/1/1"}
+    moved = move(drafted(trial(1), increments=Increments(), annotations=go, outdated="ClaudeModel lacks spec.x"))
+    assert moved.status.step is not None
+    assert moved.status.step.index == 2
+
+
 def test_a_person_promotes_past_a_change_once() -> None:
     go = {"promote": f"{CANARY}/1/1"}
     moved = move(drafted(trial(1, judgement=SHORTER), increments=Increments(), annotations=go))

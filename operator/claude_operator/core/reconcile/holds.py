@@ -20,7 +20,7 @@ from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
 from claude_operator.core.text import count, duration, percent
 
-__all__ = ["frozen", "gateways", "hold_step"]
+__all__ = ["definitions", "frozen", "gateways", "hold_step"]
 
 _LAST_PART = 10.0  # seconds
 
@@ -44,10 +44,20 @@ def frozen(draft: Draft) -> Draft:
     return draft.hold_for(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
 
 
+def definitions(draft: Draft) -> Draft:
+    """No step moves while the API server drops parts of the status: the judge forgets what it has seen at each look."""
+    if not draft.obs.outdated:
+        return draft
+    step = draft.status.step
+    where = f"step {step.index} at {percent(step.weight)} holds" if step else "the first weight waits"
+    return draft.hold_for(Reason.CRD_OUTDATED, f"{where}: {draft.obs.outdated}")
+
+
 def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
     """Hold the present step while something that it needs is missing."""
+    draft = definitions(draft)
     step = rollout.plan.steps[present.index]
-    if step.action == "setWeight":
+    if draft.hold or step.action == "setWeight":
         return draft
     for hold in _HOLDS:
         found = hold(draft, step, present)

@@ -33,10 +33,12 @@ def updated(before: Streak, tick: Tick, *, seconds: float) -> Streak:
     ours, theirs = tick.whole.canary.counts, tick.whole.stable.counts
     if ours.ok or not (ours.errors or before.failed):
         return Streak()
+    new = [tick.undrawn, *(arms.canary for arms in tick.units.values())]
     return Streak(
         round(before.seconds + seconds, 1) if before.failed else 0.0,
         before.failed + ours.errors,
-        before.conversations + sum(arms.canary.bad(_ERROR) for arms in tick.units.values()),
+        before.conversations + sum(one.bad(_ERROR) for one in new),
+        before.openings + sum(one.first_bad.get((_ERROR, 0), 0) for one in new),
         before.stable + theirs.judged,
         before.stable_failed + theirs.errors,
         before.rescued + tick.rescued,
@@ -58,7 +60,9 @@ def explain(streak: Streak, *, conversations: int, bad: int) -> str | None:
         return None
     several = streak.conversations >= conversations_needed(conversations, bad) and streak.failed >= _REQUESTS
     stable_is_well = streak.stable >= _WELL_ALONE and not streak.stable_failed
-    taken_over = stable_is_well and 1 <= streak.conversations <= streak.rescued and streak.failed >= _IN_A_ROW
+    # If more came to stable than failed, as after a restart of gateways, the failed ones may not be among them.
+    are_there = 1 <= streak.conversations == streak.openings == streak.rescued
+    taken_over = stable_is_well and are_there and streak.failed >= _IN_A_ROW
     if not several and not taken_over:
         return None
     failed = count(round(streak.failed), "request")

@@ -15,7 +15,7 @@ from claude_operator.core.judge.evidence.duplicates import StratumKey
 from claude_operator.core.judge.evidence.increments import NO_NAMING, Increments, Naming
 from claude_operator.core.judge.evidence.lately import Waiting
 from claude_operator.core.judge.evidence.sample import NOTHING, Counts, Sample
-from claude_operator.core.judge.evidence.units import NO_UNITS, UnitSample, drawn_share
+from claude_operator.core.judge.evidence.units import NO_UNITS, UnitKey, UnitSample, drawn_share, has_all
 
 __all__ = ["Arms", "Stratum", "Tick", "UnitArms", "UnitStratum"]
 
@@ -72,6 +72,8 @@ class Tick:
     """The part of `strata` that is compared by requests: of gateways that do not count conversations, and grades."""
     units: Mapping[UnitStratum, UnitArms] = field(default_factory=dict)
     """Conversations that were drawn."""
+    undrawn: UnitSample = NO_UNITS
+    """The canary's that began while it had all of the weight: they say how it fares, and compare nothing."""
     by_unit: bool = False
     """Whether any gateway counts by conversation."""
     rescued: int = 0
@@ -106,11 +108,13 @@ class Tick:
         for arms in found.values():
             whole = whole.plus(arms)
         alone = increments.alone
+        since = _since_the_last_start(increments, stable=stable, canary=canary)
         return cls(
             now=to_millisecond(now),
             strata=found,
             alone=found if alone is None else _side_by_side(alone, stable=stable, canary=canary),
-            units=_drawn(increments, stable=stable, canary=canary),
+            units=_drawn(since, stable=stable, canary=canary),
+            undrawn=_undrawn(since, canary),
             by_unit=alone is not None,
             rescued=sum(
                 one.entries for key, one in increments.units.items() if (key.surface, key.revision) == (MOVED, stable)
@@ -157,22 +161,39 @@ def _side_by_side(samples: Mapping[StratumKey, Sample], *, stable: str, canary: 
     return found
 
 
-def _drawn(increments: Increments, *, stable: str, canary: str) -> dict[UnitStratum, UnitArms]:
-    """Without conversations that changed arm, or began while one of both had no weight.
+def _since_the_last_start(increments: Increments, *, stable: str, canary: str) -> dict[UnitKey, UnitSample]:
+    """Of those that did not change arm, those that began since the canary last had no weight.
 
-    Nor those of before the canary last had none, as after an attempt that was taken back: its canary's have moved.
+    Before that, as in an attempt that was taken back, its conversations have moved.
     """
-    without = (era for era, live in increments.eras if live and not drawn_share(live, canary=canary, stable=stable))
+    without = (
+        era
+        for era, live in increments.eras
+        if live and not drawn_share(live, canary=canary, stable=stable) and not has_all(live, canary)
+    )
     since = max(without, default=-1)
+    return {key: sample for key, sample in increments.units.items() if key.surface != MOVED and key.era >= since}
+
+
+def _drawn(units: Mapping[UnitKey, UnitSample], *, stable: str, canary: str) -> dict[UnitStratum, UnitArms]:
+    """Without conversations that began while one of both had no weight."""
     found: dict[UnitStratum, UnitArms] = {}
-    for key, sample in increments.units.items():
+    for key, sample in units.items():
         share = drawn_share(key.live, canary=canary, stable=stable)
-        if key.surface == MOVED or key.revision not in (canary, stable) or not share or key.era < since:
+        if key.revision not in (canary, stable) or not share:
             continue
         new = UnitArms(canary=sample) if key.revision == canary else UnitArms(stable=sample)
         stratum = UnitStratum(key.era, share, key.surface, key.period)
         found[stratum] = found[stratum].plus(new) if stratum in found else new
     return dict(sorted(found.items()))
+
+
+def _undrawn(units: Mapping[UnitKey, UnitSample], canary: str) -> UnitSample:
+    found = NO_UNITS
+    for key, sample in units.items():
+        if key.revision == canary and has_all(key.live, canary):
+            found = found.plus(sample)
+    return found
 
 
 def _overloaded(counts: Counts) -> bool:

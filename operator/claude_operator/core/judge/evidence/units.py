@@ -13,11 +13,21 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from claude_operator.api.evidence import MOVED, PINNED, TURNS, Histogram, UnitCounters
+from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.core.judge.evidence.duplicates import AT_ONCE, Duplicates
 from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values, values_since
 from claude_operator.core.judge.evidence.seen import Live, Seen, grown_units
 
-__all__ = ["EARLY_TURNS", "NO_UNITS", "UnitKey", "UnitSample", "drawn_share", "unit_history", "unit_samples"]
+__all__ = [
+    "EARLY_TURNS",
+    "NO_UNITS",
+    "UnitKey",
+    "UnitSample",
+    "drawn_share",
+    "has_all",
+    "unit_history",
+    "unit_samples",
+]
 
 EARLY_TURNS = 7
 """Turns of the period `early`: a conversation that entered `late` has gone through all of them."""
@@ -82,6 +92,11 @@ def drawn_share(live: Live, *, canary: str, stable: str) -> float:
     weights = dict(live or ())
     ours, theirs = weights.get(canary, 0), weights.get(stable, 0)
     return ours / (ours + theirs) if ours > 0 and theirs > 0 else 0.0
+
+
+def has_all(live: Live, canary: str) -> bool:
+    """Whether the canary got every conversation under these weights."""
+    return dict(live or ()).get(canary) == BASIS_POINTS
 
 
 def unit_samples(

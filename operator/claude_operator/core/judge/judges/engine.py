@@ -111,12 +111,11 @@ def more_of_stable(state: MetricState, comparisons: Iterable[Comparison]) -> Met
                 units = units._replace(stable=units.stable + theirs.count)
             moments = continuous.moments(moments, theirs)
         elif isinstance(theirs, Firsts) and isinstance(ours, Firsts):
+            requests, bad = (requests, bad) if units.exposed else (0, 0)
             requests, bad = requests + theirs.entries[0], bad + theirs.total
             units = _counted(units, ours, theirs, one.share)._replace(canary=0.0)
-        elif isinstance(theirs, tuple) and isinstance(ours, tuple) and ours[0]:
+        elif isinstance(theirs, tuple) and isinstance(ours, tuple) and ours[0] and not units.exposed:
             requests, bad = requests + theirs[0], bad + theirs[1]
-            if units.exposed:
-                units = units._replace(stable=units.stable + theirs[0])
     moments = Moments(*significant(moments))
     return _state(state.name, 1.0, [0, 0], [requests, bad], [], state.edges, moments=moments, units=units)
 
@@ -142,7 +141,10 @@ def leading(states: Iterable[MetricState], watches: Sequence[Watched]) -> str | 
 def _binary(
     state: MetricState, watch: Watched, pairs: list[Comparison], number: int, offsets: Offsets, exact: bool
 ) -> MetricState:
-    """Stable's counts of requests are those of strata that the canary had requests in."""
+    """Stable's counts of requests are those of strata that the canary had requests in.
+
+    From the first conversations on only these are counted: requests of gateways of before go on as evidence alone.
+    """
     assert isinstance(watch.kind, Binary)  # noqa: S101  by the caller
     grid, margin = watch.kind.grid, math.exp(watch.margin)
     exposure = watch.kind.exposure(offsets)
@@ -163,6 +165,8 @@ def _binary(
                 margin=margin,
                 two_sided=watch.kind.two_sided,
             )
+            if not units.exposed:
+                n_canary, x_canary, n_stable, x_stable = 0, 0, 0, 0
             units = _counted(units, ours, theirs, one.share)
             n_canary, x_canary = n_canary + ours.entries[0], x_canary + ours.total
             n_stable, x_stable = n_stable + theirs.entries[0], x_stable + theirs.total
@@ -171,10 +175,9 @@ def _binary(
         if not ours[0]:
             continue
         logs = eprocess.updated(logs, ours, theirs, grid=grid, margin=margin, exposure=exposure)
-        n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
-        n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
-        if units.exposed:
-            units = units._replace(canary=units.canary + ours[0], stable=units.stable + theirs[0])
+        if not units.exposed:
+            n_canary, x_canary = n_canary + ours[0], x_canary + ours[1]
+            n_stable, x_stable = n_stable + theirs[0], x_stable + theirs[1]
     logs = list(logs) if exact else eprocess.stored(logs, number)
     evidence = eprocess.value(logs)
     return _state(state.name, evidence, [n_canary, x_canary], [n_stable, x_stable], logs, units=units)

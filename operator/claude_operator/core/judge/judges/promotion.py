@@ -11,13 +11,13 @@ count conversations requests are, so a burst of errors can only make it wait.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.status import Judgement, Promotion
 from claude_operator.core.judge.evidence.context import Context
 from claude_operator.core.judge.evidence.strata import Closed
-from claude_operator.core.judge.evidence.tick import UnitArms, UnitStratum
+from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.judges.engine import offsets_at
 from claude_operator.core.judge.sentences import number
 from claude_operator.core.judge.stats.detectable import promotion_needed
@@ -52,7 +52,7 @@ def new_promotion(step: int, margin: float, false_promotion_rate: float) -> Prom
 
 
 def advance(
-    before: Judgement, strata: Closed, units: Mapping[UnitStratum, UnitArms], analysis: Analysis, context: Context
+    before: Judgement, strata: Closed, tick: Tick, analysis: Analysis, context: Context
 ) -> tuple[list[Promotion], list[int]]:
     """What is shown for each bake after these strata, and stable's trials and bad ones so far."""
     known = {(one.step, one.margin): one for one in before.promotions}
@@ -62,9 +62,14 @@ def advance(
         for bake in context.bakes
     ]
     trials, bad = before.stable_requests
-    for canary, stable, share in [*_trials(units), *_requests(strata)]:
+    errors = next((one for one in before.state if one.name == "errors"), None)
+    by_unit = bool(tick.units or (errors and errors.units.exposed))
+    if tick.units and errors and errors.stable[0] and not errors.units.exposed:
+        trials, bad = 0, 0  # gateways of before counted requests, which go bad more or less often
+    for canary, stable, share in [*_trials(tick), *_requests(strata)]:
         found = [advanced(one, canary, stable, (trials, bad), exposure=exposure, share=share) for one in found]
-        trials, bad = trials + stable[0], bad + stable[1]
+        if share is not None or not by_unit:
+            trials, bad = trials + stable[0], bad + stable[1]
     return found, [trials, bad]
 
 
@@ -75,16 +80,21 @@ def _requests(strata: Closed) -> Iterator[tuple[_Trials, _Trials, float | None]]
             yield (ours.judged, ours.errors), (theirs.judged, theirs.errors), None
 
 
-def _trials(units: Mapping[UnitStratum, UnitArms]) -> Iterator[tuple[_Trials, _Trials, float | None]]:
-    """Conversations that entered a period and first errors of both arms, by the share that was drawn with."""
+def _trials(tick: Tick) -> Iterator[tuple[_Trials, _Trials, float | None]]:
+    """Conversations that entered a period and first errors of both arms, by the share that was drawn with.
+
+    Those that the canary got without a draw are held against the margin alone.
+    """
     sums: dict[float, tuple[list[int], list[int]]] = {}
-    for at, arms in units.items():
+    for at, arms in tick.units.items():
         for known, sample in zip(sums.setdefault(at.share, ([0, 0], [0, 0])), arms, strict=True):
             known[0] += sample.entries
             known[1] += sample.bad(_ERROR)
     for share, (ours, theirs) in sorted(sums.items()):
         if any((*ours, *theirs)):
             yield (ours[0], ours[1]), (theirs[0], theirs[1]), share
+    if tick.undrawn.entries or tick.undrawn.first_bad:
+        yield (tick.undrawn.entries, tick.undrawn.bad(_ERROR)), (0, 0), None
 
 
 def explain_missing(promotion: Promotion, judgement: Judgement, pace: float) -> str:
@@ -132,7 +142,7 @@ def advanced(
     """
     (n_canary, x_canary), (n_stable, x_stable) = canary, stable
     delta = promotion.margin * min(exposure, 1.0)  # of users who are lucky, less is to be expected
-    if promotion.margin >= 1.0 or not (n_canary or share):
+    if promotion.margin >= 1.0 or not (n_canary or x_canary or share):
         return promotion
     logs = list(promotion.logs)
     bad = x_canary + x_stable

@@ -40,7 +40,7 @@ class SequentialJudge:
         watches = watched(analysis, context.price_ratio)
         judged, comparisons, strata = compare_arms(before, tick, analysis, watches, context)
         judged.evidence, judged.leading = self.weigh(judged.state, watches)
-        judged.promotions, judged.stable_requests = promotion.advance(before, strata, tick.units, analysis, context)
+        judged.promotions, judged.stable_requests = promotion.advance(before, strata, tick, analysis, context)
         return judged, comparisons
 
     def find_harm(self, judgement: Judgement, analysis: Analysis) -> Harm | None:

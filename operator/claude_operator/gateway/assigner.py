@@ -20,6 +20,7 @@ from claude_operator.core.request.quotes import Turns, count_turns, read_turns
 from claude_operator.core.request.split import Split
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, ConversationMemory, Drawn
 from claude_operator.gateway.eras import Eras
 from claude_operator.gateway.live_config import Choice, LiveConfig
@@ -52,9 +53,12 @@ class Asked:
 class Assigner:
     """Assigns the calls of one process. `draw(n)` gives a random number below n."""
 
-    def __init__(self, memory: ConversationMemory, eras: Eras, draw: Callable[[int], int] = random.randrange) -> None:
+    def __init__(
+        self, memory: ConversationMemory, eras: Eras, callers: Callers, draw: Callable[[int], int] = random.randrange
+    ) -> None:
         self._memory = memory
         self._eras = eras
+        self._callers = callers
         self._draw = draw
 
     def choose(self, live: LiveConfig, call: Call, asked: Asked) -> Choice | None:
@@ -107,8 +111,7 @@ class Assigner:
         if known is None:
             revision, drawn, moved = self._lost(split, key) if turns else (split.draw_name(key), call.drawn, False)
             known = self._memory.make(digest, revision, drawn, moved=moved)
-            if call.counted:
-                self._memory.keep(known)
+            self._keep(call, known)
         return self._continue(split, call, known)
 
     def _assign_quoting(self, split: Split, live: LiveConfig, call: Call, asked: Asked) -> str:
@@ -163,8 +166,7 @@ class Assigner:
         known = self._memory.find(digest)
         if known is None:
             known = self._memory.make(digest, split.draw_name(call.conversation), call.drawn)
-            if call.counted:
-                self._memory.keep(known)
+            self._keep(call, known)
         call.turn = known.turns
         return self._continue(split, call, known)
 
@@ -172,6 +174,12 @@ class Assigner:
         """A conversation that nobody knows, unless its answer is quoted."""
         revision = split.draw(self._draw(BASIS_POINTS) if split.draws else 0)
         return self._continue(split, call, self._memory.make(self._draw(_ANY), revision, call.drawn))
+
+    def _keep(self, call: Call, known: Conversation) -> None:
+        """Know a conversation by its name from now on, or from when the upstream takes a key that is new."""
+        call.is_known_by_name = call.counted
+        if call.counted and (not call.callers or self._callers.identify(call.callers)):
+            self._memory.keep(known)
 
     def _continue(self, split: Split, call: Call, known: Conversation) -> str:
         if known.revision not in split.served:
@@ -186,4 +194,6 @@ class Assigner:
         if not self._memory.is_complete:
             return split.draw_name(key), BEFORE, True
         home = self._eras.home
-        return (home, BEFORE, False) if home in split.served else (split.stable, BEFORE, True)
+        if home not in split.served:
+            return split.stable, BEFORE, True
+        return home, BEFORE, self._memory.forgot_some

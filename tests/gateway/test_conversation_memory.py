@@ -224,3 +224,18 @@ def test_where_those_of_home_are_forgotten_their_like_elsewhere_are_compared_no_
     assert memory.find(2) is None
     assert memory.find(1) is old and memory.find(3) is young
     assert (old.revision, old.drawn, old.moved, young.drawn) == ("canary", BEFORE, False, ERA)
+
+
+def test_an_answer_of_a_conversation_that_was_forgotten_and_learnt_anew_is_its_own() -> None:
+    memory = ConversationMemory(limit=3)
+    old = begin(memory, 7, "stable")
+    for digest in range(100, 104):
+        begin(memory, digest, "stable")
+    memory.quote(old, 98)
+    assert memory.quoted(98) is None  # it is not known
+    memory.learn([KnownConversation(f"{7:032x}", "stable")])
+    memory.quote(old, 99)
+    assert memory.quoted(99) == (memory.find(7), "stable")
+    for digest in range(200, 204):
+        begin(memory, digest, "stable")
+    assert memory.quoted(99) is None

@@ -128,6 +128,9 @@ class ConversationMemory:
     def quoted(self, quote: int) -> Quoted | None:
         """Who had the answer that a request quotes."""
         found = self._quotes.get(quote)
+        if found is not None and self._get(found.digest) is not found:
+            del self._quotes[quote]
+            return None
         if found is not None:
             self._hear_again(found)
             return Quoted(found, found.revision)
@@ -178,7 +181,11 @@ class ConversationMemory:
         self._restart(known)
 
     def quote(self, known: Conversation, quote: int) -> None:
-        """Remember an answer of a conversation."""
+        """Remember an answer of a conversation, if that is known still."""
+        kept = self._get(known.digest)  # it may have been forgotten meanwhile, and learnt anew
+        if kept is None:
+            return
+        known = kept
         if self._add_quote(known, quote):
             self.tell(known, (quote,))
 

@@ -291,3 +291,17 @@ def test_two_first_calls_of_one_conversation_at_once_are_one() -> None:
         pod.end_call(call)
     assert calls[0].known is calls[1].known
     assert sum(unit.counters.entries for unit in pod.units()[2]) == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_conversation_from_before_that_asks_the_same_again_and_again_stays(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(9999))
+    begun = [{"role": "user", "content": "task"}, {"role": "assistant", "content": "plan"}]
+    session = "s" if named else ""
+    other = f"other {named}"
+    for number in range(40):
+        question = {"role": "user", "content": "go on" if number % 2 else "are you there?"}
+        assert pod.call([*begun, question], outcome="error", session=session and f"{session}{number}").role == "stable"
+        retried = [*begun[:1], {"role": "assistant", "content": other}, {"role": "user", "content": f"{number}"}]
+        assert pod.call(retried, attempt="1", session=session and f"{session}r{number}").role == "stable"

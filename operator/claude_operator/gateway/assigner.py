@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from zlib import crc32
 
 from multidict import MultiMapping
 
@@ -23,6 +24,7 @@ from claude_operator.gateway.call import Call
 from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, ConversationMemory, Drawn
 from claude_operator.gateway.eras import Eras
+from claude_operator.gateway.examples import Examples
 from claude_operator.gateway.live_config import Choice, LiveConfig
 
 __all__ = ["Asked", "Assigner"]
@@ -59,6 +61,7 @@ class Assigner:
         self._memory = memory
         self._eras = eras
         self._callers = callers
+        self._examples = Examples()
         self._draw = draw
 
     def choose(self, live: LiveConfig, call: Call, asked: Asked) -> Choice | None:
@@ -142,7 +145,11 @@ class Assigner:
         if not turns.count or call.continues_thread:
             return not call.continues_thread
         last = next(turns.quotes(live.assignment.quoting(live.config.deployment.uid, call.shown_key)), None)
-        return last is not None and self._memory.is_example(last)
+        if last is None:
+            return False
+        if call.counted and not call.claims_retry:
+            self._examples.add(last, crc32(turns.question))
+        return self._examples.has(last)
 
     def _find_quoted(self, turns: Turns, base: blake2b) -> Conversation | None:
         arm: str | None = None

@@ -15,15 +15,13 @@ from typing import NamedTuple
 
 from claude_operator.api.conversations import MOST, Conversations, KnownConversation
 
-__all__ = ["BEFORE", "EXAMPLE", "LIMIT", "QUOTES", "Conversation", "ConversationMemory", "Drawn", "Quoted"]
+__all__ = ["BEFORE", "LIMIT", "QUOTES", "Conversation", "ConversationMemory", "Drawn", "Quoted"]
 
 LIMIT = 50_000  # conversations
 QUOTES = 150_000  # answers of theirs, ...
 _MOST_QUOTES = 64  # ... of one where there are few, ...
 _LEAST_QUOTES = 2  # ... and where there are many
 _CROWDS = 10_000  # answers that several conversations had
-_STRANGE = 10_000  # answers that no conversation had, as far as is known
-EXAMPLE = 20  # requests that quote such an answer before it is taken for an example that a client has written
 _MOST_FAILED = 16
 _MOST_KINDS = 16
 _DIGEST, _QUOTE = 32, 16  # hex digits
@@ -107,7 +105,6 @@ class ConversationMemory:
         self._forgotten_until = 0
         self._quotes: dict[int, Conversation] = {}
         self._crowds: OrderedDict[int, str] = OrderedDict()
-        self._strange: OrderedDict[int, int] = OrderedDict()
         self._drawn: dict[Drawn, Drawn] = {}
         self._words: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._news: dict[int, tuple[int, ...]] | None = None
@@ -136,13 +133,6 @@ class ConversationMemory:
             return Quoted(found, found.revision)
         revision = self._crowds.get(quote)
         return None if revision is None else Quoted(None, revision)
-
-    def is_example(self, quote: int) -> bool:
-        """Whether an answer that nobody had is quoted so often that the client's program must have written it."""
-        times = self._strange[quote] = min(self._strange.pop(quote, 0) + 1, EXAMPLE + 1)
-        if len(self._strange) > _STRANGE:
-            self._strange.popitem(last=False)
-        return times > EXAMPLE
 
     def make(self, digest: int, revision: str, drawn: Drawn, *, moved: bool = False) -> Conversation:
         """A conversation that is not kept yet."""

@@ -305,3 +305,21 @@ def test_a_conversation_from_before_that_asks_the_same_again_and_again_stays(nam
         assert pod.call([*begun, question], outcome="error", session=session and f"{session}{number}").role == "stable"
         retried = [*begun[:1], {"role": "assistant", "content": other}, {"role": "user", "content": f"{number}"}]
         assert pod.call(retried, attempt="1", session=session and f"{session}r{number}").role == "stable"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_conversation_whose_client_renews_its_key_may_have_moved(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    changed = 0
+    for number in range(40):
+        speaker = Speaker(f"s{number}", named, key="old")
+        speaker.say(pod)
+        speaker.key = "new"
+        calls = [speaker.say(pod) for _ in range(2)]
+        assert {call.moved for call in calls} == {True}
+        assert len(set(speaker.revisions[1:])) == 1
+        changed += speaker.revisions[0] != speaker.revisions[1]
+    assert changed
+    units = [unit for found in pod.units().values() for unit in found if unit.surface != MOVED]
+    assert sum(unit.counters.entries for unit in units) == 40

@@ -112,7 +112,9 @@ class Assigner:
             turns = 0
         call.turn = max(turns, known.turns if known else 0)
         if known is None:
-            revision, drawn, moved = self._lost(split, key) if turns else (split.draw_name(key), call.drawn, False)
+            revision, drawn, moved = (
+                self._lost(split, call, key) if turns else (split.draw_name(key), call.drawn, False)
+            )
             known = self._memory.make(digest, revision, drawn, moved=moved)
             self._keep(call, known)
         return self._continue(split, call, known)
@@ -131,7 +133,7 @@ class Assigner:
         else:
             key = opening_name(asked.fields, call.shown_key)
             call.name_conversation(key)
-            revision, drawn, moved = self._lost(split, key or "")
+            revision, drawn, moved = self._lost(split, call, key or "")
             if not moved:
                 return revision
             self._continue(split, call, self._memory.make(self._draw(_ANY), revision, drawn, moved=True))
@@ -196,11 +198,12 @@ class Assigner:
         call.known, call.moved = known, known.moved
         return known.revision
 
-    def _lost(self, split: Split, key: str) -> tuple[str, Drawn, bool]:
+    def _lost(self, split: Split, call: Call, key: str) -> tuple[str, Drawn, bool]:
         """Where a conversation is that began before and is not known, and whether it may have been elsewhere."""
         if not self._memory.is_complete:
             return split.draw_name(key), BEFORE, True
         home = self._eras.home
         if home not in split.served:
             return split.stable, BEFORE, True
-        return home, BEFORE, self._memory.forgot_some
+        # A client that has renewed its key is a stranger, and its conversation may have been on any arm.
+        return home, BEFORE, self._memory.forgot_some or bool(call.callers)

@@ -31,24 +31,28 @@ class Process(Pod):
 
     def __post_init__(self) -> None:
         self.start()
-        self.assigner = Assigner(self.store.memory, self.store.eras, self.random.randrange)
+        self.assigner = Assigner(self.store.memory, self.store.eras, self.store.callers, self.random.randrange)
 
     def run(self, generation: int, *arms: Arm, **more: Any) -> None:
         """Serve these arms."""
         config = make_config("http://upstream", *arms, generation=generation, surfaces=["chat"], **more)
         self.live = build(config, Credentials(operator_key=KEY), self.store.begin)
 
-    def begin_call(self, messages: Any, *, attempt: str = "", body: Any = None, **asked: Any) -> Call:
-        """One call that has gone upstream."""
+    def begin_call(self, messages: Any, *, attempt: str = "", body: Any = None, key: str = "", **asked: Any) -> Call:
+        """One call that has gone upstream. `key`: the client's own, under Passthrough."""
         call = Call("POST", "/v1/messages", 1.0, self.live, counted=True, attempt=attempt, body=body)
         fields = {"messages": msgspec.Raw(json.dumps(messages).encode())}
         call.surface, call.model = "chat", MODEL
+        call.callers = (self.live.assignment.caller(key),) if key else ()
         call.choice = self.assigner.choose(self.live, call, Asked(fields, **asked))
         self.accounting.start(call)
         return call
 
-    def end_call(self, call: Call, outcome: str = "ok", *, stop_reason: str = "end_turn", usage: Any = None) -> None:
-        """It ends."""
+    def end_call(
+        self, call: Call, outcome: str = "ok", *, stop_reason: str = "end_turn", usage: Any = None, error: str = ""
+    ) -> None:
+        """It ends; `error` is the type of the upstream's error."""
+        call.summary.error = error
         call.status, call.outcome, call.ended = 200, outcome, 3.0
         call.summary.add(Message(model=MODEL, stop_reason=stop_reason if outcome == "ok" else None, usage=usage))
         self.accounting.finish(call)
@@ -87,6 +91,7 @@ class Speaker:
 
     name: str
     named: bool
+    key: str = ""
     messages: list[dict[str, str]] = field(default_factory=list)
     revisions: list[str] = field(default_factory=list)
 
@@ -94,7 +99,7 @@ class Speaker:
         turn = len(self.messages)
         asked = [*self.messages, {"role": "user", "content": f"{self.name} asks {turn}"}]
         answer = f"{self.name} hears {turn}"
-        call = process.call(asked, answer, outcome=outcome, session=self.name if self.named else "")
+        call = process.call(asked, answer, outcome=outcome, session=self.name if self.named else "", key=self.key)
         self.revisions.append(call.revision)
         if outcome == "ok":
             self.messages = [*asked, {"role": "assistant", "content": answer}]

@@ -387,9 +387,10 @@ async def test_examples_that_a_client_has_written_are_no_turns(
     examples = [{"role": "user", "content": "2 + 2"}, {"role": "assistant", "content": "4"}]
     gateway.serve(*two(5000), generation=2)
     clients = [Client(gateway, {"x-claude-session-id": f"s{number}"} if named else {}) for number in range(60)]
-    for client in clients:
+    for number, client in enumerate(clients):
         client.messages = examples
-        await client.talk(2)
+        await client.say(f"{number} + {number}")
+        await client.say()
     assert {client.arms[0] for client in clients[:20]} == {"stable"}
     assert {client.arms[0] for client in clients[20:]} == {"stable", "canary"}
     assert all(len(set(client.arms)) == 1 for client in clients)

@@ -180,3 +180,62 @@ def test_fifty_thousand_conversations_take_less_than_forty_megabytes() -> None:
         tracemalloc.stop()
     assert len(memory) == LIMIT and len(memory._quotes) <= QUOTES
     assert used < 36 * 2**20, used / 2**20
+
+
+def test_those_on_the_home_arm_are_forgotten_first() -> None:
+    memory = ConversationMemory(limit=3)
+    memory.live_at("stable")
+    rescued = begin(memory, 1, "canary")
+    begin(memory, 2, "canary")
+    for digest in range(10, 40):
+        begin(memory, digest, "stable")
+    assert memory.find(1) and memory.find(2) and memory.find(39) and memory.find(38) is None
+    memory.move(rescued, "stable")
+    memory.find(1)
+    memory.find(39)
+    begin(memory, 40, "stable")
+    assert memory.find(1) is None and memory.find(2)
+    assert not memory.forgot_some
+    for digest in range(50, 53):
+        begin(memory, digest, "canary")
+    assert memory.find(2) is None and memory.forgot_some and len(memory) == 3
+
+
+def test_a_conversation_that_changes_its_arm_unheard_is_not_forgotten_as_one_of_home() -> None:
+    memory = ConversationMemory(limit=2)
+    memory.live_at("stable")
+    begin(memory, 1, "stable").revision = "canary"
+    begin(memory, 2, "stable")
+    begin(memory, 3, "stable")
+    assert memory.find(1) and memory.find(2) is None and not memory.forgot_some
+    memory.live_at("canary")
+    begin(memory, 4, "stable")
+    assert memory.find(1) is None and memory.find(3) and not memory.forgot_some
+
+
+def test_where_those_of_home_are_forgotten_their_like_elsewhere_are_compared_no_longer() -> None:
+    memory = ConversationMemory(limit=4)
+    memory.live_at("stable")
+    old = begin(memory, 1, "canary")
+    begin(memory, 2, "stable")
+    young = begin(memory, 3, "canary")
+    begin(memory, 4, "stable")
+    begin(memory, 5, "stable")
+    assert memory.find(2) is None
+    assert memory.find(1) is old and memory.find(3) is young
+    assert (old.revision, old.drawn, old.moved, young.drawn) == ("canary", BEFORE, False, ERA)
+
+
+def test_an_answer_of_a_conversation_that_was_forgotten_and_learnt_anew_is_its_own() -> None:
+    memory = ConversationMemory(limit=3)
+    old = begin(memory, 7, "stable")
+    for digest in range(100, 104):
+        begin(memory, digest, "stable")
+    memory.quote(old, 98)
+    assert memory.quoted(98) is None  # it is not known
+    memory.learn([KnownConversation(f"{7:032x}", "stable")])
+    memory.quote(old, 99)
+    assert memory.quoted(99) == (memory.find(7), "stable")
+    for digest in range(200, 204):
+        begin(memory, digest, "stable")
+    assert memory.quoted(99) is None

@@ -230,3 +230,96 @@ def test_a_process_that_began_in_mid_way_learns_from_a_peer() -> None:
         speaker.say(young)
     assert all(len(set(speaker.revisions)) == 1 for speaker in speakers)
     assert {speaker.revisions[0] for speaker in speakers} == {STABLE, CANARY}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_however_many_conversations_come_those_of_the_canary_stay(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.store.memory._limit = 200
+    pod.run(2, *arms(1000))
+    speakers = [Speaker(f"s{number}", named) for number in range(150)]
+    others = [Speaker(f"other{number}", named) for number in range(500)]
+    for speaker in [*speakers, *others]:
+        speaker.say(pod)
+    for speaker in speakers:
+        speaker.say(pod)
+        assert speaker.revisions[0] == speaker.revisions[1]
+    assert {speaker.revisions[0] for speaker in speakers} == {STABLE, CANARY}
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_who_may_have_been_forgotten_on_the_canary_may_have_moved(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.store.memory._limit = 50
+    pod.run(2, *arms(5000))
+    speakers = [Speaker(f"s{number}", named) for number in range(300)]
+    for speaker in speakers:
+        speaker.say(pod)
+    for speaker in speakers:
+        call = speaker.say(pod)
+        assert call.moved or speaker.revisions[0] == call.revision
+    assert len({tuple(speaker.revisions) for speaker in speakers}) == 3
+
+
+def test_calls_with_a_key_that_the_upstream_refuses_make_nobody_forgotten() -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    speaker = Speaker("s", named=True, key="good")
+    speaker.say(pod)
+    for number in range(10):
+        call = pod.begin_call([{"role": "user", "content": "x"}], session=f"s{number}", key="bad")
+        pod.end_call(call, "error", error="authentication_error")
+    assert len(pod.store.memory) == 1
+    pod.begin_call([{"role": "user", "content": "x"}], session="while it waits", key="good")
+    assert len(pod.store.memory) == 2
+
+
+def test_a_client_whose_first_calls_fail_is_taken_off_the_canary() -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(9999))
+    speaker = Speaker("s", named=True, key="good")
+    for _ in range(4):
+        speaker.say(pod, "error")
+    assert speaker.revisions == [CANARY] * 3 + [STABLE]
+
+
+def test_two_first_calls_of_one_conversation_at_once_are_one() -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    calls = [pod.begin_call([{"role": "user", "content": "x"}], session="s", key="good") for _ in range(2)]
+    for call in calls:
+        pod.end_call(call)
+    assert calls[0].known is calls[1].known
+    assert sum(unit.counters.entries for unit in pod.units()[2]) == 1
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_conversation_from_before_that_asks_the_same_again_and_again_stays(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(9999))
+    begun = [{"role": "user", "content": "task"}, {"role": "assistant", "content": "plan"}]
+    session = "s" if named else ""
+    other = f"other {named}"
+    for number in range(40):
+        question = {"role": "user", "content": "go on" if number % 2 else "are you there?"}
+        assert pod.call([*begun, question], outcome="error", session=session and f"{session}{number}").role == "stable"
+        retried = [*begun[:1], {"role": "assistant", "content": other}, {"role": "user", "content": f"{number}"}]
+        assert pod.call(retried, attempt="1", session=session and f"{session}r{number}").role == "stable"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_conversation_whose_client_renews_its_key_may_have_moved(named: bool) -> None:
+    (pod,) = processes(1)
+    pod.run(2, *arms(5000))
+    changed = 0
+    for number in range(40):
+        speaker = Speaker(f"s{number}", named, key="old")
+        speaker.say(pod)
+        speaker.key = "new"
+        calls = [speaker.say(pod) for _ in range(2)]
+        assert {call.moved for call in calls} == {True}
+        assert len(set(speaker.revisions[1:])) == 1
+        changed += speaker.revisions[0] != speaker.revisions[1]
+    assert changed
+    units = [unit for found in pod.units().values() for unit in found if unit.surface != MOVED]
+    assert sum(unit.counters.entries for unit in units) == 40

@@ -50,6 +50,7 @@ class Accounting:
         self._store.in_flight.drop(call)
         if call.counted:
             self._know_caller(call)
+            self._units.keep(call)
             if call.outcome == "error" and call.status == _BAD_REQUEST and call.moved:
                 call.outcome = "refused"  # it brings what another model has signed, and no revision is to blame
             self._store.recent_calls.add(call)

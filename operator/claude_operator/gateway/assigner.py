@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from zlib import crc32
 
 from multidict import MultiMapping
 
@@ -20,8 +21,10 @@ from claude_operator.core.request.quotes import Turns, count_turns, read_turns
 from claude_operator.core.request.split import Split
 from claude_operator.gateway import headers as names
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, ConversationMemory, Drawn
 from claude_operator.gateway.eras import Eras
+from claude_operator.gateway.examples import Examples
 from claude_operator.gateway.live_config import Choice, LiveConfig
 
 __all__ = ["Asked", "Assigner"]
@@ -52,9 +55,13 @@ class Asked:
 class Assigner:
     """Assigns the calls of one process. `draw(n)` gives a random number below n."""
 
-    def __init__(self, memory: ConversationMemory, eras: Eras, draw: Callable[[int], int] = random.randrange) -> None:
+    def __init__(
+        self, memory: ConversationMemory, eras: Eras, callers: Callers, draw: Callable[[int], int] = random.randrange
+    ) -> None:
         self._memory = memory
         self._eras = eras
+        self._callers = callers
+        self._examples = Examples()
         self._draw = draw
 
     def choose(self, live: LiveConfig, call: Call, asked: Asked) -> Choice | None:
@@ -105,10 +112,11 @@ class Assigner:
             turns = 0
         call.turn = max(turns, known.turns if known else 0)
         if known is None:
-            revision, drawn, moved = self._lost(split, key) if turns else (split.draw_name(key), call.drawn, False)
+            revision, drawn, moved = (
+                self._lost(split, call, key) if turns else (split.draw_name(key), call.drawn, False)
+            )
             known = self._memory.make(digest, revision, drawn, moved=moved)
-            if call.counted:
-                self._memory.keep(known)
+            self._keep(call, known)
         return self._continue(split, call, known)
 
     def _assign_quoting(self, split: Split, live: LiveConfig, call: Call, asked: Asked) -> str:
@@ -125,7 +133,7 @@ class Assigner:
         else:
             key = opening_name(asked.fields, call.shown_key)
             call.name_conversation(key)
-            revision, drawn, moved = self._lost(split, key or "")
+            revision, drawn, moved = self._lost(split, call, key or "")
             if not moved:
                 return revision
             self._continue(split, call, self._memory.make(self._draw(_ANY), revision, drawn, moved=True))
@@ -139,7 +147,11 @@ class Assigner:
         if not turns.count or call.continues_thread:
             return not call.continues_thread
         last = next(turns.quotes(live.assignment.quoting(live.config.deployment.uid, call.shown_key)), None)
-        return last is not None and self._memory.is_example(last)
+        if last is None:
+            return False
+        if call.counted and not call.claims_retry:
+            self._examples.add(last, crc32(turns.question))
+        return self._examples.has(last)
 
     def _find_quoted(self, turns: Turns, base: blake2b) -> Conversation | None:
         arm: str | None = None
@@ -163,8 +175,7 @@ class Assigner:
         known = self._memory.find(digest)
         if known is None:
             known = self._memory.make(digest, split.draw_name(call.conversation), call.drawn)
-            if call.counted:
-                self._memory.keep(known)
+            self._keep(call, known)
         call.turn = known.turns
         return self._continue(split, call, known)
 
@@ -172,6 +183,12 @@ class Assigner:
         """A conversation that nobody knows, unless its answer is quoted."""
         revision = split.draw(self._draw(BASIS_POINTS) if split.draws else 0)
         return self._continue(split, call, self._memory.make(self._draw(_ANY), revision, call.drawn))
+
+    def _keep(self, call: Call, known: Conversation) -> None:
+        """Know a conversation by its name from now on, or from when the upstream takes a key that is new."""
+        call.is_known_by_name = call.counted
+        if call.counted and (not call.callers or self._callers.identify(call.callers)):
+            self._memory.keep(known)
 
     def _continue(self, split: Split, call: Call, known: Conversation) -> str:
         if known.revision not in split.served:
@@ -181,9 +198,12 @@ class Assigner:
         call.known, call.moved = known, known.moved
         return known.revision
 
-    def _lost(self, split: Split, key: str) -> tuple[str, Drawn, bool]:
+    def _lost(self, split: Split, call: Call, key: str) -> tuple[str, Drawn, bool]:
         """Where a conversation is that began before and is not known, and whether it may have been elsewhere."""
         if not self._memory.is_complete:
             return split.draw_name(key), BEFORE, True
         home = self._eras.home
-        return (home, BEFORE, False) if home in split.served else (split.stable, BEFORE, True)
+        if home not in split.served:
+            return split.stable, BEFORE, True
+        # A client that has renewed its key is a stranger, and its conversation may have been on any arm.
+        return home, BEFORE, self._memory.forgot_some or bool(call.callers)

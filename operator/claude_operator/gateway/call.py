@@ -42,6 +42,8 @@ class Call:
     """What its conversation is known by, None where the arm was drawn."""
     known: Conversation | None = None
     """Its conversation, None where nothing has to be known of it."""
+    is_known_by_name: bool = False
+    """Whether `known` is new and found by the conversation's name."""
     moved: bool = False
     """Whether its conversation has changed arm, or may have."""
     drawn: Drawn = BEFORE

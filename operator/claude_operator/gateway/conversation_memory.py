@@ -1,27 +1,27 @@
 """What a gateway process knows of conversations: the arm that each is on, and what was counted of it.
 
-Memory is bounded: the conversation that was heard of longest ago is forgotten first. Of a client nothing is kept but
-digests. What another process knows is united with what this one does, in any order and as often as one likes.
+Memory is bounded. What is forgotten is taken for a conversation of the home arm, so those that are there are forgotten
+first, and of them the one that was heard of longest ago. Of a client nothing is kept but digests. What another process
+knows is united with what this one does, in any order and as often as one likes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from claude_operator.api.conversations import MOST, Conversations, KnownConversation
 
-__all__ = ["BEFORE", "EXAMPLE", "LIMIT", "QUOTES", "Conversation", "ConversationMemory", "Drawn", "Quoted"]
+__all__ = ["BEFORE", "LIMIT", "QUOTES", "Conversation", "ConversationMemory", "Drawn", "Quoted"]
 
 LIMIT = 50_000  # conversations
 QUOTES = 150_000  # answers of theirs, ...
 _MOST_QUOTES = 64  # ... of one where there are few, ...
 _LEAST_QUOTES = 2  # ... and where there are many
 _CROWDS = 10_000  # answers that several conversations had
-_STRANGE = 10_000  # answers that no conversation had, as far as is known
-EXAMPLE = 20  # requests that quote such an answer before it is taken for an example that a client has written
 _MOST_FAILED = 16
 _MOST_KINDS = 16
 _DIGEST, _QUOTE = 32, 16  # hex digits
@@ -48,6 +48,7 @@ class Conversation:
         "digest",
         "drawn",
         "failed",
+        "heard",
         "moved",
         "quotes",
         "revision",
@@ -71,6 +72,8 @@ class Conversation:
         self.failed: tuple[int, ...] = ()
         """Its failures in a row, a random number each."""
         self.quotes: tuple[int, ...] = ()
+        self.heard = 0
+        """When it was heard of last, in the memory's own count."""
         self.shared = False
         """Whether other processes are told."""
 
@@ -93,42 +96,43 @@ class ConversationMemory:
         self.changed = asyncio.Event()
         self._boot_id = boot_id
         self._limit, self._most_quotes = limit, quotes
-        self._known: OrderedDict[int, Conversation] = OrderedDict()
+        self.forgot_some = False
+        """Whether a conversation was forgotten that was not on the home arm: any that is not known may be that one."""
+        self._home = ""
+        self._at_home: OrderedDict[int, Conversation] = OrderedDict()
+        self._elsewhere: OrderedDict[int, Conversation] = OrderedDict()
+        self._heard = 0
+        self._forgotten_until = 0
         self._quotes: dict[int, Conversation] = {}
         self._crowds: OrderedDict[int, str] = OrderedDict()
-        self._strange: OrderedDict[int, int] = OrderedDict()
         self._drawn: dict[Drawn, Drawn] = {}
         self._words: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._news: dict[int, tuple[int, ...]] | None = None
         """The quotes to tell of each conversation that changed; None while nobody has asked."""
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._at_home) + len(self._elsewhere)
 
     # ------------------------------------------------------------------------------------- this process
 
     def find(self, digest: int) -> Conversation | None:
         """A conversation, which is then the newest."""
-        found = self._known.get(digest)
+        found = self._get(digest)
         if found is not None:
-            self._known.move_to_end(digest)
+            self._hear_again(found)
         return found
 
     def quoted(self, quote: int) -> Quoted | None:
         """Who had the answer that a request quotes."""
         found = self._quotes.get(quote)
+        if found is not None and self._get(found.digest) is not found:
+            del self._quotes[quote]
+            return None
         if found is not None:
-            self._known.move_to_end(found.digest)
+            self._hear_again(found)
             return Quoted(found, found.revision)
         revision = self._crowds.get(quote)
         return None if revision is None else Quoted(None, revision)
-
-    def is_example(self, quote: int) -> bool:
-        """Whether an answer that nobody had is quoted so often that the client's program must have written it."""
-        times = self._strange[quote] = min(self._strange.pop(quote, 0) + 1, EXAMPLE + 1)
-        if len(self._strange) > _STRANGE:
-            self._strange.popitem(last=False)
-        return times > EXAMPLE
 
     def make(self, digest: int, revision: str, drawn: Drawn, *, moved: bool = False) -> Conversation:
         """A conversation that is not kept yet."""
@@ -136,11 +140,23 @@ class ConversationMemory:
         made.moved = moved
         return made
 
-    def keep(self, known: Conversation) -> None:
-        """Know a conversation from now on."""
-        if known.digest not in self._known:
+    def keep(self, known: Conversation) -> Conversation:
+        """Know a conversation from now on; returns what is known of it."""
+        kept = self._get(known.digest)
+        if kept is None:
+            kept = known
             self._keep(known)
             self.tell(known)
+        return kept
+
+    def live_at(self, home: str) -> None:
+        """Take in where conversations are that are not known."""
+        if home == self._home:
+            return
+        self._home = home
+        known = sorted(self, key=lambda one: one.heard)
+        self._at_home = OrderedDict((one.digest, one) for one in known if one.revision == home)
+        self._elsewhere = OrderedDict((one.digest, one) for one in known if one.revision != home)
 
     def leave_out(self, known: Conversation, revision: str) -> None:
         """Take in that somebody chose the arm of a request: the conversation's own was not left to chance."""
@@ -155,7 +171,11 @@ class ConversationMemory:
         self._restart(known)
 
     def quote(self, known: Conversation, quote: int) -> None:
-        """Remember an answer of a conversation."""
+        """Remember an answer of a conversation, if that is known still."""
+        kept = self._get(known.digest)  # it may have been forgotten meanwhile, and learnt anew
+        if kept is None:
+            return
+        known = kept
         if self._add_quote(known, quote):
             self.tell(known, (quote,))
 
@@ -206,7 +226,7 @@ class ConversationMemory:
         while news and len(told) < MOST:
             digest = next(iter(news))
             quotes = news.pop(digest)
-            known = self._known.get(digest)
+            known = self._get(digest)
             if known is not None:
                 told.append(_as_told(known, quotes))
         if not news:
@@ -219,8 +239,10 @@ class ConversationMemory:
         for each in known:
             digest, quotes = _number(each.digest, _DIGEST), [_number(quote, _QUOTE) for quote in each.quotes]
             drawn = Drawn(each.era, each.canary, each.weight)
-            mine = self.find(digest)
-            if mine is None:
+            mine = self._get(digest)
+            if mine is not None:
+                self._hear(mine)
+            else:
                 mine = Conversation(digest, each.revision, self._drawn.setdefault(drawn, drawn))
                 mine.step = each.step
                 self._keep(mine)
@@ -233,32 +255,62 @@ class ConversationMemory:
         """What other processes have to know, by digest, from the first behind `after` on: so many of them."""
         least = _number(after, _DIGEST) if after else -1
         found = self._shared_behind(least, most + 1)
-        told = [_as_told(self._known[digest], self._known[digest].quotes) for digest in found[:most]]
+        told = [_as_told(known, known.quotes) for known in found[:most]]
         return Conversations(self._boot_id, told, complete=self.is_complete, more=len(found) > most)
 
-    def _shared_behind(self, least: int, most: int) -> list[int]:
-        """The next digests. They are spread evenly, so that only a part of all has to be sorted."""
+    def _shared_behind(self, least: int, most: int) -> list[Conversation]:
+        """The next ones by digest. These are spread evenly, so that only a part of all has to be sorted."""
         whole = 1 << 4 * _DIGEST
-        part = 2 * most * whole // (len(self._known) + 1)
+        part = 2 * most * whole // (len(self) + 1)
         while True:
             end = least + part
-            found = [digest for digest in self._known if least < digest <= end and self._known[digest].shared]
+            found = [known for known in self if least < known.digest <= end and known.shared]
             if len(found) >= most or end >= whole:
-                return sorted(found)[:most]
+                return sorted(found, key=lambda known: known.digest)[:most]
             part *= 4
 
     # ------------------------------------------------------------------------------------------- inside
 
+    def _get(self, digest: int) -> Conversation | None:
+        return self._at_home.get(digest) or self._elsewhere.get(digest)
+
+    def _hear(self, known: Conversation) -> None:
+        """Put a conversation last where its arm is now."""
+        self._heard += 1
+        known.heard = self._heard
+        _ = self._at_home.pop(known.digest, None) or self._elsewhere.pop(known.digest, None)
+        place = self._at_home if known.revision == self._home else self._elsewhere
+        place[known.digest] = known
+
+    def _hear_again(self, known: Conversation) -> None:
+        """A conversation that would be forgotten if it were on the home arm stays where it is, but is not compared."""
+        if known.heard < self._forgotten_until and known.revision != self._home and known.drawn.era:
+            known.drawn = BEFORE
+            self.tell(known)
+        self._hear(known)
+
     def _keep(self, known: Conversation) -> None:
-        self._known[known.digest] = known
-        if len(self._known) > self._limit:
+        self._hear(known)
+        if len(self) > self._limit:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        _, known = self._known.popitem(last=False)
+        known = self._take_oldest()
+        if known.revision != self._home:
+            self.forgot_some = True
+        elif known.drawn.era:
+            self._forgotten_until = max(self._forgotten_until, known.heard)
         self._forget_quotes(known, known.quotes)
         if self._news is not None:
             self._news.pop(known.digest, None)
+
+    def _take_oldest(self) -> Conversation:
+        while self._at_home:
+            digest, known = self._at_home.popitem(last=False)
+            if known.revision == self._home:
+                return known
+            self._elsewhere[digest] = known  # it has changed its arm since it was heard of
+        return self._elsewhere.popitem(last=False)[1]
 
     def _forget_quotes(self, known: Conversation, quotes: Iterable[int]) -> None:
         for quote in quotes:
@@ -270,14 +322,14 @@ class ConversationMemory:
         if quote in known.quotes:
             return False
         self._index(known, quote)
-        most = max(_LEAST_QUOTES, min(_MOST_QUOTES, self._most_quotes // max(len(self._known), 1)))
+        most = max(_LEAST_QUOTES, min(_MOST_QUOTES, self._most_quotes // max(len(self), 1)))
         quotes = (*known.quotes, quote)
         if len(quotes) > most:
             spare = len(quotes) - most
             self._forget_quotes(known, quotes[1 : 1 + spare])
             quotes = (quotes[0], *quotes[1 + spare :])
         known.quotes = quotes
-        while len(self._quotes) > self._most_quotes and len(self._known) > 1:
+        while len(self._quotes) > self._most_quotes and len(self) > 1:
             self._forget_oldest()
         return True
 
@@ -316,7 +368,7 @@ class ConversationMemory:
         return self._words.setdefault(found, found) if len(self._words) < self._limit else found
 
     def __iter__(self) -> Iterator[Conversation]:
-        return iter(self._known.values())
+        return itertools.chain(self._at_home.values(), self._elsewhere.values())
 
 
 def _as_told(known: Conversation, quotes: Iterable[int]) -> KnownConversation:

@@ -106,9 +106,13 @@ class Eras:
             self._until = self._clock() + AFTERWARDS
         if split.former or first or not (several or self.watches):
             self.home = split.home
+        # A user who is not known is drawn as before, so it does not matter who is forgotten.
+        self._memory.live_at(self.home if split.unit == "Conversation" else "")
         self._several = several
 
     def _end_watch(self) -> None:
         self._until = 0.0
         self.home = next((revision for revision, weight in self._weights.items() if weight), self.home)
+        self._memory.live_at(self.home)
+        self._memory.forgot_some = False  # all are on one arm
         self._memory.complete()

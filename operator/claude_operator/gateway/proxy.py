@@ -80,7 +80,7 @@ class Proxy:
         self._memory = memory
         self._headers = headers or names.UpstreamHeaders()
         self._threads = Threads()
-        self._assigner = Assigner(control.store.memory, control.store.eras, draw)
+        self._assigner = Assigner(control.store.memory, control.store.eras, control.store.callers, draw)
         self._writing: dict[int, ClientReply] = {}
         self._clock = clock
 

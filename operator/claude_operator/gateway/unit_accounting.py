@@ -29,6 +29,11 @@ class UnitAccounting:
         self._eras = eras
         self._limits = limits
 
+    def keep(self, call: Call) -> None:
+        """Know a conversation by its name once the upstream has taken its client's key."""
+        if call.is_known_by_name and call.known is not None and call.outcome in ("ok", "error"):
+            call.known = self._memory.keep(call.known)
+
     def settle(self, call: Call) -> None:
         """Take a conversation off the canary that fails again and again; a retry is a failure too."""
         split, known = call.live.split if call.live else None, call.known

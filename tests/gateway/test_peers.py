@@ -576,6 +576,37 @@ async def test_it_does_not_wait_without_end_nor_without_cause(pods: Pods, monkey
     assert told == [False, False, True, False]
 
 
+async def test_where_nobody_could_take_over_nobody_is_waited_for(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 1e6)
+    alone = await pods.start("gw-1", drain_seconds=1e6)
+    begin(alone, 1)
+    await name_to(alone, [])
+    alone.service.stop()
+    await until(lambda: lines(alone, "stopped"))
+
+
+async def test_where_nobody_knows_all_one_that_stays_is_told_what_is_known(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the first version that tells of conversations comes in the midst of a rollout."""
+    monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 1e6)
+    monkeypatch.setattr(peer_link, "_RECENT", 0.0)
+    one = await pods.start("gw-1", late=True, drain_seconds=1e6)
+    begin(one, *range(1, 1201))
+    await until(lambda: one.service.peers.own.news.end == 1200)
+    async with fake_peer() as peer:
+        await name_to(one, [peer.address])
+        await until(lambda: peer.told)
+        assert not peer.digests()
+        peer.says = Conversations(peer.boot, draining=True)
+        one.service.stop()
+        await until(lambda: set(peer.digests()) == set(range(1, 1201)))
+        assert not lines(one, "stopped")
+        peer.says = Conversations(peer.boot)
+        await until(lambda: lines(one, "stopped"))
+    assert not lines(one, "no peer has taken over")
+
+
 async def test_of_two_that_end_neither_is_the_others_successor(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 0.5)
     one, two = [await pods.start(f"gw-{n}") for n in range(2)]

@@ -148,6 +148,10 @@ class PeerLink:
         """Whether it has been told all that is new."""
         return self._place == _Place(self._own.news.end)
 
+    def tell_all(self) -> None:
+        """Tell it everything, whatever it has been told."""
+        self._place = _Place(self._own.news.end, "")
+
     async def run(self) -> None:
         """Tell it what is new, until cancelled. Whatever it does costs no more than its turn."""
         backoff = _FIRST_BACKOFF
@@ -188,10 +192,13 @@ class PeerLink:
 
     async def _tell(self) -> None:
         known, place = self._next()
+        before = self._place
         answer = await self._client.tell(self.address, self._own.document(known))
         if self.boot_id not in ("", answer.boot_id):
             place = _Place(self._own.news.recent())  # it has lost what it was told; it asks somebody for the rest
-        self._place, self.boot_id = place, answer.boot_id
+        if self._place is before:  # else it is to be told everything
+            self._place = place
+        self.boot_id = answer.boot_id
         self.complete, self.draining = answer.complete, answer.draining
 
     def _next(self) -> tuple[list[KnownConversation], _Place]:

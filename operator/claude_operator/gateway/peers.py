@@ -119,10 +119,14 @@ class Peers:
         if self._named is None or not len(self.own.memory):
             return
         for link in self.links.values():
-            link.complete = False  # it says so again, unless it ends too
+            link.complete, link.draining = False, True  # until it answers again
+            if not self.own.memory.is_complete:
+                link.tell_all()
         for _ in range(max(int(min(seconds, _HAND_OVER) / _LOOK_OVER), 3)):
             if self._is_handed_over():
                 return
+            if not self.links:
+                break
             for link in self.links.values():
                 link.wake.set()
             await asyncio.sleep(_LOOK_OVER)
@@ -133,8 +137,10 @@ class Peers:
         )
 
     def _is_handed_over(self) -> bool:
+        """Whether one that stays knows all that this process does. Where it does not know all, nobody may."""
+        partial = not self.own.memory.is_complete
         return any(
-            link.complete and not link.draining and not link.is_silent and link.is_up_to_date
+            (link.complete or partial) and not link.draining and not link.is_silent and link.is_up_to_date
             for link in self.links.values()
         )
 

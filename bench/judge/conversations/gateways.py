@@ -121,7 +121,7 @@ class _Pod:
         self.label = 0
         self._others = count()
         self._accounting = Accounting(self.store, metrics, _NoLog(io.StringIO(), "json"))
-        self._assigner = Assigner(self.store.memory, self.store.eras, self._draw)
+        self._assigner = Assigner(self.store.memory, self.store.eras, self.store.callers, self._draw)
         self.store.memory.outgoing()
         self._live: LiveConfig | None = None
 

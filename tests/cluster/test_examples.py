@@ -20,7 +20,8 @@ def test_serves_without_a_gate(namespace: str, folder: str, name: str) -> None:
     item = get("cld", name, namespace=namespace)
     assert condition(item, "Accepted")["status"] == "True"
     assert condition(item, "EvalPassed")["reason"] == "NoGate"
-    assert item["status"]["traffic"] == [{"revision": item["status"]["stableRevision"], "percent": 100}]
+    serves = {"revision": item["status"]["stableRevision"], "role": "stable", "percent": 100}
+    assert item["status"]["traffic"] == [serves]
 
 
 def test_a_change_of_the_prompts_config_map_is_a_revision(namespace: str) -> None:

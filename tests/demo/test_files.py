@@ -36,10 +36,12 @@ LABELS = {"v1", "v2", "v3", "v4", "v5"}
 
 
 def spec(label: str) -> dict[str, Any]:
-    """The ClaudeDeployment's spec with the version's patch, as a JSON merge patch leaves it."""
+    """The ClaudeDeployment's spec with the version's patch, as a JSON merge patch leaves it. `v5` may name a model."""
+    label, _, model = label.partition(" on ")
     merged = copy.deepcopy(OBJECTS["ClaudeDeployment"]["spec"])
     if label != "v1":
         merged["request"] |= yaml.safe_load((DEMO / f"{label}.yaml").read_text())["spec"]["request"]
+    merged["request"]["model"] = model or merged["request"]["model"]
     return merged
 
 
@@ -109,6 +111,17 @@ def test_the_gate_lets_all_but_v3_pass(scenario: Compiled) -> None:
         label: judge_run(items(), scores(scenario, label), second, SET.gate).phase for label in ("v3", "v4", "v5")
     }
     assert phases == {"v3": "Failed", "v4": "Passed", "v5": "Passed"}
+
+
+def test_the_gate_lets_v5_pass_on_whatever_day_it_is(scenario: Compiled) -> None:
+    """The model that is flagged is another one once the one of the file has retired."""
+    preferred = spec("v5")["request"]["model"]
+    days = (TODAY + datetime.timedelta(days=number) for number in range(0, 400, 5))
+    flagged = {flagged_model(preferred, day)[0] for day in days}
+    assert len(flagged) > 1
+    second = scores(scenario, "v2")
+    for model in flagged:
+        assert judge_run(items(), scores(scenario, f"v5 on {model}"), second, SET.gate).phase == "Passed", model
 
 
 def test_only_v4_fails_on_live_questions_and_only_on_some(scenario: Compiled) -> None:

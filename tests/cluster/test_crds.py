@@ -528,7 +528,7 @@ def test_one_word_lists_all_that_is_namespaced(namespace: str) -> None:
     [
         ("cld.spec.strategy.canary", "Live traffic moves to a new revision step by step, judged against stable"),
         ("cld.spec.strategy.canary", "setWeight moves traffic, pause and bake hold it"),
-        ("cld.spec.strategy.canary.steps", "Percent of conversations that the canary gets"),
+        ("cld.spec.strategy.canary.steps", "Percent of new conversations that the canary gets"),
         ("cld.spec.strategy.canary.steps.bake", "Requests that the canary has to have answered in this step"),
         ("cld.spec.request.system", "The system prompt, always as a list of text blocks"),
         ("cld.spec.overrides.system", "Default: Replace."),

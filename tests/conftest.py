@@ -6,7 +6,10 @@ import os
 import select
 import time
 
+import pytest
 from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.scenarios.golden_file")  # for the difference between two transcripts
 
 # A slow machine is no finding. In CI the same examples run each time; elsewhere each run tries new ones.
 settings.register_profile("default", deadline=None)

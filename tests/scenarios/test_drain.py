@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scenarios.golden_file import check_transcript
 from tests.scenarios.test_crashes import faults_met, outcome
 from tests.scenarios.world import QUICK, UNPROVEN, Rates, World
 
@@ -174,14 +174,7 @@ def its_model_is_retired() -> World:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_transcript(name: str) -> None:
-    world = SCENARIOS[name]()
-    world.check_quiet()
-    path = GOLDEN / f"{name}.txt"
-    text = world.transcript()
-    if os.environ.get("UPDATE_GOLDENS"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    check_transcript(SCENARIOS[name](), GOLDEN / f"{name}.txt")
 
 
 def test_there_is_no_golden_without_a_scenario() -> None:

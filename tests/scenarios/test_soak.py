@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from tests.scenarios.golden_file import check_transcript
 from tests.scenarios.test_crashes import faults_met, outcome
 from tests.scenarios.world import QUICK, UNPROVEN, Rates, World
 
@@ -289,14 +289,7 @@ def back_while_paused() -> World:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_transcript(name: str) -> None:
-    world = SCENARIOS[name]()
-    world.check_quiet()
-    path = GOLDEN / f"{name}.txt"
-    text = world.transcript()
-    if os.environ.get("UPDATE_GOLDENS"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    check_transcript(SCENARIOS[name](), GOLDEN / f"{name}.txt")
 
 
 def test_there_is_no_golden_without_a_scenario() -> None:

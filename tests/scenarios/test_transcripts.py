@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scenarios.golden_file import check_transcript
 from tests.scenarios.world import QUICK, STEPS, UNPROVEN, Rates, World
 
 from claude_operator.core.catalogue.table import Model
@@ -589,13 +589,7 @@ def the_history_has_a_limit() -> World:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_transcript(name: str) -> None:
-    world = SCENARIOS[name]()
-    world.check_quiet()
-    path = GOLDEN / f"{name}.txt"
-    text = world.transcript()
-    if os.environ.get("UPDATE_GOLDENS"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+    check_transcript(SCENARIOS[name](), GOLDEN / f"{name}.txt")
 
 
 def test_there_is_no_golden_without_a_scenario() -> None:

@@ -17,8 +17,9 @@ from claude_operator.core.operator_key import ProofError, admit, prove
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.peer_client import LIMIT, PATH, read_within
+from claude_operator.gateway.peer_client import LIMIT, PATH
 from claude_operator.gateway.peers import Peers
+from claude_operator.kube.bodies import read_body
 
 __all__ = ["make_admin"]
 
@@ -140,7 +141,7 @@ def _from_peers(control: Control, peers: Peers) -> Handler:
             return web.Response(status=401, text="only gateways of this deployment may write this\n")
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                body = await read_within(request.content, LIMIT)
+                body = await read_body(request.content, LIMIT)
             answer = peers.take(body, request.query.get("sha256", ""))
         except TimeoutError:
             return web.Response(status=408, text="the document arrived too slowly: send it again\n")

@@ -19,8 +19,9 @@ from yarl import URL
 
 from claude_operator.api.conversations import Conversations, PeerAddress, parse_conversations
 from claude_operator.core.operator_key import ask, is_answer
+from claude_operator.kube.bodies import read_body
 
-__all__ = ["LIMIT", "PATH", "PeerClient", "PeerFailed", "read_within"]
+__all__ = ["LIMIT", "PATH", "PeerClient", "PeerFailed"]
 
 PATH = "/-/conversations"
 LIMIT = 1 << 20  # bytes of a document
@@ -88,7 +89,7 @@ class PeerClient:
             ) as response:
                 if response.status != 200:
                     raise PeerFailed(*_REFUSALS.get(response.status, (f"it answers {response.status}",)))
-                document = await read_within(response.content, LIMIT)
+                document = await read_body(response.content, LIMIT)
                 if not is_answer(key, pod=peer.pod, nonce=nonce, body=document, headers=response.headers):
                     raise PeerFailed("its answer is not proven with the operator key")
             return parse_conversations(document)
@@ -96,13 +97,3 @@ class PeerClient:
             raise PeerFailed(str(error) or type(error).__name__, _NETWORK) from error
         except ValueError as error:
             raise PeerFailed(str(error)) from error
-
-
-async def read_within(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """A body to its end; raises `ValueError` beyond `limit` bytes."""
-    data = bytearray()
-    async for part in content.iter_any():
-        data += part
-        if len(data) > limit:
-            raise ValueError(f"a document of more than {limit} bytes")
-    return bytes(data)

@@ -22,7 +22,7 @@ from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.core.spec.hosts import is_allowed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
 from claude_operator.core.spec.site_options import ALLOWED_OPTION, HOST_OPTION
-from claude_operator.shell.bodies import TooLarge, read_body
+from claude_operator.kube.bodies import TooLarge, read_body
 from claude_operator.shell.resolver import ResolverThreads
 
 __all__ = ["PrometheusReader"]

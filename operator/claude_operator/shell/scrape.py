@@ -19,7 +19,7 @@ from claude_operator.api.gateway import ADMIN_PORT
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.operator_key import ask, is_answer
-from claude_operator.shell.bodies import read_body
+from claude_operator.kube.bodies import read_body
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["AdminPorts", "Fetch", "Peer", "Scraper", "is_ready"]

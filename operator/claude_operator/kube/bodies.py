@@ -1,4 +1,4 @@
-"""Bodies of answers that are read whole, and not beyond a limit."""
+"""Bodies that are read whole, and not beyond a limit: of any document, in operator and gateway."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ async def read_body(content: aiohttp.StreamReader, limit: int) -> bytes:
     async for part in content.iter_any():
         data += part
         if len(data) > limit:
-            raise TooLarge(f"the answer has more than {limit:,} bytes")
+            raise TooLarge(f"a document of more than {limit} bytes")
     return bytes(data)

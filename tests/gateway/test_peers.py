@@ -576,15 +576,6 @@ async def test_it_does_not_wait_without_end_nor_without_cause(pods: Pods, monkey
     assert told == [False, False, True, False]
 
 
-async def test_where_nobody_could_take_over_nobody_is_waited_for(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 1e6)
-    alone = await pods.start("gw-1", drain_seconds=1e6)
-    begin(alone, 1)
-    await name_to(alone, [])
-    alone.service.stop()
-    await until(lambda: lines(alone, "stopped"))
-
-
 async def test_where_nobody_knows_all_one_that_stays_is_told_what_is_known(
     pods: Pods, monkeypatch: pytest.MonkeyPatch
 ) -> None:

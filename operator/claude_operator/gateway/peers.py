@@ -115,7 +115,10 @@ class Peers:
             group.create_task(self._become_complete())
 
     async def hand_over(self, seconds: float) -> None:
-        """Before this process ends: wait until one that stays knows what it knows, if it was ever told of others."""
+        """Before this process ends: wait until one that stays knows what it knows, if it was ever told of others.
+
+        A single replica waits too: where its node is drained, its successor starts after it was told to end.
+        """
         if self._named is None or not len(self.own.memory):
             return
         for link in self.links.values():
@@ -125,8 +128,6 @@ class Peers:
         for _ in range(max(int(min(seconds, _HAND_OVER) / _LOOK_OVER), 3)):
             if self._is_handed_over():
                 return
-            if not self.links:
-                break
             for link in self.links.values():
                 link.wake.set()
             await asyncio.sleep(_LOOK_OVER)

@@ -13,8 +13,8 @@ import yaml
 
 from claude_operator.api import cel
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalRunSpec
 from claude_operator.api.kinds import DEPLOYMENT, EVAL_RUN, EVAL_SET, HASHED, KINDS, REVISION, Kind, object_schema
-from claude_operator.api.resources import EvalRunSpec
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.crds import cli
 

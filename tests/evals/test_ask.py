@@ -10,7 +10,8 @@ from tests.evals.servers import Body, Refusal, Text, upstream
 from tests.waiting import HANGS
 
 from claude_operator.api.gateway import Arm
-from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.evals.checks import Check
+from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, compose, prepare, raw_body
 from claude_operator.core.spec.networks import parse_network, rules_in_pod
 from claude_operator.evals.ask import Asker, Infrastructure, Rejected

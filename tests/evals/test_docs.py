@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from claude_operator.api.resources import EvalSetSpec
+from claude_operator.api.evals import EvalSetSpec
+from claude_operator.core.evals.checks import LONGEST_PATTERN
+from claude_operator.core.evals.checks import LONGEST_SEARCHED as LONGEST
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.runs import EXIT_CODES
-from claude_operator.core.evals.sets import _KINDS, LONGEST_PATTERN, load_items
-from claude_operator.core.evals.sets import LONGEST_SEARCHED as LONGEST
+from claude_operator.core.evals.sets import _KINDS, load_items
 from claude_operator.evals.patterns import LIMIT
 
 TEXT = (Path(__file__).parents[2] / "docs/evals.md").read_text()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.waiting import until
 
-from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.evals.checks import Check
+from claude_operator.core.evals.sets import Item
 from claude_operator.evals.patterns import InvalidPattern, Patterns
 
 BROKEN_OFF = "was broken off: it takes more than 0.2 s or too much memory"

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from claude_operator.api.evals import EvalGate
 from claude_operator.api.gateway import Arm
-from claude_operator.api.resources import EvalGate
-from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.evals.checks import Check
+from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected, Reply
 from claude_operator.evals.patterns import InvalidPattern

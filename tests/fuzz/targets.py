@@ -23,10 +23,10 @@ from tests.fuzz import http
 from claude_operator.api.base import seconds
 from claude_operator.api.conversations import name_peers, parse_conversations, parse_peers
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalRunSpec, EvalRunStatus, EvalSetSpec
 from claude_operator.api.evidence import parse_cohorts, parse_evidence, parse_grade, parse_serving
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
-from claude_operator.api.resources import EvalRunSpec, EvalRunStatus, EvalSetSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.sets import load_items, set_hash

@@ -21,9 +21,9 @@ from tests.scenarios.process import NAMESPACE, Process, run
 from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.conditions import Type
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
 from claude_operator.api.kinds import KINDS, object_schema
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model

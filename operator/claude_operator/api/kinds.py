@@ -9,16 +9,8 @@ from pydantic import BaseModel
 from claude_operator.api import cel
 from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.resources import (
-    EvalRunSpec,
-    EvalRunStatus,
-    EvalSetSpec,
-    EvalSetStatus,
-    ModelObjectStatus,
-    ModelSpec,
-    RevisionSpec,
-    RevisionStatus,
-)
+from claude_operator.api.evals import EvalRunSpec, EvalRunStatus, EvalSetSpec, EvalSetStatus
+from claude_operator.api.resources import ModelObjectStatus, ModelSpec, RevisionSpec, RevisionStatus
 from claude_operator.api.schema import TRUSTED, USER, Profile, Schema, structural
 from claude_operator.api.status import DeploymentStatus
 

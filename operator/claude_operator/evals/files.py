@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault, yaml_fault
 from claude_operator.api.request import Request
-from claude_operator.api.resources import EvalSetSpec, RevisionSpec
+from claude_operator.api.resources import RevisionSpec
 from claude_operator.core.spec import revision
 
 __all__ = ["RequestFile", "api_key", "directory", "read_request", "read_set"]

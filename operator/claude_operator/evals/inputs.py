@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.api.resources import EvalRunSpec, EvalSetSpec
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash

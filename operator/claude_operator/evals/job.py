@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from claude_operator.api.base import seconds
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules

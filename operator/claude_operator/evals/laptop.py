@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import orjson
 
 from claude_operator.api.base import seconds
-from claude_operator.api.resources import EvalSetSpec, Scores
+from claude_operator.api.evals import EvalSetSpec, Scores
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.gate import Result
 from claude_operator.core.evals.sets import Item, load_items

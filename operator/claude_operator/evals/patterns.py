@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from claude_operator.core.evals.sets import Item, Matches
+from claude_operator.core.evals.checks import Matches
+from claude_operator.core.evals.sets import Item
 
 __all__ = ["LIMIT", "InvalidPattern", "Patterns"]
 

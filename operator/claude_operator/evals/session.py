@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from claude_operator.api.resources import EvalGate
+from claude_operator.api.evals import EvalGate
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.evals.checks import grade, wanted_patterns
 from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
-from claude_operator.core.evals.sets import Item, grade, wanted_patterns
+from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
 from claude_operator.evals.patterns import Patterns
@@ -121,9 +122,9 @@ class _Run:
 
     async def _grade(self, item: Item, reply: Reply) -> Answer:
         """The answer's grade and cost; its text is not kept."""
-        wanted = wanted_patterns(item, reply.text, reply.stop_reason)
+        wanted = wanted_patterns(item.checks, reply.text, reply.stop_reason)
         matches = await self._patterns.search(wanted, reply.text) if wanted else {}
-        failed = grade(item, reply.text, reply.stop_reason, matches)
+        failed = grade(item.checks, reply.text, reply.stop_reason, matches)
         tokens = sum(_count(reply.usage, name) for name in _INPUT)
         return Answer(failed, tokens, _count(reply.usage, "output_tokens"), _cost(reply))
 

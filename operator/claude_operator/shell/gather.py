@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.faults import first_fault
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model

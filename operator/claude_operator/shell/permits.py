@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
+from claude_operator.api.evals import EvalRunSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.api.resources import EvalRunSpec
 from claude_operator.core.evals.asked import Standing, deployment_of, standing
 from claude_operator.core.spec.policy import Policy, revision_addresses, secret_uses, upstream_secret
 from claude_operator.core.spec.validate import Problem

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from claude_operator.api.deployment import EnvVar
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core import names, render
 from claude_operator.core.evals.asked import Standing
 from claude_operator.core.evals.runs import (

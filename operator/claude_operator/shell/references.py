@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
-from claude_operator.api.resources import EvalSetSpec
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView

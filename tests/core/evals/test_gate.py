@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.api.resources import EvalGate
+from claude_operator.api.evals import EvalGate
+from claude_operator.core.evals.checks import Check
 from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
-from claude_operator.core.evals.sets import Check, Item
+from claude_operator.core.evals.sets import Item
 
 GATE = EvalGate(passRate=0.5, margin=0.1)
 BAD = "equals: x"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.evals.runs import RunDecision, complete, decide_run, finished, watched_job
 

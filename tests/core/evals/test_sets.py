@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.api.resources import EvalSetSpec
-from claude_operator.core.evals.sets import (
-    LONGEST_SEARCHED,
-    Check,
-    Item,
-    grade,
-    load_items,
-    set_hash,
-    wanted_patterns,
-)
+from claude_operator.api.evals import EvalSetSpec
+from claude_operator.core.evals.checks import LONGEST_SEARCHED, Check, grade, wanted_patterns
+from claude_operator.core.evals.sets import Item, load_items, set_hash
 
 DATASET = {"dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}}}
 EQUALS = {"type": "equals", "value": "billing"}
@@ -30,7 +23,7 @@ def load(spec: dict[str, Any], jsonl: str | None = None) -> list[Item]:
 
 
 def graded(item: Item, text: str, stop_reason: str | None) -> str:
-    return grade(item, text, stop_reason, {})
+    return grade(item.checks, text, stop_reason, {})
 
 
 def lines(*tests: Any) -> str:
@@ -158,12 +151,12 @@ def test_a_refusal_holds_nothing() -> None:
 
 def test_a_regular_expression_is_told_and_not_tried() -> None:
     item = Item("a", b"[]", (Check("regex", "a"), Check("regex", "((")))
-    assert wanted_patterns(item, "b", "end_turn") == ["a", "(("]
-    assert grade(item, "b", None, {"a": None, "((": None}) == ""
-    assert grade(item, "b", None, {"a": None, "((": ""}) == "regex: (("
-    assert grade(item, "b", None, {"a": "was broken off", "((": ""}) == "regex: a (was broken off)"
+    assert wanted_patterns(item.checks, "b", "end_turn") == ["a", "(("]
+    assert grade(item.checks, "b", None, {"a": None, "((": None}) == ""
+    assert grade(item.checks, "b", None, {"a": None, "((": ""}) == "regex: (("
+    assert grade(item.checks, "b", None, {"a": "was broken off", "((": ""}) == "regex: a (was broken off)"
     endless = "a" * (LONGEST_SEARCHED + 1)
-    assert wanted_patterns(item, endless, None) == wanted_patterns(item, "b", "refusal") == []
+    assert wanted_patterns(item.checks, endless, None) == wanted_patterns(item.checks, "b", "refusal") == []
     assert graded(item, endless, None).startswith("regex: a (an answer of over 100,000")
 
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from tests.scenarios.process import SITE
 from tests.scenarios.world import UNPROVEN, Rates, World
 
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.gateway import GatewayConfig, dump_config, parse_config
 from claude_operator.api.kinds import KINDS, object_schema
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample

@@ -31,8 +31,8 @@ from tests.core.reconcile.rules.sample import (
 from tests.core.reconcile.rules.test_soak import soaking
 
 from claude_operator.api.conditions import Condition, Reason, Type
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.evidence import Recent
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
 from claude_operator.api.sums import Score, UnitSums
 from claude_operator.core.catalogue.table import Model

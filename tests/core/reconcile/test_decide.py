@@ -29,7 +29,7 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.progress import reading_due

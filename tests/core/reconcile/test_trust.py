@@ -29,8 +29,8 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Soak, Step
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import (
     DeploymentStatus,

@@ -17,6 +17,7 @@ from tests.chart.test_rbac import HANDED_ON, granted
 from tests.core.render.sample import FULL, MINIMAL, SITE, Object, everything, gateway, job, pod_of, spec_of, with_spec
 
 from claude_operator.__main__ import make_parser
+from claude_operator.api.evals import EvalRunSpec
 from claude_operator.api.gateway import (
     CLIENT_DIR,
     CLIENT_KEY,
@@ -30,7 +31,7 @@ from claude_operator.api.gateway import (
     GatewayConfig,
     parse_config,
 )
-from claude_operator.api.resources import EvalRunSpec, RevisionSpec
+from claude_operator.api.resources import RevisionSpec
 from claude_operator.core import names, render
 from claude_operator.gateway.cli import add_arguments
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from claude_operator.api.base import GROUP
-from claude_operator.api.resources import EvalRunSpec
+from claude_operator.api.evals import EvalRunSpec
 
 __all__ = ["ONLY_THE_OPERATOR", "Standing", "deployment_of", "spec_hash", "standing"]
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from claude_operator.api.resources import EvalGate, FailedItem, Scores
-from claude_operator.core.evals.sets import REFUSAL, Item
+from claude_operator.api.evals import EvalGate, FailedItem, Scores
+from claude_operator.core.evals.checks import REFUSAL
+from claude_operator.core.evals.sets import Item
 from claude_operator.core.text import count
 
 __all__ = ["Answer", "Result", "RunReason", "judge_run", "rejected"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from claude_operator.api.conditions import Condition
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core.evals.asked import ONLY_THE_OPERATOR, spec_hash
 from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.names import is_controlled_by, job_name

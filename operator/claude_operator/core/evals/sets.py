@@ -11,46 +11,17 @@ from typing import Any, get_args
 import msgspec
 from pydantic import ValidationError
 
+from claude_operator.api.evals import Assert, AssertType, EvalSetSpec, EvalTest
 from claude_operator.api.faults import first_fault
-from claude_operator.api.resources import Assert, AssertType, EvalSetSpec, EvalTest
+from claude_operator.core.evals.checks import Check, read_check
 
-__all__ = [
-    "LONGEST_PATTERN",
-    "LONGEST_SEARCHED",
-    "REFUSAL",
-    "Check",
-    "Item",
-    "Matches",
-    "grade",
-    "iter_items",
-    "load_items",
-    "set_hash",
-    "wanted_patterns",
-]
+__all__ = ["Item", "iter_items", "load_items", "set_hash"]
 
-Matches = Mapping[str, str | None]
-"""By pattern: None where it is found in an answer, else why it does not hold, empty where it is just not found."""
-
-REFUSAL = "refusal"
-LONGEST_SEARCHED = 100_000  # characters of an answer that a regular expression is tried on
-LONGEST_PATTERN = 4096  # characters
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
 _FIELDS = tuple(field.alias or key for key, field in EvalTest.model_fields.items())
 _KINDS: tuple[str, ...] = get_args(AssertType)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must hold of an answer. `value` is empty for is-json."""
-
-    type: AssertType
-    value: str = ""
-
-    def __str__(self) -> str:
-        """The check as a result names it."""
-        return f"{self.type}: {self.value[:_SHOWN]}" if self.value else self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,50 +79,6 @@ def set_hash(spec_as_stored: Mapping[str, Any], jsonl: str | None) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def wanted_patterns(item: Item, text: str, stop_reason: str | None) -> list[str]:
-    """The regular expressions that `grade` has to know the matches of."""
-    if stop_reason == REFUSAL or len(text) > LONGEST_SEARCHED:
-        return []
-    return [check.value for check in item.checks if check.type == "regex"]
-
-
-def grade(item: Item, text: str, stop_reason: str | None, matches: Matches) -> str:
-    """The first check that does not hold of an answer's text, or an empty string. A refusal holds nothing."""
-    if stop_reason == REFUSAL:
-        return REFUSAL
-    for check in item.checks:
-        if check.type == "regex":
-            if len(text) > LONGEST_SEARCHED:
-                return f"{check} (an answer of over {LONGEST_SEARCHED:,} characters)"
-            if (why := matches[check.value]) is not None:
-                return f"{check} ({why})" if why else str(check)
-        elif not _holds(check, text):
-            return str(check)
-    return ""
-
-
-def _holds(check: Check, text: str) -> bool:
-    match check.type:
-        case "equals":
-            return text.strip() == check.value.strip()
-        case "contains":
-            return check.value in text
-        case "icontains":
-            return check.value.casefold() in text.casefold()
-        case "is-json":
-            return _is_json(text)
-        case "regex":
-            raise AssertionError("a regular expression is not tried here")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text.strip().encode())
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return False
-    return True
-
-
 def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest | None]]:
     for number, test in enumerate(tests, 1):
         yield f"test {number} ({test.id})", test
@@ -196,7 +123,7 @@ def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
         raise ValueError(f"{place}: exactly one of input and messages: keep one of them")
     if test.messages is not None and not test.messages:
         raise ValueError(f"{place}: messages is empty: write at least one message of the user, or input")
-    checks = tuple(_check(place, one) for one in test.asserts or defaults)
+    checks = tuple(read_check(place, one) for one in test.asserts or defaults)
     if not checks:
         raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all")
     conversation = test.messages or [{"role": "user", "content": test.input}]
@@ -205,11 +132,3 @@ def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
     return Item(test.id, messages, checks, test.critical, test.subagent, place)
-
-
-def _check(place: str, one: Assert) -> Check:
-    if one.type != "is-json" and one.value is None:
-        raise ValueError(f"{place}: {one.type} has no value: write what to compare the answer with")
-    if one.type == "regex" and len(one.value or "") > LONGEST_PATTERN:
-        raise ValueError(f"{place}: a regular expression of over {LONGEST_PATTERN:,} characters: shorten it")
-    return Check(one.type, "" if one.type == "is-json" else one.value or "")

@@ -9,9 +9,9 @@ from typing import Any
 
 from claude_operator.api.base import GROUP
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.evidence import Recent
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence.increments import Increments

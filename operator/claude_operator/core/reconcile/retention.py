@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.evals.runs import FINAL
 from claude_operator.core.reconcile.decision import RevisionState

@@ -21,7 +21,7 @@ from tests.core.reconcile.rules.sample import (
 )
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, Rollout
 from claude_operator.core.evals.asked import spec_hash
 from claude_operator.core.names import eval_run_name

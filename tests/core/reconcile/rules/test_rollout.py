@@ -25,8 +25,8 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.gateway import Settled
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import DeploymentStatus, RolloutRecord
 from claude_operator.core.judge.evidence.callers import Part
 from claude_operator.core.judge.evidence.increments import Counts, Increments, Sample

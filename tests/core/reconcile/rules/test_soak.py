@@ -30,8 +30,8 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.deployment import Soak
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.gateway import Settled
-from claude_operator.api.resources import EvalRunStatus
 from claude_operator.api.status import (
     DeploymentStatus,
     Judgement,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from claude_operator.api.conditions import Reason
-from claude_operator.api.resources import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.evals.asked import spec_hash
 from claude_operator.core.evals.gate import RunReason

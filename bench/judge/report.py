@@ -131,8 +131,8 @@ def _tally(verdicts: Sequence[Verdict]) -> str:
     said += f", {open_} cannot be told from so few rollouts" if open_ else ""
     return (
         f"{said}. Floor: what no test with the same false rollback rate (or, of minutes, the same false promotion "
-        "rate) can do better on average, from the Kullback-Leibler divergence; the judge spends half of its false "
-        "rollback rate on errors, a fifth on time to first token and a tenth on each of the rest."
+        "rate) can do better on average, from the Kullback-Leibler divergence; the judge spends seven elevenths of "
+        "its false rollback rate on errors, two on time to first token and one on cost."
     )
 
 

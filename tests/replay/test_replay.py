@@ -105,7 +105,7 @@ def test_weights_are_shared_by_the_metrics_that_occur() -> None:
     (told,) = replay(lines)
     errors, refusals = by_definition([(10, 1, 100, 1)]), by_definition([(10, 3, 100, 1)])
     assert told["evidence"] == pytest.approx({"errors": errors, "refusals": refusals})
-    assert told["total"] == pytest.approx(5 / 6 * errors + 1 / 6 * refusals)
+    assert told["total"] == pytest.approx((0.7 * errors + 0.03 * refusals) / 0.73)
     (other,) = replay([line(0, [10, 3], [100, 1], "judgeFail")])
     assert other["total"] == pytest.approx(refusals)
 
@@ -428,15 +428,22 @@ def conversations(t: float, canary: dict[str, Any], stable: dict[str, Any], shar
 
 
 def test_first_bad_events_of_conversations_are_judged_by_the_share_that_was_drawn() -> None:
-    """By definition: g^[canary] / (1 - w + w g) an event, at the first turn."""
+    """By definition: r^[canary] / (1 - w + w r) an event, r = (p + d) / p at the first turn, 1 before a later one."""
     events = [(0, 1), (1, 0), (1, 2), (2, 1)]
     lines = [
         conversations(5 * n, {"entries": [9, 0, 0], "bad": {"0": ours}}, {"entries": [80, 0, 0], "bad": {"0": theirs}})
         for n, (ours, theirs) in enumerate(events, 1)
     ]
-    for number, found in enumerate(totals(lines), 1):
-        ours, theirs = (sum(event[arm] for event in events[:number]) for arm in (0, 1))
-        wanted = math.fsum(g**ours / (0.9 + 0.1 * g) ** (ours + theirs) for g in GRID) / len(GRID)
+    logs, bad, turns = [0.0] * 10, 0, 0.0
+    for (ours, theirs), found in zip(events, totals(lines), strict=True):
+        p = (1 + bad) / (200 + turns)  # of stable, as known before
+        ratios = [*((p + d) / p for d in (0.002, 0.005, 0.01, 0.02, 0.05, 0.12, 0.2, 0.3, 0.8)), 1.0]
+        logs = [
+            log + ours * math.log(r) - (ours + theirs) * math.log(0.9 + 0.1 * r)
+            for log, r in zip(logs, ratios, strict=True)
+        ]
+        bad, turns = bad + theirs, turns + 0.9 * 89
+        wanted = math.fsum(map(math.exp, logs)) / len(logs)
         assert found == pytest.approx(wanted, rel=1e-9)
 
 

@@ -229,7 +229,7 @@ def test_an_incident_of_both_arms_is_named_and_blames_nobody() -> None:
     judgement = judge(*good, *bad)
     assert (judgement.verdict, reason_of(judgement)) == ("Inconclusive", Reason.SHARED_INCIDENT)
     assert judgement.message == (
-        "170 canary requests, no evidence of harm (evidence 0.61, traffic goes back at 100);"
+        "170 canary requests, no evidence of harm (evidence 0.45, traffic goes back at 100);"
         " 29 % of stable's requests fail (0.1 % before);"
         " both arms may be affected, so the canary is neither blamed nor cleared"
     )

@@ -118,7 +118,7 @@ def spread(count: int, times: float = 1.0) -> Values:
 def test_conversations_are_counted_and_said_so() -> None:
     judged = judge(units(canary=entered(10), stable=entered(90, errors=1)), context=WEIGHT)
     assert judged.message == (
-        "10 canary requests in 10 conversations, no evidence of harm (evidence 0.8, traffic goes back at 100)"
+        "10 canary requests in 10 conversations, no evidence of harm (evidence 0.72, traffic goes back at 100)"
     )
     judged = judge(
         *[units(canary=entered(10, errors=4), stable=entered(90, errors=1))] * 3,

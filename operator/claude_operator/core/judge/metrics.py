@@ -21,6 +21,7 @@ from claude_operator.core.judge.kinds import CACHES, Binary, Mode, Quantity
 __all__ = [
     "CACHES",
     "EARLIER_DEFAULT",
+    "EARLIER_WEIGHTS",
     "KINDS",
     "MAIN_SHARE",
     "METRICS",
@@ -35,6 +36,7 @@ __all__ = [
     "valued",
     "wants_tails",
     "watched",
+    "weight_of",
 ]
 
 
@@ -45,7 +47,7 @@ def _ok(counts: Counts) -> int:
 METRICS: Mapping[str, Binary | Quantity] = {
     # Overloads are the upstream's: neither bad nor good. The same holds for clients that went away.
     "errors": Binary(
-        0.5,
+        0.7,
         Reason.ERRORS_INCREASED,
         "errors",
         "error",
@@ -65,7 +67,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
     ),
     # Among complete answers only: a failed request never came to where the model could have refused.
     "refusals": Binary(
-        0.1,
+        0.03,
         Reason.REFUSALS_INCREASED,
         "refusals",
         "refusal",
@@ -74,7 +76,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.bad_refusals,
     ),
     "maxTokens": Binary(
-        0.1,
+        0.03,
         Reason.MAX_TOKENS_INCREASED,
         "answers cut off at max_tokens",
         "max_tokens",
@@ -133,7 +135,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.bad_grades,
     ),
     # Counted while it waits: a client that leaves would take the failure with it.
-    "hung": Binary(0.05, Reason.HUNG, "requests that wait longer than stable's ever do", "hung", by_conversation=True),
+    "hung": Binary(0.02, Reason.HUNG, "requests that wait longer than stable's ever do", "hung", by_conversation=True),
     # A rate limit of the canary's own is nobody's fault, and the canary does not stand more traffic with it.
     "overloads": Binary(
         0.1,
@@ -165,7 +167,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         ways=("answers", "longer", "shorter"),
     ),
     "timePerOutputToken": Quantity(
-        0.05,
+        0.02,
         Reason.TIME_PER_OUTPUT_TOKEN_INCREASED,
         "time per output token",
         "seconds",
@@ -193,6 +195,15 @@ KINDS: Mapping[str, Binary | Quantity] = {
 
 EARLIER_DEFAULT = tuple(Metric(name=name) for name in ("errors", "timeToFirstToken", "refusals", "maxTokens", "cost"))
 """What was watched by default before ledgers named it."""
+
+EARLIER_WEIGHTS: Mapping[str, float] = {
+    "errors": 0.5,
+    "refusals": 0.1,
+    "maxTokens": 0.1,
+    "hung": 0.05,
+    "timePerOutputToken": 0.05,
+}
+"""Weights that were others before ledgers named them."""
 
 _DEFAULT = (
     *EARLIER_DEFAULT,
@@ -246,7 +257,7 @@ def _watched(
     metrics: tuple[Metric, ...], conversations: bool, price_ratio: float, by_period: bool
 ) -> tuple[Watched, ...]:
     found = [metric for metric in metrics if metric.name in METRICS]
-    weights = {metric.name: metric.weight or METRICS[metric.name].weight for metric in found}
+    weights = {metric.name: weight_of(metric) for metric in found}
     wholes = {
         mode: math.fsum(weights[metric.name] for metric in found if mode_of(metric) == mode)
         for mode in ("Enforce", "Hold")
@@ -285,6 +296,11 @@ def mode_of(metric: Metric) -> Mode:
     """What evidence of a metric does: takes traffic back, is only reported, or asks a person."""
     kind = METRICS.get(metric.name)
     return metric.mode or (kind.mode if kind else "Enforce")
+
+
+def weight_of(metric: Metric) -> float:
+    """Its share of the false rollback rate, before normalisation."""
+    return metric.weight or METRICS[metric.name].weight
 
 
 def metric_of(name: str) -> str:

@@ -111,7 +111,7 @@ def test_a_long_history_tells_the_truth() -> None:
 
 def test_little_history_is_shrunk() -> None:
     """One bad cohort among many, seen rarely: less is believed than was seen, and more with caution."""
-    rows = dict.fromkeys(range(1, 200, 2), (100.0, 1.0, 100.0, 0.0, 100.0, 0.0))
+    rows = {cohort: (100.0, 1.0, 100.0, 20.0 if cohort % 4 == 1 else -20.0, 100.0, 0.0) for cohort in range(1, 200, 2)}
     rows |= {101: (100.0, 20.0, 100.0, 80.0, 100.0, 0.0), 2: (100.0, 12.0, 100.0, 50.0, 100.0, 0.0)}
     rows |= {4: (100.0, 1.0, 100.0, 0.0, 100.0, 0.0)}
     expected, high, low = (measured(CohortHistory(rows), even, caution) for caution in (0.0, CAUTION, -CAUTION))
@@ -120,6 +120,19 @@ def test_little_history_is_shrunk() -> None:
     assert 0.0 < expected.time_to_first_token < 0.25
     assert low.errors < expected.errors < high.errors
     assert low.time_to_first_token < expected.time_to_first_token < high.time_to_first_token
+
+
+@pytest.mark.parametrize("loop", [2, 101])
+def test_one_client_of_many_turns_no_latency_and_no_cost(loop: int) -> None:
+    """A loop or a giant with nine tenths of the requests, on either arm, that is fast and cheap or slow and dear."""
+    draw = random.Random(4)
+    rows = {cohort: (100.0, 1.0, 100.0, draw.gauss(0.0, 30.0), 100.0, draw.gauss(0.0, 50.0)) for cohort in range(200)}
+    usual = measured(CohortHistory(rows), even, CAUTION)
+    for far in (-3.0, 3.0):
+        giant = (2e5, 1e5, 2e5, 2e5 * far, 2e5, 2e5 * far)
+        found = measured(CohortHistory(rows | {loop: giant}), even, CAUTION)
+        assert found.time_to_first_token == pytest.approx(usual.time_to_first_token, abs=0.1)
+        assert found.cost == pytest.approx(usual.cost, abs=0.2)
 
 
 # ------------------------------------------------------------------------------------- seeded simulation

@@ -44,7 +44,7 @@ def test_harm_is_found_and_said() -> None:
     assert judgement.verdict == "Fail"
     assert judgement.leading == "errors"
     assert judgement.message == (
-        "errors 24 of 58 against 5 of 512 (+40.4 points, 95 % interval +29 to +53), evidence 6.8e+17 ≥ 100"
+        "errors 24 of 58 against 5 of 512 (+40.4 points, 95 % interval +29 to +53), evidence 9.6e+17 ≥ 100"
     )
     assert judgement.message == evidence_sentence(judgement)
     assert judgement.requests == 58
@@ -78,7 +78,7 @@ def test_watching_says_what_was_seen() -> None:
     some = judge(tick(counts(9, 1), counts(100)))
     assert some.leading == "errors"
     assert some.message == (
-        "errors 1 of 10 against 0 of 100 (+10 points, 95 % interval +0.99 to +40), evidence 3 of 100"
+        "errors 1 of 10 against 0 of 100 (+10 points, 95 % interval +0.99 to +40), evidence 3.7 of 100"
     )
 
 
@@ -92,9 +92,9 @@ def test_the_evidence_is_the_weighted_mean() -> None:
     assert found["errors"] == (pytest.approx(errors, rel=1e-5), [42, 2], [409, 9])
     assert found["refusals"] == (pytest.approx(refusals, rel=1e-5), [40, 3], [400, 8])
     assert [found[name][0] for name in ("timeToFirstToken", "maxTokens", "cost")] == [1.0, 1.0, 1.0]
-    assert judgement.evidence == pytest.approx((0.5 * errors + 0.1 * refusals + 0.5) / 1.1, rel=1e-5)
+    assert judgement.evidence == pytest.approx((0.7 * errors + 0.03 * refusals + 0.37) / 1.1, rel=1e-5)
     two = judge(tick(counts(40, 2, refusals=3), counts(400, 9, refusals=8)), plan=COUNTED)
-    assert two.evidence == pytest.approx(5 / 6 * errors + 1 / 6 * refusals, rel=1e-5)
+    assert two.evidence == pytest.approx((0.7 * errors + 0.03 * refusals) / 0.73, rel=1e-5)
 
 
 def test_the_floor_sinks_with_every_tick_that_compared_something() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -88,12 +89,12 @@ def test_whatever_conversations_do_the_mean_over_their_draws_is_one_at_most(
 @FEW
 def test_one_event_says_as_much_as_the_weight_allows(share: float, rate: float, turn: int, margin: float) -> None:
     """A conversation of the canary multiplies the evidence by 1 / w at most, where nothing is tolerated."""
-    start = eprocess.RISE.start
+    start = [0.0] * len(drawn.EXCESSES)
     ours, theirs = (
-        drawn.updated(start, *arms, share=share, rate=rate, grid=eprocess.RISE, margin=margin)
+        drawn.updated(start, *arms, share=share, rate=rate, margin=margin)
         for arms in (({turn: 1}, {}), ({}, {turn: 1}))
     )
-    assert all(0.0 <= log <= math.log(1.0 / share) + 1e-9 for log in ours)
+    assert all(-1e-12 <= log <= math.log(1.0 / share) + 1e-9 for log in ours)
     assert all(log <= 1e-12 for log in theirs)
 
 
@@ -104,6 +105,19 @@ def test_a_late_first_event_says_less_of_harm() -> None:
     assert ratios[0] == 20.0
     assert ratios[-1] < 1.0
     assert [drawn.ratio(1.0, turn, 0.3) for turn in TURNS] == [1.0] * len(TURNS)
+
+
+def test_harm_to_later_turns_is_found_beside_single_calls_whose_bad_ones_are_stables() -> None:
+    """Single calls go bad on stable alone; of the others that go bad the canary has more than its share."""
+    logs: Sequence[float] = [0.0] * len(drawn.EXCESSES)
+    for _ in range(40):
+        logs = eprocess.stored(drawn.updated(logs, {2: 1}, {0: 50}, share=0.1, rate=0.005), 10)
+    assert max(log for log, one in zip(logs, drawn.EXCESSES, strict=True) if not one.since) < 0.0
+    assert eprocess.value(logs) > 1e20
+
+
+def test_evidence_of_requests_goes_on_in_as_many_alternatives() -> None:
+    assert len(drawn.EXCESSES) == eprocess.RISE.size == eprocess.SIDES.size
 
 
 def test_the_rate_is_a_usual_one_until_more_is_known() -> None:

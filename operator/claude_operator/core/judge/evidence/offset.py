@@ -5,6 +5,9 @@ luck of the draw. What their cohorts did before the rollout tells by how much: e
 mean of all as far as the history shows that cohorts differ at all (method of moments; gamma rates for counts, normal
 means of logarithms), so where they do not differ the estimate is exactly neutral.
 
+One client of many must not decide what all are like: a loop, a giant. So of latency and cost no cohort counts for more
+than three times what the median cohort does, nor with a mean further out than nearly all others are.
+
 The history has to end before the canary's first request: afterwards it would explain away the harm it should reveal.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from claude_operator.core.request.assignment import rank
@@ -29,6 +33,9 @@ Where nearly all errors of the history are one client's, the ratio goes to infin
 would be harm any more.
 """
 
+_MOST = 3.0  # times the median cohort's count, that one counts for
+_FAR = 5.0  # standard deviations from the median of all means
+_MAD = 1.4826  # standard deviations of a normal law in its median absolute deviation
 _RESTLESS = 0.5  # coefficient of variation of a cohort's share of the traffic from the history to the rollout
 
 
@@ -173,6 +180,7 @@ def _quantile(shape: float, z: float) -> float:
 
 def _difference(ours: _Cohorts, theirs: _Cohorts, within: float, caution: float) -> float:
     """Posterior mean of `ours` minus that of `theirs`, normal cohort means, `within` the variance inside a cohort."""
+    ours, theirs = _capped(ours, theirs, within)
     both = [cohort for cohort in (*ours, *theirs) if cohort[0] > 0.0]
     total, cohorts = _total(both), len(both)
     if not (_total(ours) > 0.0 and _total(theirs) > 0.0 and within > 0.0):
@@ -186,6 +194,26 @@ def _difference(ours: _Cohorts, theirs: _Cohorts, within: float, caution: float)
         return 0.0
     (mine, my_variance), (other, other_variance) = (_normal(side, mean, between, within) for side in (ours, theirs))
     return mine - other + caution * math.sqrt(my_variance + other_variance)
+
+
+def _capped(ours: _Cohorts, theirs: _Cohorts, within: float) -> tuple[_Cohorts, _Cohorts]:
+    """With counts and means that no single cohort can have far beyond all others'."""
+    seen = [cohort for cohort in (*ours, *theirs) if cohort[0] > 0.0]
+    if not seen:
+        return ours, theirs
+    usual = median(count for count, _ in seen)
+    middle = median(value / count for count, value in seen)
+    spread = _MAD * median(abs(value / count - middle) for count, value in seen)
+    most = _FAR * math.sqrt(spread * spread + within / usual)
+
+    def cap(cohort: tuple[float, float]) -> tuple[float, float]:
+        count, value = cohort
+        if count <= 0.0:
+            return cohort
+        held = min(count, _MOST * usual)
+        return held, held * min(max(value / count, middle - most), middle + most)
+
+    return [cap(one) for one in ours], [cap(one) for one in theirs]
 
 
 def _normal(side: _Cohorts, mean: float, between: float, within: float) -> tuple[float, float]:

@@ -161,7 +161,6 @@ def _binary(
                 theirs.bad,
                 share=one.share,
                 rate=rate,
-                grid=grid,
                 margin=margin,
                 two_sided=watch.kind.two_sided,
             )

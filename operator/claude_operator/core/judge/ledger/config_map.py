@@ -20,7 +20,7 @@ from claude_operator.core.judge.judges.comparisons import Comparison
 from claude_operator.core.judge.ledger.lines import strata, write_json, written_offsets
 from claude_operator.core.judge.ledger.pages import EARLIER, SIZE, TICKS, found, readable
 from claude_operator.core.judge.ledger.points import Point, with_point
-from claude_operator.core.judge.metrics import METRICS, declared
+from claude_operator.core.judge.metrics import METRICS, declared, weight_of
 
 __all__ = ["EARLIER", "LIMIT", "POINTS", "TICKS", "Trial", "appended", "name", "readable", "worth"]
 
@@ -91,8 +91,13 @@ def appended(
 
 
 def _head(trial: Trial, began: dt.datetime | None) -> dict[str, Any]:
-    # By name, also the default ones, which were others before. Queries may be long, and a replay has no use for them.
-    compared = [metric for metric in declared(trial.analysis) if metric.name in METRICS]
+    # With names and weights, also the default ones, which were others before. Queries may be long, and a replay has no
+    # use for them.
+    compared = [
+        metric.model_copy(update={"weight": weight_of(metric)})
+        for metric in declared(trial.analysis)
+        if metric.name in METRICS
+    ]
     analysis = trial.analysis.model_copy(update={"metrics": compared})
     return {
         "ledger": 1,

@@ -16,7 +16,7 @@ from claude_operator.api.status import MetricState, Moment, Offsets
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges.comparisons import Arm, Comparison, Firsts
 from claude_operator.core.judge.ledger.reading import EXAMPLE, UNUSED_OFFSETS, Line, LineError, Reader, refuse
-from claude_operator.core.judge.metrics import EARLIER_DEFAULT, KINDS, Binary
+from claude_operator.core.judge.metrics import EARLIER_DEFAULT, EARLIER_WEIGHTS, KINDS, Binary
 from claude_operator.core.judge.stats import eprocess
 
 __all__ = ["Header", "Line", "LineError", "parse", "read_json", "strata", "write_json", "written_offsets"]
@@ -128,10 +128,9 @@ def _header(document: dict[str, Any], number: int) -> Header:
     for state in header.state:
         if state.name not in KINDS or not _whole(state):
             refuse(number, f"header.state: {state.name} is damaged; use the header as the operator wrote it")
-    if header.analysis.metrics is None:
-        analysis = header.analysis.model_copy(update={"metrics": list(EARLIER_DEFAULT)})
-        return header.model_copy(update={"analysis": analysis})
-    return header
+    metrics = EARLIER_DEFAULT if header.analysis.metrics is None else header.analysis.metrics
+    weighed = [one.model_copy(update={"weight": one.weight or EARLIER_WEIGHTS.get(one.name)}) for one in metrics]
+    return header.model_copy(update={"analysis": header.analysis.model_copy(update={"metrics": weighed})})
 
 
 def _whole(state: MetricState) -> bool:

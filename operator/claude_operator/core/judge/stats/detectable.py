@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from claude_operator.core.judge.stats.eprocess import RISE
+from claude_operator.core.judge.stats.drawn import EXCESSES, USUAL
 
 __all__ = [
     "detectable",
@@ -59,8 +59,9 @@ def fewest_bad(share: float, evidence_needed: float) -> int:
 
     `share`: that they were drawn with. One gives a factor of 1 / `share` at most.
     """
-    logs = [math.log(ratio / (1.0 - share + share * ratio)) for _, ratio in RISE.alternatives]
-    wanted = math.log(evidence_needed * RISE.size)
+    ratios = [one.ratio(0, USUAL) for one in EXCESSES]
+    logs = [math.log(ratio / (1.0 - share + share * ratio)) for ratio in ratios]
+    wanted = math.log(evidence_needed * len(logs))
     for number in range(1, _MOST_BAD):
         if number * max(logs) + math.log(math.fsum(math.exp(number * (log - max(logs))) for log in logs)) >= wanted:
             return number

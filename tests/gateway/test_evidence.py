@@ -13,8 +13,24 @@ from tests.gateway.upstream import MESSAGE, json_answer, sse_answer, stream_even
 
 from claude_operator.api.evidence import parse_evidence
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.gateway import admin
+from claude_operator.kube.bodies import unpack
 
 STREAM = {"messages": [], "stream": True}
+
+
+async def test_it_is_packed_for_who_asks_for_it_and_not_for_who_accepts_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operators of before accept gzip by a header that their HTTP client sends, and cannot unpack it."""
+    gateway.http.headers["accept-encoding"] = "gzip"
+    for target in ("/-/evidence?since=&units=1", "/-/evidence?since=&units=1&gzip=1"):  # small
+        assert parse_evidence(await gateway.read(target))
+    monkeypatch.setattr(admin, "_SMALL", 100)
+    assert parse_evidence(await gateway.read("/-/evidence?since=&units=1"))
+    packed = await gateway.read("/-/evidence?since=&units=1&gzip=1")
+    assert parse_evidence(unpack(packed, 10_000))
+    assert len(unpack(packed, 10_000)) > len(packed)
 
 
 async def test_sums_over_strata_and_generations(gateway: Gateway) -> None:

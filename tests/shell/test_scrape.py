@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from claude_operator.api.evidence import (
     BAD_KINDS,
     OUTCOMES,
+    TURNS,
     BadConversation,
     Before,
     Counters,
@@ -21,9 +23,12 @@ from claude_operator.api.evidence import (
     GenerationEvidence,
     Histogram,
     Stratum,
+    UnitCounters,
+    UnitStratum,
 )
 from claude_operator.api.status import Reading
 from claude_operator.core.operator_key import NONCE, admit, prove
+from claude_operator.kube.bodies import TooLarge, pack, unpack
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.scrape import AdminPorts, Peer, Scraper, is_ready
@@ -63,10 +68,12 @@ class Gateway:
         self.answer: Answer = self.whole(SMALL)
         self.asked: list[str] = []
         self.peers: list[str] = []
+        self.packed: list[str] = []
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append(request.path)
         self.peers += request.query.getall("peers", [])
+        self.packed += request.query.getall("gzip", [])
         return await self.answer(request)  # type: ignore[arg-type]
 
     @staticmethod
@@ -77,14 +84,17 @@ class Gateway:
         return answer
 
     @staticmethod
-    def proven(evidence: Evidence = SMALL, *, key: bytes = KEY, pod: str = "gw-1", body: bytes = b"") -> Answer:
-        """As a pod of this name and key answers; `body` is sent in place of what is proven."""
+    def proven(
+        evidence: Evidence = SMALL, *, key: bytes = KEY, pod: str = "gw-1", body: bytes = b"", packed: bytes = b""
+    ) -> Answer:
+        """As a pod of this name and key answers; `body` is sent in place of what is proven. `packed`: in gzip."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            whole = msgspec.json.encode(evidence)
+            whole = packed or msgspec.json.encode(evidence)
+            coding = {"content-encoding": "gzip"} if packed else {}
             nonce = admit(KEY, pod="gw-1", method="GET", target=request.raw_path, headers=request.headers)
             proof = prove(key, pod=pod, nonce=nonce, body=whole)
-            return web.Response(body=body or whole, headers=proof)
+            return web.Response(body=body or whole, headers=proof | coding)
 
         return answer
 
@@ -200,7 +210,7 @@ async def test_nothing_is_parsed_that_is_not_proven(
     assert parsed == [msgspec.json.encode(SMALL)]
 
 
-async def test_what_is_packed_is_not_unpacked(gateway: Gateway, scraper: Scraper) -> None:
+async def test_what_a_pod_that_proves_nothing_has_packed_is_not_unpacked(gateway: Gateway, scraper: Scraper) -> None:
     async def packed(request: web.Request) -> web.StreamResponse:
         body = gzip.compress(b" " * 3_000_000 + msgspec.json.encode(SMALL))
         return web.Response(body=body, headers={"content-encoding": "gzip"})
@@ -304,7 +314,14 @@ def full() -> Evidence:
         for number in range(34)
         for cache in ("read", "write", "none")
     ]
-    generations = [GenerationEvidence(10**6 + n, strata) for n in range(4)]  # type: ignore[arg-type]
+    first_bad = {f"{kind}:{turn}": 10**6 for kind in BAD_KINDS for turn in TURNS}
+    units = [
+        UnitStratum(one.revision, one.role, one.surface, period, one.cache, UnitCounters(10**9, first_bad, sums))  # type: ignore[arg-type]
+        for one in strata
+        for period in ("opening", "early", "late")
+    ]
+    weights = {one.revision: 5000 for one in strata}
+    generations = [GenerationEvidence(10**6 + n, strata, weights=weights, units=units) for n in range(4)]  # type: ignore[arg-type]
     bad = [BadConversation(10**6, "support-0123456789", "surface", "refusal", "d" * 22, 299.9) for _ in range(2000)]
     return Evidence("boot", 1, 1.0, generations, bad=bad, before=Before(1, 1.0, generations))
 
@@ -314,6 +331,42 @@ async def test_the_largest_document_that_a_gateway_can_have_is_read(gateway: Gat
     gateway.answer = gateway.proven(full())
     [reading] = await scraper.read([peer(key=KEY)])
     assert reading.evidence == full()
+
+
+async def test_the_largest_document_comes_packed_where_the_pod_can(gateway: Gateway, scraper: Scraper) -> None:
+    packed = pack(msgspec.json.encode(full()))
+    assert len(packed) < len(msgspec.json.encode(full())) / 3
+    gateway.answer = gateway.proven(packed=packed)
+    [reading] = await scraper.read([peer(key=KEY)])
+    assert reading.evidence == full()
+    assert gateway.packed == ["1"]
+
+
+async def test_it_is_unpacked_within_the_limit_and_only_whole(gateway: Gateway, scraper: Scraper) -> None:
+    document = msgspec.json.encode(SMALL)
+    for packed in (
+        pack(b" " * 2**28),  # 256 MiB of blanks in 260 KB
+        pack(document)[:-4],
+        pack(document) + b"more",
+        pack(document) + pack(document),
+        document,
+        b"\x1f\x8b" + b"\0" * 100,
+    ):
+        gateway.answer = gateway.proven(packed=packed)
+        [reading] = await scraper.read([peer(key=KEY)])
+        assert reading.evidence is None
+    assert failures(scraper) == 6
+
+
+def test_of_a_bomb_no_more_is_made_than_is_read() -> None:
+    bomb = pack(b" " * 2**26)
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            unpack(bomb, 2**20)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
 
 
 async def test_16_mib_are_the_limit(gateway: Gateway, scraper: Scraper) -> None:

@@ -242,7 +242,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
-    stands after `weights`; `&units=1` for `units` and `weights` of `generations`.
+    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&gzip=1` for the document in gzip,
+    where it is worth it.
     """
 
     boot_id: Text

@@ -19,10 +19,11 @@ from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.peer_client import LIMIT, PATH
 from claude_operator.gateway.peers import Peers
-from claude_operator.kube.bodies import read_body
+from claude_operator.kube.bodies import PACKED, pack, read_body
 
 __all__ = ["make_admin"]
 
+_SMALL = 4096  # bytes of a document that is not worth packing
 _BODY_LIMIT = 4096  # bytes; a verdict takes about a hundred
 _BODY_SECONDS = 5.0  # that a document of a peer may take
 _NO_GRADER = (
@@ -112,6 +113,11 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
 
 
 def _for_operator(control: Control, pod: str, document: Callable[[web.Request], bytes]) -> Handler:
+    """Packed where the query asks for it: earlier operators send `accept-encoding: gzip`, and cannot unpack.
+
+    The proof is of the bytes that are sent, so nothing is unpacked that this pod has not packed.
+    """
+
     async def answer(request: web.Request) -> web.Response:
         key = control.credentials.operator_key
         if not key and control.on_a_laptop:
@@ -122,9 +128,12 @@ def _for_operator(control: Control, pod: str, document: Callable[[web.Request], 
             nonce = admit(key, pod=pod, method=request.method, target=request.raw_path, headers=request.headers)
         except ProofError as error:
             return web.Response(status=401, text=f"{error}\n")
-        body = document(request)
+        body, coding = document(request), {}
+        if request.query.get("gzip") == "1" and len(body) > _SMALL:
+            # In a thread: a large document takes longer than calls should wait.
+            body, coding = await asyncio.to_thread(pack, body), {"content-encoding": PACKED}
         proof = prove(key, pod=pod, nonce=nonce, body=body)
-        return web.Response(body=body, content_type="application/json", headers=proof)
+        return web.Response(body=body, content_type="application/json", headers={**proof, **coding})
 
     return answer
 

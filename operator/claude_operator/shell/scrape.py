@@ -19,7 +19,7 @@ from claude_operator.api.gateway import ADMIN_PORT
 from claude_operator.api.status import Reading
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.operator_key import ask, is_answer
-from claude_operator.kube.bodies import read_body
+from claude_operator.kube.bodies import PACKED, read_body, unpack
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["AdminPorts", "Fetch", "Peer", "Scraper", "is_ready"]
@@ -32,7 +32,7 @@ Fetch = Callable[[str, str, Headers], Awaitable[tuple[bytes, Headers] | None]]
 it does not answer with one."""
 
 _PATIENCE = 1.0  # seconds; a pod that takes longer counts as silent in this pass
-_LARGEST = 16 * 1024 * 1024  # bytes of a document: 32 surfaces, five weights, all strata and an earlier reading fit in
+_LARGEST = 16 * 1024 * 1024  # bytes of a document, unpacked: 32 surfaces, all strata and an earlier reading fit in
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Scraper:
     async def _pod(self, peer: Peer, since: str, keep: bool, known: Sequence[PeerAddress]) -> PodReading:
         query = {"since": since, "callers": "1", "units": "1"} | ({"keep": "1"} if keep else {})
         if peer.key:
-            query["peers"] = name_peers(one for one in known if one.pod != peer.name)
+            query |= {"gzip": "1", "peers": name_peers(one for one in known if one.pod != peer.name)}
         evidence = await self._get(peer, f"/-/evidence?{urlencode(query, safe=',:@[]')}", parse_evidence)
         if evidence is None and peer.ready:
             self._metrics.gateway_read_failures.inc()
@@ -137,6 +137,8 @@ class Scraper:
         if key and not is_answer(key, pod=peer.name, nonce=nonce, body=document, headers=headers):
             return None
         try:
+            if key and headers.get("content-encoding") == PACKED:
+                document = unpack(document, _LARGEST)
             return parse(document)
         except ValueError:
             return None

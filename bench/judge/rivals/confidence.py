@@ -61,7 +61,7 @@ class _Difference(EveryMinute):
         (n, x), (m, y) = self._canary, self._stable
         if not (n and m and self._is_enough(n, x, m, y)):
             return False
-        shares = x / n, y / m
+        shares = min(x / n, 1.0), min(y / m, 1.0)  # of units that come back, some go bad after they were counted
         variance = shares[0] * (1.0 - shares[0]) / n + shares[1] * (1.0 - shares[1]) / m
         # Both write the difference as a mean over all units of both arms, whose deviation this is.
         deviation = math.sqrt(variance * (n + m))

@@ -83,7 +83,7 @@ KINDS: dict[str, Callable[[str], Object]] = {
         name, extra={f"k{n}": {f"{m:050}": {} for m in range(1_000)} for n in range(9)}
     ),
     "a field with as many long keys as it may have": lambda name: _request(
-        name, extra={f"k{n}": {f"{m:0{BYTES // 2000}}": {} for m in range(900)} for n in range(2)}
+        name, extra={f"k{n}": {f"{m:064}": {} for m in range(900)} for n in range(2)}
     ),
     "20 MCP servers and their toolsets": _toolsets,
     "32 subagents with 128 tools each": _subagents,

@@ -105,6 +105,8 @@ def test_the_limits_are_of_values_and_of_levels(admin: Client, limited: str) -> 
     assert not said(objects((2_000 - own) // 2))
     assert "have 2000 fields at most" in said(objects((2_000 - own) // 2 + 1))
     assert not said(list(objects(1_024).values()))
+    assert not said({"k" * 64: {"k" * 64: [{"k" * 65: 0}]}})
+    assert "with names of 64 characters at most" in said({"a": {"k" * 65: 0}})
     assert not said(nested(23))
     assert "and 24 levels" in said(nested(24))
     assert "and 24 levels" in said(nested(30, [[0] * 1_000] * 20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from claude_operator.api import cel
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalRunSpec
 from claude_operator.api.kinds import DEPLOYMENT, EVAL_RUN, EVAL_SET, HASHED, KINDS, REVISION, Kind, object_schema
+from claude_operator.api.schema import RULED
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.crds import cli
 
@@ -137,12 +139,16 @@ def test_rules_name_fields_that_exist_and_say_a_remedy(kind: Kind) -> None:
 
 def test_rules_stand_on_models_that_exist() -> None:
     stand = {name for name in cel.RULES if name != "RequestOverlay"}
+    marked = {
+        name for kind in KINDS for name in re.findall(rf'"{RULED}": "(\w+)"', json.dumps(kind.spec.model_json_schema()))
+    }
     known = {
         name
         for kind in KINDS
         for name in [kind.spec.__name__, *kind.spec.model_json_schema(by_alias=True).get("$defs", {})]
     }
-    assert stand <= known
+    assert stand <= known | marked
+    assert not known & marked
 
 
 def test_sampling_rule_agrees_with_the_catalogue() -> None:

@@ -51,6 +51,8 @@ class Client:
         self._tls = ssl.create_default_context(cafile=str(authority))
         self._idle: list[http.client.HTTPSConnection] = []
         self._closed = False
+        self.timeout = 30.0
+        """Seconds for a call."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -135,7 +137,7 @@ class Client:
                 connection, fresh = self._idle.pop(), False
             except IndexError:
                 connection, fresh = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls), True
-                connection.timeout = 30
+                connection.timeout = self.timeout
             try:
                 self._request(connection, method, target, data, headers)
                 answer = connection.getresponse()

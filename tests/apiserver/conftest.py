@@ -54,9 +54,9 @@ def started(programs: Path, folder: Path) -> ApiServer:
     return server
 
 
-def apply_crds(admin: Client) -> None:
+def apply_crds(admin: Client, folder: Path = CRDS) -> None:
     """Apply crds/ and wait until they are served."""
-    bodies = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+    bodies = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
     for body in bodies:
         admin.apply(body)
     for body in bodies:

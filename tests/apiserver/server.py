@@ -183,6 +183,10 @@ class ApiServer:
         """The administrator's."""
         return self._tokens[_ADMIN]
 
+    def pid(self, name: str) -> int:
+        """The process of a program that runs."""
+        return self._running[name].pid
+
     def audited(self, account: str, namespace: str) -> list[dict[str, Any]]:
         """What a service account has asked for until now, from the API server's audit log."""
         user = f"system:serviceaccount:{namespace}:{account}"

@@ -85,6 +85,7 @@ def test_values_schema_and_readme_agree() -> None:
         ("prometheus: {address: 'http://me:pw@prometheus:9090'}", "does not match pattern"),
         ("security: {allowedHosts: ['https://api.anthropic.com']}", "does not match pattern"),
         ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
+        ("security: {maxSpecValues: -1}", "minimum"),
         ("watchNamespaces: [Support]", "does not match pattern"),
         ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
         ("networkPolicy: {apiServerPorts: []}", "minItems"),
@@ -242,14 +243,29 @@ def test_the_ports_of_the_api_server_are_the_same_for_all_pods(template: Templat
 
 def test_the_audit_holds_where_the_operator_works(template: Template) -> None:
     kinds = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-    assert not [item for item in template() if item["kind"] in kinds]
-    found = {item["kind"]: item for item in template("audit: {enabled: true}") if item["kind"] in kinds}
+    mine = lambda item: item["metadata"]["name"].endswith("-audit") and item["kind"] in kinds  # noqa: E731
+    assert not [item for item in template() if mine(item)]
+    found = {item["kind"]: item for item in template("audit: {enabled: true}") if mine(item)}
     assert found.keys() == kinds
     assert "matchResources" not in found["ValidatingAdmissionPolicyBinding"]["spec"]
     narrow = template("{audit: {enabled: true}, watchNamespaces: [a, b]}")
     binding = one(narrow, "ValidatingAdmissionPolicyBinding", "claude-operator-audit")
     [choice] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
     assert (choice["key"], choice["values"]) == ("kubernetes.io/metadata.name", ["a", "b"])
+
+
+def test_the_limit_of_values_holds_where_the_operator_works_and_can_be_set(template: Template) -> None:
+    policy = one(template(), "ValidatingAdmissionPolicy", "claude-operator-limits")
+    assert "have 10000 values at most" in policy["spec"]["validations"][0]["message"]
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    binding = one(template("watchNamespaces: [a]"), "ValidatingAdmissionPolicyBinding", "claude-operator-limits")
+    [choice] = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert (choice["key"], choice["values"]) == ("kubernetes.io/metadata.name", ["a"])
+    larger = one(template("security: {maxSpecValues: 70000}"), "ValidatingAdmissionPolicy", "claude-operator-limits")
+    assert "70000" in str(larger["spec"]["validations"])
+    assert "10000" not in str(larger["spec"])
+    for off in ("security: {maxSpecValues: 0}", "crds: {install: false}"):
+        assert not [item for item in template(off) if item["metadata"]["name"].endswith("-limits")]
 
 
 def test_what_is_optional_is_off(template: Template) -> None:

@@ -180,8 +180,8 @@ def items(number: int, *, hostile: bool) -> Iterator[Item]:
         case 1:  # a megabyte of items
             yield from _lines(name, 16_000 if hostile else 20)
             yield _deployment(name, evals={"setRef": {"name": name}})
-        case 2:  # half a megabyte of tools
-            yield _tools(name, 128, {"anything": [{}] * 1_200}) if hostile else _tools(name, 4, {})
+        case 2:  # half a megabyte of tools, of as many values as the policy lets them have
+            yield _tools(name, 128, {"x": [{}] * 70, "y": "x" * 4_000}) if hostile else _tools(name, 4, {})
         case _:  # prompts of several megabytes
             yield from _prompts(name, 180_000 if hostile else 200)
 
@@ -217,8 +217,9 @@ class Editing(Running):
     async def _make(self, kube: Kube) -> list[tuple[Resource, str]]:
         secret = _item(SECRETS, "anthropic", stringData=SECRET["stringData"])
         every = (items(number, hostile=self._hostile) for number in range(OBJECTS))
+        extreme = [_tools("extreme", 128, {"x": [{}] * 1_200})] if self._hostile else []  # is refused
         made = []
-        for resource, body in itertools.chain([secret], *every):
+        for resource, body in itertools.chain([secret], extreme, *every):
             body["metadata"]["namespace"] = self._namespace
             name = body["metadata"]["name"]
             try:

@@ -76,29 +76,41 @@ _CLIENTS = (
     ),
 )
 
-_TOOLSET = "has(t.type) && t.type == 'mcp_toolset' && has(t.mcp_server_name)"
+_TOOLSET = "has(e.type) && e.type == 'mcp_toolset' && has(e.mcp_server_name)"
+
+
+def _names(entries: str, field: str, of: str = "") -> str:
+    """The list of a field's values over a list of objects, of those that have it. A field is read once an entry.
+
+    What reads a field in a loop within a loop costs the API server the product of both lists, in every write of the
+    object: each reading is a search in the schema. Texts in a list are compared much faster.
+    """
+    return f"{entries}.filter(e, {of or f'has(e.{field})'}).map(e, e.{field})"
+
+
+_UNIQUE = "all(names, names.all(n, names.indexOf(n) == names.lastIndexOf(n)))"
+_TOOLSETS = _names("self.tools", "mcp_server_name", _TOOLSET)
+_SERVERS = _names("self.mcp_servers", "name")
 
 _REQUEST = (
     Rule(
-        "!has(self.tools) || self.tools.all(t, !has(t.name) ||"
-        " self.tools.exists_one(u, has(u.name) && u.name == t.name))",
+        f"!has(self.tools) || [{_names('self.tools', 'name')}].{_UNIQUE}",
         "tool names must be unique: rename or remove the second tool of the same name",
         field=".tools",
     ),
     Rule(
-        "!has(self.mcp_servers) || self.mcp_servers.all(s, self.mcp_servers.exists_one(o, o.name == s.name))",
+        f"!has(self.mcp_servers) || [{_SERVERS}].{_UNIQUE}",
         "MCP server names must be unique: rename or remove the second server of the same name",
         field=".mcp_servers",
     ),
     Rule(
-        "!has(self.mcp_servers) || self.mcp_servers.all(s, has(self.tools) &&"
-        f" self.tools.exists_one(t, {_TOOLSET} && t.mcp_server_name == s.name))",
+        f"!has(self.mcp_servers) || self.mcp_servers.size() == 0 || has(self.tools) && [{_TOOLSETS}].all(sets,"
+        " self.mcp_servers.all(s, s.name in sets && sets.indexOf(s.name) == sets.lastIndexOf(s.name)))",
         "every MCP server needs exactly one toolset: add {type: mcp_toolset, mcp_server_name: <name>} to tools, once",
         field=".mcp_servers",
     ),
     Rule(
-        f"!has(self.tools) || self.tools.all(t, !({_TOOLSET}) ||"
-        " (has(self.mcp_servers) && self.mcp_servers.exists(s, s.name == t.mcp_server_name)))",
+        f"!has(self.tools) || [has(self.mcp_servers) ? {_SERVERS} : []].all(servers, {_TOOLSETS}.all(s, s in servers))",
         "a toolset names an unknown MCP server: add the server to mcp_servers or correct mcp_server_name",
         field=".tools",
     ),
@@ -191,7 +203,7 @@ _SPEC = (
     ),
 )
 
-# By the name of the model that they stand on.
+# By the name of the model that they stand on, or of the field's `x-ruled-as`.
 RULES: dict[str, tuple[Rule, ...]] = {
     "DeploymentSpec": _SPEC,
     "Request": (*_CLIENTS, *_REQUEST),
@@ -277,6 +289,20 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "self.type != 'regex' || !has(self.value) || self.value.size() <= 4096",
             "a regular expression has 4096 characters at most: shorten it",
             field=".value",
+        ),
+    ),
+    # On the field itself, so that an object of before, with more of them, can change in everything else.
+    "EvalTests": (
+        Rule(
+            "self.map(t, has(t.assert) ? t.assert.size() : 0).sum() <= 2500",
+            "a set has 2500 asserts at most over all its tests: keep those that tell good answers from bad ones, put"
+            " what all tests share into defaultTest, or put the items into a dataset",
+        ),
+    ),
+    "Subagents": (
+        Rule(
+            "self.map(n, has(self[n].request.tools) ? self[n].request.tools.size() : 0).sum() <= 1024",
+            "subagents have 1024 tools at most in all: leave tools out where they are those of spec.request",
         ),
     ),
 }

@@ -346,7 +346,7 @@ class DeploymentSpec(ApiModel):
     subagents: dict[str, Subagent] | None = Field(
         default=None,
         description="What differs for each of the application's subagents, by name. A change is a new revision.",
-        json_schema_extra={"maxProperties": 32},
+        json_schema_extra={"maxProperties": 32, "x-ruled-as": "Subagents"},
     )
     prompt_from: list[PromptSource] | None = Field(
         default=None,

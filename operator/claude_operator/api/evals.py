@@ -26,6 +26,7 @@ class Assert(ApiModel):
     )
 
 
+# The schema has fewer: the API server checks each in every write, and what was stored before is still read.
 Asserts = Annotated[list[Assert], Field(max_length=256)]
 
 
@@ -42,7 +43,9 @@ class EvalTest(ApiModel):
         default=None, description="A whole conversation, as in the Messages API."
     )
     critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="All must hold.", json_schema_extra={"maxItems": 64}
+    )
     subagent: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Ask as this subagent."
     )
@@ -51,7 +54,9 @@ class EvalTest(ApiModel):
 class EvalTestDefaults(ApiModel):
     """What items without asserts of their own are checked for."""
 
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="All must hold.", json_schema_extra={"maxItems": 64}
+    )
 
 
 class EvalDataset(ApiModel):
@@ -86,7 +91,7 @@ class EvalSetSpec(ApiModel):
     tests: list[EvalTest] | None = Field(
         default=None,
         description="Items in place; at most 200.",
-        json_schema_extra={"maxItems": 200, **list_map("id")},
+        json_schema_extra={"maxItems": 200, "x-ruled-as": "EvalTests", **list_map("id")},
     )
     dataset: EvalDataset | None = Field(default=None, description="Items kept elsewhere, for larger sets.")
     default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)

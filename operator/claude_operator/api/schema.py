@@ -13,6 +13,7 @@ from claude_operator.api import cel
 Schema = dict[str, Any]
 
 OVERLAY = "x-overlay-on"  # marks a free-form object that holds the fields of a model, none of them required
+RULED = "x-ruled-as"  # names the entry of `cel.RULES` for a field that is no model: a list or a map
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _EXTENSIONS = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string")
 
@@ -52,6 +53,7 @@ class _Walk:
     def schema(self, node: Schema) -> Schema:
         """One node and everything below it."""
         model, flat = self._flat(node)
+        ruled = flat.pop(RULED, "")
         if flat.pop(OVERLAY, None) and self.profile.rules:
             model, flat = self._overlay(flat)
         if model in ("Request", "RequestOverlay") and self.profile.rules:
@@ -66,9 +68,11 @@ class _Walk:
             out["items"] = self.schema(flat["items"])
         if kind == "object":
             out |= self._object(flat)
+            if not self.profile.rules and out.get("x-kubernetes-preserve-unknown-fields"):
+                out["x-kubernetes-map-type"] = "atomic"  # one manager has it all: no account is kept of its keys
         out |= {key: flat[key] for key in _EXTENSIONS if key in flat}
         if self.profile.rules:
-            rules = [rule.to_dict() for rule in (*cel.RULES.get(model or "", ()), *_pattern_rules(flat))]
+            rules = [rule.to_dict() for rule in (*cel.RULES.get(model or ruled, ()), *_pattern_rules(flat))]
             out |= {"x-kubernetes-validations": rules} if rules else {}
         return out
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
-from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.evals.checks import grade, wanted_patterns
+from claude_operator.core.evals import outcomes
 from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
+from claude_operator.evals.grading import Grading
 from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "evaluate"]
-
-_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class Ask(Protocol):
@@ -55,7 +53,8 @@ async def evaluate(
     """
     async with Patterns() as patterns:
         await patterns.check(items)
-        return await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+        run = _Run(items, arms, ask, progress, Grading(patterns))
+        return await _judged(items, arms, run, gate, concurrency)
 
 
 async def _judged(items: Sequence[Item], arms: Arms, run: _Run, gate: EvalGate, concurrency: int) -> Result:
@@ -81,10 +80,10 @@ class _Run:
     """Answers so far, by arm and item id."""
 
     def __init__(
-        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], patterns: Patterns
+        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], grading: Grading
     ) -> None:
         self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
-        self._patterns = patterns
+        self._grading = grading
         self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
         self._left = dict.fromkeys((item.id for item in items), len(self._arms))
         self._done = 0
@@ -121,12 +120,9 @@ class _Run:
             self._progress(self._done)
 
     async def _grade(self, item: Item, reply: Reply) -> Answer:
-        """The answer's grade and cost; its text is not kept."""
-        wanted = wanted_patterns(item.checks, reply.text, reply.stop_reason)
-        matches = await self._patterns.search(wanted, reply.text) if wanted else {}
-        failed = grade(item.checks, reply.text, reply.stop_reason, matches)
-        tokens = sum(_count(reply.usage, name) for name in _INPUT)
-        return Answer(failed, tokens, _count(reply.usage, "output_tokens"), _cost(reply))
+        answer = outcomes.Answer(reply.text, reply.stop_reason, reply.model, reply.usage)
+        graded = await self._grading.grade(item, answer)
+        return Answer(graded.failed, graded.input_tokens, graded.output_tokens, graded.cost_usd)
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -135,16 +131,3 @@ def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield from _iter_errors(error)
         else:
             yield error
-
-
-def _count(usage: Mapping[str, object], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _cost(reply: Reply) -> float | None:
-    """US dollars at list price, None where the catalogue has none or the usage makes no sense."""
-    try:
-        return cost_usd(reply.model, reply.usage)
-    except (TypeError, ValueError, AttributeError):
-        return None

@@ -17,6 +17,7 @@ from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster,
 from tests.waiting import until
 
 from claude_operator.core.evals.sets import set_hash
+from claude_operator.core.render import eval_stores
 from claude_operator.core.spec.policy import Policy
 from claude_operator.evals.inputs import JobPaths
 from claude_operator.evals.job import run_job
@@ -27,8 +28,10 @@ SET = {
     "defaultTest": {"assert": [{"type": "equals", "value": "billing"}]},
     "tests": [{"id": "a", "input": "SECRET QUESTION a", "critical": True}, {"id": "b", "input": "SECRET QUESTION b"}],
     "gate": {"passRate": 0.5, "margin": 0.1},
+    "execution": {"epochs": 1},
 }
 DATASET = {
+    "execution": SET["execution"],
     "defaultTest": SET["defaultTest"],
     "dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}},
 }
@@ -49,6 +52,15 @@ class Scene:
 
     def add(self, plural: str, name: str, **fields: Any) -> None:
         self.cluster.add(plural, name, **fields)
+
+    def add_stores(self) -> None:
+        """What the operator makes before it makes the Job."""
+        eval_set = {"apiVersion": "v1", "kind": "ClaudeEvalSet", "metadata": {"name": "support", "namespace": "demo"}}
+        eval_set["metadata"]["uid"] = "u1"
+        run = {"apiVersion": "v1", "kind": "ClaudeEvalRun", **self.run}
+        for store in eval_stores(run, eval_set):
+            plural = "secrets" if store["kind"] == "Secret" else "configmaps"
+            self.cluster.add(plural, store["metadata"]["name"])["metadata"] |= store["metadata"]
 
     def revision(self, name: str, system: str, **request: Any) -> None:
         fields = {"model": "claude-haiku-5-5", "max_tokens": 16, "system": [{"type": "text", "text": system}]}
@@ -79,6 +91,7 @@ async def scene(tmp_path: Path, script: Any = lambda _: Text(), **spec: Any) -> 
         run = objects.add("claudeevalruns", "new-12345678", spec=fields)
         made = Scene(objects, api, run, JobPaths("new-12345678", "demo", key, env))
         made.add("claudeevalsets", "support", spec=SET)
+        made.add_stores()
         made.revision("new", "NEW")
         made.revision("old", "OLD")
         yield made
@@ -167,7 +180,7 @@ async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tm
         {"id": "b", "critical": False, "assertion": "equals: billing"},
     ]
     assert "SECRET" not in it.output.getvalue() + json.dumps(it.cluster.writes)
-    assert [event["message"] for event in it.events] == ["asking", "ended"]
+    assert [event["message"] for event in it.events] == ["asking", "estimated", "ended"]
 
 
 async def test_a_dataset(tmp_path: Path) -> None:
@@ -312,7 +325,7 @@ async def test_progress_is_written_while_it_runs(tmp_path: Path, monkeypatch: py
 
     async with scene(tmp_path, script) as it:
         assert await it.go() == 0
-    assert {"done": 1} in it.cluster.writes
+    assert 1 in [write.get("done") for write in it.cluster.writes]
 
 
 async def test_being_stopped(tmp_path: Path) -> None:

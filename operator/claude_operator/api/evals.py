@@ -78,6 +78,26 @@ class EvalExecution(ApiModel):
         default=4, description="Questions asked at the same time."
     )
     timeout: Duration = Field(default="120s", description="Longest wait for one answer.")
+    epochs: Annotated[int, Field(ge=1, le=50)] = Field(
+        default=3, description="How often each item is asked: answers differ from one time to the next."
+    )
+    max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=20.0,
+        alias="maxCostUSD",
+        description="Most that a run may cost at list price, over all its attempts. A run that reaches it is"
+        " Inconclusive.",
+    )
+    max_tokens: Annotated[int, Field(ge=0, le=100_000_000_000)] = Field(
+        default=20_000_000,
+        description="The same in tokens, for answers of models that have no list price; of one attempt.",
+    )
+    keep_answers: bool = Field(
+        default=True,
+        description="Keep answers for 30 days in Secrets of the set, so that nothing is asked and paid twice.",
+    )
+    keep_text: bool = Field(
+        default=False, description="Put questions and answers into the report, where who may read ConfigMaps sees them."
+    )
 
 
 class EvalSetSpec(ApiModel):
@@ -141,8 +161,13 @@ class EvalRunStatus(StatusModel):
     phase: Phase = Field(default="Pending", description="Pending, Running, Passed, Failed, Inconclusive or Error.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence with the scores.")
-    done: int = Field(default=0, description="Items finished.")
-    total: int = Field(default=0, description="Items in the set.")
+    done: int = Field(default=0, description="Items finished on all arms, each counted once an epoch.")
+    total: int = Field(default=0, description="Items to finish, each counted once an epoch.")
+    asked: int = Field(default=0, description="Answers that the last attempt asked for.")
+    reused: int = Field(default=0, description="Answers that were kept from before, and cost nothing.")
+    paid_usd: float = Field(
+        default=0.0, alias="paidUSD", description="Paid for this run so far at list price, over all its attempts."
+    )
     candidate: Scores | None = Field(default=None, description="The revision's scores.")
     baseline: Scores | None = Field(default=None, description="The baseline's scores on the same items.")
     better: int = Field(default=0, description="Items that only the candidate passed.")

@@ -18,6 +18,7 @@ from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.site_options import add_host_option, add_network_options
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
+from claude_operator.evals.show_cli import add_show, run_show
 from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
@@ -78,11 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for each $(NAME) (default: %(default)s; with -f also variables of that name)",
     )
     one.set_defaults(parser=one)
+    add_show(commands)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the evals; the exit code is the verdict."""
     logging.getLogger().setLevel(logging.WARNING)  # libraries log each request on lower levels
+    if args.eval_command == "show":
+        return run_show(args)
     if args.run_name:
         if not args.namespace:
             args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")

@@ -21,11 +21,14 @@ from claude_operator.core.evals.sets import Item
 __all__ = [
     "BASELINE",
     "CANDIDATE",
+    "KEY",
+    "NAME_END",
     "Graded",
     "HeldOutLine",
     "OutcomeLine",
     "Report",
     "RunLine",
+    "camel",
     "make_report",
     "pack_report",
     "read_report",
@@ -35,6 +38,11 @@ __all__ = [
 ArmName = Literal["candidate", "baseline"]
 CANDIDATE: ArmName = "candidate"
 BASELINE: ArmName = "baseline"
+
+NAME_END = "-report"
+"""Of the ConfigMap or Secret that keeps a run's report, after the run's name."""
+KEY = "report.jsonl.gz"
+"""In it: what `pack_report` makes."""
 
 LONGEST_TEXT = 20_000  # characters of an answer or a question; the rest is cut off
 LONGEST_WHY = 2_000  # characters of what a check says
@@ -46,12 +54,13 @@ _CUT = " [the rest is cut off]"
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A field's name in JSON: `costUSD` for `cost_usd`."""
     first, *others = name.split("_")
     return first + "".join("USD" if word == "usd" else word.title() for word in others)
 
 
-class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run", rename=_camel):
+class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run", rename=camel):
     """What was run, and how it ended. `result` has the fields of ClaudeEvalRun.status."""
 
     set: str = ""
@@ -69,7 +78,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """What the report lacks so that it fits into its place."""
 
 
-class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", rename=_camel):
+class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", rename=camel):
     """What an arm made of an item in one epoch. `text` and `question` are None where they are not kept."""
 
     id: str
@@ -106,7 +115,7 @@ class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
         )
 
 
-class HeldOutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heldOut", rename=_camel):
+class HeldOutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heldOut", rename=camel):
     """What an arm made of all held-out items together: which of them failed is in no report."""
 
     arm: ArmName

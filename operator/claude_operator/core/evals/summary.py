@@ -96,7 +96,7 @@ class Summary(msgspec.Struct, frozen=True, rename=camel):
 
     arms: tuple[ArmRow, ...]
     changes: tuple[Change, ...]
-    """Items that scored differently, worse first and of those the critical ones; without a baseline those that failed."""
+    """Items that scored differently, worse first; without a baseline those that failed."""
     checks: tuple[CheckRow, ...]
     """Most failures of the candidate first."""
     slices: tuple[Slice, ...]

@@ -8,13 +8,12 @@ from typing import Any
 __all__ = ["from_cell"]
 
 _LISTS = ("contains-any", "contains-all", "icontains-any", "icontains-all")
-_SCORED = ("cost", "latency", "levenshtein", "similar", "rouge-n", "answer-relevance", "classifier", "perplexity")
 _CODE = {"javascript": "javascript", "fn": "javascript", "eval": "javascript", "python": "python"}
 _FORM = re.compile(r"(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?:\s*:([\s\S]*))?")
 _BARE = ("is-json", "contains-json", "is-refusal", "is-valid-tool-call", "is-valid-openai-tools-call", "is-html")
 _WORDS = (
-    "equals", "contains", "icontains", "starts-with", "regex", "is-json", "contains-json", "is-refusal", "cost",
-    "latency", "levenshtein", "similar", "llm-rubric", "factuality", "model-graded-closedqa", "g-eval", "rouge-n",
+    "equals", "contains", "icontains", "starts-with", "ends-with", "regex", "tool-call", "is-json", "contains-json",
+    "is-refusal", "cost", "latency", "levenshtein", "similar", "llm-rubric", "factuality", "model-graded-closedqa", "g-eval", "rouge-n",
     "tool-call-f1", "is-valid-tool-call", "is-valid-openai-tools-call", "is-sql", "is-xml", "contains-xml", "webhook",
     "bleu", "classifier", "moderation", "perplexity", "answer-relevance", "word-count", "token-f1", "select-best",
 )  # fmt: skip
@@ -43,8 +42,6 @@ def from_cell(cell: str) -> dict[str, Any]:
         one = {"type": one["type"], "threshold": _number(value)}
     if found[3] is not None:
         one["threshold"] = float(found[3])
-    elif found[2] in _SCORED and "threshold" not in one:
-        one["threshold"] = 0.75
     return one
 
 

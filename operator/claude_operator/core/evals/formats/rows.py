@@ -25,8 +25,8 @@ _MOST_CELLS = 1000
 _OWN = {"__description": "description", "__id": "id", "__subagent": "subagent"}
 _SWITCHES = {"__critical": "critical", "__heldOut": "heldOut"}
 _COLUMNS = (
-    "__expected, __expected1 and so on, __threshold, __metric, __metadata:NAME, __id, __description, __critical,"
-    " __heldOut, __subagent"
+    "__expected, __expected1 and so on, __threshold, __metric, __config:__expected1:threshold, __metadata:NAME, __id,"
+    " __description, __critical, __heldOut, __subagent"
 )
 
 _ALL_BUT_INPUT = EvalFields(input="\0")  # no column is called that
@@ -113,7 +113,8 @@ def _header(cells: Sequence[str], line: int) -> list[str]:
         raise ValueError(f"line {line}: two columns are called {twice[:_SHOWN]!r}: give each column a name of its own")
     for name in names:
         if name.startswith("__") and not re.fullmatch(
-            r"__(expected\d*|threshold|metric|metadata:.+|id|description|critical|heldOut|subagent)", name
+            r"__(expected\d*|threshold|metric|metadata:.+|config:__expected\d*:threshold|id|description|critical|heldOut|subagent)",
+            name,
         ):
             raise ValueError(f"line {line}: the column {name[:_SHOWN]} is not known here: write one of {_COLUMNS}")
     return names
@@ -136,7 +137,26 @@ def _row(header: Sequence[str], cells: list[str], line: int, fields: EvalFields)
             _special(row, name, cell.strip(), line)
     for one in row.get("assert", ()) if metric else ():
         one["metric"] = metric
+    _limits(row, header, cells, line)
     return _named(row, row["vars"], fields)
+
+
+def _limits(row: dict[str, Any], header: Sequence[str], cells: Sequence[str], line: int) -> None:
+    """Thresholds of asserts, from the columns `__config:__expected2:threshold`."""
+    filled = [name for name, cell in zip(header, cells, strict=True) if name.startswith("__expected") and cell.strip()]
+    for name, cell in zip(header, cells, strict=True):
+        if name.startswith("__config:") and cell.strip():
+            column = name.split(":")[1]
+            column = column if column in filled or column != "__expected" else "__expected1"
+            if column in filled:
+                row["assert"][filled.index(column)]["threshold"] = _number(cell, f"line {line}, {name}")
+
+
+def _number(cell: str, place: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        raise ValueError(f"{place}: must be a number") from None
 
 
 def _special(row: dict[str, Any], name: str, cell: str, line: int) -> None:
@@ -151,10 +171,7 @@ def _special(row: dict[str, Any], name: str, cell: str, line: int) -> None:
             raise ValueError(f"line {line}, {name}: must be true or false")
         row[_SWITCHES[name]] = cell.lower() in ("true", "1", "yes")
     elif name == "__threshold":
-        try:
-            row["threshold"] = float(cell)
-        except ValueError:
-            raise ValueError(f"line {line}, __threshold: must be a number between 0 and 1") from None
+        row["threshold"] = _number(cell, f"line {line}, __threshold")
 
 
 # ------------------------------------------------------------------------------------------------------ fields

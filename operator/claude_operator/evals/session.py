@@ -9,8 +9,9 @@ from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.evals.checks import grade, wanted_patterns
-from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
+from claude_operator.core.evals.checks import REFUSAL, grade, wanted_patterns
+from claude_operator.core.evals.gate import Result, judge_run, rejected
+from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
@@ -85,7 +86,7 @@ class _Run:
     ) -> None:
         self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
         self._patterns = patterns
-        self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
+        self.answers: tuple[dict[str, list[Outcome]], ...] = tuple({} for _ in self._arms)
         self._left = dict.fromkeys((item.id for item in items), len(self._arms))
         self._done = 0
 
@@ -114,19 +115,26 @@ class _Run:
             if index == 0:
                 raise _Refused(item, str(error)) from error
         else:
-            self.answers[index][item.id] = await self._grade(item, reply)
+            self.answers[index][item.id] = [await self._grade(item, reply)]
         self._left[item.id] -= 1
         if not self._left[item.id]:
             self._done += 1
             self._progress(self._done)
 
-    async def _grade(self, item: Item, reply: Reply) -> Answer:
+    async def _grade(self, item: Item, reply: Reply) -> Outcome:
         """The answer's grade and cost; its text is not kept."""
         wanted = wanted_patterns(item.checks, reply.text, reply.stop_reason)
         matches = await self._patterns.search(wanted, reply.text) if wanted else {}
         failed = grade(item.checks, reply.text, reply.stop_reason, matches)
         tokens = sum(_count(reply.usage, name) for name in _INPUT)
-        return Answer(failed, tokens, _count(reply.usage, "output_tokens"), _cost(reply))
+        return Outcome(
+            failed,
+            score=0.0 if failed else 1.0,
+            refused=reply.stop_reason == REFUSAL,
+            input_tokens=tokens,
+            output_tokens=_count(reply.usage, "output_tokens"),
+            cost_usd=_cost(reply),
+        )
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -224,6 +224,13 @@ def test_the_value_of_a_text_check_is_never_a_file() -> None:
     )
 
 
+def test_a_text_that_all_items_have_counts_for_each() -> None:
+    lines = "\n".join(json.dumps({"id": str(n), "input": "{{letter}}"}) for n in range(100))
+    spec = dataset("a.jsonl", defaultTest={"assert": [IS_JSON], "vars": {"letter": "file://letter.txt"}})
+    with pytest.raises(ValueError, match=r"line 7\d: the items have more than 67,108,864 bytes together"):
+        load(spec, {("m0", "a.jsonl"): lines, ("m0", "letter.txt"): "x" * 900_000})
+
+
 # ------------------------------------------------------------------------------------------- from the cluster
 
 

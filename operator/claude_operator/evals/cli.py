@@ -17,6 +17,7 @@ from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.site_options import add_host_option, add_network_options
 from claude_operator.evals.ask import Infrastructure
+from claude_operator.evals.importing.cli import add_import, run_import
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.evals.show_cli import add_show, run_show
 from claude_operator.log import Log
@@ -79,30 +80,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for each $(NAME) (default: %(default)s; with -f also variables of that name)",
     )
     one.set_defaults(parser=one)
-    _add_import(commands)
+    add_import(commands)
     add_show(commands)
-
-
-def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    taken = commands.add_parser(
-        "import",
-        help="turn a configuration of promptfoo into a ClaudeEvalSet",
-        description="Turn a configuration of promptfoo into a ClaudeEvalSet, and name what cannot be taken.",
-        epilog="exit codes: 0 written, 1 something is not taken (with --partial: nothing is), 2 wrong options",
-    )
-    taken.add_argument("config", type=Path, metavar="FILE", help="promptfooconfig.yaml, or a .json file")
-    taken.add_argument("-o", "--output", dest="imported", type=Path, metavar="FILE", help="default: standard output")
-    taken.add_argument("--partial", action="store_true", help="write what can be taken, and leave out the rest")
-    taken.add_argument(
-        "--root", type=Path, metavar="FOLDER", help="files are read in it and below (default: the configuration's)"
-    )
-    taken.add_argument("--grader", metavar="MODEL", help="the pinned model that grades llm-rubric and factuality")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the evals, or import a set; the exit code is the verdict."""
     if args.eval_command == "import":
-        return _import(args)
+        return run_import(args)
     logging.getLogger().setLevel(logging.WARNING)  # libraries log each request on lower levels
     if args.eval_command == "show":
         return run_show(args)
@@ -113,32 +98,6 @@ def run(args: argparse.Namespace) -> int:
     if not args.request:
         args.parser.error("-f needs --request: the file with the request to evaluate")
     return _on_laptop(args)
-
-
-def _import(args: argparse.Namespace) -> int:
-    from claude_operator.evals.importer import import_config
-
-    try:
-        found = import_config(args.config, args.root, args.grader)
-    except ValueError as error:
-        sys.stderr.write(f"claude-operator eval: {error}\n")
-        return INFRASTRUCTURE_EXIT
-    sys.stderr.write("".join(f"note: {one}\n" for one in found.hints))
-    sys.stderr.write("".join(f"not taken: {one}\n" for one in found.not_taken))
-    if not found.items or (found.not_taken and not args.partial):
-        left = "correct this, or give --partial to leave it out" if found.items else "no test can be taken"
-        sys.stderr.write(f"claude-operator eval: nothing is written: {left}\n")
-        return INFRASTRUCTURE_EXIT
-    if args.imported is None:
-        sys.stdout.write(found.text)
-        return 0
-    try:
-        args.imported.write_text(found.text, encoding="utf-8")
-    except OSError as error:
-        sys.stderr.write(f"claude-operator eval: {args.imported} cannot be written: {error.strerror}\n")
-        return INFRASTRUCTURE_EXIT
-    sys.stderr.write(f"{args.imported}: {found.items} {'item' if found.items == 1 else 'items'}\n")
-    return 0
 
 
 def _in_pod(args: argparse.Namespace) -> int:

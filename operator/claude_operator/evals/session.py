@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.evals.checks import REFUSAL, grade, wanted_patterns
+from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, judge_run, rejected
 from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
@@ -56,7 +57,10 @@ async def evaluate(
     """
     async with Patterns() as patterns:
         await patterns.check(items)
-        return await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+        result = await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+    baseline = arms.baseline.arm if arms.baseline else None
+    untested = unexercised(items, arms.candidate.arm, baseline)
+    return replace(result, message=f"{result.message}; {untested}") if untested else result
 
 
 async def _judged(items: Sequence[Item], arms: Arms, run: _Run, gate: EvalGate, concurrency: int) -> Result:

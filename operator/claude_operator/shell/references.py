@@ -30,7 +30,7 @@ from claude_operator.shell.tasks import Group, all_of
 __all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
-_SLICE = 100  # items between two breaths
+_BREATH = 0.01  # seconds of reading, after which others have the loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _lacks(stored: Mapping[str, Any], data: Mapping[str, Object | str | None]) -
 
 
 async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Problem:
-    """Read a set, of up to some megabytes, a slice at a time: others want the loop."""
+    """Read a set, of up to some megabytes, a few items at a time: others want the loop."""
     name, items = found["metadata"]["name"], 0
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
@@ -132,10 +132,13 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
         contents = contents_of(found["spec"], live)
-        for number, item in enumerate(iter_items(parsed, contents), 1):
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for item in iter_items(parsed, contents):
             items += item is not None
-            if number % _SLICE == 0:
+            if clock() - began > _BREATH:
                 await asyncio.sleep(0)
+                began = clock()
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
     return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live))

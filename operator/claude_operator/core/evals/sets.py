@@ -20,7 +20,7 @@ from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
 from claude_operator.core.evals.formats.templates import fill, fill_deep
 from claude_operator.core.evals.formats.text import as_text
 
-__all__ = ["NOTHING", "Item", "iter_items", "load_items", "set_hash"]
+__all__ = ["LARGEST_SET", "NOTHING", "Item", "iter_items", "load_items", "set_hash"]
 
 NOTHING = Contents()
 """Of a set that refers to nothing."""
@@ -31,6 +31,8 @@ _NOT_CONTENT = "execution"  # how fast the questions are asked does not change w
 _KINDS: tuple[str, ...] = get_args(AssertType)
 _LITERAL = ("equals", "contains", "icontains", "regex")  # their values are never names of files
 _MOST_TURNS = 10
+LARGEST_SET = 64 * 1024 * 1024
+"""Bytes of all messages and values to compare with: a file, or a text of defaultTest, counts for each of its items."""
 _NO_DEFAULTS = EvalTestDefaults()
 _DEEPEST = 100  # levels of a message
 
@@ -72,6 +74,7 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
     defaults = spec.default_test or _NO_DEFAULTS
     first: dict[str, str] = {}
+    size = 0
     for place, test in _inline(spec.tests or ()) if spec.dataset is None else _stored(spec, spec.dataset, contents):
         if test is None:
             yield None
@@ -80,10 +83,17 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
             raise ValueError(f"{place}: the id {test.id!r} is already used at {first[test.id]}: give each item its own")
         first[test.id] = place
         try:
-            yield _item(place, test, defaults, contents)
+            item = _item(place, test, defaults, contents)
         except ValueError as error:
             said = str(error)
             raise ValueError(said if said.startswith(place) else f"{place}: {said}") from None
+        size += _size(item)
+        if size > LARGEST_SET:
+            raise ValueError(
+                f"{place}: the items have more than {LARGEST_SET:,} bytes together when they are filled in: use fewer"
+                " or shorter ones"
+            )
+        yield item
 
 
 def set_hash(spec_as_stored: Mapping[str, Any], contents: Contents = NOTHING) -> str:
@@ -225,6 +235,10 @@ def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Cont
         max_turns=test.max_turns or (_MOST_TURNS if results else 1),
         held_out=test.held_out,
     )
+
+
+def _size(item: Item) -> int:
+    return len(item.messages) + sum(len(str(check.value)) for check in item.checks)
 
 
 def _conversation(place: str, test: EvalTest, defaults: EvalTestDefaults) -> tuple[list[dict[str, Any]], bool]:

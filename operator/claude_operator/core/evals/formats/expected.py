@@ -13,9 +13,10 @@ _FORM = re.compile(r"(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?:\s
 _BARE = ("is-json", "contains-json", "is-refusal", "is-valid-tool-call", "is-valid-openai-tools-call", "is-html")
 _WORDS = (
     "equals", "contains", "icontains", "starts-with", "ends-with", "regex", "tool-call", "is-json", "contains-json",
-    "is-refusal", "cost", "latency", "levenshtein", "similar", "llm-rubric", "factuality", "model-graded-closedqa", "g-eval", "rouge-n",
-    "tool-call-f1", "is-valid-tool-call", "is-valid-openai-tools-call", "is-sql", "is-xml", "contains-xml", "webhook",
-    "bleu", "classifier", "moderation", "perplexity", "answer-relevance", "word-count", "token-f1", "select-best",
+    "is-refusal", "cost", "latency", "levenshtein", "similar", "llm-rubric", "factuality", "model-graded-closedqa",
+    "g-eval", "rouge-n", "tool-call-f1", "is-valid-tool-call", "is-valid-openai-tools-call", "is-sql", "is-xml",
+    "contains-xml", "webhook", "bleu", "classifier", "moderation", "perplexity", "answer-relevance", "word-count",
+    "token-f1", "select-best",
 )  # fmt: skip
 
 

@@ -201,7 +201,9 @@ def _named(row: dict[str, Any], values: dict[str, Any], fields: EvalFields) -> d
             row[name] = value if isinstance(value, str | dict | list) else _scalar(value)
     for column in fields.metadata or ():
         if (value := values.get(column)) not in (None, ""):
-            row.setdefault("metadata", {})[column] = _scalar(value)
+            labels = row.setdefault("metadata", {})
+            if isinstance(labels, dict):  # what is none is told when the row is read
+                labels[column] = _scalar(value)
     return row
 
 

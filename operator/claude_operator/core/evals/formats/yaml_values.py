@@ -17,10 +17,10 @@ from claude_operator.api.faults import yaml_fault
 __all__ = ["Document", "iter_entries", "read_document"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MOST = 50_000  # values in one entry
+_MOST = 20_000  # values in one entry
 _DEEPEST = 60
-_INT = re.compile(r"[-+]?\d{1,18}")
-_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d{1,3})?")
+_INT = re.compile(r"[-+]?(0|[1-9]\d{0,17})")  # 007 and the long number of an order stay as they are written
+_FLOAT = re.compile(r"[-+]?(0|[1-9]\d{0,17})?\.\d+|[-+]?[1-9]\d{0,17}(\.\d+)?[eE][-+]?\d{1,3}")
 _WORDS: dict[str, Any] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -51,6 +51,7 @@ MOST_LINES = 500_000
 
 _GZIP = b"\x1f\x8b"
 _CUT = " [the rest is cut off]"
+_QUOTES = {"reason"}  # of a check's result: what may quote the answer
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -252,14 +253,18 @@ def _outcome(item: Item, arm: ArmName, epoch: int, graded: Graded, keep_text: bo
         grader_cost_usd=one.grader_cost_usd,
         seconds=one.seconds,
         critical=item.critical,
-        checks=tuple(
-            CheckResult(_clean(each.check, LONGEST_WHY), each.holds, each.score, _clean(each.why, LONGEST_WHY))
-            for each in one.results
-        ),
+        checks=tuple(_check(each, keep_text) for each in one.results),
         metadata={_clean(key, LONGEST_WHY): _clean(value, LONGEST_WHY) for key, value in item.metadata.items()},
         question=_question(item) if keep_text and not epoch and arm == CANDIDATE else None,
         text=_shown(answer) if keep_text and answer else None,
     )
+
+
+def _check(one: CheckResult, keep_text: bool) -> CheckResult:
+    """Without what quotes the answer, unless that is kept."""
+    texts = {field.name: getattr(one, field.name) for field in fields(one)}
+    cleaned = {name: _clean(text, LONGEST_WHY) for name, text in texts.items() if isinstance(text, str)}
+    return replace(one, **cleaned if keep_text else cleaned | dict.fromkeys(cleaned.keys() & _QUOTES, ""))
 
 
 def _held_out(arm: ArmName, items: Sequence[Item], graded: Outcomes) -> HeldOutLine:

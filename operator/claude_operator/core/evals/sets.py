@@ -26,7 +26,7 @@ _KINDS: tuple[str, ...] = get_args(AssertType)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A question, its conversation as JSON bytes, and what must hold of the answer."""
+    """A question, its conversation as JSON bytes, and what must hold of the answer. Variables are filled in."""
 
     id: str
     messages: bytes
@@ -35,6 +35,15 @@ class Item:
     subagent: str | None = None
     place: str = field(default="", compare=False)
     """Where it stands in the set, for people."""
+    threshold: float | None = None
+    """What the weighted mean of the checks' scores must reach; None where every check must hold."""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tool_results: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """By tool: what its calls are answered with, in their order; the last one answers all further ones."""
+    max_turns: int = 1
+    """How often the model is asked in one epoch, at most: each answer of a tool asks it again."""
+    held_out: bool = False
+    """Counted, and never shown by name."""
 
 
 def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:

@@ -54,7 +54,7 @@ async def test_both_arms_are_asked_the_same_items_and_compared() -> None:
     result = await evaluate(items(6), arms("new", "old"), script, GATE, concurrency=3)
     assert sorted(script.asked) == sorted(f"{arm}_i{number}" for arm in ("new", "old") for number in range(6))
     assert (result.phase, result.better, result.worse) == ("Passed", 2, 1)
-    assert "of old;" in result.message
+    assert "of old in 1 epoch;" in result.message
     assert result.candidate is not None
     assert (result.candidate.input_tokens, result.candidate.output_tokens) == (6 * 115, 6 * 7)
     assert result.candidate.cost_usd is not None

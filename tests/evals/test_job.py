@@ -16,6 +16,7 @@ from kubernetes.aio import client as aio
 from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
 from tests.waiting import until
 
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.sets import set_hash
 from claude_operator.core.render import eval_stores
 from claude_operator.core.spec.policy import Policy
@@ -105,19 +106,23 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     def script(body: Body) -> Text:
         return Text("other") if (system(body), question(body)) == ("OLD", "SECRET QUESTION b") else Text()
 
-    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET, None)) as it:
+    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET)) as it:
         it.run["status"] = {"phase": "Running", "attempts": 2, "message": "429", "retryAt": "2026-11-20T12:00:00Z"}
         assert await it.go() == 0
     status = it.status
-    assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "Passed", 2)
-    assert status["message"].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+    assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "TooFewItems", 2)
+    assert status["message"].startswith("Passed: no item is shown to be worse than on old; 1 item is too few")
+    assert status["message"].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 1 epoch; 1 better, 0 worse")
+    assert (status["rule"], status["epochs"], status["setHash"]) == ("TooFewItems", 1, set_hash(SET, None))
+    [quality] = status["comparisons"]
+    assert (quality["metric"], quality["verdict"], quality["items"]) == ("quality", "TooFewItems", 1)
     assert (status["done"], status["total"], status["better"], status["worse"]) == (2, 2, 1, 0)
     assert status["candidate"]["costUSD"] > 0
     assert status["candidate"]["inputTokens"] == 230
     assert status["startedAt"] <= status["finishedAt"]
     assert "retryAt" not in status
     [condition] = status["conditions"]
-    assert (condition["type"], condition["status"], condition["reason"]) == ("Complete", "True", "Passed")
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Complete", "True", "TooFewItems")
     first, *_ = it.cluster.writes
     assert (first["phase"], first["total"], first["message"]) == ("Running", 2, "")
     assert all("attempts" not in write for write in it.cluster.writes)
@@ -176,8 +181,8 @@ async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tm
         assert await it.go() == 100
     assert (it.status["phase"], it.status["reason"]) == ("Failed", "CriticalItemFailed")
     assert it.status["failedItems"] == [
-        {"id": "a", "critical": True, "assertion": "equals: billing"},
-        {"id": "b", "critical": False, "assertion": "equals: billing"},
+        {"id": "a", "critical": True, "assertion": "equals: billing", "passed": 0},
+        {"id": "b", "critical": False, "assertion": "equals: billing", "passed": 0},
     ]
     assert "SECRET" not in it.output.getvalue() + json.dumps(it.cluster.writes)
     assert [event["message"] for event in it.events] == ["asking", "estimated", "ended"]
@@ -185,7 +190,7 @@ async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tm
 
 async def test_a_dataset(tmp_path: Path) -> None:
     text = '{"id": "x", "input": "1"}\n{"id": "y", "input": "2"}\n{"id": "z", "input": "3"}\n'
-    async with scene(tmp_path, setHash=set_hash(DATASET, text)) as it:
+    async with scene(tmp_path, setHash=set_hash(DATASET, Contents({("questions", "items.jsonl"): text}))) as it:
         it.add("claudeevalsets", "support", spec=DATASET)
         it.add("configmaps", "questions", data={"items.jsonl": text})
         assert await it.go() == 0

@@ -65,7 +65,7 @@ async def test_both_arms_are_asked_the_same_items_and_compared() -> None:
     result = await evaluate(items(6), arms("new", "old"), script, GATE, once(3))
     assert sorted(script.asked) == sorted(f"{arm}_i{number}" for arm in ("new", "old") for number in range(6))
     assert (result.phase, result.better, result.worse) == ("Passed", 2, 1)
-    assert "of old;" in result.message
+    assert "of old in 1 epoch;" in result.message
     assert result.candidate is not None
     assert (result.candidate.input_tokens, result.candidate.output_tokens) == (6 * 115, 6 * 7)
     assert result.candidate.cost_usd is not None
@@ -257,3 +257,11 @@ async def test_an_arm_against_itself_has_answers_of_its_own(tmp_path: Path) -> N
     assert len(script.asked) == 12
     await evaluate(items(3), both, script, GATE, once(2, epochs=2, keeper=Keeper(Folder(tmp_path))))
     assert len(script.asked) == 12
+
+
+async def test_an_edit_that_no_item_exercises_is_told() -> None:
+    tool = {"name": "find", "input_schema": {"type": "object"}}
+    request = {"model": "claude-haiku-5-5", "tools": [tool]}
+    new = prepare(Arm("new", "canary", 0, request), {})
+    result = await evaluate(items(1), Arms(new, arms("old").candidate), Script(), GATE, once(1))
+    assert result.message.endswith("; no item exercises the tool find, which this revision changes")

@@ -166,7 +166,9 @@ class _Job:
         fresh.paid_usd = status.paid_usd
         fresh.conditions = complete(self._run, fresh, now)
         fresh.spec_hash = status.spec_hash
-        cleared: dict[str, Any] = dict.fromkeys(("candidate", "baseline", "finishedAt", "retryAt"))
+        cleared: dict[str, Any] = dict.fromkeys(
+            ("candidate", "baseline", "costUSD", "graderCostUSD", "setHash", "finishedAt", "retryAt")
+        )
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})
         self._run["status"] = _stored(fresh)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from claude_operator.api.evals import EvalExecution, EvalGate
 from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate
+from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
     answer_key,
@@ -87,9 +88,11 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
         async with kept:
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
+    baseline = arms.baseline.arm if arms.baseline else None
+    notes = [unexercised(items, arms.candidate.arm, baseline)]
     if run.keeper and run.keeper.trouble:
-        return replace(result, message=f"{result.message}; answers are not kept: {run.keeper.trouble}")
-    return result
+        notes.append(f"answers are not kept: {run.keeper.trouble}")
+    return replace(result, message="; ".join([result.message, *(note for note in notes if note)]))
 
 
 async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: EvalGate) -> Result:

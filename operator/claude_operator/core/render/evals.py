@@ -38,15 +38,14 @@ def eval_objects(
     spec: DeploymentSpec,
     site: Site,
     *,
-    dataset_config_map: str | None = None,
+    set_config_maps: Sequence[str] = (),
     run: str | None = None,
 ) -> list[Object]:
     """Account, Role, RoleBinding and NetworkPolicy `<name>-eval`, none without `spec.evals`.
 
-    `dataset_config_map` is the ConfigMap that holds the set's items, if one does; `run` the name of the run that is
-    asked for, if one is. Names of revisions and runs change with the content, so these two are granted by kind. What a
-    Job writes beside the run's status is made by the operator, and granted by name: a right to create Secrets would be
-    one to read any.
+    `set_config_maps` are those that the set refers to; `run` is the name of the run that is asked for, if one is. Names
+    of revisions and runs change with the content, so these two are granted by kind. What a Job writes beside the run's
+    status is made by the operator, and granted by name: a right to create Secrets would be one to read any.
     """
     if spec.evals is None:
         return []
@@ -59,8 +58,8 @@ def eval_objects(
     rules.append(_rule("", ["secrets"], ["get", "patch"], *slot_names(spec.evals.set_ref.name)))
     if run is not None:
         rules.append(_rule("", ["configmaps"], ["patch"], names.report_name(run)))
-    if dataset_config_map is not None:
-        rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
+    if set_config_maps:
+        rules.append(_rule("", ["configmaps"], ["get"], *set_config_maps))
     policies = [eval_policy(owner, site.network, site.allowed_addresses)] if site.network else []
     return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
 

@@ -107,7 +107,15 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
             left = session.epochs_left(_MOST_EPOCHS - epochs)
             outcomes = session.outcomes()
             baseline = outcomes[1] if arms.baseline else None
-            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left > 0)
+            result = judge_run(
+                items,
+                outcomes[0],
+                baseline,
+                gate,
+                baseline_name=name,
+                epochs_left=left > 0,
+                planned_epochs=session.run.execution.epochs,
+            )
             more = min(result.more_epochs, left)
             if not more:
                 return result

@@ -263,7 +263,7 @@ def _outcome(item: Item, arm: ArmName, epoch: int, graded: Graded, keep_text: bo
 def _check(one: CheckResult, keep_text: bool) -> CheckResult:
     """Without what quotes the answer, unless that is kept."""
     texts = {field.name: getattr(one, field.name) for field in fields(one)}
-    cleaned = {name: _clean(text, LONGEST_WHY) for name, text in texts.items() if isinstance(text, str)}
+    cleaned: dict[str, Any] = {name: _clean(text, LONGEST_WHY) for name, text in texts.items() if isinstance(text, str)}
     return replace(one, **cleaned if keep_text else cleaned | dict.fromkeys(cleaned.keys() & _QUOTES, ""))
 
 

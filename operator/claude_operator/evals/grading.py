@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.evals.checks import REFUSAL, grade, wanted_patterns
+from claude_operator.core.evals.checks import REFUSAL, Context, Subject, grade
+from claude_operator.core.evals.graders.kinds import second_trials, trials_of
 from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.evals.patterns import Patterns
 
-__all__ = ["Grading"]
+__all__ = ["Grading", "Tools"]
+
+Tools = Callable[[str | None], Mapping[str, str]]
+"""The tools that a request with a subagent declares: JSON of the input schema by name, empty where the API knows it."""
 
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class Grading:
-    """Grades the answers of one arm. `patterns` tries the regular expressions."""
+    """Grades the answers of one arm. `patterns` tries regular expressions and schemas."""
 
-    def __init__(self, patterns: Patterns) -> None:
-        self._patterns = patterns
+    def __init__(self, patterns: Patterns, *, tools: Tools = lambda _subagent: {}) -> None:
+        self._patterns, self._tools = patterns, tools
 
     async def grade(self, item: Item, answer: Answer) -> Outcome:
         """What the checks of an item make of an answer; its text is not kept."""
-        wanted = wanted_patterns(item.checks, answer.text, answer.stop_reason)
-        matches = await self._patterns.search(wanted, answer.text) if wanted else {}
-        failed = grade(item.checks, answer.text, answer.stop_reason, matches)
+        cost = _cost(answer)
+        tools = self._tools(item.subagent)
+        trials = trials_of(item.checks, Subject(answer, Context(tools)))
+        tried = await self._patterns.tried(trials) if trials else {}
+        if again := second_trials(tried):
+            tried |= await self._patterns.tried(again)
+        subject = Subject(answer, Context(tools, cost, tried))
+        failed, score, results = grade(item.checks, subject)
         return Outcome(
             failed=failed,
-            score=0.0 if failed else 1.0,
+            score=score,
             refused=answer.stop_reason == REFUSAL,
             input_tokens=sum(_count(answer.usage, name) for name in _INPUT),
             output_tokens=_count(answer.usage, "output_tokens"),
-            cost_usd=_cost(answer),
+            cost_usd=cost,
             seconds=answer.seconds,
+            results=results,
         )
 
 

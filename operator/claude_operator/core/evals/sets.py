@@ -6,14 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
-from claude_operator.api.evals import Assert, AssertType, EvalSetSpec, EvalTest
+from claude_operator.api.evals import EvalSetSpec, EvalTest
 from claude_operator.api.faults import first_fault
-from claude_operator.core.evals.checks import Check, read_check
+from claude_operator.api.graders import Assert
+from claude_operator.core.evals.checks import Check, check_together, read_check
 
 __all__ = ["Item", "iter_items", "load_items", "set_hash"]
 
@@ -21,7 +22,6 @@ _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
 _FIELDS = tuple(field.alias or key for key, field in EvalTest.model_fields.items())
-_KINDS: tuple[str, ...] = get_args(AssertType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,6 @@ def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest | None]]:
 
 
 def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
-    asserts = fields.get("assert")
-    for one in asserts if isinstance(asserts, list) else ():
-        kind = one.get("type") if isinstance(one, dict) else None
-        if isinstance(kind, str) and kind not in _KINDS:
-            raise ValueError(f"{place}: unknown assert type {kind!r}: write one of {', '.join(_KINDS)}")
     # The first one alone: a line may have a hundred thousand.
     unknown = next((name for name in fields if name not in _FIELDS and name not in EvalTest.model_fields), None)
     if unknown is not None:
@@ -126,6 +121,7 @@ def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
     checks = tuple(read_check(place, one) for one in test.asserts or defaults)
     if not checks:
         raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all")
+    check_together(place, checks, None)
     conversation = test.messages or [{"role": "user", "content": test.input}]
     try:
         messages = msgspec.json.encode(conversation)

@@ -136,7 +136,7 @@ class Cluster:
     url: str = ""
 
     def add(self, plural: str, name: str, **fields: Any) -> dict[str, Any]:
-        group = "/api/v1" if plural == "configmaps" else "/apis/claudeops.dev/v1alpha1"
+        group = "/api/v1" if plural in ("configmaps", "secrets") else "/apis/claudeops.dev/v1alpha1"
         made = {"metadata": {"name": name, "namespace": "demo", "uid": "u1", "generation": 1}, **fields}
         self.objects[f"{group}/namespaces/demo/{plural}/{name}"] = made
         return made

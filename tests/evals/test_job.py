@@ -16,6 +16,7 @@ from kubernetes.aio import client as aio
 from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
 from tests.waiting import until
 
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.sets import set_hash
 from claude_operator.core.spec.policy import Policy
 from claude_operator.evals.inputs import JobPaths
@@ -92,7 +93,7 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     def script(body: Body) -> Text:
         return Text("other") if (system(body), question(body)) == ("OLD", "SECRET QUESTION b") else Text()
 
-    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET, None)) as it:
+    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET)) as it:
         it.run["status"] = {"phase": "Running", "attempts": 2, "message": "429", "retryAt": "2026-11-20T12:00:00Z"}
         assert await it.go() == 0
     status = it.status
@@ -172,7 +173,7 @@ async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tm
 
 async def test_a_dataset(tmp_path: Path) -> None:
     text = '{"id": "x", "input": "1"}\n{"id": "y", "input": "2"}\n{"id": "z", "input": "3"}\n'
-    async with scene(tmp_path, setHash=set_hash(DATASET, text)) as it:
+    async with scene(tmp_path, setHash=set_hash(DATASET, Contents({("questions", "items.jsonl"): text}))) as it:
         it.add("claudeevalsets", "support", spec=DATASET)
         it.add("configmaps", "questions", data={"items.jsonl": text})
         assert await it.go() == 0

@@ -134,3 +134,11 @@ async def test_a_model_without_a_price_has_no_cost() -> None:
     result = await evaluate(items(1), arms("new"), ask, GATE, concurrency=1)
     assert result.candidate is not None
     assert result.candidate.cost_usd is None
+
+
+async def test_an_edit_that_no_item_exercises_is_told() -> None:
+    tool = {"name": "find", "input_schema": {"type": "object"}}
+    request = {"model": "claude-haiku-5-5", "tools": [tool]}
+    new = prepare(Arm("new", "canary", 0, request), {})
+    result = await evaluate(items(1), Arms(new, arms("old").candidate), Script(), GATE, concurrency=1)
+    assert result.message.endswith("; no item exercises the tool find, which this revision changes")

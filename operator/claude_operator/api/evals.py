@@ -8,11 +8,19 @@ from pydantic import Field, StringConstraints
 
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import KeyRef, Upstream
+from claude_operator.api.deployment import KeyRef, NameRef, Upstream
 from claude_operator.api.graders import Asserts, Grader
 from claude_operator.api.status import Moment
 
 Phase = Literal["Pending", "Running", "Passed", "Failed", "Inconclusive", "Error"]
+
+
+Messages = Annotated[list[dict[str, Any]], Field(max_length=1000)]
+Input = Annotated[str, StringConstraints(max_length=1_000_000)]
+Vars = Annotated[dict[str, Any], Field(max_length=256)]
+Label = Annotated[str, StringConstraints(max_length=1024)]
+Metadata = Annotated[dict[str, Label], Field(max_length=64)]
+Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class EvalTest(ApiModel):
@@ -21,29 +29,99 @@ class EvalTest(ApiModel):
     id: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
         description="Stable id: pairs the arms' answers."
     )
-    input: Annotated[str, StringConstraints(max_length=1_000_000)] | None = Field(
-        default=None, description="The user's message. Exactly one of input and messages."
+    input: Input | None = Field(
+        default=None,
+        description="The user's message. Exactly one of input and messages, or neither where defaultTest has one.",
     )
-    messages: Annotated[list[dict[str, Any]], Field(max_length=1000)] | None = Field(
-        default=None, description="A whole conversation, as in the Messages API."
+    messages: Messages | None = Field(
+        default=None,
+        description="A whole conversation, as in the Messages API. The source of an image or document may be"
+        " file://KEY.",
     )
     critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="All must hold, or their mean reach threshold."
+    )
     subagent: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Ask as this subagent."
+    )
+    description: Label | None = Field(default=None, description="For people.")
+    vars: Vars | None = Field(
+        default=None,
+        description="What {{name}} stands for in the texts of this item. A text file://KEY is the content of that key.",
+    )
+    target: Input | None = Field(default=None, description="The good answer, for asserts that say {{target}}.")
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="What the weighted mean of the asserts' scores must reach, in place of all of them."
+    )
+    metadata: Metadata | None = Field(default=None, description="Labels by which results are reported.")
+    held_out: bool = Field(default=False, description="Counted, and never shown by name.")
+    tool_results: (
+        Annotated[dict[str, Annotated[list[Input], Field(min_length=1, max_length=64)]], Field(max_length=64)] | None
+    ) = Field(
+        default=None,
+        description="By tool: what its calls are answered with, in their order; the last one answers all further ones.",
+    )
+    max_turns: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        default=None,
+        description="How often the model is asked at most, where tools are answered (default: 1, with toolResults 10).",
     )
 
 
 class EvalTestDefaults(ApiModel):
-    """What items without asserts of their own are checked for."""
+    """What holds for items that do not say it themselves."""
 
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="Asserts of items that have none of their own; see combine."
+    )
+    combine: Literal["Replace", "Append"] = Field(
+        default="Replace",
+        description="Whether an item's own asserts replace those of defaultTest or, as in promptfoo, come after them.",
+    )
+    input: Input | None = Field(
+        default=None, description="The user's message of items with neither input nor messages, with {{name}} of vars."
+    )
+    messages: Messages | None = Field(
+        default=None, description="The conversation of items with neither input nor messages, with {{name}} of vars."
+    )
+    vars: Vars | None = Field(default=None, description="Vars of all items; those of an item come first.")
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="The threshold of items without one."
+    )
+    metadata: Metadata | None = Field(default=None, description="Labels of all items; those of an item come first.")
+
+
+class EvalFields(ApiModel):
+    """Names of columns or fields; all others are vars."""
+
+    input: Column = Field(default="input", description="The user's message, or a list of messages.")
+    target: Column = Field(default="target", description="The good answer.")
+    id: Column = Field(default="id", description="The item's id; without one it is row-LINE.")
+    metadata: Annotated[list[Column], Field(max_length=64)] | None = Field(
+        default=None, description="Those that are labels."
+    )
+
+
+class EvalFile(ApiModel):
+    """A ConfigMap key with items."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap, in the same namespace.")
+    key: ObjectName = Field(description="Key in its data.")
+    format: Literal["JSONL", "JSON", "CSV", "YAML"] | None = Field(
+        default=None, description="JSONL, JSON, CSV or YAML (default: as the key's suffix says)."
+    )
 
 
 class EvalDataset(ApiModel):
-    """Items kept in a ConfigMap."""
+    """Items kept in ConfigMaps. Exactly one of configMapKeyRef and configMaps."""
 
-    config_map_key_ref: KeyRef = Field(description="A ConfigMap key with JSONL, one item a line.")
+    config_map_key_ref: KeyRef | None = Field(default=None, description="A ConfigMap key with JSONL, one item a line.")
+    config_maps: Annotated[list[EvalFile], Field(min_length=1, max_length=32)] | None = Field(
+        default=None, description="ConfigMap keys with items, in this order; file:// finds their other keys."
+    )
+    fields: EvalFields | None = Field(
+        default=None, description="What the fields of the items are called, where not as in tests."
+    )
 
 
 class EvalGate(ApiModel):
@@ -75,6 +153,9 @@ class EvalSetSpec(ApiModel):
         json_schema_extra={"maxItems": 200, **list_map("id")},
     )
     dataset: EvalDataset | None = Field(default=None, description="Items kept elsewhere, for larger sets.")
+    files: Annotated[list[NameRef], Field(max_length=32)] | None = Field(
+        default=None, description="ConfigMaps whose keys file:// finds."
+    )
     default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)
     graders: list[Grader] | None = Field(
         default=None,

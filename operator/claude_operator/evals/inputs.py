@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -86,22 +87,22 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
     except ValidationError as error:
         message = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
         raise NotReady(RunReason.INVALID_SET, message) from error
-    jsonl = None
-    if set_spec.dataset is not None:
-        reference = set_spec.dataset.config_map_key_ref
-        config_map = await _read(kube, CONFIG_MAPS, reference.name, namespace)
-        jsonl = (config_map.get("data") or {}).get(reference.key)
-        if jsonl is None:
-            message = f"the ConfigMap {reference.name} has no key {reference.key}: put the items there, one a line"
-            raise NotReady(RunReason.NOT_FOUND, message)
-    if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
+    found = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
+    for name, key in item_keys(set_spec):
+        if not any(key in (found[name].get(part) or {}) for part in ("data", "binaryData")):
+            raise NotReady(RunReason.NOT_FOUND, f"the ConfigMap {name} has no key {key}: put the items there")
+    try:
+        contents = contents_of(stored, found)
+    except ValueError as error:
+        raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}: {error}") from error
+    if spec.set_hash and spec.set_hash != (now := set_hash(stored, contents)):
         message = (
             f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"
             f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or restore the earlier content"
         )
         raise NotReady(RunReason.SET_CHANGED, message)
     try:
-        return set_spec, load_items(set_spec, jsonl)
+        return set_spec, load_items(set_spec, contents)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
 

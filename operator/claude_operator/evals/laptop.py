@@ -52,9 +52,9 @@ class Work:
 
 def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     """Read the files; raises ValueError that names the file and says what to write instead."""
-    spec, jsonl = read_set(options.set_file, options.jsonl)
+    spec, contents = read_set(options.set_file, options.jsonl)
     try:
-        items = load_items(spec, jsonl)
+        items = load_items(spec, contents)
     except ValueError as error:
         raise ValueError(f"{options.jsonl or options.set_file}: {error}") from error
     request = read_request(options.request)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
-from claude_operator.core.evals import outcomes
-from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
+from claude_operator.core.evals.coverage import unexercised
+from claude_operator.core.evals.gate import Result, judge_run, rejected
+from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
@@ -54,7 +55,10 @@ async def evaluate(
     async with Patterns() as patterns:
         await patterns.check(items)
         run = _Run(items, arms, ask, progress, Grading(patterns))
-        return await _judged(items, arms, run, gate, concurrency)
+        result = await _judged(items, arms, run, gate, concurrency)
+    baseline = arms.baseline.arm if arms.baseline else None
+    untested = unexercised(items, arms.candidate.arm, baseline)
+    return replace(result, message=f"{result.message}; {untested}") if untested else result
 
 
 async def _judged(items: Sequence[Item], arms: Arms, run: _Run, gate: EvalGate, concurrency: int) -> Result:
@@ -84,7 +88,7 @@ class _Run:
     ) -> None:
         self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
         self._grading = grading
-        self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
+        self.answers: tuple[dict[str, list[Outcome]], ...] = tuple({} for _ in self._arms)
         self._left = dict.fromkeys((item.id for item in items), len(self._arms))
         self._done = 0
 
@@ -113,16 +117,14 @@ class _Run:
             if index == 0:
                 raise _Refused(item, str(error)) from error
         else:
-            self.answers[index][item.id] = await self._grade(item, reply)
+            self.answers[index][item.id] = [await self._grade(item, reply)]
         self._left[item.id] -= 1
         if not self._left[item.id]:
             self._done += 1
             self._progress(self._done)
 
-    async def _grade(self, item: Item, reply: Reply) -> Answer:
-        answer = outcomes.Answer(reply.text, reply.stop_reason, reply.model, reply.usage)
-        graded = await self._grading.grade(item, answer)
-        return Answer(graded.failed, graded.input_tokens, graded.output_tokens, graded.cost_usd)
+    async def _grade(self, item: Item, reply: Reply) -> Outcome:
+        return await self._grading.grade(item, Answer(reply.text, reply.stop_reason, reply.model, reply.usage))
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:

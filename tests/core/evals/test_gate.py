@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.evals.checks import Check
-from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
+from claude_operator.core.evals.gate import Result, judge_run, rejected
+from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
 
 GATE = EvalGate(passRate=0.5, margin=0.1)
@@ -19,10 +20,14 @@ def item(number: int, *, critical: bool = False) -> Item:
     return Item(f"i{number}", b"[]", (Check("equals", "x"),), critical)
 
 
-def answers(marks: str) -> dict[str, Answer]:
+def answers(marks: str) -> dict[str, list[Outcome]]:
     """By item: + passed, - failed, r refused by the model, ? refused by the API."""
     meaning = {"+": "", "-": BAD, "r": "refusal"}
-    return {f"i{n}": Answer(meaning[mark], 10, 2, 0.5) for n, mark in enumerate(marks) if mark != "?"}
+    return {
+        f"i{n}": [Outcome(meaning[mark], float(mark == "+"), mark == "r", 10, 2, 0.5)]
+        for n, mark in enumerate(marks)
+        if mark != "?"
+    }
 
 
 def judge(ours: str, theirs: str | None = None, gate: EvalGate = GATE, critical: int = -1) -> Result:
@@ -106,7 +111,7 @@ def test_scores_are_of_each_arm() -> None:
 
 
 def test_a_cost_that_is_not_known_is_not_guessed() -> None:
-    result = judge_run([item(0), item(1)], {"i0": Answer("", cost_usd=None), "i1": Answer("")}, None, GATE)
+    result = judge_run([item(0), item(1)], {"i0": [Outcome("", cost_usd=None)], "i1": [Outcome("")]}, None, GATE)
     assert result.candidate is not None
     assert result.candidate.cost_usd is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from claude_operator.api.graders import NOT, Assert
 from claude_operator.core.evals.graders.check import REFUSAL, Check, Context, Finding, Runner, Subject, Trial, Tried
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _ROUNDING = 1e-9
+_COMPARED, _LONGEST_COMPARED = 32, 1000  # checks of an item, and characters of a value: more take the square
 
 
 def read_check(place: str, one: Assert) -> Check:
@@ -71,10 +73,10 @@ def check_together(place: str, checks: Sequence[Check], threshold: float | None)
         raise ValueError(f"{place}: a threshold of {threshold:g} {why}: write one above 0 and up to 1")
     if threshold is not None and threshold < 1:
         return
-    for index, one in enumerate(checks):
-        for other in checks[index + 1 :]:
-            if _exclude(one, other):
-                raise ValueError(f"{place}: no answer can hold both {one} and {other}: remove one of them")
+    compared = [check for check in checks[:_COMPARED] if sum(map(len, check.texts)) <= _LONGEST_COMPARED]
+    for one, other in combinations(compared, 2):
+        if _exclude(one, other):
+            raise ValueError(f"{place}: no answer can hold both {one} and {other}: remove one of them")
 
 
 def _exclude(one: Check, other: Check) -> bool:

@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import Literal
 
 from claude_operator.api.evals import EvalGate, FailedItem, Scores
-from claude_operator.core.evals.checks import REFUSAL
+from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.text import count
 
-__all__ = ["Answer", "Result", "RunReason", "judge_run", "rejected"]
+__all__ = ["Outcomes", "Result", "RunReason", "judge_run", "rejected"]
 
 _LISTED = 20  # failed items in a status
 # 5 to 0 is the least uneven split of items that one-sided 5 % cannot put down to chance (exact sign test).
@@ -50,21 +50,6 @@ class RunReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A graded answer. `failed` names the first check that does not hold, empty where all do."""
-
-    failed: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check holds."""
-        return not self.failed
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """How a run ended, with the numbers that a status holds."""
 
@@ -76,23 +61,37 @@ class Result:
     better: int = 0
     worse: int = 0
     failed_items: tuple[FailedItem, ...] = ()
+    more_epochs: int = 0
+    """How many more epochs would help; only where `epochs_left`, and then the phase is Inconclusive."""
 
 
-Answers = Mapping[str, Answer]
+Outcomes = Mapping[str, Sequence[Outcome]]
+"""By item id: what became of the item in each epoch."""
+Answers = Mapping[str, Outcome]
 
 
 def judge_run(
     items: Sequence[Item],
-    candidate: Answers,
-    baseline: Answers | None,
+    candidate: Outcomes,
+    baseline: Outcomes | None,
     gate: EvalGate,
     *,
     baseline_name: str = "stable",
+    epochs_left: bool = False,
 ) -> Result:
-    """The verdict on a run; answers by item id.
+    """The verdict on a run.
 
-    `candidate` has one for each item. `baseline` lacks the items that the API refused there; it is None without one.
+    `candidate` has each item. `baseline` lacks the items that the API refused there; it is None without one.
+    `epochs_left`: more epochs can be asked, so that a result that is open may say how many.
     """
+    first = {name: outcomes[0] for name, outcomes in candidate.items()}
+    before = None if baseline is None else {name: outcomes[0] for name, outcomes in baseline.items()}
+    return _judged(items, first, before, gate, baseline_name)
+
+
+def _judged(
+    items: Sequence[Item], candidate: Answers, baseline: Answers | None, gate: EvalGate, baseline_name: str
+) -> Result:
     if not items:
         return Result("Inconclusive", RunReason.EMPTY_SET, "Inconclusive: the set has no items; add tests to it")
     ours = _scores(candidate[item.id] for item in items)
@@ -161,7 +160,7 @@ def _discordant(candidate: Answers, baseline: Answers) -> tuple[int, int]:
     return sum(ours and not theirs for ours, theirs in pairs), sum(theirs and not ours for ours, theirs in pairs)
 
 
-def _scores(answers: Iterable[Answer]) -> Scores:
+def _scores(answers: Iterable[Outcome]) -> Scores:
     all_ = list(answers)
     passed = sum(answer.passed for answer in all_)
     costs = [answer.cost_usd for answer in all_]
@@ -170,7 +169,7 @@ def _scores(answers: Iterable[Answer]) -> Scores:
         items=len(all_),
         passed=passed,
         pass_rate=round(passed / len(all_), 4) if all_ else 0.0,
-        refused=sum(answer.failed == REFUSAL for answer in all_),
+        refused=sum(answer.refused for answer in all_),
         input_tokens=sum(answer.input_tokens for answer in all_),
         output_tokens=sum(answer.output_tokens for answer in all_),
         cost_usd=round(sum(known), 6) if len(known) == len(costs) else None,

@@ -65,9 +65,9 @@ class Outcome:
     cost_usd: float | None = 0.0
     seconds: float | None = None
     grader_cost_usd: float | None = 0.0
+    results: tuple[CheckResult, ...] = field(default=(), compare=False)
     grader_input_tokens: int = 0
     grader_output_tokens: int = 0
-    results: tuple[CheckResult, ...] = field(default=(), compare=False)
 
     @property
     def passed(self) -> bool:

@@ -182,10 +182,10 @@ def _seen(draft: Draft) -> Draft:
 def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
     if obs.spec is None:
         return ()
-    dataset = obs.eval_set.config_map if obs.eval_set else None
+    referred = obs.eval_set.config_maps if obs.eval_set else ()
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
-        *render.eval_objects(obs.owner, obs.spec, site, dataset_config_map=dataset),
+        *render.eval_objects(obs.owner, obs.spec, site, set_config_maps=referred),
     )
 
 

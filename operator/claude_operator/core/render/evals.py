@@ -33,12 +33,12 @@ _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory"
 
 
 def eval_objects(
-    owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, *, dataset_config_map: str | None = None
+    owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, *, set_config_maps: Sequence[str] = ()
 ) -> list[Object]:
     """Account, Role, RoleBinding and NetworkPolicy `<name>-eval`, none without `spec.evals`.
 
-    `dataset_config_map` is the ConfigMap that holds the set's items, if one does. Names of revisions and runs change
-    with the content, so these two are granted by kind.
+    `set_config_maps` are those that the set refers to. Names of revisions and runs change with the content, so these
+    two are granted by kind.
     """
     if spec.evals is None:
         return []
@@ -48,8 +48,8 @@ def eval_objects(
         _rule(GROUP, ["clauderevisions", "claudeevalruns"], ["get"]),
         _rule(GROUP, ["claudeevalruns/status"], ["patch"]),
     ]
-    if dataset_config_map is not None:
-        rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
+    if set_config_maps:
+        rules.append(_rule("", ["configmaps"], ["get"], *set_config_maps))
     policies = [eval_policy(owner, site.network, site.allowed_addresses)] if site.network else []
     return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from claude_operator.api.graders import LONGEST_VALUE, Assert
@@ -104,10 +105,16 @@ def schema(one: Assert) -> Value:
     """A JSON Schema as a line of JSON, empty for none."""
     if one.value in (None, ""):
         return ""
-    found = _decoded(one.value, "a JSON Schema, as an object or its text")
+    return _checked_schema(one.value if isinstance(one.value, str) else _line(one.value))
+
+
+@lru_cache(maxsize=64)  # one of defaultTest is read for each item
+def _checked_schema(text: str) -> str:
+    found = _decoded(text, "a JSON Schema, as an object or its text")
+    line = _line(found)
     if why := schemas.problem_of(found):
         raise ValueError(f"the value is not a JSON Schema that can be checked: {why}")
-    return _line(found)
+    return line
 
 
 def object_schema(one: Assert) -> Value:

@@ -252,13 +252,22 @@ def _outcome(item: Item, arm: ArmName, epoch: int, graded: Graded, keep_text: bo
         grader_cost_usd=one.grader_cost_usd,
         seconds=one.seconds,
         critical=item.critical,
-        checks=tuple(
-            CheckResult(_clean(each.check, LONGEST_WHY), each.holds, each.score, _clean(each.why, LONGEST_WHY))
-            for each in one.results
-        ),
+        checks=tuple(_check(each, keep_text) for each in one.results),
         metadata={_clean(key, LONGEST_WHY): _clean(value, LONGEST_WHY) for key, value in item.metadata.items()},
         question=_question(item) if keep_text and not epoch and arm == CANDIDATE else None,
         text=_shown(answer) if keep_text and answer else None,
+    )
+
+
+def _check(one: CheckResult, keep_text: bool) -> CheckResult:
+    """A check's result; a grader's reason may quote the answer, and is shown only where the answer is."""
+    return CheckResult(
+        _clean(one.check, LONGEST_WHY),
+        one.holds,
+        one.score,
+        _clean(one.why, LONGEST_WHY),
+        _clean(one.metric, LONGEST_WHY),
+        _clean(one.reason, LONGEST_WHY) if keep_text else "",
     )
 
 

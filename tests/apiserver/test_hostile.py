@@ -130,7 +130,7 @@ def test_the_value_of_an_assert_is_stored_as_it_is(admin: Client, namespace: str
     stored = admin.create(eval_set("values", tests=tests), namespace)
     assert [one["value"] for one in stored["spec"]["tests"][0]["assert"]] == values
     assert all(one.keys() == {"type", "value"} for one in stored["spec"]["tests"][0]["assert"]), "nothing is filled in"
-    with pytest.raises(ApiError, match='Unsupported value: "similar"'):
+    with pytest.raises(ApiError, match=r"Unsupported value: .*similar"):
         tests = [{"id": "a", "input": "x", "assert": [{"type": "similar"}]}]
         admin.create(eval_set("unknown", tests=tests), namespace)
 

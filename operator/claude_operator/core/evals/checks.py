@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
-from claude_operator.api.graders import NOT, Assert
+from claude_operator.api.graders import NOT, Assert, Grader
+from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.graders.check import REFUSAL, Check, Context, Finding, Runner, Subject, Trial, Tried
 from claude_operator.core.evals.graders.kinds import KINDS, LONGEST_SEARCHED, Kind, evaluate_one
 from claude_operator.core.evals.graders.patterns import LONGEST_PATTERN
@@ -22,10 +24,12 @@ __all__ = [
     "Subject",
     "Trial",
     "Tried",
+    "check_graders",
     "check_together",
     "evaluate",
     "grade",
     "read_check",
+    "with_graders",
 ]
 
 _ROUNDING = 1e-9
@@ -45,6 +49,42 @@ def read_check(place: str, one: Assert) -> Check:
         )
     except ValueError as error:
         raise ValueError(f"{place}: {one.type}: {error}") from None
+
+
+def check_graders(graders: Sequence[Grader]) -> None:
+    """Raise ValueError where a grader's model is not pinned: its grades of two runs could not be compared."""
+    for grader in graders:
+        known = find(grader.model)
+        if known is not None and grader.model in known.aliases:
+            why = f"is an alias, whose model can change: write {known.id}"
+        elif grader.model.endswith("-latest"):
+            why = "names whatever is the latest: write the model that it stands for"
+        else:
+            continue
+        raise ValueError(f"graders, {grader.name}: {grader.model} {why}")
+
+
+def with_graders(place: str, checks: Sequence[Check], graders: Sequence[Grader]) -> tuple[Check, ...]:
+    """The checks with the name of the grader of each that needs one; raises ValueError where there is none."""
+    names = [grader.name for grader in graders]
+    usual = "default" if "default" in names else names[0] if len(names) == 1 else ""
+    return tuple(
+        replace(check, grader=_grader_of(place, check, names, usual)) if KINDS[check.type].graded else check
+        for check in checks
+    )
+
+
+def _grader_of(place: str, check: Check, names: Sequence[str], usual: str) -> str:
+    if not names:
+        raise ValueError(
+            f"{place}: {check.name} needs a model that grades: write graders: [{{name: default, model: ...}}] into the"
+            " set, with a model that is not the one that is evaluated"
+        )
+    name = check.grader or usual
+    if name not in names:
+        asked = f"the grader {name!r}, which is not there" if name else "no grader, and there are several"
+        raise ValueError(f"{place}: {check.name} names {asked}: write grader: {names[0]}")
+    return name
 
 
 def _threshold(one: Assert, kind: Kind) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest, EvalTestDefaults
 from claude_operator.api.faults import first_fault
 from claude_operator.api.graders import Assert
-from claude_operator.core.evals.checks import Check, check_together, read_check
+from claude_operator.core.evals.checks import Check, check_graders, check_together, read_check, with_graders
 from claude_operator.core.evals.contents import SCHEME, Contents, block_source, is_media
 from claude_operator.core.evals.formats.promptfoo import IMPORT, TEST_FIELDS, looks_like_config
 from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
@@ -73,6 +73,8 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
     if (spec.tests is None) == (spec.dataset is None):
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
     defaults = spec.default_test or _NO_DEFAULTS
+    graders = spec.graders or ()
+    check_graders(graders)
     first: dict[str, str] = {}
     size = 0
     for place, test in _inline(spec.tests or ()) if spec.dataset is None else _stored(spec, spec.dataset, contents):
@@ -84,6 +86,7 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
         first[test.id] = place
         try:
             item = _item(place, test, defaults, contents)
+            item = replace(item, checks=with_graders(place, item.checks, graders))
         except ValueError as error:
             said = str(error)
             raise ValueError(said if said.startswith(place) else f"{place}: {said}") from None

@@ -15,7 +15,8 @@ from demo.story import CHAPTERS, flagged_model
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
-from claude_operator.core.evals.checks import grade
+from claude_operator.core.evals import outcomes
+from claude_operator.core.evals.checks import Context, Subject, grade
 from claude_operator.core.evals.contents import Contents, item_keys
 from claude_operator.core.evals.gate import judge_run
 from claude_operator.core.evals.outcomes import Outcome
@@ -73,7 +74,8 @@ def scores(scenario: Compiled, label: str) -> dict[str, list[Outcome]]:
     for item in items():
         error, text = ask(scenario, label, json.loads(item.messages)[0]["content"])
         assert error == 0, "a gate would see this"
-        failed = grade(item.checks, text, "end_turn", {})
+        answer = outcomes.Answer(text, "end_turn", "", {})
+        failed = grade(item.checks, Subject(answer, Context()))[0]
         found[item.id] = [Outcome(failed, score=0.0 if failed else 1.0)]
     return found
 

@@ -83,7 +83,10 @@ def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
     [
         ("kind: Service", "has no eval set: write a ClaudeEvalSet, or its spec"),
         ("a: [", "is not YAML"),
-        ("tests: [{id: a, input: x, assert: [{type: vibes}]}]", r"tests\[0\].assert\[0\].type: must be 'equals'"),
+        (
+            "tests: [{id: a, input: x, assert: [{type: vibes}]}]",
+            r"tests\[0\].assert\[0\].type: unknown assert type 'vibes'",
+        ),
         (DATASET, "in the ConfigMap q: put it into the same file or folder, or give --jsonl"),
         ("kind: ClaudeEvalSet\n---\nkind: ClaudeEvalSet", "2 objects of kind ClaudeEvalSet"),
     ],

@@ -56,7 +56,7 @@ async def test_the_table(tmp_path: Path) -> None:
         "baseline   2/3     66.7%  0        345    21      $0.000018",
         "",
         "FAILED  CRITICAL  BASELINE  CHECK",
-        "hello             passed    is-json",
+        "hello             passed    is-json (it ends too early)",
         "",
         "Passed: 2 of 3 (66.7 %) against 2 of 3 (66.7 %) of old; 1 better, 1 worse;"
         " 3 items cannot show whether a drop is more than chance",

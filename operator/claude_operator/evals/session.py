@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
-from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.evals.checks import REFUSAL, grade, wanted_patterns
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, judge_run, rejected
-from claude_operator.core.evals.outcomes import Outcome
+from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Rejected, Reply
+from claude_operator.evals.grading import Grading
 from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "evaluate"]
-
-_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 class Ask(Protocol):
@@ -57,7 +54,8 @@ async def evaluate(
     """
     async with Patterns() as patterns:
         await patterns.check(items)
-        result = await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+        run = _Run(items, arms, ask, progress, Grading(patterns))
+        result = await _judged(items, arms, run, gate, concurrency)
     baseline = arms.baseline.arm if arms.baseline else None
     untested = unexercised(items, arms.candidate.arm, baseline)
     return replace(result, message=f"{result.message}; {untested}") if untested else result
@@ -86,10 +84,10 @@ class _Run:
     """Answers so far, by arm and item id."""
 
     def __init__(
-        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], patterns: Patterns
+        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], grading: Grading
     ) -> None:
         self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
-        self._patterns = patterns
+        self._grading = grading
         self.answers: tuple[dict[str, list[Outcome]], ...] = tuple({} for _ in self._arms)
         self._left = dict.fromkeys((item.id for item in items), len(self._arms))
         self._done = 0
@@ -126,19 +124,8 @@ class _Run:
             self._progress(self._done)
 
     async def _grade(self, item: Item, reply: Reply) -> Outcome:
-        """The answer's grade and cost; its text is not kept."""
-        wanted = wanted_patterns(item.checks, reply.text, reply.stop_reason)
-        matches = await self._patterns.search(wanted, reply.text) if wanted else {}
-        failed = grade(item.checks, reply.text, reply.stop_reason, matches)
-        tokens = sum(_count(reply.usage, name) for name in _INPUT)
-        return Outcome(
-            failed,
-            score=0.0 if failed else 1.0,
-            refused=reply.stop_reason == REFUSAL,
-            input_tokens=tokens,
-            output_tokens=_count(reply.usage, "output_tokens"),
-            cost_usd=_cost(reply),
-        )
+        answer = Answer(reply.text, reply.stop_reason, reply.model, reply.usage)
+        return await self._grading.grade(item, answer)
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -147,16 +134,3 @@ def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield from _iter_errors(error)
         else:
             yield error
-
-
-def _count(usage: Mapping[str, object], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _cost(reply: Reply) -> float | None:
-    """US dollars at list price, None where the catalogue has none or the usage makes no sense."""
-    try:
-        return cost_usd(reply.model, reply.usage)
-    except (TypeError, ValueError, AttributeError):
-        return None

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claude_operator.api.evals import Assert
 from claude_operator.api.faults import first_fault
+from claude_operator.api.graders import Assert
 from claude_operator.core.evals.checks import read_check
 from claude_operator.evals.importing.findings import SCHEME, Files, Place, as_mapping, shortened
 

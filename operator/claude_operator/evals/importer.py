@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from claude_operator.api.base import API_VERSION
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.core.evals.contents import config_maps, contents_of
+from claude_operator.core.evals.contents import Contents, config_maps, contents_of
 from claude_operator.core.evals.formats.promptfoo import is_config
 from claude_operator.core.evals.formats.text import as_text
 from claude_operator.core.evals.formats.yaml_values import read_document
@@ -88,12 +88,11 @@ class _Import:
             if name.partition(".")[0] not in _QUIET and value is not None:
                 self._place.at(name).refuse(name, _INSTEAD.get(name, "leave it out"))
         self._providers()
-        tests, shared = self._items()
+        taken, shared = self._items()
+        spec: dict[str, Any] = {"defaultTest": shared} if shared else {}
+        tests = [one for one, place in taken if self._fits(one, spec, place)]
         if not tests:
             return Imported("", 0, findings.not_taken, ())
-        spec: dict[str, Any] = {}
-        if shared:
-            spec["defaultTest"] = shared
         if self._asserts.graders:
             spec["graders"] = [{"name": name, "model": model} for name, model in self._asserts.graders.items()]
         spec |= self._execution()
@@ -133,20 +132,18 @@ class _Import:
             settings = {key: config[key] for key in _SETTINGS if key in config}
             self._request = {"model": name.rpartition(":")[2], "max_tokens": 1024, **settings}
 
-    def _items(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _items(self) -> tuple[list[tuple[dict[str, Any], Place]], dict[str, Any]]:
         shared = self._tests.shared(self._config.get("defaultTest"), self._place.at("defaultTest"))
         shared |= take_prompts(self._config.get("prompts"), self._files, self._place.at("prompts"))
-        tests: list[dict[str, Any]] = []
+        tests: list[tuple[dict[str, Any], Place]] = []
         given = self._config.get("tests")
-        if given is None:
-            self._place.refuse("there are no tests", "write tests")
         for one, place in iter_tests(given, self._files, self._place.at("tests")):
-            tests.extend(self._tests.take(one, place, shared="assert" in shared))
+            tests.extend((made, place) for made in self._tests.take(one, place, shared="assert" in shared))
             if len(tests) > MOST:
                 place.refuse("further tests", f"a set has at most {MOST:,}")
                 break
         if tests and "input" not in shared and "messages" not in shared:
-            names = list(tests[0].get("vars") or shared.get("vars") or {})
+            names = list(tests[0][0].get("vars") or shared.get("vars") or {})
             if not names:
                 return [], shared
             shared["input"] = f"{{{{{names[0]}}}}}"
@@ -154,6 +151,19 @@ class _Import:
                 f"no prompt was taken, so each item asks {shared['input']} alone: correct defaultTest.input"
             )
         return tests, shared
+
+    def _fits(self, test: dict[str, Any], shared: dict[str, Any], place: Place) -> bool:
+        """Whether a test is an item on its own; what is wrong with it is named."""
+        data = {("", key): self._files.data(name) for key, name in self._tests.media.items()}
+        try:
+            load_items(EvalSetSpec.model_validate({**shared, "tests": [test]}), Contents(data))
+        except ValidationError as error:
+            place.refuse("a test", first_fault(error))
+        except ValueError as error:
+            place.refuse("a test", str(error).removeprefix(f"test 1 ({test['id']}): "))
+        else:
+            return True
+        return False
 
     def _execution(self) -> dict[str, Any]:
         options = as_mapping(self._config.get("evaluateOptions"))

@@ -124,7 +124,8 @@ class _Run:
             self._progress(self._done)
 
     async def _grade(self, item: Item, reply: Reply) -> Outcome:
-        return await self._grading.grade(item, Answer(reply.text, reply.stop_reason, reply.model, reply.usage))
+        answer = Answer(reply.text, reply.stop_reason, reply.model, reply.usage)
+        return await self._grading.grade(item, answer)
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -70,14 +70,7 @@ def test_lines() -> None:
         "seconds": 1.5,
         "critical": True,
         "checks": [
-            {
-                "check": "equals 'billing'",
-                "holds": False,
-                "score": 0.0,
-                "why": "it is 'no'",
-                "metric": "",
-                "reason": "",
-            }
+            {"check": "equals 'billing'", "holds": False, "score": 0.0, "why": "it is 'no'", "metric": "", "reason": ""}
         ],
         "metadata": {"topic": "money"},
         "question": "I was charged twice.",

@@ -111,7 +111,7 @@ class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
             self.cost_usd,
             self.seconds,
             self.grader_cost_usd,
-            self.checks,
+            results=self.checks,
         )
 
 

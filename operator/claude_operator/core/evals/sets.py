@@ -29,7 +29,7 @@ NOTHING = Contents()
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
-_LITERAL = ("equals", "contains", "icontains", "regex")  # their values are never names of files
+_OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
 _MOST_TURNS = 10
 LARGEST_SET = 64 * 1024 * 1024
 """Bytes of all messages and values to compare with: a file, or a text of defaultTest, counts for each of its items."""
@@ -213,12 +213,12 @@ def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Cont
             "; for the target write defaultTest: {assert: [{type: equals, value: '{{target}}'}]}" if test.target else ""
         )
         raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all{hint}")
+    threshold = test.threshold if test.threshold is not None else defaults.threshold
+    check_together(place, checks, threshold)
     try:
         encoded = msgspec.json.encode(_with_files(messages, contents))
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
-    threshold = test.threshold if test.threshold is not None else defaults.threshold
-    check_together(place, checks, threshold)
     labels = {**(defaults.metadata or {}), **(test.metadata or {})}
     results = {tool: tuple(fill(one, variables) if variables else one for one in given)
                for tool, given in (test.tool_results or {}).items()}  # fmt: skip
@@ -282,7 +282,7 @@ def _asserts(
         value = one.value
         if variables:
             value = fill_deep(value, variables)
-        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") not in _LITERAL:
+        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") in _OF_FILES:
             value = contents.text(value)
         filled.append(one if value is one.value else _with_value(place, one, value))
     return filled

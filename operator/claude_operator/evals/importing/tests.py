@@ -32,6 +32,9 @@ _INSTEAD = {
     "storeOutputAs": "write the whole conversation as messages",
     "rubricPrompt": "write the criteria into the value of llm-rubric",
 }
+_FORMS: Mapping[str, type | tuple[type, ...]] = {
+    "assert": list, "options": dict, "metadata": dict, "vars": (dict, str),
+}  # fmt: skip
 _QUIET = ("runSerially", "disableConversationVar", "disableVarExpansion", "disableDefaultAsserts")
 
 
@@ -43,7 +46,10 @@ def iter_tests(tests: Any, files: Files, place: Place) -> Iterator[tuple[Any, Pl
     if isinstance(tests, dict):
         place.refuse("tests that are generated", "write them out, or into a CSV file")
         return
-    for number, one in enumerate(as_sequence(tests)):
+    if not isinstance(tests, list) or not tests:
+        place.refuse("there are no tests", "write tests: [{vars: ..., assert: ...}]")
+        return
+    for number, one in enumerate(tests):
         if isinstance(one, str):
             yield from _of_file(one, files, place.at(number))
         else:
@@ -99,6 +105,8 @@ class Tests:
                 place.refuse(f"defaultTest from {shortened(default)}", str(error))
                 return {}
             default, place = document.value, Place(place.findings, default.removeprefix(SCHEME), document)
+        if default is not None and not isinstance(default, dict):
+            place.refuse(f"defaultTest ({shortened(default)})", "must be an object with fields")
         found, asserts = self._common(as_mapping(default), place)
         if "vars" in found:
             found["vars"] = self._variables(found["vars"], place.at("vars"))
@@ -125,7 +133,10 @@ class Tests:
             )
         if asserts:
             found["assert"] = asserts
-        variables = self._variables(found.pop("vars", {}), place.at("vars"))
+        given = found.pop("vars", {})
+        variables = self._variables(given, place.at("vars"))
+        if isinstance(given, dict) and len(variables) < len(given):
+            return  # without one of its vars it would ask something else
         for number, one in enumerate(self._expanded(variables, test, place)):
             item = {"id": self._id(test, place, number), **found}
             yield item | {"vars": one} if one else item
@@ -134,7 +145,10 @@ class Tests:
         """What a test and defaultTest have alike, and the asserts."""
         found: dict[str, Any] = {}
         for name, value in test.items():
-            if name == "options":
+            if (form := _FORMS.get(name)) and value is not None and not isinstance(value, form):
+                kind = "a list" if form is list else "an object with fields"
+                place.at(name).refuse(f"{name} ({shortened(value)})", f"must be {kind}")
+            elif name == "options":
                 for option, setting in as_mapping(value).items():
                     if option not in _QUIET and setting is not None:
                         remedy = _INSTEAD.get(option, "leave it out")

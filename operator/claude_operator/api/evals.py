@@ -231,3 +231,8 @@ class EvalRunStatus(StatusModel):
     conditions: list[Condition] = Field(
         default=[], description="Complete, for kubectl wait.", json_schema_extra=list_map("type")
     )
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether the revision may have live requests by this run."""
+        return self.phase == "Passed" or (self.phase == "Inconclusive" and self.allowed)

@@ -22,6 +22,7 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
+	@$(DEV) browser
 	@$(BIN)/python -m tests.clients.packages
 	@$(QUICK) || [ $$? -eq 5 ]  # no test of this kind among what ARGS chooses
 	@CLAUDE_OPERATOR_REQUIRE_CLUSTER=1 hack/in-cluster $(BIN)/python -m pytest -m "cluster or slow" $(ARGS)

@@ -16,6 +16,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
 from claude_operator.core.evals.checks import grade
+from claude_operator.core.evals.contents import Contents, item_keys
 from claude_operator.core.evals.gate import judge_run
 from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item, load_items
@@ -48,7 +49,7 @@ def spec(label: str) -> dict[str, Any]:
 
 
 def items() -> list[Item]:
-    return load_items(SET, (DEMO / "data/evals.jsonl").read_text())
+    return load_items(SET, Contents({key: (DEMO / "data/evals.jsonl").read_text() for key in item_keys(SET)}))
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import yaml
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.evals.checks import LONGEST_PATTERN
 from claude_operator.core.evals.checks import LONGEST_SEARCHED as LONGEST
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.sets import _KINDS, load_items
@@ -48,6 +49,9 @@ def test_every_phase_has_its_exit_code() -> None:
 def test_the_examples_are_valid() -> None:
     documents = [yaml.safe_load(text) for kind, text in blocks("sets") if kind == "yaml"]
     whole, dataset = (document["spec"] for document in documents)
-    assert len(load_items(EvalSetSpec.model_validate(whole), None)) == 2
+    assert len(load_items(EvalSetSpec.model_validate(whole))) == 2
     [jsonl] = [text for kind, text in blocks("sets") if text.startswith('{"id"')]
-    assert len(load_items(EvalSetSpec.model_validate(dataset | {"defaultTest": {}}), jsonl)) == 1
+    assert (
+        len(load_items(EvalSetSpec.model_validate(dataset), Contents({("triage-questions", "items.jsonl"): jsonl})))
+        == 1
+    )

@@ -42,8 +42,8 @@ def write(tmp_path: Path):
 
 
 def test_the_examples_work_as_they_are() -> None:
-    spec, jsonl = read_set(EXAMPLES / "03-canary-with-evals", None)
-    assert (len(spec.tests or ()), jsonl) == (8, None)
+    spec, contents = read_set(EXAMPLES / "03-canary-with-evals", None)
+    assert (len(spec.tests or ()), contents.texts) == (8, {})
     assert read_request(EXAMPLES / "03-canary-with-evals").arm.revision == "triage"
     assert read_request(EXAMPLES / "02-tools-caching-mcp").arm.request["tools"]
     with pytest.raises(ValueError, match="2 objects of kind ClaudeDeployment in one file or folder"):
@@ -67,15 +67,15 @@ def test_a_deployment_is_the_revision_that_it_would_be(write) -> None:
 def test_a_bare_request_and_a_bare_set(write) -> None:
     arm = read_request(write(REQUEST, "draft.yaml")).arm
     assert (arm.revision, arm.request, arm.betas) == ("draft", {"model": "claude-haiku-5-5", "max_tokens": 16}, ["one"])
-    spec, jsonl = read_set(write(BARE_SET), None)
-    assert (spec.tests is not None, jsonl) == (True, None)
+    spec, contents = read_set(write(BARE_SET), None)
+    assert (spec.tests is not None, contents.texts) == (True, {})
 
 
 def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
     item = '{"id": "a"}'
     config_map = f"---\nkind: ConfigMap\nmetadata: {{name: q}}\ndata: {{k: '{item}'}}\n"
-    assert read_set(write(DATASET + config_map), None)[1] == item
-    assert read_set(write(DATASET), write("given", "items.jsonl"))[1] == "given"
+    assert read_set(write(DATASET + config_map), None)[1].texts == {("q", "k"): item}
+    assert read_set(write(DATASET), write("given", "items.jsonl"))[1].texts == {("q", "k"): b"given"}
 
 
 @pytest.mark.parametrize(

@@ -93,5 +93,5 @@ async def test_the_bar(tmp_path: Path) -> None:
     bar = io.StringIO()
     await go(tmp_path, bar=bar)
     shown = bar.getvalue().split("\r")
-    assert shown[1] == "█" * 10 + "░" * 20 + " 1/3"
-    assert shown[-1] == "█" * 30 + " 3/3\n"
+    assert shown[1] == "█" * 3 + "░" * 27 + " 1/9"  # three items in three epochs
+    assert shown[-1] == "█" * 30 + " 9/9\n"

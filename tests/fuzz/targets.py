@@ -29,6 +29,7 @@ from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.sets import load_items, set_hash
 from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.ledger.lines import parse as parse_ledger
@@ -194,10 +195,10 @@ def _items(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     spec = EvalSetSpec.model_validate({"dataset": {"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}})
     try:
-        load_items(spec, text)
+        load_items(spec, Contents({("items", "items.jsonl"): text}))
     except ValueError as error:
         assert str(error)
-    set_hash({"dataset": text}, text)
+    set_hash({"dataset": text}, Contents({("items", "items.jsonl"): data}))
 
 
 def _evidence(data: bytes) -> None:

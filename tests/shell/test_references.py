@@ -56,7 +56,7 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
     assert found.problems == ()
     assert found.prompts == {("prompts", "system.md"): "Hi."}
     assert found.eval_set is not None
-    assert (found.eval_set.name, found.eval_set.items, found.eval_set.config_map) == ("evals", 1, None)
+    assert (found.eval_set.name, found.eval_set.items, found.eval_set.config_maps) == ("evals", 1, ())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
         ([secret()], {"evals": EVALS}, "EvalSetNotFound",
          "spec.evals.setRef: there is no ClaudeEvalSet evals in demo", "create it"),
         ([secret(), eval_set(**DATASET)], {"evals": EVALS}, "EvalSetNotFound",
-         "spec.dataset: there is no ConfigMap items", "one item a line as JSON"),
+         "spec.dataset: there is no ConfigMap items", "with the items of the set"),
         ([secret(), eval_set(**DATASET), config_map("items", other="")], {"evals": EVALS}, "EvalSetNotFound",
          "ConfigMap items has no key all.jsonl", "create it"),
         ([secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": "no"})], {"evals": EVALS},
@@ -128,7 +128,7 @@ async def test_a_dataset_counts_into_the_hash_of_its_set() -> None:
     one = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE}), evals=EVALS)
     two = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE + "\n"}), evals=EVALS)
     assert one.eval_set and two.eval_set
-    assert (one.eval_set.config_map, one.eval_set.items) == ("items", 1)
+    assert (one.eval_set.config_maps, one.eval_set.items) == (("items",), 1)
     assert one.eval_set.hash != two.eval_set.hash
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import KeyRef, Upstream
+from claude_operator.api.deployment import KeyRef, NameRef, Upstream
 from claude_operator.api.status import Moment
 
 AssertType = Literal["equals", "contains", "icontains", "regex", "is-json"]
@@ -29,35 +29,113 @@ class Assert(ApiModel):
 Asserts = Annotated[list[Assert], Field(max_length=256)]
 
 
+Messages = Annotated[list[dict[str, Any]], Field(max_length=1000)]
+Input = Annotated[str, StringConstraints(max_length=1_000_000)]
+Vars = Annotated[dict[str, Any], Field(max_length=256)]
+Label = Annotated[str, StringConstraints(max_length=1024)]
+Metadata = Annotated[dict[str, Label], Field(max_length=64)]
+Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
 class EvalTest(ApiModel):
     """One item: a question and what must hold of the answer."""
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
         description="Stable id: pairs the arms' answers."
     )
-    input: Annotated[str, StringConstraints(max_length=1_000_000)] | None = Field(
-        default=None, description="The user's message. Exactly one of input and messages."
+    input: Input | None = Field(
+        default=None,
+        description="The user's message. Exactly one of input and messages, or neither where defaultTest has one.",
     )
-    messages: Annotated[list[dict[str, Any]], Field(max_length=1000)] | None = Field(
-        default=None, description="A whole conversation, as in the Messages API."
+    messages: Messages | None = Field(
+        default=None,
+        description="A whole conversation, as in the Messages API. The source of an image or document may be"
+        " file://KEY.",
     )
     critical: bool = Field(default=False, description="Must pass, whatever the statistics say.")
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="All must hold, or their mean reach threshold."
+    )
     subagent: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None, description="Ask as this subagent."
+    )
+    description: Label | None = Field(default=None, description="For people.")
+    vars: Vars | None = Field(
+        default=None,
+        description="What {{name}} stands for in the texts of this item. A text file://KEY is the content of that key.",
+    )
+    target: Input | None = Field(default=None, description="The good answer, for asserts that say {{target}}.")
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="What the weighted mean of the asserts' scores must reach, in place of all of them."
+    )
+    metadata: Metadata | None = Field(default=None, description="Labels by which results are reported.")
+    held_out: bool = Field(default=False, description="Counted, and never shown by name.")
+    tool_results: (
+        Annotated[dict[str, Annotated[list[Input], Field(min_length=1, max_length=64)]], Field(max_length=64)] | None
+    ) = Field(
+        default=None,
+        description="By tool: what its calls are answered with, in their order; the last one answers all further ones.",
+    )
+    max_turns: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        default=None,
+        description="How often the model is asked at most, where tools are answered (default: 1, with toolResults 10).",
     )
 
 
 class EvalTestDefaults(ApiModel):
-    """What items without asserts of their own are checked for."""
+    """What holds for items that do not say it themselves."""
 
-    asserts: Asserts | None = Field(default=None, alias="assert", description="All must hold.")
+    asserts: Asserts | None = Field(
+        default=None, alias="assert", description="Asserts of items that have none of their own; see combine."
+    )
+    combine: Literal["Replace", "Append"] = Field(
+        default="Replace",
+        description="Whether an item's own asserts replace those of defaultTest or, as in promptfoo, come after them.",
+    )
+    input: Input | None = Field(
+        default=None, description="The user's message of items with neither input nor messages, with {{name}} of vars."
+    )
+    messages: Messages | None = Field(
+        default=None, description="The conversation of items with neither input nor messages, with {{name}} of vars."
+    )
+    vars: Vars | None = Field(default=None, description="Vars of all items; those of an item come first.")
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="The threshold of items without one."
+    )
+    metadata: Metadata | None = Field(default=None, description="Labels of all items; those of an item come first.")
+
+
+class EvalFields(ApiModel):
+    """Names of columns or fields; all others are vars."""
+
+    input: Column = Field(default="input", description="The user's message, or a list of messages.")
+    target: Column = Field(default="target", description="The good answer.")
+    id: Column = Field(default="id", description="The item's id; without one it is row-LINE.")
+    metadata: Annotated[list[Column], Field(max_length=64)] | None = Field(
+        default=None, description="Those that are labels."
+    )
+
+
+class EvalFile(ApiModel):
+    """A ConfigMap key with items."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap, in the same namespace.")
+    key: ObjectName = Field(description="Key in its data.")
+    format: Literal["JSONL", "JSON", "CSV", "YAML"] | None = Field(
+        default=None, description="JSONL, JSON, CSV or YAML (default: as the key's suffix says)."
+    )
 
 
 class EvalDataset(ApiModel):
-    """Items kept in a ConfigMap."""
+    """Items kept in ConfigMaps. Exactly one of configMapKeyRef and configMaps."""
 
-    config_map_key_ref: KeyRef = Field(description="A ConfigMap key with JSONL, one item a line.")
+    config_map_key_ref: KeyRef | None = Field(default=None, description="A ConfigMap key with JSONL, one item a line.")
+    config_maps: Annotated[list[EvalFile], Field(min_length=1, max_length=32)] | None = Field(
+        default=None, description="ConfigMap keys with items, in this order; file:// finds their other keys."
+    )
+    fields: EvalFields | None = Field(
+        default=None, description="What the fields of the items are called, where not as in tests."
+    )
 
 
 class GateMetric(ApiModel):
@@ -106,6 +184,26 @@ class EvalExecution(ApiModel):
         default=4, description="Questions asked at the same time."
     )
     timeout: Duration = Field(default="120s", description="Longest wait for one answer.")
+    epochs: Annotated[int, Field(ge=1, le=50)] = Field(
+        default=3, description="How often each item is asked: answers differ from one time to the next."
+    )
+    max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=20.0,
+        alias="maxCostUSD",
+        description="Most that a run may cost at list price, over all its attempts. A run that reaches it is"
+        " Inconclusive.",
+    )
+    max_tokens: Annotated[int, Field(ge=0, le=100_000_000_000)] = Field(
+        default=20_000_000,
+        description="The same in tokens, for answers of models that have no list price; of one attempt.",
+    )
+    keep_answers: bool = Field(
+        default=True,
+        description="Keep answers for 30 days in Secrets of the set, so that nothing is asked and paid twice.",
+    )
+    keep_text: bool = Field(
+        default=False, description="Put questions and answers into the report, where who may read ConfigMaps sees them."
+    )
 
 
 class EvalSetSpec(ApiModel):
@@ -117,6 +215,9 @@ class EvalSetSpec(ApiModel):
         json_schema_extra={"maxItems": 200, **list_map("id")},
     )
     dataset: EvalDataset | None = Field(default=None, description="Items kept elsewhere, for larger sets.")
+    files: Annotated[list[NameRef], Field(max_length=32)] | None = Field(
+        default=None, description="ConfigMaps whose keys file:// finds."
+    )
     default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)
     gate: EvalGate = Field(default=EvalGate(), description=EvalGate.__doc__)
     execution: EvalExecution = Field(default=EvalExecution(), description=EvalExecution.__doc__)
@@ -202,8 +303,13 @@ class EvalRunStatus(StatusModel):
     phase: Phase = Field(default="Pending", description="Pending, Running, Passed, Failed, Inconclusive or Error.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence with the scores.")
-    done: int = Field(default=0, description="Items finished.")
-    total: int = Field(default=0, description="Items in the set.")
+    done: int = Field(default=0, description="Items finished on all arms, each counted once an epoch.")
+    total: int = Field(default=0, description="Items to finish, each counted once an epoch.")
+    asked: int = Field(default=0, description="Answers that the last attempt asked for.")
+    reused: int = Field(default=0, description="Answers that were kept from before, and cost nothing.")
+    paid_usd: float = Field(
+        default=0.0, alias="paidUSD", description="Paid for this run so far at list price, over all its attempts."
+    )
     candidate: Scores | None = Field(default=None, description="The revision's scores.")
     baseline: Scores | None = Field(default=None, description="The baseline's scores on the same items.")
     better: int = Field(default=0, description="Items that the candidate passed in more epochs.")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, Check, grade, wanted_patterns
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 
 DATASET = {"dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}}}
@@ -19,7 +20,11 @@ TEST = {"id": "a", "input": "Hi", "assert": [EQUALS]}
 
 
 def load(spec: dict[str, Any], jsonl: str | None = None) -> list[Item]:
-    return load_items(EvalSetSpec.model_validate(spec), jsonl)
+    return load_items(EvalSetSpec.model_validate(spec), questions(jsonl))
+
+
+def questions(jsonl: str | None) -> Contents:
+    return Contents({("questions", "items.jsonl"): jsonl} if jsonl is not None else {})
 
 
 def graded(item: Item, text: str, stop_reason: str | None) -> str:
@@ -70,7 +75,7 @@ def test_a_set_without_items_has_none() -> None:
         (DATASET, "[" * 100_000, "line 1 is not JSON"),
         (DATASET, '"x"', 'line 1 is not an object: write {"id"'),
         (DATASET, '{"input": "x"}', "line 1, id: is missing; add it"),
-        (DATASET, lines({**TEST, "vars": {}}), "line 1, vars: .*The fields of an item are id, input, messages,"),
+        (DATASET, lines({**TEST, "var": {}}), "line 1, var: .*The fields of an item are id, input, messages,"),
         (DATASET, lines({**TEST, "assert": [{"type": "llm-rubric"}]}), "'llm-rubric': write one of equals, contains"),
         (DATASET, lines({**TEST, "assert": "x"}), "line 1, assert: must be a list"),
         (DATASET, '{"id": "a", "input": "\\ud800", "assert": [{"type": "is-json"}]}', "line 1"),
@@ -99,17 +104,17 @@ SPEC = {"tests": [{"id": "ö", "input": "Hi", "assert": [{"type": "is-json"}]}],
 
 def test_the_hash_is_for_ever() -> None:
     """Another value makes an upgrade of the operator ask every question of every gate again."""
-    assert set_hash(SPEC, None) == "a01942c7c3eccd362e61a22e508703c6f14ca110c66c8dde0388384e7fe36dfd"
-    assert set_hash(DATASET, "{}\n") == "af6b3af9f699fca84c8ed1a1ab6181b808583c3e1ec3cab0e99656b1552c0e46"
+    assert set_hash(SPEC) == "a01942c7c3eccd362e61a22e508703c6f14ca110c66c8dde0388384e7fe36dfd"
+    assert set_hash(DATASET, questions("{}\n")) == "af6b3af9f699fca84c8ed1a1ab6181b808583c3e1ec3cab0e99656b1552c0e46"
 
 
 def test_the_hash_is_of_the_content() -> None:
-    one = set_hash(SPEC, None)
-    assert set_hash(dict(reversed(SPEC.items())), None) == one
-    assert set_hash({**SPEC, "execution": {"timeout": "600s"}}, None) == one
-    assert set_hash({**SPEC, "gate": {"passRate": 0.75, "margin": 0.03}}, None) != one, "nothing is defaulted"
-    assert set_hash(SPEC, "") != one
-    assert set_hash(DATASET, "a\n") != set_hash(DATASET, "a")
+    one = set_hash(SPEC)
+    assert set_hash(dict(reversed(SPEC.items()))) == one
+    assert set_hash({**SPEC, "execution": {"timeout": "600s"}}) == one
+    assert set_hash({**SPEC, "gate": {"passRate": 0.75, "margin": 0.03}}) != one, "nothing is defaulted"
+    assert set_hash(SPEC, questions("")) != one
+    assert set_hash(DATASET, questions("a\n")) != set_hash(DATASET, questions("a"))
 
 
 # ------------------------------------------------------------------------------------------------- checks

@@ -50,6 +50,7 @@ class RunReason(StrEnum):
     WORSE_THAN_BASELINE = "WorseThanBaseline"  # by more than gate.margin, on the same items
     REQUEST_REJECTED = "RequestRejected"  # the API answers the candidate with 400, 404 or 413
     EMPTY_SET = "EmptySet"  # nothing was asked
+    BUDGET_REACHED = "BudgetReached"  # execution.maxCostUSD or maxTokens ended it before all was asked
     BASELINE_INCOMPLETE = "BaselineIncomplete"  # the API refused items on the baseline, and they would decide
     UNDECIDED = "Undecided"  # neither worse nor shown to keep gate.margin
     # Error: it is tried again

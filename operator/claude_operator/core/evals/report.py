@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,11 +21,14 @@ from claude_operator.core.evals.sets import Item
 __all__ = [
     "BASELINE",
     "CANDIDATE",
+    "KEY",
+    "NAME_END",
     "Graded",
     "HeldOutLine",
     "OutcomeLine",
     "Report",
     "RunLine",
+    "camel",
     "make_report",
     "pack_report",
     "read_report",
@@ -36,6 +39,11 @@ ArmName = Literal["candidate", "baseline"]
 CANDIDATE: ArmName = "candidate"
 BASELINE: ArmName = "baseline"
 
+NAME_END = "-report"
+"""Of the ConfigMap or Secret that keeps a run's report, after the run's name."""
+KEY = "report.jsonl.gz"
+"""In it: what `pack_report` makes."""
+
 LONGEST_TEXT = 20_000  # characters of an answer or a question; the rest is cut off
 LONGEST_WHY = 2_000  # characters of what a check says
 MOST_BYTES = 128 << 20  # of a report that is read, unpacked
@@ -43,15 +51,17 @@ MOST_LINES = 500_000
 
 _GZIP = b"\x1f\x8b"
 _CUT = " [the rest is cut off]"
+_QUOTES = {"reason"}  # of a check's result: what may quote the answer
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A field's name in JSON: `costUSD` for `cost_usd`."""
     first, *others = name.split("_")
     return first + "".join("USD" if word == "usd" else word.title() for word in others)
 
 
-class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run", rename=_camel):
+class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="run", rename=camel):
     """What was run, and how it ended. `result` has the fields of ClaudeEvalRun.status."""
 
     set: str = ""
@@ -69,7 +79,7 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     """What the report lacks so that it fits into its place."""
 
 
-class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", rename=_camel):
+class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="outcome", rename=camel):
     """What an arm made of an item in one epoch. `text` and `question` are None where they are not kept."""
 
     id: str
@@ -106,7 +116,7 @@ class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
         )
 
 
-class HeldOutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heldOut", rename=_camel):
+class HeldOutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="heldOut", rename=camel):
     """What an arm made of all held-out items together: which of them failed is in no report."""
 
     arm: ArmName
@@ -243,14 +253,18 @@ def _outcome(item: Item, arm: ArmName, epoch: int, graded: Graded, keep_text: bo
         grader_cost_usd=one.grader_cost_usd,
         seconds=one.seconds,
         critical=item.critical,
-        checks=tuple(
-            CheckResult(_clean(each.check, LONGEST_WHY), each.holds, each.score, _clean(each.why, LONGEST_WHY))
-            for each in one.results
-        ),
+        checks=tuple(_check(each, keep_text) for each in one.results),
         metadata={_clean(key, LONGEST_WHY): _clean(value, LONGEST_WHY) for key, value in item.metadata.items()},
         question=_question(item) if keep_text and not epoch and arm == CANDIDATE else None,
         text=_shown(answer) if keep_text and answer else None,
     )
+
+
+def _check(one: CheckResult, keep_text: bool) -> CheckResult:
+    """Without what quotes the answer, unless that is kept."""
+    texts = {field.name: getattr(one, field.name) for field in fields(one)}
+    cleaned = {name: _clean(text, LONGEST_WHY) for name, text in texts.items() if isinstance(text, str)}
+    return replace(one, **cleaned if keep_text else cleaned | dict.fromkeys(cleaned.keys() & _QUOTES, ""))
 
 
 def _held_out(arm: ArmName, items: Sequence[Item], graded: Outcomes) -> HeldOutLine:

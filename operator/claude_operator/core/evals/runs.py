@@ -148,7 +148,11 @@ def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetim
 def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None, now: dt.datetime) -> RunDecision:
     """The next Job, and a status as at the beginning."""
     fresh = EvalRunStatus(
-        attempts=number, total=status.total, conditions=status.conditions, spec_hash=spec_hash(run["spec"])
+        attempts=number,
+        total=status.total,
+        conditions=status.conditions,
+        spec_hash=spec_hash(run["spec"]),
+        paid_usd=status.paid_usd,
     )
     return RunDecision(
         _with_condition(run, fresh, now),

@@ -52,6 +52,23 @@ THEIRS = {
 }
 
 
+COMPARISONS = [
+    {
+        "metric": "quality",
+        "verdict": "Worse",
+        "items": 3,
+        "candidate": 0.666667,
+        "baseline": 0.916667,
+        "difference": -0.25,
+        "lower": -0.41,
+        "upper": -0.09,
+        "margin": 0.03,
+        "sees": 0.05,
+    },
+    {"metric": "cost", "verdict": "NotWorse", "candidate": 0.002, "baseline": 0.002, "upper": 0.04, "margin": 0.2},
+]
+
+
 def shown(phase: str = "Failed", *, baseline: bool = True, keep_text: bool = True, **fields: object) -> Report:
     run = RunLine(
         set="triage",
@@ -60,6 +77,7 @@ def shown(phase: str = "Failed", *, baseline: bool = True, keep_text: bool = Tru
         baseline="support-5f6d8c1a2b" if baseline else None,
         phase=phase,
         message=MESSAGE.replace("Failed", phase),
+        result={"comparisons": COMPARISONS} if baseline else {},
         **fields,
     )
     arms = {CANDIDATE: OURS, BASELINE: THEIRS} if baseline else {CANDIDATE: OURS}

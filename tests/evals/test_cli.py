@@ -67,7 +67,8 @@ async def test_on_a_laptop(tmp_path: Path) -> None:
     async with upstream(script) as api:
         code, out, err = await result(*files(tmp_path), "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+    assert out.splitlines()[-1].startswith("Passed: ")
+    assert out.splitlines()[-1].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 1 epoch; 1 better, 0 worse")
 
 
 def kubeconfig(tmp_path: Path, url: str) -> str:

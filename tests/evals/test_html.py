@@ -68,6 +68,7 @@ async def test_what_a_person_looks_for(tmp_path: Path) -> None:
         assert "<script>document.title='owned'</script>" in seen  # shown, not run
         assert "⟨U+202E⟩gnp.exe" in seen
 
+        assert await page.run("document.querySelectorAll('svg circle').length") == 2
         heads = "[...document.querySelectorAll('article h3')].map(one => one.innerText.split(' ')[0])"
         assert await page.run(heads) == ["charged-twice", "hostile", "parcel"]
         boxes = "[...document.querySelectorAll('#item-3 .sides > div')].map(one => one.getBoundingClientRect())"

@@ -58,8 +58,8 @@ async def test_the_table(tmp_path: Path) -> None:
         "FAILED  CRITICAL  BASELINE  CHECK",
         "hello             passed    is-json (it ends too early)",
         "",
-        "Passed: 2 of 3 (66.7 %) against 2 of 3 (66.7 %) of old; 1 better, 1 worse;"
-        " 3 items cannot show whether a drop is more than chance",
+        "Passed: no item is shown to be worse than on old; 2 items are too few to rule out a drop of 60 points (that"
+        " takes 4 at least); 2 of 3 (66.7 %) against 2 of 3 (66.7 %) of old in 1 epoch; 1 better, 1 worse",
     ]
 
 
@@ -67,7 +67,12 @@ async def test_json_has_the_fields_of_the_status(tmp_path: Path) -> None:
     document = json.loads(as_json(await go(tmp_path, lambda _: Text("no", "refusal"), None)))
     assert (document["phase"], document["reason"]) == ("Failed", "CriticalItemFailed")
     assert document["candidate"]["refused"] == 3
-    assert document["failedItems"][0] == {"id": "charged-twice", "critical": True, "assertion": "refusal"}
+    assert document["failedItems"][0] == {
+        "id": "charged-twice",
+        "critical": True,
+        "assertion": "refusal",
+        "passed": 0,
+    }
     assert "baseline" not in document
 
 
@@ -88,5 +93,5 @@ async def test_the_bar(tmp_path: Path) -> None:
     bar = io.StringIO()
     await go(tmp_path, bar=bar)
     shown = bar.getvalue().split("\r")
-    assert shown[1] == "█" * 10 + "░" * 20 + " 1/3"
-    assert shown[-1] == "█" * 30 + " 3/3\n"
+    assert shown[1] == "█" * 3 + "░" * 27 + " 1/9"  # three items in three epochs
+    assert shown[-1] == "█" * 30 + " 9/9\n"

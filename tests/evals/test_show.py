@@ -27,6 +27,12 @@ def test_text() -> None:
         "candidate  8/12    66.7%  66.7%  0        10800  480     $0.0240",
         "baseline   11/12   91.7%  91.7%  0        10800  480     $0.0240",
     ]
+    assert [text.split() for text in lines[4:7]] == [
+        ["METRIC", "VERDICT", "BASELINE", "CANDIDATE", "DIFFERENCE", "AT", "LEAST", "AT", "MOST", "MARGIN"],
+        ["quality", "Worse", "91.7%", "66.7%", "-25.0", "points", "-41.0", "points", "-9.0", "points", "3.0", "points"],
+        ["cost", "NotWorse", "$0.002000", "$0.002000", "+0.0%", "+0.0%", "+4.0%", "20.0%"],
+    ]
+    lines = lines[4:]
     assert lines[4].split() == ["ITEM", "BASELINE", "CANDIDATE", "CHECK"]
     # Worse first, then better; what is the same on both is not there.
     assert [text.split()[:2] for text in lines[5:8]] == [
@@ -47,6 +53,11 @@ def test_text() -> None:
 def test_text_without_a_baseline_lists_what_failed() -> None:
     lines = as_text(shown(baseline=False)).splitlines()
     assert [text.split()[:2] for text in lines[4:6]] == [["charged-twice", "failed,"], ["hostile", "failed"]]
+
+
+def test_comparisons_of_another_form_are_left_out() -> None:
+    report = make_report(RunLine(message="x", result={"comparisons": "none"}), [], {}, keep_text=True)
+    assert as_text(report) == "x\n"
 
 
 def test_text_of_a_run_without_answers() -> None:

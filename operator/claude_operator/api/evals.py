@@ -124,6 +124,16 @@ class EvalDataset(ApiModel):
     )
 
 
+class GateMetric(ApiModel):
+    """A metric that is compared beside quality."""
+
+    name: Literal["refusals", "cost", "latency"] = Field(description="refusals, cost or latency.")
+    margin: Annotated[float, Field(ge=0, le=3)] = Field(
+        description="How much more than stable's it may be: of refusals a share of the answers, 0.01 is one more in a"
+        " hundred; of cost and latency in proportion, 0.2 is a fifth more."
+    )
+
+
 class EvalGate(ApiModel):
     """The rule that passes or fails a run."""
 
@@ -132,6 +142,24 @@ class EvalGate(ApiModel):
     )
     margin: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.03, description="How much lower than stable's the pass rate may be, on the same items."
+    )
+    alpha: Annotated[float, Field(ge=0.0001, le=0.5)] = Field(
+        default=0.05, description="How often a candidate that is worse by the margin may pass."
+    )
+    metrics: Annotated[list[GateMetric], Field(max_length=3)] | None = Field(
+        default=None,
+        description="Further metrics, each with a margin of its own.",
+        json_schema_extra=list_map("name"),
+    )
+    cluster: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="A key of the items' metadata: items with the same value, such as questions on one document, count"
+        " as one.",
+    )
+    on_inconclusive: Literal["Block", "AddEpochs", "Allow"] = Field(
+        default="AddEpochs",
+        description="What follows where the items cannot tell: Block holds the rollout, AddEpochs asks again up to four"
+        " times as often and then holds it, Allow lets it go on.",
     )
 
 
@@ -142,6 +170,26 @@ class EvalExecution(ApiModel):
         default=4, description="Questions asked at the same time."
     )
     timeout: Duration = Field(default="120s", description="Longest wait for one answer.")
+    epochs: Annotated[int, Field(ge=1, le=50)] = Field(
+        default=3, description="How often each item is asked: answers differ from one time to the next."
+    )
+    max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=20.0,
+        alias="maxCostUSD",
+        description="Most that a run may cost at list price, over all its attempts. A run that reaches it is"
+        " Inconclusive.",
+    )
+    max_tokens: Annotated[int, Field(ge=0, le=100_000_000_000)] = Field(
+        default=20_000_000,
+        description="The same in tokens, for answers of models that have no list price; of one attempt.",
+    )
+    keep_answers: bool = Field(
+        default=True,
+        description="Keep answers for 30 days in Secrets of the set, so that nothing is asked and paid twice.",
+    )
+    keep_text: bool = Field(
+        default=False, description="Put questions and answers into the report, where who may read ConfigMaps sees them."
+    )
 
 
 class EvalSetSpec(ApiModel):
@@ -190,8 +238,8 @@ class Scores(StatusModel):
     """What an arm achieved."""
 
     items: int = Field(default=0, description="Items asked.")
-    passed: int = Field(default=0, description="Items that passed.")
-    pass_rate: float = Field(default=0.0, description="Share that passed.")
+    passed: int = Field(default=0, description="Items that passed in every epoch.")
+    pass_rate: float = Field(default=0.0, description="Share of the answers that passed.")
     refused: int = Field(default=0, description="Answers that were refusals.")
     input_tokens: int = Field(default=0, description="All input tokens, cached ones included.")
     output_tokens: int = Field(default=0, description="Output tokens.")
@@ -204,7 +252,40 @@ class FailedItem(StatusModel):
     id: str = Field(description="The item.")
     critical: bool = Field(default=False, description="Whether it must pass.")
     assertion: str = Field(default="", description="The first check that failed.")
-    baseline_passed: bool | None = Field(default=None, description="Whether stable passed it.")
+    baseline_passed: bool | None = Field(default=None, description="Whether stable passed it in every epoch.")
+    passed: int | None = Field(default=None, description="Epochs in which the candidate passed it.")
+    baseline_epochs_passed: int | None = Field(default=None, description="Epochs in which stable passed it.")
+
+
+class Comparison(StatusModel):
+    """The candidate against the baseline in one metric, on the same items."""
+
+    metric: str = Field(default="", description="quality, refusals, cost or latency.")
+    verdict: str = Field(default="", description="NotWorse, Worse, Undecided or TooFewItems.")
+    items: int = Field(default=0, description="Items compared; critical ones are not.")
+    clusters: int = Field(default=0, description="Clusters of them, 0 where the set names none.")
+    candidate: float = Field(default=0.0, description="Mean of the candidate: a share, US dollars or seconds.")
+    baseline: float = Field(default=0.0, description="Mean of the baseline.")
+    difference: float = Field(
+        default=0.0, description="Candidate less baseline; of cost and latency how much more in proportion."
+    )
+    lower: float = Field(default=0.0, description="What the difference is at least, with an error of alpha.")
+    upper: float = Field(default=0.0, description="What the difference is at most, with an error of alpha.")
+    margin: float = Field(default=0.0, description="How much worse it may be.")
+    alpha: float = Field(default=0.0, description="What this look at the items might err.")
+    sees: float = Field(
+        default=0.0, description="Smallest margin that so many items would show to be kept, did the arms come out even."
+    )
+
+
+class Slice(StatusModel):
+    """The items that have this metadata."""
+
+    key: str = Field(description="Key of the metadata.")
+    value: str = Field(description="Its value.")
+    items: int = Field(default=0, description="Items that have it.")
+    pass_rate: float = Field(default=0.0, description="Share of the candidate's answers that passed.")
+    baseline_pass_rate: float | None = Field(default=None, description="The same of the baseline.")
 
 
 class EvalRunStatus(StatusModel):
@@ -213,13 +294,29 @@ class EvalRunStatus(StatusModel):
     phase: Phase = Field(default="Pending", description="Pending, Running, Passed, Failed, Inconclusive or Error.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence with the scores.")
-    done: int = Field(default=0, description="Items finished.")
-    total: int = Field(default=0, description="Items in the set.")
+    done: int = Field(default=0, description="Items finished on all arms, each counted once an epoch.")
+    total: int = Field(default=0, description="Items to finish, each counted once an epoch.")
+    asked: int = Field(default=0, description="Answers that the last attempt asked for.")
+    reused: int = Field(default=0, description="Answers that were kept from before, and cost nothing.")
+    paid_usd: float = Field(
+        default=0.0, alias="paidUSD", description="Paid for this run so far at list price, over all its attempts."
+    )
     candidate: Scores | None = Field(default=None, description="The revision's scores.")
     baseline: Scores | None = Field(default=None, description="The baseline's scores on the same items.")
-    better: int = Field(default=0, description="Items that only the candidate passed.")
-    worse: int = Field(default=0, description="Items that only the baseline passed.")
-    failed_items: list[FailedItem] = Field(default=[], description="The first twenty, critical ones first.")
+    better: int = Field(default=0, description="Items that the candidate passed in more epochs.")
+    worse: int = Field(default=0, description="Items that the baseline passed in more epochs.")
+    failed_items: list[FailedItem] = Field(default=[], description="The worst twenty, critical ones first.")
+    rule: str = Field(
+        default="",
+        description="Paired: compared with the baseline. TooFewItems: too few items for that. Floors: no baseline.",
+    )
+    epochs: int = Field(default=0, description="How often each item was asked on each arm.")
+    comparisons: list[Comparison] = Field(default=[], description="What the comparison of each metric came to.")
+    slices: list[Slice] = Field(default=[], description="The largest twenty slices by metadata.")
+    allowed: bool = Field(default=False, description="Whether gate.onInconclusive lets an inconclusive revision go on.")
+    cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, at list price.")
+    grader_cost_usd: float | None = Field(default=None, alias="graderCostUSD", description="Of the graders alone.")
+    set_hash: str | None = Field(default=None, description="sha256 of the content of the set.")
     started_at: Moment | None = Field(default=None, description="When the Job began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     attempts: int = Field(default=0, description="Jobs made for this run.")
@@ -231,3 +328,8 @@ class EvalRunStatus(StatusModel):
     conditions: list[Condition] = Field(
         default=[], description="Complete, for kubectl wait.", json_schema_extra=list_map("type")
     )
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether the revision may have live requests by this run."""
+        return self.phase == "Passed" or (self.phase == "Inconclusive" and self.allowed)

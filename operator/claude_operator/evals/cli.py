@@ -17,6 +17,7 @@ from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.site_options import add_host_option, add_network_options
 from claude_operator.evals.ask import Infrastructure
+from claude_operator.evals.calibrate_cli import add_calibrate, run_calibrate
 from claude_operator.evals.importing.cli import add_import, run_import
 from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
 from claude_operator.evals.show_cli import add_show, run_show
@@ -82,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.set_defaults(parser=one)
     add_import(commands)
     add_show(commands)
+    add_calibrate(commands)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger().setLevel(logging.WARNING)  # libraries log each request on lower levels
     if args.eval_command == "show":
         return run_show(args)
+    if args.eval_command == "calibrate":
+        return run_calibrate(args)
     if args.run_name:
         if not args.namespace:
             args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")

@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from claude_operator.core.evals.report import Report
-from claude_operator.core.evals.summary import Change, Side, Summary, summarise
+from claude_operator.core.evals.summary import Change, Metric, Side, Summary, summarise
 from claude_operator.core.text import count
 from claude_operator.evals.markup import Markup, join, page, tag
-from claude_operator.evals.plain import dollars, line, points, rate
+from claude_operator.evals.plain import dollars, line, metric_difference, metric_value, points, rate
 from claude_operator.evals.style import STYLE
 
 __all__ = ["as_html"]
 
+_HALF = 90  # of the width of an interval's picture
 _MOST_ITEMS = 300
 _MOST_WORDS = 500  # of an answer whose words are compared
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
@@ -26,7 +27,8 @@ def as_html(report: Report) -> str:
     summary = summarise(report)
     run = report.run
     title = f"{run.phase or 'Unknown'}: {run.set or 'eval run'}"
-    parts = [_header(report), _arms(summary), _index(summary), _items(summary), _checks(summary), _slices(summary)]
+    parts = [_header(report), _arms(summary), _metrics(summary), _index(summary), _items(summary)]
+    parts += [_checks(summary), _slices(summary)]
     return page(title, STYLE, tag("main", *parts))
 
 
@@ -34,7 +36,7 @@ def _header(report: Report) -> Markup:
     run = report.run
     against = join(" against ", tag("b", run.baseline)) if run.baseline else "without a baseline"
     notes = [tag("p", run.message, class_="verdict")]
-    if run.partial:
+    if run.partial not in run.message:
         notes.append(tag("p", run.partial, class_="note"))
     if run.left_out:
         notes.append(tag("p", f"This report is shortened: it lacks {run.left_out}.", class_="note"))
@@ -70,6 +72,46 @@ def _arms(summary: Summary) -> Markup:
         for one in summary.held_out
     ]
     return join(_section("Arms", heads, rows), *held_out)
+
+
+def _metrics(summary: Summary) -> Markup:
+    heads = ["Metric", "Verdict", "Baseline", "Candidate", "Difference", "Interval", "Margin", ""]
+    rows = [
+        [
+            one.metric,
+            tag("span", one.verdict, class_={"NotWorse": "good", "Worse": "bad"}.get(one.verdict, "open")),
+            metric_value(one, one.baseline),
+            metric_value(one, one.candidate),
+            metric_difference(one, one.difference),
+            f"{metric_difference(one, one.lower)} to {metric_difference(one, one.upper)}",
+            metric_difference(one, one.margin, signed=False),
+            _interval(one),
+        ]
+        for one in summary.metrics
+    ]
+    return _section("Metrics", heads, rows)
+
+
+def _interval(one: Metric) -> Markup:
+    """The interval as a picture: no difference in the middle, what is worse than the margin shaded."""
+    most = 1.25 * max(abs(one.lower), abs(one.upper), abs(one.worst), 1e-9)
+
+    def at(value: float) -> str:
+        return f"{_HALF * (1 + min(max(value / most, -1.0), 1.0)):.1f}"
+
+    start, end = (0.0, float(at(one.worst))) if one.worst < 0 else (float(at(one.worst)), 2.0 * _HALF)
+    return tag(
+        "svg",
+        tag("rect", x=f"{start}", y="0", width=f"{end - start:.1f}", height="20", class_="beyond"),
+        tag("line", x1=at(0.0), x2=at(0.0), y1="0", y2="20", class_="zero"),
+        tag("line", x1=at(one.lower), x2=at(one.upper), y1="10", y2="10", class_="span"),
+        tag("circle", cx=at(one.difference), cy="10", r="4"),
+        viewBox=f"0 0 {2 * _HALF} 20",
+        width=f"{2 * _HALF}",
+        height="20",
+        role="img",
+        aria_label="the interval; shaded: worse than the margin",
+    )
 
 
 def _index(summary: Summary) -> Markup:

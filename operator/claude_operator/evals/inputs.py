@@ -46,6 +46,7 @@ class Inputs:
 
     spec: EvalRunSpec
     set: EvalSetSpec
+    set_uid: str
     items: list[Item]
     arms: Arms
     key: str = field(repr=False)
@@ -66,7 +67,7 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
     except ValidationError as error:
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
     _check([("spec.upstream.baseURL", spec.upstream.base_url)], paths.policy)
-    set_spec, items = await _items(kube, paths.namespace, spec)
+    set_spec, set_uid, items = await _items(kube, paths.namespace, spec)
     candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, paths)
     baseline = None
     if spec.baseline_revision:
@@ -76,12 +77,13 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         raise NotReady(
             RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef has no key: put the API key into it"
         )
-    return Inputs(spec, set_spec, items, Arms(candidate, baseline), key)
+    return Inputs(spec, set_spec, set_uid, items, Arms(candidate, baseline), key)
 
 
-async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, list[Item]]:
-    """The set and its items; raises NotReady where they have changed since the run was made."""
-    stored = (await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace))["spec"]
+async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, str, list[Item]]:
+    """The set, its UID and its items; raises NotReady where they have changed since the run was made."""
+    found = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
+    stored = found["spec"]
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
@@ -102,7 +104,7 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
         )
         raise NotReady(RunReason.SET_CHANGED, message)
     try:
-        return set_spec, load_items(set_spec, contents)
+        return set_spec, found["metadata"]["uid"], load_items(set_spec, contents)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
 

@@ -18,7 +18,7 @@ from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
-from claude_operator.evals.session import Arms, evaluate
+from claude_operator.evals.session import Arms, Run, evaluate
 
 __all__ = ["Options", "Work", "as_json", "as_text", "load", "run_work"]
 
@@ -75,9 +75,8 @@ def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
 async def run_work(work: Work, bar: TextIO | None) -> Result:
     """Ask and judge, with a progress bar where there is a terminal. Raises Infrastructure."""
     execution = work.spec.execution
-    total = len(work.items)
 
-    def progress(done: int) -> None:
+    def progress(done: int, total: int) -> None:
         if bar is not None:
             filled = _BAR_WIDTH * done // total
             bar.write(f"\r{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {done}/{total}" + ("\n" if done == total else ""))
@@ -86,14 +85,8 @@ async def run_work(work: Work, bar: TextIO | None) -> Result:
     async with Asker(
         work.base_url, work.key, timeout=seconds(execution.timeout), open_calls=execution.max_concurrency
     ) as asker:
-        return await evaluate(
-            work.items,
-            work.arms,
-            asker.ask,
-            work.spec.gate,
-            concurrency=execution.max_concurrency,
-            progress=progress,
-        )
+        run = Run(execution, work.base_url, progress=progress, keep_text=True)
+        return await evaluate(work.items, work.arms, asker.ask, work.spec.gate, run)
 
 
 def as_json(result: Result) -> str:

@@ -10,7 +10,7 @@ from claude_operator.evals.plain import printable
 
 __all__ = ["Markup", "join", "page", "tag"]
 
-_EMPTY = frozenset({"meta", "line", "rect", "circle"})
+_EMPTY = frozenset({"meta"})
 
 
 class Markup(str):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["columns", "dollars", "line", "points", "printable", "rate"]
+from claude_operator.core.evals.summary import Metric
+
+__all__ = ["columns", "dollars", "line", "metric_difference", "metric_value", "points", "printable", "rate"]
 
 _KEPT = "\n\t"
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -40,6 +42,19 @@ def rate(share: float | None) -> str:
 def points(difference: float | None) -> str:
     """A difference of two shares in percentage points, `-` where it is not known."""
     return "-" if difference is None else f"{100 * difference:+.1f}"
+
+
+def metric_value(metric: Metric, value: float) -> str:
+    """A mean of a metric, in its unit."""
+    if metric.is_share:
+        return rate(value)
+    return dollars(value) if metric.metric == "cost" else f"{value:.2f} s"
+
+
+def metric_difference(metric: Metric, value: float, *, signed: bool = True) -> str:
+    """A difference in a metric: percentage points, or a percentage of the baseline."""
+    text = f"{100 * value:{'+' if signed else ''}.1f}"
+    return f"{text} points" if metric.is_share else f"{text}%"
 
 
 def dollars(cost: float | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from claude_operator.core.evals.report import Report
 from claude_operator.core.evals.summary import Change, Side, Summary, summarise
 from claude_operator.core.text import count
-from claude_operator.evals.plain import columns, dollars, line, points, rate
+from claude_operator.evals.plain import columns, dollars, line, metric_difference, metric_value, points, rate
 
 __all__ = ["as_text"]
 
@@ -18,7 +18,14 @@ _MOST_CHECKS = 10
 def as_text(report: Report) -> str:
     """The arms, what changed, the checks that failed, the slices, and the verdict last."""
     summary = summarise(report)
-    blocks = [_arms(summary), _changed(summary), _checks(summary), _slices(summary), _notes(report, summary)]
+    blocks = [
+        _arms(summary),
+        _metrics(summary),
+        _changed(summary),
+        _checks(summary),
+        _slices(summary),
+        _notes(report, summary),
+    ]
     return "\n".join(block for block in blocks if block)
 
 
@@ -38,6 +45,24 @@ def _arms(summary: Summary) -> str:
             dollars(arm.cost_usd),
         ]
         for arm in summary.arms
+    ]
+    return columns(rows)
+
+
+def _metrics(summary: Summary) -> str:
+    if not summary.metrics:
+        return ""
+    rows = [["METRIC", "VERDICT", "BASELINE", "CANDIDATE", "DIFFERENCE", "AT LEAST", "AT MOST", "MARGIN"]]
+    rows += [
+        [
+            line(one.metric, 20),
+            line(one.verdict, 20),
+            metric_value(one, one.baseline),
+            metric_value(one, one.candidate),
+            *(metric_difference(one, value) for value in (one.difference, one.lower, one.upper)),
+            metric_difference(one, one.margin, signed=False),
+        ]
+        for one in summary.metrics
     ]
     return columns(rows)
 
@@ -104,5 +129,5 @@ def _sentences(report: Report, summary: Summary) -> Iterator[str]:
     if report.run.left_out:
         yield f"This report is shortened: it lacks {line(report.run.left_out, 200)}"
     yield line(report.run.message or f"{report.run.phase or 'Unknown'}: the report has no message", 1500)
-    if report.run.partial:
+    if report.run.partial not in report.run.message:
         yield line(report.run.partial, 1500)

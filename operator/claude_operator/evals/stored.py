@@ -13,7 +13,7 @@ from typing import Any
 
 from claude_operator.core.evals.report import KEY, NAME_END, Report, RunLine, read_report
 
-__all__ = ["load_report", "read_file"]
+__all__ = ["load_report", "read_bytes", "read_file"]
 
 _STDIN = "-"
 _NO_REPORT = "single answers, since the cluster has no report of this run"
@@ -30,8 +30,13 @@ def read_file(path: str) -> Report:
     """A report from a file, or `-` for standard input; raises ValueError."""
     if path == _STDIN:
         return read_report(sys.stdin.buffer.read(), "standard input")
+    return read_report(read_bytes(path), path)
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's content; raises ValueError."""
     try:
-        return read_report(Path(path).read_bytes(), path)
+        return Path(path).read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 

@@ -22,6 +22,8 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{text-align:start;vertical-align:top;padding:.3rem .9rem .3rem 0;
 border-bottom:1px solid var(--line);min-width:4rem}
 tbody th{font-weight:400}
+svg{display:block}.beyond{fill:var(--del)}.zero{stroke:var(--soft);stroke-dasharray:3 2}
+.span{stroke:currentColor;stroke-width:2}circle{fill:currentColor}
 article{border:1px solid var(--line);border-radius:.5rem;padding:1rem;margin:1rem 0}
 blockquote{margin:0 0 .75rem;padding-left:.75rem;border-left:3px solid var(--line);white-space:pre-wrap}
 .sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem}

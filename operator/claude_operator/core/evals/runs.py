@@ -137,15 +137,8 @@ def complete(run: Object, status: EvalRunStatus, now: dt.datetime) -> list[Condi
 
 def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetime) -> EvalRunStatus:
     """The final status of a run, as its Job writes it."""
-    update = {
-        "phase": result.phase,
-        "reason": str(result.reason),
-        "message": result.message,
-        "candidate": result.candidate,
-        "baseline": result.baseline,
-        "better": result.better,
-        "worse": result.worse,
-        "failed_items": list(result.failed_items),
+    update = result.fields | {
+        "set_hash": run["spec"].get("setHash"),
         "finished_at": now,
         "retry_at": None,
     }
@@ -155,7 +148,11 @@ def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetim
 def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None, now: dt.datetime) -> RunDecision:
     """The next Job, and a status as at the beginning."""
     fresh = EvalRunStatus(
-        attempts=number, total=status.total, conditions=status.conditions, spec_hash=spec_hash(run["spec"])
+        attempts=number,
+        total=status.total,
+        conditions=status.conditions,
+        spec_hash=spec_hash(run["spec"]),
+        paid_usd=status.paid_usd,
     )
     return RunDecision(
         _with_condition(run, fresh, now),

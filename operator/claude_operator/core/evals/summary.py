@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from claude_operator.core.evals.report import BASELINE, CANDIDATE, ArmName, OutcomeLine, Report, camel
 
-__all__ = ["ArmRow", "Change", "CheckRow", "HeldOut", "Side", "Slice", "Summary", "summarise"]
+__all__ = ["ArmRow", "Change", "CheckRow", "HeldOut", "Metric", "Side", "Slice", "Summary", "summarise"]
 
 _MOST_SLICES = 50  # of all keys of the metadata together
 _MOST_VALUES = 20  # of one key: one with more names the items and not a part of the set
@@ -91,10 +92,38 @@ class HeldOut(msgspec.Struct, frozen=True, rename=camel):
     answers: int
 
 
+class Metric(msgspec.Struct, frozen=True, rename=camel):
+    """What the gate's comparison of one metric came to: a ClaudeEvalRun's `status.comparisons`, as far as is known.
+
+    Quality and refusals are shares; cost and latency differ in proportion.
+    """
+
+    metric: str = ""
+    verdict: str = ""
+    items: int = 0
+    candidate: float = 0.0
+    baseline: float = 0.0
+    difference: float = 0.0
+    lower: float = 0.0
+    upper: float = 0.0
+    margin: float = 0.0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the difference is one of shares, in percentage points."""
+        return self.metric in ("quality", "refusals")
+
+    @property
+    def worst(self) -> float:
+        """The difference that is allowed and no more."""
+        return -self.margin if self.metric == "quality" else self.margin
+
+
 class Summary(msgspec.Struct, frozen=True, rename=camel):
     """A report in the order in which it is shown."""
 
     arms: tuple[ArmRow, ...]
+    metrics: tuple[Metric, ...]
     changes: tuple[Change, ...]
     """Items that scored differently, worse first; without a baseline those that failed."""
     checks: tuple[CheckRow, ...]
@@ -115,7 +144,18 @@ def summarise(report: Report) -> Summary:
     names = {CANDIDATE: report.run.candidate, BASELINE: report.run.baseline or ""}
     rows = tuple(_arm(name, names[name], lines) for name, lines in arms.items() if lines)
     held_out = tuple(HeldOut(one.arm, one.items, one.passed, one.answers) for one in report.held_out)
-    return Summary(rows, _changes(report.outcomes), _checks(report.outcomes), _slices(report.outcomes), held_out)
+    metrics = _metrics(report.run.result.get("comparisons"))
+    return Summary(
+        rows, metrics, _changes(report.outcomes), _checks(report.outcomes), _slices(report.outcomes), held_out
+    )
+
+
+def _metrics(comparisons: Any) -> tuple[Metric, ...]:
+    """None where the report's are of another form."""
+    try:
+        return msgspec.convert(comparisons or [], tuple[Metric, ...])
+    except msgspec.ValidationError:
+        return ()
 
 
 def _arm(name: ArmName, revision: str, lines: Lines) -> ArmRow:

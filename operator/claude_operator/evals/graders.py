@@ -21,7 +21,7 @@ from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
 from claude_operator.evals.patterns import InvalidPattern
 
-__all__ = ["Ask", "Graders", "InvalidGrader", "Spent", "check_models"]
+__all__ = ["Ask", "Graders", "InvalidGrader", "Spent", "check_models", "used_graders"]
 
 _ATTEMPTS = 3  # to get an answer of the form that was asked for
 
@@ -50,6 +50,12 @@ class Spent:
         self.output_tokens += output_tokens(answer)
         cost = cost_of(answer)
         self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
+
+
+def used_graders(graders: Iterable[Grader], items: Iterable[Item]) -> list[Grader]:
+    """Those that items name."""
+    names = {check.grader for item in items for check in item.checks}
+    return [grader for grader in graders if grader.name in names]
 
 
 def check_models(graders: Iterable[Grader], arms: Iterable[PreparedArm]) -> None:

@@ -85,7 +85,7 @@ async def run_work(work: Work, bar: TextIO | None) -> Result:
     async with Asker(
         work.base_url, work.key, timeout=seconds(execution.timeout), open_calls=execution.max_concurrency
     ) as asker:
-        run = Run(execution, work.base_url, progress=progress, keep_text=True)
+        run = Run(execution, work.spec.graders or (), work.base_url, progress=progress, keep_text=True)
         return await evaluate(work.items, work.arms, asker.ask, work.spec.gate, run)
 
 

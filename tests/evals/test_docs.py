@@ -9,12 +9,15 @@ import pytest
 import yaml
 
 from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
+from claude_operator.api.graders import LONGEST_VALUE, Grader
 from claude_operator.core.evals.checks import LONGEST_PATTERN
 from claude_operator.core.evals.checks import LONGEST_SEARCHED as LONGEST
 from claude_operator.core.evals.contents import LARGEST, Contents
 from claude_operator.core.evals.formats.rows import FIELDS
 from claude_operator.core.evals.formats.templates import FILTERS
 from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.graders.kinds import KINDS
+from claude_operator.core.evals.graders.schemas import FORMATS
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.sets import LARGEST_SET, load_items
 from claude_operator.evals.patterns import LIMIT
@@ -72,3 +75,19 @@ def test_every_field_and_filter_and_column_of_a_set_is_told() -> None:
     for word in (*fields, *FILTERS, "configMaps", "configMapKeyRef", "files", "8 MiB", "64 MiB", "exercises"):
         assert word in told, word
     assert (LARGEST, LARGEST_SET) == (8 << 20, 64 << 20)
+
+
+def test_every_grader_is_told() -> None:
+    told = PAGES["graders"]
+    rows = dict(re.findall(r"^\| (`.*?`) \| (.*) \|$", told, re.MULTILINE))
+    assert set(re.findall(r"`([\w-]+)`", " ".join(rows))) == set(KINDS)
+    for word in (*FORMATS, *(field.alias or name for name, field in Grader.model_fields.items())):
+        assert f"`{word}" in told, word
+    assert f"{LONGEST_VALUE:,}" in told
+
+
+def test_the_examples_of_graders_are_valid() -> None:
+    [example] = [yaml.safe_load(text)["spec"] for kind, text in blocks("graders") if kind == "yaml"]
+    [item] = load_items(EvalSetSpec.model_validate(example))
+    assert [check.name for check in item.checks] == ["icontains-any", "not-contains", "latency", "llm-rubric"]
+    assert (item.threshold, item.checks[-1].grader, item.checks[-1].weight) == (0.8, "default", 3)

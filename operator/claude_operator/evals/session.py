@@ -23,6 +23,7 @@ from claude_operator.core.evals.kept import (
 from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
+from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.grading import Grading
@@ -100,16 +101,23 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
     try:
         if items and (why := session.estimate_cost()):
             return _over_budget(why, 0, session.total)
-        epochs = session.run.execution.epochs
+        planned = epochs = session.run.execution.epochs
         if items and (why := await session.ask_epochs(range(epochs))):
             return _over_budget(why, session.done, session.total)
         while True:
-            left = session.epochs_left(_MOST_EPOCHS - epochs)
+            next_look = more_epochs(epochs, planned)
+            fits = epochs + next_look <= _MOST_EPOCHS and session.epochs_left(next_look) >= next_look
             outcomes = session.outcomes()
-            baseline = outcomes[1] if arms.baseline else None
-            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left > 0)
-            more = min(result.more_epochs, left)
-            if not more:
+            result = judge_run(
+                items,
+                outcomes[0],
+                outcomes[1] if arms.baseline else None,
+                gate,
+                baseline_name=name,
+                epochs_left=fits,  # a look at fewer epochs would spend of the error and not be one of those planned
+                planned_epochs=planned,
+            )
+            if not (more := result.more_epochs):
                 return result
             if why := await session.ask_epochs(range(epochs, epochs + more)):
                 session.drop_epochs(epochs)

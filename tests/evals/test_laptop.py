@@ -19,6 +19,7 @@ tests:
 - {id: parcel, input: parcel, assert: [{type: equals, value: delivery}]}
 - {id: hello, input: hello, assert: [{type: is-json}]}
 gate: {passRate: 0.2, margin: 0.6}
+execution: {epochs: 1}
 """
 ANSWERS = {
     ("NEW", "twice"): "billing",
@@ -93,5 +94,5 @@ async def test_the_bar(tmp_path: Path) -> None:
     bar = io.StringIO()
     await go(tmp_path, bar=bar)
     shown = bar.getvalue().split("\r")
-    assert shown[1] == "█" * 3 + "░" * 27 + " 1/9"  # three items in three epochs
-    assert shown[-1] == "█" * 30 + " 9/9\n"
+    assert shown[1] == "█" * 10 + "░" * 20 + " 1/3"
+    assert shown[-1] == "█" * 30 + " 3/3\n"

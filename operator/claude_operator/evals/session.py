@@ -32,7 +32,7 @@ from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
 
-_MOST_EPOCHS = 50
+_MOST_EPOCHS = 200  # four times as many as a set may ask for
 
 
 class Ask(Protocol):
@@ -101,23 +101,17 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
     try:
         if items and (why := session.estimate_cost()):
             return _over_budget(why, 0, session.total)
-        planned = epochs = session.run.execution.epochs
+        epochs = planned = session.run.execution.epochs
         if items and (why := await session.ask_epochs(range(epochs))):
             return _over_budget(why, session.done, session.total)
         while True:
-            next_look = more_epochs(epochs, planned)
-            fits = epochs + next_look <= _MOST_EPOCHS and session.epochs_left(next_look) >= next_look
+            left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
             outcomes = session.outcomes()
-            result = judge_run(
-                items,
-                outcomes[0],
-                outcomes[1] if arms.baseline else None,
-                gate,
-                baseline_name=name,
-                epochs_left=fits,  # a look at fewer epochs would spend of the error and not be one of those planned
-                planned_epochs=planned,
-            )
-            if not (more := result.more_epochs):
+            baseline = outcomes[1] if arms.baseline else None
+            options = {"epochs_left": left, "planned_epochs": planned}
+            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, **options)
+            more = result.more_epochs
+            if not more:
                 return result
             if why := await session.ask_epochs(range(epochs, epochs + more)):
                 session.drop_epochs(epochs)

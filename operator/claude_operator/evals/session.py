@@ -17,6 +17,7 @@ from claude_operator.core.evals.kept import (
     answer_key,
     digest_of,
     first_request,
+    is_grade,
     pack_answer,
     read_answer,
     request_digest,
@@ -26,7 +27,7 @@ from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
-from claude_operator.evals.graders import Graders, check_models, used_graders
+from claude_operator.evals.graders import Graders, KeptGrades, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
 from claude_operator.evals.patterns import Patterns
@@ -87,10 +88,10 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask)
+        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
-        kept = run.keeper.open(lambda key: digest_of(key) in session.digests) if run.keeper else nullcontext()
+        kept = run.keeper.open(session.is_wanted) if run.keeper else nullcontext()
         async with kept:
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
@@ -146,7 +147,7 @@ class _Session:
         self._items, self._arms, self._ask, self._gradings = items, arms.all, ask, gradings
         kept = ((index, item) for index in range(len(self._arms)) for item in items if run.keeper)
         self._digests = {(index, item.id): request_digest(run.url, self._arms[index], item) for index, item in kept}
-        self.digests = frozenset(self._digests.values())
+        self._wanted = frozenset(self._digests.values())
         self._graded: tuple[dict[str, dict[int, Graded]], ...] = tuple({} for _ in self._arms)
         self._refused: set[str] = set()
         self._failure: Infrastructure | None = None
@@ -154,14 +155,19 @@ class _Session:
         self.done, self.total = 0, len(items) * run.execution.epochs
         self._left: dict[tuple[str, int], int] = {}
 
+    def is_wanted(self, key: bytes) -> bool:
+        """Whether this run may use what is kept under a key."""
+        return is_grade(key) or digest_of(key) in self._wanted
+
     def estimate_cost(self) -> str:
         """Say what the run will cost; why it may not begin, empty where it may."""
         epochs = range(self.run.execution.epochs)
         expected = estimate(
-            Question(first_request(arm, item).body, missing)
+            Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
+            for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
         self.run.estimated(expected)
         return self.run.budget.too_dear(expected)

@@ -27,6 +27,8 @@ __all__ = [
     "batch_name",
     "digest_of",
     "first_request",
+    "grade_key",
+    "is_grade",
     "oldest_first",
     "pack_answer",
     "pack_batch",
@@ -41,6 +43,7 @@ SLOT_BYTES = 900_000  # bytes of batches in a slot; a Secret holds 1 MiB
 BATCH_BYTES = 200_000  # bytes of one batch at most
 _UNPACKED = 32 << 20  # bytes of a batch, unpacked, at most
 _VERSION = b"kept-1\0"
+_KEY_BYTES, _GRADE = 34, b"g"
 _NAME = re.compile(r"([0-9]{10,12})-[0-9a-f]{16}")
 _encoder = msgspec.msgpack.Encoder()
 _batch = msgspec.msgpack.Decoder(dict[bytes, bytes])
@@ -72,6 +75,16 @@ def request_digest(url: str, arm: PreparedArm, item: Item) -> bytes:
 def answer_key(digest: bytes, epoch: int) -> bytes:
     """The key of the answer in one epoch to what has this `request_digest`."""
     return digest + epoch.to_bytes(2)
+
+
+def grade_key(digest: bytes, turn: int) -> bytes:
+    """The key of what a grader said when it was asked the same for the nth time."""
+    return answer_key(digest, turn) + _GRADE
+
+
+def is_grade(key: bytes) -> bool:
+    """Whether it is the key of a grade. What they depend on is known only when there are answers."""
+    return len(key) > _KEY_BYTES
 
 
 def digest_of(key: bytes) -> bytes:

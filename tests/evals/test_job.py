@@ -113,7 +113,7 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "TooFewItems", 2)
     assert status["message"].startswith("Passed: no item is shown to be worse than on old; 1 item is too few")
     assert status["message"].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 1 epoch; 1 better, 0 worse")
-    assert (status["rule"], status["epochs"], status["setHash"]) == ("TooFewItems", 1, set_hash(SET, None))
+    assert (status["rule"], status["epochs"], status["setHash"]) == ("TooFewItems", 1, set_hash(SET))
     [quality] = status["comparisons"]
     assert (quality["metric"], quality["verdict"], quality["items"]) == ("quality", "TooFewItems", 1)
     assert (status["done"], status["total"], status["better"], status["worse"]) == (2, 2, 1, 0)

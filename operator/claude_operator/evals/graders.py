@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,16 +15,16 @@ from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.rubrics import Opinion, Question, comparison, factuality, material, rubric
-from claude_operator.core.evals.kept import first_request, grade_key, pack_answer, read_answer, request_digest
+from claude_operator.core.evals.kept import first_request
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
-from claude_operator.evals.keeping import Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import InvalidPattern
 
-__all__ = ["Ask", "Graders", "InvalidGrader", "KeptGrades", "Spent", "check_models", "used_graders"]
+__all__ = ["Ask", "Graders", "InvalidGrader", "Spent", "check_models", "used_graders"]
 
 _USUAL_ANSWER = 1200  # characters
 _ATTEMPTS = 3  # to get an answer of the form that was asked for
@@ -79,29 +78,6 @@ def check_models(graders: Iterable[Grader], arms: Iterable[PreparedArm]) -> None
 def _same(one: str, other: str) -> bool:
     first, second = find(one), find(other)
     return one == other or (first is not None and second is not None and first.id == second.id)
-
-
-class KeptGrades:
-    """What graders said before: who is asked the same the nth time says the same as then, and costs nothing."""
-
-    def __init__(self, keeper: Keeper, url: str) -> None:
-        self._keeper, self._url = keeper, url
-        self._turns: Counter[bytes] = Counter()
-
-    def next_key(self, arm: PreparedArm, asked: Item) -> bytes:
-        """The key of the next vote on this question."""
-        digest = request_digest(self._url, arm, asked)
-        self._turns[digest] += 1
-        return grade_key(digest, self._turns[digest])
-
-    def find(self, key: bytes) -> Answer | None:
-        """The vote that was kept."""
-        found = self._keeper.find(key)
-        return read_answer(found) if found is not None else None
-
-    def add(self, key: bytes, answer: Answer) -> None:
-        """Keep a vote that could be read."""
-        self._keeper.add(key, pack_answer(answer))
 
 
 class Graders:

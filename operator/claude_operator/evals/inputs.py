@@ -82,19 +82,19 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
 
 async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, str, list[Item]]:
     """The set, its UID and its items; raises NotReady where they have changed since the run was made."""
-    found = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
-    stored = found["spec"]
+    eval_set = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
+    stored = eval_set["spec"]
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
         message = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
         raise NotReady(RunReason.INVALID_SET, message) from error
-    found = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
+    maps = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
     for name, key in item_keys(set_spec):
-        if not any(key in (found[name].get(part) or {}) for part in ("data", "binaryData")):
+        if not any(key in (maps[name].get(part) or {}) for part in ("data", "binaryData")):
             raise NotReady(RunReason.NOT_FOUND, f"the ConfigMap {name} has no key {key}: put the items there")
     try:
-        contents = contents_of(stored, found)
+        contents = contents_of(stored, maps)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}: {error}") from error
     if spec.set_hash and spec.set_hash != (now := set_hash(stored, contents)):
@@ -104,7 +104,7 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
         )
         raise NotReady(RunReason.SET_CHANGED, message)
     try:
-        return set_spec, found["metadata"]["uid"], load_items(set_spec, contents)
+        return set_spec, eval_set["metadata"]["uid"], load_items(set_spec, contents)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
 

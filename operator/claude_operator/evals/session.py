@@ -15,9 +15,8 @@ from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
     answer_key,
-    digest_of,
     first_request,
-    is_grade,
+    is_wanted,
     pack_answer,
     read_answer,
     request_digest,
@@ -25,16 +24,18 @@ from claude_operator.core.evals.kept import (
 from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
+from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
-from claude_operator.evals.graders import Graders, KeptGrades, check_models, used_graders
+from claude_operator.evals.graders import Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
 
-_MOST_EPOCHS = 50
+_MOST_EPOCHS = 200  # four times as many as a set may ask for
 
 
 class Ask(Protocol):
@@ -91,7 +92,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
         graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
-        kept = run.keeper.open(session.is_wanted) if run.keeper else nullcontext()
+        kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
@@ -107,15 +108,17 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
     try:
         if items and (why := session.estimate_cost()):
             return _over_budget(why, 0, session.total)
-        epochs = session.run.execution.epochs
+        epochs = planned = session.run.execution.epochs
         if items and (why := await session.ask_epochs(range(epochs))):
             return _over_budget(why, session.done, session.total)
         while True:
-            left = session.epochs_left(_MOST_EPOCHS - epochs)
+            left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
             outcomes = session.outcomes()
             baseline = outcomes[1] if arms.baseline else None
-            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left > 0)
-            more = min(result.more_epochs, left)
+            result = judge_run(
+                items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left, planned_epochs=planned
+            )
+            more = result.more_epochs
             if not more:
                 return result
             if why := await session.ask_epochs(range(epochs, epochs + more)):
@@ -147,17 +150,13 @@ class _Session:
         self._items, self._arms, self._ask, self._gradings = items, arms.all, ask, gradings
         kept = ((index, item) for index in range(len(self._arms)) for item in items if run.keeper)
         self._digests = {(index, item.id): request_digest(run.url, self._arms[index], item) for index, item in kept}
-        self._wanted = frozenset(self._digests.values())
+        self.digests = frozenset(self._digests.values())
         self._graded: tuple[dict[str, dict[int, Graded]], ...] = tuple({} for _ in self._arms)
         self._refused: set[str] = set()
         self._failure: Infrastructure | None = None
         self._over, self._open = "", 0
         self.done, self.total = 0, len(items) * run.execution.epochs
         self._left: dict[tuple[str, int], int] = {}
-
-    def is_wanted(self, key: bytes) -> bool:
-        """Whether this run may use what is kept under a key."""
-        return is_grade(key) or digest_of(key) in self._wanted
 
     def estimate_cost(self) -> str:
         """Say what the run will cost; why it may not begin, empty where it may."""

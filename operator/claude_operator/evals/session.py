@@ -89,7 +89,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, KeptGrades(ask, run.keeper, run.url))
+        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
@@ -162,10 +162,11 @@ class _Session:
         """Say what the run will cost; why it may not begin, empty where it may."""
         epochs = range(self.run.execution.epochs)
         expected = estimate(
-            Question(first_request(arm, item).body, missing)
+            Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
+            for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
         self.run.estimated(expected)
         return self.run.budget.too_dear(expected)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import pytest
 
 from claude_operator.api.evals import EvalExecution, EvalGate
 from claude_operator.api.gateway import Arm
+from claude_operator.api.graders import Grader
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.checks import Check
-from claude_operator.core.evals.outcomes import Answer
+from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected
@@ -265,3 +268,108 @@ async def test_an_edit_that_no_item_exercises_is_told() -> None:
     new = prepare(Arm("new", "canary", 0, request), {})
     result = await evaluate(items(1), Arms(new, arms("old").candidate), Script(), GATE, once(1))
     assert result.message.endswith("; no item exercises the tool find, which this revision changes")
+
+
+# ------------------------------------------------------------------------------------------------------ graders
+
+GRADER = Grader(name="default", model="claude-opus-5-5")
+
+
+def rubric(*kinds: str) -> list[Item]:
+    checks = (
+        Check(kind, "is polite", threshold=1.0 if kind == "llm-rubric" else None, grader="default") for kind in kinds
+    )
+    return [Item(f"i{number}", b"[]", (check,)) for number, check in enumerate(checks)]
+
+
+class Graded(Script):
+    """A script whose grader finds polite what says please, and better what is longer."""
+
+    async def __call__(self, arm: PreparedArm, item: Item) -> Answer:
+        answer = await super().__call__(arm, item)
+        if arm.arm.revision != "grader default":
+            return answer
+        if answer.text == "refuse":
+            return Answer("", "refusal", "claude-opus-5-5", {})
+        said = json.loads(item.messages)[0]["content"]
+        texts = [text for _, text in re.findall(r"<(\w*answer-\w+)>\n(.*?)\n</\1>", said, re.DOTALL)]
+        decision: bool | str = "please" in texts[0]
+        name = "criterion_1"
+        if len(texts) == 2:
+            name, decision = "better", "first" if len(texts[0]) > len(texts[1]) else "second"
+        text = json.dumps({name: {"reason": "so it is", "decision": decision}})
+        return Answer(text, "end_turn", "claude-opus-5-5", dict(USAGE))
+
+
+async def test_graders_grade_both_arms_and_are_paid_apart() -> None:
+    script = Graded(new_i0="yes, please", old_i0="no")
+    run = once(2, graders=[GRADER], keep_text=True)
+    result = await evaluate(rubric("llm-rubric"), arms("new", "old"), script, GATE, run)
+    assert result.candidate is not None
+    assert result.baseline is not None
+    assert (result.candidate.passed, result.baseline.passed) == (1, 0)
+    assert script.asked.count("grader default_i0") == 2
+    [ours] = run.graded[0]["i0"]
+    assert ours.outcome.input_tokens == ours.outcome.grader_input_tokens == 115
+    assert ours.outcome.cost_usd != ours.outcome.grader_cost_usd
+    paid = sum(
+        (one.outcome.cost_usd or 0) + (one.outcome.grader_cost_usd or 0) for arm in run.graded for one in arm["i0"]
+    )
+    assert run.budget.paid == pytest.approx(paid)
+
+
+async def test_a_comparison_waits_for_both_arms() -> None:
+    script = Graded(new_i0="a long answer", old_i0="short", new_i1="x", old_i1=Rejected("no"))
+    run = once(4, epochs=2, graders=[GRADER])
+    result = await evaluate(rubric("select-best", "select-best"), arms("new", "old"), script, GATE, run)
+    assert [one.outcome.failed for one in run.graded[0]["i0"]] == ["", ""]
+    lost = "select-best: is polite (the other answer is better)"
+    assert [one.outcome.failed for one in run.graded[1]["i0"]] == [lost, lost]
+    assert [one.outcome.results[0].why for one in run.graded[0]["i1"]] == ["there is nothing to compare with"] * 2
+    assert script.asked.count("grader default_i0") == 2 * 2, "two orders an epoch, for both arms together"
+    assert script.asked.count("new_i0") == script.asked.count("old_i0") == 2
+    assert result.baseline is not None
+
+
+async def test_a_grader_that_refuses_is_no_result() -> None:
+    script = Graded(new_i0="yes, please", **{"grader default_i0": "refuse"})
+    with pytest.raises(Infrastructure, match=r"the grader default \(claude-opus-5-5\), .* refuses to grade"):
+        await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, once(1, graders=[GRADER]))
+
+
+async def test_a_grader_of_its_own_answers_is_told_before_anything_is_asked() -> None:
+    script = Graded()
+    own = GRADER.model_copy(update={"model": "claude-haiku-5-5"})
+    with pytest.raises(InvalidPattern, match="is also the model of new, and models prefer their own answers"):
+        await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, once(1, graders=[own]))
+    assert script.asked == []
+    await evaluate(items(1), arms("new"), script, GATE, once(1, graders=[own]))
+
+
+async def test_what_graders_cost_counts_when_the_answers_are_kept(tmp_path: Path) -> None:
+    script = Graded(new_i0="yes, please")
+    for asked in (1, 0):
+        run = once(1, graders=[GRADER], keeper=Keeper(Folder(tmp_path)))
+        await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, run)
+        [one] = run.graded[0]["i0"]
+        assert run.budget.paid == pytest.approx(
+            (one.outcome.cost_usd or 0) * asked + (one.outcome.grader_cost_usd or 0)
+        )
+        assert one.outcome.passed
+    assert script.asked.count("new_i0") == 1
+
+
+async def test_calls_are_checked_against_the_arms_own_tools() -> None:
+    tool = {"name": "f", "input_schema": {"type": "object", "required": ["x"]}}
+    arm = prepare(Arm("new", "canary", 0, {"model": "claude-haiku-5-5", "tools": [tool]}), {})
+
+    async def ask(arm: PreparedArm, item: Item) -> Answer:
+        return Answer(
+            "", "tool_use", "claude-haiku-5-5", dict(USAGE), (ToolCall("f", {"x": 1} if item.id == "i0" else {}),)
+        )
+
+    valid = [Item(f"i{number}", b"[]", (Check("is-valid-tool-call"),)) for number in range(2)]
+    run = once(1)
+    await evaluate(valid, Arms(arm), ask, GATE, run)
+    why = 'is-valid-tool-call ($ does not hold required ["x"])'
+    assert [run.graded[0][name][0].outcome.failed for name in ("i0", "i1")] == ["", why]

@@ -105,6 +105,7 @@ class _Job:
                 self._log.event("kept answers are not cleared", reason=str(error))
         return Run(
             execution,
+            inputs.set.graders or (),
             inputs.spec.upstream.base_url,
             keeper=Keeper(place) if execution.keep_answers else None,
             paid=run_status(self._run).paid_usd,

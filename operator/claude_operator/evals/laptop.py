@@ -127,7 +127,15 @@ class Session:
     async def judge(self, candidate: PreparedArm, gate: EvalGate, progress: Tell) -> Ended:
         """Ask and judge. Raises Infrastructure."""
         work = self.work
-        run = Run(work.execution, work.base_url, self.keeper, self.paid, keep_text=True, progress=progress)
+        run = Run(
+            work.execution,
+            work.spec.graders or (),
+            work.base_url,
+            self.keeper,
+            self.paid,
+            keep_text=True,
+            progress=progress,
+        )
         result = await evaluate(work.items, Arms(candidate, work.baseline), self.asker.ask, gate, run)
         self.paid = run.budget.paid
         result = never_passed(result, work.partial)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from claude_operator.api.evals import EvalExecution, EvalGate
-from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate
+from claude_operator.api.graders import Grader
+from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
@@ -25,7 +26,8 @@ from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
-from claude_operator.evals.grading import Grading
+from claude_operator.evals.graders import Graders, check_models, used_graders
+from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
 from claude_operator.evals.patterns import Patterns
 
@@ -58,6 +60,7 @@ class Run:
     """How a run is done, and what is known of it while it goes on and afterwards."""
 
     execution: EvalExecution = field(default_factory=EvalExecution)
+    graders: Sequence[Grader] = ()
     url: str = ""
     """Where questions are asked: an answer from elsewhere is another one."""
     keeper: Keeper | None = None
@@ -82,8 +85,11 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     Raises Infrastructure, and InvalidPattern before anything is asked.
     """
     async with Patterns() as patterns:
+        check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        session = _Session(items, arms, ask, [Grading(patterns) for _ in arms.all], run)
+        graders = Graders(run.graders, ask)
+        gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+        session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: digest_of(key) in session.digests) if run.keeper else nullcontext()
         async with kept:
             result = await _judged(session, items, arms, gate)
@@ -194,7 +200,7 @@ class _Session:
         all_ = [one.outcome for arm in self._graded for epochs in arm.values() for one in epochs.values()]
         done = max(1, self.total // max(1, len(self._items)))
         usd = sum((one.cost_usd or 0.0) + (one.grader_cost_usd or 0.0) for one in all_)
-        tokens = sum(one.input_tokens + one.output_tokens for one in all_ if one.cost_usd is None)
+        tokens = sum(map(unpriced_tokens, all_))
         return self.run.budget.epochs_left(most, usd / done, tokens // done)
 
     def graded(self) -> tuple[dict[str, list[Graded]], ...]:
@@ -243,20 +249,39 @@ class _Session:
         return True
 
     async def _settle(self, index: int, item: Item, epoch: int) -> None:
-        """Grade the answer that was kept, or else a new one."""
+        """Grade the answer that was kept, or else a new one; of what compares both arms, with the last of them."""
+        if len(self._arms) == 1 or not is_compared(item):
+            await self._grade(index, item, epoch, await self._answer(index, item, epoch))
+        elif index:
+            ours = await self._answer(0, item, epoch)
+            theirs = await self._answer(1, item, epoch)
+            await self._grade(0, item, epoch, ours, theirs)
+            await self._grade(1, item, epoch, theirs, ours)
+
+    async def _answer(self, index: int, item: Item, epoch: int) -> tuple[Answer, bool] | None:
+        """The answer that was kept, or else a new one, and whether it is paid for now."""
         if index and item.id in self._refused:
+            return None
+        if (kept := self._find(index, item, epoch)) is not None:
+            return kept, False
+        asked = await self._ask_anew(index, item, epoch)
+        return None if asked is None else (asked, True)
+
+    async def _grade(
+        self,
+        index: int,
+        item: Item,
+        epoch: int,
+        answered: tuple[Answer, bool] | None,
+        other: tuple[Answer, bool] | None = None,
+    ) -> None:
+        if answered is None:
             return
-        answer = self._find(index, item, epoch)
-        reused = answer is not None
-        if answer is None:
-            answer = await self._ask_anew(index, item, epoch)
-        if answer is None:
-            return
-        outcome = await self._gradings[index].grade(item, answer)
-        if reused:
-            self.run.reused += 1
-        else:
-            self.run.budget.add(outcome)
+        answer, asked = answered
+        outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
+        self.run.reused += not asked
+        if asked or outcome.grader_cost_usd != 0:
+            self.run.budget.add(outcome if asked else replace(outcome, cost_usd=0.0))
         shown = answer if self.run.keep_text else replace(answer, text="", calls=())
         if not (index and item.id in self._refused):
             self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)

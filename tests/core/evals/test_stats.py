@@ -115,7 +115,8 @@ def test_fewest() -> None:
 def test_clusters_are_summed() -> None:
     values, names = [1.0, 0.0, -1.0, 0.5], ["a", "a", "b", "c"]
     found = Sample.of(values, -1, 1, names)
-    assert (found.sums, found.sizes) == ((1.0, -1.0, 0.5), (2, 1, 1))
+    assert found.groups == ((1.0, 2, 1), (-1.0, 1, 1), (0.5, 1, 1))
+    assert (found.clusters, found.values) == (3, 4)
     assert found.mean == pytest.approx(0.125)
     alone = Sample.of(values, -1, 1, ["a", "b", "c", "d"])
     assert alone.p_at_most(-0.2) == pytest.approx(sample(*values).p_at_most(-0.2))

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean, variance
+from statistics import fmean
 
 from claude_operator.api.evals import Comparison, EvalGate
 from claude_operator.core.evals.outcomes import Outcome
@@ -128,7 +128,7 @@ def compare(name: str, margin: float, pairs: Sequence[Pair], gate: EvalGate, loo
     means = fmean(value.ours for _, value in found), fmean(value.theirs for _, value in found)
     status = _status(metric, sample, look, means)
     status.metric, status.margin, status.verdict = name, margin, str(verdict)
-    status.items, status.clusters = len(found), len(sample.sizes) if names else 0
+    status.items, status.clusters = len(found), sample.clusters if names else 0
     return Compared(status, verdict, sample, few, hopeful)
 
 
@@ -136,9 +136,8 @@ def items_needed(compared: Compared, look: Look) -> int | None:
     """About how many items like these would show "not worse" if there is no difference; None where too many."""
     even = _even(compared.sample)
     for times in _TIMES:
-        more = Sample(even.sums * times, even.sizes * times, even.lowest, even.highest)
-        if more.p_at_most(-_allowed(compared.status)) <= look.last_alpha:
-            return sum(even.sizes) * times
+        if even.repeated(times).p_at_most(-_allowed(compared.status)) <= look.last_alpha:
+            return even.values * times
     return None
 
 
@@ -174,7 +173,14 @@ def _value(metric: _Metric, pair: Pair) -> _Value | None:
 def _noise(ours: Sequence[float], theirs: Sequence[float], a: float, b: float) -> float | None:
     if len(ours) < 2 or len(theirs) < 2:
         return None
-    return variance(ours) / len(ours) / a**2 + variance(theirs) / len(theirs) / b**2
+    return _variance(ours) / a**2 + _variance(theirs) / b**2
+
+
+def _variance(values: Sequence[float]) -> float:
+    """Of the mean of the values."""
+    count = len(values)
+    mean = sum(values) / count
+    return sum((value - mean) ** 2 for value in values) / (count - 1) / count
 
 
 def _cluster(item: Item, key: str) -> str:
@@ -193,8 +199,7 @@ def _verdict(sample: Sample, margin: float, look: Look, fail_alpha: float) -> Ve
 
 def _has_too_few(sample: Sample, margin: float, look: Look) -> bool:
     """Whether not even the last look could show "not worse", were all values 0."""
-    none = Sample((0.0,) * len(sample.sizes), sample.sizes, sample.lowest, sample.highest)
-    return none.p_at_most(-margin) > look.last_alpha
+    return sample.moved(0.0, 0.0).p_at_most(-margin) > look.last_alpha
 
 
 def _of_these_items(pairs: Sequence[Pair], look: Look, alpha: float) -> tuple[Verdict, bool]:
@@ -221,12 +226,9 @@ def _may_pass(sample: Sample, margin: float, noise: Sequence[float | None], look
     known = [one for one in noise if one is not None]
     if len(known) < len(noise):
         return True
-    count = sum(sample.sizes)
-    mean = sample.mean
-    total = sum((value - mean * size) ** 2 for value, size in zip(sample.sums, sample.sizes, strict=True))
-    chance = math.fsum(known)
+    total, chance = sample.spread, math.fsum(known)
     left = max(0.0, 1 - min(1.0, chance / total) * (1 - 1 / look.growth)) if total > 0 else 1.0
-    hoped = sample.moved(_HOPE * math.sqrt(chance) / count, math.sqrt(left))
+    hoped = sample.moved(sample.mean + _HOPE * math.sqrt(chance) / sample.values, math.sqrt(left))
     return hoped.p_at_most(-margin) <= look.last_alpha
 
 
@@ -241,7 +243,7 @@ def _allowed(status: Comparison) -> float:
 
 def _even(sample: Sample) -> Sample:
     """The same values around a mean of 0: as if the arms had come out even."""
-    return sample.moved(-sample.mean)
+    return sample.moved(0.0)
 
 
 def _status(metric: _Metric, sample: Sample, look: Look, means: tuple[float, float]) -> Comparison:

@@ -24,19 +24,21 @@ from dataclasses import dataclass
 __all__ = ["Sample", "fewest"]
 
 _DIGITS = 12  # values that agree in so many are one value
-_STEP = 0.05  # of the integral; with half of it the result is the same in nine digits
+_STEP = 0.1  # of the integral; with half of it the result is the same in nine digits
 _FURTHEST = 40.0
 _SMALL = 1e-15
-_HALVINGS = 60
+_TRIES = 60
+_CLOSE = 1e-7
+_TINY = 1e-300
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Sums of values by cluster with the clusters' sizes, each cluster of one value where there are none."""
+    """How often each sum of a cluster's values comes up with each size; without clusters each value is one."""
 
-    sums: tuple[float, ...]
-    sizes: tuple[int, ...]
+    groups: tuple[tuple[float, int, int], ...]
+    """Sum, size, number of clusters."""
     lowest: float
     highest: float
 
@@ -46,42 +48,68 @@ class Sample:
     ) -> Sample:
         """A sample of values between `lowest` and `highest`, in clusters by name."""
         if clusters is None:
-            return cls(tuple(values), (1,) * len(values), lowest, highest)
-        found: defaultdict[str, list[float]] = defaultdict(list)
-        for value, name in zip(values, clusters, strict=True):
-            found[name].append(value)
-        return cls(
-            tuple(math.fsum(group) for group in found.values()),
-            tuple(len(group) for group in found.values()),
-            lowest,
-            highest,
-        )
+            pairs = Counter((round(value, _DIGITS), 1) for value in values)
+        else:
+            found: defaultdict[str, list[float]] = defaultdict(list)
+            for value, name in zip(values, clusters, strict=True):
+                found[name].append(value)
+            pairs = Counter((round(math.fsum(group), _DIGITS), len(group)) for group in found.values())
+        return cls(tuple((total, size, number) for (total, size), number in pairs.items()), lowest, highest)
+
+    @property
+    def clusters(self) -> int:
+        """Their number: that of the values, where there are no clusters."""
+        return sum(number for _, _, number in self.groups)
+
+    @property
+    def values(self) -> int:
+        """The number of values."""
+        return sum(size * number for _, size, number in self.groups)
 
     @property
     def mean(self) -> float:
         """Of the values, whatever their cluster."""
-        return math.fsum(self.sums) / sum(self.sizes)
+        return math.fsum(total * number for total, _, number in self.groups) / self.values
+
+    @property
+    def spread(self) -> float:
+        """The sum of the squared distances of the clusters' sums from what their size would make them."""
+        mean = self.mean
+        return math.fsum(number * (total - mean * size) ** 2 for total, size, number in self.groups)
 
     @property
     def mirrored(self) -> Sample:
         """The values with their signs turned."""
-        return Sample(tuple(-value for value in self.sums), self.sizes, -self.highest, -self.lowest)
+        groups = tuple((-total, size, number) for total, size, number in self.groups)
+        return Sample(groups, -self.highest, -self.lowest)
 
-    def moved(self, by: float, narrowed: float = 1.0) -> Sample:
-        """The values with another mean, and with their distances from it multiplied, within the limits."""
-        mean = self.mean
-        sums = tuple(
-            min(max(narrowed * (value - mean * size) + (mean + by) * size, self.lowest * size), self.highest * size)
-            for value, size in zip(self.sums, self.sizes, strict=True)
+    def moved(self, mean: float, narrowed: float = 1.0) -> Sample:
+        """The values around this mean, their distances from it multiplied, within the limits."""
+        before = self.mean
+        groups = tuple(
+            (
+                min(
+                    max(narrowed * (total - before * size) + mean * size, self.lowest * size),
+                    self.highest * size,
+                ),
+                size,
+                number,
+            )
+            for total, size, number in self.groups
         )
-        return Sample(sums, self.sizes, self.lowest, self.highest)
+        return Sample(groups, self.lowest, self.highest)
+
+    def repeated(self, times: int) -> Sample:
+        """The same values so many times over."""
+        groups = tuple((total, size, number * times) for total, size, number in self.groups)
+        return Sample(groups, self.lowest, self.highest)
 
     def p_at_most(self, mean: float) -> float:
         """The p-value of "the mean is at most this"."""
-        extra = max(self.sizes) * (self.lowest - mean)
-        found = Counter(round(value - mean * size, _DIGITS) for value, size in zip(self.sums, self.sizes, strict=True))
-        found[round(extra, _DIGITS)] += 1
-        return _chance_below_zero(tuple(found.items())) if extra < 0 else 0.0
+        extra = max(size for _, size, _ in self.groups) * (self.lowest - mean)
+        if extra >= 0:
+            return 0.0
+        return _chance_below_zero((*((total - mean * size, number) for total, size, number in self.groups), (extra, 1)))
 
     def p_at_least(self, mean: float) -> float:
         """The p-value of "the mean is at least this"."""
@@ -90,9 +118,20 @@ class Sample:
     def lower(self, alpha: float) -> float:
         """What the mean is at least, with an error of `alpha`."""
         below, above = self.lowest, self.mean
-        for _ in range(_HALVINGS // 2):
-            middle = (below + above) / 2
-            below, above = (middle, above) if self.p_at_most(middle) <= alpha else (below, middle)
+        low, high = -1.0, math.log(max(self.p_at_most(above), _TINY) / alpha)
+        if high <= 0:
+            return above
+        low = -math.inf
+        for _ in range(_TRIES):  # of the false position, halved where that does not narrow it down
+            by_line = above - (above - below) * high / (high - low) if low > -math.inf else below
+            middle = by_line if below < by_line < above else (below + above) / 2
+            found = math.log(max(self.p_at_most(middle), _TINY) / alpha)
+            if found <= 0:
+                below, low, high = middle, found, high / 2
+            else:
+                above, high, low = middle, found, low / 2
+            if above - below < _CLOSE or abs(found) < _CLOSE:
+                break
         return below
 
     def upper(self, alpha: float) -> float:
@@ -136,13 +175,17 @@ def _chance_below_zero(values: Weighted) -> float:
 def _saddle(values: Weighted) -> float:
     """Where the logarithm of the integrand is lowest, between the pole of the lowest value and 0."""
     below, above = 1 / min(x for x, _ in values), 0.0
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        if middle in (below, above):
-            break
-        slope = sum(n * x / (1 - x * middle) for x, n in values) - 1 / middle
-        below, above = (below, middle) if slope > 0 else (middle, above)
-    return (below + above) / 2
+    at = below / 2
+    for _ in range(_TRIES):  # of Newton's method, halved where it leaves the interval
+        parts = [(n, x / (1 - x * at)) for x, n in values]
+        slope = sum(n * part for n, part in parts) - 1 / at
+        below, above = (below, at) if slope > 0 else (at, above)
+        step = slope / (sum(n * part * part for n, part in parts) + 1 / at**2)
+        closer = at - step if below < at - step < above else (below + above) / 2
+        if abs(closer - at) <= _CLOSE * -at:
+            return closer
+        at = closer
+    return at
 
 
 def _exponent(values: Weighted, s: float) -> float:

@@ -1,0 +1,129 @@
+"""`python -m bench.evals`: simulate runs of the eval gate and compare its rule with others.
+
+With `--data DIR` the items are those of BANKING77 and GSM8K, half of the gates each; without it questions of our own.
+Items are loaded and graded, and runs are judged, by the product's own code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.evals import rules
+from bench.evals.draws import draw
+from bench.evals.sets import Questions, read
+
+SIZES = (5, 8, 20, 50, 100, 200, 500, 1000)
+WORSE = {"same": 0.0, "-2": 0.02, "-3 (the margin)": rules.MARGIN, "-5": 0.05, "-10": 0.10}
+GATES, QUICK = 500, 4
+
+
+@dataclass
+class Cell:
+    """What the rules made of a candidate, in so many gates."""
+
+    size: int
+    worse: str
+    gates: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    """By other rule: how often it let the candidate through."""
+    shipped: Counter[str] = field(default_factory=Counter)
+    """By what came of the run."""
+    epochs: int = 0
+
+
+def simulate(questions: Sequence[Questions], size: int, worse: str, gates: int, seed: int) -> Cell:
+    """All gates of a cell; the same seed gives the same numbers."""
+    cell = Cell(size, worse)
+    for number in range(gates):
+        chance = np.random.default_rng((seed, size, list(WORSE).index(worse), number))
+        chosen = questions[number % len(questions)]
+        items, graded = chosen.load(chance.permutation(len(chosen.lines))[:size].tolist())
+        arms = draw(chance, size, WORSE[worse])
+        first = arms.ask(chance, rules.EPOCHS)
+        for name, rule in rules.OTHERS.items():
+            cell.passed[name] += rule(*first)
+        result = rules.shipped(items, graded, arms, first, chance)
+        cell.shipped[rules.kind(result)] += 1
+        cell.epochs += result.epochs
+        cell.gates += 1
+    return cell
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """All cells as Markdown, a table a size."""
+    by_size: defaultdict[int, dict[str, Cell]] = defaultdict(dict)
+    for cell in cells:
+        by_size[cell.size][cell.worse] = cell
+    lines = [f"| items | rule | {' | '.join(WORSE)} |", "|---" * (len(WORSE) + 2) + "|"]
+    for size, row in sorted(by_size.items()):
+        lines += [
+            _row(size, name, [_percent(cell.passed[name], cell.gates) for cell in row.values()])
+            for name in rules.OTHERS
+        ]
+        for kind, name in (
+            ("not worse", "**shipped: shown not to be worse**"),
+            ("too few", "shipped: let through, too few items"),
+            ("Failed", "shipped: failed"),
+            ("Inconclusive", "shipped: inconclusive"),
+        ):
+            shown = [_percent(cell.shipped[kind], cell.gates) for cell in row.values()]
+            lines.append(_row(size, name, [f"**{one}**" if name.startswith("**") else one for one in shown]))
+        lines.append(_row(size, "shipped: epochs, mean", [f"{cell.epochs / cell.gates:.1f}" for cell in row.values()]))
+    return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Simulate, and print the table."""
+    options = arguments(words)
+    questions = read(options.data)
+    gates = QUICK if options.quick else options.gates
+    sizes = [size for size in SIZES if size <= (50 if options.quick else max(SIZES)) and size in options.sizes]
+    cells: list[Cell] = []
+    with ProcessPoolExecutor(options.processes) as pool:
+        jobs = [
+            (size, worse, pool.submit(simulate, questions, size, worse, gates, options.seed))
+            for size in sizes
+            for worse in WORSE
+        ]
+        for number, (size, worse, job) in enumerate(jobs, 1):
+            cells.append(job.result())
+            sys.stderr.write(f"{size} items, {worse}: done; {number} of {len(jobs)} cells\n")
+    names = " and ".join(one.name for one in questions)
+    print(f"{gates} gates a cell, {names}, seed {options.seed}\n\n{table(cells)}")
+    if options.json:
+        options.json.write_text(json.dumps([vars(cell) for cell in cells], indent=1) + "\n")
+    return 0
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m bench.evals", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder with banking77_test.csv and gsm8k_test.jsonl")
+    parser.add_argument("--gates", type=int, default=GATES, help="gates a cell (default %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of items")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the counts to this file")
+    parser.add_argument("--quick", action="store_true", help="few gates of small sets, to see that it works")
+    return parser.parse_args(words)
+
+
+def _row(size: int, name: str, values: Sequence[str]) -> str:
+    return f"| {size} | {name} | {' | '.join(values)} |"
+
+
+def _percent(count: int, gates: int) -> str:
+    return f"{100 * count / gates:.3g} %"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

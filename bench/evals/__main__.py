@@ -46,7 +46,7 @@ def simulate(questions: Sequence[Questions], size: int, worse: str, gates: int, 
     for number in range(gates):
         chance = np.random.default_rng((seed, size, list(WORSE).index(worse), number))
         chosen = questions[number % len(questions)]
-        items, graded = chosen.load(chance.permutation(len(chosen.lines))[:size].tolist())
+        items, graded = chosen.choose(chance.permutation(len(chosen.items))[:size].tolist())
         arms = draw(chance, size, WORSE[worse])
         first = arms.ask(chance, rules.EPOCHS)
         for name, rule in rules.OTHERS.items():
@@ -96,11 +96,11 @@ def main(words: Sequence[str] | None = None) -> int:
         ]
         for number, (size, worse, job) in enumerate(jobs, 1):
             cells.append(job.result())
+            if options.json:
+                options.json.write_text(json.dumps([vars(cell) for cell in cells], indent=1) + "\n")
             sys.stderr.write(f"{size} items, {worse}: done; {number} of {len(jobs)} cells\n")
     names = " and ".join(one.name for one in questions)
     print(f"{gates} gates a cell, {names}, seed {options.seed}\n\n{table(cells)}")
-    if options.json:
-        options.json.write_text(json.dumps([vars(cell) for cell in cells], indent=1) + "\n")
     return 0
 
 

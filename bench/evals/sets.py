@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from collections.abc import Iterator, Sequence
@@ -9,32 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_operator.api.evals import EvalSetSpec
-from claude_operator.core.evals.checks import grade
-from claude_operator.core.evals.outcomes import Outcome
+from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item, load_items
+from claude_operator.evals.grading import Grading
+from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Questions", "read"]
 
 _WRONG = "I do not know."
+_PLACE = ("questions", "items.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """An eval set as JSONL lines, with the answer to each that is right."""
+    """An eval set as a run loads it, and what a run makes of a wrong and of a right answer to each item."""
 
     name: str
-    lines: Sequence[str]
-    answers: Sequence[str]
+    items: Sequence[Item]
+    graded: Sequence[tuple[Outcome, Outcome]]
 
-    def load(self, chosen: Sequence[int]) -> tuple[list[Item], list[tuple[Outcome, Outcome]]]:
-        """The chosen items as an eval run loads them, and what it makes of a wrong and of a right answer to each."""
-        spec = EvalSetSpec.model_validate({"dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}}})
-        items = load_items(spec, "\n".join(self.lines[place] for place in chosen))
-        graded = [
-            (_graded(item, _WRONG), _graded(item, self.answers[place]))
-            for item, place in zip(items, chosen, strict=True)
-        ]
-        return items, graded
+    def choose(self, places: Sequence[int]) -> tuple[list[Item], list[tuple[Outcome, Outcome]]]:
+        """Some of them."""
+        return [self.items[place] for place in places], [self.graded[place] for place in places]
 
 
 def read(folder: Path | None) -> list[Questions]:
@@ -55,9 +53,18 @@ def _questions(name: str, found: Iterator[tuple[str, str, str]] | Sequence[tuple
         json.dumps({"id": f"q{n}", "input": question, "assert": [{"type": kind, "value": answer}]})
         for n, (question, answer, kind) in enumerate(rows)
     ]
-    return Questions(name, lines, [answer for _, answer, _ in rows])
+    spec = EvalSetSpec.model_validate({"dataset": {"configMapKeyRef": {"name": _PLACE[0], "key": _PLACE[1]}}})
+    items = load_items(spec, Contents({_PLACE: "\n".join(lines)}))
+    return Questions(name, items, asyncio.run(_graded(items, [answer for _, answer, _ in rows])))
 
 
-def _graded(item: Item, text: str) -> Outcome:
-    failed = grade(item.checks, text, "end_turn", {})
-    return Outcome(failed, score=0.0 if failed else 1.0)
+async def _graded(items: Sequence[Item], answers: Sequence[str]) -> list[tuple[Outcome, Outcome]]:
+    grading = Grading(Patterns())  # no item has a regular expression
+    pairs = zip(items, answers, strict=True)
+    return [
+        (await grading.grade(item, _answer(_WRONG)), await grading.grade(item, _answer(text))) for item, text in pairs
+    ]
+
+
+def _answer(text: str) -> Answer:
+    return Answer(text, "end_turn", "claude-haiku-5-5", {"input_tokens": 20, "output_tokens": 5})

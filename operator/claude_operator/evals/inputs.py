@@ -82,8 +82,8 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
 
 async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, str, list[Item]]:
     """The set, its UID and its items; raises NotReady where they have changed since the run was made."""
-    found = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
-    stored = found["spec"]
+    eval_set = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
+    stored = eval_set["spec"]
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
@@ -104,7 +104,7 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
         )
         raise NotReady(RunReason.SET_CHANGED, message)
     try:
-        return set_spec, found["metadata"]["uid"], load_items(set_spec, contents)
+        return set_spec, eval_set["metadata"]["uid"], load_items(set_spec, contents)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
 

@@ -24,6 +24,7 @@ from claude_operator.core.evals.kept import (
 from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
+from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.graders import Graders, check_models, used_graders
@@ -33,7 +34,7 @@ from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
 
-_MOST_EPOCHS = 50
+_MOST_EPOCHS = 200  # four times as many as a set may ask for
 
 
 class Ask(Protocol):
@@ -106,23 +107,16 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
     try:
         if items and (why := session.estimate_cost()):
             return _over_budget(why, 0, session.total)
-        epochs = session.run.execution.epochs
+        epochs = planned = session.run.execution.epochs
         if items and (why := await session.ask_epochs(range(epochs))):
             return _over_budget(why, session.done, session.total)
         while True:
-            left = session.epochs_left(_MOST_EPOCHS - epochs)
+            left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
             outcomes = session.outcomes()
             baseline = outcomes[1] if arms.baseline else None
-            result = judge_run(
-                items,
-                outcomes[0],
-                baseline,
-                gate,
-                baseline_name=name,
-                epochs_left=left > 0,
-                planned_epochs=session.run.execution.epochs,
-            )
-            more = min(result.more_epochs, left)
+            options = {"epochs_left": left, "planned_epochs": planned}
+            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, **options)
+            more = result.more_epochs
             if not more:
                 return result
             if why := await session.ask_epochs(range(epochs, epochs + more)):

@@ -171,8 +171,8 @@ def test_looks_add_up_to_alpha() -> None:
 
 
 def test_looks_are_taken_after_twice_and_four_times_as_many_epochs() -> None:
-    assert [looks.look_of(epochs, 3) for epochs in (1, 3, 5, 6, 11, 12, 50)] == [0, 0, 0, 1, 1, 2, 2]
-    assert [looks.more_epochs(epochs, 3) for epochs in (3, 4, 6)] == [3, 2, 6]
+    assert [looks.look_of(epochs, 3) for epochs in (1, 3, 5, 6, 11, 12, 50)] == [0, 0, 1, 1, 2, 2, 2]
+    assert [looks.more_epochs(epochs, 3) for epochs in (3, 4, 6)] == [3, 8, 6]
     assert [looks.more_epochs(epochs, 1) for epochs in (1, 2)] == [1, 2]
 
 

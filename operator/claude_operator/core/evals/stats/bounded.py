@@ -26,9 +26,9 @@ __all__ = ["Sample", "fewest"]
 _DIGITS = 12  # values that agree in so many are one value
 _STEP = 0.1  # of the integral; with half of it the result is the same in nine digits
 _FURTHEST = 40.0
-_SMALL = 1e-15
+_SMALL = -26.0  # logarithm of a part of the integral that no longer counts
 _TRIES = 60
-_CLOSE = 1e-7
+_CLOSE = 1e-6
 _TINY = 1e-300
 _ROUNDING = 1e-9
 
@@ -118,21 +118,28 @@ class Sample:
     def lower(self, alpha: float) -> float:
         """What the mean is at least, with an error of `alpha`."""
         below, above = self.lowest, self.mean
-        low, high = -1.0, math.log(max(self.p_at_most(above), _TINY) / alpha)
-        if high <= 0:
+        over = self._excess(above, alpha)
+        if over <= 0:
             return above
-        low = -math.inf
-        for _ in range(_TRIES):  # of the false position, halved where that does not narrow it down
-            by_line = above - (above - below) * high / (high - low) if low > -math.inf else below
-            middle = by_line if below < by_line < above else (below + above) / 2
-            found = math.log(max(self.p_at_most(middle), _TINY) / alpha)
-            if found <= 0:
-                below, low, high = middle, found, high / 2
+        under = self._excess((below := (below + above) / 2), alpha)
+        while under > 0 and above - self.lowest > _CLOSE:
+            above, over = below, under
+            under = self._excess((below := (self.lowest + above) / 2), alpha)
+        stayed = 0  # which end has stayed: -1 the lower, 1 the upper
+        for _ in range(_TRIES):  # false position, as Illinois has it: an end that stays twice counts for half
+            middle = above - (above - below) * over / (over - under)
+            found = self._excess(middle, alpha)
+            if found > 0:
+                above, over, under, stayed = middle, found, under / 2 if stayed < 0 else under, -1
             else:
-                above, high, low = middle, found, low / 2
-            if above - below < _CLOSE or abs(found) < _CLOSE:
+                below, under, over, stayed = middle, found, over / 2 if stayed > 0 else over, 1
+            if -_CLOSE < found <= 0 or above - below < _CLOSE:
                 break
         return below
+
+    def _excess(self, mean: float, alpha: float) -> float:
+        """How far the p-value is above alpha, in logarithms."""
+        return math.log(max(self.p_at_most(mean), _TINY) / alpha)
 
     def upper(self, alpha: float) -> float:
         """What the mean is at most, with an error of `alpha`."""
@@ -167,7 +174,7 @@ def _chance_below_zero(values: Weighted) -> float:
         exponent = -sum(n * cmath.log(1 - x * s) for x, n in values) - cmath.log(-s) - height
         scale = width * math.cosh(at)
         total += cmath.exp(exponent).real * scale
-        if exponent.real < -30 and math.exp(exponent.real) * scale < _SMALL * width:
+        if exponent.real < _SMALL and exponent.real + at < _SMALL:
             break
     return min(1.0, max(0.0, math.exp(height) * total * _STEP / math.pi))
 

@@ -17,7 +17,7 @@ LOOKS = len(_EARLY) + 1
 
 def look_of(epochs: int, planned: int) -> int:
     """Which look it is after so many epochs, from 0."""
-    return min(LOOKS - 1, max(0, (epochs // max(1, planned)).bit_length() - 1))
+    return next((look for look in range(LOOKS - 1) if epochs <= planned << look), LOOKS - 1)
 
 
 def alpha_at(look: int, alpha: float, *, last: bool) -> float:
@@ -32,4 +32,4 @@ def least_alpha(alpha: float) -> float:
 
 def more_epochs(epochs: int, planned: int) -> int:
     """How many epochs to add until the next look."""
-    return (max(1, planned) << (look_of(epochs, planned) + 1)) - epochs
+    return (planned << (look_of(epochs, planned) + 1)) - epochs

@@ -399,3 +399,13 @@ async def test_calls_are_checked_against_the_arms_own_tools() -> None:
     await evaluate(valid, Arms(arm), ask, GATE, run)
     why = 'is-valid-tool-call ($ does not hold required ["x"])'
     assert [run.graded[0][name][0].outcome.failed for name in ("i0", "i1")] == ["", why]
+
+
+async def test_an_answer_that_json_cannot_hold_is_graded_and_not_kept(tmp_path: Path) -> None:
+    """Half a surrogate pair: the API sends it escaped."""
+    script = Script(new_i0="\ud800")
+    for _ in range(2):
+        run = once(1, keeper=Keeper(Folder(tmp_path)))
+        result = await evaluate(items(2), arms("new"), script, EvalGate(passRate=0.5), run)
+        assert result.phase == "Passed"
+    assert script.asked == ["new_i0", "new_i1", "new_i0"]

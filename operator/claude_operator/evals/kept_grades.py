@@ -34,4 +34,5 @@ class KeptGrades:
 
     def add(self, key: bytes, answer: Answer) -> None:
         """Keep a vote that could be read."""
-        self._keeper.add(key, pack_answer(answer))
+        if (packed := pack_answer(answer)) is not None:
+            self._keeper.add(key, packed)

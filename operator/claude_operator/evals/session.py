@@ -301,8 +301,8 @@ class _Session:
             return None
         finally:
             self._open -= 1
-        if self.run.keeper:
-            self.run.keeper.add(self._key(index, item, epoch), pack_answer(answer))
+        if self.run.keeper and (packed := pack_answer(answer)) is not None:
+            self.run.keeper.add(self._key(index, item, epoch), packed)
         return answer
 
     def _find(self, index: int, item: Item, epoch: int) -> Answer | None:

@@ -87,8 +87,12 @@ def is_wanted(key: bytes, digests: Container[bytes]) -> bool:
     return key[:-2] in digests or (key[:1] == _GRADE and len(key) == _GRADE_KEY)
 
 
-def pack_answer(answer: Answer) -> bytes:
-    return msgspec.json.encode(answer)
+def pack_answer(answer: Answer) -> bytes | None:
+    """An answer as bytes; None where it holds what JSON cannot, such as half a surrogate pair."""
+    try:
+        return msgspec.json.encode(answer)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        return None
 
 
 def read_answer(data: bytes) -> Answer | None:

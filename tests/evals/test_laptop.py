@@ -177,7 +177,19 @@ async def test_the_cheapest_of_several(tmp_path: Path) -> None:
     assert all(one.alpha <= 0.05 / 4 for row in rows for one in row.result.comparisons)
     assert matrix_code(rows, "") == 0
     shown = matrix_text(rows, "old", "").splitlines()
-    assert shown[0].split() == "CANDIDATE PHASE POINTS AT LEAST COST AN ITEM COST AT MOST".split()
+    assert shown[0].split() == [
+        "CANDIDATE",
+        "PHASE",
+        "POINTS",
+        "AT",
+        "LEAST",
+        "COST",
+        "AN",
+        "ITEM",
+        "COST",
+        "AT",
+        "MOST",
+    ]
     assert shown[-1].startswith("new/claude-haiku-5-5 is the cheapest that passes: it is not worse than old and costs ")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +102,13 @@ async def test_a_pattern_in_a_schema_is_compiled_before_anything_is_asked() -> N
             await patterns.check([item("is-json", {"properties": {"a": {"pattern": "(a"}}})])
 
 
+@pytest.mark.parametrize("schema", [{"enum": ["a"], "minLength": 2}, {"const": 5, "multipleOf": 2}])
+async def test_a_list_of_values_that_all_fail_is_told(schema: Any) -> None:
+    async with Patterns() as patterns:
+        with pytest.raises(InvalidPattern, match="is a schema that no JSON holds: its other rules exclude each value"):
+            await patterns.check([item("is-json", schema)])
+
+
 def doubling(levels: int) -> dict[str, Any]:
     """A schema of which each level is tried twice: 2 to the power of `levels`."""
     names = [f"#/$defs/s{level}" for level in range(levels)]
@@ -170,3 +178,47 @@ async def test_const_and_enum_are_what_they_say(wanted: list[Any], value: Any) -
         outcome = await Grading(patterns).grade(Item("a", b"[]", (trials,)), Answer(json.dumps(value), "", "", {}))
     same = [one for one in wanted if json.dumps(one, sort_keys=True) == json.dumps(value, sort_keys=True)]
     assert outcome.passed is bool(same)
+
+
+# ------------------------------------------------- no accepted schema holds for every answer, or for none
+
+UNIVERSE: list[Any] = [None, True, False, *range(-3, 5), 0.5, *("a" * size for size in range(5)), "b", [], [1], ["a"]]
+UNIVERSE += [{}, *({name: value} for name in "ab" for value in (None, True, 1, "a", "aaa", [], {}))]
+UNIVERSE += [{"a": one, "b": other} for one in (True, 1, "a", "aaa") for other in (True, 1, "a")]
+LIMITS = st.integers(-1, 3)
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["object", "array", "string", "integer", "number", "null", "boolean"]),
+        "enum": st.lists(st.sampled_from([None, True, 1, 2, "a", "aa", []]), min_size=1, max_size=2),
+        "const": st.sampled_from([1, "a", None, {}]),
+        "minLength": st.integers(0, 3),
+        "maxLength": st.integers(0, 3),
+        "minimum": LIMITS,
+        "maximum": LIMITS,
+        "exclusiveMinimum": LIMITS,
+        "exclusiveMaximum": LIMITS,
+    },
+)
+OBJECTS = st.fixed_dictionaries(
+    {"type": st.just("object")},
+    optional={
+        "required": st.lists(st.sampled_from("ab"), max_size=2, unique=True),
+        "properties": st.fixed_dictionaries({"a": st.booleans() | st.just({"type": "string"})}),
+        "additionalProperties": st.booleans(),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(RULES | OBJECTS, min_size=10, max_size=10))
+async def test_no_accepted_schema_holds_for_none(schemas: list[dict[str, Any]]) -> None:
+    """That it does not hold for every answer is plain: prose is not JSON."""
+    async with Patterns() as patterns:
+        for schema in schemas:
+            try:
+                await patterns.check([item("is-json", schema)])
+            except ValueError:
+                continue
+            kind = jsonschema.Draft202012Validator(schema)
+            assert any(kind.is_valid(value) for value in UNIVERSE), schema

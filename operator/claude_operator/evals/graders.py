@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,16 +13,20 @@ from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
+from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.rubrics import Opinion, Question, comparison, factuality, material, rubric
+from claude_operator.core.evals.kept import first_request
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import InvalidPattern
 
 __all__ = ["Ask", "Graders", "InvalidGrader", "Spent", "check_models", "used_graders"]
 
+_USUAL_ANSWER = 1200  # characters
 _ATTEMPTS = 3  # to get an answer of the form that was asked for
 
 
@@ -79,9 +83,9 @@ def _same(one: str, other: str) -> bool:
 class Graders:
     """The graders of a run, the same for both arms, asked through `ask`."""
 
-    def __init__(self, graders: Sequence[Grader], ask: Ask) -> None:
+    def __init__(self, graders: Sequence[Grader], ask: Ask, kept: KeptGrades | None = None) -> None:
         self._graders = {grader.name: grader for grader in graders}
-        self._ask = ask
+        self._ask, self._kept = ask, kept
         self._arms: dict[tuple[str, str], PreparedArm] = {}
         self._models: dict[str, str] = {}
         self._comparisons: dict[tuple[object, ...], asyncio.Task[str]] = {}
@@ -103,11 +107,20 @@ class Graders:
                 found[check] = await self._of_kind(check, item, answer, other, spent)
         return found, spent
 
+    def expected(self, item: Item) -> Iterator[tuple[bytes, int]]:
+        """The requests that one answer to an item is graded with, about, and how often each is sent."""
+        usual = Answer("x" * _USUAL_ANSWER, "end_turn", "", {})
+        for check in item.checks:
+            if check.grader in self._graders and KINDS[check.type].graded:
+                grader = self._graders[check.grader]
+                question = _question(check, material(item.messages), usual, usual)
+                request = first_request(self._arm(grader, question), _asked(item, question))
+                yield request.body, grader.votes // 2 + 1
+
     async def _of_kind(self, check: Check, item: Item, answer: Answer, other: Answer | None, spent: Spent) -> Finding:
-        asked = material(item.messages)
         match check.type:
             case "llm-rubric":
-                opinions = await self._vote(check, item, rubric(asked, answer, check.texts), spent)
+                opinions = await self._vote(check, item, _question(check, material(item.messages), answer), spent)
                 missed = [number for number, one in enumerate(opinions, 1) if not one.decision]
                 score = 1 - len(missed) / len(opinions)
                 why = f"criterion {', '.join(map(str, missed))} of {len(opinions)}" if len(opinions) > 1 else ""
@@ -115,7 +128,7 @@ class Graders:
                 holds = score >= (check.threshold or 0) - 1e-9
                 return Finding(holds, score, why if missed else "", reason=reason)
             case "factuality":
-                [opinion] = await self._vote(check, item, factuality(asked, answer, check.texts[0]), spent)
+                [opinion] = await self._vote(check, item, _question(check, material(item.messages), answer), spent)
                 holds = bool(opinion.decision)
                 why = "" if holds else "contradicts the reference"
                 return Finding(holds, float(holds), why, reason=opinion.reason)
@@ -146,11 +159,11 @@ class Graders:
 
     async def _prefer(self, check: Check, item: Item, one: Answer, other: Answer, spent: Spent) -> str:
         """Which of two answers is better, `first` or `second`; `equal` where the two orders disagree."""
-        asked, criterion = material(item.messages), check.texts[0]
-        [forth] = await self._vote(check, item, comparison(asked, one, other, criterion), spent)
+        asked = material(item.messages)
+        [forth] = await self._vote(check, item, _question(check, asked, one, other), spent)
         if forth.decision == "equal":
             return "equal"
-        [back] = await self._vote(check, item, comparison(asked, other, one, criterion), spent)
+        [back] = await self._vote(check, item, _question(check, asked, other, one), spent)
         turned = {"first": "second", "second": "first"}.get(str(back.decision))
         return str(forth.decision) if forth.decision == turned else "equal"
 
@@ -172,10 +185,14 @@ class Graders:
 
     async def _decide(self, grader: Grader, item: Item, question: Question, spent: Spent) -> tuple[Opinion, ...]:
         """One vote."""
-        messages = msgspec.json.encode([{"role": "user", "content": question.text}])
+        asked, arm = _asked(item, question), self._arm(grader, question)
+        key = self._kept.next_key(arm, asked) if self._kept else b""
+        if self._kept and (before := self._kept.find(key)) is not None:
+            self._check_model(grader, before)
+            return question.read(before.text)
         why = ""
         for _ in range(_ATTEMPTS):
-            answer = await self._answer(grader, item, Item(item.id, messages, ()), question)
+            answer = await self._answer(grader, item, arm, asked)
             spent.add(answer)
             self._check_model(grader, answer)
             if answer.stop_reason == REFUSAL:
@@ -187,14 +204,18 @@ class Graders:
                     f"{_named(grader, item)} needs more tokens: raise its maxTokens of {grader.max_tokens}"
                 )
             try:
-                return question.read(answer.text)
+                opinions = question.read(answer.text)
             except ValueError as error:
                 why = str(error)
+                continue
+            if self._kept:
+                self._kept.add(key, answer)
+            return opinions
         raise Infrastructure(f"{_named(grader, item)} does not decide in {_ATTEMPTS} attempts: its answer {why}")
 
-    async def _answer(self, grader: Grader, item: Item, asked: Item, question: Question) -> Answer:
+    async def _answer(self, grader: Grader, item: Item, arm: PreparedArm, asked: Item) -> Answer:
         try:
-            return await self._ask(self._arm(grader, question), asked)
+            return await self._ask(arm, asked)
         except Rejected as error:
             raise Infrastructure(f"the API refuses the request of {_named(grader, item)}: {error}") from error
 
@@ -218,6 +239,18 @@ class Graders:
                 f"the grader {grader.name} answers as {first} and as {answer.model}: its grades cannot be compared; pin"
                 " its model"
             )
+
+
+def _question(check: Check, asked: str, answer: Answer, other: Answer | None = None) -> Question:
+    if check.type == "llm-rubric":
+        return rubric(asked, answer, check.texts)
+    if check.type == "factuality" or other is None:
+        return factuality(asked, answer, check.texts[0])
+    return comparison(asked, answer, other, check.texts[0])
+
+
+def _asked(item: Item, question: Question) -> Item:
+    return Item(item.id, msgspec.json.encode([{"role": "user", "content": question.text}]), ())
 
 
 def _majority(opinions: Sequence[Opinion], needed: int) -> Opinion | None:

@@ -59,6 +59,10 @@ class Grading:
             grader_output_tokens=spent.output_tokens,
         )
 
+    def expected(self, item: Item) -> list[tuple[bytes, int]]:
+        """The requests that an answer to an item is graded with, about, and how often each is sent."""
+        return list(self._graders.expected(item)) if self._graders else []
+
     async def _by_models(
         self, item: Item, answer: Answer, other: Answer | None
     ) -> tuple[Mapping[Check, Finding], Spent]:

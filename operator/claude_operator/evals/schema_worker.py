@@ -71,7 +71,8 @@ def tried(program: str, text: str | None) -> tuple[str, str]:
         validator = _validator(program)
         if text is None:
             validator.check_schema(schema, format_checker=jsonschema.FormatChecker(("regex",)))
-            return "found", ""
+            why = _useless(validator, schema)
+            return ("useless" if why else "found"), why
         if mode == "inside":
             return _inside(validator, text)
         return _whole(validator, json.loads(text, parse_constant=_refuse))
@@ -85,6 +86,16 @@ def tried(program: str, text: str | None) -> tuple[str, str]:
         return "invalid", "a $ref leads to no schema in it"
     except ValueError:
         return "missing", "it is not JSON"
+
+
+def _useless(validator: Any, schema: Any) -> str:
+    """Why no value holds a schema that lists all that may."""
+    if not isinstance(schema, dict):
+        return ""
+    wanted = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else None
+    if wanted is not None and not any(validator.is_valid(value) for value in wanted):
+        return "is a schema that no JSON holds: its other rules exclude each value of enum or const"
+    return ""
 
 
 @lru_cache(maxsize=256)

@@ -15,8 +15,8 @@ from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
     answer_key,
-    digest_of,
     first_request,
+    is_wanted,
     pack_answer,
     read_answer,
     request_digest,
@@ -30,6 +30,7 @@ from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.graders import Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
@@ -88,10 +89,10 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask)
+        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
-        kept = run.keeper.open(lambda key: digest_of(key) in session.digests) if run.keeper else nullcontext()
+        kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
@@ -114,8 +115,9 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
             left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
             outcomes = session.outcomes()
             baseline = outcomes[1] if arms.baseline else None
-            options = {"epochs_left": left, "planned_epochs": planned}
-            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, **options)
+            result = judge_run(
+                items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left, planned_epochs=planned
+            )
             more = result.more_epochs
             if not more:
                 return result
@@ -160,10 +162,11 @@ class _Session:
         """Say what the run will cost; why it may not begin, empty where it may."""
         epochs = range(self.run.execution.epochs)
         expected = estimate(
-            Question(first_request(arm, item).body, missing)
+            Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
+            for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
         self.run.estimated(expected)
         return self.run.budget.too_dear(expected)
@@ -298,8 +301,8 @@ class _Session:
             return None
         finally:
             self._open -= 1
-        if self.run.keeper:
-            self.run.keeper.add(self._key(index, item, epoch), pack_answer(answer))
+        if self.run.keeper and (packed := pack_answer(answer)) is not None:
+            self.run.keeper.add(self._key(index, item, epoch), packed)
         return answer
 
     def _find(self, index: int, item: Item, epoch: int) -> Answer | None:

@@ -95,7 +95,8 @@ class Simulator:
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
         drawn = draw(profile, scenario.seed, number)
-        asked = self._count_asked(request, model, system_hash) if profile.difficulty and drawn.status == 200 else 0
+        counts = drawn.status == 200 and (profile.difficulty or profile.grader)
+        asked = self._count_asked(request, model, system_hash) if counts else 0
         return Turn(request, model, profile, drawn, began, scenario, system_hash, asked)
 
     def look_up_prompt(self, request: Request, model: Model, now: float) -> CacheLookup:

@@ -6,6 +6,7 @@ Job, in a process that can be killed; the operator makes this one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -152,6 +153,8 @@ def _impossible(schema: Any) -> str:
     for least, most in _BOUNDS:
         if schema.get(least, 0) > schema.get(most, schema.get(least, 0)):
             return f"{least} is above {most}"
+    if why := _empty_interval(schema):
+        return why
     if "type" in schema:
         types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
         wanted = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else None
@@ -163,6 +166,17 @@ def _impossible(schema: Any) -> str:
         if missing and not patterns:
             return f"additionalProperties is false, and properties lacks the required {missing[0][:_SHOWN]!r}"
     return ""
+
+
+def _empty_interval(schema: Mapping[str, Any]) -> str:
+    """Why no number lies between the bounds."""
+    least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+    above, below = schema.get("exclusiveMinimum", -math.inf), schema.get("exclusiveMaximum", math.inf)
+    empty = max(least, above) > min(most, below) or above >= min(most, below) or below <= max(least, above)
+    if schema.get("type") == "integer" and not empty and math.inf not in (abs(max(least, above)), min(most, below)):
+        first = max(math.ceil(least) if least > above else math.floor(above) + 1, -(10**300))
+        empty = first > most or first >= below
+    return "no number lies between its bounds" if empty else ""
 
 
 def _is_of(value: Any, types: set[str]) -> bool:

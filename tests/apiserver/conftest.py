@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of this folder: `make check` leaves them out, `make test` has them."""
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker("cluster")
+            item.add_marker("slow")
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(900))  # catches what hangs, however busy the machine
 

@@ -27,6 +27,8 @@ class Talk:
     turns: list[tuple[float, str]] = field(default_factory=list)
     """When each began, and the revision that answered; empty where it failed."""
     errors: list[str] = field(default_factory=list)
+    foreign: list[float] = field(default_factory=list)
+    """When turns began that were refused because another model had signed the thinking that they quote."""
 
     def turn(self) -> None:
         """Ask, and keep the answer for the next turn."""
@@ -42,11 +44,26 @@ class Talk:
             with urllib.request.urlopen(request, timeout=20) as response:
                 answer = json.load(response)
                 self.turns.append((began, response.headers.get("x-claude-revision", "")))
+        except urllib.error.HTTPError as error:
+            self.turns.append((began, ""))
+            text = error.read().decode()
+            if error.code == 400 and "Invalid `signature`" in text:
+                self.foreign.append(began)
+                self._forget_thinking()
+            else:
+                self.errors.append(f"{error}: {text}")
+            return
         except (urllib.error.URLError, OSError) as error:
             self.turns.append((began, ""))
             self.errors.append(str(error))
             return
         self.messages += [asked, {"role": "assistant", "content": answer["content"]}]
+
+    def _forget_thinking(self) -> None:
+        """As docs/conversations.md advises: leave it out of earlier turns, and ask again."""
+        for one in self.messages:
+            if one["role"] == "assistant":
+                one["content"] = [block for block in one["content"] if block["type"] != "thinking"]
 
 
 class Talks:

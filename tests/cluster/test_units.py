@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from tests.cluster import support
-from tests.cluster.record import Record
-from tests.cluster.rollouts import bake, begun, deployment, start
+from tests.cluster.pace import Pace
+from tests.cluster.record import Record, moment
+from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, scenario, start
 from tests.cluster.support import wait_for
 from tests.cluster.test_rollout import assert_split
 from tests.cluster.traffic import Traffic
@@ -26,3 +27,28 @@ def test_one_user_id_for_everybody_is_split_by_the_weight(namespace: str) -> Non
         traffic.stop()
     assert not traffic.failed()
     assert_split(record, traffic, second, [10, 50, 100])
+
+
+def test_one_user_id_for_everybody_does_not_hide_that_everything_fails(namespace: str) -> None:
+    """The canary is taken back after about three bad conversations, as where each client is a user of its own."""
+    scenario(errs("v2-broken", 1.0))
+    first = start(namespace)
+    with Pace() as pace, Record(namespace) as record, Traffic("app", namespace, rate=40, user="tenant") as traffic:
+        wait_for(lambda: len(traffic.answers) > 100, 60)
+        support.apply(deployment("v2-broken", [{"setWeight": 10}, bake(120, 1000)]), namespace)
+        second = begun(record, first)
+        wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
+        settled = record.config["generation"]
+        wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10, "gateways did not take weight 0 over")
+        traffic.stop()
+        ended = record.status["rollouts"][-1]
+        tick = moment(record.status["judgement"]["lastTick"]).timestamp()
+    assert (ended["revision"], ended["outcome"]) == (second, "RolledBack")
+    assert ended["reason"] in ("ErrorsIncreased", "EverythingFails")
+    bad = sorted(answer.at for answer in traffic.answers if answer.error)
+    assert not traffic.failed(besides=[second])
+    print(
+        f"{len(bad)} failed of {len(traffic.answers)}, {sum(at <= tick for at in bad)} of them until the telling tick"
+    )
+    # Three or four of them tell, so no earlier tick had seen more.
+    assert sum(at <= tick - pace.stretched(INTERVAL + 1.0) for at in bad) <= 4

@@ -24,6 +24,7 @@ TOOL = {"name": "look", "input_schema": {"type": "object"}}
 SHORT = {"type": "ephemeral"}
 LONG = {"type": "ephemeral", "ttl": "1h"}
 OLD = {"model": "claude-haiku-4-5"}
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "another's"}
 PREFILLED = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He"}]
 
 PLAIN = {rule.__name__: rule for rule in (*shape.SHAPE_RULES, *prompt.PROMPT_RULES)}
@@ -119,6 +120,11 @@ REFUSED: list[tuple[Any, ...]] = [
         "greater than or equal to 1024",
     ),
     ("thinking_is_known", {"thinking": {"type": "enabled", "budget_tokens": 2048}, **OLD}, "must be greater than"),
+    (
+        "thoughts_are_its_own",
+        {"messages": [*PREFILLED[:1], {"role": "assistant", "content": [THOUGHT]}, *PREFILLED[:1]]},
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+    ),
     ("effort_is_known", {"output_config": {"effort": "low"}, **OLD}, "does not support the effort parameter"),
     ("effort_is_known", {"output_config": {"effort": "huge"}}, "output_config.effort: Input should be 'low'"),
     ("effort_is_known", {"output_config": {"effort": "xhigh"}, "model": "claude-opus-4-6"}, "effort level 'xhigh'"),

@@ -8,6 +8,7 @@ from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.prompt import PROMPT_RULES
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.shape import SHAPE_RULES
+from claude_operator.simulator.thinking import first_foreign_block
 
 __all__ = ["MODEL_RULES", "first_violation"]
 
@@ -127,11 +128,17 @@ def place_and_tier_are_known(request: Request, model: Model) -> str | None:
     return None
 
 
+def thoughts_are_its_own(request: Request, model: Model) -> str | None:
+    """Thinking blocks of earlier turns carry this model's signature."""
+    return first_foreign_block(request, model)
+
+
 MODEL_RULES: tuple[Callable[[Request, Model], str | None], ...] = (
     max_tokens_in_range,
     warming_has_nothing_to_answer,
     sampling_is_allowed,
     thinking_is_known,
+    thoughts_are_its_own,
     effort_is_known,
     tool_choice_is_possible,
     ends_with_the_user,

@@ -22,6 +22,7 @@ from claude_operator.simulator.request import Request
 from claude_operator.simulator.rules import first_violation
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
+from claude_operator.simulator.thinking import thoughts
 from claude_operator.simulator.threads import Threads
 
 __all__ = ["Simulator", "Turn"]
@@ -112,7 +113,8 @@ class Simulator:
         usage = lookup.usage | {"service_tier": "standard", "inference_geo": geo}
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
-        message = Message(new_id("msg"), model, reply, usage)
+        thinking = "" if turn.draw.refused else thoughts(turn.request)
+        message = Message(new_id("msg"), model, reply, usage, thinking)
         if not (turn.draw.refused or turn.draw.broken):
             self.threads.store(turn.request, message, self.clock())
         if turn.draw.refused:
@@ -121,7 +123,7 @@ class Simulator:
             self.stats.answer(label, model.id, "right" if reply.right else "wrong")
         self.stats.usage(label, model.id, message.usage)
         tokens = lookup.fresh + sum(lookup.written.values())
-        self.limits.add(turn.began, input_tokens=tokens, output_tokens=reply.output_tokens)
+        self.limits.add(turn.began, input_tokens=tokens, output_tokens=message.output_tokens)
         return message
 
     def _count_asked(self, request: Request, model: Model, system_hash: str) -> int:

@@ -164,7 +164,8 @@ def judge_run(
 
 def rejected(item: Item, text: str) -> Result:
     """The verdict where the API refuses the candidate's request: whatever else it would answer, it cannot serve."""
-    message = f"Failed: the Claude API refuses the request of item {item.id}: {text}"
+    which = "a held-out item" if item.held_out else f"item {item.id}"
+    message = f"Failed: the Claude API refuses the request of {which}: {text}"
     return Result("Failed", RunReason.REQUEST_REJECTED, message)
 
 
@@ -215,8 +216,9 @@ class _Run:
         for item in self.items:
             failed = next((one.failed for one in self.candidate[item.id] if not one.passed), None)
             if item.critical and failed is not None:
-                which = "a held-out critical item" if item.held_out else f"critical item {item.id}"
-                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, f"{which} failed ({failed})", "Floors")
+                why = f"critical item {item.id} failed ({failed})"
+                why = "a held-out critical item failed" if item.held_out else why
+                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, why, "Floors")
         passed = sum(pass_share(self.candidate[item.id]) for item in self.items)
         if passed < self.gate.pass_rate * len(self.items) - _ROUNDING:
             why = f"the pass rate is below the floor of {sentences.percent(self.gate.pass_rate)}"

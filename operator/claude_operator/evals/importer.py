@@ -96,7 +96,7 @@ class _Import:
         if self._asserts.graders:
             spec["graders"] = [{"name": name, "model": model} for name, model in self._asserts.graders.items()]
         spec |= self._execution()
-        name = _slug(self._config.get("description")) or _slug(self._place.file.partition(".")[0]) or "imported"
+        name = _slug(self._config.get("description")) or _slug(self._files.folder.resolve().name) or "imported"
         objects = self._objects(name, spec, tests)
         items = self._verified(objects)
         return Imported(self._written(objects), items, findings.not_taken, findings.hints)

@@ -83,7 +83,7 @@ def everything(owner: Object) -> list[Object]:
         render.grader_secret(owner, "key-of-graders"),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
-        *render.eval_objects(owner, spec, SITE, set_config_maps=["shop-questions"]),
+        *render.eval_objects(owner, spec, SITE, set_config_maps=["shop-letters", "shop-questions"]),
     ]
     if spec.evals is None:
         return objects

@@ -131,7 +131,7 @@ def test_roles_name_the_objects_whose_names_stay() -> None:
     named = {tuple(rule["resources"]): rule["resourceNames"] for rule in rules if "resourceNames" in rule}
     assert named[("claudeevalsets",)] == ["shop-evals"]
     configmaps = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["configmaps"]]
-    assert configmaps == [["shop-gateway"], ["shop-questions"]]
+    assert configmaps == [["shop-gateway"], ["shop-letters", "shop-questions"]]
 
 
 def test_bindings_join_role_and_account() -> None:

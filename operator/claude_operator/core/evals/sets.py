@@ -32,7 +32,7 @@ _NOT_CONTENT = "execution"  # how fast the questions are asked does not change w
 _OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
 _MOST_TURNS = 10
 LARGEST_SET = 64 * 1024 * 1024
-"""Bytes of all messages and values to compare with: a file, or a text of defaultTest, counts for each of its items."""
+"""Bytes of messages and values to compare with, filled in: a text that many items have counts for each of them."""
 _NO_DEFAULTS = EvalTestDefaults()
 _DEEPEST = 100  # levels of a message
 
@@ -87,7 +87,9 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
         except ValueError as error:
             said = str(error)
             raise ValueError(said if said.startswith(place) else f"{place}: {said}") from None
-        size += _size(item)
+        size += len(item.messages)
+        if test.vars or test.target or defaults.vars:  # the values of others are shared
+            size += sum(len(str(check.value)) for check in item.checks)
         if size > LARGEST_SET:
             raise ValueError(
                 f"{place}: the items have more than {LARGEST_SET:,} bytes together when they are filled in: use fewer"
@@ -234,10 +236,6 @@ def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Cont
     )
 
 
-def _size(item: Item) -> int:
-    return len(item.messages) + sum(len(str(check.value)) for check in item.checks)
-
-
 def _conversation(place: str, test: EvalTest, defaults: EvalTestDefaults) -> tuple[list[dict[str, Any]], bool]:
     """The messages, and whether they are defaultTest's."""
     if test.input is not None and test.messages is not None:
@@ -303,6 +301,7 @@ def _with_files(value: Any, contents: Contents, depth: int = 0) -> Any:
     if not isinstance(value, dict):
         return value
     source = value.get("source")
+    source = source.get("data") if isinstance(source, dict) else source
     if isinstance(source, str) and source.startswith(SCHEME) and value.get("type") in ("image", "document"):
         value = {**value, "source": block_source(source, contents)}
     return {key: _with_files(one, contents, depth + 1) for key, one in value.items()}

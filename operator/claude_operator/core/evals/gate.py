@@ -129,6 +129,8 @@ def judge_run(
     """
     if not items:
         return Result("Inconclusive", RunReason.EMPTY_SET, "Inconclusive: the set has no items; add tests to it")
+    if baseline is not None:
+        baseline = {name: outcomes for name, outcomes in baseline.items() if outcomes}
     epochs = min(len(candidate[item.id]) for item in items)
     look = Look.at(epochs, planned_epochs, gate, epochs_left=epochs_left)
     decision = _Run(items, candidate, baseline, gate, look, baseline_name).decide()
@@ -215,8 +217,9 @@ class _Run:
         for item in self.items:
             failed = next((one.failed for one in self.candidate[item.id] if not one.passed), None)
             if item.critical and failed is not None:
-                which = "a held-out critical item" if item.held_out else f"critical item {item.id}"
-                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, f"{which} failed ({failed})", "Floors")
+                named = f"critical item {item.id} failed ({failed})"
+                why = "a held-out critical item failed" if item.held_out else named
+                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, why, "Floors")
         passed = sum(pass_share(self.candidate[item.id]) for item in self.items)
         if passed < self.gate.pass_rate * len(self.items) - _ROUNDING:
             why = f"the pass rate is below the floor of {sentences.percent(self.gate.pass_rate)}"

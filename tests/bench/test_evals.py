@@ -81,7 +81,12 @@ def test_a_quick_run_compares_all_rules(capsys: pytest.CaptureFixture[str], tmp_
     assert "4 gates a cell, made up, seed 1" in printed
     for name in rules.OTHERS:
         assert printed.count(f"| {name} |") == 2
-    assert len(json.loads(kept.read_text())) == 2 * len(WORSE)
+    cells = json.loads(kept.read_text())
+    assert len(cells) == 2 * len(WORSE)
+    kept.write_text(json.dumps(cells[:-1]))
+    assert main(["--quick", "--sizes", "5", "50", "--json", str(kept)]) == 0
+    assert capsys.readouterr().out == printed, "only the cell that was missing is simulated"
+    assert json.loads(kept.read_text()) == cells
     assert max(SIZES) == 1000
 
 

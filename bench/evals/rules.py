@@ -15,7 +15,7 @@ from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.bounded import Sample
 
-__all__ = ["EPOCHS", "MARGIN", "OTHERS", "Graded", "shipped", "t_quantile"]
+__all__ = ["ALPHA", "EPOCHS", "MARGIN", "OTHERS", "Graded", "kind", "shipped", "t_quantile"]
 
 EPOCHS = 3
 MARGIN, ALPHA = 0.03, 0.05

@@ -342,3 +342,48 @@ def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, s
     said = apps.told(namespace, "EvalPassed", "Unknown", "NotYetReported")
     assert said == f"ClaudeEvalRun {name} was deleted, so its result is no longer known"
     assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision
+
+
+TABLE = """question,__expected,__id,__critical
+I was charged twice for the same order.,equals: billing,charged-twice,true
+{parcel},delivery,where-is-it,
+"""
+LINES = '{"id": "too-small", "vars": {"question": "The jacket is too small, how do I send it back?"}, "assert": [%s]}\n'
+
+
+def test_a_set_of_a_table_and_lines_in_two_config_maps(namespace: str) -> None:
+    """What the Job may read follows what the set names, and a changed text is another run."""
+    apps.apply(secret(), namespace)
+    parcel = "Where is my parcel? It should have come on Monday."
+    apps.apply(apps.config_map("table", items_csv=TABLE.format(parcel="file://parcel.txt")), namespace)
+    apps.apply(apps.config_map("lines", items_jsonl=LINES % '{"type": "equals", "value": "returns"}'), namespace)
+    apps.apply(apps.config_map("letters", parcel_txt=parcel), namespace)
+    sources = [{"name": "table", "key": "items.csv"}, {"name": "lines", "key": "items.jsonl"}]
+    spec = {
+        "dataset": {"configMaps": sources},
+        "files": [{"name": "letters"}],
+        "defaultTest": {"input": "{{question}}"},
+        "gate": {"passRate": 0.9},
+    }
+    apps.apply({**eval_set(), "spec": spec}, namespace)
+    apps.apply(gated(GOOD), namespace)
+    revision = apps.promoted(namespace)
+    [(name, run)] = runs(namespace).items()
+    assert name.startswith(revision)
+    assert (run["status"]["phase"], run["status"]["candidate"]["items"]) == ("Passed", 3)
+    assert get("ces", "questions", namespace=namespace)["status"]["items"] == 3
+    rules = get("role", "app-eval", namespace=namespace)["rules"]
+    [named] = [rule["resourceNames"] for rule in rules if rule["resources"] == ["configmaps"]]
+    assert sorted(named) == ["letters", "lines", "table"]
+
+    # The table has a fault: the ClaudeDeployment says where, and what serves goes on serving.
+    apps.apply(apps.config_map("table", items_csv="question,__expected\na,b,c\n"), namespace)
+    apps.apply(gated(SAME), namespace)
+    message = apps.told(namespace, "Accepted", "False", "InvalidEvalSet", timeout=60)
+    print(message)
+    assert "ConfigMap table, key items.csv, line 2 has 3 cells, the header has 2" in message
+    assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision
+    apps.apply(apps.config_map("table", items_csv=TABLE.format(parcel=parcel)), namespace)
+    second = apps.promoted(namespace)
+    hashes = {run["spec"]["setHash"] for run in runs(namespace).values()}
+    assert (second != revision, len(hashes)) == (True, 2)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from claude_operator.__main__ import main
 from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
 from claude_operator.api.graders import LONGEST_VALUE, Grader
+from claude_operator.core.evals.calibration import agree, sentence
 from claude_operator.core.evals.checks import LONGEST_PATTERN
 from claude_operator.core.evals.checks import LONGEST_SEARCHED as LONGEST
 from claude_operator.core.evals.contents import LARGEST, Contents
@@ -91,3 +93,23 @@ def test_the_examples_of_graders_are_valid() -> None:
     [item] = load_items(EvalSetSpec.model_validate(example))
     assert [check.name for check in item.checks] == ["icontains-any", "not-contains", "latency", "llm-rubric"]
     assert (item.threshold, item.checks[-1].grader, item.checks[-1].weight) == (0.8, "default", 3)
+
+
+def test_every_option_of_the_laptop_page_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ""
+    for command in ("run", "show", "calibrate"):
+        with pytest.raises(SystemExit):
+            main(["eval", command, "--help"])
+        shown += capsys.readouterr().out
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGES["laptop"]))
+    assert {option for option in named if option not in shown} == set()
+
+
+def test_the_sentence_on_a_grader_is_what_is_said() -> None:
+    table = [(True, True)] * 32 + [(True, False)] * 3 + [(False, True)] + [(False, False)] * 14
+    quoted = " ".join(" ".join(re.findall(r"^> (.*)$", PAGES["laptop"], re.MULTILINE)).split())
+    assert quoted == sentence(agree(table))
+
+
+def test_every_exit_code_is_on_the_laptop_page() -> None:
+    assert set(re.findall(r"^\| (\d+) \|", PAGES["laptop"], re.MULTILINE)) == {"0", "100", "101", "1", "2"}

@@ -133,7 +133,9 @@ tests:
     assert: [{type: regex, value: '(?<animal>cat|dog)'}]
 """
 MESSAGES = """[{"role": "user", "content": [
-  {"type": "image", "source": "{{picture}}"}, {"type": "text", "text": "{{question}}"}]}]"""
+  {"type": "image", "source": {
+    "type": "base64", "media_type": "image/jpeg", "data": "{{ read_file_base64(picture) }}"}},
+  {"type": "text", "text": "{{question}}"}]}]"""
 
 
 def test_a_chat_with_pictures_and_a_var_that_is_a_list(write, tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ tests:
       - {type: is-valid-openai-tools-call}
       - {type: tool-call-f1, value: [find, pay]}
       - {type: not-icontains-any, value: "sorry, cannot"}
-      - {type: equals, value: 2}
+      - {type: equals, value: 2, threshold: 0.9}
       - {type: cost, threshold: 0.01}
     threshold: 0.5
 """
@@ -215,6 +217,7 @@ def test_graders_schemas_and_tool_calls(write, tmp_path: Path) -> None:
         "not-icontains-any", "equals", "cost",
     ]  # fmt: skip
     assert (item.checks[6].value, item.checks[7].value) == (("sorry", "cannot"), "2")
+    assert found.hints == ("promptfooconfig.yaml:15: the threshold of equals is left out: it holds or does not",)
     made = next(yaml.safe_load_all(found.text))
     assert made["spec"]["graders"] == [{"name": "default", "model": "claude-sonnet-5-5-20260301"}]
     other = import_config(path, grader="claude-opus-5-5-20260401")

@@ -201,6 +201,21 @@ def _items(data: bytes) -> None:
     set_hash({"dataset": text}, Contents({("items", "items.jsonl"): data}))
 
 
+def _tables(data: bytes) -> None:
+    """The same as a table, as YAML and as JSON, with vars, templates and files: the bytes are all of them."""
+    for key in ("items.csv", "items.yaml", "items.json"):
+        dataset = {"configMaps": [{"name": "items", "key": key}], "fields": {"metadata": ["topic"]}}
+        shared = {"input": "{{input}}", "vars": {"letter": "file://letter"}, "assert": [{"type": "is-json"}]}
+        spec = EvalSetSpec.model_validate({"dataset": dataset, "defaultTest": shared})
+        contents = Contents({("items", key): data, ("items", "letter"): data})
+        try:
+            load_items(spec, contents)
+        except ValueError as error:
+            assert str(error)
+            assert len(str(error)) < 4000
+        set_hash({"dataset": dataset}, contents)
+
+
 def _evidence(data: bytes) -> None:
     """Documents of an admin port: read or refused; what is read can be counted."""
     for parse in (parse_cohorts, parse_serving, parse_grade):
@@ -377,6 +392,11 @@ _LINES = (
     b'{"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}\n'
     b'{"t": 10, "metrics": {"duration": {"stable": {"count": 3, "lnSum": 1.2, "lnSumSq": 0.9, "buckets": [0, 2]}}}}\n'
 )
+_TABLES = [
+    b'input,topic,__expected1,__threshold\r\n"Hi, {{topic | upper}}",x,contains-any: a,0.5\r\n',
+    b"- {id: a, input: &q 'Hi {{n}}', vars: {n: [1, 2]}, assert: [{type: equals, value: *q}]}\n",
+    b'[{"id": "a", "messages": [{"role": "user", "content": "{{letter}}"}], "toolResults": {"find": ["x"]}}]',
+]
 _ITEMS = (
     b'{"id": "1", "input": "Hi", "assert": [{"type": "contains", "value": "x"}]}\n\n'
     b'{"id": "2", "messages": [{"role": "user", "content": "Hi"}], "assert": [{"type": "regex", "value": "^a+$"}]}\n'
@@ -407,6 +427,7 @@ TARGETS: Final[dict[str, Target]] = {
     "spec": Target(_spec, _encoded(_SPEC, {"request": {"model": "a", "max_tokens": 1}})),
     "status": Target(_status, _encoded(_STATUS, {})),
     "items": Target(_items, [_ITEMS]),
+    "tables": Target(_tables, _TABLES),
     "evidence": Target(_evidence, _encoded(_EVIDENCE, {"revision": "shop-1111111111", "passed": True})),
     "config": Target(_config, _encoded(_CONFIG)),
     "conversations": Target(_conversations, [*_encoded(_TALK), b"gw-1@10.0.0.5:9090,gw-2.x@[fd00::1]:9091"]),

@@ -90,13 +90,13 @@ class _Import:
         self._providers()
         taken, shared = self._items()
         spec: dict[str, Any] = {"defaultTest": shared} if shared else {}
+        if self._asserts.graders:
+            spec["graders"] = [{"name": name, "model": model} for name, model in self._asserts.graders.items()]
         tests = [one for one, place in taken if self._fits(one, spec, place)]
         if not tests:
             return Imported("", 0, findings.not_taken, ())
-        if self._asserts.graders:
-            spec["graders"] = [{"name": name, "model": model} for name, model in self._asserts.graders.items()]
         spec |= self._execution()
-        name = _slug(self._config.get("description")) or _slug(self._place.file.partition(".")[0]) or "imported"
+        name = _slug(self._config.get("description")) or _slug(self._files.folder.resolve().name) or "imported"
         objects = self._objects(name, spec, tests)
         items = self._verified(objects)
         return Imported(self._written(objects), items, findings.not_taken, findings.hints)

@@ -173,10 +173,11 @@ def test_files_are_keys_of_the_config_maps_that_are_named() -> None:
         ("docs", "note.md"): "# Note",
     }
     picture = {"type": "image", "source": "{{picture}}"}
+    again = {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": "{{picture}}"}}
     note = {"type": "document", "source": "file://note.md"}
     item = one(
         {
-            "messages": [{"role": "user", "content": [picture, note, {"type": "text", "text": "{{letter}}"}]}],
+            "messages": [{"role": "user", "content": [picture, note, {"type": "text", "text": "{{letter}}"}, again]}],
             "vars": {"letter": "file://letter.txt", "picture": "file://cat.jpg"},
         },
         texts,
@@ -187,6 +188,7 @@ def test_files_are_keys_of_the_config_maps_that_are_named() -> None:
     assert blocks[0]["source"] == {"type": "base64", "media_type": "image/png", "data": encoded}, "what it is decides"
     assert blocks[1]["source"] == {"type": "text", "media_type": "text/plain", "data": "# Note"}
     assert blocks[2]["text"] == "Dear all"
+    assert blocks[3] == blocks[0]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_roles_name_the_objects_whose_names_stay() -> None:
     named = {tuple(rule["resources"]): rule["resourceNames"] for rule in rules if "resourceNames" in rule}
     assert named[("claudeevalsets",)] == ["shop-evals"]
     configmaps = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["configmaps"]]
-    assert configmaps == [["shop-gateway"], ["shop-5f6d8c1a2b-7b9e21c3-report"], ["shop-questions"]]
+    assert configmaps == [["shop-gateway"], ["shop-5f6d8c1a2b-7b9e21c3-report"], ["shop-letters", "shop-questions"]]
     assert named[("secrets",)] == [f"shop-evals-eval-answers-{number}" for number in range(4)]
 
 

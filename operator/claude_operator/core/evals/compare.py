@@ -161,7 +161,7 @@ def _value(metric: _Metric, pair: Pair) -> _Value | None:
     theirs = [value for one in pair.theirs if (value := metric.value(one)) is not None]
     if not ours or not theirs:
         return None
-    a, b = fmean(ours), fmean(theirs)
+    a, b = sum(ours) / len(ours), sum(theirs) / len(theirs)
     if not metric.ratio:
         return _Value(a, b, metric.sign * (a - b), _noise(ours, theirs, 1.0, 1.0))
     if a <= 0 or b <= 0:

@@ -21,7 +21,7 @@ _LONGEST = 64  # characters of a slice's key and value
 
 def pass_share(outcomes: Sequence[Outcome]) -> float:
     """The share of an item's epochs in which it passed."""
-    return fmean(one.passed for one in outcomes)
+    return sum(not one.failed for one in outcomes) / len(outcomes)
 
 
 def scores(items: Sequence[Item], outcomes: Outcomes) -> Scores:
@@ -73,10 +73,11 @@ def failed_items(items: Sequence[Item], candidate: Outcomes, baseline: Outcomes)
 
 
 def slices(items: Sequence[Item], candidate: Outcomes, baseline: Outcomes) -> tuple[Slice, ...]:
-    """The pass rates of the items with the same metadata, of the twenty largest slices."""
-    sizes = Counter(pair for item in items for pair in item.metadata.items())
+    """The pass rates of the items with the same metadata, of the twenty largest slices; held-out ones are in none."""
+    shown = [item for item in items if not item.held_out]
+    sizes = Counter(pair for item in shown for pair in item.metadata.items())
     largest = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))[:_LISTED]
-    return tuple(_slice(pair, items, candidate, baseline) for pair, _ in sorted(largest))
+    return tuple(_slice(pair, shown, candidate, baseline) for pair, _ in sorted(largest))
 
 
 def _slice(pair: tuple[str, str], items: Sequence[Item], candidate: Outcomes, baseline: Outcomes) -> Slice:

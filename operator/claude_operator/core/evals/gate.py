@@ -130,6 +130,8 @@ def judge_run(
     """
     if not items:
         return Result("Inconclusive", RunReason.EMPTY_SET, "Inconclusive: the set has no items; add tests to it")
+    if baseline is not None:
+        baseline = {name: outcomes for name, outcomes in baseline.items() if outcomes}
     epochs = min(len(candidate[item.id]) for item in items)
     look = Look.at(epochs, planned_epochs, gate, epochs_left=epochs_left)
     decision = _Run(items, candidate, baseline, gate, look, baseline_name).decide()
@@ -165,7 +167,8 @@ def judge_run(
 
 def rejected(item: Item, text: str) -> Result:
     """The verdict where the API refuses the candidate's request: whatever else it would answer, it cannot serve."""
-    message = f"Failed: the Claude API refuses the request of item {item.id}: {text}"
+    which = "a held-out item" if item.held_out else f"item {item.id}"
+    message = f"Failed: the Claude API refuses the request of {which}: {text}"
     return Result("Failed", RunReason.REQUEST_REJECTED, message)
 
 
@@ -216,8 +219,9 @@ class _Run:
         for item in self.items:
             failed = next((one.failed for one in self.candidate[item.id] if not one.passed), None)
             if item.critical and failed is not None:
-                which = "a held-out critical item" if item.held_out else f"critical item {item.id}"
-                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, f"{which} failed ({failed})", "Floors")
+                named = f"critical item {item.id} failed ({failed})"
+                why = "a held-out critical item failed" if item.held_out else named
+                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, why, "Floors")
         passed = sum(pass_share(self.candidate[item.id]) for item in self.items)
         if passed < self.gate.pass_rate * len(self.items) - _ROUNDING:
             why = f"the pass rate is below the floor of {sentences.percent(self.gate.pass_rate)}"

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
-from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest, EvalTestDefaults
+from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest
 from claude_operator.api.faults import first_fault
-from claude_operator.api.graders import Assert
-from claude_operator.core.evals.checks import Check, check_graders, check_together, read_check, with_graders
-from claude_operator.core.evals.contents import SCHEME, Contents, block_source, is_media
+from claude_operator.core.evals.checks import check_graders, with_graders
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.formats.promptfoo import IMPORT, TEST_FIELDS, looks_like_config
 from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
-from claude_operator.core.evals.formats.templates import fill, fill_deep
 from claude_operator.core.evals.formats.text import as_text
+from claude_operator.core.evals.items import LARGEST_SET, Item, ItemReader
 
 __all__ = ["LARGEST_SET", "NOTHING", "Item", "iter_items", "load_items", "set_hash"]
 
@@ -29,34 +27,6 @@ NOTHING = Contents()
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
-_OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
-_MOST_TURNS = 10
-LARGEST_SET = 64 * 1024 * 1024
-"""Bytes of all messages and values to compare with: a file, or a text of defaultTest, counts for each of its items."""
-_NO_DEFAULTS = EvalTestDefaults()
-_DEEPEST = 100  # levels of a message
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A question, its conversation as JSON bytes, and what must hold of the answer. Variables are filled in."""
-
-    id: str
-    messages: bytes
-    checks: tuple[Check, ...]
-    critical: bool = False
-    subagent: str | None = None
-    place: str = field(default="", compare=False)
-    """Where it stands in the set, for people."""
-    threshold: float | None = None
-    """What the weighted mean of the checks' scores must reach; None where every check must hold."""
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    tool_results: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    """By tool: what its calls are answered with, in their order; the last one answers all further ones."""
-    max_turns: int = 1
-    """How often the model is asked in one epoch, at most: each answer of a tool asks it again."""
-    held_out: bool = False
-    """Counted, and never shown by name."""
 
 
 def load_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> list[Item]:
@@ -72,11 +42,10 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
     """As `load_items`, in small steps, of which some give no item."""
     if (spec.tests is None) == (spec.dataset is None):
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
-    defaults = spec.default_test or _NO_DEFAULTS
     graders = spec.graders or ()
     check_graders(graders)
+    reader = ItemReader(spec.default_test, contents)
     first: dict[str, str] = {}
-    size = 0
     for place, test in _inline(spec.tests or ()) if spec.dataset is None else _stored(spec, spec.dataset, contents):
         if test is None:
             yield None
@@ -84,19 +53,8 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
         if test.id in first:
             raise ValueError(f"{place}: the id {test.id!r} is already used at {first[test.id]}: give each item its own")
         first[test.id] = place
-        try:
-            item = _item(place, test, defaults, contents)
-            item = replace(item, checks=with_graders(place, item.checks, graders))
-        except ValueError as error:
-            said = str(error)
-            raise ValueError(said if said.startswith(place) else f"{place}: {said}") from None
-        size += _size(item)
-        if size > LARGEST_SET:
-            raise ValueError(
-                f"{place}: the items have more than {LARGEST_SET:,} bytes together when they are filled in: use fewer"
-                " or shorter ones"
-            )
-        yield item
+        item = reader.item(place, test)
+        yield replace(item, checks=with_graders(place, item.checks, graders))
 
 
 def set_hash(spec_as_stored: Mapping[str, Any], contents: Contents = NOTHING) -> str:
@@ -173,8 +131,8 @@ def _tests(spec: EvalSetSpec, text: str, form: str, where: str, ids: str) -> Ite
     """The tests of one text. `ids` begins the ids of rows without one, empty where each row must have its own."""
     if form != "CSV" and looks_like_config(text):
         raise ValueError(f"the text {IMPORT}")
-    defaults = spec.default_test or _NO_DEFAULTS
-    asked = defaults.input is not None or defaults.messages is not None
+    defaults = spec.default_test
+    asked = defaults is not None and (defaults.input is not None or defaults.messages is not None)
     fields = spec.dataset.fields if spec.dataset is not None else None
     for line, row in iter_rows(text, form, fields, template=asked):
         if row is not None and ids and row.get("id") in (None, ""):
@@ -195,117 +153,3 @@ def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
         return EvalTest.model_validate(fields)
     except ValidationError as error:
         raise ValueError(f"{place}, {first_fault(error)}") from None
-
-
-# ------------------------------------------------------------------------------------------------------- items
-
-
-def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Contents) -> Item:
-    """A test as it is asked, with what defaultTest says where it does not, and its variables filled in."""
-    messages, templates = _conversation(place, test, defaults)
-    variables = _variables(test, defaults, contents)
-    if variables or templates:
-        messages = fill_deep(messages, variables)
-    asserts = _asserts(place, test, defaults, variables, contents)
-    checks = tuple(read_check(place, one) for one in asserts)
-    if not checks:
-        hint = (
-            "; for the target write defaultTest: {assert: [{type: equals, value: '{{target}}'}]}" if test.target else ""
-        )
-        raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all{hint}")
-    threshold = test.threshold if test.threshold is not None else defaults.threshold
-    check_together(place, checks, threshold)
-    try:
-        encoded = msgspec.json.encode(_with_files(messages, contents))
-    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
-    labels = {**(defaults.metadata or {}), **(test.metadata or {})}
-    results = {tool: tuple(fill(one, variables) if variables else one for one in given)
-               for tool, given in (test.tool_results or {}).items()}  # fmt: skip
-    return Item(
-        test.id,
-        encoded,
-        checks,
-        test.critical,
-        test.subagent,
-        place,
-        threshold=threshold,
-        metadata={name: fill(value, variables) if variables else value for name, value in labels.items()},
-        tool_results=results,
-        max_turns=test.max_turns or (_MOST_TURNS if results else 1),
-        held_out=test.held_out,
-    )
-
-
-def _size(item: Item) -> int:
-    return len(item.messages) + sum(len(str(check.value)) for check in item.checks)
-
-
-def _conversation(place: str, test: EvalTest, defaults: EvalTestDefaults) -> tuple[list[dict[str, Any]], bool]:
-    """The messages, and whether they are defaultTest's."""
-    if test.input is not None and test.messages is not None:
-        raise ValueError(f"{place}: exactly one of input and messages: keep one of them")
-    own = test.input is not None or test.messages is not None
-    source: EvalTest | EvalTestDefaults = test if own else defaults
-    if source.messages is not None and source.input is not None:
-        raise ValueError("defaultTest: at most one of input and messages: keep one of them")
-    if source.messages is not None:
-        if not source.messages:
-            raise ValueError(f"{place}: messages is empty: write at least one message of the user, or input")
-        return source.messages, not own
-    if source.input is None:
-        raise ValueError(f"{place}: exactly one of input and messages: write one, or defaultTest.input for all")
-    return [{"role": "user", "content": source.input}], not own
-
-
-def _variables(test: EvalTest, defaults: EvalTestDefaults, contents: Contents) -> dict[str, Any]:
-    """The item's vars, with the texts that file:// names; an image or a PDF stays a name, for a block."""
-    variables = {**(defaults.vars or {}), **(test.vars or {})}
-    if test.target is not None:
-        variables.setdefault("target", test.target)
-    return {
-        name: contents.text(value)
-        if isinstance(value, str) and value.startswith(SCHEME) and not is_media(value)
-        else value
-        for name, value in variables.items()
-    }
-
-
-def _asserts(
-    place: str, test: EvalTest, defaults: EvalTestDefaults, variables: Mapping[str, Any], contents: Contents
-) -> list[Assert]:
-    common = defaults.asserts or []
-    own = test.asserts or []
-    chosen = [*common, *own] if defaults.combine == "Append" else own or common
-    filled = []
-    for one in chosen:
-        value = one.value
-        if variables:
-            value = fill_deep(value, variables)
-        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") in _OF_FILES:
-            value = contents.text(value)
-        filled.append(one if value is one.value else _with_value(place, one, value))
-    return filled
-
-
-def _with_value(place: str, one: Assert, value: Any) -> Assert:
-    """The assert with its value filled in, held to the same rules."""
-    fields = one.model_dump(by_alias=True, exclude_unset=True) | {"value": value}
-    try:
-        return Assert.model_validate(fields)
-    except ValidationError as error:
-        raise ValueError(f"{place}, {first_fault(error, 'assert')}") from None
-
-
-def _with_files(value: Any, contents: Contents, depth: int = 0) -> Any:
-    """Messages in which the source of a block is never a name."""
-    if depth > _DEEPEST:
-        raise RecursionError(f"more than {_DEEPEST} levels")
-    if isinstance(value, list):
-        return [_with_files(one, contents, depth + 1) for one in value]
-    if not isinstance(value, dict):
-        return value
-    source = value.get("source")
-    if isinstance(source, str) and source.startswith(SCHEME) and value.get("type") in ("image", "document"):
-        value = {**value, "source": block_source(source, contents)}
-    return {key: _with_files(one, contents, depth + 1) for key, one in value.items()}

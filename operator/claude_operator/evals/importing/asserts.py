@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from claude_operator.api.faults import first_fault
 from claude_operator.api.graders import Assert
 from claude_operator.core.evals.checks import read_check
+from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.evals.importing.findings import SCHEME, Files, Place, as_mapping, shortened
 
 __all__ = ["GRADED", "Asserts"]
@@ -86,6 +87,9 @@ class Asserts:
         if value is not None:
             fields["value"] = value
         fields |= {name: one[name] for name in ("threshold", "weight", "metric") if one.get(name) is not None}
+        if "threshold" in fields and known in KINDS and KINDS[known].threshold is None:
+            place.hint(f"the threshold of {kind} is left out: it holds or does not")
+            del fields["threshold"]
         if not self._options(kind, one, place) or not self._graded(known, one, fields, place):
             return None
         return _checked(kind, fields, place)
@@ -164,7 +168,7 @@ def _checked(kind: str, fields: dict[str, Any], place: Place) -> dict[str, Any] 
             place.refuse(kind, why)
         return None
     except ValueError as error:
-        place.refuse(kind, str(error).removeprefix(": "))
+        place.refuse(kind, str(error).removeprefix(f": {fields['type']}: "))
         return None
     return fields
 

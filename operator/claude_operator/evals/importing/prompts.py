@@ -14,6 +14,7 @@ __all__ = ["take_prompts"]
 _FILE = re.compile(r"\S+\.(txt|md|json|jsonl|ya?ml|j2|csv|py|js|ts|cjs|mjs)(:\S+)?")
 _PROGRAM = re.compile(r"(exec:|python:|.*\.(py|js|ts|cjs|mjs)(:\S+)?$)")
 _BETWEEN = re.compile(r"^---\s*$", re.MULTILINE)
+_READ = re.compile(r"\{\{\s*read_file_base64\(\s*(\w+)\s*\)\s*\}\}")
 _MANY = (
     "promptfoo compares prompts, a gate compares revisions: write each as a request of its own and compare with"
     " --baseline"
@@ -34,6 +35,15 @@ def take_prompts(prompts: Any, files: Files, place: Place) -> dict[str, Any]:
         else:
             taken = _read(text, files, here)
     return taken
+
+
+def _with_names(value: Any) -> Any:
+    """Content in which a file is named, not read by a function of promptfoo's."""
+    if isinstance(value, str):
+        return _READ.sub(r"{{\1}}", value)
+    if isinstance(value, list):
+        return [_with_names(one) for one in value]
+    return {key: _with_names(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _of_object(one: Any) -> str | None:
@@ -98,7 +108,7 @@ def _messages(text: str, name: str, place: Place) -> dict[str, Any]:
                 "it is part of the request, not of an item: write it into the request's system",
             )
         elif role in ("user", "assistant") and content is not None:
-            turns.append({"role": role, "content": content})
+            turns.append({"role": role, "content": _with_names(content)})
         else:
             place.refuse(f"the message {shortened(one)}", "write {role: user or assistant, content: ...}")
             return {}

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.core.evals.formats.templates import FILTERS, fill, fill_deep
+from claude_operator.core.evals.formats.templates import FILTERS, Templates
+
+
+def fill(text: str, variables: dict[str, Any]) -> str:
+    return Templates().fill(text, variables)
+
+
+def fill_deep(value: Any, variables: dict[str, Any]) -> Any:
+    return Templates().fill_deep(value, variables)
+
 
 VARS: dict[str, Any] = {
     "name": "Ada",
@@ -83,6 +92,22 @@ def test_a_text_that_grows_is_refused() -> None:
         fill("{{a}}" * 20, long)
     with pytest.raises(ValueError, match="more than 1,000,000 characters"):
         fill("{{a | replace('x', 'yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy')}}", long)
+
+
+def test_all_work_together_has_a_bound() -> None:
+    """Work is counted, so that the bound is the same on any machine."""
+    templates = Templates(work=100_000)
+    for _ in range(40):
+        assert templates.fill("{{a | lower | length}}", {"a": "x" * 500}) == "500"
+    with pytest.raises(ValueError, match="filling in the set's templates takes too long: use fewer items"):
+        for _ in range(40):
+            templates.fill("{{a | lower | length}}", {"a": "x" * 500})
+
+
+@pytest.mark.parametrize("text", ["{{" + '\\"' * 5000, "{{" + "a." * 5000 + "}}", "{{" * 5000, "{{'" * 5000])
+def test_a_long_expression_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not closed|is not taken"):
+        fill(text, VARS)
 
 
 def test_all_texts_of_a_value_are_filled_in_and_a_list_stays_one() -> None:

@@ -77,7 +77,7 @@ def _loads(text: str, place: str, remedy: str) -> Any:
 
 def _csv(text: str, fields: EvalFields) -> Iterator[Row]:
     """A table with a header. Columns that begin with two underscores say what is checked, all others are vars."""
-    lines = iter(re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))
+    lines = (found[0] for found in re.finditer(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text))
     first = text.lstrip("\r\n").partition("\n")[0]
     reader = csv.reader(lines, delimiter=max(",;\t", key=_outside_quotes(first).count), strict=True)
     header: list[str] | None = None

@@ -6,6 +6,7 @@ refused by name: a set comes from whoever can write one, and is read beside a ke
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,14 +14,18 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["FILTERS", "fill", "fill_deep"]
+__all__ = ["FILTERS", "Templates"]
 
 _LONGEST = 1_000_000  # characters of a text that is filled in
+_LONGEST_EXPRESSION = 1000  # characters
+_WORK = 500_000_000  # characters that are written or looked at
+_EXPRESSION = 1000  # characters' worth of work
 _SHOWN = 60
 _DEEPEST = 100  # levels of a message
 _OPEN = re.compile(r"\{\{|\{%|\{#")
 _STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _TOKEN = re.compile(rf"\s*(?:({_STRING})|(-?\d+(?:\.\d+)?)|([A-Za-z_]\w*)|(\S))")
+_QUOTED_OR_END = re.compile(rf"{_STRING}|\}}\}}")
 _NONE: Any = object()
 
 
@@ -87,39 +92,53 @@ _INSTEAD = {
 }
 
 
-def fill(text: str, variables: Mapping[str, Any]) -> str:
-    """The text with its `{{...}}` filled in; raises ValueError that quotes what cannot be and says what to write."""
-    if "{" not in text:
-        return text
-    parts: list[str] = []
-    size = 0
-    for part in _parts(text):
-        filled = part if isinstance(part, str) else _text(part[0].value(variables))
-        size += len(filled)
-        if size > _LONGEST:
-            raise ValueError(f"a text has more than {_LONGEST:,} characters when it is filled in: shorten it")
-        parts.append(filled)
-    return "".join(parts)
+class Templates:
+    """Fills in templates: with a bound on all of its work, for who writes a set takes the time of who reads it."""
 
+    def __init__(self, work: int = _WORK) -> None:
+        self._left = work
 
-def fill_deep(value: Any, variables: Mapping[str, Any], depth: int = 0) -> Any:
-    """As `fill`, in all texts of a JSON value. A text that is nothing but `{{name}}` becomes a list where `name` is."""
-    if depth > _DEEPEST:
-        raise ValueError(f"more than {_DEEPEST} levels: write fewer")
-    if isinstance(value, str):
-        if value.lstrip().startswith("{{") and isinstance(alone := _alone(value, variables), list):
-            return alone
-        return fill(value, variables)
-    if isinstance(value, list):
-        return [fill_deep(one, variables, depth + 1) for one in value]
-    if isinstance(value, dict):
-        return {key: fill_deep(one, variables, depth + 1) for key, one in value.items()}
-    return value
+    def fill(self, text: str, variables: Mapping[str, Any]) -> str:
+        """The text with its `{{...}}` filled in; raises ValueError that quotes what cannot be and what to write."""
+        if "{" not in text:
+            return text
+        parts: list[str] = []
+        size = 0
+        for part in _parts(text):
+            filled = part if isinstance(part, str) else _text(self._value(part[0], variables))
+            size += len(filled)
+            self._spend(len(filled))
+            if size > _LONGEST:
+                raise ValueError(f"a text has more than {_LONGEST:,} characters when it is filled in: shorten it")
+            parts.append(filled)
+        return "".join(parts)
 
+    def fill_deep(self, value: Any, variables: Mapping[str, Any], depth: int = 0) -> Any:
+        """As `fill`, in all texts of a JSON value. A text that is nothing but `{{name}}` becomes a list where it is."""
+        if depth > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} levels: write fewer")
+        if isinstance(value, str):
+            if value.lstrip().startswith("{{") and isinstance(alone := self._alone(value, variables), list):
+                return alone
+            return self.fill(value, variables)
+        if isinstance(value, list):
+            return [self.fill_deep(one, variables, depth + 1) for one in value]
+        if isinstance(value, dict):
+            return {key: self.fill_deep(one, variables, depth + 1) for key, one in value.items()}
+        return value
 
-def _alone(text: str, variables: Mapping[str, Any]) -> Any:
-    parts = [part for part in _parts(text.strip()) if part]
-    return parts[0][0].value(variables) if len(parts) == 1 and isinstance(parts[0], tuple) else None
+    def _alone(self, text: str, variables: Mapping[str, Any]) -> Any:
+        parts = [part for part in itertools.islice(_parts(text.strip()), 4) if part]
+        return self._value(parts[0][0], variables) if len(parts) == 1 and isinstance(parts[0], tuple) else None
+
+    def _value(self, expression: _Expression, variables: Mapping[str, Any]) -> Any:
+        self._spend(_EXPRESSION)
+        return expression.value(variables, self._spend)
+
+    def _spend(self, work: int) -> None:
+        self._left -= work
+        if self._left < 0:
+            raise ValueError("filling in the set's templates takes too long: use fewer items, or shorter texts")
 
 
 def _parts(text: str) -> Iterator[str | tuple[_Expression]]:
@@ -152,8 +171,8 @@ def _end(text: str, begin: int, kind: str) -> int:
     if kind == "{#":
         end = text.find("#}", begin)
     else:
-        end = next((found.start() for found in re.finditer(rf"{_STRING}|\}}\}}", text[begin:]) if found[0] == "}}"), -1)
-        end += begin if end >= 0 else 0
+        found = _QUOTED_OR_END.finditer(text, begin, begin + _LONGEST_EXPRESSION)
+        end = next((one.start() for one in found if one[0] == "}}"), -1)
     if end < 0:
         shown = text[begin : begin + _SHOWN]
         raise ValueError(f"{kind}{shown} is not closed: write the end, or {{{{ '{kind}' }}}} for the signs themselves")
@@ -168,10 +187,12 @@ class _Expression:
         self._tokens = [found.groups() for found in _TOKEN.finditer(source)]
         self._at = 0
 
-    def value(self, variables: Mapping[str, Any]) -> Any:
+    def value(self, variables: Mapping[str, Any], spend: Callable[[int], None]) -> Any:
+        """What it stands for; `spend` is told how much is looked at."""
         self._at = 0
-        value = self._operand(variables)
+        value = self._operand(variables, spend)
         while self._take("|"):
+            spend(_length(value))
             value = self._filter(value)
         if self._at != len(self._tokens):
             raise self._fault()
@@ -184,7 +205,7 @@ class _Expression:
             )
         return value
 
-    def _operand(self, variables: Mapping[str, Any]) -> Any:
+    def _operand(self, variables: Mapping[str, Any], spend: Callable[[int], None]) -> Any:
         string, number, name, _ = self._next()
         if string is not None:
             return _unquote(string)
@@ -200,11 +221,13 @@ class _Expression:
                 part = self._next()[2]
                 if part is None:
                     raise self._fault()
+                spend(_length(value))
                 value = _member(value, part)
             elif self._take("["):
                 string, number, _, _ = self._next()
                 if (string is None and number is None) or not self._take("]"):
                     raise self._fault()
+                spend(_length(value))
                 value = _member(value, _unquote(string) if string is not None else int(float(number or 0)))
             else:
                 return value

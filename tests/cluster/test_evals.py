@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster import apps
-from tests.cluster.apps import Object, deployment, secret
+from tests.cluster.apps import SIMULATOR, Object, deployment, secret
+from tests.cluster.rollouts import scenario
 from tests.cluster.support import condition, find, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
@@ -249,6 +255,55 @@ def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -
     apps.promoted(namespace, timeout=150)
     assert phases(namespace) == ["Passed"]
     assert find("cer", next(iter(runs(namespace))), namespace=namespace)["status"]["candidate"]["passed"] == 3
+
+
+def ledger() -> list[Object]:
+    """What the simulator was paid for."""
+    with urllib.request.urlopen(f"{SIMULATOR}/-/ledger", timeout=10) as answer:
+        return list(json.load(answer)["payments"])
+
+
+def test_an_outage_in_the_middle_is_tried_again_and_nothing_is_paid_twice(namespace: str) -> None:
+    """429, 529 and streams that end with an error all the time, and then an account that is empty."""
+    prompt = f"{GOOD} Outage {namespace}."
+    slow = {"match": {"systemContains": namespace}, "latency": {"median": "200ms"}}
+    noise = {"overloadRate": 0.05, "rateLimitRate": 0.01, "streamErrorRate": 0.03}
+    many = eval_set()
+    right = [{"type": "equals", "value": "billing"}]
+    many["spec"]["tests"] = [
+        {"id": f"i{number}", "input": f"I was charged twice for {number}.", "assert": right} for number in range(60)
+    ]
+    urllib.request.urlopen(urllib.request.Request(f"{SIMULATOR}/-/ledger", method="DELETE"), timeout=10).close()
+    scenario({**slow, **noise})
+    try:
+        apps.apply(secret(), namespace)
+        apps.apply(many, namespace)
+        apps.apply(gated(prompt), namespace)
+
+        def status() -> Object:
+            found: Object = next(iter(runs(namespace).values()), {}).get("status", {})
+            assert found.get("phase") not in ("Failed", "Inconclusive"), found
+            return found
+
+        wait_for(lambda: status().get("done", 0) >= 20, 90, "the run did not begin")
+        scenario({**slow, "emptyAccountRate": 1})
+        wait_for(lambda: status().get("phase") == "Error", 180, "the outage was not told")
+        assert "the account is empty or at its limit" in status()["message"]
+        assert condition(get("cld", "app", namespace=namespace), "EvalPassed")["status"] == "Unknown"
+        scenario({**slow, **noise})
+        apps.promoted(namespace, timeout=240)
+    finally:
+        scenario()
+    after = status()
+    print(after["message"], after["asked"], after["reused"], after["paidUSD"])
+    assert (after["phase"], after["done"]) == ("Passed", 180)
+    assert after["reused"] >= 20
+    complete = Counter(one["body"] for one in ledger() if one["complete"])
+    assert len(complete) == 60
+    assert set(complete.values()) == {3}, "an answer that was given was asked for, and paid, again"
+    report = get("configmap", f"{next(iter(runs(namespace)))}-report", namespace=namespace)
+    lines = gzip.decompress(base64.b64decode(report["binaryData"]["report.jsonl.gz"])).splitlines()
+    assert len(lines) == 1 + 180
 
 
 def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, str]) -> None:

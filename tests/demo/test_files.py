@@ -15,10 +15,10 @@ from demo.story import CHAPTERS, flagged_model
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
-from claude_operator.core.evals.checks import grade
+from claude_operator.core.evals.checks import Context, Subject, grade
 from claude_operator.core.evals.contents import Contents, item_keys
 from claude_operator.core.evals.gate import judge_run
-from claude_operator.core.evals.outcomes import Outcome
+from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.spec.revision import content, name
@@ -73,8 +73,8 @@ def scores(scenario: Compiled, label: str) -> dict[str, list[Outcome]]:
     for item in items():
         error, text = ask(scenario, label, json.loads(item.messages)[0]["content"])
         assert error == 0, "a gate would see this"
-        failed = grade(item.checks, text, "end_turn", {})
-        found[item.id] = [Outcome(failed, score=0.0 if failed else 1.0)]
+        failed, score, _ = grade(item.checks, Subject(Answer(text, "end_turn", "", {}), Context()))
+        found[item.id] = [Outcome(failed, score)]
     return found
 
 

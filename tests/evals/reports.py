@@ -21,7 +21,7 @@ def item(name: str, asked: str, **fields: object) -> Item:
 
 def graded(text: str, failed: str = "", why: str = "", stop: str = "end_turn") -> Graded:
     check = CheckResult(failed or "equals 'billing'", not failed, float(not failed), why)
-    outcome = Outcome(failed, float(not failed), stop == "refusal", 900, 40, 0.002, 1.25, 0.0, (check,))
+    outcome = Outcome(failed, float(not failed), stop == "refusal", 900, 40, 0.002, 1.25, 0.0, results=(check,))
     return Graded(outcome, Answer(text, stop, "claude-haiku-5-5", {}))
 
 

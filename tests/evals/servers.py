@@ -21,6 +21,7 @@ class Text:
 
     text: str = "billing"
     stop_reason: str = "end_turn"
+    model: str = "claude-haiku-5-5"
     cut: bool = False
     error: dict[str, str] | None = None
     stall: float = 0.0
@@ -83,7 +84,7 @@ class Upstream:
             "cache_creation_input_tokens": 5,
             "output_tokens": 1,
         }
-        await event("message_start", message={"model": "claude-haiku-5-5", "content": [], "usage": usage})
+        await event("message_start", message={"model": answer.model, "content": [], "usage": usage})
         await event("ping")
         await event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
         await event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})

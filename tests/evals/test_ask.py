@@ -211,6 +211,13 @@ async def test_a_loop_ends(item: Item, turns: int) -> None:
     assert answer.stop_reason == "tool_use"
 
 
+async def test_an_answer_that_cannot_be_sent_back_ends_its_loop() -> None:
+    said = replace(blocks(("state", {"id": "\ud800"})), text="\ud800")
+    async with upstream(lambda _: said) as api, asker(api.url) as one:
+        answer = await one.ask(arm(), TOOL_ITEM)
+    assert (answer.turns, answer.calls[0].input) == (1, {"id": "\ud800"})
+
+
 async def test_no_upstream_at_all() -> None:
     async with upstream(lambda _: Text()) as api:
         url = api.url

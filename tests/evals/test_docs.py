@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from claude_operator.api.evals import EvalSetSpec
+from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
+from claude_operator.api.graders import LONGEST_VALUE, Grader
 from claude_operator.core.evals.checks import LONGEST_PATTERN
 from claude_operator.core.evals.checks import LONGEST_SEARCHED as LONGEST
-from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.contents import LARGEST, Contents
+from claude_operator.core.evals.formats.rows import FIELDS
+from claude_operator.core.evals.formats.templates import FILTERS
 from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.graders.kinds import KINDS
+from claude_operator.core.evals.graders.schemas import FORMATS
 from claude_operator.core.evals.runs import EXIT_CODES
-from claude_operator.core.evals.sets import _KINDS, load_items
+from claude_operator.core.evals.sets import LARGEST_SET, load_items
 from claude_operator.evals.patterns import LIMIT
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -34,7 +39,7 @@ def test_the_index_names_every_page() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    [*RunReason, *EXIT_CODES, *_KINDS, f"{LONGEST:,} characters", f"{LIMIT:g} s", f"{LONGEST_PATTERN:,}"],
+    [*RunReason, *EXIT_CODES, f"{LONGEST:,} characters", f"{LIMIT:g} s", f"{LONGEST_PATTERN:,}"],
 )
 def test_every_word_is_there(word: str) -> None:
     assert word in TEXT
@@ -47,11 +52,42 @@ def test_every_phase_has_its_exit_code() -> None:
 
 
 def test_the_examples_are_valid() -> None:
-    documents = [yaml.safe_load(text) for kind, text in blocks("sets") if kind == "yaml"]
-    whole, dataset = (document["spec"] for document in documents)
-    assert len(load_items(EvalSetSpec.model_validate(whole))) == 2
-    [jsonl] = [text for kind, text in blocks("sets") if text.startswith('{"id"')]
-    assert (
-        len(load_items(EvalSetSpec.model_validate(dataset), Contents({("triage-questions", "items.jsonl"): jsonl})))
-        == 1
+    found = blocks("sets")
+    [jsonl] = [text for kind, text in found if text.startswith('{"id"')]
+    [table] = [text for kind, text in found if kind == "csv"]
+    contents = Contents(
+        {
+            ("triage-questions", "items.jsonl"): jsonl,
+            ("triage-table", "spring.csv"): table.replace("question", "input"),
+            ("exam", "exam.jsonl"): '{"qid": 1, "question": "2+2?", "criterion": "4", "topic": "sums"}',
+            ("receipts", "taxi.png"): b"\x89PNG\r\n\x1a\n",
+            ("receipts", "hotel.pdf"): b"%PDF-1.7",
+        }
     )
+    specs = [yaml.safe_load(text)["spec"] for kind, text in found if kind == "yaml"]
+    items = [load_items(EvalSetSpec.model_validate(spec), contents) for spec in specs]
+    assert [len(one) for one in items] == [2, 2, 1, 2, 1, 1]
+
+
+def test_every_field_and_filter_and_column_of_a_set_is_told() -> None:
+    told = PAGES["sets"]
+    fields = [*FIELDS, *(field.alias or name for name, field in EvalTestDefaults.model_fields.items())]
+    for word in (*fields, *FILTERS, "configMaps", "configMapKeyRef", "files", "8 MiB", "64 MiB", "exercises"):
+        assert word in told, word
+    assert (LARGEST, LARGEST_SET) == (8 << 20, 64 << 20)
+
+
+def test_every_grader_is_told() -> None:
+    told = PAGES["graders"]
+    rows = dict(re.findall(r"^\| (`.*?`) \| (.*) \|$", told, re.MULTILINE))
+    assert set(re.findall(r"`([\w-]+)`", " ".join(rows))) == set(KINDS)
+    for word in (*FORMATS, *(field.alias or name for name, field in Grader.model_fields.items())):
+        assert f"`{word}" in told, word
+    assert f"{LONGEST_VALUE:,}" in told
+
+
+def test_the_examples_of_graders_are_valid() -> None:
+    [example] = [yaml.safe_load(text)["spec"] for kind, text in blocks("graders") if kind == "yaml"]
+    [item] = load_items(EvalSetSpec.model_validate(example))
+    assert [check.name for check in item.checks] == ["icontains-any", "not-contains", "latency", "llm-rubric"]
+    assert (item.threshold, item.checks[-1].grader, item.checks[-1].weight) == (0.8, "default", 3)

@@ -177,12 +177,58 @@ assertionTemplates: {kind: {type: icontains, value: please}}
 """
     path = write({"promptfooconfig.yaml": config, "body.txt": "Dear all\n"})
     found = import_config(path)
-    if found.not_taken:  # graders that this version does not have
-        pytest.skip("\n".join(found.not_taken))
+    assert found.not_taken == ()
     first, second = run_of(found, tmp_path)
     assert b"Dear all" in first.messages
     assert [str(check) for check in second.checks] == ["icontains: please", "not-contains: no"]
     assert second.metadata == {"level": "3", "tags": "a, b"}
+
+
+GRADED = """
+prompts: ['{{question}}']
+defaultTest:
+  assert:
+    - {type: llm-rubric, value: Is kind, provider: anthropic:messages:claude-sonnet-5-5-20260301}
+    - {type: model-graded-closedqa, value: Names a day}
+tests:
+  - vars: {question: When?}
+    assert:
+      - {type: is-json, value: file://schema.json}
+      - {type: contains-json, value: {type: object, required: [day]}}
+      - {type: is-valid-openai-tools-call}
+      - {type: tool-call-f1, value: [find, pay]}
+      - {type: not-icontains-any, value: "sorry, cannot"}
+      - {type: equals, value: 2}
+      - {type: cost, threshold: 0.01}
+    threshold: 0.5
+"""
+
+
+def test_graders_schemas_and_tool_calls(write, tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"promptfooconfig.yaml": GRADED, "schema.json": '{"type": "object"}'}
+    path = write(files)
+    found = import_config(path)
+    assert found.not_taken == ()
+    [item] = run_of(found, tmp_path)
+    assert [check.name for check in item.checks] == [
+        "llm-rubric", "llm-rubric", "is-json", "contains-json", "is-valid-tool-call", "tool-call-f1",
+        "not-icontains-any", "equals", "cost",
+    ]  # fmt: skip
+    assert (item.checks[6].value, item.checks[7].value) == (("sorry", "cannot"), "2")
+    made = next(yaml.safe_load_all(found.text))
+    assert made["spec"]["graders"] == [{"name": "default", "model": "claude-sonnet-5-5-20260301"}]
+    other = import_config(path, grader="claude-opus-5-5-20260401")
+    assert next(yaml.safe_load_all(other.text))["spec"]["graders"][0]["model"] == "claude-opus-5-5-20260401"
+
+
+def test_a_rubric_needs_a_model_of_ours(write) -> None:
+    text = GRADED.replace("anthropic:messages:claude-sonnet-5-5-20260301", "openai:gpt-4.1")
+    found = import_config(write({"promptfooconfig.yaml": text, "schema.json": "{}"}))
+    remedy = "give --grader MODEL, a pinned Claude model that is not the one that is evaluated"
+    assert found.not_taken[:2] == (
+        f"promptfooconfig.yaml:5: llm-rubric is graded by openai:gpt-4.1: {remedy}",
+        f"promptfooconfig.yaml:6: model-graded-closedqa is graded by a default model of promptfoo: {remedy}",
+    )
 
 
 def test_many_tests_go_into_config_maps(write, tmp_path: Path) -> None:

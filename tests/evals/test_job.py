@@ -197,6 +197,22 @@ async def test_a_dataset(tmp_path: Path) -> None:
     assert it.status["candidate"]["items"] == 3
 
 
+async def test_items_and_files_of_several_config_maps(tmp_path: Path) -> None:
+    sources = [{"name": "one", "key": "a.csv"}, {"name": "two", "key": "b.yaml"}]
+    spec = {"dataset": {"configMaps": sources}, "files": [{"name": "docs"}]}
+    texts = {("one", "a.csv"): "input,__expected\n1,billing\n", ("docs", "a.txt"): "billing"}
+    texts[("two", "b.yaml")] = (
+        "- {id: b, input: '{{a}}', vars: {a: file://a.txt}, assert: [{type: equals, value: billing}]}"
+    )
+    async with scene(tmp_path, setHash=set_hash(spec, Contents(texts))) as it:
+        it.add("claudeevalsets", "support", spec=spec)
+        for (name, key), text in texts.items():
+            it.add("configmaps", name, data={key: text})
+        assert await it.go() == 0, it.status
+    assert it.status["candidate"]["items"] == 2
+    assert {question(call.body) for call in it.upstream.calls} == {"1", "billing"}
+
+
 async def test_an_empty_set_is_inconclusive(tmp_path: Path) -> None:
     async with scene(tmp_path) as it:
         it.add("claudeevalsets", "support", spec={"tests": []})

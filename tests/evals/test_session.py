@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,10 @@ import pytest
 
 from claude_operator.api.evals import EvalExecution, EvalGate
 from claude_operator.api.gateway import Arm
+from claude_operator.api.graders import Grader
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.checks import Check
-from claude_operator.core.evals.outcomes import Answer
+from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Infrastructure, Rejected
@@ -265,3 +270,142 @@ async def test_an_edit_that_no_item_exercises_is_told() -> None:
     new = prepare(Arm("new", "canary", 0, request), {})
     result = await evaluate(items(1), Arms(new, arms("old").candidate), Script(), GATE, once(1))
     assert result.message.endswith("; no item exercises the tool find, which this revision changes")
+
+
+# ------------------------------------------------------------------------------------------------------ graders
+
+GRADER = Grader(name="default", model="claude-opus-5-5")
+
+
+def rubric(*kinds: str) -> list[Item]:
+    checks = (
+        Check(kind, "is polite", threshold=1.0 if kind == "llm-rubric" else None, grader="default") for kind in kinds
+    )
+    return [Item(f"i{number}", b"[]", (check,)) for number, check in enumerate(checks)]
+
+
+class Graded(Script):
+    """A script whose grader finds polite what says please, and better what is longer."""
+
+    async def __call__(self, arm: PreparedArm, item: Item) -> Answer:
+        answer = await super().__call__(arm, item)
+        if arm.arm.revision != "grader default":
+            return answer
+        if answer.text == "refuse":
+            return Answer("", "refusal", "claude-opus-5-5", {})
+        said = json.loads(item.messages)[0]["content"]
+        texts = [text for _, text in re.findall(r"<(\w*answer-\w+)>\n(.*?)\n</\1>", said, re.DOTALL)]
+        decision: bool | str = "please" in texts[0]
+        name = "criterion_1"
+        if len(texts) == 2:
+            name, decision = "better", "first" if len(texts[0]) > len(texts[1]) else "second"
+        text = json.dumps({name: {"reason": "so it is", "decision": decision}})
+        return Answer(text, "end_turn", "claude-opus-5-5", dict(USAGE))
+
+
+async def test_graders_grade_both_arms_and_are_paid_apart() -> None:
+    script = Graded(new_i0="yes, please", old_i0="no")
+    run = once(2, graders=[GRADER], keep_text=True)
+    result = await evaluate(rubric("llm-rubric"), arms("new", "old"), script, GATE, run)
+    assert result.candidate is not None
+    assert result.baseline is not None
+    assert (result.candidate.passed, result.baseline.passed) == (1, 0)
+    assert script.asked.count("grader default_i0") == 2
+    [ours] = run.graded[0]["i0"]
+    assert ours.outcome.input_tokens == ours.outcome.grader_input_tokens == 115
+    assert ours.outcome.cost_usd != ours.outcome.grader_cost_usd
+    paid = sum(
+        (one.outcome.cost_usd or 0) + (one.outcome.grader_cost_usd or 0) for arm in run.graded for one in arm["i0"]
+    )
+    assert run.budget.paid == pytest.approx(paid)
+
+
+async def test_a_comparison_waits_for_both_arms() -> None:
+    script = Graded(new_i0="a long answer", old_i0="short", new_i1="x", old_i1=Rejected("no"))
+    run = once(4, epochs=2, graders=[GRADER])
+    result = await evaluate(rubric("select-best", "select-best"), arms("new", "old"), script, GATE, run)
+    assert [one.outcome.failed for one in run.graded[0]["i0"]] == ["", ""]
+    lost = "select-best: is polite (the other answer is better)"
+    assert [one.outcome.failed for one in run.graded[1]["i0"]] == [lost, lost]
+    assert [one.outcome.results[0].why for one in run.graded[0]["i1"]] == ["there is nothing to compare with"] * 2
+    assert script.asked.count("grader default_i0") == 2 * 2, "two orders an epoch, for both arms together"
+    assert script.asked.count("new_i0") == script.asked.count("old_i0") == 2
+    assert result.baseline is not None
+
+
+async def test_a_grader_that_refuses_is_no_result() -> None:
+    script = Graded(new_i0="yes, please", **{"grader default_i0": "refuse"})
+    with pytest.raises(Infrastructure, match=r"the grader default \(claude-opus-5-5\), .* refuses to grade"):
+        await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, once(1, graders=[GRADER]))
+
+
+async def test_a_grader_of_its_own_answers_is_told_before_anything_is_asked() -> None:
+    script = Graded()
+    own = GRADER.model_copy(update={"model": "claude-haiku-5-5"})
+    with pytest.raises(InvalidPattern, match="is also the model of new, and models prefer their own answers"):
+        await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, once(1, graders=[own]))
+    assert script.asked == []
+    await evaluate(items(1), arms("new"), script, GATE, once(1, graders=[own]))
+
+
+async def test_grades_are_kept_and_not_paid_again(tmp_path: Path) -> None:
+    script = Graded(new_i0="yes, please", new_i1="long and good", old_i1="short")
+    three, both = GRADER.model_copy(update={"votes": 3}), rubric("llm-rubric", "select-best")
+    runs = []
+    for _ in range(2):
+        run = once(1, epochs=2, graders=[three], keeper=Keeper(Folder(tmp_path)))
+        result = await evaluate(both, arms("new", "old"), script, GATE, run)
+        runs.append((result.better, [one.outcome.failed for arm in run.graded for name in arm for one in arm[name]]))
+        asked, script.asked = script.asked, []
+        if not asked:
+            assert run.budget.paid == 0.0
+    assert runs[0] == runs[1]
+    assert asked == [], "the second run asks nobody"
+
+
+async def test_a_grade_that_cannot_be_read_is_not_kept(tmp_path: Path) -> None:
+    class Silent(Graded):
+        async def __call__(self, arm: PreparedArm, item: Item) -> Answer:
+            answer = await super().__call__(arm, item)
+            return replace(answer, text="") if arm.arm.revision == "grader default" else answer
+
+    for script, asked in ((Silent(new_i0="please"), 3), (Graded(new_i0="please"), 1)):
+        run = once(1, graders=[GRADER], keeper=Keeper(Folder(tmp_path)))
+        with pytest.raises(Infrastructure) if asked == 3 else nullcontext():
+            await evaluate(rubric("llm-rubric"), arms("new"), script, GATE, run)
+        assert script.asked.count("grader default_i0") == asked
+
+
+async def test_graders_are_part_of_the_estimate() -> None:
+    heard: list[Estimate] = []
+    for graders in ([], [GRADER]):
+        run = once(1, graders=graders, estimated=heard.append)
+        await evaluate(rubric("llm-rubric") if graders else items(1), arms("new"), Graded(new_i0="please"), GATE, run)
+    without, with_graders = heard
+    assert with_graders.usd > without.usd + 300 * 20e-6, "a grader's answer alone costs so much"
+
+
+async def test_calls_are_checked_against_the_arms_own_tools() -> None:
+    tool = {"name": "f", "input_schema": {"type": "object", "required": ["x"]}}
+    arm = prepare(Arm("new", "canary", 0, {"model": "claude-haiku-5-5", "tools": [tool]}), {})
+
+    async def ask(arm: PreparedArm, item: Item) -> Answer:
+        return Answer(
+            "", "tool_use", "claude-haiku-5-5", dict(USAGE), (ToolCall("f", {"x": 1} if item.id == "i0" else {}),)
+        )
+
+    valid = [Item(f"i{number}", b"[]", (Check("is-valid-tool-call"),)) for number in range(2)]
+    run = once(1)
+    await evaluate(valid, Arms(arm), ask, GATE, run)
+    why = 'is-valid-tool-call ($ does not hold required ["x"])'
+    assert [run.graded[0][name][0].outcome.failed for name in ("i0", "i1")] == ["", why]
+
+
+async def test_an_answer_that_json_cannot_hold_is_graded_and_not_kept(tmp_path: Path) -> None:
+    """Half a surrogate pair: the API sends it escaped."""
+    script = Script(new_i0="\ud800")
+    for _ in range(2):
+        run = once(1, keeper=Keeper(Folder(tmp_path)))
+        result = await evaluate(items(2), arms("new"), script, EvalGate(passRate=0.5), run)
+        assert result.phase == "Passed"
+    assert script.asked == ["new_i0", "new_i1", "new_i0"]

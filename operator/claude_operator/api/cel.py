@@ -290,19 +290,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
             field=".format",
         ),
     ),
-    "Assert": (
-        Rule(
-            "self.type == 'is-json' || has(self.value)",
-            "value is missing: write what to compare the answer with; only is-json needs none",
-            field=".value",
-            reason="FieldValueRequired",
-        ),
-        Rule(
-            "self.type != 'regex' || !has(self.value) || self.value.size() <= 4096",
-            "a regular expression has 4096 characters at most: shorten it",
-            field=".value",
-        ),
-    ),
 }
 
 NAME_RULES = (

@@ -9,24 +9,10 @@ from pydantic import Field, StringConstraints
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.deployment import KeyRef, NameRef, Upstream
+from claude_operator.api.graders import Asserts, Grader
 from claude_operator.api.status import Moment
 
-AssertType = Literal["equals", "contains", "icontains", "regex", "is-json"]
 Phase = Literal["Pending", "Running", "Passed", "Failed", "Inconclusive", "Error"]
-
-
-class Assert(ApiModel):
-    """One check on an answer."""
-
-    type: AssertType = Field(description="equals, contains, icontains, regex or is-json.")
-    value: Annotated[str, StringConstraints(max_length=65_536)] | None = Field(
-        default=None,
-        description="Value to compare with; every type but is-json needs it. A regular expression has 4096 characters"
-        " at most.",
-    )
-
-
-Asserts = Annotated[list[Assert], Field(max_length=256)]
 
 
 Messages = Annotated[list[dict[str, Any]], Field(max_length=1000)]
@@ -219,6 +205,11 @@ class EvalSetSpec(ApiModel):
         default=None, description="ConfigMaps whose keys file:// finds."
     )
     default_test: EvalTestDefaults | None = Field(default=None, description=EvalTestDefaults.__doc__)
+    graders: list[Grader] | None = Field(
+        default=None,
+        description="Models that grade answers, for llm-rubric, factuality and select-best.",
+        json_schema_extra={"maxItems": 16, **list_map("name")},
+    )
     gate: EvalGate = Field(default=EvalGate(), description=EvalGate.__doc__)
     execution: EvalExecution = Field(default=EvalExecution(), description=EvalExecution.__doc__)
 

@@ -14,7 +14,12 @@ Schema = dict[str, Any]
 
 OVERLAY = "x-overlay-on"  # marks a free-form object that holds the fields of a model, none of them required
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
-_EXTENSIONS = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string")
+_EXTENSIONS = (
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,10 @@ class Asker:
         rules: AddressRules = ANYWHERE,
         retries: int = _RETRIES,
         pause: float = 1.0,
-        patience: float = _PATIENCE,
+        patience: float | None = None,
     ) -> None:
         self._timeout, self._pause, self._url, self._retries = timeout, pause, base_url, retries
-        self.pace = Pace(open_calls, patience=patience, pause=pause)
+        self.pace = Pace(open_calls, patience=_PATIENCE if patience is None else patience, pause=pause)
         self._client = AsyncAnthropic(
             api_key=key,
             base_url=base_url,

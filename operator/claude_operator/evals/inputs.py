@@ -89,12 +89,12 @@ async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSet
     except ValidationError as error:
         message = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
         raise NotReady(RunReason.INVALID_SET, message) from error
-    found = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
+    maps = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
     for name, key in item_keys(set_spec):
-        if not any(key in (found[name].get(part) or {}) for part in ("data", "binaryData")):
+        if not any(key in (maps[name].get(part) or {}) for part in ("data", "binaryData")):
             raise NotReady(RunReason.NOT_FOUND, f"the ConfigMap {name} has no key {key}: put the items there")
     try:
-        contents = contents_of(stored, found)
+        contents = contents_of(stored, maps)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}: {error}") from error
     if spec.set_hash and spec.set_hash != (now := set_hash(stored, contents)):

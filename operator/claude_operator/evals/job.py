@@ -26,6 +26,7 @@ from claude_operator.log import Log
 __all__ = ["run_job"]
 
 _PROGRESS_SECONDS = 2.0
+_PAUSE = 1.0  # seconds before a question is asked again
 _WRITE_ATTEMPTS = 5
 _WRITE_PAUSE = 1.0  # seconds, doubled each time
 
@@ -105,6 +106,7 @@ class _Job:
                 self._log.event("kept answers are not cleared", reason=str(error))
         return Run(
             execution,
+            inputs.set.graders or (),
             inputs.spec.upstream.base_url,
             keeper=Keeper(place) if execution.keep_answers else None,
             paid=run_status(self._run).paid_usd,
@@ -124,6 +126,7 @@ class _Job:
             timeout=seconds(execution.timeout),
             open_calls=execution.max_concurrency,
             rules=self._rules,
+            pause=_PAUSE,
         ) as asker:
             return await evaluate(inputs.items, inputs.arms, asker.ask, inputs.set.gate, self._asking)
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from claude_operator.core.evals.kept import (
     BATCH_BYTES,
@@ -27,8 +27,11 @@ from claude_operator.core.evals.kept import (
     slot_names,
 )
 from claude_operator.core.names import is_controlled_by
-from claude_operator.kube.client import Kube, KubeError
+from claude_operator.kube.errors import KubeError
 from claude_operator.kube.resources import SECRETS
+
+if TYPE_CHECKING:  # it takes long to import, and a laptop has no use for it
+    from claude_operator.kube.client import Kube
 
 __all__ = ["Folder", "Keeper", "Place", "Secrets", "Unkept"]
 

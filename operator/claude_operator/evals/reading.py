@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from anthropic import AsyncStream
 
 from claude_operator.core.request.usage import merge_usage
@@ -82,7 +82,7 @@ def _finished(reply: Reply, inputs: dict[int, list[str]]) -> Reply:
     """With the inputs of tools decoded; one that was cut off stays as it began."""
     for index, parts in inputs.items():
         try:
-            reply.blocks[index]["input"] = msgspec.json.decode("".join(parts) or "{}")
-        except msgspec.MsgspecError:
+            reply.blocks[index]["input"] = json.loads("".join(parts) or "{}")
+        except (ValueError, RecursionError):
             continue
     return reply

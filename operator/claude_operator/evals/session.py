@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from claude_operator.api.evals import EvalExecution, EvalGate
-from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate
+from claude_operator.api.graders import Grader
+from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
     answer_key,
-    digest_of,
     first_request,
+    is_wanted,
     pack_answer,
     read_answer,
     request_digest,
@@ -26,8 +27,10 @@ from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
-from claude_operator.evals.grading import Grading
+from claude_operator.evals.graders import Graders, check_models, used_graders
+from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
@@ -59,6 +62,7 @@ class Run:
     """How a run is done, and what is known of it while it goes on and afterwards."""
 
     execution: EvalExecution = field(default_factory=EvalExecution)
+    graders: Sequence[Grader] = ()
     url: str = ""
     """Where questions are asked: an answer from elsewhere is another one."""
     keeper: Keeper | None = None
@@ -83,9 +87,12 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     Raises Infrastructure, and InvalidPattern before anything is asked.
     """
     async with Patterns() as patterns:
+        check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        session = _Session(items, arms, ask, [Grading(patterns) for _ in arms.all], run)
-        kept = run.keeper.open(lambda key: digest_of(key) in session.digests) if run.keeper else nullcontext()
+        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
+        gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+        session = _Session(items, arms, ask, gradings, run)
+        kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
@@ -108,8 +115,9 @@ async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: Ev
             left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
             outcomes = session.outcomes()
             baseline = outcomes[1] if arms.baseline else None
-            options = {"epochs_left": left, "planned_epochs": planned}
-            result = judge_run(items, outcomes[0], baseline, gate, baseline_name=name, **options)
+            result = judge_run(
+                items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left, planned_epochs=planned
+            )
             more = result.more_epochs
             if not more:
                 return result
@@ -154,10 +162,11 @@ class _Session:
         """Say what the run will cost; why it may not begin, empty where it may."""
         epochs = range(self.run.execution.epochs)
         expected = estimate(
-            Question(first_request(arm, item).body, missing)
+            Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
+            for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
         self.run.estimated(expected)
         return self.run.budget.too_dear(expected)
@@ -188,7 +197,7 @@ class _Session:
         all_ = [one.outcome for arm in self._graded for epochs in arm.values() for one in epochs.values()]
         done = max(1, self.total // max(1, len(self._items)))
         usd = sum((one.cost_usd or 0.0) + (one.grader_cost_usd or 0.0) for one in all_)
-        tokens = sum(one.input_tokens + one.output_tokens for one in all_ if one.cost_usd is None)
+        tokens = sum(map(unpriced_tokens, all_))
         return self.run.budget.epochs_left(most, usd / done, tokens // done)
 
     def graded(self) -> tuple[dict[str, list[Graded]], ...]:
@@ -237,20 +246,39 @@ class _Session:
         return True
 
     async def _settle(self, index: int, item: Item, epoch: int) -> None:
-        """Grade the answer that was kept, or else a new one."""
+        """Grade the answer that was kept, or else a new one; of what compares both arms, with the last of them."""
+        if len(self._arms) == 1 or not is_compared(item):
+            await self._grade(index, item, epoch, await self._answer(index, item, epoch))
+        elif index:
+            ours = await self._answer(0, item, epoch)
+            theirs = await self._answer(1, item, epoch)
+            await self._grade(0, item, epoch, ours, theirs)
+            await self._grade(1, item, epoch, theirs, ours)
+
+    async def _answer(self, index: int, item: Item, epoch: int) -> tuple[Answer, bool] | None:
+        """The answer that was kept, or else a new one, and whether it is paid for now."""
         if index and item.id in self._refused:
+            return None
+        if (kept := self._find(index, item, epoch)) is not None:
+            return kept, False
+        asked = await self._ask_anew(index, item, epoch)
+        return None if asked is None else (asked, True)
+
+    async def _grade(
+        self,
+        index: int,
+        item: Item,
+        epoch: int,
+        answered: tuple[Answer, bool] | None,
+        other: tuple[Answer, bool] | None = None,
+    ) -> None:
+        if answered is None:
             return
-        answer = self._find(index, item, epoch)
-        reused = answer is not None
-        if answer is None:
-            answer = await self._ask_anew(index, item, epoch)
-        if answer is None:
-            return
-        outcome = await self._gradings[index].grade(item, answer)
-        if reused:
-            self.run.reused += 1
-        else:
-            self.run.budget.add(outcome)
+        answer, asked = answered
+        outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
+        self.run.reused += not asked
+        if asked or outcome.grader_cost_usd != 0:
+            self.run.budget.add(outcome if asked else replace(outcome, cost_usd=0.0))
         shown = answer if self.run.keep_text else replace(answer, text="", calls=())
         if not (index and item.id in self._refused):
             self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)
@@ -273,8 +301,8 @@ class _Session:
             return None
         finally:
             self._open -= 1
-        if self.run.keeper:
-            self.run.keeper.add(self._key(index, item, epoch), pack_answer(answer))
+        if self.run.keeper and (packed := pack_answer(answer)) is not None:
+            self.run.keeper.add(self._key(index, item, epoch), packed)
         return answer
 
     def _find(self, index: int, item: Item, epoch: int) -> Answer | None:

@@ -30,7 +30,8 @@ from claude_operator.shell.tasks import Group, all_of
 __all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
-_BREATH = 0.01  # seconds of reading, after which others have the loop
+_SLICE = 100  # items between two breaths
+_BREATH = 0.01  # seconds of reading, after which others have the loop, however few the items
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,9 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
         contents = contents_of(found["spec"], live)
         clock = asyncio.get_running_loop().time
         began = clock()
-        for item in iter_items(parsed, contents):
+        for number, item in enumerate(iter_items(parsed, contents), 1):
             items += item is not None
-            if clock() - began > _BREATH:
+            if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
                 began = clock()
     except ValueError as error:

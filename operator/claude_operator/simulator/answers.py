@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import chance_of, uniform
+from claude_operator.simulator.grader import grades
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
@@ -49,6 +51,11 @@ def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profil
     if profile.tool_use is not None and _may_call(request, profile.tool_use.name):
         return _truncate(_call(profile.tool_use.name, profile.tool_use.input), request, model)
     schema = _format(request)
+    if schema is not None and profile.grader is not None:
+        vote = (scenario.seed, model.id, asked)
+        found = grades(request.question, schema, scenario.answers, profile.grader, vote)
+        if found is not None:
+            return _truncate(Reply(json.dumps(found), "end_turn", 0), request, model)
     if schema is not None and request.question not in scenario.answers:
         return _truncate(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile, asked)

@@ -14,6 +14,7 @@ from claude_operator.simulator.scenario import (
     Answer,
     Behaviour,
     Difficulty,
+    Grader,
     Match,
     Scenario,
     ScenarioError,
@@ -22,6 +23,8 @@ from claude_operator.simulator.scenario import (
 )
 
 __all__ = ["Compiled", "Profile", "compile_scenario", "load"]
+
+_WHOLE = {"tool_use", "difficulty", "grader"}  # taken as they are, not field by field
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Profile:
     accuracy: float = 1.0
     difficulty: tuple[Difficulty, ...] = ()
     tool_use: ToolUse | None = None
+    grader: Grader | None = None
 
     def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
         """Whether a request with this model id, system prompt (and its SHA-256) and question matches."""
@@ -68,6 +72,11 @@ class Compiled:
     calls: dict[str, tuple[ToolUse, ...]]
     """By question, the tools to call before its answer; only questions that have some."""
     profiles: tuple[Profile, ...]
+
+    @property
+    def batch_seconds(self) -> float:
+        """How long a batch takes."""
+        return seconds(self.source.batches.duration)
 
     def profile(self, model: str, system: str, system_hash: str, question: str) -> Profile:
         """The first profile that matches."""
@@ -125,13 +134,14 @@ def _read_answers(name: str, base: Path | None) -> list[Answer]:
 
 
 def _merge(start: Profile, behaviour: Behaviour, label: str) -> Profile:
-    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", "tool_use", "difficulty"})
+    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", *_WHOLE})
     if behaviour.latency:
         p95 = behaviour.latency.p95
         given |= {"median": seconds(behaviour.latency.median), "p95": seconds(p95) if p95 else None}
     if behaviour.difficulty is not None:
         given["difficulty"] = tuple(behaviour.difficulty)
-    profile = replace(start, label=label, tool_use=behaviour.tool_use or start.tool_use, **given)
+    given |= {name: value for name in ("tool_use", "grader") if (value := getattr(behaviour, name)) is not None}
+    profile = replace(start, label=label, **given)
     if profile.error_rate + profile.overload_rate + profile.rate_limit_rate + profile.empty_account_rate > 1:
         rates = "errorRate, overloadRate, rateLimitRate and emptyAccountRate"
         raise ScenarioError(f"{label}: {rates} must not sum to more than 1")

@@ -17,6 +17,7 @@ __all__ = [
     "AnswerFile",
     "Behaviour",
     "Difficulty",
+    "Grader",
     "Match",
     "Rule",
     "Scenario",
@@ -53,6 +54,13 @@ class ToolUse(ApiModel):
     input: dict[str, Any] = Field(default_factory=dict)
 
 
+class Grader(ApiModel):
+    """How well a model grades: the share of right answers that it passes, and of wrong ones that it fails."""
+
+    sensitivity: Share = 1.0
+    specificity: Share = 1.0
+
+
 Shape = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -80,6 +88,7 @@ class Behaviour(ApiModel):
     accuracy: Share | None = None
     difficulty: Annotated[list[Difficulty], Field(max_length=16)] | None = None
     tool_use: ToolUse | None = None
+    grader: Grader | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -107,6 +116,13 @@ class Rule(Behaviour):
     match: Match = ALL
 
 
+class Batching(ApiModel):
+    """How Message Batches go: how long one takes, and the share of requests that expire in it."""
+
+    duration: Duration = "10s"
+    expired_rate: Share = 0.0
+
+
 class Answer(ApiModel):
     """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
@@ -127,6 +143,7 @@ class Scenario(ApiModel):
     seed: int | None = None
     today: datetime.date | None = None
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
+    batches: Batching = Batching()
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

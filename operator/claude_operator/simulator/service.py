@@ -95,14 +95,15 @@ class Simulator:
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
         drawn = draw(profile, scenario.seed, number)
-        asked = self._count_asked(request, model, system_hash) if profile.difficulty and drawn.status == 200 else 0
+        counts = drawn.status == 200 and (profile.difficulty or profile.grader)
+        asked = self._count_asked(request, model, system_hash) if counts else 0
         return Turn(request, model, profile, drawn, began, scenario, system_hash, asked)
 
     def look_up_prompt(self, request: Request, model: Model, now: float) -> CacheLookup:
         """The prompt's tokens, and those of them in the cache."""
         return self.cache.look_up(request, model, now)
 
-    def answer(self, turn: Turn, lookup: CacheLookup) -> Message:
+    def answer(self, turn: Turn, lookup: CacheLookup, tier: str = "standard") -> Message:
         """The answer; counts it and writes the prompt to the cache."""
         label, model = turn.profile.label, turn.model
         self.cache.write(lookup, turn.began)
@@ -110,7 +111,7 @@ class Simulator:
         if not turn.draw.refused:
             reply = reply_to(turn.request, model, turn.scenario, turn.profile, turn.asked)
         geo = turn.request.body.get("inference_geo", "global") if model.inference_geo_ok else "not_available"
-        usage = lookup.usage | {"service_tier": "standard", "inference_geo": geo}
+        usage = lookup.usage | {"service_tier": tier, "inference_geo": geo}
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         thinking = "" if turn.draw.refused else thoughts(turn.request)

@@ -69,7 +69,9 @@ def test_lines() -> None:
         "graderCostUSD": 0.0,
         "seconds": 1.5,
         "critical": True,
-        "checks": [{"check": "equals 'billing'", "holds": False, "score": 0.0, "why": "it is 'no'"}],
+        "checks": [
+            {"check": "equals 'billing'", "holds": False, "score": 0.0, "why": "it is 'no'", "metric": "", "reason": ""}
+        ],
         "metadata": {"topic": "money"},
         "question": "I was charged twice.",
         "text": "no",

@@ -11,7 +11,7 @@ from claude_operator.api.evals import EvalExecution
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.evals.outcomes import Outcome
 
-__all__ = ["Budget", "Estimate", "Question", "estimate"]
+__all__ = ["Budget", "Estimate", "Question", "estimate", "unpriced_tokens"]
 
 _CHARACTERS = 4  # of a request in one token, about
 _MOST_CHARACTERS = 8  # and never more
@@ -64,6 +64,13 @@ def estimate(questions: Iterable[Question]) -> Estimate:
     return Estimate(usd, least_usd, tokens, least_tokens)
 
 
+def unpriced_tokens(outcome: Outcome) -> int:
+    """Tokens of models without a known price."""
+    tokens = outcome.input_tokens + outcome.output_tokens if outcome.cost_usd is None else 0
+    graders = outcome.grader_input_tokens + outcome.grader_output_tokens
+    return tokens + (graders if outcome.grader_cost_usd is None else 0)
+
+
 class Budget:
     """Counts what is paid; `paid` US dollars before this Job began."""
 
@@ -78,8 +85,7 @@ class Budget:
         for cost in (outcome.cost_usd, outcome.grader_cost_usd):
             self.paid += cost or 0.0
             self._mine += cost or 0.0
-        if outcome.cost_usd is None or outcome.grader_cost_usd is None:
-            self.tokens += outcome.input_tokens + outcome.output_tokens
+        self.tokens += unpriced_tokens(outcome)
 
     def over(self, open_calls: int = 0) -> str:
         """Why nothing more may be asked while `open_calls` are not answered yet; empty where one more may."""

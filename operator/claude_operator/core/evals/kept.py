@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,8 +25,9 @@ __all__ = [
     "answer_key",
     "batch_age",
     "batch_name",
-    "digest_of",
     "first_request",
+    "grade_key",
+    "is_wanted",
     "oldest_first",
     "pack_answer",
     "pack_batch",
@@ -41,6 +42,8 @@ SLOT_BYTES = 900_000  # bytes of batches in a slot; a Secret holds 1 MiB
 BATCH_BYTES = 200_000  # bytes of one batch at most
 _UNPACKED = 32 << 20  # bytes of a batch, unpacked, at most
 _VERSION = b"kept-1\0"
+_GRADE = b"g"
+_GRADE_KEY = 35  # bytes
 _NAME = re.compile(r"([0-9]{10,12})-[0-9a-f]{16}")
 _encoder = msgspec.msgpack.Encoder()
 _batch = msgspec.msgpack.Decoder(dict[bytes, bytes])
@@ -74,13 +77,22 @@ def answer_key(digest: bytes, epoch: int) -> bytes:
     return digest + epoch.to_bytes(2)
 
 
-def digest_of(key: bytes) -> bytes:
-    """The `request_digest` in a key."""
-    return key[:-2]
+def grade_key(digest: bytes, vote: int) -> bytes:
+    """The key of a grader's answer; `digest` is its request's."""
+    return _GRADE + answer_key(digest, vote)
 
 
-def pack_answer(answer: Answer) -> bytes:
-    return msgspec.json.encode(answer)
+def is_wanted(key: bytes, digests: Container[bytes]) -> bool:
+    """Whether a key is of one of these requests, or of a grade: what will be graded is not known before."""
+    return key[:-2] in digests or (key[:1] == _GRADE and len(key) == _GRADE_KEY)
+
+
+def pack_answer(answer: Answer) -> bytes | None:
+    """An answer as bytes; None where it holds what JSON cannot, such as half a surrogate pair."""
+    try:
+        return msgspec.json.encode(answer)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        return None
 
 
 def read_answer(data: bytes) -> Answer | None:

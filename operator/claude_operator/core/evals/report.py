@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -51,7 +51,6 @@ MOST_LINES = 500_000
 
 _GZIP = b"\x1f\x8b"
 _CUT = " [the rest is cut off]"
-_QUOTES = {"reason"}  # of a check's result: what may quote the answer
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -112,7 +111,7 @@ class OutcomeLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
             self.cost_usd,
             self.seconds,
             self.grader_cost_usd,
-            self.checks,
+            results=self.checks,
         )
 
 
@@ -261,10 +260,15 @@ def _outcome(item: Item, arm: ArmName, epoch: int, graded: Graded, keep_text: bo
 
 
 def _check(one: CheckResult, keep_text: bool) -> CheckResult:
-    """Without what quotes the answer, unless that is kept."""
-    texts = {field.name: getattr(one, field.name) for field in fields(one)}
-    cleaned = {name: _clean(text, LONGEST_WHY) for name, text in texts.items() if isinstance(text, str)}
-    return replace(one, **cleaned if keep_text else cleaned | dict.fromkeys(cleaned.keys() & _QUOTES, ""))
+    """A check's result; a grader's reason may quote the answer, and is shown only where the answer is."""
+    return CheckResult(
+        _clean(one.check, LONGEST_WHY),
+        one.holds,
+        one.score,
+        _clean(one.why, LONGEST_WHY),
+        _clean(one.metric, LONGEST_WHY),
+        _clean(one.reason, LONGEST_WHY) if keep_text else "",
+    )
 
 
 def _held_out(arm: ArmName, items: Sequence[Item], graded: Outcomes) -> HeldOutLine:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
-from claude_operator.api.evals import Assert, AssertType, EvalDataset, EvalSetSpec, EvalTest, EvalTestDefaults
+from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest, EvalTestDefaults
 from claude_operator.api.faults import first_fault
-from claude_operator.core.evals.checks import Check, read_check
+from claude_operator.api.graders import Assert
+from claude_operator.core.evals.checks import Check, check_graders, check_together, read_check, with_graders
 from claude_operator.core.evals.contents import SCHEME, Contents, block_source, is_media
 from claude_operator.core.evals.formats.promptfoo import IMPORT, TEST_FIELDS, looks_like_config
 from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
@@ -28,8 +29,7 @@ NOTHING = Contents()
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
-_KINDS: tuple[str, ...] = get_args(AssertType)
-_LITERAL = ("equals", "contains", "icontains", "regex")  # their values are never names of files
+_OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
 _MOST_TURNS = 10
 LARGEST_SET = 64 * 1024 * 1024
 """Bytes of all messages and values to compare with: a file, or a text of defaultTest, counts for each of its items."""
@@ -73,6 +73,8 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
     if (spec.tests is None) == (spec.dataset is None):
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
     defaults = spec.default_test or _NO_DEFAULTS
+    graders = spec.graders or ()
+    check_graders(graders)
     first: dict[str, str] = {}
     size = 0
     for place, test in _inline(spec.tests or ()) if spec.dataset is None else _stored(spec, spec.dataset, contents):
@@ -84,6 +86,7 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
         first[test.id] = place
         try:
             item = _item(place, test, defaults, contents)
+            item = replace(item, checks=with_graders(place, item.checks, graders))
         except ValueError as error:
             said = str(error)
             raise ValueError(said if said.startswith(place) else f"{place}: {said}") from None
@@ -181,11 +184,6 @@ def _tests(spec: EvalSetSpec, text: str, form: str, where: str, ids: str) -> Ite
 
 
 def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
-    asserts = fields.get("assert")
-    for one in asserts if isinstance(asserts, list) else ():
-        kind = one.get("type") if isinstance(one, dict) else None
-        if isinstance(kind, str) and kind not in _KINDS:
-            raise ValueError(f"{place}: unknown assert type {kind[:_SHOWN]!r}: write one of {', '.join(_KINDS)}")
     # The first one alone: a line may have a hundred thousand.
     unknown = next((name for name in fields if name not in FIELDS and name not in EvalTest.model_fields), None)
     if unknown is not None:
@@ -215,6 +213,8 @@ def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Cont
             "; for the target write defaultTest: {assert: [{type: equals, value: '{{target}}'}]}" if test.target else ""
         )
         raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all{hint}")
+    threshold = test.threshold if test.threshold is not None else defaults.threshold
+    check_together(place, checks, threshold)
     try:
         encoded = msgspec.json.encode(_with_files(messages, contents))
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
@@ -229,7 +229,7 @@ def _item(place: str, test: EvalTest, defaults: EvalTestDefaults, contents: Cont
         test.critical,
         test.subagent,
         place,
-        threshold=test.threshold if test.threshold is not None else defaults.threshold,
+        threshold=threshold,
         metadata={name: fill(value, variables) if variables else value for name, value in labels.items()},
         tool_results=results,
         max_turns=test.max_turns or (_MOST_TURNS if results else 1),
@@ -282,7 +282,7 @@ def _asserts(
         value = one.value
         if variables:
             value = fill_deep(value, variables)
-        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") not in _LITERAL:
+        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") in _OF_FILES:
             value = contents.text(value)
         filled.append(one if value is one.value else _with_value(place, one, value))
     return filled

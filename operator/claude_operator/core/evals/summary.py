@@ -206,7 +206,7 @@ def _side(lines: Lines) -> Side | None:
     if not lines:
         return None
     shown = next((line for line in lines if line.failed), lines[0])
-    why = next((check.why for check in shown.checks if not check.holds and check.why), "")
+    why = next((text for check in shown.checks if not check.holds and (text := check.reason or check.why)), "")
     passed = sum(not line.failed for line in lines)
     return Side(len(lines), passed, _mean_score(lines) or 0.0, shown.failed, why, shown.text, shown.stop)
 

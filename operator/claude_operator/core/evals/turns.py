@@ -38,7 +38,7 @@ class Turns:
         """Take an answer; whether the model is to be asked again.
 
         The loop ends with an answer that calls no tool, with a call that the item has no result for, and after
-        `max_turns` answers.
+        `max_turns` answers; also with one that cannot be sent back, such as half a surrogate pair.
         """
         self._turns += 1
         add_usage(self._usage, usage)
@@ -49,10 +49,13 @@ class Turns:
         results = [self._result(call) for call in calls]
         if not all(results):
             return False
-        self._added += [
-            msgspec.json.encode({"role": "assistant", "content": list(blocks)}),
-            msgspec.json.encode({"role": "user", "content": results}),
-        ]
+        try:
+            self._added += [
+                msgspec.json.encode({"role": "assistant", "content": list(blocks)}),
+                msgspec.json.encode({"role": "user", "content": results}),
+            ]
+        except (UnicodeEncodeError, OverflowError, RecursionError):  # it cannot be sent back
+            return False
         return True
 
     def answer(self, text: str, stop_reason: str, model: str, **times: float | None) -> Answer:

@@ -27,7 +27,7 @@ __all__ = ["eval_job", "eval_objects", "eval_run", "eval_stores"]
 
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
-_DEADLINE = 3600  # seconds
+_DEADLINE = 4 * 3600  # seconds
 _KEEP = 86400  # seconds that a finished Job and its log stay
 _RETRIES = 2
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}

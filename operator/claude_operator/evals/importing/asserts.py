@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claude_operator.api.evals import Assert
 from claude_operator.api.faults import first_fault
+from claude_operator.api.graders import Assert
 from claude_operator.core.evals.checks import read_check
 from claude_operator.evals.importing.findings import SCHEME, Files, Place, as_mapping, shortened
 
@@ -99,7 +99,7 @@ class Asserts:
         if kind == "is-valid-tool-call":
             return None
         if kind in _LISTS:
-            texts = value.split(",") if isinstance(value, str) else value
+            texts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
             return [_word(text) for text in texts] if isinstance(texts, list) else texts
         if kind == "llm-rubric" and isinstance(value, list):
             return [_word(text) for text in value]

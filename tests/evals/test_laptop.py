@@ -13,6 +13,8 @@ from claude_operator.core.evals.choice import Choice
 from claude_operator.core.evals.report import read_report, write_report
 from claude_operator.core.evals.selfcheck import sentence
 from claude_operator.evals.ask import Infrastructure
+from claude_operator.evals.html import as_html
+from claude_operator.evals.junit import as_junit
 from claude_operator.evals.laptop import Ended, Options, as_json, load, run_work
 from claude_operator.evals.several import check_self, matrix_code, matrix_text, run_matrix
 from claude_operator.evals.show import as_text
@@ -135,6 +137,30 @@ async def test_what_failed_before(tmp_path: Path) -> None:
     report.write_bytes(write_report((await go(tmp_path)).report))
     ended = await go(tmp_path, failed=report)
     assert {line.id for line in ended.report.outcomes} == {"hello"}
+
+
+HELD_OUT = """
+tests:
+- {id: open, input: twice, assert: [{type: equals, value: billing}], metadata: {topic: money}}
+- {id: SECRET-ID, input: SECRET-INPUT, heldOut: true, critical: %s, metadata: {topic: SECRET-TOPIC},
+   assert: [{type: equals, value: SECRET-VALUE}]}
+execution: {epochs: 1}
+"""
+
+
+@pytest.mark.parametrize("critical", ["true", "false"])
+@pytest.mark.parametrize("answer", [script, lambda _: Refusal(400, message="no")], ids=["fails", "refused"])
+async def test_held_out_items_are_counted_and_shown_nowhere(tmp_path: Path, answer, critical: str) -> None:
+    async with upstream(answer) as api:
+        given = replace(options(tmp_path, api, text=HELD_OUT % critical), choice=Choice())
+        ended = await run_work(load(given, {}), silent)
+    shown = [as_text(ended.report), as_html(ended.report), as_junit(ended.report), as_json(ended.result)]
+    assert [text for text in [*shown, write_report(ended.report).decode()] if "SECRET" in text] == []
+    if ended.report.outcomes:
+        assert [(one.arm, one.items, one.passed) for one in ended.report.held_out] == [
+            ("candidate", 1, 0),
+            ("baseline", 1, 0),
+        ]
 
 
 async def test_what_is_kept_is_not_asked_again(tmp_path: Path) -> None:

@@ -146,16 +146,13 @@ async def run_in_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: 
     return await asyncio.to_thread(main, ["eval", "show", name, "--namespace", "demo"])
 
 
-@pytest.mark.parametrize("kind", ["configmaps", "secrets"])
 async def test_a_run_in_the_cluster(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     packed = base64.b64encode(pack_report(shown(), 1 << 20)).decode()
     async with cluster() as objects:
         objects.add("claudeevalruns", "new-1", spec={"revision": "new"})
-        field = {"configmaps": "binaryData", "secrets": "data"}[kind]
-        kinds = {"configmaps": "ConfigMap", "secrets": "Secret"}
-        objects.add(kind, "new-1-report", kind=kinds[kind], **{field: {"report.jsonl.gz": packed}})
+        objects.add("configmaps", "new-1-report", binaryData={"report.jsonl.gz": packed})
         assert await run_in_cluster(tmp_path, monkeypatch, "new-1", objects.url) == 0
     assert capsys.readouterr().out == as_text(shown())
 
@@ -164,6 +161,7 @@ async def test_a_run_without_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with cluster() as objects:
+        objects.add("configmaps", "new-1-report")
         objects.add(
             "claudeevalruns", "new-1", spec={"revision": "new"}, status={"phase": "Running", "message": "3 of 9"}
         )

@@ -6,16 +6,15 @@ import base64
 
 from claude_operator.api.evals import EvalGate, EvalRunStatus
 from claude_operator.core.evals.gate import Result
-from claude_operator.core.evals.report import BASELINE, CANDIDATE, RunLine, make_report, pack_report
+from claude_operator.core.evals.report import BASELINE, CANDIDATE, KEY, RunLine, make_report, pack_report
 from claude_operator.core.names import report_name
 from claude_operator.evals.inputs import Inputs, JobPaths
 from claude_operator.evals.session import Run
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.kube.resources import CONFIG_MAPS
 
-__all__ = ["REPORT_KEY", "store_report"]
+__all__ = ["store_report"]
 
-REPORT_KEY = "report.jsonl.gz"
 _LIMIT = 900_000  # bytes; a ConfigMap holds 1 MiB
 
 
@@ -39,7 +38,7 @@ async def store_report(
     report = make_report(line, inputs.items, arms, keep_text=run.keep_text)
     body = {
         "metadata": {"name": report_name(paths.name), "namespace": paths.namespace},
-        "binaryData": {REPORT_KEY: base64.b64encode(pack_report(report, _LIMIT)).decode()},
+        "binaryData": {KEY: base64.b64encode(pack_report(report, _LIMIT)).decode()},
     }
     try:
         await kube.merge(CONFIG_MAPS, body)

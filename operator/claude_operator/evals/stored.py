@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claude_operator.core.evals.report import KEY, NAME_END, Report, RunLine, read_report
+from claude_operator.core.evals.report import KEY, Report, RunLine, read_report
+from claude_operator.core.names import report_name
 
 __all__ = ["load_report", "read_bytes", "read_file"]
 
@@ -44,7 +45,7 @@ def read_bytes(path: str) -> bytes:
 async def _of_run(name: str, namespace: str | None) -> Report:
     # The Kubernetes client takes long to import, and a file has no use for it.
     from claude_operator.kube.client import Kube
-    from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, CONFIG_MAPS, SECRETS
+    from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, CONFIG_MAPS
 
     async with await Kube.from_environment() as kube:
         space = namespace or await _current_namespace()
@@ -54,16 +55,15 @@ async def _of_run(name: str, namespace: str | None) -> Report:
                 f"there is no file {name}, and no ClaudeEvalRun of this name in the namespace {space}:"
                 f" `kubectl get claudeevalruns -A` lists them"
             )
-        for resource in (CONFIG_MAPS, SECRETS):
-            kept = await kube.get(resource, f"{name}{NAME_END}", space)
-            if kept is not None and (packed := _packed(kept)) is not None:
-                return read_report(packed, f"{resource.kind} {name}{NAME_END}")
+        kept = await kube.get(CONFIG_MAPS, report_name(name), space)
+        if kept is not None and (packed := _packed(kept)) is not None:
+            return read_report(packed, f"the ConfigMap {report_name(name)}")
     return _of_status(run)
 
 
 def _packed(kept: Mapping[str, Any]) -> bytes | None:
-    """The bytes in a ConfigMap's binaryData or a Secret's data."""
-    text = ((kept.get("binaryData") if kept.get("kind") != "Secret" else kept.get("data")) or {}).get(KEY)
+    """The report in a ConfigMap; none yet where the run is not over."""
+    text = (kept.get("binaryData") or {}).get(KEY)
     try:
         return base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except binascii.Error:

@@ -73,10 +73,11 @@ def failed_items(items: Sequence[Item], candidate: Outcomes, baseline: Outcomes)
 
 
 def slices(items: Sequence[Item], candidate: Outcomes, baseline: Outcomes) -> tuple[Slice, ...]:
-    """The pass rates of the items with the same metadata, of the twenty largest slices."""
-    sizes = Counter(pair for item in items for pair in item.metadata.items())
+    """The pass rates of the items with the same metadata, of the twenty largest slices; held-out ones are in none."""
+    shown = [item for item in items if not item.held_out]
+    sizes = Counter(pair for item in shown for pair in item.metadata.items())
     largest = sorted(sizes.items(), key=lambda one: (-one[1], one[0]))[:_LISTED]
-    return tuple(_slice(pair, items, candidate, baseline) for pair, _ in sorted(largest))
+    return tuple(_slice(pair, shown, candidate, baseline) for pair, _ in sorted(largest))
 
 
 def _slice(pair: tuple[str, str], items: Sequence[Item], candidate: Outcomes, baseline: Outcomes) -> Slice:

@@ -22,7 +22,6 @@ __all__ = [
     "BASELINE",
     "CANDIDATE",
     "KEY",
-    "NAME_END",
     "Graded",
     "HeldOutLine",
     "OutcomeLine",
@@ -39,10 +38,8 @@ ArmName = Literal["candidate", "baseline"]
 CANDIDATE: ArmName = "candidate"
 BASELINE: ArmName = "baseline"
 
-NAME_END = "-report"
-"""Of the ConfigMap or Secret that keeps a run's report, after the run's name."""
 KEY = "report.jsonl.gz"
-"""In it: what `pack_report` makes."""
+"""Of what `pack_report` makes, in the ConfigMap of a run."""
 
 LONGEST_TEXT = 20_000  # characters of an answer or a question; the rest is cut off
 LONGEST_WHY = 2_000  # characters of what a check says

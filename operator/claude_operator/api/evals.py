@@ -252,7 +252,7 @@ class Scores(StatusModel):
 
 
 class FailedItem(StatusModel):
-    """An item that the candidate failed. Answers are not kept."""
+    """An item that the candidate failed, without its answers."""
 
     id: str = Field(description="The item.")
     critical: bool = Field(default=False, description="Whether it must pass.")

@@ -26,6 +26,7 @@ from bench.evals.sets import Questions, read
 SIZES = (5, 8, 20, 50, 100, 200, 500, 1000)
 WORSE = {"same": 0.0, "-2": 0.02, "-3 (the margin)": rules.MARGIN, "-5": 0.05, "-10": 0.10}
 GATES, QUICK = 500, 4
+PART = 20  # gates that a process simulates at a time
 REFUTED = ((10, 0.3), (30, 0.1), (59, 0.05), (100, 0.03), (150, 0.03), (300, 0.03))
 """Numbers of items and margins at which candidates are looked for that pass too often."""
 
@@ -44,11 +45,17 @@ class Cell:
     """By what came of the run."""
     epochs: int = 0
 
+    def add(self, other: Cell) -> None:
+        """Count another part of the same cell."""
+        self.gates, self.epochs = self.gates + other.gates, self.epochs + other.epochs
+        self.passed.update(other.passed)
+        self.shipped.update(other.shipped)
 
-def simulate(questions: Sequence[Questions], size: int, worse: str, gates: int, seed: int) -> Cell:
-    """All gates of a cell; the same seed gives the same numbers."""
+
+def simulate(questions: Sequence[Questions], size: int, worse: str, gates: Sequence[int], seed: int) -> Cell:
+    """Gates of a cell by number; the same seed gives the same numbers."""
     cell = Cell(size, worse, seed)
-    for number in range(gates):
+    for number in gates:
         chance = np.random.default_rng((seed, size, list(WORSE).index(worse), number))
         chosen = questions[number % len(questions)]
         items, graded = chosen.choose(chance.permutation(len(chosen.items))[:size].tolist())
@@ -61,6 +68,18 @@ def simulate(questions: Sequence[Questions], size: int, worse: str, gates: int, 
         cell.epochs += result.epochs
         cell.gates += 1
     return cell
+
+
+_QUESTIONS: list[Questions] = []
+
+
+def _prepare(folder: Path | None) -> None:
+    """In a process of its own: read the questions once."""
+    _QUESTIONS[:] = read(folder)
+
+
+def _simulate(size: int, worse: str, gates: Sequence[int], seed: int) -> Cell:
+    return simulate(_QUESTIONS, size, worse, gates, seed)
 
 
 def table(cells: Sequence[Cell]) -> str:
@@ -95,18 +114,18 @@ def main(words: Sequence[str] | None = None) -> int:
     gates = QUICK if options.quick else options.gates
     sizes = [size for size in SIZES if size <= (50 if options.quick else max(SIZES)) and size in options.sizes]
     cells = _known(options.json, gates, options.seed)
-    with ProcessPoolExecutor(options.processes) as pool:
-        jobs = [
-            (size, worse, pool.submit(simulate, questions, size, worse, gates, options.seed))
-            for size in sizes
-            for worse in WORSE
-            if (size, worse) not in {(cell.size, cell.worse) for cell in cells}
-        ]
-        for number, (size, worse, job) in enumerate(jobs, 1):
-            cells.append(job.result())
+    known = {(cell.size, cell.worse) for cell in cells}
+    left = [(size, worse) for size in sizes for worse in WORSE if (size, worse) not in known]
+    with ProcessPoolExecutor(options.processes, initializer=_prepare, initargs=(options.data,)) as pool:
+        parts = [range(first, min(first + PART, gates)) for first in range(0, gates, PART)]
+        jobs = {cell: [pool.submit(_simulate, *cell, part, options.seed) for part in parts] for cell in left}
+        for number, ((size, worse), found) in enumerate(jobs.items(), 1):
+            cells.append(Cell(size, worse, options.seed))
+            for part in found:
+                cells[-1].add(part.result())
             if options.json:
                 options.json.write_text(json.dumps([vars(cell) for cell in cells], indent=1) + "\n")
-            sys.stderr.write(f"{size} items, {worse}: done; {number} of {len(jobs)} cells\n")
+            sys.stderr.write(f"{size} items, {worse}: done; {number} of {len(left)} cells\n")
     names = " and ".join(one.name for one in questions)
     print(f"{gates} gates a cell, {names}, seed {options.seed}\n\n{table(cells)}")
     return 0

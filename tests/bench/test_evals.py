@@ -54,11 +54,11 @@ def test_students_t_is_not_valid_and_the_shipped_test_is() -> None:
 
 
 def test_the_gate_is_the_products() -> None:
-    cell = simulate(read(None), 120, "same", 3, seed=1)
+    cell = simulate(read(None), 120, "same", range(3), seed=1)
     assert cell.gates == 3
     assert sum(cell.shipped.values()) == 3
     assert cell.epochs >= 9
-    few = simulate(read(None), 8, "same", 3, seed=1)
+    few = simulate(read(None), 8, "same", range(3), seed=1)
     assert few.shipped == Counter({"too few": 3})
 
 

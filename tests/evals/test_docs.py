@@ -20,6 +20,7 @@ from claude_operator.core.evals.formats.templates import FILTERS
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.schemas import FORMATS
+from claude_operator.core.evals.items import MOST_ITEMS
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.sets import LARGEST_SET, load_items
 from claude_operator.evals.patterns import LIMIT
@@ -74,7 +75,17 @@ def test_the_examples_are_valid() -> None:
 def test_every_field_and_filter_and_column_of_a_set_is_told() -> None:
     told = PAGES["sets"]
     fields = [*FIELDS, *(field.alias or name for name, field in EvalTestDefaults.model_fields.items())]
-    for word in (*fields, *FILTERS, "configMaps", "configMapKeyRef", "files", "8 MiB", "64 MiB", "exercises"):
+    for word in (
+        *fields,
+        *FILTERS,
+        "configMaps",
+        "configMapKeyRef",
+        "files",
+        "8 MiB",
+        "64 MiB",
+        f"{MOST_ITEMS:,} items",
+        "exercises",
+    ):
         assert word in told, word
     assert (LARGEST, LARGEST_SET) == (8 << 20, 64 << 20)
 

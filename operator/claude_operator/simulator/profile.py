@@ -73,6 +73,11 @@ class Compiled:
     """By question, the tools to call before its answer; only questions that have some."""
     profiles: tuple[Profile, ...]
 
+    @property
+    def batch_seconds(self) -> float:
+        """How long a batch takes."""
+        return seconds(self.source.batches.duration)
+
     def profile(self, model: str, system: str, system_hash: str, question: str) -> Profile:
         """The first profile that matches."""
         return next(profile for profile in self.profiles if profile.matches(model, system, system_hash, question))

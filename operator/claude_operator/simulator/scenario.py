@@ -116,6 +116,13 @@ class Rule(Behaviour):
     match: Match = ALL
 
 
+class Batching(ApiModel):
+    """How Message Batches go: how long one takes, and the share of requests that expire in it."""
+
+    duration: Duration = "10s"
+    expired_rate: Share = 0.0
+
+
 class Answer(ApiModel):
     """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
@@ -136,6 +143,7 @@ class Scenario(ApiModel):
     seed: int | None = None
     today: datetime.date | None = None
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
+    batches: Batching = Batching()
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
 from claude_operator.log import Log
+from claude_operator.simulator.batches import Batches
 from claude_operator.simulator.control import Compile, Control
 from claude_operator.simulator.errors import ApiError, empty_account, new_id, of_status
 from claude_operator.simulator.ledger import Payment
@@ -45,6 +46,9 @@ def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Appli
     for method, path, handler in (
         ("POST", "/v1/messages", api.messages),
         ("POST", "/v1/messages/count_tokens", api.count_tokens),
+        ("POST", "/v1/messages/batches", api.create_batch),
+        ("GET", "/v1/messages/batches/{id}", api.batch),
+        ("GET", "/v1/messages/batches/{id}/results", api.batch_results),
         ("GET", "/v1/models", api.models),
         ("GET", "/v1/models/{id}", api.model),
         ("GET", "/-/scenario", control.show_scenario),
@@ -71,6 +75,7 @@ class _Api:
     def __init__(self, simulator: Simulator, log: Log) -> None:
         self.simulator = simulator
         self.log = log
+        self.batches = Batches(simulator)
 
     def wrap(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler with the key checked, errors in the envelope, and a line in the log."""
@@ -140,6 +145,20 @@ class _Api:
         version = http.headers.get("anthropic-version")
         request = read(await body(http, _MAX_BODY), version, betas(http), counting=True)
         return json_response(exchange, {"input_tokens": self.simulator.count(request)})
+
+    async def create_batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """POST /v1/messages/batches."""
+        raw = await body(http, _MAX_BODY)
+        return json_response(exchange, self.batches.create(raw, http.headers.get("anthropic-version"), betas(http)))
+
+    async def batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """GET /v1/messages/batches/{id}."""
+        return json_response(exchange, self.batches.show(http.match_info["id"]))
+
+    async def batch_results(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """GET /v1/messages/batches/{id}/results."""
+        lines = self.batches.results(http.match_info["id"])
+        return web.Response(body=lines, headers=self._headers(exchange) | {"content-type": "application/x-jsonl"})
 
     async def models(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models."""

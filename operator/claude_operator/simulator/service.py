@@ -103,7 +103,7 @@ class Simulator:
         """The prompt's tokens, and those of them in the cache."""
         return self.cache.look_up(request, model, now)
 
-    def answer(self, turn: Turn, lookup: CacheLookup) -> Message:
+    def answer(self, turn: Turn, lookup: CacheLookup, tier: str = "standard") -> Message:
         """The answer; counts it and writes the prompt to the cache."""
         label, model = turn.profile.label, turn.model
         self.cache.write(lookup, turn.began)
@@ -111,7 +111,7 @@ class Simulator:
         if not turn.draw.refused:
             reply = reply_to(turn.request, model, turn.scenario, turn.profile, turn.asked)
         geo = turn.request.body.get("inference_geo", "global") if model.inference_geo_ok else "not_available"
-        usage = lookup.usage | {"service_tier": "standard", "inference_geo": geo}
+        usage = lookup.usage | {"service_tier": tier, "inference_geo": geo}
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         thinking = "" if turn.draw.refused else thoughts(turn.request)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_operator.api.evals import EvalSetSpec
+from claude_operator.core.evals import items as items_module
 from claude_operator.core.evals.contents import LARGEST, Contents, config_maps, contents_of, item_keys
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 
@@ -231,6 +232,24 @@ def test_a_text_that_all_items_have_counts_for_each() -> None:
     spec = dataset("a.jsonl", defaultTest={"assert": [IS_JSON], "vars": {"letter": "file://letter.txt"}})
     with pytest.raises(ValueError, match=r"line 7\d: the items have more than 67,108,864 bytes together"):
         load(spec, {("m0", "a.jsonl"): lines, ("m0", "letter.txt"): "x" * 900_000})
+
+
+def test_a_set_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who writes a set takes the operator's time: what is counted is the same on any machine."""
+    assert (items_module.MOST_ITEMS, items_module._MOST_PAIRS) == (50_000, 20_000_000)
+    monkeypatch.setattr(items_module, "MOST_ITEMS", 500)
+    monkeypatch.setattr(items_module, "_MOST_PAIRS", 1000)
+    with pytest.raises(ValueError, match="line 502: a set has at most 500 items: remove the others"):
+        load(dataset("a.csv"), {("m0", "a.csv"): "input\n" + "x\n" * 501})
+    asserts = [{"type": "contains", "value": f"{n} {{{{a}}}}"} for n in range(10)]
+    shared = {"input": "{{a}}", "vars": {"a": "1"}, "assert": asserts}
+    lines = "\n".join(json.dumps({"id": str(n), "input": "x"}) for n in range(20))
+    with pytest.raises(ValueError, match="line 11: the items have too many asserts"):
+        load(dataset("a.jsonl", defaultTest=shared), {("m0", "a.jsonl"): lines})
+    plain = {"assert": [{"type": "contains", "value": str(n)} for n in range(10)]}
+    assert len(load(dataset("a.jsonl", defaultTest=plain), {("m0", "a.jsonl"): lines})) == 20, "read once"
+    with pytest.raises(ValueError, match=r"an item has more than 5,000 of {{...}}: write the text out"):
+        one({"input": "{{a}}" * 5001, "vars": {"a": 1}})
 
 
 # ------------------------------------------------------------------------------------------- from the cluster

@@ -16,11 +16,13 @@ from claude_operator.core.evals.checks import Check, check_together, read_check
 from claude_operator.core.evals.contents import SCHEME, Contents, block_source, is_media
 from claude_operator.core.evals.formats.templates import Templates
 
-__all__ = ["LARGEST_SET", "Item", "ItemReader"]
+__all__ = ["LARGEST_SET", "MOST_ITEMS", "Item", "ItemReader"]
 
 LARGEST_SET = 64 * 1024 * 1024
 """Bytes of messages and values to compare with, filled in: a text that many items have counts for each of them."""
 
+MOST_ITEMS = 50_000
+_MOST_PAIRS = 20_000_000  # of asserts of one item, over all items: each is compared with the others
 _OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
 _MOST_TURNS = 10
 _NO_DEFAULTS = EvalTestDefaults()
@@ -57,10 +59,14 @@ class ItemReader:
         self._templates, self._texts = Templates(), dict[str, str]()
         self._shared: tuple[Check, ...] | None = None
         """The checks of defaultTest, once they have been read as they are."""
-        self._size = 0
+        self._size = self._items = self._pairs = 0
 
     def item(self, place: str, test: EvalTest) -> Item:
         """A test as it is asked; raises ValueError that begins with its place."""
+        self._items += 1
+        if self._items > MOST_ITEMS:
+            raise ValueError(f"{place}: a set has at most {MOST_ITEMS:,} items: remove the others")
+        self._templates.begin()
         try:
             made = self._item(place, test)
         except ValueError as error:
@@ -141,6 +147,9 @@ class ItemReader:
             hint = "; for the target write defaultTest: {assert: [{type: equals, value: '{{target}}'}]}"
             said = "nothing is checked: add assert to it, or to defaultTest for all"
             raise ValueError(f"{place}: {said}{hint if test.target else ''}")
+        self._pairs += len(checks) ** 2
+        if self._pairs > _MOST_PAIRS:
+            raise ValueError(f"{place}: the items have too many asserts: write fewer a test, or those of all once")
         check_together(place, checks, threshold)
         if variables:
             self._size += sum(len(str(check.value)) for check in checks)

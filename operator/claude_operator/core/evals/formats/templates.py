@@ -18,8 +18,9 @@ __all__ = ["FILTERS", "Templates"]
 
 _LONGEST = 1_000_000  # characters of a text that is filled in
 _LONGEST_EXPRESSION = 1000  # characters
-_WORK = 500_000_000  # characters that are written or looked at
+_WORK = 200_000_000  # characters that are written or looked at
 _EXPRESSION = 1000  # characters' worth of work
+_MOST_EXPRESSIONS = 5000  # in one item: others have to wait for so long
 _SHOWN = 60
 _DEEPEST = 100  # levels of a message
 _OPEN = re.compile(r"\{\{|\{%|\{#")
@@ -96,7 +97,11 @@ class Templates:
     """Fills in templates: with a bound on all of its work, for who writes a set takes the time of who reads it."""
 
     def __init__(self, work: int = _WORK) -> None:
-        self._left = work
+        self._left, self._expressions = work, 0
+
+    def begin(self) -> None:
+        """Begin another item."""
+        self._expressions = 0
 
     def fill(self, text: str, variables: Mapping[str, Any]) -> str:
         """The text with its `{{...}}` filled in; raises ValueError that quotes what cannot be and what to write."""
@@ -133,6 +138,9 @@ class Templates:
 
     def _value(self, expression: _Expression, variables: Mapping[str, Any]) -> Any:
         self._spend(_EXPRESSION)
+        self._expressions += 1
+        if self._expressions > _MOST_EXPRESSIONS:
+            raise ValueError(f"an item has more than {_MOST_EXPRESSIONS:,} of {{{{...}}}}: write the text out")
         return expression.value(variables, self._spend)
 
     def _spend(self, work: int) -> None:

@@ -3,9 +3,9 @@
 N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative variable"
 (2005): weight the values and one more, the lowest that is possible, with weights that are uniform on the simplex. The
 p-value of "the mean is at most m" is the chance that the weighted mean is at most m. With values of two kinds, of
-which one is the lowest, it is the exact binomial test. Where no value lies between the lowest and m it is the
-reciprocal of a product of bets, and valid by Markov's inequality. For all others its validity is a conjecture that
-nobody has refuted (Learned-Miller and Thomas, arXiv 1905.06208); `bench/evals` looks for what would refute it.
+which one is the lowest, it is the exact binomial test. In a sample without values below m it is the reciprocal of a
+product of bets. For distributions of more than two values its validity is a conjecture that nobody has refuted
+(Learned-Miller and Thomas, arXiv 1905.06208); `bench/evals` looks for what would refute it.
 
 Student's t is not valid here: a candidate that loses a few items altogether has values that are 0 almost everywhere,
 and the variance does not show what was not drawn.

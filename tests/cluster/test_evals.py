@@ -306,6 +306,35 @@ def test_an_outage_in_the_middle_is_tried_again_and_nothing_is_paid_twice(namesp
     assert len(lines) == 1 + 180
 
 
+def test_a_batch_runs_without_a_pod_and_its_answers_pass(namespace: str) -> None:
+    quick = {"outputTokens": 8, "latency": {"median": "10ms"}}
+    urllib.request.urlopen(urllib.request.Request(f"{SIMULATOR}/-/ledger", method="DELETE"), timeout=10).close()
+    scenario(defaults=quick, batches={"duration": "20s", "expiredRate": 0.2})
+    try:
+        batched = eval_set()
+        batched["spec"]["execution"] = {"mode": "batch"}
+        apps.apply(secret(), namespace)
+        apps.apply(batched, namespace)
+        apps.apply(gated(f"{GOOD} Batch {namespace}."), namespace)
+
+        def waits() -> bool:
+            status = next(iter(runs(namespace).values()), {}).get("status", {})
+            pods = get("pods", namespace=namespace)
+            running = [one for one in pods if one["status"].get("phase") in ("Pending", "Running")]
+            evals = [one for one in running if one["metadata"]["labels"].get("app.kubernetes.io/name") == "claude-eval"]
+            return status.get("reason") == "BatchRunning" and len(status["batches"]) == 1 and not evals
+
+        wait_for(waits, 90, "the batch does not run without a pod")
+        assert condition(get("cld", "app", namespace=namespace), "EvalPassed")["status"] == "Unknown"
+        apps.promoted(namespace, timeout=180)
+    finally:
+        scenario()
+    status = next(iter(runs(namespace).values()))["status"]
+    assert (status["phase"], status["asked"], status["reused"]) == ("Passed", 9, 0)
+    assert not status.get("batches")
+    assert len(ledger()) == 9
+
+
 def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, str]) -> None:
     namespace, revision = application
     name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]

@@ -183,6 +183,11 @@ class EvalExecution(ApiModel):
         default=20_000_000,
         description="The same in tokens, for answers of models that have no list price; of one attempt.",
     )
+    mode: Literal["realtime", "batch", "auto"] = Field(
+        default="realtime",
+        description="batch asks through Message Batches, at half the price and within a day, mostly an hour; auto does"
+        " so from 50 questions on. Tool loops, more epochs and what failed in a batch are asked in real time.",
+    )
     keep_answers: bool = Field(
         default=True,
         description="Keep answers for 30 days in Secrets of the set, so that nothing is asked and paid twice.",
@@ -298,6 +303,10 @@ class EvalRunStatus(StatusModel):
     total: int = Field(default=0, description="Items to finish, each counted once an epoch.")
     asked: int = Field(default=0, description="Answers that the last attempt asked for.")
     reused: int = Field(default=0, description="Answers that were kept from before, and cost nothing.")
+    batches: Annotated[list[str], Field(max_length=1000)] = Field(
+        default=[], description="Message Batches that are under way."
+    )
+    batches_at: Moment | None = Field(default=None, description="When they were submitted.")
     paid_usd: float = Field(
         default=0.0, alias="paidUSD", description="Paid for this run so far at list price, over all its attempts."
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import anthropic
 import httpx2
 import msgspec
 from anthropic import AsyncAnthropic, AsyncStream
+from anthropic._types import RequestOptions
 
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item
@@ -39,6 +42,7 @@ _RETRIES = 4  # after a failure before an answer begins
 _BROKEN_STREAM_RETRIES = 2  # after an answer that broke off
 _PATIENCE = 120.0  # seconds that the API may answer nothing but 429 and 529
 _CONNECT = 5.0  # seconds
+_T = TypeVar("_T")
 _TRUE = msgspec.Raw(b"true")
 _ADDRESS_REFUSED = (
     "leads to an address that eval Jobs do not connect to, such as a link-local or loopback one, the node's or the API"
@@ -100,12 +104,21 @@ class Asker:
 
     async def send(self, body: bytes, headers: dict[str, str]) -> Reply:
         """One request of a stream, sent until it is answered; raises Rejected or Infrastructure."""
+        return await self._until_answered(lambda: self._send_once(body, headers))
+
+    async def call(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> bytes:
+        """A call of the Message Batches under `path`; the answer's body. Raises Rejected or Infrastructure."""
+        return await self._until_answered(lambda: self._call_once(method, path, body, headers or {}))
+
+    async def _until_answered(self, once: Callable[[], Awaitable[_T]]) -> _T:
         failures = broken = 0
         while True:
             try:
                 async with self.pace.slot() as began:
                     try:
-                        return await self._send_once(body, headers)
+                        return await once()
                     except Busy as error:
                         self.pace.refuse(began, error)
                         continue
@@ -142,16 +155,30 @@ class Asker:
 
     async def _open(self, body: bytes, headers: dict[str, str]) -> AsyncStream[Any]:
         """The beginning of an answer."""
+        async with self._failing():
+            return await self._client.post(
+                "/v1/messages",
+                cast_to=cast("type[Any]", object),  # the events as plain JSON
+                content=body,
+                options={"headers": {"content-type": "application/json", **headers}},
+                stream=True,
+                stream_cls=AsyncStream[Any],
+            )
+
+    async def _call_once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> bytes:
+        where = f"/v1/messages/batches{path}"
+        async with self._failing():
+            if method == "GET":
+                return (await self._client.get(where, cast_to=str)).encode()
+            options: RequestOptions = {"headers": {"content-type": "application/json", **headers}}
+            return (await self._client.post(where, cast_to=str, content=body, options=options)).encode()
+
+    @asynccontextmanager
+    async def _failing(self) -> AsyncIterator[None]:
+        """What the SDK's exceptions mean."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._client.post(
-                    "/v1/messages",
-                    cast_to=cast("type[Any]", object),  # the events as plain JSON
-                    content=body,
-                    options={"headers": {"content-type": "application/json", **headers}},
-                    stream=True,
-                    stream_cls=AsyncStream[Any],
-                )
+                yield
         except TimeoutError as error:
             raise Failed(f"{self._url} gave no answer within {self._timeout:g} s: check that it is up") from error
         except anthropic.APIStatusError as error:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.gate import Result, RunReason
-from claude_operator.core.evals.runs import EXIT_CODES, FINAL, INFRASTRUCTURE_EXIT, complete, finished, run_status
+from claude_operator.core.evals.runs import (
+    BATCH_EXIT,
+    EXIT_CODES,
+    FINAL,
+    INFRASTRUCTURE_EXIT,
+    batch_pause,
+    complete,
+    finished,
+    run_status,
+)
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.evals.ask import Asker, Infrastructure
+from claude_operator.evals.batches import Batcher, Waiting
 from claude_operator.evals.inputs import Inputs, JobPaths, NotReady, read_inputs
 from claude_operator.evals.keeping import Keeper, Secrets, Unkept
 from claude_operator.evals.patterns import InvalidPattern
@@ -84,6 +94,8 @@ class _Job:
             message = f"the ClaudeEvalSet {inputs.spec.set_ref}, {error}"
             await self._write_failure("Error", RunReason.INVALID_SET, message)
             return INFRASTRUCTURE_EXIT
+        except Waiting as error:
+            return await self._wait(error.message)
         except Infrastructure as error:
             await self._write_failure("Running", RunReason.INFRASTRUCTURE, str(error))
             return INFRASTRUCTURE_EXIT
@@ -115,6 +127,21 @@ class _Job:
             progress=self._count_progress,
         )
 
+    async def _wait(self, message: str) -> int:
+        """Write that batches are under way, and when the next Job looks after them."""
+        now = dt.datetime.now(dt.UTC)
+        since = (now - (run_status(self._run).batches_at or now)).total_seconds()
+        again = now + dt.timedelta(seconds=batch_pause(since))
+        await self._write_failure("Running", RunReason.BATCH_RUNNING, message, again)
+        return BATCH_EXIT
+
+    async def _record_batches(self, ids: Sequence[str]) -> None:
+        """Raises KubeError: without its id a batch is paid for nothing."""
+        moment = dt.datetime.now(dt.UTC).isoformat() if ids else None
+        written = {"batches": list(ids), "batchesAt": moment}
+        await self._patch(written)
+        self._run["status"] |= {key: value for key, value in written.items() if value is not None}
+
     def _log_estimate(self, expected: Estimate) -> None:
         self._log.event("estimated", usd=round(expected.usd, 4), unpriced_tokens=expected.tokens)
 
@@ -128,6 +155,9 @@ class _Job:
             rules=self._rules,
             pause=_PAUSE,
         ) as asker:
+            known = run_status(self._run).batches
+            if self._asking.keeper and (known or execution.mode != "realtime"):
+                self._asking.batcher = Batcher(asker, known, self._record_batches)
             return await evaluate(inputs.items, inputs.arms, asker.ask, inputs.set.gate, self._asking)
 
     def _count_progress(self, done: int, total: int) -> None:
@@ -167,6 +197,7 @@ class _Job:
             phase="Running", total=self._total, started_at=now, attempts=status.attempts, conditions=status.conditions
         )
         fresh.paid_usd = status.paid_usd
+        fresh.batches, fresh.batches_at = status.batches, status.batches_at
         fresh.conditions = complete(self._run, fresh, now)
         fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(
@@ -177,7 +208,9 @@ class _Job:
         self._run["status"] = _stored(fresh)
         self._log.event("asking", run=self._paths.name, items=self._total)
 
-    async def _write_failure(self, phase: str, reason: RunReason, message: str) -> None:
+    async def _write_failure(
+        self, phase: str, reason: RunReason, message: str, again: dt.datetime | None = None
+    ) -> None:
         """Write why there is no result; if this fails, the exit code says so too."""
         self._log.event("no result", "error", reason=str(reason), why=message, phase=phase)
         status = run_status(self._run).model_copy(update={"phase": phase, "reason": str(reason), "message": message})
@@ -188,7 +221,7 @@ class _Job:
                     "phase": phase,
                     "reason": str(reason),
                     "message": message,
-                    "retryAt": None,
+                    "retryAt": again.isoformat() if again else None,
                     **(self._numbers() if self._total else {}),
                     "conditions": [one.model_dump(by_alias=True, mode="json") for one in conditions],
                 }

@@ -27,6 +27,8 @@ from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.ask import Infrastructure, Rejected
+from claude_operator.evals.batches import Asked, Batcher
+from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
 from claude_operator.evals.graders import Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
@@ -35,6 +37,7 @@ from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Arms", "Ask", "Run", "evaluate"]
 
+_WORTH_A_BATCH = 50  # questions
 _MOST_EPOCHS = 200  # four times as many as a set may ask for
 
 
@@ -68,6 +71,7 @@ class Run:
     keeper: Keeper | None = None
     paid: float = 0.0
     """US dollars that earlier attempts have paid."""
+    batcher: Batcher | None = None
     keep_text: bool = False
     estimated: Callable[[Estimate], None] = lambda _: None
     progress: Callable[[int, int], None] = lambda _done, _total: None
@@ -84,7 +88,7 @@ class Run:
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
     """Ask, grade and judge.
 
-    Raises Infrastructure, and InvalidPattern before anything is asked.
+    Raises Infrastructure, Waiting, and InvalidPattern before anything is asked.
     """
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
@@ -94,10 +98,14 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
+            if run.batcher and run.keeper and items and (why := await session.ask_in_batches(run.batcher, run.keeper)):
+                return _over_budget(why, 0, session.total)
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
     baseline = arms.baseline.arm if arms.baseline else None
     notes = [unexercised(items, arms.candidate.arm, baseline)]
+    if run.execution.mode != "realtime" and not run.keeper:
+        notes.append("it was asked in real time: Message Batches need execution.keepAnswers")
     if run.keeper and run.keeper.trouble:
         notes.append(f"answers are not kept: {run.keeper.trouble}")
     return replace(result, message="; ".join([result.message, *(note for note in notes if note)]))
@@ -170,6 +178,44 @@ class _Session:
         )
         self.run.estimated(expected)
         return self.run.budget.too_dear(expected)
+
+    async def ask_in_batches(self, batcher: Batcher, keeper: Keeper) -> str:
+        """Keep the answers of batches that are over, or else submit what is not kept; why that is too dear.
+
+        Raises Waiting. What is left is asked in real time.
+        """
+        epochs = range(self.run.execution.epochs)
+        places = {
+            f"{self._digests[index, item.id].hex()[:40]}-{index}-{epoch}": (index, item, epoch)
+            for index in range(len(self._arms))
+            for item in self._items
+            if item.max_turns == 1
+            for epoch in epochs
+        }
+        if batcher.ids:
+            for custom_id, answer in (await batcher.collect()).items():
+                if custom_id in places and (packed := pack_answer(answer)) is not None:
+                    keeper.add(self._key(*places[custom_id]), packed)
+                    usage = (input_tokens(answer), output_tokens(answer))
+                    self.run.budget.add(Outcome("", 1.0, False, *usage, cost_of(answer)))
+                    self.run.reused -= 1  # found there in a moment, and paid for
+            await keeper.flush()
+            if not keeper.trouble:
+                await batcher.forget()
+            return ""
+        missing = {name: place for name, place in places.items() if self._find(*place) is None}
+        if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
+            return ""
+        asked = []
+        for name, (index, item, _) in missing.items():
+            request = first_request(self._arms[index], item, stream=False)
+            asked.append(Asked(name, request.body, request.betas))
+        expected = estimate(Question(one.body) for one in asked)
+        self.run.estimated(expected)
+        if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
+            return why
+        await batcher.submit(asked)
+        return ""
 
     async def ask_epochs(self, epochs: range) -> str:
         """Ask everything so often; why the budget ended it, empty where it did not. Raises Infrastructure, _Refused.

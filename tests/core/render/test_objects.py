@@ -404,7 +404,7 @@ def test_a_job_has_a_name_that_its_pods_can_have() -> None:
 def test_final_exit_codes_end_the_job_and_disruptions_do_not_count() -> None:
     (made,) = (item for item in everything(FULL) if item["kind"] == "Job")
     final, disrupted = made["spec"]["podFailurePolicy"]["rules"]
-    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [100, 101])
+    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [75, 100, 101])
     assert final["onExitCodes"]["containerName"] == pod_of(made)["containers"][0]["name"]
     assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
     assert pod_of(made)["restartPolicy"] == "Never"

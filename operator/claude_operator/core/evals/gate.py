@@ -58,6 +58,7 @@ class RunReason(StrEnum):
     INVALID_RUN = "InvalidRun"  # the run's spec cannot be read
     INVALID_SET = "InvalidSet"  # the set cannot be read
     NOT_FOUND = "NotFound"  # a revision, the set or its data does not exist
+    BATCH_RUNNING = "BatchRunning"  # phase Running without a Job: Message Batches are under way
     INFRASTRUCTURE = "Infrastructure"  # the questions could not all be asked
     WAITING = "Waiting"  # its Job is not made yet: its ClaudeDeployment is not accepted, or does not ask for it yet
     NOT_ASKED = "NotAsked"  # no ClaudeDeployment asks for it: it ends here

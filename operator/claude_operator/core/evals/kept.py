@@ -55,9 +55,11 @@ def slot_names(set_name: str) -> tuple[str, ...]:
     return tuple(f"{set_name}-eval-answers-{number}" for number in range(SLOTS))
 
 
-def first_request(arm: PreparedArm, item: Item) -> Composed:
-    """The request that an item begins with."""
-    body = {"messages": msgspec.Raw(item.messages), "stream": msgspec.Raw(b"true")}
+def first_request(arm: PreparedArm, item: Item, *, stream: bool = True) -> Composed:
+    """The request that an item begins with; without `stream` as a batch takes it."""
+    body = {"messages": msgspec.Raw(item.messages)}
+    if stream:
+        body["stream"] = msgspec.Raw(b"true")
     return compose(arm, body, subagent=item.subagent)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
 
-__all__ = ["Turns", "add_usage"]
+__all__ = ["Turns", "add_usage", "answer_of"]
 
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -70,6 +70,16 @@ class Turns:
         content = given[min(self._made[name], len(given) - 1)]
         self._made[name] += 1
         return {"type": "tool_result", "tool_use_id": call.get("id"), "content": content}
+
+
+def answer_of(message: Mapping[str, Any]) -> Answer:
+    """The answer in a whole message of the API, which was not measured; raises KeyError, TypeError, AttributeError."""
+    blocks = message["content"]
+    text = "".join(block.get("text") or "" for block in blocks if block.get("type") == "text")
+    calls = tuple(
+        ToolCall(str(block.get("name")), block.get("input")) for block in blocks if block.get("type") == "tool_use"
+    )
+    return Answer(text, str(message["stop_reason"]), str(message["model"]), dict(message["usage"]), calls)
 
 
 def add_usage(total: dict[str, Any], usage: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
 from claude_operator.core.evals.kept import slot_names
-from claude_operator.core.evals.runs import EXIT_CODES
+from claude_operator.core.evals.runs import BATCH_EXIT, EXIT_CODES
 from claude_operator.core.render.network import eval_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -156,7 +156,8 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
 
 
 def _failure_rules() -> list[Object]:
-    """What is final is not tried again; a pod that had to leave its node counts for nothing."""
-    final = {"containerName": "eval", "operator": "In", "values": [code for code in EXIT_CODES.values() if code]}
+    """What is final, or waits for a batch, is not tried again; a pod that had to leave its node counts for nothing."""
+    codes = sorted([*(code for code in EXIT_CODES.values() if code), BATCH_EXIT])  # the API server wants them in order
+    final = {"containerName": "eval", "operator": "In", "values": codes}
     disrupted = [{"type": "DisruptionTarget", "status": "True"}]
     return [{"action": "FailJob", "onExitCodes": final}, {"action": "Ignore", "onPodConditions": disrupted}]

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree as Tree
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.evals.browser import chromium
-from tests.evals.reports import MESSAGE, shown
+from tests.evals.reports import MESSAGE, graded, item, shown
 from tests.evals.servers import serving
 
-from claude_operator.core.evals.report import RunLine, make_report
+from claude_operator.core.evals.report import BASELINE, CANDIDATE, RunLine, make_report, read_report, write_report
 from claude_operator.evals.html import as_html
+from claude_operator.evals.junit import as_junit
 from claude_operator.evals.markup import tag
+from claude_operator.evals.show import as_text
 
 
 def elements(text: str) -> set[str]:
@@ -32,6 +37,18 @@ def elements(text: str) -> set[str]:
 def test_what_others_wrote_is_text() -> None:
     assert not elements(as_html(shown())) & {"script", "img", "link", "iframe", "object", "form", "base"}
     assert tag("p", "<b>&", title='"<x>') == '<p title="&quot;&lt;x&gt;">&lt;b&gt;&amp;</p>'
+
+
+@given(st.text(), st.text(), st.text(), st.dictionaries(st.text(), st.text(), max_size=2))
+@settings(max_examples=60)
+def test_whatever_others_wrote_is_text(name: str, text: str, why: str, metadata: dict[str, str]) -> None:
+    items = [item(name, text, metadata=metadata)]
+    arms = {CANDIDATE: {name: [graded(text, f"equals: {why}", why)]}, BASELINE: {name: [graded(why)]}}
+    run = RunLine(set=text, candidate=why, baseline=name, phase="Failed", message=text)
+    report = read_report(write_report(make_report(run, items, arms, keep_text=True)), "x")
+    assert elements(as_html(report)) <= elements(as_html(shown()))
+    assert Tree.fromstring(as_junit(report)).get("failures") == "2"
+    assert not set(as_text(report)) & set("\x00\x1b\r\u202e\u2066")
 
 
 def test_nothing_of_it_leads_elsewhere() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import msgspec
 from pydantic import ValidationError
@@ -29,7 +30,9 @@ from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.calibration import read_labels
 from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.report import read_report, write_report
 from claude_operator.core.evals.sets import load_items, set_hash
 from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.ledger.lines import parse as parse_ledger
@@ -48,6 +51,9 @@ from claude_operator.core.spec import revision
 from claude_operator.core.spec.address import address_problems
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.validate import problems
+from claude_operator.evals.html import as_html
+from claude_operator.evals.junit import as_junit
+from claude_operator.evals.show import as_text
 from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.sse import AnswerSummary, relay_for
 from claude_operator.log.line import make_line
@@ -214,6 +220,22 @@ def _tables(data: bytes) -> None:
             assert str(error)
             assert len(str(error)) < 4000
         set_hash({"dataset": dataset}, contents)
+
+
+def _report(data: bytes) -> None:
+    """The report of a run: read and shown in each way, or a sentence that names the line."""
+    for packed in (data, gzip.compress(data, mtime=0)):
+        try:
+            report = read_report(packed, "x")
+        except ValueError as error:
+            assert str(error).startswith("x")
+            continue
+        assert read_report(write_report(report), "x") == report
+        assert as_text(report)
+        assert "<script" not in as_html(report)
+        ElementTree.fromstring(as_junit(report))
+    with contextlib.suppress(ValueError):
+        read_labels(data, "x")
 
 
 def _evidence(data: bytes) -> None:
@@ -397,6 +419,15 @@ _TABLES = [
     b"- {id: a, input: &q 'Hi {{n}}', vars: {n: [1, 2]}, assert: [{type: equals, value: *q}]}\n",
     b'[{"id": "a", "messages": [{"role": "user", "content": "{{letter}}"}], "toolResults": {"find": ["x"]}}]',
 ]
+_REPORT = (
+    b'{"kind": "run", "set": "s", "phase": "Failed", "message": "Failed: no", "result": {"comparisons": [{"metric":'
+    b' "quality", "lower": -0.1, "upper": 0.1, "margin": 0.03}]}}\n'
+    b'{"kind": "heldOut", "arm": "candidate", "items": 2, "answers": 6, "passed": 5}\n'
+    b'{"kind": "outcome", "id": "a", "arm": "candidate", "failed": "equals: x", "score": 0.0, "costUSD": 0.1,'
+    b' "seconds": 1.5, "checks": [{"check": "equals: x", "holds": false, "score": 0, "why": "y"}], "metadata": {"k": "v"},'
+    b' "question": "q", "text": "<script>"}\n'
+    b'{"kind": "outcome", "id": "a", "arm": "baseline", "text": "x y"}\n'
+)
 _ITEMS = (
     b'{"id": "1", "input": "Hi", "assert": [{"type": "contains", "value": "x"}]}\n\n'
     b'{"id": "2", "messages": [{"role": "user", "content": "Hi"}], "assert": [{"type": "regex", "value": "^a+$"}]}\n'
@@ -428,6 +459,7 @@ TARGETS: Final[dict[str, Target]] = {
     "status": Target(_status, _encoded(_STATUS, {})),
     "items": Target(_items, [_ITEMS]),
     "tables": Target(_tables, _TABLES),
+    "report": Target(_report, [_REPORT]),
     "evidence": Target(_evidence, _encoded(_EVIDENCE, {"revision": "shop-1111111111", "passed": True})),
     "config": Target(_config, _encoded(_CONFIG)),
     "conversations": Target(_conversations, [*_encoded(_TALK), b"gw-1@10.0.0.5:9090,gw-2.x@[fd00::1]:9091"]),

@@ -41,7 +41,7 @@ def hostile(number: int) -> list[Object]:
     """A ClaudeDeployment that is dear to look at, and what it refers to."""
     name = f"hostile-{number}"
     evals = {"setRef": {"name": name}}
-    match number % 4:
+    match number % 5:
         case 0:  # patterns that take long to compile
             return [eval_set(name, *[SLOW] * 5), deployment(name, evals=evals)]
         case 1:  # a megabyte of items, the last of which is wrong
@@ -55,6 +55,19 @@ def hostile(number: int) -> list[Object]:
             data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"i": line}}
             dataset = {"configMapKeyRef": {"name": name, "key": "i"}}
             return [data, eval_set(name, dataset=dataset), deployment(name, evals=evals)]
+        case 3:  # a table of very many rows, each with templates and many asserts, in YAML's words too
+            rows = "input,q,__expected\n" + "{{q | upper | lower | length}},x,contains: {{q}}\n" * 3_000
+            bomb = "- &a [" + "x," * 9_000 + "]\n- [" + ",".join(["*a"] * 10) + "]\n"
+            maps = {"one": {"i.csv": rows}, "two": {"i.yaml": bomb * 20}}
+            found = [
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-{key}"}, "data": data}
+                for key, data in maps.items()
+            ]
+            sources = [{"name": f"{name}-one", "key": "i.csv"}, {"name": f"{name}-two", "key": "i.yaml"}]
+            asserts = [{"type": "contains", "value": f"{{{{q}}}}{n}"} for n in range(20)]
+            shared = {"combine": "Append", "assert": asserts}
+            dataset = {"configMaps": sources}
+            return [*found, eval_set(name, dataset=dataset, defaultTest=shared), deployment(name, evals=evals)]
         case _:  # a spec of very many small parts, in a request that the API would refuse
             body = deployment(name)
             body["spec"]["request"] |= {"max_tokens": 10**9, "extra": {f"k{n}": {} for n in range(5_000)}}

@@ -234,6 +234,21 @@ def test_a_rubric_needs_a_model_of_ours(write) -> None:
     )
 
 
+def test_files_of_a_larger_folder_are_read_where_that_is_allowed(write, tmp_path: Path) -> None:
+    config = "prompts: ['{{a}}']\ntests: [{vars: {a: file://../data/a.txt}, assert: [{type: is-json}]}]\n"
+    path = write({"evals/promptfooconfig.yaml": config, "data/a.txt": "text"}, "evals/promptfooconfig.yaml")
+    assert "is outside of" in import_config(path).not_taken[0]
+    found = import_config(path, root=tmp_path)
+    assert (found.not_taken, found.items) == ((), 1)
+
+
+def test_a_configuration_in_json_and_one_of_many_values(write) -> None:
+    text = '{"prompts": ["{{q}} \\ud83d\\ude00"],\t"tests": [{"vars": {"q": 1}, "assert": [{"type": "is-json"}]}]}'
+    assert import_config(write({"a.json": text}, "a.json")).items == 1
+    tests = "".join(f"  - {{vars: {{q: {n}, r: [1, 2, 3, 4, 5]}}, assert: [{{type: is-json}}]}}\n" for n in range(1500))
+    assert import_config(write({"a.yaml": f"prompts: ['{{{{q}}}}']\ntests:\n{tests}"}, "a.yaml")).items == 1500
+
+
 def test_many_tests_go_into_config_maps(write, tmp_path: Path) -> None:
     rows = "q,__expected\n" + "".join(f"{'x' * 9000}{n},y\n" for n in range(250))
     found = import_config(write({"promptfooconfig.yaml": "prompts: ['{{q}}']\ntests: many.csv\n", "many.csv": rows}))

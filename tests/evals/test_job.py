@@ -130,6 +130,13 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     assert it.upstream.calls[0].headers["authorization"] == "Bearer sk-SECRET"
 
 
+async def test_the_status_names_the_models_that_grade(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.add("claudeevalsets", "support", spec=SET | {"graders": [{"name": "default", "model": "claude-opus-5-5"}]})
+        assert await it.go() == 0
+    assert it.status["graders"] == ["default: claude-opus-5-5"]
+
+
 async def test_another_run_under_its_name_gets_neither_the_key_nor_a_result(tmp_path: Path) -> None:
     """It was deleted without its Job, and made again: with another upstream, or with no other difference."""
     async with scene(tmp_path) as it:

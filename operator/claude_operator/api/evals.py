@@ -252,7 +252,7 @@ class Scores(StatusModel):
 
 
 class FailedItem(StatusModel):
-    """An item that the candidate failed. Answers are not kept."""
+    """An item that the candidate failed, without its answers."""
 
     id: str = Field(description="The item.")
     critical: bool = Field(default=False, description="Whether it must pass.")
@@ -325,6 +325,7 @@ class EvalRunStatus(StatusModel):
     allowed: bool = Field(default=False, description="Whether gate.onInconclusive lets an inconclusive revision go on.")
     cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, at list price.")
     grader_cost_usd: float | None = Field(default=None, alias="graderCostUSD", description="Of the graders alone.")
+    graders: list[str] = Field(default=[], description="The set's graders, each as `name: model`.")
     set_hash: str | None = Field(default=None, description="sha256 of the content of the set.")
     started_at: Moment | None = Field(default=None, description="When the Job began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")

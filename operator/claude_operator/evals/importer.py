@@ -19,7 +19,7 @@ from claude_operator.api.faults import first_fault
 from claude_operator.core.evals.contents import Contents, config_maps, contents_of
 from claude_operator.core.evals.formats.promptfoo import is_config
 from claude_operator.core.evals.formats.text import as_text
-from claude_operator.core.evals.formats.yaml_values import read_document
+from claude_operator.core.evals.formats.yaml_values import Document, read_document
 from claude_operator.core.evals.sets import load_items
 from claude_operator.evals.importing.asserts import Asserts
 from claude_operator.evals.importing.findings import Files, Findings, Place, as_mapping, shortened
@@ -60,7 +60,7 @@ def import_config(path: Path, root: Path | None = None, grader: str | None = Non
     if path.suffix in (".js", ".ts", ".mjs", ".cjs", ".py"):
         raise ValueError(f"{path} is a program: write what it makes as YAML, and import that")
     try:
-        document = read_document(as_text(path.read_bytes()))
+        document = _read(as_text(path.read_bytes()), path.suffix == ".json")
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -72,6 +72,19 @@ def import_config(path: Path, root: Path | None = None, grader: str | None = Non
         raise ValueError(f"{path} is a {shortened(config['kind'])} already: nothing is to be imported")
     files = Files(path.parent, root or path.parent)
     return _Import(Place(Findings(), path.name, document), config, files, grader).run()
+
+
+def _read(text: str, is_json: bool) -> Document:
+    """A configuration with its lines, as far as JSON is YAML."""
+    try:
+        return read_document(text)
+    except ValueError:
+        if not is_json:
+            raise
+    try:
+        return Document(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error})") from None
 
 
 class _Import:

@@ -244,7 +244,8 @@ class _Job:
                     self._log.event("the run has already ended", phase=phase)
                     return EXIT_CODES[phase]
                 status = finished(run, run_status(run), result, now)
-                status = status.model_copy(update=self._as_fields())
+                graders = [f"{one.name}: {one.model}" for one in inputs.set.graders or ()]
+                status = status.model_copy(update=self._as_fields() | {"graders": graders})
                 if attempt == 0:
                     await self._store_report(inputs, result, status)
                 await self._patch({"retryAt": None} | _without(_stored(status), "attempts"))

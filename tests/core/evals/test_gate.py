@@ -74,6 +74,8 @@ def judge(
         ("+" * 30, "+" * 29 + "?", "Passed", "Passed", "Paired"),
         ("+" * 28 + "-", "+" * 28 + "?", "Inconclusive", "BaselineIncomplete", "Paired"),
         ("+" * 45 + "-", "+" * 45 + "?", "Passed", "Passed", "Paired"),  # even if the baseline had passed it
+        ("+" * 28, "-" * 20 + "+" * 7 + "?", "Passed", "Passed", "Paired"),
+        ("+" * 28, "+" * 27 + "?", "Passed", "TooFewItems", "TooFewItems"),  # shown, had it failed that one
         ("+++++-----", "??????????", "Passed", "Passed", "Floors"),
         ("++++------", "??????????", "Failed", "PassRateTooLow", "Floors"),
     ],

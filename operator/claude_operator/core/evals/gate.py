@@ -204,7 +204,7 @@ class _Run:
         if not unknown:
             return strict
         lenient = self._compared(_FAILED)
-        if (strict.phase, strict.reason) == (lenient.phase, lenient.reason):
+        if strict.phase == lenient.phase:
             return strict
         return _Decision(
             "Inconclusive",

@@ -18,6 +18,7 @@ __all__ = ["Document", "iter_entries", "read_document"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST = 20_000  # values in one entry
+_MOST_IN_ALL = 1_000_000  # values in a document that is read as a whole
 _DEEPEST = 60
 _INT = re.compile(r"[-+]?(0|[1-9]\d{0,17})")  # 007 and the long number of an order stay as they are written
 _FLOAT = re.compile(r"[-+]?(0|[1-9]\d{0,17})?\.\d+|[-+]?[1-9]\d{0,17}(\.\d+)?[eE][-+]?\d{1,3}")
@@ -46,7 +47,7 @@ class Document:
 
 def read_document(text: str) -> Document:
     """The only document of a text. Raises ValueError that names line and remedy."""
-    reader = _Reader(text, lines={})
+    reader = _Reader(text, lines={}, most=_MOST_IN_ALL)
     if not reader.begin():
         return Document(None)
     value = reader.value(reader.next(), ())
@@ -69,8 +70,8 @@ def iter_entries(text: str) -> Iterator[tuple[int, Any]]:
 
 
 class _Reader:
-    def __init__(self, text: str, lines: dict[Path, int] | None = None) -> None:
-        self.lines, self.values = lines, 0
+    def __init__(self, text: str, lines: dict[Path, int] | None = None, most: int = _MOST) -> None:
+        self.lines, self.values, self._most = lines, 0, most
         self._anchors: dict[str, tuple[Any, int]] = {}
         try:
             self._loader = _Loader(text)
@@ -148,8 +149,8 @@ class _Reader:
 
     def _count(self, line: int, size: int) -> None:
         self.values += size
-        if self.values > _MOST:
-            raise ValueError(f"line {line}: more than {_MOST:,} values in one entry: split it")
+        if self.values > self._most:
+            raise ValueError(f"line {line}: more than {self._most:,} values in one entry: split it")
 
 
 def _scalar(event: Any, line: int) -> Any:

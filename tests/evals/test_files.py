@@ -172,7 +172,7 @@ def test_values_are_files_but_not_the_kubelets_own(write, tmp_path: Path) -> Non
 
 def options(write, tmp_path: Path, base_url: str | None = None, request: str = REQUEST) -> Options:
     set_file, file = write(BARE_SET, "set.yaml"), write(request, "request.yaml")
-    return Options(set_file, (file,), None, None, base_url, tmp_path / "key", tmp_path / "env")
+    return Options(set_file, (file,), base_url=base_url, upstream_key=tmp_path / "key", env=tmp_path / "env")
 
 
 def test_where_it_asks_and_with_which_key(write, tmp_path: Path) -> None:

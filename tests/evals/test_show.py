@@ -60,6 +60,13 @@ def test_comparisons_of_another_form_are_left_out() -> None:
     assert as_text(report) == "x\n"
 
 
+def test_graders_are_named() -> None:
+    report = make_report(RunLine(message="x", result={"graders": ["strict: claude-opus-5-5"]}), [], {}, keep_text=True)
+    assert as_text(report) == "Graded by strict: claude-opus-5-5\nx\n"
+    other = make_report(RunLine(message="x", result={"graders": 1}), [], {}, keep_text=True)
+    assert as_text(other) == "x\n"
+
+
 def test_text_of_a_run_without_answers() -> None:
     report = make_report(
         RunLine(phase="Failed", message="Failed: 400", left_out="all", partial="Two items alone."),

@@ -71,7 +71,8 @@ def _arms(summary: Summary) -> Markup:
         tag("p", f"Held out: {count(one.items, 'item')}; {one.passed} of the {one.arm}'s {one.answers} answers passed.")
         for one in summary.held_out
     ]
-    return join(_section("Arms", heads, rows), *held_out)
+    graders = tag("p", f"Graded by {', '.join(summary.graders)}.", class_="soft") if summary.graders else ""
+    return join(_section("Arms", heads, rows), *held_out, graders)
 
 
 def _metrics(summary: Summary) -> Markup:

@@ -166,11 +166,15 @@ def _report(work: Work, candidate: PreparedArm, result: Result, run: Run) -> Rep
         reason=str(result.reason),
         message=result.message,
         gate=work.spec.gate.model_dump(by_alias=True, exclude_none=True, mode="json"),
-        result=_status(result),
+        result=_status(result) | ({"graders": _graders(work)} if work.spec.graders else {}),
         partial=work.partial,
     )
     arms = dict(zip((CANDIDATE, BASELINE), run.graded, strict=False))
     return make_report(line, work.items, arms, keep_text=True)
+
+
+def _graders(work: Work) -> list[str]:
+    return [f"{one.name}: {one.model}" for one in work.spec.graders or ()]
 
 
 def _items(spec: EvalSetSpec, contents: Contents, options: Options) -> tuple[list[Item], str]:

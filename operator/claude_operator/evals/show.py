@@ -126,6 +126,8 @@ def _sentences(report: Report, summary: Summary) -> Iterator[str]:
     for one in summary.held_out:
         share = one.passed / one.answers if one.answers else None
         yield f"Held out: {count(one.items, 'item')}, {rate(share)} of the {one.arm}'s answers passed"
+    if summary.graders:
+        yield f"Graded by {line(', '.join(summary.graders), 300)}"
     if report.run.left_out:
         yield f"This report is shortened: it lacks {line(report.run.left_out, 200)}"
     yield line(report.run.message or f"{report.run.phase or 'Unknown'}: the report has no message", 1500)

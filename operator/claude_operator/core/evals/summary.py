@@ -131,6 +131,8 @@ class Summary(msgspec.Struct, frozen=True, rename=camel):
     slices: tuple[Slice, ...]
     """The greatest loss first."""
     held_out: tuple[HeldOut, ...]
+    graders: tuple[str, ...]
+    """Models that graded, each as `name: model`."""
 
 
 Lines = Sequence[OutcomeLine]
@@ -144,10 +146,8 @@ def summarise(report: Report) -> Summary:
     names = {CANDIDATE: report.run.candidate, BASELINE: report.run.baseline or ""}
     rows = tuple(_arm(name, names[name], lines) for name, lines in arms.items() if lines)
     held_out = tuple(HeldOut(one.arm, one.items, one.passed, one.answers) for one in report.held_out)
-    metrics = _metrics(report.run.result.get("comparisons"))
-    return Summary(
-        rows, metrics, _changes(report.outcomes), _checks(report.outcomes), _slices(report.outcomes), held_out
-    )
+    metrics, lines = _metrics(report.run.result.get("comparisons")), report.outcomes
+    return Summary(rows, metrics, _changes(lines), _checks(lines), _slices(lines), held_out, _graders(report))
 
 
 def _metrics(comparisons: Any) -> tuple[Metric, ...]:
@@ -156,6 +156,11 @@ def _metrics(comparisons: Any) -> tuple[Metric, ...]:
         return msgspec.convert(comparisons or [], tuple[Metric, ...])
     except msgspec.ValidationError:
         return ()
+
+
+def _graders(report: Report) -> tuple[str, ...]:
+    named = report.run.result.get("graders")
+    return tuple(map(str, named)) if isinstance(named, list) else ()
 
 
 def _arm(name: ArmName, revision: str, lines: Lines) -> ArmRow:

@@ -174,6 +174,13 @@ async def test_what_is_wrong_with_one_of_several(texts: Any, message: str) -> No
     assert message in found
 
 
+async def test_a_name_that_leads_elsewhere_is_not_read() -> None:
+    bad = {"tests": TESTS["tests"], "files": [{"name": "../secrets/anthropic"}]}
+    [(reason, message)] = said(await read(secret(), eval_set(**bad), evals=EVALS))
+    assert reason == "EvalSetNotFound"
+    assert "spec.files: " in message
+
+
 async def test_a_file_that_is_not_utf_8_is_named_as_what_it_is() -> None:
     """kubectl puts such a file into binaryData."""
     items = config_map("items")

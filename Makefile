@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test fuzz hostile under-fire bench-judge check fmt crds crds-check image cluster-up cluster-down requirements clean
+.PHONY: help setup demo test fuzz hostile under-fire bench-judge bench-evals check fmt crds crds-check image cluster-up cluster-down requirements clean
 
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
@@ -23,6 +23,7 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
+	@$(DEV) browser
 	@$(BIN)/python -m tests.clients.packages
 	@$(QUICK) || [ $$? -eq 5 ]  # no test of this kind among what ARGS chooses
 	@log=$$(mktemp); failed=0; \
@@ -43,6 +44,9 @@ fuzz: setup ## throw three million inputs at all that reads what others write; A
 
 bench-judge: setup ## simulate rollouts and compare the judge with other rules, a night; ARGS=--quick: minutes
 	@$(BIN)/python -m bench.judge $(ARGS)
+
+bench-evals: setup ## simulate runs of the eval gate beside other rules, an hour; ARGS="--data DIR" for BANKING77, GSM8K
+	@$(BIN)/python -m bench.evals $(ARGS)
 
 check: setup ## check style, types, layers and CRDs, and run the unit tests
 	@$(BIN)/ruff check

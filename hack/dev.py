@@ -43,6 +43,14 @@ def cluster_down() -> None:
     choose().down()
 
 
+def browser() -> None:
+    """Install Debian's Chromium, for the tests that open a page; where it cannot be had they are skipped."""
+    try:
+        packages.debian(chromium="chromium")
+    except SetupError as error:
+        say(f"no Chromium for the tests of pages: {error}")
+
+
 def build_image() -> None:
     """Build the operator's image from this checkout, unless it is cached, and load it into the cluster."""
     cluster = choose()
@@ -68,6 +76,7 @@ def run(command: list[str]) -> None:
 
 VERBS: dict[str, Callable[[], None]] = {
     "setup": setup,
+    "browser": browser,
     "cluster-up": cluster_up,
     "cluster-down": cluster_down,
     "image": build_image,

@@ -32,11 +32,16 @@ def eval_set(name: str, *values: str, **spec: Any) -> Object:
     return body | {"spec": spec or tests}
 
 
+def long_id(name: str) -> Object:
+    """A set with an id over the limit."""
+    return eval_set(name, tests=[{"id": "a" * 200, "input": "x", "assert": [{"type": "is-json"}]}])
+
+
 def hostile(number: int) -> list[Object]:
     """A ClaudeDeployment that is dear to look at, and what it refers to."""
     name = f"hostile-{number}"
     evals = {"setRef": {"name": name}}
-    match number % 4:
+    match number % 5:
         case 0:  # patterns that take long to compile
             return [eval_set(name, *[SLOW] * 5), deployment(name, evals=evals)]
         case 1:  # a megabyte of items, the last of which is wrong
@@ -50,6 +55,19 @@ def hostile(number: int) -> list[Object]:
             data = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"i": line}}
             dataset = {"configMapKeyRef": {"name": name, "key": "i"}}
             return [data, eval_set(name, dataset=dataset), deployment(name, evals=evals)]
+        case 3:  # a table of very many rows, each with templates and many asserts, in YAML's words too
+            rows = "input,q,__expected\n" + "{{q | upper | lower | length}},x,contains: {{q}}\n" * 3_000
+            bomb = "- &a [" + "x," * 9_000 + "]\n- [" + ",".join(["*a"] * 10) + "]\n"
+            maps = {"one": {"i.csv": rows}, "two": {"i.yaml": bomb * 20}}
+            found = [
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{name}-{key}"}, "data": data}
+                for key, data in maps.items()
+            ]
+            sources = [{"name": f"{name}-one", "key": "i.csv"}, {"name": f"{name}-two", "key": "i.yaml"}]
+            asserts = [{"type": "contains", "value": f"{{{{q}}}}{n}"} for n in range(20)]
+            shared = {"combine": "Append", "assert": asserts}
+            dataset = {"configMaps": sources}
+            return [*found, eval_set(name, dataset=dataset, defaultTest=shared), deployment(name, evals=evals)]
         case _:  # a spec of very many small parts, in a request that the API would refuse
             body = deployment(name)
             body["spec"]["request"] |= {"max_tokens": 10**9, "extra": {f"k{n}": {} for n in range(5_000)}}
@@ -117,10 +135,17 @@ def test_a_hundred_hostile_objects_stop_nobody_elses_passes(
         clear(admin, theirs)
 
 
-def test_a_pattern_that_is_too_long_is_refused_by_the_api_server(admin: Client, namespace: str) -> None:
-    admin.create(eval_set("fits", "a" * 4096), namespace)
-    with pytest.raises(ApiError, match="a regular expression has 4096 characters at most"):
-        admin.create(eval_set("long", "a" * 4097), namespace)
+def test_the_value_of_an_assert_is_stored_as_it_is(admin: Client, namespace: str) -> None:
+    schema = {"type": "object", "required": ["a"], "properties": {"a": {"enum": [1, None, {"x": []}]}}}
+    values = ["text", 5, 0.5, True, ["a", "b"], schema, {"name": "get_order", "input": {"id": None}}]
+    asserts = [{"type": "is-json", "value": value} for value in values]
+    tests = [{"id": "a", "input": "x", "assert": asserts}]
+    stored = admin.create(eval_set("values", tests=tests), namespace)
+    assert [one["value"] for one in stored["spec"]["tests"][0]["assert"]] == values
+    assert all(one.keys() == {"type", "value"} for one in stored["spec"]["tests"][0]["assert"]), "nothing is filled in"
+    with pytest.raises(ApiError, match=r"Unsupported value: .*similar"):
+        tests = [{"id": "a", "input": "x", "assert": [{"type": "similar"}]}]
+        admin.create(eval_set("unknown", tests=tests), namespace)
 
 
 def test_what_was_stored_before_there_were_limits_stays_and_can_be_told_about(own_server: ApiServer) -> None:
@@ -132,9 +157,9 @@ def test_what_was_stored_before_there_were_limits_stays_and_can_be_told_about(ow
     schema = json.loads(text, object_hook=_unbounded)
     crd["spec"]["versions"][0]["schema"] = schema
     admin.call("PUT", f"{_CRDS}/claudeevalsets.claudeops.dev", body=crd)
-    wait_for(lambda: _created(admin, eval_set("old", "a" * 70_000, "b"), namespace), 60, "the old set is refused")
+    wait_for(lambda: _created(admin, long_id("old"), namespace), 60, "the old set is refused")
     apply_crds(admin)
-    wait_for(lambda: not _created(admin, eval_set("new", "a" * 70_000), namespace), 60, "the limits do not hold")
+    wait_for(lambda: not _created(admin, long_id("new"), namespace), 60, "the limits do not hold")
     stored = admin.patch("ClaudeEvalSet", "old", namespace, {"status": {"items": 1}}, subresource="status")
     assert stored["status"] == {"items": 1}
     assert admin.patch("ClaudeEvalSet", "old", namespace, {"spec": {"gate": {"passRate": 0.5}}})

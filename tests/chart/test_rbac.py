@@ -48,7 +48,8 @@ MODELS: Verbs = {
 }
 # The same for the Roles that it makes: nobody may grant what they do not have. The operator uses each of these too.
 HANDED_ON: Verbs = {
-    ("", "configmaps"): READ,
+    ("", "configmaps"): READ | {"patch"},
+    ("", "secrets"): {"get", "patch"},
     (GROUP, "clauderevisions"): {"get"},
     (GROUP, "claudeevalsets"): {"get"},
     (GROUP, "claudeevalruns"): {"get"},

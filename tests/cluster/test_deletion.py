@@ -43,6 +43,13 @@ RIGHTS = {
         ("patch", "claudeevalruns/any --subresource=status"): True,
         ("get", "claudeevalruns/any --subresource=status"): False,
         ("get", "secrets/anthropic"): False,
+        ("get", "secrets/triage-eval-answers-0"): True,
+        ("patch", "secrets/triage-eval-answers-3"): True,
+        ("patch", "secrets/anthropic"): False,
+        ("create", "secrets"): False,
+        ("list", "secrets"): False,
+        ("patch", "configmaps/another"): False,
+        ("create", "configmaps"): False,
         ("list", "configmaps"): False,
         ("delete", "claudeevalruns"): False,
         ("update", "clauderevisions"): False,
@@ -120,7 +127,10 @@ def test_everything_that_it_owned_goes(operator: Operator, namespace: str) -> No
     wrong = [(account, *ask) for account, asks in RIGHTS.items() for ask, allowed in asks.items()
              if may(account, *ask, namespace) is not allowed]  # fmt: skip
     assert not wrong
-    assert_all_goes(namespace, "triage", {"ClaudeEvalSet/triage", "Secret/anthropic"})
+    kept = {f"Secret/triage-eval-answers-{number}" for number in range(4)}
+    assert_all_goes(namespace, "triage", {"ClaudeEvalSet/triage", "Secret/anthropic"} | kept)
+    kubectl("delete", "ces", "triage", namespace=namespace)
+    wait_for(lambda: set(objects(namespace)) == {"Secret/anthropic"}, 60, "what is kept of a set did not go with it")
 
     # The same name may be used again: nothing of the old one is in the way.
     apps.apply(deployment(name="triage"), namespace)

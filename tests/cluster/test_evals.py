@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster import apps
-from tests.cluster.apps import Object, deployment, secret
+from tests.cluster.apps import SIMULATOR, Object, deployment, secret
+from tests.cluster.rollouts import scenario
 from tests.cluster.support import condition, find, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
@@ -251,6 +257,84 @@ def test_what_cannot_be_asked_is_tried_again_and_is_no_failure(namespace: str) -
     assert find("cer", next(iter(runs(namespace))), namespace=namespace)["status"]["candidate"]["passed"] == 3
 
 
+def ledger() -> list[Object]:
+    """What the simulator was paid for."""
+    with urllib.request.urlopen(f"{SIMULATOR}/-/ledger", timeout=10) as answer:
+        return list(json.load(answer)["payments"])
+
+
+def test_an_outage_in_the_middle_is_tried_again_and_nothing_is_paid_twice(namespace: str) -> None:
+    """429, 529 and streams that end with an error all the time, and then an account that is empty."""
+    prompt = f"{GOOD} Outage {namespace}."
+    slow = {"match": {"systemContains": namespace}, "latency": {"median": "200ms"}}
+    noise = {"overloadRate": 0.05, "rateLimitRate": 0.01, "streamErrorRate": 0.03}
+    many = eval_set()
+    right = [{"type": "equals", "value": "billing"}]
+    many["spec"]["tests"] = [
+        {"id": f"i{number}", "input": f"I was charged twice for {number}.", "assert": right} for number in range(60)
+    ]
+    urllib.request.urlopen(urllib.request.Request(f"{SIMULATOR}/-/ledger", method="DELETE"), timeout=10).close()
+    scenario({**slow, **noise})
+    try:
+        apps.apply(secret(), namespace)
+        apps.apply(many, namespace)
+        apps.apply(gated(prompt), namespace)
+
+        def status() -> Object:
+            found: Object = next(iter(runs(namespace).values()), {}).get("status", {})
+            assert found.get("phase") not in ("Failed", "Inconclusive"), found
+            return found
+
+        wait_for(lambda: status().get("done", 0) >= 20, 90, "the run did not begin")
+        scenario({**slow, "emptyAccountRate": 1})
+        wait_for(lambda: status().get("phase") == "Error", 180, "the outage was not told")
+        assert "the account is empty or at its limit" in status()["message"]
+        assert condition(get("cld", "app", namespace=namespace), "EvalPassed")["status"] == "Unknown"
+        scenario({**slow, **noise})
+        apps.promoted(namespace, timeout=240)
+    finally:
+        scenario()
+    after = status()
+    print(after["message"], after["asked"], after["reused"], after["paidUSD"])
+    assert (after["phase"], after["done"]) == ("Passed", 180)
+    assert after["reused"] >= 20
+    complete = Counter(one["body"] for one in ledger() if one["complete"])
+    assert len(complete) == 60
+    assert set(complete.values()) == {3}, "an answer that was given was asked for, and paid, again"
+    report = get("configmap", f"{next(iter(runs(namespace)))}-report", namespace=namespace)
+    lines = gzip.decompress(base64.b64decode(report["binaryData"]["report.jsonl.gz"])).splitlines()
+    assert len(lines) == 1 + 180
+
+
+def test_a_batch_runs_without_a_pod_and_its_answers_pass(namespace: str) -> None:
+    quick = {"outputTokens": 8, "latency": {"median": "10ms"}}
+    urllib.request.urlopen(urllib.request.Request(f"{SIMULATOR}/-/ledger", method="DELETE"), timeout=10).close()
+    scenario(defaults=quick, batches={"duration": "20s", "expiredRate": 0.2})
+    try:
+        batched = eval_set()
+        batched["spec"]["execution"] = {"mode": "batch"}
+        apps.apply(secret(), namespace)
+        apps.apply(batched, namespace)
+        apps.apply(gated(f"{GOOD} Batch {namespace}."), namespace)
+
+        def waits() -> bool:
+            status = next(iter(runs(namespace).values()), {}).get("status", {})
+            pods = get("pods", namespace=namespace)
+            running = [one for one in pods if one["status"].get("phase") in ("Pending", "Running")]
+            evals = [one for one in running if one["metadata"]["labels"].get("app.kubernetes.io/name") == "claude-eval"]
+            return status.get("reason") == "BatchRunning" and len(status["batches"]) == 1 and not evals
+
+        wait_for(waits, 90, "the batch does not run without a pod")
+        assert condition(get("cld", "app", namespace=namespace), "EvalPassed")["status"] == "Unknown"
+        apps.promoted(namespace, timeout=180)
+    finally:
+        scenario()
+    status = next(iter(runs(namespace).values()))["status"]
+    assert (status["phase"], status["asked"], status["reused"]) == ("Passed", 9, 0)
+    assert not status.get("batches")
+    assert len(ledger()) == 9
+
+
 def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, str]) -> None:
     namespace, revision = application
     name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]
@@ -258,3 +342,48 @@ def test_a_run_that_was_deleted_is_not_told_as_running(application: tuple[str, s
     said = apps.told(namespace, "EvalPassed", "Unknown", "NotYetReported")
     assert said == f"ClaudeEvalRun {name} was deleted, so its result is no longer known"
     assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision
+
+
+TABLE = """question,__expected,__id,__critical
+I was charged twice for the same order.,equals: billing,charged-twice,true
+{parcel},delivery,where-is-it,
+"""
+LINES = '{"id": "too-small", "vars": {"question": "The jacket is too small, how do I send it back?"}, "assert": [%s]}\n'
+
+
+def test_a_set_of_a_table_and_lines_in_two_config_maps(namespace: str) -> None:
+    """What the Job may read follows what the set names, and a changed text is another run."""
+    apps.apply(secret(), namespace)
+    parcel = "Where is my parcel? It should have come on Monday."
+    apps.apply(apps.config_map("table", items_csv=TABLE.format(parcel="file://parcel.txt")), namespace)
+    apps.apply(apps.config_map("lines", items_jsonl=LINES % '{"type": "equals", "value": "returns"}'), namespace)
+    apps.apply(apps.config_map("letters", parcel_txt=parcel), namespace)
+    sources = [{"name": "table", "key": "items.csv"}, {"name": "lines", "key": "items.jsonl"}]
+    spec = {
+        "dataset": {"configMaps": sources},
+        "files": [{"name": "letters"}],
+        "defaultTest": {"input": "{{question}}"},
+        "gate": {"passRate": 0.9},
+    }
+    apps.apply({**eval_set(), "spec": spec}, namespace)
+    apps.apply(gated(GOOD), namespace)
+    revision = apps.promoted(namespace)
+    [(name, run)] = runs(namespace).items()
+    assert name.startswith(revision)
+    assert (run["status"]["phase"], run["status"]["candidate"]["items"]) == ("Passed", 3)
+    assert get("ces", "questions", namespace=namespace)["status"]["items"] == 3
+    rules = get("role", "app-eval", namespace=namespace)["rules"]
+    [named] = [rule["resourceNames"] for rule in rules if rule["resources"] == ["configmaps"]]
+    assert sorted(named) == ["letters", "lines", "table"]
+
+    # The table has a fault: the ClaudeDeployment says where, and what serves goes on serving.
+    apps.apply(apps.config_map("table", items_csv="question,__expected\na,b,c\n"), namespace)
+    apps.apply(gated(SAME), namespace)
+    message = apps.told(namespace, "Accepted", "False", "InvalidEvalSet", timeout=60)
+    print(message)
+    assert "ConfigMap table, key items.csv, line 2 has 3 cells, the header has 2" in message
+    assert get("cld", "app", namespace=namespace)["status"]["stableRevision"] == revision
+    apps.apply(apps.config_map("table", items_csv=TABLE.format(parcel=parcel)), namespace)
+    second = apps.promoted(namespace)
+    hashes = {run["spec"]["setHash"] for run in runs(namespace).values()}
+    assert (second != revision, len(hashes)) == (True, 2)

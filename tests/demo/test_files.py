@@ -15,8 +15,10 @@ from demo.story import CHAPTERS, flagged_model
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
-from claude_operator.core.evals.checks import grade
-from claude_operator.core.evals.gate import Answer, judge_run
+from claude_operator.core.evals.checks import Context, Subject, grade
+from claude_operator.core.evals.contents import Contents, item_keys
+from claude_operator.core.evals.gate import judge_run
+from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.spec.revision import content, name
@@ -47,7 +49,7 @@ def spec(label: str) -> dict[str, Any]:
 
 
 def items() -> list[Item]:
-    return load_items(SET, (DEMO / "data/evals.jsonl").read_text())
+    return load_items(SET, Contents({key: (DEMO / "data/evals.jsonl").read_text() for key in item_keys(SET)}))
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +67,14 @@ def ask(scenario: Compiled, label: str, question: str) -> tuple[float, str]:
     return profile.error_rate, reply_to(request, model, scenario, profile).text
 
 
-def scores(scenario: Compiled, label: str) -> dict[str, Answer]:
+def scores(scenario: Compiled, label: str) -> dict[str, list[Outcome]]:
     """Graded answers of the eval set."""
     found = {}
     for item in items():
         error, text = ask(scenario, label, json.loads(item.messages)[0]["content"])
         assert error == 0, "a gate would see this"
-        found[item.id] = Answer(grade(item.checks, text, "end_turn", {}))
+        failed, score, _ = grade(item.checks, Subject(Answer(text, "end_turn", "", {}), Context()))
+        found[item.id] = [Outcome(failed, score)]
     return found
 
 

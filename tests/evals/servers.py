@@ -21,9 +21,12 @@ class Text:
 
     text: str = "billing"
     stop_reason: str = "end_turn"
+    model: str = "claude-haiku-5-5"
     cut: bool = False
     error: dict[str, str] | None = None
     stall: float = 0.0
+    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Upstream:
         return await self._stream(request, answer)
 
     async def _stream(self, request: web.Request, answer: Text) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        response = web.StreamResponse(headers={"content-type": "text/event-stream", **answer.headers})
         await response.prepare(request)
 
         async def event(kind: str, **fields: Any) -> None:
@@ -81,14 +84,22 @@ class Upstream:
             "cache_creation_input_tokens": 5,
             "output_tokens": 1,
         }
-        await event("message_start", message={"model": "claude-haiku-5-5", "content": [], "usage": usage})
+        await event("message_start", message={"model": answer.model, "content": [], "usage": usage})
         await event("ping")
         await event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
         await event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"})
+        await event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "sig"})
         await event("content_block_start", index=1, content_block={"type": "text", "text": ""})
         half = len(answer.text) // 2
         for part in (answer.text[:half], answer.text[half:]):
             await event("content_block_delta", index=1, delta={"type": "text_delta", "text": part})
+        for index, (name, value) in enumerate(answer.calls, 2):
+            block = {"type": "tool_use", "id": f"toolu_{len(self.calls)}_{index}", "name": name, "input": {}}
+            await event("content_block_start", index=index, content_block=block)
+            text = json.dumps(value)
+            for part in (text[:3], text[3:]):
+                delta = {"type": "input_json_delta", "partial_json": part}
+                await event("content_block_delta", index=index, delta=delta)
         await asyncio.sleep(answer.stall)
         if answer.error:
             await event("error", error=answer.error)
@@ -132,11 +143,15 @@ class Cluster:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     writes: list[dict[str, Any]] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
-    """Statuses to answer the next writes with."""
+    """Statuses to answer the next writes of a status with."""
+    refuse_merges: int = 0
+    """The status that each write of a Secret or a ConfigMap is refused with."""
+    most_data: int = 1 << 20
+    merges: int = 0
     url: str = ""
 
     def add(self, plural: str, name: str, **fields: Any) -> dict[str, Any]:
-        group = "/api/v1" if plural == "configmaps" else "/apis/claudeops.dev/v1alpha1"
+        group = "/api/v1" if plural in ("configmaps", "secrets") else "/apis/claudeops.dev/v1alpha1"
         made = {"metadata": {"name": name, "namespace": "demo", "uid": "u1", "generation": 1}, **fields}
         self.objects[f"{group}/namespaces/demo/{plural}/{name}"] = made
         return made
@@ -148,6 +163,8 @@ class Cluster:
 
     async def patch(self, request: web.Request) -> web.Response:
         assert request.content_type == "application/merge-patch+json"
+        if not request.path.endswith("/status"):
+            return await self._merge(request)
         if self.failures:
             return web.json_response({"reason": "Internal", "message": "no"}, status=self.failures.pop(0))
         found = self.objects[request.path.removesuffix("/status")]
@@ -161,11 +178,29 @@ class Cluster:
                 status[key] = value
         return web.json_response(found)
 
+    async def _merge(self, request: web.Request) -> web.Response:
+        """A Secret or a ConfigMap: no more data than the API server takes."""
+        found = self.objects.get(request.path)
+        if found is None:
+            return web.json_response({"reason": "NotFound", "message": "not found"}, status=404)
+        if self.refuse_merges:
+            return web.json_response({"reason": "Forbidden", "message": "no"}, status=self.refuse_merges)
+        merged, body = dict(found), await request.json()
+        for part in ("data", "binaryData"):
+            if part in body:
+                wanted = (merged.get(part) or {}) | (body[part] or {}) if body[part] is not None else {}
+                merged[part] = {name: text for name, text in wanted.items() if text is not None}
+        if sum(len(text) * 3 // 4 for text in (merged.get("data") or {}).values()) > self.most_data:
+            return web.json_response({"reason": "Invalid", "message": "too long"}, status=422)
+        self.merges += 1
+        self.objects[request.path] = merged
+        return web.json_response(merged)
+
 
 @asynccontextmanager
 async def cluster() -> AsyncIterator[Cluster]:
     made = Cluster()
-    app = web.Application()
+    app = web.Application(client_max_size=3 << 20)
     app.router.add_get("/{path:.*}", made.get)
     app.router.add_patch("/{path:.*}", made.patch)
     async with serving(app) as made.url:

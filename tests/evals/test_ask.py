@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,9 +83,7 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
     [
         (Refusal(401, "authentication_error", "invalid key"), 1, "answers 401: invalid key"),
         (Refusal(403, "permission_error"), 1, "answers 403"),
-        (Refusal(429, "rate_limit_error"), 5, "answers 429"),
         (Refusal(500, "api_error"), 5, "answers 500"),
-        (Refusal(529, "overloaded_error"), 5, "answers 529"),
         (Refusal(404, body="<html>"), 1, "404: without the error envelope"),
         (Refusal(400, message="You have reached your specified API usage limits."), 1, f"{EMPTY}You have reached"),
         (
@@ -98,7 +99,7 @@ async def test_what_is_refused_for_itself_is_not_asked_again(answer: Text | Refu
         (Refusal(400, "overloaded_error", "busy"), 1, "answers 400: busy"),
         (Text(cut=True), 3, "no complete answer in 3 attempts: the answer ended without message_stop"),
         (Text(error={"type": "overloaded_error", "message": "busy"}), 3, "3 attempts: the answer broke off: busy"),
-        (Refusal(429, "rate_limit_error", headers={"retry-after": "3600"}), 1, "gave no answer within 5 s, retries"),
+        (Refusal(429, "rate_limit_error", headers={"retry-after": "3600"}), 1, r"answers 429.*asks to wait 3600 s"),
         (Text(stall=30.0), 1, "no complete answer within 1 s: raise the set's execution.timeout"),
     ],
     ids=lambda value: str(value)[:40],
@@ -109,6 +110,112 @@ async def test_what_says_nothing_of_the_request(answer: Text | Refusal, calls: i
         with pytest.raises(Infrastructure, match=message):
             await one.ask(arm(), ITEM)
     assert len(api.calls) == calls
+
+
+@pytest.mark.parametrize("status", [429, 529])
+@pytest.mark.parametrize("headers", [{"retry-after-ms": "1"}, {}, {"retry-after": "soon"}])
+async def test_an_api_that_is_busy_is_waited_for_and_not_for_ever(status: int, headers: dict[str, str]) -> None:
+    refusal = Refusal(status, "overloaded_error", headers=headers)
+    async with upstream(lambda _: refusal) as api, asker(api.url, patience=0.1) as one:
+        with pytest.raises(Infrastructure, match=rf"answers {status}: no .*waited for at most 0.1 s"):
+            await one.ask(arm(), ITEM)
+    assert 2 < len(api.calls) < 20
+
+
+async def test_questions_wait_together_and_fewer_are_asked_at_a_time() -> None:
+    """A 429 says that it is too much: half as many from then on, and none while it asks to wait."""
+    open_calls, most, first, full = 0, list[int](), True, asyncio.Event()
+
+    async def script(_: Body) -> Text | Refusal:
+        nonlocal open_calls, first
+        open_calls += 1
+        most.append(open_calls)
+        if open_calls == 8:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.001)
+        open_calls -= 1
+        if first:
+            first = False
+            return Refusal(429, "rate_limit_error", headers={"retry-after-ms": "50"})
+        return Text()
+
+    async with upstream(script) as api, Asker(api.url, "k", timeout=HANGS, open_calls=8, pause=0.001) as one:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(40):
+                group.create_task(one.ask(arm(), ITEM))
+        assert 4 <= one.pace.limit <= 8
+    assert len(api.calls) == 41
+    assert max(most[:8]) == 8
+    assert max(most[8:12]) <= 4
+
+
+async def test_nothing_is_asked_before_a_limit_is_reset() -> None:
+    moments: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def script(_: Body) -> Text:
+        moments.append(loop.time())
+        reset = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.4)).isoformat()
+        spent = {"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": reset}
+        return Text(headers=spent if len(moments) == 1 else {})
+
+    async with upstream(script) as api, asker(api.url) as one:
+        await one.ask(arm(), ITEM)
+        await one.ask(arm(), ITEM)
+    assert moments[1] - moments[0] > 0.2
+
+
+TOOL_ITEM = replace(ITEM, max_turns=4, tool_results={"state": ("sent", "lost"), "refund": ("done",)})
+
+
+def blocks(*calls: tuple[str, dict[str, Any]]) -> Text:
+    return Text("One moment. ", "tool_use", calls=calls)
+
+
+async def test_the_items_results_are_given_to_calls_in_their_order() -> None:
+    answers = [blocks(("state", {"id": 1}), ("state", {"id": 2})), blocks(("state", {}), ("refund", {})), Text("Done.")]
+    script = iter(answers)
+    async with upstream(lambda _: next(script)) as api, asker(api.url) as one:
+        answer = await one.ask(arm(), TOOL_ITEM)
+    assert (answer.text, answer.stop_reason, answer.turns) == ("Done.", "end_turn", 3)
+    assert [(call.name, call.input) for call in answer.calls] == [
+        ("state", {"id": 1}), ("state", {"id": 2}), ("state", {}), ("refund", {}),
+    ]  # fmt: skip
+    assert (answer.usage["input_tokens"], answer.usage["output_tokens"]) == (30, 21)
+    question, said, results, _, more = api.calls[2].body["messages"]
+    assert question == {"role": "user", "content": "Hi"}
+    assert [block["type"] for block in said["content"]] == ["thinking", "text", "tool_use", "tool_use"]
+    assert said["content"][0] == {"type": "thinking", "thinking": "hm", "signature": "sig"}
+    assert said["content"][2]["input"] == {"id": 1}
+    assert [block["content"] for block in results["content"]] == ["sent", "lost"]
+    assert [block["tool_use_id"] for block in results["content"]] == [one["id"] for one in said["content"][2:]]
+    assert [block["content"] for block in more["content"]] == ["lost", "done"]
+
+
+@pytest.mark.parametrize(
+    ("item", "turns"),
+    [
+        (TOOL_ITEM, 4),
+        (replace(TOOL_ITEM, max_turns=2), 2),
+        (replace(TOOL_ITEM, max_turns=1), 1),
+        (replace(TOOL_ITEM, tool_results={"refund": ("done",)}), 1),
+        (replace(TOOL_ITEM, tool_results={}), 1),
+    ],
+    ids=["for ever", "two turns", "one turn", "without that result", "without results"],
+)
+async def test_a_loop_ends(item: Item, turns: int) -> None:
+    async with upstream(lambda _: blocks(("state", {}))) as api, asker(api.url) as one:
+        answer = await one.ask(arm(), item)
+    assert (answer.turns, len(api.calls), len(answer.calls)) == (turns, turns, turns)
+    assert answer.stop_reason == "tool_use"
+
+
+async def test_an_answer_that_cannot_be_sent_back_ends_its_loop() -> None:
+    said = replace(blocks(("state", {"id": "\ud800"})), text="\ud800")
+    async with upstream(lambda _: said) as api, asker(api.url) as one:
+        answer = await one.ask(arm(), TOOL_ITEM)
+    assert (answer.turns, answer.calls[0].input) == (1, {"id": "\ud800"})
 
 
 async def test_no_upstream_at_all() -> None:

@@ -66,8 +66,39 @@ def script(body: Body) -> Text:
 async def test_on_a_laptop(tmp_path: Path) -> None:
     async with upstream(script) as api:
         code, out, err = await result(*files(tmp_path), "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
-    assert (code, err) == (0, "")
-    assert out.splitlines()[-1].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+    assert (code, err.splitlines()[-1]) == (0, "6 of 6")
+    assert out.splitlines()[-1].startswith("Passed: ")
+    assert out.splitlines()[-1].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 3 epochs; 1 better, 0 worse")
+
+
+@pytest.mark.slow
+async def test_several_candidates_have_a_report_each(tmp_path: Path) -> None:
+    words = [*files(tmp_path), "--model", "claude-haiku-5-5", "--model", "claude-opus-5-5"]
+    words += ["--report", tmp_path / "r.jsonl", "--html", tmp_path / "r.html", "--junit", tmp_path / "r.xml"]
+    async with upstream(script) as api:
+        code, out, _ = await result(*words, "-o", "json", "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
+        shown = await result(*words, "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
+    assert (code, shown[0]) == (101, 101)  # two items cannot show that anything is not worse
+    document = json.loads(out)
+    assert document["cheapest"] is None
+    assert [one["name"] for one in document["candidates"]] == ["claude-haiku-5-5", "claude-opus-5-5"]
+    assert {one["phase"] for one in document["candidates"]} == {"Passed"}
+    assert "Keep old: the set has too few items" in shown[1].splitlines()[-1]
+    for name in ("r-claude-haiku-5-5.jsonl", "r-claude-opus-5-5.html", "r-claude-opus-5-5.xml"):
+        assert (tmp_path / name).stat().st_size
+
+
+@pytest.mark.slow
+async def test_an_arm_against_itself(tmp_path: Path) -> None:
+    words = files(tmp_path)[:4]
+    async with upstream(script) as api:
+        code, out, _ = await result(*words, "--self", "10", "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
+        assert len(api.calls) == 2 * 3 * 2
+    assert (code, out) == (
+        0,
+        "In 10 comparisons of the arm with itself, 3 epochs against as many, the gate failed 0 (0 %), could not tell 0"
+        " (0 %) and passed 10 (100 %).\n",
+    )
 
 
 def kubeconfig(tmp_path: Path, url: str) -> str:
@@ -105,7 +136,7 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
             started.send_signal(signal.SIGTERM)
             out, err = await asyncio.wait_for(started.communicate(), HANGS)
             assert (started.returncode, err) == (1, b"")
-        assert [json.loads(line)["message"] for line in out.splitlines()] == ["asking", "no result"]
+        assert [json.loads(line)["message"] for line in out.splitlines()] == ["asking", "estimated", "no result"]
         assert (run["status"]["phase"], run["status"]["message"]) == (
             "Running",
             "the Job was stopped before the run ended",
@@ -117,6 +148,11 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
     [
         (["-f", "x"], "-f needs --request: the file with the request to evaluate"),
         (["--run", "x"], "--run needs --namespace"),
+        (["-f", "x", "--request", "a", "--request", "b"], "several candidates need --baseline"),
+        (["-f", "x", "--request", "a", "--model", "b", "--model", "c"], "several candidates need --baseline"),
+        (["-f", "x", "--request", "a", "--self", "--baseline", "b"], "leave out --baseline"),
+        (["-f", "x", "--request", "a", "--sample", "0"], "'0' must be a whole number from 1 to 1,000,000"),
+        (["-f", "x", "--request", "a", "--epochs", "two"], "'two' must be a whole number from 1 to 50"),
         ([], "one of the arguments -f/--file --run is required"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from claude_operator.api.gateway import Overrides
+from claude_operator.core.evals.sets import load_items
 from claude_operator.evals.files import api_key, directory, read_request, read_set
 from claude_operator.evals.laptop import Options, load
 
@@ -42,8 +43,8 @@ def write(tmp_path: Path):
 
 
 def test_the_examples_work_as_they_are() -> None:
-    spec, jsonl = read_set(EXAMPLES / "03-canary-with-evals", None)
-    assert (len(spec.tests or ()), jsonl) == (8, None)
+    spec, contents = read_set(EXAMPLES / "03-canary-with-evals", None)
+    assert (len(spec.tests or ()), contents.texts) == (8, {})
     assert read_request(EXAMPLES / "03-canary-with-evals").arm.revision == "triage"
     assert read_request(EXAMPLES / "02-tools-caching-mcp").arm.request["tools"]
     with pytest.raises(ValueError, match="2 objects of kind ClaudeDeployment in one file or folder"):
@@ -67,15 +68,51 @@ def test_a_deployment_is_the_revision_that_it_would_be(write) -> None:
 def test_a_bare_request_and_a_bare_set(write) -> None:
     arm = read_request(write(REQUEST, "draft.yaml")).arm
     assert (arm.revision, arm.request, arm.betas) == ("draft", {"model": "claude-haiku-5-5", "max_tokens": 16}, ["one"])
-    spec, jsonl = read_set(write(BARE_SET), None)
-    assert (spec.tests is not None, jsonl) == (True, None)
+    spec, contents = read_set(write(BARE_SET), None)
+    assert (spec.tests is not None, contents.texts) == (True, {})
 
 
 def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
     item = '{"id": "a"}'
     config_map = f"---\nkind: ConfigMap\nmetadata: {{name: q}}\ndata: {{k: '{item}'}}\n"
-    assert read_set(write(DATASET + config_map), None)[1] == item
-    assert read_set(write(DATASET), write("given", "items.jsonl"))[1] == "given"
+    assert read_set(write(DATASET + config_map), None)[1].texts == {("q", "k"): item}
+    assert read_set(write(DATASET), write("given", "items.jsonl"))[1].texts == {("q", "k"): b"given"}
+
+
+SOURCES = "dataset: {configMaps: [{name: q, key: items.csv}]}\n"
+
+
+def test_what_a_set_names_is_beside_it(write, tmp_path: Path) -> None:
+    write("input,letter,__expected\r\n{{letter}},file://docs/letter.txt,contains: Dear\r\n", "items.csv")
+    (tmp_path / "docs").mkdir()
+    write("\ufeffDear all", "docs/letter.txt")
+    [item] = load_items(*read_set(write(SOURCES), None))
+    assert item.messages == b'[{"role":"user","content":"Dear all"}]'
+
+
+@pytest.mark.parametrize("name", ["../secret.txt", "/etc/passwd", "link.txt"])
+def test_what_a_set_names_is_not_read_elsewhere(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (tmp_path / "secret.txt").write_text("sk-secret")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    tests = f"tests: [{{id: a, input: '{{{{a}}}}', vars: {{a: 'file://{name}'}}, assert: [{{type: is-json}}]}}]"
+    (folder / "set.yaml").write_text(tests)
+    with pytest.raises(ValueError, match="is outside of the set's folder: put the file beside the set"):
+        load_items(*read_set(folder / "set.yaml", None))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("input\nHi\n".encode("utf-16"), "the key items.csv of the ConfigMap q is UTF-16: save it as UTF-8"),
+        ("input\ncafé\n".encode("latin-1"), "is not UTF-8 at line 2 .*probably Latin-1 or Windows-1252"),
+    ],
+)
+def test_a_table_of_another_encoding(write, tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "items.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=message):
+        load_items(*read_set(write(SOURCES), None))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +120,10 @@ def test_a_dataset_is_in_the_same_file_or_given(write) -> None:
     [
         ("kind: Service", "has no eval set: write a ClaudeEvalSet, or its spec"),
         ("a: [", "is not YAML"),
-        ("tests: [{id: a, input: x, assert: [{type: vibes}]}]", r"tests\[0\].assert\[0\].type: must be 'equals'"),
+        (
+            "tests: [{id: a, input: x, assert: [{type: vibes}]}]",
+            r"tests\[0\].assert\[0\].type: unknown assert type 'vibes'",
+        ),
         (DATASET, "in the ConfigMap q: put it into the same file or folder, or give --jsonl"),
         ("kind: ClaudeEvalSet\n---\nkind: ClaudeEvalSet", "2 objects of kind ClaudeEvalSet"),
     ],
@@ -132,7 +172,7 @@ def test_values_are_files_but_not_the_kubelets_own(write, tmp_path: Path) -> Non
 
 def options(write, tmp_path: Path, base_url: str | None = None, request: str = REQUEST) -> Options:
     set_file, file = write(BARE_SET, "set.yaml"), write(request, "request.yaml")
-    return Options(set_file, file, None, None, base_url, tmp_path / "key", tmp_path / "env")
+    return Options(set_file, (file,), base_url=base_url, upstream_key=tmp_path / "key", env=tmp_path / "env")
 
 
 def test_where_it_asks_and_with_which_key(write, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from kubernetes.aio import client as aio
 from tests.evals.servers import Body, Cluster, Refusal, Text, Upstream, cluster, question, upstream
 from tests.waiting import until
 
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.sets import set_hash
+from claude_operator.core.render import eval_stores
 from claude_operator.core.spec.policy import Policy
 from claude_operator.evals.inputs import JobPaths
 from claude_operator.evals.job import run_job
@@ -27,8 +29,10 @@ SET = {
     "defaultTest": {"assert": [{"type": "equals", "value": "billing"}]},
     "tests": [{"id": "a", "input": "SECRET QUESTION a", "critical": True}, {"id": "b", "input": "SECRET QUESTION b"}],
     "gate": {"passRate": 0.5, "margin": 0.1},
+    "execution": {"epochs": 1},
 }
 DATASET = {
+    "execution": SET["execution"],
     "defaultTest": SET["defaultTest"],
     "dataset": {"configMapKeyRef": {"name": "questions", "key": "items.jsonl"}},
 }
@@ -49,6 +53,15 @@ class Scene:
 
     def add(self, plural: str, name: str, **fields: Any) -> None:
         self.cluster.add(plural, name, **fields)
+
+    def add_stores(self) -> None:
+        """What the operator makes before it makes the Job."""
+        eval_set = {"apiVersion": "v1", "kind": "ClaudeEvalSet", "metadata": {"name": "support", "namespace": "demo"}}
+        eval_set["metadata"]["uid"] = "u1"
+        run = {"apiVersion": "v1", "kind": "ClaudeEvalRun", **self.run}
+        for store in eval_stores(run, eval_set):
+            plural = "secrets" if store["kind"] == "Secret" else "configmaps"
+            self.cluster.add(plural, store["metadata"]["name"])["metadata"] |= store["metadata"]
 
     def revision(self, name: str, system: str, **request: Any) -> None:
         fields = {"model": "claude-haiku-5-5", "max_tokens": 16, "system": [{"type": "text", "text": system}]}
@@ -79,6 +92,7 @@ async def scene(tmp_path: Path, script: Any = lambda _: Text(), **spec: Any) -> 
         run = objects.add("claudeevalruns", "new-12345678", spec=fields)
         made = Scene(objects, api, run, JobPaths("new-12345678", "demo", key, env))
         made.add("claudeevalsets", "support", spec=SET)
+        made.add_stores()
         made.revision("new", "NEW")
         made.revision("old", "OLD")
         yield made
@@ -92,24 +106,35 @@ async def test_a_run_that_passes(tmp_path: Path) -> None:
     def script(body: Body) -> Text:
         return Text("other") if (system(body), question(body)) == ("OLD", "SECRET QUESTION b") else Text()
 
-    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET, None)) as it:
+    async with scene(tmp_path, script, baselineRevision="old", setHash=set_hash(SET)) as it:
         it.run["status"] = {"phase": "Running", "attempts": 2, "message": "429", "retryAt": "2026-11-20T12:00:00Z"}
         assert await it.go() == 0
     status = it.status
-    assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "Passed", 2)
-    assert status["message"].startswith("Passed: 2 of 2 (100 %) against 1 of 2 (50 %) of old; 1 better, 0 worse;")
+    assert (status["phase"], status["reason"], status["attempts"]) == ("Passed", "TooFewItems", 2)
+    assert status["message"].startswith("Passed: no item is shown to be worse than on old; 1 item is too few")
+    assert status["message"].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 1 epoch; 1 better, 0 worse")
+    assert (status["rule"], status["epochs"], status["setHash"]) == ("TooFewItems", 1, set_hash(SET))
+    [quality] = status["comparisons"]
+    assert (quality["metric"], quality["verdict"], quality["items"]) == ("quality", "TooFewItems", 1)
     assert (status["done"], status["total"], status["better"], status["worse"]) == (2, 2, 1, 0)
     assert status["candidate"]["costUSD"] > 0
     assert status["candidate"]["inputTokens"] == 230
     assert status["startedAt"] <= status["finishedAt"]
     assert "retryAt" not in status
     [condition] = status["conditions"]
-    assert (condition["type"], condition["status"], condition["reason"]) == ("Complete", "True", "Passed")
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Complete", "True", "TooFewItems")
     first, *_ = it.cluster.writes
     assert (first["phase"], first["total"], first["message"]) == ("Running", 2, "")
     assert all("attempts" not in write for write in it.cluster.writes)
     assert len(it.upstream.calls) == 4
     assert it.upstream.calls[0].headers["authorization"] == "Bearer sk-SECRET"
+
+
+async def test_the_status_names_the_models_that_grade(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.add("claudeevalsets", "support", spec=SET | {"graders": [{"name": "default", "model": "claude-opus-5-5"}]})
+        assert await it.go() == 0
+    assert it.status["graders"] == ["default: claude-opus-5-5"]
 
 
 async def test_another_run_under_its_name_gets_neither_the_key_nor_a_result(tmp_path: Path) -> None:
@@ -163,20 +188,36 @@ async def test_a_run_that_fails_and_says_nothing_of_questions_answers_or_keys(tm
         assert await it.go() == 100
     assert (it.status["phase"], it.status["reason"]) == ("Failed", "CriticalItemFailed")
     assert it.status["failedItems"] == [
-        {"id": "a", "critical": True, "assertion": "equals: billing"},
-        {"id": "b", "critical": False, "assertion": "equals: billing"},
+        {"id": "a", "critical": True, "assertion": "equals: billing", "passed": 0},
+        {"id": "b", "critical": False, "assertion": "equals: billing", "passed": 0},
     ]
     assert "SECRET" not in it.output.getvalue() + json.dumps(it.cluster.writes)
-    assert [event["message"] for event in it.events] == ["asking", "ended"]
+    assert [event["message"] for event in it.events] == ["asking", "estimated", "ended"]
 
 
 async def test_a_dataset(tmp_path: Path) -> None:
     text = '{"id": "x", "input": "1"}\n{"id": "y", "input": "2"}\n{"id": "z", "input": "3"}\n'
-    async with scene(tmp_path, setHash=set_hash(DATASET, text)) as it:
+    async with scene(tmp_path, setHash=set_hash(DATASET, Contents({("questions", "items.jsonl"): text}))) as it:
         it.add("claudeevalsets", "support", spec=DATASET)
         it.add("configmaps", "questions", data={"items.jsonl": text})
         assert await it.go() == 0
     assert it.status["candidate"]["items"] == 3
+
+
+async def test_items_and_files_of_several_config_maps(tmp_path: Path) -> None:
+    sources = [{"name": "one", "key": "a.csv"}, {"name": "two", "key": "b.yaml"}]
+    spec = {"dataset": {"configMaps": sources}, "files": [{"name": "docs"}]}
+    texts = {("one", "a.csv"): "input,__expected\n1,billing\n", ("docs", "a.txt"): "billing"}
+    texts[("two", "b.yaml")] = (
+        "- {id: b, input: '{{a}}', vars: {a: file://a.txt}, assert: [{type: equals, value: billing}]}"
+    )
+    async with scene(tmp_path, setHash=set_hash(spec, Contents(texts))) as it:
+        it.add("claudeevalsets", "support", spec=spec)
+        for (name, key), text in texts.items():
+            it.add("configmaps", name, data={key: text})
+        assert await it.go() == 0, it.status
+    assert it.status["candidate"]["items"] == 2
+    assert {question(call.body) for call in it.upstream.calls} == {"1", "billing"}
 
 
 async def test_an_empty_set_is_inconclusive(tmp_path: Path) -> None:
@@ -312,7 +353,7 @@ async def test_progress_is_written_while_it_runs(tmp_path: Path, monkeypatch: py
 
     async with scene(tmp_path, script) as it:
         assert await it.go() == 0
-    assert {"done": 1} in it.cluster.writes
+    assert 1 in [write.get("done") for write in it.cluster.writes]
 
 
 async def test_being_stopped(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import msgspec
 from pydantic import ValidationError
@@ -29,6 +30,9 @@ from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.calibration import read_labels
+from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.report import read_report, write_report
 from claude_operator.core.evals.sets import load_items, set_hash
 from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.ledger.lines import parse as parse_ledger
@@ -47,6 +51,9 @@ from claude_operator.core.spec import revision
 from claude_operator.core.spec.address import address_problems
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.validate import problems
+from claude_operator.evals.html import as_html
+from claude_operator.evals.junit import as_junit
+from claude_operator.evals.show import as_text
 from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.sse import AnswerSummary, relay_for
 from claude_operator.log.line import make_line
@@ -194,10 +201,41 @@ def _items(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     spec = EvalSetSpec.model_validate({"dataset": {"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}})
     try:
-        load_items(spec, text)
+        load_items(spec, Contents({("items", "items.jsonl"): text}))
     except ValueError as error:
         assert str(error)
-    set_hash({"dataset": text}, text)
+    set_hash({"dataset": text}, Contents({("items", "items.jsonl"): data}))
+
+
+def _tables(data: bytes) -> None:
+    """The same as a table, as YAML and as JSON, with vars, templates and files: the bytes are all of them."""
+    for key in ("items.csv", "items.yaml", "items.json"):
+        dataset = {"configMaps": [{"name": "items", "key": key}], "fields": {"metadata": ["topic"]}}
+        shared = {"input": "{{input}}", "vars": {"letter": "file://letter"}, "assert": [{"type": "is-json"}]}
+        spec = EvalSetSpec.model_validate({"dataset": dataset, "defaultTest": shared})
+        contents = Contents({("items", key): data, ("items", "letter"): data})
+        try:
+            load_items(spec, contents)
+        except ValueError as error:
+            assert str(error)
+            assert len(str(error)) < 4000
+        set_hash({"dataset": dataset}, contents)
+
+
+def _report(data: bytes) -> None:
+    """The report of a run: read and shown in each way, or a sentence that names the line."""
+    for packed in (data, gzip.compress(data, mtime=0)):
+        try:
+            report = read_report(packed, "x")
+        except ValueError as error:
+            assert str(error).startswith("x")
+            continue
+        assert read_report(write_report(report), "x") == report
+        assert as_text(report)
+        assert "<script" not in as_html(report)
+        ElementTree.fromstring(as_junit(report))
+    with contextlib.suppress(ValueError):
+        read_labels(data, "x")
 
 
 def _evidence(data: bytes) -> None:
@@ -376,6 +414,20 @@ _LINES = (
     b'{"t": 5, "weight": 0.01, "metrics": {"errors": {"stable": [500, 2], "canary": [5, 1]}}}\n'
     b'{"t": 10, "metrics": {"duration": {"stable": {"count": 3, "lnSum": 1.2, "lnSumSq": 0.9, "buckets": [0, 2]}}}}\n'
 )
+_TABLES = [
+    b'input,topic,__expected1,__threshold\r\n"Hi, {{topic | upper}}",x,contains-any: a,0.5\r\n',
+    b"- {id: a, input: &q 'Hi {{n}}', vars: {n: [1, 2]}, assert: [{type: equals, value: *q}]}\n",
+    b'[{"id": "a", "messages": [{"role": "user", "content": "{{letter}}"}], "toolResults": {"find": ["x"]}}]',
+]
+_REPORT = (
+    b'{"kind": "run", "set": "s", "phase": "Failed", "message": "Failed: no", "result": {"comparisons": [{"metric":'
+    b' "quality", "lower": -0.1, "upper": 0.1, "margin": 0.03}]}}\n'
+    b'{"kind": "heldOut", "arm": "candidate", "items": 2, "answers": 6, "passed": 5}\n'
+    b'{"kind": "outcome", "id": "a", "arm": "candidate", "failed": "equals: x", "score": 0.0, "costUSD": 0.1,'
+    b' "seconds": 1.5, "checks": [{"check": "equals: x", "holds": false, "score": 0, "why": "y"}], "metadata":'
+    b' {"k": "v"}, "question": "q", "text": "<script>"}\n'
+    b'{"kind": "outcome", "id": "a", "arm": "baseline", "text": "x y"}\n'
+)
 _ITEMS = (
     b'{"id": "1", "input": "Hi", "assert": [{"type": "contains", "value": "x"}]}\n\n'
     b'{"id": "2", "messages": [{"role": "user", "content": "Hi"}], "assert": [{"type": "regex", "value": "^a+$"}]}\n'
@@ -406,6 +458,8 @@ TARGETS: Final[dict[str, Target]] = {
     "spec": Target(_spec, _encoded(_SPEC, {"request": {"model": "a", "max_tokens": 1}})),
     "status": Target(_status, _encoded(_STATUS, {})),
     "items": Target(_items, [_ITEMS]),
+    "tables": Target(_tables, _TABLES),
+    "report": Target(_report, [_REPORT]),
     "evidence": Target(_evidence, _encoded(_EVIDENCE, {"revision": "shop-1111111111", "passed": True})),
     "config": Target(_config, _encoded(_CONFIG)),
     "conversations": Target(_conversations, [*_encoded(_TALK), b"gw-1@10.0.0.5:9090,gw-2.x@[fd00::1]:9091"]),

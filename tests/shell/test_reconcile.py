@@ -337,6 +337,49 @@ async def test_a_run_gets_one_job_and_then_nothing_is_written() -> None:
     assert len(kube.writes) == 2
 
 
+def a_set(kube: FakeKube) -> str:
+    """The eval set of the run; returns its name."""
+    run = kube.take("ClaudeEvalRun", RUN_KEY.name)
+    name = str(run["spec"]["setRef"])
+    kube.put(
+        {
+            "apiVersion": run["apiVersion"],
+            "kind": "ClaudeEvalSet",
+            "metadata": {"name": name, "namespace": RUN_KEY.namespace},
+            "spec": {"tests": []},
+        }
+    )
+    return name
+
+
+async def test_what_a_job_writes_into_is_there_before_the_job() -> None:
+    kube = FakeKube()
+    asked_run(kube)
+    name = a_set(kube)
+    kube.writes.clear()
+    await run_loop(kube, SetClock(START))(RUN_KEY)
+    stores = [("create", "ConfigMap", f"{RUN_KEY.name}-report")]
+    stores += [("create", "Secret", f"{name}-eval-answers-{number}") for number in range(4)]
+    assert kube.writes[:6] == [*stores, ("create", "Job", f"{RUN_KEY.name}-1")]
+
+
+@pytest.mark.parametrize("status", [403, 409, 422])
+async def test_a_job_is_made_where_nothing_can_be_kept(status: int) -> None:
+    """By a quota, or because something else has the name: the Job says so."""
+    kube = FakeKube()
+    asked_run(kube)
+    a_set(kube)
+
+    def refuse(verb: str, kind: str, name: str) -> None:
+        if verb == "create" and kind in ("Secret", "ConfigMap"):
+            raise KubeError(status, "Forbidden", "exceeded quota")
+
+    kube.before = refuse
+    kube.writes.clear()
+    await run_loop(kube, SetClock(START))(RUN_KEY)
+    assert kube.writes[0] == ("create", "Job", f"{RUN_KEY.name}-1")
+
+
 ENDED = KubeError(403, "Forbidden", "unable to create new content: it is being terminated", terminating=True)
 
 

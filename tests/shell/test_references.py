@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from typing import Any
@@ -56,7 +57,7 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
     assert found.problems == ()
     assert found.prompts == {("prompts", "system.md"): "Hi."}
     assert found.eval_set is not None
-    assert (found.eval_set.name, found.eval_set.items, found.eval_set.config_map) == ("evals", 1, None)
+    assert (found.eval_set.name, found.eval_set.items, found.eval_set.config_maps) == ("evals", 1, ())
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
         ([secret()], {"evals": EVALS}, "EvalSetNotFound",
          "spec.evals.setRef: there is no ClaudeEvalSet evals in demo", "create it"),
         ([secret(), eval_set(**DATASET)], {"evals": EVALS}, "EvalSetNotFound",
-         "spec.dataset: there is no ConfigMap items", "one item a line as JSON"),
+         "spec.dataset: there is no ConfigMap items", "with the items of the set"),
         ([secret(), eval_set(**DATASET), config_map("items", other="")], {"evals": EVALS}, "EvalSetNotFound",
          "ConfigMap items has no key all.jsonl", "create it"),
         ([secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": "no"})], {"evals": EVALS},
@@ -128,8 +129,65 @@ async def test_a_dataset_counts_into_the_hash_of_its_set() -> None:
     one = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE}), evals=EVALS)
     two = await read(secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE + "\n"}), evals=EVALS)
     assert one.eval_set and two.eval_set
-    assert (one.eval_set.config_map, one.eval_set.items) == ("items", 1)
+    assert (one.eval_set.config_maps, one.eval_set.items) == (("items",), 1)
     assert one.eval_set.hash != two.eval_set.hash
+
+
+SOURCES = {
+    "dataset": {"configMaps": [{"name": "items", "key": "all.jsonl"}, {"name": "more", "key": "b.csv"}]},
+    "files": [{"name": "docs"}],
+}
+TABLE = "input,letter,__expected\nHi {{letter}},file://letter.txt,contains: Dear\n"
+
+
+async def read_sources(**texts: str) -> References:
+    given = {"more": {"b.csv": TABLE}, "docs": {"letter.txt": "Dear all"}} | texts
+    maps = [config_map(name, **data) for name, data in given.items() if data]  # type: ignore[arg-type]
+    objects = (secret(), eval_set(**SOURCES), config_map("items", **{"all.jsonl": LINE}))
+    return await read(*objects, *maps, evals=EVALS)
+
+
+async def test_a_set_of_several_config_maps() -> None:
+    found = await read_sources()
+    assert said(found) == []
+    assert found.eval_set
+    assert (found.eval_set.config_maps, found.eval_set.items) == (("docs", "items", "more"), 2)
+    other = await read_sources(docs={"letter.txt": "Dear both"})  # type: ignore[arg-type]
+    assert other.eval_set
+    assert other.eval_set.hash != found.eval_set.hash
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"more": None}, "ClaudeEvalSet evals, spec.dataset: there is no ConfigMap more; create it"),
+        ({"docs": None}, "ClaudeEvalSet evals, spec.files: there is no ConfigMap docs; create it, or leave it out"),
+        (
+            {"docs": {"other": ""}},
+            "ConfigMap more, key b.csv, line 2: file://letter.txt is not a key of the ConfigMaps",
+        ),
+        ({"more": {"b.csv": "input\na,b\n"}}, "ConfigMap more, key b.csv, line 2 has 2 cells"),
+    ],
+)
+async def test_what_is_wrong_with_one_of_several(texts: Any, message: str) -> None:
+    [(_, found)] = said(await read_sources(**texts))
+    assert message in found
+
+
+async def test_a_name_that_leads_elsewhere_is_not_read() -> None:
+    bad = {"tests": TESTS["tests"], "files": [{"name": "../secrets/anthropic"}]}
+    [(reason, message)] = said(await read(secret(), eval_set(**bad), evals=EVALS))
+    assert reason == "EvalSetNotFound"
+    assert "spec.files: " in message
+
+
+async def test_a_file_that_is_not_utf_8_is_named_as_what_it_is() -> None:
+    """kubectl puts such a file into binaryData."""
+    items = config_map("items")
+    items["binaryData"] = {"all.jsonl": base64.b64encode(LINE.encode("utf-16")).decode()}
+    [(reason, message)] = said(await read(secret(), eval_set(**DATASET), items, evals=EVALS))
+    assert reason == "InvalidEvalSet"
+    assert "the key all.jsonl of the ConfigMap items is UTF-16: save it as UTF-8" in message
 
 
 async def test_what_cannot_be_read_is_an_error_and_not_missing() -> None:

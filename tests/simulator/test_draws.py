@@ -89,6 +89,57 @@ def test_better_accuracy_keeps_what_was_right() -> None:
     assert not [1 for before, after in pairs if before and not after]
 
 
+HARD = "difficulty: [{share: 0.82, alpha: 60, beta: 0.8}, {share: 0.18, alpha: 1.2, beta: 1.2}]"
+
+
+def again(system: str, epochs: int, behaviour: str = HARD) -> list[list[bool]]:
+    """Whether each of a prompt's questions is answered right, in each epoch."""
+    scenario = compile_scenario(parse(f"{{answers: {ANSWERS}, defaults: {{{behaviour}}}}}"), None)
+    model = find("claude-haiku-5-5")
+    assert model is not None
+    requests = [Request(message(question, system=system)) for question in QUESTIONS]
+    return [
+        [bool(reply_to(one, model, scenario, scenario.profiles[-1], epoch).right) for one in requests]
+        for epoch in range(epochs)
+    ]
+
+
+def test_difficulty_draws_each_answer_anew_from_a_chance_that_all_prompts_share() -> None:
+    ours, theirs = again("prompt v1", 3), again("prompt v2", 3)
+    assert ours == again("prompt v1", 3)
+    assert ours[0] != ours[1]
+    expected = 0.82 * 60 / 60.8 + 0.18 * 0.5
+    means = [[sum(column) / 3 for column in zip(*epochs, strict=True)] for epochs in (ours, theirs)]
+    assert all(statistics.mean(mean) == pytest.approx(expected, abs=0.03) for mean in means)
+    # Two prompts find the same questions hard, as two epochs of one prompt do.
+    between = statistics.correlation(*means)
+    assert between > 0.6  # 0 where each prompt has failures of its own
+    halves = statistics.correlation(*([float(right) for right in epoch] for epoch in ours[:2]))
+    assert halves == pytest.approx(
+        statistics.correlation(*([float(right) for right in arm[0]] for arm in (ours, theirs))), abs=0.1
+    )
+
+
+def test_with_difficulty_accuracy_is_the_share_that_can_be_right_at_all() -> None:
+    easy = "difficulty: [{share: 1, alpha: 1000000, beta: 0.000001}]"
+    epochs = again("prompt", 4, f"accuracy: 0.9, {easy}")
+    assert all(epoch == epochs[0] for epoch in epochs)
+    assert within(sum(epochs[0]), 0.9, 1000)
+
+
+async def test_a_question_asked_again_is_drawn_again(api: Running) -> None:
+    hard = "difficulty: [{share: 1, alpha: 50, beta: 50}]"
+    scenario = f"{{answers: {ANSWERS}, defaults: {{{hard}, latency: {{median: 0s}}, tokensPerSecond: 1e6}}}}"
+
+    async def answers() -> list[str]:
+        await api.steer(scenario)
+        return [(await api.ask(message("Question 0?")))[1]["content"][0]["text"] for _ in range(30)]
+
+    first = await answers()
+    assert 5 < first.count("a0") < 25
+    assert first == await answers()
+
+
 async def test_a_wrong_answer_is_another_of_the_set(api: Running) -> None:
     await api.steer(f"{{answers: {ANSWERS}, defaults: {{accuracy: 0, latency: {{median: 0s}}, tokensPerSecond: 1e6}}}}")
     said = set()

@@ -95,7 +95,7 @@ def test_nothing_is_a_scenario() -> None:
         ),
         ("{defaults: {latency: {median: 3s, p95: 1s}}}", "defaults.latency: p95 must be at least the median"),
         ("{rules: [{match: {modle: x}}]}", "rules[0].match.modle: is not a field here"),
-        ("{rules: [{errorRate: 0.6, overloadRate: 0.6}]}", "rules[0]: errorRate, overloadRate and rateLimitRate"),
+        ("{rules: [{errorRate: 0.6, overloadRate: 0.6}]}", "rules[0]: errorRate, overloadRate, rateLimitRate and"),
         ("{rules: [{match: {systemHash: xyz}}]}", "rules[0].match.systemHash"),
         ("{answers: {file: a.jsonl}}", "only a scenario in a file can use it"),
         ("{defaults: {tokensPerSecond: 0}}", "defaults.tokensPerSecond: must be more than 0"),

@@ -276,19 +276,30 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "a test without assert checks nothing: add assert to it, or to defaultTest for all",
             field=".tests",
         ),
-    ),
-    "EvalTest": (Rule("has(self.input) != has(self.messages)", "exactly one of input and messages: keep one of them"),),
-    "Assert": (
         Rule(
-            "self.type == 'is-json' || has(self.value)",
-            "value is missing: write what to compare the answer with; only is-json needs none",
-            field=".value",
-            reason="FieldValueRequired",
+            "!has(self.tests) || (has(self.defaultTest) && (has(self.defaultTest.input) ||"
+            " has(self.defaultTest.messages))) || self.tests.all(t, has(t.input) || has(t.messages))",
+            "a test without input and messages asks nothing: add one of them to it, or to defaultTest for all",
+            field=".tests",
         ),
+    ),
+    "EvalTest": (
+        Rule("!has(self.input) || !has(self.messages)", "exactly one of input and messages: keep one of them"),
+    ),
+    "EvalTestDefaults": (
+        Rule("!has(self.input) || !has(self.messages)", "at most one of input and messages: keep one of them"),
+    ),
+    "EvalDataset": (
         Rule(
-            "self.type != 'regex' || !has(self.value) || self.value.size() <= 4096",
-            "a regular expression has 4096 characters at most: shorten it",
-            field=".value",
+            "has(self.configMapKeyRef) != has(self.configMaps)",
+            "exactly one of configMapKeyRef and configMaps: keep one of them",
+        ),
+    ),
+    "EvalFile": (
+        Rule(
+            "has(self.format) || self.key.matches('(?i)[.](jsonl|ndjson|json|csv|yaml|yml)$')",
+            "the key's suffix does not say what it is: write format: JSONL, JSON, CSV or YAML",
+            field=".format",
         ),
     ),
     # On the field itself, so that an object of before, with more of them, can change in everything else.

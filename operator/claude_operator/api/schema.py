@@ -15,7 +15,12 @@ Schema = dict[str, Any]
 OVERLAY = "x-overlay-on"  # marks a free-form object that holds the fields of a model, none of them required
 RULED = "x-ruled-as"  # names the entry of `cel.RULES` for a field that is no model: a list or a map
 _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
-_EXTENSIONS = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-int-or-string")
+_EXTENSIONS = (
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ __all__ = [
     "job_name",
     "labels",
     "owner_reference",
+    "report_name",
     "revision_name",
     "selector",
 ]
@@ -75,6 +76,11 @@ def revision_name(name: str, digest10: str) -> str:
 def eval_run_name(revision: str, set_hash: str) -> str:
     """Name of the run of a set, known by its sha256 in hex, on a revision."""
     return f"{revision}-{set_hash[:_HASH]}"
+
+
+def report_name(run: str) -> str:
+    """Name of the ConfigMap with the report of a run."""
+    return f"{run}-report"
 
 
 def job_name(run: str, attempt: int) -> str:

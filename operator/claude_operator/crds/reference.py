@@ -78,7 +78,7 @@ def _type(field: Schema) -> str:
         return f"list of {_type(field['items'])}"
     if isinstance(field.get("additionalProperties"), dict):
         return f"map of {_type(field['additionalProperties'])}"
-    return str(field["type"])
+    return str(field.get("type", "any"))
 
 
 def _checks(schema: Schema, path: str) -> Iterator[str]:

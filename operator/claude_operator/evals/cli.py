@@ -6,24 +6,23 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TypeVar
 
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
-from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
+from claude_operator.core.evals.runs import INFRASTRUCTURE_EXIT
 from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.site_options import add_host_option, add_network_options
-from claude_operator.evals.ask import Infrastructure
-from claude_operator.evals.laptop import Options, as_json, as_text, load, run_work
+from claude_operator.evals.calibrate_cli import add_calibrate, run_calibrate
+from claude_operator.evals.importing.cli import add_import, run_import
+from claude_operator.evals.laptop_options import add_laptop_options, check_laptop_options
+from claude_operator.evals.show_cli import add_show, run_show
+from claude_operator.evals.stopping import stoppable
 from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 
 _CODES = "exit codes: 0 passed, 100 failed, 101 inconclusive, 1 the run could not finish, 2 wrong options"
-_T = TypeVar("_T")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,20 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mode.add_argument(
         "--run", metavar="NAME", dest="run_name", help="a ClaudeEvalRun, whose status is written (in a pod)"
     )
-    laptop = one.add_argument_group("laptop")
-    laptop.add_argument(
-        "--request",
-        type=Path,
-        metavar="FILE",
-        help="what to evaluate: a ClaudeDeployment, a ClaudeRevision or a request",
-    )
-    laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what to compare it with, as --request")
-    laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set with a dataset")
-    laptop.add_argument(
-        "--base-url",
-        help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
-    )
-    laptop.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
+    add_laptop_options(one)
     pod = one.add_argument_group("in a pod")
     pod.add_argument("--namespace", help="of the ClaudeEvalRun; needed with --run")
     pod.add_argument(
@@ -78,18 +64,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for each $(NAME) (default: %(default)s; with -f also variables of that name)",
     )
     one.set_defaults(parser=one)
+    add_import(commands)
+    add_show(commands)
+    add_calibrate(commands)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evals; the exit code is the verdict."""
+    """Run the evals, or import a set; the exit code is the verdict."""
+    if args.eval_command == "import":
+        return run_import(args)
     logging.getLogger().setLevel(logging.WARNING)  # libraries log each request on lower levels
+    if args.eval_command == "show":
+        return run_show(args)
+    if args.eval_command == "calibrate":
+        return run_calibrate(args)
     if args.run_name:
         if not args.namespace:
             args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")
         return _in_pod(args)
-    if not args.request:
-        args.parser.error("-f needs --request: the file with the request to evaluate")
-    return _on_laptop(args)
+    check_laptop_options(args)
+    from claude_operator.evals.laptop_cli import run_laptop
+
+    return run_laptop(args)
 
 
 def _in_pod(args: argparse.Namespace) -> int:
@@ -115,34 +111,9 @@ def _in_pod(args: argparse.Namespace) -> int:
             return await run_job(kube, paths, log, rules)
 
     try:
-        return asyncio.run(_stoppable(job()))
+        return asyncio.run(stoppable(job()))
     except asyncio.CancelledError:  # before there was anything to stop
         return INFRASTRUCTURE_EXIT
     except Exception as error:
         log.event("cannot run", "error", reason=type(error).__name__)
         return INFRASTRUCTURE_EXIT
-
-
-def _on_laptop(args: argparse.Namespace) -> int:
-    options = Options(
-        args.file, args.request, args.baseline, args.jsonl, args.base_url, args.upstream_key_file, args.env_dir
-    )
-    try:
-        work = load(options)
-        result = asyncio.run(_stoppable(run_work(work, sys.stderr if sys.stderr.isatty() else None)))
-    except (ValueError, Infrastructure) as error:
-        sys.stderr.write(f"claude-operator eval: {error}\n")
-        return INFRASTRUCTURE_EXIT
-    except asyncio.CancelledError:
-        sys.stderr.write("claude-operator eval: stopped\n")
-        return INFRASTRUCTURE_EXIT
-    sys.stdout.write(as_json(result) + "\n" if args.output == "json" else as_text(result))
-    return EXIT_CODES[result.phase]
-
-
-async def _stoppable(work: Coroutine[object, object, _T]) -> _T:
-    """Run until the end, or until SIGTERM or SIGINT cancels it."""
-    task = asyncio.ensure_future(work)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await task

@@ -16,6 +16,9 @@ from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault, yaml_fault
 from claude_operator.api.request import Request
 from claude_operator.api.resources import RevisionSpec
+from claude_operator.core.evals.contents import LARGEST, SCHEME, Contents, config_maps, contents_of, item_keys
+from claude_operator.core.evals.formats.promptfoo import IMPORT, is_config, looks_like_config
+from claude_operator.core.evals.formats.text import as_text
 from claude_operator.core.spec import revision
 
 __all__ = ["RequestFile", "api_key", "directory", "read_request", "read_set"]
@@ -35,11 +38,17 @@ class RequestFile:
     base_url: str | None = None
 
 
-def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
-    """A set and the text of its dataset, from `jsonl` or from a ConfigMap in the same file. Raises ValueError."""
+def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, Contents]:
+    """A set and what it refers to: `jsonl`, ConfigMaps in the same file or folder, files beside it.
+
+    Raises ValueError.
+    """
     documents = _documents(path)
-    spec = _spec(documents, "ClaudeEvalSet", ("tests", "dataset"))
+    ours = [one for one in documents if not is_config(one)]
+    spec = _spec(ours, "ClaudeEvalSet", ("tests", "dataset"))
     if spec is None:
+        if len(ours) < len(documents):
+            raise ValueError(f"{path} {IMPORT}")
         raise ValueError(f"{path} has no eval set: {_SET}")
     try:
         parsed = EvalSetSpec.model_validate(spec)
@@ -47,13 +56,22 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, str | None]:
         raise ValueError(f"{path}: {first_fault(error)}") from error
     if jsonl is not None and parsed.dataset is None:
         raise ValueError(f"{path} has its own tests: leave out --jsonl, or write dataset instead of tests")
-    if parsed.dataset is None:
-        return parsed, None
-    reference = parsed.dataset.config_map_key_ref
-    text = _text(jsonl) if jsonl else _config_maps(documents).get((reference.name, reference.key))
-    if text is None:
-        raise ValueError(f"{path}: the items are in the ConfigMap {reference.name}: {_BESIDE}, or give --jsonl")
-    return parsed, text
+    folder = path if path.is_dir() else path.parent
+    found = {_name(one): one for one in documents if _kind(one) == "ConfigMap"}
+    try:
+        texts = dict(contents_of(spec, {name: found[name] for name in config_maps(spec) if name in found}).texts)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    beside = _Beside(folder)
+    for number, place in enumerate(item_keys(parsed)):
+        if jsonl is not None and number == 0:
+            texts[place] = beside.read(jsonl)
+        elif place not in texts:
+            data = beside(place[1])
+            if data is None:
+                raise ValueError(f"{path}: the items are in the ConfigMap {place[0]}: {_BESIDE}, or give --jsonl")
+            texts[place] = data
+    return parsed, Contents(texts, beside)
 
 
 def read_request(path: Path) -> RequestFile:
@@ -105,6 +123,34 @@ def directory(path: Path) -> dict[str, str]:
     return values
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Files in a folder and below it: what a set names is never read elsewhere."""
+
+    folder: Path
+
+    def __call__(self, name: str) -> bytes | None:
+        path = self.folder / name
+        try:
+            inside = path.resolve().is_relative_to(self.folder.resolve())
+            if inside and not path.is_file():
+                return None
+        except (OSError, ValueError, RuntimeError):  # a name that is too long, a NUL, a loop of links
+            return None
+        if not inside:
+            raise ValueError(f"{SCHEME}{name} is outside of the set's folder: put the file beside the set")
+        return self.read(path)
+
+    @staticmethod
+    def read(path: Path) -> bytes:
+        try:
+            if path.stat().st_size > LARGEST:
+                raise ValueError(f"{path} has more than {LARGEST:,} bytes: use a smaller file")
+            return path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+
+
 def _arm(name: str, spec: Mapping[str, Any]) -> wire.Arm:
     return revision.arm({"metadata": {"name": name}, "spec": spec}, "canary", 0)
 
@@ -114,9 +160,12 @@ def _documents(path: Path) -> list[dict[str, Any]]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES and file.is_file())
         return [one for file in files for one in _documents(file)]
+    text = _text(path)
     try:
-        documents = list(yaml.safe_load_all(_text(path)))
+        documents = list(yaml.safe_load_all(text))
     except yaml.YAMLError as error:
+        if looks_like_config(text):  # it may have tags of its own
+            raise ValueError(f"{path} {IMPORT}") from error
         raise ValueError(f"{path} {yaml_fault(error)}") from error
     objects = [one for one in documents if isinstance(one, dict)]
     for one in objects:
@@ -128,11 +177,11 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return as_text(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from error
 
 
 def _name(document: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -45,6 +46,7 @@ class Inputs:
 
     spec: EvalRunSpec
     set: EvalSetSpec
+    set_uid: str
     items: list[Item]
     arms: Arms
     key: str = field(repr=False)
@@ -65,7 +67,7 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
     except ValidationError as error:
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
     _check([("spec.upstream.baseURL", spec.upstream.base_url)], paths.policy)
-    set_spec, items = await _items(kube, paths.namespace, spec)
+    set_spec, set_uid, items = await _items(kube, paths.namespace, spec)
     candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, paths)
     baseline = None
     if spec.baseline_revision:
@@ -75,33 +77,34 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         raise NotReady(
             RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef has no key: put the API key into it"
         )
-    return Inputs(spec, set_spec, items, Arms(candidate, baseline), key)
+    return Inputs(spec, set_spec, set_uid, items, Arms(candidate, baseline), key)
 
 
-async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, list[Item]]:
-    """The set and its items; raises NotReady where they have changed since the run was made."""
-    stored = (await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace))["spec"]
+async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, str, list[Item]]:
+    """The set, its UID and its items; raises NotReady where they have changed since the run was made."""
+    eval_set = await _read(kube, CLAUDE_EVAL_SETS, spec.set_ref, namespace)
+    stored = eval_set["spec"]
     try:
         set_spec = EvalSetSpec.model_validate(stored)
     except ValidationError as error:
         message = f"the ClaudeEvalSet {spec.set_ref} cannot be read: {first_fault(error)}"
         raise NotReady(RunReason.INVALID_SET, message) from error
-    jsonl = None
-    if set_spec.dataset is not None:
-        reference = set_spec.dataset.config_map_key_ref
-        config_map = await _read(kube, CONFIG_MAPS, reference.name, namespace)
-        jsonl = (config_map.get("data") or {}).get(reference.key)
-        if jsonl is None:
-            message = f"the ConfigMap {reference.name} has no key {reference.key}: put the items there, one a line"
-            raise NotReady(RunReason.NOT_FOUND, message)
-    if spec.set_hash and spec.set_hash != (now := set_hash(stored, jsonl)):
+    maps = {name: await _read(kube, CONFIG_MAPS, name, namespace) for name in config_maps(stored)}
+    for name, key in item_keys(set_spec):
+        if not any(key in (maps[name].get(part) or {}) for part in ("data", "binaryData")):
+            raise NotReady(RunReason.NOT_FOUND, f"the ConfigMap {name} has no key {key}: put the items there")
+    try:
+        contents = contents_of(stored, maps)
+    except ValueError as error:
+        raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}: {error}") from error
+    if spec.set_hash and spec.set_hash != (now := set_hash(stored, contents)):
         message = (
             f"the ClaudeEvalSet {spec.set_ref} has changed since this run was made (now {now[:8]}, then"
             f" {spec.set_hash[:8]}): make a new ClaudeEvalRun, or restore the earlier content"
         )
         raise NotReady(RunReason.SET_CHANGED, message)
     try:
-        return set_spec, load_items(set_spec, jsonl)
+        return set_spec, eval_set["metadata"]["uid"], load_items(set_spec, contents)
     except ValueError as error:
         raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {error}") from error
 

@@ -1,156 +1,202 @@
-"""`eval run -f`: the same run without Kubernetes, for a prompt that is being written."""
+"""`eval run -f`: the same run without Kubernetes, for a prompt that is being written, and in CI."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+import msgspec
 import orjson
 
 from claude_operator.api.base import seconds
-from claude_operator.api.evals import EvalSetSpec, Scores
+from claude_operator.api.evals import EvalExecution, EvalGate, EvalRunStatus, EvalSetSpec
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
+from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import Result
+from claude_operator.core.evals.report import BASELINE, CANDIDATE, Report, RunLine, make_report
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
-from claude_operator.evals.session import Arms, evaluate
+from claude_operator.evals.keeping import Folder, Keeper
+from claude_operator.evals.session import Arms, Run, evaluate
+from claude_operator.evals.stored import read_file
 
-__all__ = ["Options", "Work", "as_json", "as_text", "load", "run_work"]
+__all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "load", "run_work"]
 
 _DEFAULT_URL = "https://api.anthropic.com"
-_BAR_WIDTH = 30  # characters
+
+Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The files and addresses that were given."""
+    """The files, addresses and choices that were given."""
 
     set_file: Path
-    request: Path
-    baseline: Path | None
-    jsonl: Path | None
-    base_url: str | None
-    upstream_key: Path
-    env: Path
+    requests: tuple[Path, ...]
+    baseline: Path | None = None
+    models: tuple[str, ...] = ()
+    jsonl: Path | None = None
+    base_url: str | None = None
+    upstream_key: Path = Path()
+    env: Path = Path()
+    epochs: int | None = None
+    choice: Choice = field(default_factory=Choice)
+    failed: Path | None = None
+    keep: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Everything that a run needs."""
+    """Everything that a run needs. `partial` says which part of the set it is, empty for the whole."""
 
+    name: str
     spec: EvalSetSpec
     items: list[Item]
-    arms: Arms
+    candidates: tuple[PreparedArm, ...]
+    baseline: PreparedArm | None
     base_url: str
     key: str
+    partial: str = ""
+    keep: Path | None = None
+
+    @property
+    def execution(self) -> EvalExecution:
+        """How the questions are asked."""
+        return self.spec.execution
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of one candidate."""
+
+    result: Result
+    report: Report
+    run: Run
 
 
 def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     """Read the files; raises ValueError that names the file and says what to write instead."""
-    spec, jsonl = read_set(options.set_file, options.jsonl)
+    spec, contents = read_set(options.set_file, options.jsonl)
     try:
-        items = load_items(spec, jsonl)
+        items, partial = _items(spec, contents, options)
     except ValueError as error:
         raise ValueError(f"{options.jsonl or options.set_file}: {error}") from error
-    request = read_request(options.request)
+    if options.epochs is not None:
+        spec = spec.model_copy(update={"execution": spec.execution.model_copy(update={"epochs": options.epochs})})
+    requests = [read_request(path) for path in options.requests]
     baseline = read_request(options.baseline) if options.baseline else None
     env = {**variables, **directory(options.env)}
-    arms = Arms(_prepared(request, env), _prepared(baseline, env) if baseline else None)
     key = api_key(options.upstream_key) or variables.get("ANTHROPIC_API_KEY")
     if not key:
         raise ValueError("no Claude API key: set ANTHROPIC_API_KEY or give --upstream-key-file")
-    base_url = options.base_url or request.base_url or variables.get("ANTHROPIC_BASE_URL") or _DEFAULT_URL
-    return Work(spec, items, arms, base_url, key)
+    base_url = options.base_url or requests[0].base_url or variables.get("ANTHROPIC_BASE_URL") or _DEFAULT_URL
+    candidates = tuple(_prepared(one, env) for one in _with_models(requests, options.models))
+    arm = _prepared(baseline, env) if baseline else None
+    return Work(options.set_file.stem, spec, items, candidates, arm, base_url, key, partial, options.keep)
 
 
-def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
-    return prepare(file.arm, env, takes)
+@asynccontextmanager
+async def asking(work: Work) -> AsyncIterator[Session]:
+    """Ask from here on. Answers are kept in `work.keep`, else for this time alone."""
+    execution = work.execution
+    with tempfile.TemporaryDirectory() as folder:
+        keeper = Keeper(Folder(work.keep or Path(folder)))
+        async with Asker(
+            work.base_url, work.key, timeout=seconds(execution.timeout), open_calls=execution.max_concurrency
+        ) as asker:
+            yield Session(work, asker, keeper)
 
 
-async def run_work(work: Work, bar: TextIO | None) -> Result:
-    """Ask and judge, with a progress bar where there is a terminal. Raises Infrastructure."""
-    execution = work.spec.execution
-    total = len(work.items)
+@dataclass(slots=True)
+class Session:
+    """Asks one candidate after the other; what they share, such as the baseline's answers, is paid once."""
 
-    def progress(done: int) -> None:
-        if bar is not None:
-            filled = _BAR_WIDTH * done // total
-            bar.write(f"\r{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {done}/{total}" + ("\n" if done == total else ""))
-            bar.flush()
+    work: Work
+    asker: Asker
+    keeper: Keeper
+    paid: float = 0.0
 
-    async with Asker(
-        work.base_url, work.key, timeout=seconds(execution.timeout), open_calls=execution.max_concurrency
-    ) as asker:
-        return await evaluate(
-            work.items,
-            work.arms,
-            asker.ask,
-            work.spec.gate,
-            concurrency=execution.max_concurrency,
+    async def judge(self, candidate: PreparedArm, gate: EvalGate, progress: Tell) -> Ended:
+        """Ask and judge. Raises Infrastructure."""
+        work = self.work
+        run = Run(
+            work.execution,
+            work.spec.graders or (),
+            work.base_url,
+            self.keeper,
+            self.paid,
+            keep_text=True,
             progress=progress,
         )
+        result = await evaluate(work.items, Arms(candidate, work.baseline), self.asker.ask, gate, run)
+        self.paid = run.budget.paid
+        result = never_passed(result, work.partial)
+        return Ended(result, _report(work, candidate, result, run), run)
+
+
+async def run_work(work: Work, progress: Tell) -> Ended:
+    """Ask and judge the only candidate. Raises Infrastructure."""
+    async with asking(work) as session:
+        return await session.judge(work.candidates[0], work.spec.gate, progress)
 
 
 def as_json(result: Result) -> str:
     """The result in the fields of ClaudeEvalRun.status."""
-    document: dict[str, Any] = {
-        "phase": result.phase,
-        "reason": result.reason,
-        "message": result.message,
-        "candidate": _dump(result.candidate),
-        "baseline": _dump(result.baseline),
-        "better": result.better,
-        "worse": result.worse,
-        "failedItems": [one.model_dump(by_alias=True, exclude_none=True) for one in result.failed_items],
-    }
-    kept = {name: value for name, value in document.items() if value is not None}
-    return orjson.dumps(kept, option=orjson.OPT_INDENT_2).decode()
+    return orjson.dumps(_status(result), option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def as_text(result: Result) -> str:
-    """The scores as a table, the failed items, and the verdict last."""
-    lines: list[list[str]] = []
-    arms = [
-        (name, scores) for name, scores in (("candidate", result.candidate), ("baseline", result.baseline)) if scores
-    ]
-    if arms:
-        lines.append(["ARM", "PASSED", "RATE", "REFUSED", "INPUT", "OUTPUT", "COST"])
-        lines += [[name, *_format_scores(scores)] for name, scores in arms]
-    text = _table(lines)
-    if result.failed_items:
-        rows = [["FAILED", "CRITICAL", "BASELINE", "CHECK"]]
-        passed = {True: "passed", False: "failed", None: "-"}
-        rows += [
-            [one.id, "yes" if one.critical else "", passed[one.baseline_passed], one.assertion]
-            for one in result.failed_items
-        ]
-        text += "\n" + _table(rows)
-    return f"{text}\n{result.message}\n" if text else f"{result.message}\n"
+def _status(result: Result) -> dict[str, Any]:
+    return EvalRunStatus(**result.fields).model_dump(by_alias=True, exclude_none=True, exclude_unset=True, mode="json")
 
 
-def _dump(scores: Scores | None) -> dict[str, Any] | None:
-    return scores.model_dump(by_alias=True, exclude_none=True) if scores else None
+def _report(work: Work, candidate: PreparedArm, result: Result, run: Run) -> Report:
+    line = RunLine(
+        set=work.name,
+        candidate=candidate.arm.revision,
+        baseline=work.baseline.arm.revision if work.baseline else None,
+        phase=result.phase,
+        reason=str(result.reason),
+        message=result.message,
+        gate=work.spec.gate.model_dump(by_alias=True, exclude_none=True, mode="json"),
+        result=_status(result) | ({"graders": _graders(work)} if work.spec.graders else {}),
+        partial=work.partial,
+    )
+    arms = dict(zip((CANDIDATE, BASELINE), run.graded, strict=False))
+    return make_report(line, work.items, arms, keep_text=True)
 
 
-def _format_scores(scores: Scores) -> list[str]:
-    cost = "unknown" if scores.cost_usd is None else f"${scores.cost_usd:.{4 if scores.cost_usd >= 0.01 else 6}f}"
-    return [
-        f"{scores.passed}/{scores.items}",
-        f"{scores.pass_rate:.1%}",
-        str(scores.refused),
-        str(scores.input_tokens),
-        str(scores.output_tokens),
-        cost,
-    ]
+def _graders(work: Work) -> list[str]:
+    return [f"{one.name}: {one.model}" for one in work.spec.graders or ()]
 
 
-def _table(rows: list[list[str]]) -> str:
-    """Columns of equal width, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "".join(f"{line}\n" for line in padded)
+def _items(spec: EvalSetSpec, contents: Contents, options: Options) -> tuple[list[Item], str]:
+    """The items to ask, and what to say where these are not all."""
+    choice = options.choice
+    if options.failed is not None:
+        choice = replace(choice, failed=failed_ids(read_file(str(options.failed))))
+    return choose_items(load_items(spec, contents), choice)
+
+
+def _with_models(requests: Sequence[RequestFile], models: Sequence[str]) -> list[RequestFile]:
+    """Each request, or with models each request on each of them, named by what tells them apart."""
+    if not models:
+        return list(requests)
+    made = []
+    for one in requests:
+        for model in models:
+            name = model if len(requests) == 1 else f"{one.arm.revision}/{model}"
+            arm = msgspec.structs.replace(one.arm, revision=name, request={**one.arm.request, "model": model})
+            made.append(replace(one, arm=arm))
+    return made
+
+
+def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
+    return prepare(file.arm, env, takes)

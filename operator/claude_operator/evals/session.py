@@ -1,30 +1,50 @@
-"""Runs a set: asks both arms the same items, several at a time, and grades each answer at once."""
+"""Runs a set: asks both arms the same items in several epochs, several at a time, and grades each answer at once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from claude_operator.api.evals import EvalGate
-from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.evals.checks import grade, wanted_patterns
-from claude_operator.core.evals.gate import Answer, Result, judge_run, rejected
+from claude_operator.api.evals import EvalExecution, EvalGate
+from claude_operator.api.graders import Grader
+from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
+from claude_operator.core.evals.coverage import unexercised
+from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
+from claude_operator.core.evals.kept import (
+    answer_key,
+    first_request,
+    is_wanted,
+    pack_answer,
+    read_answer,
+    request_digest,
+)
+from claude_operator.core.evals.outcomes import Answer, Outcome
+from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
+from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
-from claude_operator.evals.ask import Rejected, Reply
+from claude_operator.evals.ask import Infrastructure, Rejected
+from claude_operator.evals.batches import Asked, Batcher
+from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
+from claude_operator.evals.graders import Graders, check_models, used_graders
+from claude_operator.evals.grading import Grading, declared_tools, is_compared
+from claude_operator.evals.keeping import Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
 
-__all__ = ["Arms", "Ask", "evaluate"]
+__all__ = ["Arms", "Ask", "Run", "evaluate"]
 
-_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_WORTH_A_BATCH = 50  # questions
+_MOST_EPOCHS = 200  # four times as many as a set may ask for
 
 
 class Ask(Protocol):
     """Asks one question; raises Rejected or Infrastructure."""
 
-    async def __call__(self, arm: PreparedArm, item: Item) -> Reply: ...
+    async def __call__(self, arm: PreparedArm, item: Item) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +60,88 @@ class Arms:
         return (self.candidate,) if self.baseline is None else (self.candidate, self.baseline)
 
 
-async def evaluate(
-    items: Sequence[Item],
-    arms: Arms,
-    ask: Ask,
-    gate: EvalGate,
-    *,
-    concurrency: int,
-    progress: Callable[[int], None] = lambda _: None,
-) -> Result:
-    """Ask, grade and judge. `progress` gets the number of items finished on all arms.
+@dataclass(slots=True)
+class Run:
+    """How a run is done, and what is known of it while it goes on and afterwards."""
 
-    Raises Infrastructure, and InvalidPattern before anything is asked.
+    execution: EvalExecution = field(default_factory=EvalExecution)
+    graders: Sequence[Grader] = ()
+    url: str = ""
+    """Where questions are asked: an answer from elsewhere is another one."""
+    keeper: Keeper | None = None
+    paid: float = 0.0
+    """US dollars that earlier attempts have paid."""
+    batcher: Batcher | None = None
+    keep_text: bool = False
+    estimated: Callable[[Estimate], None] = lambda _: None
+    progress: Callable[[int, int], None] = lambda _done, _total: None
+    """Gets the number of items finished on all arms, each counted once an epoch, and how many there are."""
+    budget: Budget = field(init=False)
+    reused: int = 0
+    graded: tuple[dict[str, list[Graded]], ...] = ()
+    """By arm and item id, an answer an epoch; answers without their texts, unless they are kept."""
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(self.execution, self.paid)
+
+
+async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
+    """Ask, grade and judge.
+
+    Raises Infrastructure, Waiting, and InvalidPattern before anything is asked.
     """
     async with Patterns() as patterns:
+        check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        return await _judged(items, arms, _Run(items, arms, ask, progress, patterns), gate, concurrency)
+        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
+        gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+        session = _Session(items, arms, ask, gradings, run)
+        kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
+        async with kept:
+            if run.batcher and run.keeper and items and (why := await session.ask_in_batches(run.batcher, run.keeper)):
+                return _over_budget(why, 0, session.total)
+            result = await _judged(session, items, arms, gate)
+    run.graded = session.graded()
+    baseline = arms.baseline.arm if arms.baseline else None
+    notes = [unexercised(items, arms.candidate.arm, baseline)]
+    if run.execution.mode != "realtime" and not run.keeper:
+        notes.append("it was asked in real time: Message Batches need execution.keepAnswers")
+    if run.keeper and run.keeper.trouble:
+        notes.append(f"answers are not kept: {run.keeper.trouble}")
+    return replace(result, message="; ".join([result.message, *(note for note in notes if note)]))
 
 
-async def _judged(items: Sequence[Item], arms: Arms, run: _Run, gate: EvalGate, concurrency: int) -> Result:
-    try:
-        await run.ask_all(concurrency)
-    except ExceptionGroup as group:
-        refused = [error for error in _iter_errors(group) if isinstance(error, _Refused)]
-        if not refused:
-            raise next(_iter_errors(group)) from group
-        return rejected(refused[0].item, refused[0].message)
-    baseline = run.answers[1] if arms.baseline else None
+async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: EvalGate) -> Result:
     name = arms.baseline.arm.revision if arms.baseline else ""
-    return judge_run(items, run.answers[0], baseline, gate, baseline_name=name)
+    try:
+        if items and (why := session.estimate_cost()):
+            return _over_budget(why, 0, session.total)
+        epochs = planned = session.run.execution.epochs
+        if items and (why := await session.ask_epochs(range(epochs))):
+            return _over_budget(why, session.done, session.total)
+        while True:
+            left = session.epochs_left(_MOST_EPOCHS - epochs) >= more_epochs(epochs, planned)
+            outcomes = session.outcomes()
+            baseline = outcomes[1] if arms.baseline else None
+            result = judge_run(
+                items, outcomes[0], baseline, gate, baseline_name=name, epochs_left=left, planned_epochs=planned
+            )
+            more = result.more_epochs
+            if not more:
+                return result
+            if why := await session.ask_epochs(range(epochs, epochs + more)):
+                session.drop_epochs(epochs)
+                return replace(result, more_epochs=0, message=f"{result.message}; {why}")
+            epochs += more
+    except _Refused as error:
+        return rejected(error.item, error.message)
+
+
+def _over_budget(why: str, done: int, total: int) -> Result:
+    message = f"Inconclusive: {done} of {total} answers an arm were there when the run was stopped, because {why}"
+    if not done:
+        message = f"Inconclusive: nothing was asked, because {why}"
+    return Result("Inconclusive", RunReason.BUDGET_REACHED, f"{message}, and delete the run to go on")
 
 
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
@@ -77,56 +150,218 @@ class _Refused(Exception):  # noqa: N818  (what became of the candidate)
         self.item, self.message = item, message
 
 
-class _Run:
-    """Answers so far, by arm and item id."""
+class _Session:
+    """Graded answers so far, by arm, item id and epoch."""
 
-    def __init__(
-        self, items: Sequence[Item], arms: Arms, ask: Ask, progress: Callable[[int], None], patterns: Patterns
-    ) -> None:
-        self._items, self._arms, self._ask, self._progress = items, arms.all, ask, progress
-        self._patterns = patterns
-        self.answers: tuple[dict[str, Answer], ...] = tuple({} for _ in self._arms)
-        self._left = dict.fromkeys((item.id for item in items), len(self._arms))
-        self._done = 0
+    def __init__(self, items: Sequence[Item], arms: Arms, ask: Ask, gradings: Sequence[Grading], run: Run) -> None:
+        self.run = run
+        self._items, self._arms, self._ask, self._gradings = items, arms.all, ask, gradings
+        kept = ((index, item) for index in range(len(self._arms)) for item in items if run.keeper)
+        self._digests = {(index, item.id): request_digest(run.url, self._arms[index], item) for index, item in kept}
+        self.digests = frozenset(self._digests.values())
+        self._graded: tuple[dict[str, dict[int, Graded]], ...] = tuple({} for _ in self._arms)
+        self._refused: set[str] = set()
+        self._failure: Infrastructure | None = None
+        self._over, self._open = "", 0
+        self.done, self.total = 0, len(items) * run.execution.epochs
+        self._left: dict[tuple[str, int], int] = {}
 
-    async def ask_all(self, concurrency: int) -> None:
-        """Ask everything. The first item goes first: it writes the prompt cache that the others read."""
-        questions = iter([(index, item) for item in self._items for index in range(len(self._arms))])
-        await self._run_workers(iter([next(questions) for _ in self._arms] if self._items else []), concurrency)
-        await self._run_workers(questions, concurrency)
+    def estimate_cost(self) -> str:
+        """Say what the run will cost; why it may not begin, empty where it may."""
+        epochs = range(self.run.execution.epochs)
+        expected = estimate(
+            Question(body, times * missing)
+            for index, arm in enumerate(self._arms)
+            for item in self._items
+            if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
+            for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
+        )
+        self.run.estimated(expected)
+        return self.run.budget.too_dear(expected)
 
-    async def _run_workers(self, questions: Iterator[tuple[int, Item]], concurrency: int) -> None:
-        """Workers that share one iterator; the first failure ends them all."""
+    async def ask_in_batches(self, batcher: Batcher, keeper: Keeper) -> str:
+        """Keep the answers of batches that are over, or else submit what is not kept; why that is too dear.
+
+        Raises Waiting. What is left is asked in real time.
+        """
+        epochs = range(self.run.execution.epochs)
+        places = {
+            f"{self._digests[index, item.id].hex()[:40]}-{index}-{epoch}": (index, item, epoch)
+            for index in range(len(self._arms))
+            for item in self._items
+            if item.max_turns == 1
+            for epoch in epochs
+        }
+        if batcher.ids:
+            for custom_id, answer in (await batcher.collect()).items():
+                if custom_id in places and (packed := pack_answer(answer)) is not None:
+                    keeper.add(self._key(*places[custom_id]), packed)
+                    usage = (input_tokens(answer), output_tokens(answer))
+                    self.run.budget.add(Outcome("", 1.0, False, *usage, cost_of(answer)))
+                    self.run.reused -= 1  # found there in a moment, and paid for
+            await keeper.flush()
+            if not keeper.trouble:
+                await batcher.forget()
+            return ""
+        missing = {name: place for name, place in places.items() if self._find(*place) is None}
+        if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
+            return ""
+        asked = []
+        for name, (index, item, _) in missing.items():
+            request = first_request(self._arms[index], item, stream=False)
+            asked.append(Asked(name, request.body, request.betas))
+        expected = estimate(Question(one.body) for one in asked)
+        self.run.estimated(expected)
+        if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
+            return why
+        await batcher.submit(asked)
+        return ""
+
+    async def ask_epochs(self, epochs: range) -> str:
+        """Ask everything so often; why the budget ended it, empty where it did not. Raises Infrastructure, _Refused.
+
+        The first item goes first: it writes the prompt cache that the others read. Epochs go one after the other, so
+        that the first ones are whole when the budget is used up.
+        """
+        self.total = len(self._items) * epochs.stop
+        self._left |= {(item.id, epoch): len(self._arms) for item in self._items for epoch in epochs}
+        questions = iter(
+            [(index, item, epoch) for epoch in epochs for item in self._items for index in range(len(self._arms))]
+        )
+        try:
+            if not epochs.start:
+                await self._run_workers(iter([next(questions) for _ in self._arms]))
+            await self._run_workers(questions)
+        except ExceptionGroup as group:
+            raise next(_iter_errors(group)) from group
+        if self._failure:
+            raise self._failure
+        return self._over
+
+    def epochs_left(self, most: int) -> int:
+        """How many more epochs fit into the budget."""
+        all_ = [one.outcome for arm in self._graded for epochs in arm.values() for one in epochs.values()]
+        done = max(1, self.total // max(1, len(self._items)))
+        usd = sum((one.cost_usd or 0.0) + (one.grader_cost_usd or 0.0) for one in all_)
+        tokens = sum(map(unpriced_tokens, all_))
+        return self.run.budget.epochs_left(most, usd / done, tokens // done)
+
+    def graded(self) -> tuple[dict[str, list[Graded]], ...]:
+        """By arm and item id, an answer an epoch."""
+        return tuple(
+            {name: [epochs[number] for number in sorted(epochs)] for name, epochs in arm.items()}
+            for arm in self._graded
+        )
+
+    def outcomes(self) -> list[dict[str, list[Outcome]]]:
+        """By arm, what the gate reads."""
+        return [{name: [one.outcome for one in epochs] for name, epochs in arm.items()} for arm in self.graded()]
+
+    def drop_epochs(self, first: int) -> None:
+        """Forget these epochs and all later ones: they are not whole."""
+        for arm in self._graded:
+            for epochs in arm.values():
+                for number in [number for number in epochs if number >= first]:
+                    del epochs[number]
+
+    async def _run_workers(self, questions: Iterator[tuple[int, Item, int]]) -> None:
+        """Workers that share one iterator. After a failure nothing more is asked, and what is in flight is waited for:
+        it is paid."""
 
         async def worker() -> None:
-            for index, item in questions:
-                await self._ask_one(index, item)
+            for index, item, epoch in questions:
+                if not await self._ask_one(index, item, epoch):
+                    return
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
+            for _ in range(self.run.execution.max_concurrency):
                 group.create_task(worker())
 
-    async def _ask_one(self, index: int, item: Item) -> None:
-        arm = self._arms[index]
+    async def _ask_one(self, index: int, item: Item, epoch: int) -> bool:
+        """Whether the run can go on."""
         try:
-            reply = await self._ask(arm, item)
-        except Rejected as error:
-            if index == 0:
-                raise _Refused(item, str(error)) from error
-        else:
-            self.answers[index][item.id] = await self._grade(item, reply)
-        self._left[item.id] -= 1
-        if not self._left[item.id]:
-            self._done += 1
-            self._progress(self._done)
+            await self._settle(index, item, epoch)
+        except Infrastructure as error:
+            self._failure = self._failure or error
+        if self._failure or self._over:
+            return False
+        self._left[item.id, epoch] -= 1
+        if not self._left[item.id, epoch]:
+            self.done += 1
+            self.run.progress(self.done, self.total)
+        return True
 
-    async def _grade(self, item: Item, reply: Reply) -> Answer:
-        """The answer's grade and cost; its text is not kept."""
-        wanted = wanted_patterns(item.checks, reply.text, reply.stop_reason)
-        matches = await self._patterns.search(wanted, reply.text) if wanted else {}
-        failed = grade(item.checks, reply.text, reply.stop_reason, matches)
-        tokens = sum(_count(reply.usage, name) for name in _INPUT)
-        return Answer(failed, tokens, _count(reply.usage, "output_tokens"), _cost(reply))
+    async def _settle(self, index: int, item: Item, epoch: int) -> None:
+        """Grade the answer that was kept, or else a new one; of what compares both arms, with the last of them."""
+        if len(self._arms) == 1 or not is_compared(item):
+            await self._grade(index, item, epoch, await self._answer(index, item, epoch))
+        elif index:
+            ours = await self._answer(0, item, epoch)
+            theirs = await self._answer(1, item, epoch)
+            await self._grade(0, item, epoch, ours, theirs)
+            await self._grade(1, item, epoch, theirs, ours)
+
+    async def _answer(self, index: int, item: Item, epoch: int) -> tuple[Answer, bool] | None:
+        """The answer that was kept, or else a new one, and whether it is paid for now."""
+        if index and item.id in self._refused:
+            return None
+        if (kept := self._find(index, item, epoch)) is not None:
+            return kept, False
+        asked = await self._ask_anew(index, item, epoch)
+        return None if asked is None else (asked, True)
+
+    async def _grade(
+        self,
+        index: int,
+        item: Item,
+        epoch: int,
+        answered: tuple[Answer, bool] | None,
+        other: tuple[Answer, bool] | None = None,
+    ) -> None:
+        if answered is None:
+            return
+        answer, asked = answered
+        outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
+        self.run.reused += not asked
+        if asked or outcome.grader_cost_usd != 0:
+            self.run.budget.add(outcome if asked else replace(outcome, cost_usd=0.0))
+        shown = answer if self.run.keep_text else replace(answer, text="", calls=())
+        if not (index and item.id in self._refused):
+            self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)
+
+    async def _ask_anew(self, index: int, item: Item, epoch: int) -> Answer | None:
+        """An answer that is paid for; None where the budget or the API does not allow one."""
+        if self._failure or self._over:
+            return None
+        self._over = self.run.budget.over(self._open)
+        if self._over:
+            return None
+        self._open += 1
+        try:
+            answer = await self._ask(self._arms[index], item)
+        except Rejected as error:
+            if not index:
+                raise _Refused(item, str(error)) from error
+            self._refused.add(item.id)
+            self._graded[index].pop(item.id, None)
+            return None
+        finally:
+            self._open -= 1
+        if self.run.keeper and (packed := pack_answer(answer)) is not None:
+            self.run.keeper.add(self._key(index, item, epoch), packed)
+        return answer
+
+    def _find(self, index: int, item: Item, epoch: int) -> Answer | None:
+        """The answer that was kept."""
+        keeper = self.run.keeper
+        found = keeper.find(self._key(index, item, epoch)) if keeper else None
+        return read_answer(found) if found is not None else None
+
+    def _key(self, index: int, item: Item, epoch: int) -> bytes:
+        """Two arms that send the same request have answers of their own: shared ones would hide what is chance."""
+        digest = self._digests[index, item.id]
+        same = index and digest == self._digests[0, item.id]
+        return answer_key(digest, epoch + _MOST_EPOCHS if same else epoch)
 
 
 def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
@@ -135,16 +370,3 @@ def _iter_errors(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield from _iter_errors(error)
         else:
             yield error
-
-
-def _count(usage: Mapping[str, object], name: str) -> int:
-    value = usage.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def _cost(reply: Reply) -> float | None:
-    """US dollars at list price, None where the catalogue has none or the usage makes no sense."""
-    try:
-        return cost_usd(reply.model, reply.usage)
-    except (TypeError, ValueError, AttributeError):
-        return None

@@ -22,7 +22,7 @@ from claude_operator.core.evals.runs import (
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.spec.policy import OPEN
 from claude_operator.kube.client import Kube, KubeError, Object
-from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, JOBS
+from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVAL_SETS, JOBS
 from claude_operator.shell.act import Actor
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
@@ -125,12 +125,24 @@ class RunLoop:
         if permit.withheld:
             return postponed(run, permit.withheld, now=now)
         try:
+            await self._create_stores(run)
             await self._create_job(run, attempt, permit.env)
         except KubeError as error:
             if error.status == 0 or error.status >= 500 or error.terminating:
                 raise  # the API server itself: the queue's back-off is for that; or the end of all
             return not_started(run, decision, str(error).partition("\n")[0], now=now)
         return decision
+
+    async def _create_stores(self, run: Object) -> None:
+        """Make what the Job writes into. Without it the Job goes on, and says what is not kept."""
+        namespace = run["metadata"]["namespace"]
+        eval_set = await self._kube.get(CLAUDE_EVAL_SETS, run["spec"]["setRef"], namespace)
+        for store in render.eval_stores(run, eval_set) if eval_set else ():
+            try:
+                await self._kube.create(BY_KIND[store["kind"]], store)
+            except KubeError as error:
+                if error.status == 0 or error.status >= 500 or error.terminating:
+                    raise
 
     async def _create_job(self, run: Object, attempt: int, env: Sequence[EnvVar]) -> None:
         account = names.eval_account(run["spec"]["deployment"])

@@ -14,6 +14,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
+from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView
@@ -30,6 +31,7 @@ __all__ = ["ReferenceReader", "References", "read_secrets"]
 
 _KNOWN = 256  # eval sets whose items are remembered
 _SLICE = 100  # items between two breaths
+_BREATH = 0.01  # seconds of reading, after which others have the loop, however few the items
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class ReferenceReader:
     def __init__(self, kube: Kube, policy: Policy = OPEN, names: NameReader | None = None) -> None:
         self._kube, self.policy, self._names = kube, policy, names
         self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
-        """By UID and resourceVersion of the set, and resourceVersion of its ConfigMap."""
+        """By UID and resourceVersion of the set, and resourceVersions of its ConfigMaps."""
 
     async def read(self, key: Key, spec: DeploymentSpec) -> References:
         """Read Secrets (for their keys alone), ConfigMaps, the eval set, and what names lead to."""
@@ -88,17 +90,15 @@ class ReferenceReader:
                 f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
             )
             return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
-        reference = _dataset(found)
-        data = await _get(self._kube, CONFIG_MAPS, reference[0], namespace) if reference else None
-        lack = _lack(data, "ConfigMap", *reference) if reference else ""
-        if lack:
-            message = f"ClaudeEvalSet {name}, spec.dataset: {lack}; create it, one item a line as JSON"
+        data = await _all(self._kube, CONFIG_MAPS, namespace, set(config_maps(found["spec"])))
+        if lack := _lacks(found["spec"], data):
+            message = f"ClaudeEvalSet {name}, {lack}"
             return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
-        version = data["metadata"]["resourceVersion"] if isinstance(data, dict) else ""
-        known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], version)
+        live = {one: value for one, value in data.items() if isinstance(value, dict)}
+        versions = ",".join(f"{one}={value['metadata']['resourceVersion']}" for one, value in live.items())
+        known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], versions)
         if known not in self._sets:
-            text = data["data"][reference[1]] if reference and isinstance(data, dict) else None
-            self._sets[known] = await _view(found, text, reference[0] if reference else None)
+            self._sets[known] = await _view(found, live)
             for old in list(self._sets)[:-_KNOWN]:
                 del self._sets[old]
         view = self._sets[known]
@@ -106,27 +106,43 @@ class ReferenceReader:
         return view, (name, view.items) if isinstance(view, EvalSetView) and stored != view.items else None
 
 
-def _dataset(found: Object) -> tuple[str, str] | None:
-    """Name and key of the ConfigMap that holds a set's items, if one does."""
-    reference = (found["spec"].get("dataset") or {}).get("configMapKeyRef")
-    return (reference["name"], reference["key"]) if reference else None
+def _lacks(stored: Mapping[str, Any], data: Mapping[str, Object | str | None]) -> str:
+    """What is missing of what a set refers to, empty where nothing is."""
+    try:
+        keys = item_keys(EvalSetSpec.model_validate(stored))
+    except ValidationError:  # told when the set is read
+        keys = []
+    for name, key in keys:
+        live = data[name]
+        if not isinstance(live, dict) or key not in (live.get("binaryData") or {}):  # what is not UTF-8 is there
+            lack = _lack(live, "ConfigMap", name, key)
+            if lack:
+                return f"spec.dataset: {lack}; create it, with the items of the set"
+    for name, live in data.items():
+        if not isinstance(live, dict):
+            return f"spec.files: {_lack(live, 'ConfigMap', name, None)}; create it, or leave it out"
+    return ""
 
 
-async def _view(found: Object, text: str | None, source: str | None) -> EvalSetView | Problem:
-    """Read a set, of up to a megabyte, a slice at a time: others want the loop."""
+async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Problem:
+    """Read a set, of up to some megabytes, a few items at a time: others want the loop."""
     name, items = found["metadata"]["name"], 0
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
-        for number, item in enumerate(iter_items(parsed, text), 1):
+        contents = contents_of(found["spec"], live)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for number, item in enumerate(iter_items(parsed, contents), 1):
             items += item is not None
-            if number % _SLICE == 0:
+            if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
+                began = clock()
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], text), items, source)
+    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live))
 
 
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
-from claude_operator.simulator.draws import uniform
+from claude_operator.simulator.draws import chance_of, uniform
+from claude_operator.simulator.grader import grades
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request, blocks_of, canonical
 from claude_operator.simulator.tokens import characters_per_token, text_tokens
@@ -35,17 +37,28 @@ class Reply:
     right: bool | None = None
 
 
-def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profile) -> Reply:
-    """The answer to this request; it is the same while the scenario is the same."""
+def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profile, asked: int = 0) -> Reply:
+    """The answer to this request, which this prompt was asked `asked` times before.
+
+    It is the same while the scenario is the same; with `difficulty` it is drawn anew each time.
+    """
+    known = _known_call(request, model, scenario, profile, asked)
+    if known is not None:
+        return _truncate(known, request, model)
     tool = _forced_tool(request)
     if tool is not None:
         return _truncate(_call(tool["name"], sample(tool.get("input_schema"))), request, model)
     if profile.tool_use is not None and _may_call(request, profile.tool_use.name):
         return _truncate(_call(profile.tool_use.name, profile.tool_use.input), request, model)
     schema = _format(request)
+    if schema is not None and profile.grader is not None:
+        vote = (scenario.seed, model.id, asked)
+        found = grades(request.question, schema, scenario.answers, profile.grader, vote)
+        if found is not None:
+            return _truncate(Reply(json.dumps(found), "end_turn", 0), request, model)
     if schema is not None and request.question not in scenario.answers:
         return _truncate(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
-    text, right = _answer(request, model, scenario, profile)
+    text, right = _answer(request, model, scenario, profile, asked)
     return _truncate(Reply(text, "end_turn", 0, right=right), request, model)
 
 
@@ -68,8 +81,40 @@ def sample(schema: Any, depth: int = _MAX_SCHEMA_DEPTH) -> Any:
     return {name: sample(part, depth - 1) for name, part in properties.items()}
 
 
-def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile) -> tuple[str, bool | None]:
-    """The text, and whether it is right. Right or wrong is a property of the prompt: it stays the same."""
+def _known_call(request: Request, model: Model, scenario: Compiled, profile: Profile, asked: int) -> Reply | None:
+    """The next of the calls that a known answer begins with; where the prompt is wrong, another one."""
+    question = request.question
+    calls, made = scenario.calls.get(question, ()), request.calls_answered
+    tools = [tool for tool in request.body.get("tools", []) if "input_schema" in tool]
+    choice = request.body.get("tool_choice", {})
+    allowed = {tool["name"] for tool in tools} if choice.get("type") != "tool" else {choice.get("name")}
+    if made >= len(calls) or calls[made].name not in allowed or choice.get("type") == "none":
+        return None
+    call = calls[made]
+    if _is_right(request, model, scenario.seed, profile, asked):
+        return _call(call.name, call.input)
+    others = [tool for tool in tools if tool["name"] in allowed]
+    wrong = next((tool for tool in others if tool["name"] != call.name), others[0] if others else None)
+    return _call(wrong["name"], sample(wrong.get("input_schema"))) if wrong else None
+
+
+def _is_right(request: Request, model: Model, seed: int, profile: Profile, asked: int) -> bool:
+    """Whether the prompt answers right this time.
+
+    What `accuracy` takes away is a property of the prompt: it stays the same. `difficulty` is a property of the
+    question, and by its chance each answer is drawn anew.
+    """
+    question = request.question
+    parts = (seed, model.id, request.system, question)
+    if uniform("right", *parts) >= profile.accuracy:
+        return False
+    return not profile.difficulty or uniform("again", *parts, asked) < chance_of(question, profile.difficulty, seed)
+
+
+def _answer(
+    request: Request, model: Model, scenario: Compiled, profile: Profile, asked: int
+) -> tuple[str, bool | None]:
+    """The text, and whether it is right."""
     question, system = request.question, request.system
     if question in scenario.answers:
         best, others = scenario.answers[question], scenario.distinct
@@ -78,11 +123,10 @@ def _answer(request: Request, model: Model, scenario: Compiled, profile: Profile
     else:
         size = profile.output_tokens * characters_per_token(model)
         return "".join(itertools.islice(itertools.cycle(CANNED), size)).strip(), None
-    parts = (scenario.seed, model.id, system, question)
-    if uniform("right", *parts) < profile.accuracy:
+    if _is_right(request, model, scenario.seed, profile, asked):
         return best, True
     wrong = [other for other in others if other != best] or [_UNSURE]
-    return wrong[int(uniform("which", *parts) * len(wrong))], False
+    return wrong[int(uniform("which", scenario.seed, model.id, system, question) * len(wrong))], False
 
 
 def _call(tool: str, value: Any) -> Reply:

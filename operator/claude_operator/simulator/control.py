@@ -56,6 +56,16 @@ class Control:
         exchange.status = 204
         return web.Response(status=204)
 
+    async def show_ledger(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """GET /-/ledger."""
+        return json_response(exchange, self.simulator.ledger.document())
+
+    async def reset_ledger(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """DELETE /-/ledger."""
+        self.simulator.ledger.reset()
+        exchange.status = 204
+        return web.Response(status=204)
+
     async def ready(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /-/ready."""
         return web.Response(text="ok\n")

@@ -1,27 +1,31 @@
-"""Random draws: for each request by its number, and for each known question the same one always."""
+"""Random draws: for each request by its number, for each known question always the same, or anew each time."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from claude_operator.simulator.profile import Profile
+from claude_operator.simulator.scenario import Difficulty
 
-__all__ = ["Draw", "draw", "uniform"]
+__all__ = ["Draw", "chance_of", "draw", "uniform"]
 
 _Z95 = 1.6448536269514722  # of the standard normal distribution
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The draw of one request: its error status or 200, refused, broken off, seconds to the first token."""
+    """The draw of one request: its error status or 200 (400 for an empty account), refused, broken off, seconds to the
+    first token, and whether an error ends its stream."""
 
     status: int
     refused: bool
     broken: bool
     latency: float
+    overloaded: bool = False
 
 
 def draw(profile: Profile, seed: int, number: int) -> Draw:
@@ -32,12 +36,28 @@ def draw(profile: Profile, seed: int, number: int) -> Draw:
     """
     stream = random.Random(f"{seed}/{profile.label}/{number}")
     failure, refusal, breaking, normal = (*(stream.random() for _ in range(3)), stream.gauss())
+    overload = stream.random()
     return Draw(
         _status(profile, failure),
         refusal < profile.refusal_rate,
         breaking < profile.break_stream_rate,
         _latency(profile, normal),
+        overload < profile.stream_error_rate,
     )
+
+
+def chance_of(question: str, difficulty: Sequence[Difficulty], seed: int) -> float:
+    """The chance that a question is answered right, the same for every prompt and model; 1 without difficulty."""
+    if not difficulty:
+        return 1.0
+    stream = random.Random(f"{seed}/difficulty/{question}")
+    part, left = difficulty[-1], stream.random()
+    for one in difficulty:
+        if left < one.share:
+            part = one
+            break
+        left -= one.share
+    return stream.betavariate(part.alpha, part.beta)
 
 
 def uniform(*parts: object) -> float:
@@ -47,7 +67,12 @@ def uniform(*parts: object) -> float:
 
 
 def _status(profile: Profile, uniform: float) -> int:
-    for rate, status in ((profile.error_rate, 500), (profile.overload_rate, 529), (profile.rate_limit_rate, 429)):
+    for rate, status in (
+        (profile.error_rate, 500),
+        (profile.overload_rate, 529),
+        (profile.rate_limit_rate, 429),
+        (profile.empty_account_rate, 400),
+    ):
         if uniform < rate:
             return status
         uniform -= rate

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-__all__ = ["RETRY_AFTER_SECONDS", "ApiError", "new_id", "of_status"]
+__all__ = ["RETRY_AFTER_SECONDS", "ApiError", "empty_account", "new_id", "of_status"]
 
 RETRY_AFTER_SECONDS = 5
 _KINDS = {
@@ -48,6 +48,15 @@ def of_status(status: int, message: str = "") -> ApiError:
     if 400 <= status < 500 and status != 429:
         headers["x-should-retry"] = "false"
     return ApiError(status, kind, message or usual, headers)
+
+
+def empty_account() -> ApiError:
+    """What the API says where no credits are left."""
+    return of_status(
+        400,
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or"
+        " purchase credits.",
+    )
 
 
 def new_id(prefix: str) -> str:

@@ -9,9 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claude_operator.api.base import seconds
-from claude_operator.simulator.scenario import ALL, Answer, Behaviour, Match, Scenario, ScenarioError, ToolUse, parse
+from claude_operator.simulator.scenario import (
+    ALL,
+    Answer,
+    Behaviour,
+    Difficulty,
+    Grader,
+    Match,
+    Scenario,
+    ScenarioError,
+    ToolUse,
+    parse,
+)
 
 __all__ = ["Compiled", "Profile", "compile_scenario", "load"]
+
+_WHOLE = {"tool_use", "difficulty", "grader"}  # taken as they are, not field by field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +42,12 @@ class Profile:
     rate_limit_rate: float = 0.0
     refusal_rate: float = 0.0
     break_stream_rate: float = 0.0
+    stream_error_rate: float = 0.0
+    empty_account_rate: float = 0.0
     accuracy: float = 1.0
+    difficulty: tuple[Difficulty, ...] = ()
     tool_use: ToolUse | None = None
+    grader: Grader | None = None
 
     def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
         """Whether a request with this model id, system prompt (and its SHA-256) and question matches."""
@@ -52,7 +69,14 @@ class Compiled:
     today: datetime.date | None
     answers: dict[str, str]
     distinct: tuple[str, ...]
+    calls: dict[str, tuple[ToolUse, ...]]
+    """By question, the tools to call before its answer; only questions that have some."""
     profiles: tuple[Profile, ...]
+
+    @property
+    def batch_seconds(self) -> float:
+        """How long a batch takes."""
+        return seconds(self.source.batches.duration)
 
     def profile(self, model: str, system: str, system_hash: str, question: str) -> Profile:
         """The first profile that matches."""
@@ -78,7 +102,8 @@ def compile_scenario(
     known = {pair.question.strip(): pair.answer for pair in pairs}
     chosen = next((number for number in (seed, scenario.seed) if number is not None), 1)
     distinct = tuple(dict.fromkeys(known.values()))
-    return Compiled(scenario, chosen, scenario.today, known, distinct, (*rules, defaults))
+    calls = {pair.question.strip(): tuple(pair.calls) for pair in pairs if pair.calls}
+    return Compiled(scenario, chosen, scenario.today, known, distinct, calls, (*rules, defaults))
 
 
 def load(path: Path, *, seed: int | None = None, rate: float | None = None) -> Compiled:
@@ -109,11 +134,15 @@ def _read_answers(name: str, base: Path | None) -> list[Answer]:
 
 
 def _merge(start: Profile, behaviour: Behaviour, label: str) -> Profile:
-    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", "tool_use"})
+    given = behaviour.model_dump(exclude_none=True, exclude={"latency", "name", "match", *_WHOLE})
     if behaviour.latency:
         p95 = behaviour.latency.p95
         given |= {"median": seconds(behaviour.latency.median), "p95": seconds(p95) if p95 else None}
-    profile = replace(start, label=label, tool_use=behaviour.tool_use or start.tool_use, **given)
-    if profile.error_rate + profile.overload_rate + profile.rate_limit_rate > 1:
-        raise ScenarioError(f"{label}: errorRate, overloadRate and rateLimitRate must not sum to more than 1")
+    if behaviour.difficulty is not None:
+        given["difficulty"] = tuple(behaviour.difficulty)
+    given |= {name: value for name in ("tool_use", "grader") if (value := getattr(behaviour, name)) is not None}
+    profile = replace(start, label=label, **given)
+    if profile.error_rate + profile.overload_rate + profile.rate_limit_rate + profile.empty_account_rate > 1:
+        rates = "errorRate, overloadRate, rateLimitRate and emptyAccountRate"
+        raise ScenarioError(f"{label}: {rates} must not sum to more than 1")
     return profile

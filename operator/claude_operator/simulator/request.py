@@ -50,10 +50,29 @@ class Request:
 
     @property
     def question(self) -> str:
-        """The text of the last user message, stripped."""
-        users = (message for message in reversed(self.body["messages"]) if message["role"] == "user")
-        blocks = blocks_of(next(users, {"content": ""})["content"])
+        """The text of the last user message, stripped; a message of tool results alone is no question."""
+        blocks: list[dict[str, Any]] = []
+        for message in reversed(self.body["messages"]):
+            if message["role"] == "user":
+                blocks = blocks_of(message["content"])
+                if not _has_results(blocks) or any(block.get("type") == "text" for block in blocks):
+                    break
         return "\n".join(block["text"] for block in blocks if block.get("type") == "text").strip()
+
+    @property
+    def calls_answered(self) -> int:
+        """Messages of tool results since the question."""
+        found = 0
+        for message in reversed(self.body["messages"]):
+            if message["role"] != "user":
+                continue
+            blocks = blocks_of(message["content"])
+            if not _has_results(blocks):
+                break
+            found += 1
+            if any(block.get("type") == "text" for block in blocks):
+                break
+        return found
 
 
 def read(body: bytes, version: str | None, betas: list[str], *, counting: bool = False) -> Request:
@@ -83,6 +102,10 @@ def canonical(value: Any) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # an integer of more than 64 bits
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _has_results(blocks: list[dict[str, Any]]) -> bool:
+    return any(block.get("type") == "tool_result" for block in blocks)
 
 
 def _is_deep(document: Any) -> bool:

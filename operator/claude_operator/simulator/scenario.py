@@ -11,7 +11,20 @@ from pydantic import Field, ValidationError, model_validator
 from claude_operator.api.base import ApiModel, Duration, seconds
 from claude_operator.api.faults import faults, yaml_fault
 
-__all__ = ["ALL", "Answer", "AnswerFile", "Behaviour", "Match", "Rule", "Scenario", "ScenarioError", "ToolUse", "parse"]
+__all__ = [
+    "ALL",
+    "Answer",
+    "AnswerFile",
+    "Behaviour",
+    "Difficulty",
+    "Grader",
+    "Match",
+    "Rule",
+    "Scenario",
+    "ScenarioError",
+    "ToolUse",
+    "parse",
+]
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,6 +54,24 @@ class ToolUse(ApiModel):
     input: dict[str, Any] = Field(default_factory=dict)
 
 
+class Grader(ApiModel):
+    """How well a model grades: the share of right answers that it passes, and of wrong ones that it fails."""
+
+    sensitivity: Share = 1.0
+    specificity: Share = 1.0
+
+
+Shape = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+class Difficulty(ApiModel):
+    """A part of the questions: each is answered right with a chance of its own, drawn from Beta(alpha, beta)."""
+
+    share: Share
+    alpha: Shape
+    beta: Shape
+
+
 class Behaviour(ApiModel):
     """How the API behaves; a rule gives what differs from `defaults`."""
 
@@ -52,8 +83,18 @@ class Behaviour(ApiModel):
     rate_limit_rate: Share | None = None
     refusal_rate: Share | None = None
     break_stream_rate: Share | None = None
+    stream_error_rate: Share | None = None
+    empty_account_rate: Share | None = None
     accuracy: Share | None = None
+    difficulty: Annotated[list[Difficulty], Field(max_length=16)] | None = None
     tool_use: ToolUse | None = None
+    grader: Grader | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.difficulty and abs(sum(part.share for part in self.difficulty) - 1) > 1e-6:
+            raise ValueError("the shares of difficulty must sum to 1")
+        return self
 
 
 class Match(ApiModel):
@@ -75,11 +116,19 @@ class Rule(Behaviour):
     match: Match = ALL
 
 
+class Batching(ApiModel):
+    """How Message Batches go: how long one takes, and the share of requests that expire in it."""
+
+    duration: Duration = "10s"
+    expired_rate: Share = 0.0
+
+
 class Answer(ApiModel):
-    """A question, exactly as the last user message puts it, and its right answer."""
+    """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
     question: str
     answer: str
+    calls: Annotated[list[ToolUse], Field(max_length=64)] = Field(default_factory=list)
 
 
 class AnswerFile(ApiModel):
@@ -94,6 +143,7 @@ class Scenario(ApiModel):
     seed: int | None = None
     today: datetime.date | None = None
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
+    batches: Batching = Batching()
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

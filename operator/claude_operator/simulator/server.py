@@ -12,12 +12,14 @@ from aiohttp import web
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
 from claude_operator.log import Log
+from claude_operator.simulator.batches import Batches
 from claude_operator.simulator.control import Compile, Control
-from claude_operator.simulator.errors import ApiError, new_id, of_status
+from claude_operator.simulator.errors import ApiError, empty_account, new_id, of_status
+from claude_operator.simulator.ledger import Payment
 from claude_operator.simulator.models import list_models, model_info
 from claude_operator.simulator.request import read
 from claude_operator.simulator.service import Simulator, Turn
-from claude_operator.simulator.stream import Message
+from claude_operator.simulator.stream import Message, event
 from claude_operator.simulator.wire import (
     PLAIN_HEADERS,
     Exchange,
@@ -44,12 +46,17 @@ def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Appli
     for method, path, handler in (
         ("POST", "/v1/messages", api.messages),
         ("POST", "/v1/messages/count_tokens", api.count_tokens),
+        ("POST", "/v1/messages/batches", api.create_batch),
+        ("GET", "/v1/messages/batches/{id}", api.batch),
+        ("GET", "/v1/messages/batches/{id}/results", api.batch_results),
         ("GET", "/v1/models", api.models),
         ("GET", "/v1/models/{id}", api.model),
         ("GET", "/-/scenario", control.show_scenario),
         ("PUT", "/-/scenario", control.put_scenario),
         ("GET", "/-/stats", control.show_stats),
         ("DELETE", "/-/stats", control.reset_stats),
+        ("GET", "/-/ledger", control.show_ledger),
+        ("DELETE", "/-/ledger", control.reset_ledger),
         ("GET", "/-/ready", control.ready),
         ("*", "/{any:.*}", api.unknown_path),
     ):
@@ -68,6 +75,7 @@ class _Api:
     def __init__(self, simulator: Simulator, log: Log) -> None:
         self.simulator = simulator
         self.log = log
+        self.batches = Batches(simulator)
 
     def wrap(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler with the key checked, errors in the envelope, and a line in the log."""
@@ -104,7 +112,8 @@ class _Api:
 
     async def messages(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """POST /v1/messages."""
-        request = read(await body(http, _MAX_BODY), http.headers.get("anthropic-version"), betas(http))
+        raw = await body(http, _MAX_BODY)
+        request = read(raw, http.headers.get("anthropic-version"), betas(http))
         turn = self.simulator.begin(request)
         exchange.fields |= {
             "model": turn.model.id,
@@ -112,21 +121,23 @@ class _Api:
             "stream": bool(request.body.get("stream")),
             "system_hash": turn.system_hash[:12],
         }
-        if turn.draw.status in (429, 529):
+        if turn.draw.status in (400, 429, 529):
             raise self._drawn_error(turn)
         lookup = self.simulator.look_up_prompt(turn.request, turn.model, turn.began)
         await asyncio.sleep(turn.draw.latency)
         if turn.draw.status != 200:
             raise self._drawn_error(turn)
         message = self.simulator.answer(turn, lookup)
+        payment = self.simulator.ledger.add(raw, message)
         exchange.fields |= {
             "ttft_ms": round(turn.draw.latency * 1e3, 1),
             "stop_reason": message.reply.stop_reason,
             "usage": message.usage,
         }
         if request.body.get("stream"):
-            return await self._stream(http, exchange, turn, message)
+            return await self._stream(http, exchange, turn, message, payment)
         await asyncio.sleep(message.reply.output_tokens / turn.profile.tokens_per_second)
+        payment.complete = True
         return web.Response(body=message.json(), headers=self._headers(exchange))
 
     async def count_tokens(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
@@ -134,6 +145,20 @@ class _Api:
         version = http.headers.get("anthropic-version")
         request = read(await body(http, _MAX_BODY), version, betas(http), counting=True)
         return json_response(exchange, {"input_tokens": self.simulator.count(request)})
+
+    async def create_batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """POST /v1/messages/batches."""
+        raw = await body(http, _MAX_BODY)
+        return json_response(exchange, self.batches.create(raw, http.headers.get("anthropic-version"), betas(http)))
+
+    async def batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """GET /v1/messages/batches/{id}."""
+        return json_response(exchange, self.batches.show(http.match_info["id"]))
+
+    async def batch_results(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """GET /v1/messages/batches/{id}/results."""
+        lines = self.batches.results(http.match_info["id"])
+        return web.Response(body=lines, headers=self._headers(exchange) | {"content-type": "application/x-jsonl"})
 
     async def models(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models."""
@@ -148,7 +173,9 @@ class _Api:
         """Any other path."""
         raise of_status(404)
 
-    async def _stream(self, http: web.Request, exchange: Exchange, turn: Turn, message: Message) -> web.StreamResponse:
+    async def _stream(
+        self, http: web.Request, exchange: Exchange, turn: Turn, message: Message, payment: Payment
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers=self._headers(exchange) | _SSE)
         await response.prepare(http)
         await response.write(message.head())
@@ -156,22 +183,28 @@ class _Api:
         size = max(_MIN_DELTA, round(rate / _DELTAS_PER_SECOND))
         deltas = list(message.deltas(size))
         for number, delta in enumerate(deltas):
-            if turn.draw.broken and number >= len(deltas) // 2:
+            if (turn.draw.broken or turn.draw.overloaded) and number >= len(deltas) // 2:
                 break
             await asyncio.sleep(size / rate)
             await response.write(delta)
+        if turn.draw.overloaded:
+            self.simulator.stats.error(turn.profile.label, turn.model.id, "overloaded_in_stream")
+            await response.write(event("error", error={"type": "api_error", "message": "Overloaded"}))
+            await response.write_eof()
+            return response
         if turn.draw.broken:
             self.simulator.stats.answer(turn.profile.label, turn.model.id, "brokenStreams")
             exchange.fields["broken"] = True
             await close_connection(http)
             return response
         await response.write(message.tail())
+        payment.complete = True
         await response.write_eof()
         return response
 
     def _drawn_error(self, turn: Turn) -> ApiError:
         """The error that was drawn for this request; counts it."""
-        error = of_status(turn.draw.status)
+        error = empty_account() if turn.draw.status == 400 else of_status(turn.draw.status)
         self.simulator.stats.error(turn.profile.label, turn.model.id, error.kind)
         return error
 

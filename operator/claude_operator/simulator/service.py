@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import CacheLookup, PromptCache
 from claude_operator.simulator.draws import Draw, draw
 from claude_operator.simulator.errors import new_id, of_status
+from claude_operator.simulator.ledger import Ledger
 from claude_operator.simulator.limits import RateLimits
 from claude_operator.simulator.models import find_served
 from claude_operator.simulator.profile import Compiled, Profile
@@ -26,6 +28,7 @@ from claude_operator.simulator.threads import Threads
 __all__ = ["Simulator", "Turn"]
 
 _REFUSAL = Reply("", "refusal", 0)
+_MOST_ASKED = 200_000  # questions of prompts whose askings are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Turn:
     began: float
     scenario: Compiled
     system_hash: str
+    asked: int = 0
+    """How often this prompt was asked this question before."""
 
 
 @dataclass(slots=True)
@@ -51,7 +56,9 @@ class Simulator:
     stats: Stats = field(default_factory=Stats)
     limits: RateLimits = field(default_factory=RateLimits)
     threads: Threads = field(default_factory=Threads)
+    ledger: Ledger = field(default_factory=Ledger)
     _numbers: Counter[str] = field(default_factory=Counter)
+    _asked: Counter[bytes] = field(default_factory=Counter)
 
     @property
     def today(self) -> datetime.date:
@@ -62,6 +69,7 @@ class Simulator:
         """Use another scenario from the next request on; draws start again, cache and stats stay."""
         self.scenario = scenario
         self._numbers.clear()
+        self._asked.clear()
 
     def check(self, request: Request) -> Model:
         """The model that answers; raises ApiError 400 or 404 for what breaks a rule."""
@@ -86,19 +94,24 @@ class Simulator:
         self._numbers[profile.label] += 1
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
-        return Turn(request, model, profile, draw(profile, scenario.seed, number), began, scenario, system_hash)
+        drawn = draw(profile, scenario.seed, number)
+        counts = drawn.status == 200 and (profile.difficulty or profile.grader)
+        asked = self._count_asked(request, model, system_hash) if counts else 0
+        return Turn(request, model, profile, drawn, began, scenario, system_hash, asked)
 
     def look_up_prompt(self, request: Request, model: Model, now: float) -> CacheLookup:
         """The prompt's tokens, and those of them in the cache."""
         return self.cache.look_up(request, model, now)
 
-    def answer(self, turn: Turn, lookup: CacheLookup) -> Message:
+    def answer(self, turn: Turn, lookup: CacheLookup, tier: str = "standard") -> Message:
         """The answer; counts it and writes the prompt to the cache."""
         label, model = turn.profile.label, turn.model
         self.cache.write(lookup, turn.began)
-        reply = _REFUSAL if turn.draw.refused else reply_to(turn.request, model, turn.scenario, turn.profile)
+        reply = _REFUSAL
+        if not turn.draw.refused:
+            reply = reply_to(turn.request, model, turn.scenario, turn.profile, turn.asked)
         geo = turn.request.body.get("inference_geo", "global") if model.inference_geo_ok else "not_available"
-        usage = lookup.usage | {"service_tier": "standard", "inference_geo": geo}
+        usage = lookup.usage | {"service_tier": tier, "inference_geo": geo}
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         thinking = "" if turn.draw.refused else thoughts(turn.request)
@@ -113,6 +126,15 @@ class Simulator:
         tokens = lookup.fresh + sum(lookup.written.values())
         self.limits.add(turn.began, input_tokens=tokens, output_tokens=message.output_tokens)
         return message
+
+    def _count_asked(self, request: Request, model: Model, system_hash: str) -> int:
+        """How often this model and prompt were asked this question at this turn of its calls, before now."""
+        key = "\x1f".join((model.id, system_hash, str(request.calls_answered), request.question))
+        digest = hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=8).digest()
+        if len(self._asked) > _MOST_ASKED:
+            self._asked.clear()
+        self._asked[digest] += 1
+        return self._asked[digest] - 1
 
     def count(self, request: Request) -> int:
         """The prompt's tokens, without the cache; raises ApiError where the request breaks a rule."""

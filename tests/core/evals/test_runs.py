@@ -9,7 +9,7 @@ import pytest
 
 from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core.evals.gate import Result, RunReason
-from claude_operator.core.evals.runs import RunDecision, complete, decide_run, finished, watched_job
+from claude_operator.core.evals.runs import RunDecision, batch_pause, complete, decide_run, finished, watched_job
 
 NOW = dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC)
 LATER = "2026-11-20T12:00:20.000Z"
@@ -139,6 +139,30 @@ def test_another_attempt_begins_anew_and_takes_the_old_job_away(old: Any) -> Non
     status = decision.status
     assert (status.phase, status.attempts, status.message, status.reason) == ("Pending", 3, "", "")
     assert (status.done, status.total, status.retry_at, status.finished_at) == (0, 8, None, None)
+
+
+@pytest.mark.parametrize("job_", [None, job(attempt=3, ended="Failed")], ids=["gone", "ended"])
+def test_while_batches_are_under_way_there_is_no_job_until_its_time(job_: Any) -> None:
+    waits = {"phase": "Running", "reason": "BatchRunning", "attempts": 3, "paidUSD": 1.5, "message": "5 open"}
+    waits |= {"batches": ["b1", "b2"], "batchesAt": EARLIER}
+    early = decide(run(**waits, retryAt=(NOW + dt.timedelta(seconds=40)).isoformat()), job_)
+    assert (early.create_job_attempt, early.requeue) == (None, 40.0)
+    assert (early.status.phase, early.status.message) == ("Running", "5 open")
+    due = decide(run(**waits, retryAt=EARLIER), job_)
+    assert due.create_job_attempt == due.status.attempts == 4
+    assert due.delete_job == (job_ and "support-1-abc-3")
+    assert (due.status.batches, due.status.paid_usd) == (["b1", "b2"], 1.5)
+    assert due.status.batches_at is not None
+    assert due.status.reason == ""
+
+
+def test_a_job_that_looks_after_batches_is_waited_for() -> None:
+    stored = run(phase="Running", reason="BatchRunning", attempts=3, retryAt=EARLIER)
+    assert decide(stored, job(attempt=3)).create_job_attempt is None
+
+
+def test_somebody_looks_after_batches_less_and_less_often() -> None:
+    assert [batch_pause(since) for since in (0, 60, 400, 3600, 80_000)] == [30, 30, 100, 600, 600]
 
 
 def test_the_watched_job_is_that_of_the_attempt() -> None:

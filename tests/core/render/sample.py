@@ -83,7 +83,13 @@ def everything(owner: Object) -> list[Object]:
         render.grader_secret(owner, "key-of-graders"),
         *render.gateway_objects(owner, spec, SITE),
         render.revision(owner, revision, {"request": owner["spec"]["request"], "subagents": None}),
-        *render.eval_objects(owner, spec, SITE, dataset_config_map="shop-questions"),
+        *render.eval_objects(
+            owner,
+            spec,
+            SITE,
+            set_config_maps=["shop-letters", "shop-questions"],
+            run="shop-5f6d8c1a2b-7b9e21c3",
+        ),
     ]
     if spec.evals is None:
         return objects

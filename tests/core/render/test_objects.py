@@ -131,7 +131,36 @@ def test_roles_name_the_objects_whose_names_stay() -> None:
     named = {tuple(rule["resources"]): rule["resourceNames"] for rule in rules if "resourceNames" in rule}
     assert named[("claudeevalsets",)] == ["shop-evals"]
     configmaps = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["configmaps"]]
-    assert configmaps == [["shop-gateway"], ["shop-questions"]]
+    assert configmaps == [["shop-gateway"], ["shop-5f6d8c1a2b-7b9e21c3-report"], ["shop-letters", "shop-questions"]]
+    assert named[("secrets",)] == [f"shop-evals-eval-answers-{number}" for number in range(4)]
+
+
+EVAL_SET = {
+    "apiVersion": "claudeops.dev/v1alpha1",
+    "kind": "ClaudeEvalSet",
+    "metadata": {"name": "shop-evals", "namespace": "demo", "uid": "set"},
+}
+EVAL_RUN = {
+    "apiVersion": "claudeops.dev/v1alpha1",
+    "kind": "ClaudeEvalRun",
+    "metadata": {"name": "shop-5f6d8c1a2b-7b9e21c3", "namespace": "demo", "uid": "run"},
+    "spec": {"deployment": "shop"},
+}
+
+
+def test_what_a_job_writes_into_is_empty_and_goes_with_its_owner() -> None:
+    """The operator does not watch it: it has no need to know what people have been answered."""
+    report, *secrets = render.eval_stores(EVAL_RUN, EVAL_SET)
+    assert (report["kind"], report["metadata"]["name"]) == ("ConfigMap", "shop-5f6d8c1a2b-7b9e21c3-report")
+    assert [one["metadata"]["name"] for one in secrets] == [f"shop-evals-eval-answers-{number}" for number in range(4)]
+    assert {one["kind"] for one in secrets} == {"Secret"}
+    for one, owner in [(report, EVAL_RUN), *((secret, EVAL_SET) for secret in secrets)]:
+        assert not {"data", "binaryData"} & set(one)
+        assert names.is_controlled_by(one, owner["metadata"]["uid"])
+        assert not {names.LABEL_MANAGED_BY, names.LABEL_DEPLOYMENT} & set(one["metadata"]["labels"])
+    assert not any(one["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] for one in secrets)
+    off = EVAL_SET | {"spec": {"execution": {"keepAnswers": False}}}
+    assert render.eval_stores(EVAL_RUN, off) == [report]
 
 
 def test_bindings_join_role_and_account() -> None:
@@ -375,7 +404,7 @@ def test_a_job_has_a_name_that_its_pods_can_have() -> None:
 def test_final_exit_codes_end_the_job_and_disruptions_do_not_count() -> None:
     (made,) = (item for item in everything(FULL) if item["kind"] == "Job")
     final, disrupted = made["spec"]["podFailurePolicy"]["rules"]
-    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [100, 101])
+    assert (final["action"], final["onExitCodes"]["values"]) == ("FailJob", [75, 100, 101])
     assert final["onExitCodes"]["containerName"] == pod_of(made)["containers"][0]["name"]
     assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
     assert pod_of(made)["restartPolicy"] == "Never"

@@ -1,46 +1,64 @@
 """The rule that passes or fails an eval run, from the graded answers of one or two arms.
 
-In this order: a critical item that the candidate failed; a pass rate below the floor; a pass rate that is lower than
-the baseline's by more than the margin, on the same items. Where the API refused some items on the baseline, the
-comparison is made twice: as if the baseline had passed them all, and as if it had failed them all. Only where both
-say the same is there a verdict. Where it refused all of them there is nothing to compare with, as on a first revision.
+In this order: a critical item that the candidate failed in any epoch; a pass rate below the floor; the comparison with
+the baseline on the same items (`compare`). Critical items are no part of the comparison. A set with too few items for
+its margin is not compared: it fails where its own items got worse beyond chance, and passes otherwise.
+
+Where the API refused some items on the baseline, the comparison is made twice: as if the baseline had passed them all,
+and as if it had failed them all. Only where both say the same is there a verdict. Where it refused all of them there
+is nothing to compare with, as on a first revision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-from claude_operator.api.evals import EvalGate, FailedItem, Scores
-from claude_operator.core.evals.checks import REFUSAL
+from claude_operator.api.evals import Comparison, EvalGate, FailedItem, Scores, Slice
+from claude_operator.core.evals import sentences
+from claude_operator.core.evals.compare import Compared, Look, Pair, Verdict, compare, margins
+from claude_operator.core.evals.figures import (
+    Outcomes,
+    discordant,
+    failed_items,
+    pass_share,
+    scores,
+    slices,
+    total_cost,
+)
+from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
-from claude_operator.core.text import count
+from claude_operator.core.evals.stats.looks import more_epochs
 
-__all__ = ["Answer", "Result", "RunReason", "judge_run", "rejected"]
+__all__ = ["Outcomes", "Result", "RunReason", "judge_run", "rejected", "shared_out"]
 
-_LISTED = 20  # failed items in a status
-# 5 to 0 is the least uneven split of items that one-sided 5 % cannot put down to chance (exact sign test).
-_LEAST_SPLIT = 5
 _ROUNDING = 1e-9
+# What an item counts as that the API refused on the baseline; its cost and latency are not known.
+_PASSED = Outcome("", cost_usd=None)
+_FAILED = Outcome("refused by the API", 0.0, refused=True, cost_usd=None)
 
 
 class RunReason(StrEnum):
     """Why a run is in its phase."""
 
     PASSED = "Passed"
+    TOO_FEW_ITEMS = "TooFewItems"  # passed, and not by a comparison: too few items for gate.margin
     CRITICAL_ITEM_FAILED = "CriticalItemFailed"  # an item that must pass did not
     PASS_RATE_TOO_LOW = "PassRateTooLow"  # noqa: S105  below gate.passRate
     WORSE_THAN_BASELINE = "WorseThanBaseline"  # by more than gate.margin, on the same items
     REQUEST_REJECTED = "RequestRejected"  # the API answers the candidate with 400, 404 or 413
     EMPTY_SET = "EmptySet"  # nothing was asked
+    BUDGET_REACHED = "BudgetReached"  # execution.maxCostUSD or maxTokens ended it before all was asked
     BASELINE_INCOMPLETE = "BaselineIncomplete"  # the API refused items on the baseline, and they would decide
+    UNDECIDED = "Undecided"  # neither worse nor shown to keep gate.margin
     # Error: it is tried again
     SET_CHANGED = "SetChanged"  # the set is not the one that the run was made for
     INVALID_RUN = "InvalidRun"  # the run's spec cannot be read
     INVALID_SET = "InvalidSet"  # the set cannot be read
     NOT_FOUND = "NotFound"  # a revision, the set or its data does not exist
+    BATCH_RUNNING = "BatchRunning"  # phase Running without a Job: Message Batches are under way
     INFRASTRUCTURE = "Infrastructure"  # the questions could not all be asked
     WAITING = "Waiting"  # its Job is not made yet: its ClaudeDeployment is not accepted, or does not ask for it yet
     NOT_ASKED = "NotAsked"  # no ClaudeDeployment asks for it: it ends here
@@ -49,19 +67,7 @@ class RunReason(StrEnum):
     JOB_REFUSED = "JobRefused"  # the API server refuses the Job, or it cannot be made from the spec
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A graded answer. `failed` names the first check that does not hold, empty where all do."""
-
-    failed: str
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check holds."""
-        return not self.failed
+_Rule = Literal["", "Paired", "TooFewItems", "Floors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,128 +82,174 @@ class Result:
     better: int = 0
     worse: int = 0
     failed_items: tuple[FailedItem, ...] = ()
+    rule: _Rule = ""
+    epochs: int = 0
+    comparisons: tuple[Comparison, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    allowed: bool = False
+    cost_usd: float | None = None
+    grader_cost_usd: float | None = None
+    more_epochs: int = 0
+    """How many more epochs to ask before this is final, 0 where it is."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a ClaudeEvalRun's status holds of it."""
+        names = (name for name in self.__slots__ if name != "more_epochs")
+        values = {name: getattr(self, name) for name in names}
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        return values | lists | {"reason": str(self.reason)}
 
 
-Answers = Mapping[str, Answer]
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    phase: Literal["Passed", "Failed", "Inconclusive"]
+    reason: RunReason
+    why: str
+    rule: _Rule
+    compared: tuple[Compared, ...] = ()
+    open: bool = False
+    """Whether more epochs could change it."""
 
 
 def judge_run(
     items: Sequence[Item],
-    candidate: Answers,
-    baseline: Answers | None,
+    candidate: Outcomes,
+    baseline: Outcomes | None,
     gate: EvalGate,
     *,
     baseline_name: str = "stable",
+    epochs_left: bool = False,
+    planned_epochs: int = 3,
 ) -> Result:
-    """The verdict on a run; answers by item id.
+    """The verdict on a run.
 
-    `candidate` has one for each item. `baseline` lacks the items that the API refused there; it is None without one.
+    `candidate` has each item. `baseline` lacks the items that the API refused there; it is None without one.
+    `epochs_left`: twice as many epochs can be asked, so that a result that is open may say how many to add.
+    `planned_epochs`: how many the set asks for, which may not depend on any answer.
     """
     if not items:
         return Result("Inconclusive", RunReason.EMPTY_SET, "Inconclusive: the set has no items; add tests to it")
-    ours = _scores(candidate[item.id] for item in items)
-    theirs = _scores(baseline[item.id] for item in items if item.id in baseline) if baseline is not None else None
-    better, worse = _discordant(candidate, baseline or {})
-    phase, reason, why = _verdict(items, candidate, baseline, gate, baseline_name)
-    numbers = _numbers(items, ours, theirs, better, worse, baseline_name)
-    message = f"{phase}: {numbers}" if phase == "Passed" and not why else f"{phase}: {why}; {numbers}"
-    return Result(phase, reason, message, ours, theirs, better, worse, _failed_items(items, candidate, baseline or {}))
+    if baseline is not None:
+        baseline = {name: outcomes for name, outcomes in baseline.items() if outcomes}
+    epochs = min(len(candidate[item.id]) for item in items)
+    look = Look.at(epochs, planned_epochs, gate, epochs_left=epochs_left)
+    decision = _Run(items, candidate, baseline, gate, look, baseline_name).decide()
+    more = more_epochs(epochs, planned_epochs) if decision.open and look.more else 0
+    if more:  # not over, whatever the phase would be now
+        decision = replace(decision, phase="Inconclusive", reason=RunReason.UNDECIDED)
+    ours, theirs = scores(items, candidate), scores(items, baseline) if baseline is not None else None
+    better, worse = discordant(candidate, baseline or {})
+    cost, grader_cost = total_cost((candidate, baseline or {}))
+    allowed = decision.reason is RunReason.UNDECIDED and gate.on_inconclusive == "Allow"
+    parts = [decision.why, sentences.numbers(ours, theirs, epochs, baseline_name)]
+    parts += [f"{better} better, {worse} worse"] if theirs is not None and theirs.items else []
+    parts += ["gate.onInconclusive lets it go on"] if allowed else []
+    return Result(
+        decision.phase,
+        decision.reason,
+        f"{decision.phase}: {'; '.join(part for part in parts if part)}",
+        ours,
+        theirs,
+        better,
+        worse,
+        failed_items(items, candidate, baseline or {}),
+        decision.rule,
+        epochs,
+        tuple(compared.status for compared in decision.compared),
+        slices(items, candidate, baseline or {}),
+        allowed,
+        cost,
+        grader_cost,
+        more,
+    )
 
 
 def rejected(item: Item, text: str) -> Result:
     """The verdict where the API refuses the candidate's request: whatever else it would answer, it cannot serve."""
-    message = f"Failed: the Claude API refuses the request of item {item.id}: {text}"
+    which = "a held-out item" if item.held_out else f"item {item.id}"
+    message = f"Failed: the Claude API refuses the request of {which}: {text}"
     return Result("Failed", RunReason.REQUEST_REJECTED, message)
 
 
-def _verdict(
-    items: Sequence[Item], candidate: Answers, baseline: Answers | None, gate: EvalGate, name: str
-) -> tuple[Literal["Passed", "Failed", "Inconclusive"], RunReason, str]:
-    for item in items:
-        if item.critical and not candidate[item.id].passed:
-            why = f"critical item {item.id} failed ({candidate[item.id].failed})"
-            return "Failed", RunReason.CRITICAL_ITEM_FAILED, why
-    total = len(items)
-    passed = sum(candidate[item.id].passed for item in items)
-    if passed < gate.pass_rate * total - _ROUNDING:
-        return "Failed", RunReason.PASS_RATE_TOO_LOW, f"the pass rate is below the floor of {_percent(gate.pass_rate)}"
-    if baseline is None:
-        return "Passed", RunReason.PASSED, ""
-    unknown = [item for item in items if item.id not in baseline]
-    if len(unknown) == total:
-        return "Passed", RunReason.PASSED, f"the Claude API refuses every item on {name}, so only the floor applies"
-    better, worse = _discordant(candidate, baseline)
-    gained = sum(candidate[item.id].passed for item in unknown)
-    allowed = -gate.margin * total - _ROUNDING
-    if better - worse - (len(unknown) - gained) >= allowed:
-        return "Passed", RunReason.PASSED, ""
-    if better - worse + gained < allowed:
-        why = f"worse than {name} by more than {_percent(gate.margin, 'points')}"
-        return "Failed", RunReason.WORSE_THAN_BASELINE, why
-    why = (
-        f"the Claude API refuses {_items(len(unknown))} on {name}, and the result depends on them; correct or"
-        f" remove them"
-    )
-    return "Inconclusive", RunReason.BASELINE_INCOMPLETE, why
+def shared_out(gate: EvalGate, candidates: int) -> EvalGate:
+    """The gate of each of several candidates: together they err in at most alpha (Bonferroni)."""
+    return gate.model_copy(update={"alpha": gate.alpha / max(1, candidates)})
 
 
-def _numbers(items: Sequence[Item], ours: Scores, theirs: Scores | None, better: int, worse: int, name: str) -> str:
-    """The scores as part of a sentence, and what a set of this size can show at all."""
-    text = _score(ours)
-    if theirs is None or not theirs.items:
-        return text
-    text += f" against {_score(theirs)} of {name}; {better} better, {worse} worse"
-    compared = theirs.items
-    if compared < len(items):
-        text += f"; {_items(len(items) - compared)} not compared"
-    if compared < _LEAST_SPLIT:
-        return f"{text}; {_items(compared)} cannot show whether a drop is more than chance"
-    return f"{text}; a drop of less than {_percent(_LEAST_SPLIT / compared, 'points')} may be chance"
+@dataclass(frozen=True, slots=True)
+class _Run:
+    items: Sequence[Item]
+    candidate: Outcomes
+    baseline: Outcomes | None
+    gate: EvalGate
+    look: Look
+    name: str
 
-
-def _discordant(candidate: Answers, baseline: Answers) -> tuple[int, int]:
-    """Items that only the candidate passed, and those that only the baseline passed."""
-    pairs = [(candidate[name].passed, answer.passed) for name, answer in baseline.items()]
-    return sum(ours and not theirs for ours, theirs in pairs), sum(theirs and not ours for ours, theirs in pairs)
-
-
-def _scores(answers: Iterable[Answer]) -> Scores:
-    all_ = list(answers)
-    passed = sum(answer.passed for answer in all_)
-    costs = [answer.cost_usd for answer in all_]
-    known = [cost for cost in costs if cost is not None]
-    return Scores(
-        items=len(all_),
-        passed=passed,
-        pass_rate=round(passed / len(all_), 4) if all_ else 0.0,
-        refused=sum(answer.failed == REFUSAL for answer in all_),
-        input_tokens=sum(answer.input_tokens for answer in all_),
-        output_tokens=sum(answer.output_tokens for answer in all_),
-        cost_usd=round(sum(known), 6) if len(known) == len(costs) else None,
-    )
-
-
-def _failed_items(items: Sequence[Item], candidate: Answers, baseline: Answers) -> tuple[FailedItem, ...]:
-    failed = [
-        FailedItem(
-            id=item.id,
-            critical=item.critical,
-            assertion=candidate[item.id].failed,
-            baseline_passed=baseline[item.id].passed if item.id in baseline else None,
+    def decide(self) -> _Decision:
+        """The rules in their order."""
+        if failed := self._failed_floor():
+            return failed
+        if self.baseline is None:
+            return _Decision("Passed", RunReason.PASSED, "", "Floors")
+        compared = [item for item in self.items if not item.critical]
+        if not compared:
+            why = "all items are critical and hold, so there is nothing to compare"
+            return _Decision("Passed", RunReason.PASSED, why, "Floors")
+        unknown = [item for item in compared if item.id not in self.baseline]
+        if len(unknown) == len(compared):
+            why = f"the Claude API refuses every item on {self.name}, so only the floor applies"
+            return _Decision("Passed", RunReason.PASSED, why, "Floors")
+        strict = self._compared(_PASSED)
+        if not unknown:
+            return strict
+        lenient = self._compared(_FAILED)
+        if strict.phase == lenient.phase:
+            return strict
+        return _Decision(
+            "Inconclusive",
+            RunReason.BASELINE_INCOMPLETE,
+            sentences.depends_on(len(unknown), self.name),
+            "Paired",
+            strict.compared,
+            strict.open or lenient.open,
         )
-        for item in items
-        if not candidate[item.id].passed
-    ]
-    return tuple(sorted(failed, key=lambda one: not one.critical)[:_LISTED])
 
+    def _failed_floor(self) -> _Decision | None:
+        for item in self.items:
+            failed = next((one.failed for one in self.candidate[item.id] if not one.passed), None)
+            if item.critical and failed is not None:
+                named = f"critical item {item.id} failed ({failed})"
+                why = "a held-out critical item failed" if item.held_out else named
+                return _Decision("Failed", RunReason.CRITICAL_ITEM_FAILED, why, "Floors")
+        passed = sum(pass_share(self.candidate[item.id]) for item in self.items)
+        if passed < self.gate.pass_rate * len(self.items) - _ROUNDING:
+            why = f"the pass rate is below the floor of {sentences.percent(self.gate.pass_rate)}"
+            return _Decision("Failed", RunReason.PASS_RATE_TOO_LOW, why, "Floors")
+        return None
 
-def _score(scores: Scores) -> str:
-    return f"{scores.passed} of {scores.items} ({_percent(scores.passed / scores.items)})"
-
-
-def _percent(share: float, unit: str = "%") -> str:
-    return f"{round(share * 100, 1):g} {'percentage points' if unit == 'points' else '%'}"
-
-
-def _items(number: int) -> str:
-    return count(number, "item")
+    def _compared(self, unknown: Outcome) -> _Decision:
+        """The comparison, with `unknown` for what the baseline was not asked."""
+        known: Mapping[str, Sequence[Outcome]] = self.baseline or {}
+        pairs = [
+            Pair(item, ours, known.get(item.id, [unknown] * len(ours)))
+            for item in self.items
+            if not item.critical and (ours := self.candidate[item.id])
+        ]
+        metrics = margins(self.gate)
+        found = {name: compare(name, margin, pairs, self.gate, self.look) for name, margin in metrics.items()}
+        compared = tuple(one for one in found.values() if one is not None)
+        if worse := [one for one in compared if one.verdict is Verdict.WORSE]:
+            rule: _Rule = "TooFewItems" if any(one.few for one in worse) else "Paired"
+            return _Decision("Failed", RunReason.WORSE_THAN_BASELINE, sentences.worse(worse, self.name), rule, compared)
+        if missing := [name for name, one in found.items() if one is None]:
+            return _Decision("Inconclusive", RunReason.UNDECIDED, sentences.unknown(missing), "Paired", compared)
+        undecided = [one for one in compared if one.verdict is Verdict.UNDECIDED]
+        hopeful = all(one.hopeful for one in undecided) and any(one.hopeful for one in compared)
+        if undecided:
+            why = sentences.undecided(undecided, self.name, self.look)
+            return _Decision("Inconclusive", RunReason.UNDECIDED, why, "Paired", compared, hopeful)
+        if few := [one for one in compared if one.verdict is Verdict.TOO_FEW]:
+            why = sentences.too_few(few, self.name, self.look)
+            return _Decision("Passed", RunReason.TOO_FEW_ITEMS, why, "TooFewItems", compared, hopeful)
+        return _Decision("Passed", RunReason.PASSED, sentences.not_worse(compared, self.name), "Paired", compared)

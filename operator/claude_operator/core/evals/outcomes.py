@@ -37,12 +37,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check on one answer. `why` says in a few words what a person needs to know beyond the check's own words."""
+    """One check on one answer. `why` says in a few words what a person needs to know beyond the check's own words.
+
+    `why` does not quote the answer. `reason`, a grader's own words, may: it is shown only where answers are.
+    """
 
     check: str
     holds: bool
     score: float
     why: str = ""
+    metric: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class Outcome:
     seconds: float | None = None
     grader_cost_usd: float | None = 0.0
     results: tuple[CheckResult, ...] = field(default=(), compare=False)
+    grader_input_tokens: int = 0
+    grader_output_tokens: int = 0
 
     @property
     def passed(self) -> bool:

@@ -21,10 +21,12 @@ from claude_operator.core.evals.gate import Result, RunReason
 from claude_operator.core.names import is_controlled_by, job_name
 
 __all__ = [
+    "BATCH_EXIT",
     "EXIT_CODES",
     "FINAL",
     "INFRASTRUCTURE_EXIT",
     "RunDecision",
+    "batch_pause",
     "complete",
     "decide_run",
     "finished",
@@ -38,6 +40,8 @@ __all__ = [
 EXIT_CODES = {"Passed": 0, "Failed": 100, "Inconclusive": 101}
 """Exit code of the Job by final phase."""
 INFRASTRUCTURE_EXIT = 1
+BATCH_EXIT = 75
+"""Exit code of a Job that waits for Message Batches: another one looks for their results later."""
 FINAL = frozenset(EXIT_CODES)
 
 _FIRST_RETRY, _LAST_RETRY = 30.0, 600.0
@@ -84,6 +88,9 @@ def decide_run(run: Object, job: Object | None, *, now: dt.datetime) -> RunDecis
     ended = _ended(job)
     if job is not None and ended is None:
         return RunDecision(status, requeue=_LOOK_AGAIN)
+    if status.reason == RunReason.BATCH_RUNNING and status.retry_at is not None:
+        left = (status.retry_at - now).total_seconds()
+        return RunDecision(status, requeue=left) if left > 0 else _attempt(run, status, status.attempts + 1, job, now)
     if status.phase == "Error":
         return _waiting(run, status, job, now)
     if ended is not None:
@@ -119,6 +126,11 @@ def not_asked(run: Object, *, soon: bool, now: dt.datetime) -> RunDecision:
     return RunDecision(_with_condition(run, status.model_copy(update=update), now))
 
 
+def batch_pause(since: float) -> float:
+    """Seconds until somebody looks again after Message Batches that were submitted so many seconds ago."""
+    return min(max(since / 4, _FIRST_RETRY), _LAST_RETRY)
+
+
 def complete(run: Object, status: EvalRunStatus, now: dt.datetime) -> list[Condition]:
     """The conditions of a run in this status: `Complete` is True once nothing more happens to it."""
     value: Literal["True", "False"] = "True" if _is_over(status) else "False"
@@ -137,15 +149,8 @@ def complete(run: Object, status: EvalRunStatus, now: dt.datetime) -> list[Condi
 
 def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetime) -> EvalRunStatus:
     """The final status of a run, as its Job writes it."""
-    update = {
-        "phase": result.phase,
-        "reason": str(result.reason),
-        "message": result.message,
-        "candidate": result.candidate,
-        "baseline": result.baseline,
-        "better": result.better,
-        "worse": result.worse,
-        "failed_items": list(result.failed_items),
+    update = result.fields | {
+        "set_hash": run["spec"].get("setHash"),
         "finished_at": now,
         "retry_at": None,
     }
@@ -155,7 +160,13 @@ def finished(run: Object, status: EvalRunStatus, result: Result, now: dt.datetim
 def _attempt(run: Object, status: EvalRunStatus, number: int, old: Object | None, now: dt.datetime) -> RunDecision:
     """The next Job, and a status as at the beginning."""
     fresh = EvalRunStatus(
-        attempts=number, total=status.total, conditions=status.conditions, spec_hash=spec_hash(run["spec"])
+        attempts=number,
+        total=status.total,
+        conditions=status.conditions,
+        spec_hash=spec_hash(run["spec"]),
+        paid_usd=status.paid_usd,
+        batches=status.batches,
+        batches_at=status.batches_at,
     )
     return RunDecision(
         _with_condition(run, fresh, now),

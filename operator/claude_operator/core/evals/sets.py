@@ -1,82 +1,86 @@
-"""The content of a ClaudeEvalSet: its items, the hash that names it, and the checks on an answer."""
+"""The content of a ClaudeEvalSet: its items, and the hash that names it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from dataclasses import replace
+from typing import Any
 
-import msgspec
 from pydantic import ValidationError
 
-from claude_operator.api.evals import Assert, AssertType, EvalSetSpec, EvalTest
+from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest
 from claude_operator.api.faults import first_fault
-from claude_operator.core.evals.checks import Check, read_check
+from claude_operator.core.evals.checks import check_graders, with_graders
+from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.formats.promptfoo import IMPORT, TEST_FIELDS, looks_like_config
+from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
+from claude_operator.core.evals.formats.text import as_text
+from claude_operator.core.evals.items import LARGEST_SET, Item, ItemReader
 
-__all__ = ["Item", "iter_items", "load_items", "set_hash"]
+__all__ = ["LARGEST_SET", "NOTHING", "Item", "iter_items", "load_items", "set_hash"]
+
+NOTHING = Contents()
+"""Of a set that refers to nothing."""
 
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
 _NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
-_FIELDS = tuple(field.alias or key for key, field in EvalTest.model_fields.items())
-_KINDS: tuple[str, ...] = get_args(AssertType)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A question, its conversation as JSON bytes, and what must hold of the answer."""
-
-    id: str
-    messages: bytes
-    checks: tuple[Check, ...]
-    critical: bool = False
-    subagent: str | None = None
-    place: str = field(default="", compare=False)
-    """Where it stands in the set, for people."""
-
-
-def load_items(spec: EvalSetSpec, jsonl: str | None) -> list[Item]:
-    """The items of a set in their order, from `spec.tests` or from the dataset's text, one JSON object a line.
+def load_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> list[Item]:
+    """The items of a set in their order, from `spec.tests` or from the dataset's contents.
 
     Raises ValueError that names the test or line and says what to write instead. Regular expressions are not compiled:
     that can take hours, and is done where it can be broken off (`evals.patterns`).
     """
-    return [item for item in iter_items(spec, jsonl) if item is not None]
+    return [item for item in iter_items(spec, contents) if item is not None]
 
 
-def iter_items(spec: EvalSetSpec, jsonl: str | None) -> Iterator[Item | None]:
+def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item | None]:
     """As `load_items`, in small steps, of which some give no item."""
     if (spec.tests is None) == (spec.dataset is None):
         raise ValueError("the set must have exactly one of tests and dataset: keep one of them")
-    if spec.dataset is not None and jsonl is None:
-        key = spec.dataset.config_map_key_ref
-        raise ValueError(f"the set's items are in the ConfigMap {key.name}, key {key.key}, which is missing: create it")
-    tests = _inline(spec.tests or ()) if spec.dataset is None else _lines(jsonl or "")
-    defaults = (spec.default_test.asserts if spec.default_test else None) or ()
+    graders = spec.graders or ()
+    check_graders(graders)
+    reader = ItemReader(spec.default_test, contents)
     first: dict[str, str] = {}
-    for place, test in tests:
+    for place, test in _inline(spec.tests or ()) if spec.dataset is None else _stored(spec, spec.dataset, contents):
         if test is None:
             yield None
             continue
         if test.id in first:
             raise ValueError(f"{place}: the id {test.id!r} is already used at {first[test.id]}: give each item its own")
         first[test.id] = place
-        yield _item(place, test, defaults)
+        item = reader.item(place, test)
+        yield replace(item, checks=with_graders(place, item.checks, graders))
 
 
-def set_hash(spec_as_stored: Mapping[str, Any], jsonl: str | None) -> str:
-    """sha256 in hex over `v1`, canonical JSON of the spec and the dataset's text; nothing is defaulted or filled in.
+def set_hash(spec_as_stored: Mapping[str, Any], contents: Contents = NOTHING) -> str:
+    """sha256 in hex over `v1`, canonical JSON of the spec and what it refers to; nothing is defaulted or filled in.
 
     `execution` is left out. This never changes: another hash would make every upgrade ask all questions again.
     """
     content = {name: value for name, value in spec_as_stored.items() if name != _NOT_CONTENT}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    data = _VERSION + text.encode("utf-8", "surrogatepass")
-    if jsonl is not None:
-        data += b"\0" + jsonl.encode("utf-8", "surrogatepass")
+    data = _VERSION + _canonical(content)
+    texts = {place: value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+             for place, value in contents.texts.items()}  # fmt: skip
+    dataset = spec_as_stored.get("dataset")
+    if isinstance(dataset, Mapping) and dataset.get("configMapKeyRef") and not spec_as_stored.get("files"):
+        data += b"".join(b"\0" + text for text in texts.values())
+    else:
+        for place in sorted(texts):
+            data += b"\0" + _canonical(place) + hashlib.sha256(texts[place]).digest()
     return hashlib.sha256(data).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "surrogatepass")
+
+
+# ------------------------------------------------------------------------------------------------------ tests
 
 
 def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest | None]]:
@@ -84,51 +88,68 @@ def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest | None]]:
         yield f"test {number} ({test.id})", test
 
 
-def _lines(jsonl: str) -> Iterator[tuple[str, EvalTest | None]]:
-    """The tests of a JSONL text; empty lines are not items."""
-    for number, line in enumerate(jsonl.split("\n"), 1):
-        if not line.strip():
-            yield "", None
-            continue
-        place = f"line {number}"
+def _stored(spec: EvalSetSpec, dataset: EvalDataset, contents: Contents) -> Iterator[tuple[str, EvalTest | None]]:
+    """The tests of a dataset."""
+    if (dataset.config_map_key_ref is None) == (dataset.config_maps is None):
+        raise ValueError("dataset must have exactly one of configMapKeyRef and configMaps: keep one of them")
+    if (reference := dataset.config_map_key_ref) is not None:
+        text = _text(contents, reference.name, reference.key)
         try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{place} is not JSON ({error}): write one object a line") from None
-        if not isinstance(fields, dict):
-            raise ValueError(f'{place} is not an object: write {{"id": ..., "input": ...}}')  # noqa: TRY004
-        yield place, _parsed(place, fields)
+            yield from _tests(spec, text, "JSONL", "", "" if dataset.fields is None else "row-")
+        except ValueError as error:
+            if (form := format_of(reference.key)) not in (None, "JSONL", "JSON") and text.lstrip()[:1] != "{":
+                remedy = f"{form} is read from dataset.configMaps: [{{name: {reference.name}, key: {reference.key}}}]"
+                raise ValueError(f"{error}; {remedy}") from None
+            raise
+        return
+    sources = dataset.config_maps or ()
+    for number, source in enumerate(sources, 1):
+        place = f"ConfigMap {source.name}, key {source.key}"
+        form = source.format or format_of(source.key)
+        if form is None:
+            raise ValueError(f"{place}: write format: JSONL, JSON, CSV or YAML, or a key that ends in .jsonl or .csv")
+        text = _text(contents, source.name, source.key)
+        prefix = "row-" if len(sources) == 1 else f"row-{number}."
+        try:
+            yield from _tests(spec, text, form, f"{place}, ", prefix)
+        except ValueError as error:
+            said = str(error)
+            raise ValueError(said if said.startswith(place) else f"{place}, {said}") from None
+
+
+def _text(contents: Contents, name: str, key: str) -> str:
+    value = contents.texts.get((name, key))
+    if value is None:
+        raise ValueError(f"the set's items are in the ConfigMap {name}, key {key}, which is missing: create it")
+    try:
+        return as_text(value)
+    except ValueError as error:
+        raise ValueError(f"the key {key} of the ConfigMap {name} {error}") from None
+
+
+def _tests(spec: EvalSetSpec, text: str, form: str, where: str, ids: str) -> Iterator[tuple[str, EvalTest | None]]:
+    """The tests of one text. `ids` begins the ids of rows without one, empty where each row must have its own."""
+    if form != "CSV" and looks_like_config(text):
+        raise ValueError(f"the text {IMPORT}")
+    defaults = spec.default_test
+    asked = defaults is not None and (defaults.input is not None or defaults.messages is not None)
+    fields = spec.dataset.fields if spec.dataset is not None else None
+    for line, row in iter_rows(text, form, fields, template=asked):
+        if row is not None and ids and row.get("id") in (None, ""):
+            row["id"] = f"{ids}{line}"
+        place = f"{where}line {line}"
+        yield place, None if row is None else _parsed(place, row)
 
 
 def _parsed(place: str, fields: dict[str, Any]) -> EvalTest:
-    asserts = fields.get("assert")
-    for one in asserts if isinstance(asserts, list) else ():
-        kind = one.get("type") if isinstance(one, dict) else None
-        if isinstance(kind, str) and kind not in _KINDS:
-            raise ValueError(f"{place}: unknown assert type {kind!r}: write one of {', '.join(_KINDS)}")
     # The first one alone: a line may have a hundred thousand.
-    unknown = next((name for name in fields if name not in _FIELDS and name not in EvalTest.model_fields), None)
+    unknown = next((name for name in fields if name not in FIELDS and name not in EvalTest.model_fields), None)
     if unknown is not None:
+        if unknown in TEST_FIELDS:
+            raise ValueError(f"{place}: {unknown} is a field of promptfoo's tests: run `claude-operator eval import`")
         fault = f"{unknown[:_SHOWN]}: is not a field here; correct its name or remove it"
-        raise ValueError(f"{place}, {fault}. The fields of an item are {', '.join(_FIELDS)}")
+        raise ValueError(f"{place}, {fault}. The fields of an item are {', '.join(FIELDS)}")
     try:
         return EvalTest.model_validate(fields)
     except ValidationError as error:
         raise ValueError(f"{place}, {first_fault(error)}") from None
-
-
-def _item(place: str, test: EvalTest, defaults: Sequence[Assert]) -> Item:
-    """A test as it is asked, with the checks of defaultTest where it has none of its own."""
-    if (test.input is None) == (test.messages is None):
-        raise ValueError(f"{place}: exactly one of input and messages: keep one of them")
-    if test.messages is not None and not test.messages:
-        raise ValueError(f"{place}: messages is empty: write at least one message of the user, or input")
-    checks = tuple(read_check(place, one) for one in test.asserts or defaults)
-    if not checks:
-        raise ValueError(f"{place}: nothing is checked: add assert to it, or to defaultTest for all")
-    conversation = test.messages or [{"role": "user", "content": test.input}]
-    try:
-        messages = msgspec.json.encode(conversation)
-    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{place}: the messages cannot be sent as JSON: {error}") from None
-    return Item(test.id, messages, checks, test.critical, test.subagent, place)

@@ -147,7 +147,8 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     draft = _seen(record(drain.watch(draft)))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
-    children = _children(obs, site) if accepted else ()
+    run = status.rollout.eval_run if status.rollout else None
+    children = _children(obs, site, run) if accepted else ()
     backward = draft.backward or _gives_back(obs, config)
     creations, events = (*draft.restored, draft.new_revision, draft.new_run), draft.events
     if backward:  # nothing may fail before the traffic is taken back; the next pass makes what is to be made
@@ -179,13 +180,13 @@ def _seen(draft: Draft) -> Draft:
     )
 
 
-def _children(obs: Observation, site: render.Site) -> tuple[Object, ...]:
+def _children(obs: Observation, site: render.Site, run: str | None) -> tuple[Object, ...]:
     if obs.spec is None:
         return ()
-    dataset = obs.eval_set.config_map if obs.eval_set else None
+    referred = obs.eval_set.config_maps if obs.eval_set else ()
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
-        *render.eval_objects(obs.owner, obs.spec, site, dataset_config_map=dataset),
+        *render.eval_objects(obs.owner, obs.spec, site, set_config_maps=referred, run=run),
     )
 
 

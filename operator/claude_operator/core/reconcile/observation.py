@@ -90,8 +90,8 @@ class EvalSetView:
     name: str
     hash: str
     items: int
-    config_map: str | None = None
-    """Where its items are kept, if not in place."""
+    config_maps: tuple[str, ...] = ()
+    """What it refers to: its items, where they are not in place, and their files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

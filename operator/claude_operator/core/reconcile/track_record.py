@@ -65,7 +65,7 @@ def is_gated(obs: Observation, name: str, rollout: Rollout | None = None) -> boo
     """
     if obs.spec is not None and (obs.spec.evals is None or not obs.spec.evals.required):
         return True
-    passed = {one for one, status in obs.eval_runs.items() if status.phase == "Passed" and revision_of(one) == name}
+    passed = {one for one, status in obs.eval_runs.items() if status.lets_through and revision_of(one) == name}
     if rollout is None or rollout.eval_run is None:
         return bool(passed)
     return rollout.eval_run in passed and is_asked(obs, rollout)

@@ -1,7 +1,7 @@
 """The objects the operator makes, as plain dicts ready for server-side apply: only the fields that are ours."""
 
 from claude_operator.core.render.covers import covers, differences, excess, lacks
-from claude_operator.core.render.evals import eval_job, eval_objects, eval_run
+from claude_operator.core.render.evals import eval_job, eval_objects, eval_run, eval_stores
 from claude_operator.core.render.gateway import (
     client_secret,
     client_url,
@@ -29,6 +29,7 @@ __all__ = [
     "eval_job",
     "eval_objects",
     "eval_run",
+    "eval_stores",
     "excess",
     "gateway_objects",
     "gateway_secret",

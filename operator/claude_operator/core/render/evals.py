@@ -8,7 +8,8 @@ from typing import Any
 from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.core import names
-from claude_operator.core.evals.runs import EXIT_CODES
+from claude_operator.core.evals.kept import slot_names
+from claude_operator.core.evals.runs import BATCH_EXIT, EXIT_CODES
 from claude_operator.core.render.network import eval_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -22,23 +23,29 @@ from claude_operator.core.render.parts import (
 )
 from claude_operator.core.spec.site_options import HOST_OPTION
 
-__all__ = ["eval_job", "eval_objects", "eval_run"]
+__all__ = ["eval_job", "eval_objects", "eval_run", "eval_stores"]
 
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
-_DEADLINE = 3600  # seconds
+_DEADLINE = 4 * 3600  # seconds
 _KEEP = 86400  # seconds that a finished Job and its log stay
 _RETRIES = 2
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
 
 def eval_objects(
-    owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, *, dataset_config_map: str | None = None
+    owner: Mapping[str, Any],
+    spec: DeploymentSpec,
+    site: Site,
+    *,
+    set_config_maps: Sequence[str] = (),
+    run: str | None = None,
 ) -> list[Object]:
     """Account, Role, RoleBinding and NetworkPolicy `<name>-eval`, none without `spec.evals`.
 
-    `dataset_config_map` is the ConfigMap that holds the set's items, if one does. Names of revisions and runs change
-    with the content, so these two are granted by kind.
+    `set_config_maps` are those that the set refers to; `run` is the name of the run that is asked for, if one is. Names
+    of revisions and runs change with the content, so these two are granted by kind. What a Job writes beside the run's
+    status is made by the operator, and granted by name: a right to create Secrets would be one to read any.
     """
     if spec.evals is None:
         return []
@@ -48,10 +55,35 @@ def eval_objects(
         _rule(GROUP, ["clauderevisions", "claudeevalruns"], ["get"]),
         _rule(GROUP, ["claudeevalruns/status"], ["patch"]),
     ]
-    if dataset_config_map is not None:
-        rules.append(_rule("", ["configmaps"], ["get"], dataset_config_map))
+    rules.append(_rule("", ["secrets"], ["get", "patch"], *slot_names(spec.evals.set_ref.name)))
+    if run is not None:
+        rules.append(_rule("", ["configmaps"], ["patch"], names.report_name(run)))
+    if set_config_maps:
+        rules.append(_rule("", ["configmaps"], ["get"], *set_config_maps))
     policies = [eval_policy(owner, site.network, site.allowed_addresses)] if site.network else []
     return [*access(owner, names.eval_account(name), names.labels(name, "eval"), rules), *policies]
+
+
+def eval_stores(run: Mapping[str, Any], eval_set: Mapping[str, Any]) -> list[Object]:
+    """The empty objects that a run's Job writes into: its report, and the Secrets with the set's answers.
+
+    The Secrets do not have the labels of what the operator watches: it has no need to know what is in them.
+    """
+    deployment = run["spec"].get("deployment") or ""
+    report = child(run, "ConfigMap", "v1", names.report_name(run["metadata"]["name"]), names.labels(deployment, "eval"))
+    del report["metadata"]["labels"][names.LABEL_MANAGED_BY], report["metadata"]["labels"][names.LABEL_DEPLOYMENT]
+    kept = ((eval_set.get("spec") or {}).get("execution") or {}).get("keepAnswers", True)
+    labels = {names.LABEL_NAME: "claude-eval-answers", names.LABEL_INSTANCE: _label(eval_set["metadata"]["name"])}
+    slots = slot_names(eval_set["metadata"]["name"]) if kept else ()
+    secrets = [child(eval_set, "Secret", "v1", name, labels) for name in slots]
+    for secret in secrets:  # the set is a user's: to block its deletion takes a right of its own
+        secret["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] = False
+    return [report, *secrets]
+
+
+def _label(name: str) -> str:
+    """A name as the value of a label, which is shorter."""
+    return name[:63].rstrip("-.")
 
 
 def _rule(group: str, resources: list[str], verbs: list[str], *only: str) -> Object:
@@ -124,7 +156,8 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
 
 
 def _failure_rules() -> list[Object]:
-    """What is final is not tried again; a pod that had to leave its node counts for nothing."""
-    final = {"containerName": "eval", "operator": "In", "values": [code for code in EXIT_CODES.values() if code]}
+    """What is final, or waits for a batch, is not tried again; a pod that had to leave its node counts for nothing."""
+    codes = sorted([*(code for code in EXIT_CODES.values() if code), BATCH_EXIT])  # the API server wants them in order
+    final = {"containerName": "eval", "operator": "In", "values": codes}
     disrupted = [{"type": "DisruptionTarget", "status": "True"}]
     return [{"action": "FailJob", "onExitCodes": final}, {"action": "Ignore", "onPodConditions": disrupted}]

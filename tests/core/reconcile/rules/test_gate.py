@@ -84,6 +84,14 @@ def test_it_holds(phase: str | None, why: Reason, says: str) -> None:
     assert draft.status.canary_revision is None
 
 
+def test_an_inconclusive_run_that_is_allowed_goes_on() -> None:
+    """`gate.onInconclusive: Allow`; the condition EvalPassed stays Unknown."""
+    runs = {RUN: EvalRunStatus(phase="Inconclusive", allowed=True, message="the scores")}
+    draft = gate(drafted(before(), EVALS, eval_runs=runs))
+    assert not draft.done
+    assert draft.status.canary_revision == CANARY
+
+
 def test_failed() -> None:
     draft = gated("Failed")
     assert draft.done

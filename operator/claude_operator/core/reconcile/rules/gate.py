@@ -59,7 +59,7 @@ def _run(draft: Draft) -> Draft:
         return draft
     found = draft.obs.eval_runs.get(rollout.eval_run or "")
     current = eval_run_name(rollout.revision, chosen.hash)
-    if current != rollout.eval_run and (found is None or found.phase not in ("Passed", "Failed")):
+    if current != rollout.eval_run and not (found and (found.lets_through or found.phase == "Failed")):
         draft = draft.set_rollout(eval_run=current, eval_run_spec=None)
         found = draft.obs.eval_runs.get(current)
     upstream = draft.obs.owner["spec"].get("upstream") or {}
@@ -103,9 +103,9 @@ def _await(draft: Draft) -> Draft:
     run = draft.obs.eval_runs.get(name)
     if run is None:
         return draft.hold_for(Reason.WAITING_FOR_EVAL, f"{name} is being created").requeue_in(_EVAL_POLL).stop()
+    if run.lets_through:
+        return draft
     match run.phase:
-        case "Passed":
-            return draft
         case "Failed":
             message = f"{name}: {run.message}"
             return draft.end("EvalFailed", run.reason or Reason.EVAL_FAILED, message).stop()

@@ -137,7 +137,7 @@ def _eval_run(draft: Draft, wanted: str) -> str | None:
 def _known_run(draft: Draft, wanted: str) -> str | None:
     """The run that was its gate: of the set as it is now, or else the one that it passed."""
     runs, now = draft.obs.eval_runs, _eval_run(draft, wanted)
-    passed = (name for name, run in runs.items() if name.rpartition("-")[0] == wanted and run.phase == "Passed")
+    passed = (name for name, run in runs.items() if name.rpartition("-")[0] == wanted and run.lets_through)
     return now if now in runs else next(passed, None)
 
 

@@ -1,0 +1,1 @@
+"""The statistics of the eval gate: from pairs of outcomes to bounds, without a library."""

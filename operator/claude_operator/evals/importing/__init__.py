@@ -1,0 +1,1 @@
+"""Turns a configuration of promptfoo into a ClaudeEvalSet, and names each thing that it cannot take."""

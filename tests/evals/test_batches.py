@@ -1,0 +1,108 @@
+"""A run through Message Batches, on the real simulator: no pod waits, and nothing is paid twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.evals.test_job import Scene, scene
+from tests.evals.test_resuming import ALL, EPOCHS, QUESTIONS, SET, payments, scenario, stored_report
+from tests.simulator.harness import Running, running_simulator
+
+BATCHED = {**SET, "execution": {"epochs": EPOCHS, "mode": "batch"}}
+
+
+async def begun(it: Scene, api: Running, spec: dict[str, Any] = BATCHED) -> None:
+    it.add("claudeevalsets", "support", spec=spec)
+    it.run["status"] = {}
+    assert await it.go() == 75
+
+
+async def test_the_job_submits_ends_and_another_one_collects(tmp_path: Path) -> None:
+    async with (
+        running_simulator(scenario()) as api,
+        scene(tmp_path, baselineRevision="old", upstream={"baseURL": api.url}) as it,
+    ):
+        await begun(it, api)
+        assert (it.status["phase"], it.status["reason"]) == ("Running", "BatchRunning")
+        assert len(it.status["batches"]) == 1
+        assert dt.datetime.fromisoformat(it.status["retryAt"]) > dt.datetime.fromisoformat(it.status["batchesAt"])
+        assert await it.go() == 75, "it is not over: nothing is submitted again"
+        assert len(it.status["batches"]) == 1
+        assert f"under way with {ALL} questions" in it.status["message"]
+        assert await payments(api) == []
+        api.clock.now += 10
+        assert await it.go() == 0
+        assert (it.status["phase"], it.status["asked"], it.status["reused"]) == ("Passed", ALL, 0)
+        assert it.status["batches"] == []
+        assert "batchesAt" not in it.status
+        paid = await payments(api)
+        assert len(paid) == len({one["customId"] for one in paid}) == ALL
+        cost = it.status["paidUSD"]
+        report = stored_report(it)
+        assert cost == pytest.approx(sum(one.cost_usd or 0 for one in report.outcomes), abs=1e-5)
+        assert {one.seconds for one in report.outcomes} == {None}
+    assert cost > 0
+
+
+async def test_what_expires_or_fails_is_asked_in_real_time(tmp_path: Path) -> None:
+    odd = scenario(errorRate=0.2).replace("answers:", "batches: {duration: 0s, expiredRate: 0.3}\nanswers:", 1)
+    async with (
+        running_simulator(odd) as api,
+        scene(tmp_path, baselineRevision="old", upstream={"baseURL": api.url}) as it,
+    ):
+        await begun(it, api)
+        await api.steer(odd.replace("errorRate: 0.2", "errorRate: 0"))
+        assert await it.go() == 0
+        assert it.status["phase"] == "Passed"
+        paid = await payments(api)
+    in_batches = [one for one in paid if one["customId"]]
+    assert 0 < len(in_batches) < ALL
+    assert len(paid) == ALL
+    assert all(one["complete"] for one in paid)
+    by_body = Counter(one["body"] for one in paid if not one["customId"])
+    assert max(by_body.values()) <= EPOCHS
+    assert (it.status["asked"], it.status["done"]) == (ALL, len(QUESTIONS) * EPOCHS)
+
+
+async def test_a_batch_that_is_gone_is_no_loss_of_the_run(tmp_path: Path) -> None:
+    async with running_simulator(scenario()) as api, scene(tmp_path, upstream={"baseURL": api.url}) as it:
+        it.add("claudeevalsets", "support", spec=BATCHED)
+        it.run["status"] = {"batches": ["msgbatch_gone"], "batchesAt": "2026-11-24T00:00:00Z"}
+        assert await it.go() == 0
+        assert it.status["phase"] == "Passed"
+        assert it.status["batches"] == []
+
+
+async def test_an_upstream_without_batches_says_what_to_write(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        it.add("claudeevalsets", "support", spec=BATCHED)
+        assert await it.go() == 1
+    assert "write execution.mode: realtime" in it.status["message"]
+
+
+@pytest.mark.parametrize(("epochs", "code"), [(3, 75), (2, 0)])
+async def test_auto_takes_batches_from_fifty_questions_on(tmp_path: Path, epochs: int, code: int) -> None:
+    async with running_simulator(scenario()) as api, scene(tmp_path, upstream={"baseURL": api.url}) as it:
+        spec = {**SET, "execution": {"epochs": epochs, "mode": "auto"}}
+        it.add("claudeevalsets", "support", spec=spec)
+        assert await it.go() == code
+
+
+async def test_a_batch_that_is_too_dear_is_not_submitted(tmp_path: Path) -> None:
+    async with running_simulator(scenario()) as api, scene(tmp_path, upstream={"baseURL": api.url}) as it:
+        spec = {**SET, "execution": {"epochs": 3, "mode": "batch", "maxCostUSD": 0.000001}}
+        it.add("claudeevalsets", "support", spec=spec)
+        assert await it.go() == 101
+    assert it.status["reason"] == "BudgetReached"
+
+
+async def test_without_kept_answers_it_is_asked_in_real_time_and_that_is_said(tmp_path: Path) -> None:
+    async with running_simulator(scenario()) as api, scene(tmp_path, upstream={"baseURL": api.url}) as it:
+        spec = {**SET, "execution": {"epochs": 1, "mode": "batch", "keepAnswers": False}}
+        it.add("claudeevalsets", "support", spec=spec)
+        assert await it.go() == 0
+    assert "it was asked in real time: Message Batches need execution.keepAnswers" in it.status["message"]

@@ -424,8 +424,14 @@ _REPORT = (
     b' "quality", "lower": -0.1, "upper": 0.1, "margin": 0.03}]}}\n'
     b'{"kind": "heldOut", "arm": "candidate", "items": 2, "answers": 6, "passed": 5}\n'
     b'{"kind": "outcome", "id": "a", "arm": "candidate", "failed": "equals: x", "score": 0.0, "costUSD": 0.1,'
+<<<<<<< HEAD
     b' "seconds": 1.5, "checks": [{"check": "equals: x", "holds": false, "score": 0, "why": "y"}], "metadata":'
     b' {"k": "v"}, "question": "q", "text": "<script>"}\n'
+=======
+    b' "seconds": 1.5, "checks": [{"check": "equals: x", "holds": false, "score": 0, "why": "y"}],'
+    b' "metadata": {"k": "v"},'
+    b' "question": "q", "text": "<script>"}\n'
+>>>>>>> ev-runner
     b'{"kind": "outcome", "id": "a", "arm": "baseline", "text": "x y"}\n'
 )
 _ITEMS = (

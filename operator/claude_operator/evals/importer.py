@@ -225,7 +225,8 @@ class _Import:
         head = [f"From {self._place.file}, written by claude-operator eval import."]
         if findings.not_taken:
             head += ["Not taken:", *(f"- {one}" for one in findings.not_taken)]
-        comment = "".join(f"# {line}\n" for one in head for line in one.splitlines())
+        lines = (line for one in head for line in one.splitlines())
+        comment = "".join(f"# {''.join(c if c.isprintable() else '�' for c in line)}\n" for line in lines)
         return comment + "---\n".join(
             yaml.dump(one, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110) for one in objects
         )

@@ -221,7 +221,7 @@ def _contains_json(check: Check, subject: Subject) -> Finding:
 # ---------------------------------------------------------------------------------------------------- tools
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def _decoded(text: str) -> Any:
     return json.loads(text)
 

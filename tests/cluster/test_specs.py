@@ -133,14 +133,15 @@ ONLY_THE_OPERATOR_SEES = {
         evals("bad"),
         "InvalidEvalSet",
         "ClaudeEvalSet bad: line 2, inptu: is not a field here; correct its name or remove it. The fields of an item"
-        " are id, input, messages, critical, assert, subagent",
+        " are id, input, messages, critical, assert, subagent, description, vars, target, threshold, metadata, heldOut,"
+        " toolResults, maxTurns",
         config_map("items", items_jsonl=JSONL),
         eval_set("bad", dataset={"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}),
     ),
     "an eval set without its data": Wrong(
         evals("dry"),
         "EvalSetNotFound",
-        "ClaudeEvalSet dry, spec.dataset: there is no ConfigMap no-items; create it, one item a line as JSON",
+        "ClaudeEvalSet dry, spec.dataset: there is no ConfigMap no-items; create it, with the items of the set",
         eval_set("dry", dataset={"configMapKeyRef": {"name": "no-items", "key": "items.jsonl"}}),
     ),
     "more memory than the limit": Wrong(

@@ -13,7 +13,7 @@ from claude_operator.core.catalogue.table import all_models
 
 Status = Mapping[str, Any]
 Outcome = Literal["Promoted", "EvalFailed", "RolledBack"]
-_SEEDLESS = "; a drop of less than"  # from here on a score says how much the set can show at all
+_SEEDLESS = "; so many items see"  # from here on a score says how much the set can show at all
 _BAD = {"NoTraffic", "MetricsUnreachable", "Overloaded"}
 
 

@@ -21,7 +21,7 @@ Vars = Annotated[dict[str, Any], Field(max_length=256)]
 Label = Annotated[str, StringConstraints(max_length=1024)]
 Metadata = Annotated[dict[str, Label], Field(max_length=64)]
 ATOMIC = {"x-kubernetes-map-type": "atomic"}
-"""One manager has the whole of it: the API server keeps no account of its keys (managedFields), as large as they are."""
+"""One manager has the whole of it: no account is kept of its keys (managedFields), as large as they are."""
 Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 

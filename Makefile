@@ -25,12 +25,13 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@$(DEV) browser
 	@$(BIN)/python -m tests.clients.packages
-	@$(QUICK) || [ $$? -eq 5 ]  # no test of this kind among what ARGS chooses
-	@log=$$(mktemp); failed=0; \
-	$(WHOLE) -m "slow and not cluster" >"$$log" 2>&1 & slow=$$!; \
-	trap 'kill $$slow 2>/dev/null || true; rm -f "$$log"' EXIT; \
-	$(WHOLE) -m cluster || [ $$? -eq 5 ] || failed=1; \
-	wait $$slow || [ $$? -eq 5 ] || failed=1; cat "$$log"; exit $$failed  # the slow ones ran beside those on the cluster
+	@ran=0; failed=0; log=$$(mktemp); slow=; \
+	trap 'kill -INT -- -$$slow 2>/dev/null && wait $$slow || true; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
+	$(QUICK) && ran=1 || [ $$? -eq 5 ]; \
+	set -m; $(WHOLE) -m "slow and not cluster" >"$$log" 2>&1 </dev/null & slow=$$!; set +m; \
+	$(WHOLE) -m cluster && ran=1 || [ $$? -eq 5 ] || failed=1; \
+	wait $$slow && ran=1 || [ $$? -eq 5 ] || failed=1; cat "$$log"; \
+	[ $$ran$$failed != 00 ] || { echo "no test ran: correct ARGS"; failed=1; }; exit $$failed
 
 under-fire: image ## break leader, API server, etcd and upstream in rollouts, about 25 minutes; ARGS="--only ready"
 	@hack/in-cluster $(BIN)/python -m tests.cluster.under_fire $(ARGS)

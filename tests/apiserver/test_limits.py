@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,13 +111,51 @@ def test_the_limits_are_of_values_and_of_levels(admin: Client, limited: str) -> 
     assert not said(nested(23))
     assert "and 24 levels" in said(nested(24))
     assert "and 24 levels" in said(nested(30, [[0] * 1_000] * 20))
-    set_ = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": {"name": "set"}}
     asserts = [{"type": "is-json"}] * 13
     tests = [{"id": str(n), "input": "x", "assert": asserts} for n in range(200)]
-    assert "a set has 2500 asserts at most over all its tests" in refusal(
-        admin, {**set_, "spec": {"tests": tests}}, limited
-    )
-    assert not refusal(admin, {**set_, "spec": {"tests": tests[:192]}}, limited)
+    assert "a set has 2500 asserts at most over all its tests" in refusal(admin, eval_set(tests=tests), limited)
+    assert not refusal(admin, eval_set(tests=tests[:192]), limited)
+
+
+def eval_set(**spec: Any) -> Object:
+    metadata = {"name": "set"}
+    return {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": metadata, "spec": spec}
+
+
+def test_all_that_is_free_form_counts(admin: Client, limited: str) -> None:
+    item = {"id": "a", "input": "x", "assert": [{"type": "is-json"}]}
+    many = {f"k{n}": [0] * 1_000 for n in range(10)}
+    for defaults in (
+        {"vars": many},
+        {"messages": [{"role": "user", "x": many}]},
+        {"assert": [{"type": "is-json", "value": many}]},
+    ):
+        said = refusal(admin, eval_set(tests=[item], defaultTest=defaults), limited)
+        assert "tests and defaultTest, together have 10000 values at most" in said
+    block = {"configMapKeyRef": {"name": "m", "key": "k"}, "cache_control": {"type": "ephemeral", "x": many}}
+    assert "have 10000 values at most" in refusal(admin, deployment(promptFrom=[block]), limited)
+    long = {f"{n:0100}": "a" for n in range(256)}
+    assert not refusal(admin, eval_set(tests=[item], defaultTest={"vars": long}), limited)
+
+
+def test_a_set_of_200_ordinary_items_is_taken(admin: Client, limited: str) -> None:
+    schema = {"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "string"}, "b": {"type": "array"}}}
+    tests = [
+        {
+            "id": str(number),
+            "vars": {"question": "word " * 500, "tone": "kind", "list": ["a", "b", "c"]},
+            "target": "four",
+            "metadata": {"topic": "sums", "language": "en"},
+            "toolResults": {"find": ["one", "two"]},
+            "assert": [
+                {"type": "is-json", "value": schema},
+                {"type": "contains-any", "value": ["4", "four"], "weight": 2},
+                {"type": "llm-rubric", "value": "is polite"},
+            ],
+        }
+        for number in range(200)
+    ]
+    assert not refusal(admin, eval_set(tests=tests, defaultTest={"input": "{{question}}"}), limited)
 
 
 def test_what_was_larger_before_can_be_paused_annotated_and_mended(
@@ -169,6 +208,53 @@ def test_no_account_is_kept_of_what_is_in_a_revision(admin: Client, namespace: s
     made = admin.create({**revision, "spec": {"request": request}}, namespace)
     assert list(managed(made).values()) == [{}]
     assert admin.take("ClaudeRevision", "r", namespace)["spec"]["request"] == request
+
+
+def test_no_account_is_kept_of_the_variables_of_an_eval_set(admin: Client, namespace: str) -> None:
+    free = {"vars": {"some": 1}, "metadata": {"some": "a"}}
+    item = {"id": "a", "input": "x", "assert": [{"type": "is-json"}], "toolResults": {"some": ["a"]}, **free}
+    made = admin.create(eval_set(tests=[item], defaultTest=free), namespace)
+    assert "f:some" not in json.dumps(made["metadata"]["managedFields"])
+    assert made["spec"]["tests"] == [item]
+
+
+def test_a_revision_of_before_is_applied_again_and_loses_nothing(own_server: ApiServer) -> None:
+    """Its managedFields then name each key of its request."""
+    admin = own_server.admin()
+    namespace = new_namespace(admin, "before")
+    path = _CRD.replace("claudeevalsets", "clauderevisions")
+    crd = admin.call("GET", path)
+    text = json.dumps(crd["spec"]["versions"][0]["schema"])
+    drop = lambda node: {key: one for key, one in node.items() if key != "x-kubernetes-map-type"}  # noqa: E731
+    crd["spec"]["versions"][0]["schema"] = json.loads(text, object_hook=drop)
+    admin.call("PUT", path, body=crd)
+    request = {**SPEC["request"], "metadata": nested(3), "tools": [{"name": "a", "input_schema": {"type": "object"}}]}
+    subagents = {"small": {"request": {"model": "claude-haiku-5-5", "metadata": nested(3)}}}
+    body = {
+        "apiVersion": "claudeops.dev/v1alpha1",
+        "kind": "ClaudeRevision",
+        "metadata": {"name": "r", "namespace": namespace},
+        "spec": {"request": request, "subagents": subagents},
+    }
+
+    def is_kept_account_of() -> bool:
+        admin.delete("ClaudeRevision", "r", namespace)
+        return "f:max_tokens" in json.dumps(admin.apply(body)["metadata"]["managedFields"])
+
+    admin.apply(body)
+    wait_for(is_kept_account_of, 60, "the earlier definition is not in force")
+    apply_crds(admin)
+    later = copy.deepcopy(body)
+    later["metadata"]["labels"] = {"a": "b"}  # type: ignore[index]
+
+    def is_without() -> bool:
+        made = admin.apply(later)
+        assert made["spec"] == body["spec"]
+        return "f:max_tokens" not in json.dumps(made["metadata"]["managedFields"])
+
+    wait_for(is_without, 60, "the new definition is not in force")
+    assert admin.patch("ClaudeRevision", "r", namespace, {"status": {"eval": "Passed"}}, subresource="status")
+    assert admin.apply(later)["spec"] == body["spec"]
 
 
 def test_two_managers_of_one_free_form_field_keep_their_keys(admin: Client, namespace: str) -> None:

@@ -598,6 +598,25 @@ async def test_where_nobody_knows_all_one_that_stays_is_told_what_is_known(
     assert not lines(one, "no peer has taken over")
 
 
+async def test_a_successor_that_is_named_while_the_last_one_ends_is_told_what_is_known(
+    pods: Pods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single replica that does not know all, on a node that is drained: what it knows is old, and new to the next."""
+    monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 1e6)
+    monkeypatch.setattr(peer_link, "_RECENT", 0.0)
+    old = await pods.start("gw-old", late=True, drain_seconds=1e6)
+    begin(old, *range(1, 1201))
+    await until(lambda: old.service.peers.own.news.end == 1200)
+    await name_to(old, [])
+    old.service.stop()
+    await until(lambda: old.service.draining)
+    async with fake_peer() as successor:
+        await name_to(old, [successor.address])
+        await until(lambda: lines(old, "stopped"))
+        assert set(successor.digests()) == set(range(1, 1201))
+    assert not lines(old, "no peer has taken over")
+
+
 async def test_of_two_that_end_neither_is_the_others_successor(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_operator.gateway.peers._HAND_OVER", 0.5)
     one, two = [await pods.start(f"gw-{n}") for n in range(2)]

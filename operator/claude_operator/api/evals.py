@@ -20,6 +20,8 @@ Input = Annotated[str, StringConstraints(max_length=1_000_000)]
 Vars = Annotated[dict[str, Any], Field(max_length=256)]
 Label = Annotated[str, StringConstraints(max_length=1024)]
 Metadata = Annotated[dict[str, Label], Field(max_length=64)]
+ATOMIC = {"x-kubernetes-map-type": "atomic"}
+"""One manager has the whole of it: no account is kept of its keys (managedFields), as large as they are."""
 Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -52,18 +54,22 @@ class EvalTest(ApiModel):
     vars: Vars | None = Field(
         default=None,
         description="What {{name}} stands for in the texts of this item. A text file://KEY is the content of that key.",
+        json_schema_extra=ATOMIC,
     )
     target: Input | None = Field(default=None, description="The good answer, for asserts that say {{target}}.")
     threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="What the weighted mean of the asserts' scores must reach, in place of all of them."
     )
-    metadata: Metadata | None = Field(default=None, description="Labels by which results are reported.")
+    metadata: Metadata | None = Field(
+        default=None, description="Labels by which results are reported.", json_schema_extra=ATOMIC
+    )
     held_out: bool = Field(default=False, description="Counted, and never shown by name.")
     tool_results: (
         Annotated[dict[str, Annotated[list[Input], Field(min_length=1, max_length=64)]], Field(max_length=64)] | None
     ) = Field(
         default=None,
         description="By tool: what its calls are answered with, in their order; the last one answers all further ones.",
+        json_schema_extra=ATOMIC,
     )
     max_turns: Annotated[int, Field(ge=1, le=50)] | None = Field(
         default=None,
@@ -90,11 +96,15 @@ class EvalTestDefaults(ApiModel):
     messages: Messages | None = Field(
         default=None, description="The conversation of items with neither input nor messages, with {{name}} of vars."
     )
-    vars: Vars | None = Field(default=None, description="Vars of all items; those of an item come first.")
+    vars: Vars | None = Field(
+        default=None, description="Vars of all items; those of an item come first.", json_schema_extra=ATOMIC
+    )
     threshold: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="The threshold of items without one."
     )
-    metadata: Metadata | None = Field(default=None, description="Labels of all items; those of an item come first.")
+    metadata: Metadata | None = Field(
+        default=None, description="Labels of all items; those of an item come first.", json_schema_extra=ATOMIC
+    )
 
 
 class EvalFields(ApiModel):

@@ -18,6 +18,7 @@ _BOUNDS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "m
 _EXTENSIONS = (
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type",
     "x-kubernetes-int-or-string",
     "x-kubernetes-preserve-unknown-fields",
 )

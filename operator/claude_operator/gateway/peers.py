@@ -121,11 +121,13 @@ class Peers:
         """
         if self._named is None or not len(self.own.memory):
             return
-        for link in self.links.values():
-            link.complete, link.draining = False, True  # until it answers again
-            if not self.own.memory.is_complete:
-                link.tell_all()
+        asked: set[PeerLink] = set()
         for _ in range(max(int(min(seconds, _HAND_OVER) / _LOOK_OVER), 3)):
+            for link in set(self.links.values()) - asked:  # also those that are named meanwhile
+                asked.add(link)
+                link.complete, link.draining = False, True  # until it answers again
+                if not self.own.memory.is_complete:
+                    link.tell_all()
             if self._is_handed_over():
                 return
             for link in self.links.values():

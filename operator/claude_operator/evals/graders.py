@@ -13,6 +13,7 @@ from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
+from claude_operator.core.evals.graders.check import reaches
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.rubrics import Opinion, Question, comparison, factuality, material, rubric
 from claude_operator.core.evals.kept import first_request
@@ -125,7 +126,7 @@ class Graders:
                 score = 1 - len(missed) / len(opinions)
                 why = f"criterion {', '.join(map(str, missed))} of {len(opinions)}" if len(opinions) > 1 else ""
                 reason = " ".join(one.reason for one in opinions if not one.decision) or opinions[0].reason
-                holds = score >= (check.threshold or 0) - 1e-9
+                holds = reaches(score, check.threshold)
                 return Finding(holds, score, why if missed else "", reason=reason)
             case "factuality":
                 [opinion] = await self._vote(check, item, _question(check, material(item.messages), answer), spent)

@@ -235,6 +235,14 @@ def test_no_margin_allows_whatever_a_ratio_counts_as() -> None:
     assert priced(gate, [100.0] * 200, [1.0] * 200).phase == "Failed"
 
 
+def test_extreme_costs_are_compared_too() -> None:
+    gate = EvalGate(margin=0.2, onInconclusive="AddEpochs", metrics=[GateMetric(name="cost", margin=0.2)])
+    arms = ({f"i{n}": [Outcome("", cost_usd=cost)] * 3 for n in range(50)} for cost in (1e300, 1e-300))
+    found = judge_run([item(number) for number in range(50)], *arms, gate, epochs_left=True)
+    assert (found.phase, found.reason) == ("Failed", "WorseThanBaseline")
+    assert found.comparisons[1].difference == pytest.approx(3)  # a ratio counts as 4 at most
+
+
 def test_several_metrics_that_are_not_known_are_all_named() -> None:
     metrics = [GateMetric(name="cost", margin=0.2), GateMetric(name="latency", margin=0.2)]
     unknown = priced(EvalGate(margin=0.2, onInconclusive="Block", metrics=metrics), [None] * 100, [1.0] * 100)

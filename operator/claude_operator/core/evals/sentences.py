@@ -36,8 +36,7 @@ def not_worse(compared: Sequence[Compared], name: str) -> str:
 def worse(compared: Sequence[Compared], name: str) -> str:
     """In what the candidate is worse, and by how much."""
     parts = [
-        f"{_subject(one.status)} is worse than that of {name}: {_interval(one.status)}"
-        f" (margin {_margin(one.status)})"
+        f"{_subject(one.status)} is worse than that of {name}: {_interval(one.status)} (margin {_margin(one.status)})"
         for one in compared
     ]
     return "; ".join(parts)

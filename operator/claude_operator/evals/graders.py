@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -189,8 +190,10 @@ class Graders:
         asked, arm = _asked(item, question), self._arm(grader, question)
         key = self._kept.next_key(arm, asked) if self._kept else b""
         if self._kept and (before := self._kept.find(key)) is not None:
-            self._check_model(grader, before)
-            return question.read(before.text)
+            with suppress(ValueError):  # what cannot be read is asked again
+                opinions = question.read(before.text)
+                self._check_model(grader, before)
+                return opinions
         why = ""
         for _ in range(_ATTEMPTS):
             answer = await self._answer(grader, item, arm, asked)

@@ -123,6 +123,14 @@ async def test_a_kept_vote_that_cannot_be_read_is_asked_again(tmp_path: Path) ->
     assert (outcome.failed, len(it.bodies)) == ("", 1)
 
 
+@pytest.mark.parametrize(("held_out", "named"), [(False, "item parcel"), (True, "a held-out item")])
+async def test_a_held_out_item_is_not_named(held_out: bool, named: str) -> None:
+    one = replace(item("llm-rubric", "is polite"), held_out=held_out)
+    async with scene(saying("no JSON")) as it:
+        with pytest.raises(Infrastructure, match=rf"asked about {named}, does not decide in 3 attempts"):
+            await it.grade(one, answer("Soon, dear customer."))
+
+
 async def test_a_share_of_the_criteria_can_be_enough() -> None:
     async with scene(saying(decided(criterion_1=True, criterion_2=False))) as it:
         outcome = await it.grade(item("llm-rubric", ["a", "b"], threshold=0.5), answer("x"))

@@ -274,4 +274,4 @@ def _content(answer: Answer) -> str:
 
 
 def _named(grader: Grader, item: Item) -> str:
-    return f"the grader {grader.name} ({grader.model}), asked about the item {item.id},"
+    return f"the grader {grader.name} ({grader.model}), asked about {item.shown},"

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.ask import Asker, Infrastructure
 from claude_operator.evals.graders import Graders, InvalidGrader, check_models
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
+from claude_operator.evals.keeping import Folder, Keeper
+from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
 
 ASKED = json.dumps([{"role": "user", "content": "Where is my parcel?"}]).encode()
@@ -61,7 +64,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(script: Callable[[Body], Text | Refusal], grader: Grader = GRADER) -> AsyncIterator[Scene]:
+async def scene(
+    script: Callable[[Body], Text | Refusal], grader: Grader = GRADER, kept: KeptGrades | None = None
+) -> AsyncIterator[Scene]:
     async with upstream(script) as api, Asker(api.url, "sk-test", timeout=10, open_calls=4, pause=0.001) as asker:
 
         async def ask(arm: PreparedArm, asked: Item) -> Answer:
@@ -69,7 +74,7 @@ async def scene(script: Callable[[Body], Text | Refusal], grader: Grader = GRADE
             return made.change(Answer(reply.text, reply.stop_reason, reply.model, reply.usage))
 
         async with Patterns() as patterns:
-            made = Scene(api, Grading(patterns, graders=Graders([grader], ask)))
+            made = Scene(api, Grading(patterns, graders=Graders([grader], ask, kept)))
             yield made
 
 
@@ -102,6 +107,28 @@ async def test_each_criterion_is_decided_apart_with_the_reason_first() -> None:
     assert "1. is polite\n2. names a date" in said
     assert "Where is my parcel?" in said
     assert not re.search("candidate|baseline|stable|canary|revision|opus", json.dumps(body)), "labels are blind"
+
+
+class Overwritten(KeptGrades):
+    """Somebody has written another text over each vote that was kept."""
+
+    def find(self, key: bytes) -> Answer | None:
+        return Answer(json.dumps({"criterion_1": {"decision": "perhaps"}}), "end_turn", "another-model", {})
+
+
+async def test_a_kept_vote_that_cannot_be_read_is_asked_again(tmp_path: Path) -> None:
+    kept = Overwritten(Keeper(Folder(tmp_path)), "http://api")
+    async with scene(saying(decided(criterion_1=True)), kept=kept) as it:
+        outcome = await it.grade(item("llm-rubric", "is polite"), answer("Soon, dear customer."))
+    assert (outcome.failed, len(it.bodies)) == ("", 1)
+
+
+@pytest.mark.parametrize(("held_out", "named"), [(False, "item parcel"), (True, "a held-out item")])
+async def test_a_held_out_item_is_not_named(held_out: bool, named: str) -> None:
+    one = replace(item("llm-rubric", "is polite"), held_out=held_out)
+    async with scene(saying("no JSON")) as it:
+        with pytest.raises(Infrastructure, match=rf"asked about {named}, does not decide in 3 attempts"):
+            await it.grade(one, answer("Soon, dear customer."))
 
 
 async def test_a_share_of_the_criteria_can_be_enough() -> None:

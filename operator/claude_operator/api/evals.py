@@ -144,7 +144,7 @@ class GateMetric(ApiModel):
     """A metric that is compared beside quality."""
 
     name: Literal["refusals", "cost", "latency"] = Field(description="refusals, cost or latency.")
-    margin: Annotated[float, Field(ge=0, le=3)] = Field(
+    margin: Annotated[float, Field(ge=0, le=2)] = Field(
         description="How much more than stable's it may be: of refusals a share of the answers, 0.01 is one more in a"
         " hundred; of cost and latency in proportion, 0.2 is a fifth more."
     )

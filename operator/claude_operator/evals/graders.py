@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
+from claude_operator.core.evals.graders.check import reaches
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.rubrics import Opinion, Question, comparison, factuality, material, rubric
 from claude_operator.core.evals.kept import first_request
@@ -125,7 +127,7 @@ class Graders:
                 score = 1 - len(missed) / len(opinions)
                 why = f"criterion {', '.join(map(str, missed))} of {len(opinions)}" if len(opinions) > 1 else ""
                 reason = " ".join(one.reason for one in opinions if not one.decision) or opinions[0].reason
-                holds = score >= (check.threshold or 0) - 1e-9
+                holds = reaches(score, check.threshold)
                 return Finding(holds, score, why if missed else "", reason=reason)
             case "factuality":
                 [opinion] = await self._vote(check, item, _question(check, material(item.messages), answer), spent)
@@ -188,8 +190,10 @@ class Graders:
         asked, arm = _asked(item, question), self._arm(grader, question)
         key = self._kept.next_key(arm, asked) if self._kept else b""
         if self._kept and (before := self._kept.find(key)) is not None:
-            self._check_model(grader, before)
-            return question.read(before.text)
+            with suppress(ValueError):  # what cannot be read is asked again
+                opinions = question.read(before.text)
+                self._check_model(grader, before)
+                return opinions
         why = ""
         for _ in range(_ATTEMPTS):
             answer = await self._answer(grader, item, arm, asked)
@@ -270,4 +274,4 @@ def _content(answer: Answer) -> str:
 
 
 def _named(grader: Grader, item: Item) -> str:
-    return f"the grader {grader.name} ({grader.model}), asked about the item {item.id},"
+    return f"the grader {grader.name} ({grader.model}), asked about {item.shown},"

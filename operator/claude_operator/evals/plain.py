@@ -35,7 +35,9 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def rate(share: float | None) -> str:
-    """A share of 1 as a percentage, `-` where it is not known."""
+    """A share of 1 as a percentage, `-` where it is not known; only all of it is 100.0%, and only none 0.0%."""
+    if share is not None and 0 < share < 1:
+        share = min(max(share, 0.001), 0.999)
     return "-" if share is None else f"{share:.1%}"
 
 

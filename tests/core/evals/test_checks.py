@@ -257,6 +257,19 @@ def test_the_first_check_that_does_not_hold_is_named_and_cut() -> None:
     assert grade(checks, Subject(answer('"a"'), Context()))[0] == "equals: " + "x" * 80
 
 
+def test_a_score_of_0_reaches_no_threshold() -> None:
+    """Not even one that is less than a rounding."""
+    assert not result("token-f1", "yes", "no", threshold=1e-12).holds
+    assert not evaluate(check("tool-call-f1", ["find"], threshold=1e-12), answer("", ToolCall("other", {}))).holds
+    failed, score, _ = grade((check("equals", "yes"),), Subject(answer("no"), Context()), 1e-12)
+    assert (failed, score) == ("equals: yes", 0)
+
+
+def test_a_threshold_without_an_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="cost: the threshold has no end, so every answer holds it: write a number"):
+        check("cost", threshold=float("inf"))
+
+
 def test_with_a_threshold_the_weighted_mean_counts() -> None:
     checks = [check("contains", "a", weight=3), check("contains", "b", metric="tone")]
     subject = Subject(answer("a"), Context())

@@ -227,6 +227,44 @@ def test_a_candidate_that_costs_more_fails_and_one_without_a_price_is_not_known(
     assert "cost is not known of any answer: remove it from gate.metrics" in unknown.message
 
 
+def test_no_margin_allows_whatever_a_ratio_counts_as() -> None:
+    """A ratio counts as 4 at most, so a margin of 3 would be kept by any cost."""
+    with pytest.raises(ValueError, match="less than or equal to 2"):
+        GateMetric(name="cost", margin=3)
+    gate = EvalGate(margin=0.2, onInconclusive="Block", metrics=[GateMetric(name="cost", margin=2)])
+    assert priced(gate, [100.0] * 200, [1.0] * 200).phase == "Failed"
+
+
+def test_extreme_costs_are_compared_too() -> None:
+    gate = EvalGate(margin=0.2, onInconclusive="AddEpochs", metrics=[GateMetric(name="cost", margin=0.2)])
+    arms = ({f"i{n}": [Outcome("", cost_usd=cost)] * 3 for n in range(50)} for cost in (1e300, 1e-300))
+    found = judge_run([item(number) for number in range(50)], *arms, gate, epochs_left=True)
+    assert (found.phase, found.reason) == ("Failed", "WorseThanBaseline")
+    assert found.comparisons[1].difference == pytest.approx(3)  # a ratio counts as 4 at most
+
+
+def test_several_metrics_that_are_not_known_are_all_named() -> None:
+    metrics = [GateMetric(name="cost", margin=0.2), GateMetric(name="latency", margin=0.2)]
+    unknown = priced(EvalGate(margin=0.2, onInconclusive="Block", metrics=metrics), [None] * 100, [1.0] * 100)
+    assert "cost and latency are not known of any answer: remove them from gate.metrics" in unknown.message
+
+
+def test_a_small_margin_is_not_written_as_0() -> None:
+    found = judge("+" * 100, "+" * 100, EvalGate(margin=0.0004))
+    assert "too few to rule out a drop of 0.04 points" in found.message
+
+
+def test_only_all_is_100_percent() -> None:
+    marks = "+" * 19_999 + "-"
+    found = judge(marks, None, EvalGate(passRate=1))
+    assert found.candidate is not None
+    assert found.candidate.pass_rate == 0.9999
+    assert "below the floor of 100 %; 19,999 of 20,000 (99.99 %)" in found.message
+    assert "below the floor of 99.96 %" in judge("-", None, EvalGate(passRate=0.9996)).message
+    few = judge("-" * 19_999 + "+", None, EvalGate())
+    assert "1 of 20,000 (0.01 %)" in few.message
+
+
 def priced(gate: EvalGate, ours: Sequence[float | None], theirs: Sequence[float | None]) -> Result:
     items = [item(number) for number in range(len(ours))]
     arms = ({f"i{n}": [Outcome("", cost_usd=cost)] for n, cost in enumerate(costs)} for costs in (ours, theirs))

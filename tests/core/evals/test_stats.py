@@ -158,6 +158,21 @@ def test_items_by_hand() -> None:
     assert exact.items_that_can_tell(one_epoch) == 5
 
 
+def test_the_total_of_many_items_is_normal() -> None:
+    """Work that takes the square of their number is not done within an hour."""
+    drawn = random.Random(5)
+    items = [exact.Item(drawn.randint(0, 12), 12, drawn.randint(0, 12), 12) for _ in range(10_000)]
+    both = [one.passed + one.baseline_passed for one in items]
+    deviation = math.sqrt(sum(passes / 2 * (1 - passes / 24) * 12 / 23 for passes in both))
+    above = (sum(one.passed for one in items) + 0.5 - sum(both) / 2) / deviation
+    assert exact.total_p(items) == pytest.approx(float(stats.norm.cdf(above)), abs=0.001)
+
+
+def test_a_total_that_is_all_but_impossible_is_0() -> None:
+    assert exact.total_p([exact.Item(0, 3, 3, 3)] * 10_000) == 0
+    assert exact.total_p([exact.Item(3, 3, 0, 3)] * 10_000) == pytest.approx(1)
+
+
 # ------------------------------------------------------------------------------------------------ looks
 
 

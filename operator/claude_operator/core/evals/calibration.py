@@ -8,7 +8,6 @@ shrink to nothing where all agree.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from claude_operator.api.faults import decode
+from claude_operator.core.evals.draws import draw
 from claude_operator.core.evals.outcomes import CheckResult
 from claude_operator.core.evals.report import ArmName, OutcomeLine, Report
 from claude_operator.core.text import count, share
@@ -88,7 +88,7 @@ def draw_labels(report: Report, patterns: Sequence[str], number: int, seed: str 
         raise ValueError("the report has no answers to judge: run the set with execution.keepText, or on a laptop")
     questions = {line.id: line.question for line in report.outcomes if line.question is not None}
     labels = [_label(line, check.check, questions.get(line.id)) for line, check in found if line.text is not None]
-    return sorted(labels, key=lambda label: _draw(seed, label))[:number]
+    return sorted(labels, key=lambda label: draw(seed, label.id, label.arm, label.epoch, label.check))[:number]
 
 
 def write_labels(labels: Iterable[Label]) -> bytes:
@@ -167,11 +167,6 @@ def _read(data: bytes, what: str) -> Iterator[Label]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield decode(line, Label, f"{what}, line {number}")
-
-
-def _draw(seed: str, label: Label) -> bytes:
-    name = f"{seed}\0{label.id}\0{label.arm}\0{label.epoch}\0{label.check}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
 def _interval(successes: int, total: int) -> tuple[float, float]:

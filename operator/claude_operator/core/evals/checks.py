@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.core.catalogue.table import find
-from claude_operator.core.evals.graders.check import REFUSAL, Check, Context, Finding, Runner, Subject, Trial, Tried
+from claude_operator.core.evals.graders.check import (
+    REFUSAL,
+    Check,
+    Context,
+    Finding,
+    Runner,
+    Subject,
+    Trial,
+    Tried,
+    reaches,
+)
 from claude_operator.core.evals.graders.kinds import KINDS, LONGEST_SEARCHED, Kind, evaluate_one
 from claude_operator.core.evals.graders.patterns import LONGEST_PATTERN
 from claude_operator.core.evals.outcomes import Answer, CheckResult
@@ -32,7 +43,6 @@ __all__ = [
     "with_graders",
 ]
 
-_ROUNDING = 1e-9
 _COMPARED, _LONGEST_COMPARED = 32, 1000  # checks of an item, and characters of a value: more take the square
 
 
@@ -96,6 +106,8 @@ def _threshold(one: Assert, kind: Kind) -> float | None:
     value = limit.default if one.threshold is None else one.threshold
     if value is None:
         raise ValueError(f"has no threshold: write the most {limit.unit} that it may take")
+    if not math.isfinite(value):
+        raise ValueError("the threshold has no end, so every answer holds it: write a number")
     if limit.most is not None and value > limit.most:
         raise ValueError(f"the threshold is above {limit.most:g}, which no answer can reach: lower it")
     if limit.whole and not float(value).is_integer():
@@ -160,7 +172,7 @@ def grade(
         return _named(failed, subject), 0.0 if failed else 1.0, results
     total = sum(check.weight for check in checks)
     score = sum(check.weight * result.score for check, result in zip(checks, results, strict=True)) / total
-    if score >= threshold - _ROUNDING:
+    if reaches(score, threshold):
         return "", score, results
     return _named(failed, subject) or f"score {score:.2f} is under {threshold:g}", score, results
 

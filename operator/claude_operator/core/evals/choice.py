@@ -6,11 +6,11 @@ told as Inconclusive, with how many items there are and which were asked.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from claude_operator.core.evals.draws import draw
 from claude_operator.core.evals.gate import Result
 from claude_operator.core.evals.report import CANDIDATE, Report
 from claude_operator.core.evals.sets import Item
@@ -45,7 +45,7 @@ def choose_items(items: Sequence[Item], choice: Choice) -> tuple[list[Item], str
     if choice.failed is not None:
         chosen = [item for item in chosen if item.id in choice.failed]
     if choice.sample is not None and choice.sample < len(chosen):
-        drawn = {item.id for item in sorted(chosen, key=lambda item: _draw(choice.seed, item.id))[: choice.sample]}
+        drawn = {item.id for item in sorted(chosen, key=lambda item: draw(choice.seed, item.id))[: choice.sample]}
         chosen = [item for item in chosen if item.id in drawn]
     if items and not chosen:
         raise ValueError(f"no item fits {_words(choice)}: the set's first ids are {', '.join(_ids(shown))}")
@@ -74,10 +74,6 @@ def _fits(item: Item, pattern: str) -> bool:
     if equals and key in item.metadata:
         return fnmatchcase(item.metadata[key], value)
     return fnmatchcase(item.id, pattern)
-
-
-def _draw(seed: str, name: str) -> bytes:
-    return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _ids(items: Sequence[Item]) -> list[str]:

@@ -166,14 +166,14 @@ def _value(metric: _Metric, pair: Pair) -> _Value | None:
         return _Value(a, b, metric.sign * (a - b), _noise(ours, theirs, 1.0, 1.0))
     if a <= 0 or b <= 0:
         return None
-    mean = metric.sign * math.log(a / b)
+    mean = metric.sign * (math.log(a) - math.log(b))
     return _Value(a, b, min(max(mean, -_MOST), _MOST), _noise(ours, theirs, a, b))
 
 
 def _noise(ours: Sequence[float], theirs: Sequence[float], a: float, b: float) -> float | None:
     if len(ours) < 2 or len(theirs) < 2:
         return None
-    return _variance(ours) / a**2 + _variance(theirs) / b**2
+    return _variance([value / a for value in ours]) + _variance([value / b for value in theirs])
 
 
 def _variance(values: Sequence[float]) -> float:

@@ -31,7 +31,7 @@ def scores(items: Sequence[Item], outcomes: Outcomes) -> Scores:
     return Scores(
         items=len(asked),
         passed=sum(all(one.passed for one in epochs) for epochs in asked),
-        pass_rate=round(fmean(map(pass_share, asked)), 4) if asked else 0.0,
+        pass_rate=_mean(map(pass_share, asked)) if asked else 0.0,
         refused=sum(one.refused for one in every),
         input_tokens=sum(one.input_tokens for one in every),
         output_tokens=sum(one.output_tokens for one in every),
@@ -88,9 +88,15 @@ def _slice(pair: tuple[str, str], items: Sequence[Item], candidate: Outcomes, ba
         key=key[:_LONGEST],
         value=value[:_LONGEST],
         items=len(inside),
-        pass_rate=round(fmean(pass_share(candidate[item.id]) for item in inside), 4),
-        baseline_pass_rate=round(fmean(theirs), 4) if theirs else None,
+        pass_rate=_mean(pass_share(candidate[item.id]) for item in inside),
+        baseline_pass_rate=_mean(theirs) if theirs else None,
     )
+
+
+def _mean(shares: Iterable[float]) -> float:
+    """In four digits; only all is 1, and only none is 0."""
+    mean = fmean(shares)
+    return min(max(round(mean, 4), 0.0001), 0.9999) if 0 < mean < 1 else mean
 
 
 def _sum(costs: Iterable[float | None]) -> float | None:

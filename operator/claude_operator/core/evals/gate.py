@@ -167,8 +167,7 @@ def judge_run(
 
 def rejected(item: Item, text: str) -> Result:
     """The verdict where the API refuses the candidate's request: whatever else it would answer, it cannot serve."""
-    which = "a held-out item" if item.held_out else f"item {item.id}"
-    message = f"Failed: the Claude API refuses the request of {which}: {text}"
+    message = f"Failed: the Claude API refuses the request of {item.shown}: {text}"
     return Result("Failed", RunReason.REQUEST_REJECTED, message)
 
 

@@ -50,6 +50,11 @@ class Item:
     held_out: bool = False
     """Counted, and never shown by name."""
 
+    @property
+    def shown(self) -> str:
+        """How a message names it."""
+        return "a held-out item" if self.held_out else f"item {self.id}"
+
 
 class ItemReader:
     """Makes the items of one set, within bounds on their size and on the work of filling them in."""

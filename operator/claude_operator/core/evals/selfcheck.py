@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from claude_operator.api.evals import EvalGate
+from claude_operator.core.evals.draws import draw
 from claude_operator.core.evals.gate import Outcomes, judge_run
 from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
@@ -35,7 +35,7 @@ def check_itself(items: Sequence[Item], answers: Outcomes, gate: EvalGate, *, ti
     for time in range(times):
         halves: tuple[dict[str, list[Outcome]], dict[str, list[Outcome]]] = ({}, {})
         for item in items:
-            drawn = sorted(range(len(answers[item.id])), key=lambda epoch: _draw(seed, time, item.id, epoch))
+            drawn = sorted(range(len(answers[item.id])), key=lambda epoch: draw(seed, time, epoch, item.id))
             for half, part in zip(halves, (drawn[:epochs], drawn[epochs : 2 * epochs]), strict=True):
                 half[item.id] = [answers[item.id][epoch] for epoch in part]
         result = judge_run(items, halves[0], halves[1], gate, baseline_name="itself", planned_epochs=epochs)
@@ -56,7 +56,3 @@ def sentence(found: SelfCheck) -> str:
     if found.inconclusive > found.times / 2:
         return f"{said} An equal candidate would mostly be held: add items or epochs, or allow a larger gate.margin."
     return said
-
-
-def _draw(seed: str, time: int, name: str, epoch: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{time}\0{epoch}\0{name}".encode("utf-8", "surrogatepass")).digest()

@@ -14,8 +14,9 @@ _IN_POINTS = ("quality", "refusals")
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, `92.5 %`."""
-    return f"{round(share * 100, 1):g} %"
+    """A share as a percentage, `92.5 %`; only all of it is 100 %, and only none 0 %."""
+    digits = next((digits for digits in (1, 2) if 0 < round(share * 100, digits) < 100), 4)
+    return f"{round(share * 100, digits):.7g} %"
 
 
 def numbers(ours: Scores, theirs: Scores | None, epochs: int, name: str) -> str:
@@ -26,7 +27,7 @@ def numbers(ours: Scores, theirs: Scores | None, epochs: int, name: str) -> str:
 
 def not_worse(compared: Sequence[Compared], name: str) -> str:
     """The candidate keeps the margin in each metric."""
-    kept = [f"{_subject(one.status)} keeps the margin of {_size(one.status, one.status.margin)}" for one in compared]
+    kept = [f"{_subject(one.status)} keeps the margin of {_margin(one.status)}" for one in compared]
     first = compared[0].status
     sees = _size(first, first.sees)
     return f"{', '.join(kept)} against {name}: {_interval(first)}; so many items see {sees}, not less"
@@ -35,8 +36,7 @@ def not_worse(compared: Sequence[Compared], name: str) -> str:
 def worse(compared: Sequence[Compared], name: str) -> str:
     """In what the candidate is worse, and by how much."""
     parts = [
-        f"{_subject(one.status)} is worse than that of {name}: {_interval(one.status)}"
-        f" (margin {_size(one.status, one.status.margin)})"
+        f"{_subject(one.status)} is worse than that of {name}: {_interval(one.status)} (margin {_margin(one.status)})"
         for one in compared
     ]
     return "; ".join(parts)
@@ -45,7 +45,7 @@ def worse(compared: Sequence[Compared], name: str) -> str:
 def undecided(compared: Sequence[Compared], name: str, look: Look) -> str:
     """What cannot be told, and what would help."""
     one = compared[0]
-    margin, sees = _size(one.status, one.status.margin), _size(one.status, one.status.sees)
+    margin, sees = _margin(one.status), _size(one.status, one.status.sees)
     text = (
         f"{_subject(one.status)} may or may not be worse than that of {name} by {margin}: {_interval(one.status)};"
         f" so many items see {sees}"
@@ -67,12 +67,13 @@ def too_few(compared: Sequence[Compared], name: str, look: Look) -> str:
     )
     units = count(one.clusters, "cluster") if one.clusters else count(one.items, "item")
     verb = "is" if (one.clusters or one.items) == 1 else "are"
-    return f"{kept}{units} {verb} too few to rule out {_worsening(one)} of {_size(one, one.margin)} ({takes})"
+    return f"{kept}{units} {verb} too few to rule out {_worsening(one)} of {_margin(one)} ({takes})"
 
 
 def unknown(metrics: Sequence[str]) -> str:
     """That a metric of the gate was not measured."""
-    return f"{' and '.join(metrics)} is not known of any answer: remove it from gate.metrics"
+    verb, them = ("is", "it") if len(metrics) == 1 else ("are", "them")
+    return f"{' and '.join(metrics)} {verb} not known of any answer: remove {them} from gate.metrics"
 
 
 def depends_on(items: int, name: str) -> str:
@@ -103,9 +104,17 @@ def _interval(one: Comparison) -> str:
     )
 
 
+def _margin(one: Comparison) -> str:
+    """As the set has it: a small one is not 0."""
+    return f"{one.margin * 100:g} {_unit(one)}"
+
+
+def _unit(one: Comparison) -> str:
+    return "points" if one.metric in _IN_POINTS else "%"
+
+
 def _size(one: Comparison, value: float, *, signed: bool = False) -> str:
-    unit = "points" if one.metric in _IN_POINTS else "%"
-    return f"{_number(value, signed=signed)} {unit}"
+    return f"{_number(value, signed=signed)} {_unit(one)}"
 
 
 def _number(value: float, *, signed: bool = False) -> str:

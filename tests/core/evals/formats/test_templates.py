@@ -52,6 +52,10 @@ VARS: dict[str, Any] = {
         ("a{# a remark #}b", "ab"),
         ('{{ "{{" }}name{{ "}}" }}', "{{name}}"),
         (r"{{ 'it\'s' }}", "it's"),
+        (f"{{{{ list[{'9' * 400}] | default('-') }}}}", "-"),
+        (f"{{{{ name | replace('A', {'9' * 400}) }}}}", f"{'9' * 60}da"),
+        (f"{{{{ list | join({'9' * 400}) }}}}", f"a{'9' * 60}b"),
+        ("{{ list[1.9] }} {{ list[-1] }} {{ list[-0.5] }}", "b b a"),
     ],
 )
 def test_what_is_filled_in(text: str, filled: str) -> None:

@@ -236,7 +236,7 @@ class _Expression:
                 if (string is None and number is None) or not self._take("]"):
                     raise self._fault()
                 spend(_length(value))
-                value = _member(value, _unquote(string) if string is not None else int(float(number or 0)))
+                value = _member(value, _unquote(string) if string is not None else _whole(number))
             else:
                 return value
 
@@ -255,7 +255,7 @@ class _Expression:
                 string, number, _, _ = self._next()
                 if string is None and number is None:
                     raise self._fault()
-                arguments.append(_unquote(string) if string is not None else int(float(number or 0)))
+                arguments.append(_unquote(string) if string is not None else _whole(number))
         if not least <= len(arguments) <= most:
             raise self._fault()
         return value if value is _NONE and name != "default" else function(value, *arguments)
@@ -290,6 +290,11 @@ def _member(value: Any, part: str | int) -> Any:
     if isinstance(value, list) and isinstance(part, int) and -len(value) <= part < len(value):
         return value[part]
     return _NONE
+
+
+def _whole(number: str | None) -> int:
+    """Its whole part; of more digits than anything has, the first ones."""
+    return int((number or "0").partition(".")[0][:_SHOWN])
 
 
 def _unquote(text: str) -> str:

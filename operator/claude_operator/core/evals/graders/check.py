@@ -11,9 +11,10 @@ from claude_operator.api.graders import NOT
 from claude_operator.core.evals.graders.texts import composed, folded, plain
 from claude_operator.core.evals.outcomes import Answer
 
-__all__ = ["REFUSAL", "Check", "Context", "Finding", "Runner", "Subject", "Trial", "Tried", "Value"]
+__all__ = ["REFUSAL", "Check", "Context", "Finding", "Runner", "Subject", "Trial", "Tried", "Value", "reaches"]
 
 REFUSAL = "refusal"
+_ROUNDING = 1e-9
 _SHOWN = 80  # characters of a check's value in a message
 Value = str | tuple[str, ...]
 
@@ -109,3 +110,8 @@ class Subject:
     def folded(self) -> str:
         """The answer's text in no case."""
         return folded(self.text)
+
+
+def reaches(score: float, threshold: float | None) -> bool:
+    """Whether a score is at least this, but for rounding: a score of 0 reaches nothing."""
+    return score >= (threshold or 0) * (1 - _ROUNDING)

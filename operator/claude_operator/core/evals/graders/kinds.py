@@ -11,7 +11,7 @@ from typing import Any
 
 from claude_operator.api.graders import Assert
 from claude_operator.core.evals.graders import values
-from claude_operator.core.evals.graders.check import REFUSAL, Check, Finding, Subject, Trial, Tried, Value
+from claude_operator.core.evals.graders.check import REFUSAL, Check, Finding, Subject, Trial, Tried, Value, reaches
 from claude_operator.core.evals.graders.json_texts import line, same_json, why_not_json
 from claude_operator.core.evals.graders.texts import (
     distance_within,
@@ -186,7 +186,7 @@ def _levenshtein(check: Check, subject: Subject) -> Finding:
 
 def _token_f1(check: Check, subject: Subject) -> Finding:
     score = token_f1(subject.text, str(check.value))
-    holds = score >= (check.threshold or 0) - 1e-9
+    holds = reaches(score, check.threshold)
     return Finding(holds, score, "" if holds else f"{score:.2f} is under {check.threshold:g}")
 
 
@@ -254,7 +254,7 @@ def _is_call(wanted: Mapping[str, Any], name: str, made: Any) -> bool:
 def _tool_call_f1(check: Check, subject: Subject) -> Finding:
     wanted, made = set(check.texts), {call.name for call in subject.answer.calls}
     score = 2 * len(wanted & made) / (len(wanted) + len(made))
-    holds = score >= (check.threshold or 0) - 1e-9
+    holds = reaches(score, check.threshold)
     lacks = ", ".join(sorted(wanted - made))[:80]
     return Finding(holds, score, "" if holds else f"{score:.2f}; does not call {lacks}" if lacks else f"{score:.2f}")
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 __all__ = ["Item", "item_p", "items_that_can_tell", "total_p"]
 
+_NEVER = 1e-30  # all chances that are left out add up to far less than any alpha
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -48,19 +50,28 @@ def items_that_can_tell(items: Sequence[Item]) -> int:
 
 def total_p(items: Sequence[Item]) -> float:
     """The chance of so few passes of the candidate over all items or fewer, if no item has changed."""
-    total, base = [1.0], 0
-    for item in items:
-        least, chances = item.chances
-        base += least
-        if len(chances) > 1:
-            total = _sum_of(total, chances)
-    return min(1.0, math.fsum(total[: sum(item.passed for item in items) - base + 1]))
+    parts = [item.chances for item in items]
+    while len(parts) > 1:  # in pairs, or the work takes the square of the number of items
+        pairs = zip(parts[::2], parts[1::2], strict=False)
+        parts = [_sum_of(one, other) for one, other in pairs] + (parts[-1:] if len(parts) % 2 else [])
+    [(least, chances)] = parts
+    return min(1.0, math.fsum(chances[: max(0, sum(item.passed for item in items) - least + 1)]))
 
 
-def _sum_of(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """The distribution of the sum of two independent counts."""
-    found = [0.0] * (len(one) + len(other) - 1)
-    for shift, chance in enumerate(other):
-        for place, value in enumerate(one):
-            found[place + shift] += chance * value
-    return found
+Counts = tuple[int, list[float]]
+"""The fewest that can be, and the chance of that many and of each higher number."""
+
+
+def _sum_of(one: Counts, other: Counts) -> Counts:
+    """The distribution of the sum of two independent counts, without what is too unlikely at its ends."""
+    (low, few), (least, many) = sorted((one, other), key=lambda counts: len(counts[1]))
+    found = [0.0] * (len(few) + len(many) - 1)
+    for shift, chance in enumerate(few):
+        for place, value in enumerate(many, shift):
+            found[place] += chance * value
+    start, end = 0, len(found)
+    while found[start] < _NEVER:
+        start += 1
+    while found[end - 1] < _NEVER:
+        end -= 1
+    return low + least + start, found[start:end]

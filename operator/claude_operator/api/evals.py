@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
+from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
@@ -20,7 +21,7 @@ Input = Annotated[str, StringConstraints(max_length=1_000_000)]
 Vars = Annotated[dict[str, Any], Field(max_length=256)]
 Label = Annotated[str, StringConstraints(max_length=1024)]
 Metadata = Annotated[dict[str, Label], Field(max_length=64)]
-ATOMIC = {"x-kubernetes-map-type": "atomic"}
+ATOMIC: JsonDict = {"x-kubernetes-map-type": "atomic"}
 """One manager has the whole of it: no account is kept of its keys (managedFields), as large as they are."""
 Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 

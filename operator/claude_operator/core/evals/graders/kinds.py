@@ -25,7 +25,7 @@ __all__ = [
     "KINDS",
     "LONGEST_SEARCHED",
     "Kind",
-    "Threshold",
+    "Limit",
     "evaluate_one",
     "schema_program",
     "second_trials",
@@ -40,7 +40,7 @@ _REFUSES = re.compile(rf"(?:{_SORRY})?(?:i (?:{_UNABLE})|i'm (?:not able|unable)
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class Limit:
     """The limit of a check: what it is if left out (None: it must be given), the most it may be, and its unit."""
 
     default: float | None = None
@@ -60,7 +60,7 @@ class Kind:
 
     read: Callable[[Assert], Value]
     holds: Callable[[Check, Subject], Finding]
-    threshold: Threshold | None = None
+    threshold: Limit | None = None
     trials: Callable[[Check, Subject], Iterable[Trial]] = lambda _check, _subject: ()
     carries: bool = False
     fold: bool = False
@@ -309,7 +309,7 @@ def _by_model(check: Check, subject: Subject) -> Finding:
     return subject.context.graded.get(check) or _unknown("was not graded")
 
 
-_SHARE = Threshold(default=1.0, most=1.0)
+_SHARE = Limit(default=1.0, most=1.0)
 KINDS: Mapping[str, Kind] = {
     "equals": _text_kind(values.whole_text, _equal, carries=True, one_of_a_kind=True),
     "contains": _text_kind(values.some_text, _contains, carries=True, grows=True),
@@ -323,14 +323,14 @@ KINDS: Mapping[str, Kind] = {
     "regex": Kind(values.pattern, _regex, trials=_regex_trials),
     "is-json": Kind(values.schema, _is_json, trials=_json_trials("whole")),
     "contains-json": Kind(values.object_schema, _contains_json, trials=_json_trials("inside")),
-    "levenshtein": Kind(values.distance_text, _levenshtein, Threshold(5.0, 1000.0, whole=True), of_text=True),
-    "token-f1": Kind(values.words, _token_f1, Threshold(0.5, 1.0), of_text=True),
+    "levenshtein": Kind(values.distance_text, _levenshtein, Limit(5.0, 1000.0, whole=True), of_text=True),
+    "token-f1": Kind(values.words, _token_f1, Limit(0.5, 1.0), of_text=True),
     "is-refusal": Kind(values.nothing, _is_refusal),
     "tool-call": Kind(values.call_list, _tool_call),
     "tool-call-f1": Kind(values.name_list, _tool_call_f1, _SHARE),
     "is-valid-tool-call": Kind(values.nothing, _is_valid_tool_call, trials=_call_trials),
-    "cost": Kind(values.nothing, _cost, Threshold(unit="US dollars")),
-    "latency": Kind(values.nothing, _latency, Threshold(unit="milliseconds")),
+    "cost": Kind(values.nothing, _cost, Limit(unit="US dollars")),
+    "latency": Kind(values.nothing, _latency, Limit(unit="milliseconds")),
     "llm-rubric": Kind(values.question_texts, _by_model, _SHARE, graded=True),
     "factuality": Kind(values.whole_text, _by_model, graded=True),
     "select-best": Kind(values.whole_text, _by_model, graded=True),

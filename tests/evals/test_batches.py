@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import tracemalloc
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from tests.evals.servers import serving
 from tests.evals.test_job import Scene, scene
 from tests.evals.test_resuming import ALL, EPOCHS, QUESTIONS, SET, payments, scenario, stored_report
 from tests.simulator.harness import Running, running_simulator
+
+from claude_operator.api.evals import EvalExecution, EvalGate
+from claude_operator.api.gateway import Arm
+from claude_operator.core.evals.checks import Check
+from claude_operator.core.evals.sets import Item
+from claude_operator.core.request.compose import prepare
+from claude_operator.evals.ask import Asker
+from claude_operator.evals.batches import Batcher, Waiting
+from claude_operator.evals.keeping import Folder, Keeper
+from claude_operator.evals.session import Arms, Run, evaluate
 
 BATCHED = {**SET, "execution": {"epochs": EPOCHS, "mode": "batch"}}
 
@@ -98,6 +112,38 @@ async def test_a_batch_that_is_too_dear_is_not_submitted(tmp_path: Path) -> None
         it.add("claudeevalsets", "support", spec=spec)
         assert await it.go() == 101
     assert it.status["reason"] == "BudgetReached"
+
+
+async def test_the_requests_of_batches_are_not_all_in_memory_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its arm's whole prompt: all of a large set would have the Job killed, again and again."""
+    monkeypatch.setattr("claude_operator.evals.batches._MOST_BYTES", 1_000_000)
+    held: list[int] = []
+
+    async def submit(request: web.Request) -> web.Response:
+        held.append(tracemalloc.get_traced_memory()[0])
+        await request.read()
+        return web.json_response({"id": f"msgbatch_{len(held)}"})
+
+    async def record(ids: Sequence[str]) -> None:
+        """Nowhere."""
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_post("/v1/messages/batches", submit)
+    arm = prepare(Arm("new", "canary", 0, {"model": "claude-haiku-5-5", "max_tokens": 9, "system": "x" * 300_000}), {})
+    items = [Item(f"i{number}", b"[]", (Check("equals", "good"),)) for number in range(100)]
+    async with serving(app) as url, Asker(url, "sk-test", timeout=60, open_calls=1) as asker:
+        run = Run(EvalExecution(epochs=1, mode="batch"), url=url, keeper=Keeper(Folder(tmp_path)))
+        run.batcher = Batcher(asker, (), record)
+        tracemalloc.start()
+        try:
+            with pytest.raises(Waiting):
+                await evaluate(items, Arms(arm), asker.ask, EvalGate(), run)
+        finally:
+            tracemalloc.stop()
+    assert len(held) == len(run.batcher.ids) > 10
+    assert max(held) < 15_000_000, "all of them are 30 MB"
 
 
 async def test_without_kept_answers_it_is_asked_in_real_time_and_that_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -188,8 +189,10 @@ class Graders:
         asked, arm = _asked(item, question), self._arm(grader, question)
         key = self._kept.next_key(arm, asked) if self._kept else b""
         if self._kept and (before := self._kept.find(key)) is not None:
-            self._check_model(grader, before)
-            return question.read(before.text)
+            with contextlib.suppress(ValueError):  # damaged, or written by another version: it is asked again
+                opinions = question.read(before.text)
+                self._check_model(grader, before)
+                return opinions
         why = ""
         for _ in range(_ATTEMPTS):
             answer = await self._answer(grader, item, arm, asked)
@@ -270,4 +273,5 @@ def _content(answer: Answer) -> str:
 
 
 def _named(grader: Grader, item: Item) -> str:
-    return f"the grader {grader.name} ({grader.model}), asked about the item {item.id},"
+    which = "a held-out item" if item.held_out else f"the item {item.id}"
+    return f"the grader {grader.name} ({grader.model}), asked about {which},"

@@ -231,7 +231,7 @@ class _Job:
 
     async def _finish(self, inputs: Inputs, result: Result) -> int:
         """Write the report and the result, unless another Job of this run has written one first."""
-        now = dt.datetime.now(dt.UTC)
+        now, reported = dt.datetime.now(dt.UTC), False
         for attempt in range(_WRITE_ATTEMPTS):
             try:
                 run = await self._kube.get(CLAUDE_EVAL_RUNS, self._paths.name, self._paths.namespace)
@@ -246,8 +246,9 @@ class _Job:
                 status = finished(run, run_status(run), result, now)
                 graders = [f"{one.name}: {one.model}" for one in inputs.set.graders or ()]
                 status = status.model_copy(update=self._as_fields() | {"graders": graders})
-                if attempt == 0:
+                if not reported:
                     await self._store_report(inputs, result, status)
+                    reported = True
                 await self._patch({"retryAt": None} | _without(_stored(status), "attempts"))
                 break
             except KubeError as error:

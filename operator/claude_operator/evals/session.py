@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -206,16 +206,18 @@ class _Session:
         missing = {name: place for name, place in places.items() if self._find(*place) is None}
         if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
             return ""
-        asked = []
-        for name, (index, item, _) in missing.items():
-            request = first_request(self._arms[index], item, stream=False)
-            asked.append(Asked(name, request.body, request.betas))
-        expected = estimate(Question(one.body) for one in asked)
+        expected = estimate(Question(one.body) for one in self._requests(missing))
         self.run.estimated(expected)
         if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
             return why
-        await batcher.submit(asked)
+        await batcher.submit(self._requests(missing))
         return ""
+
+    def _requests(self, places: Mapping[str, tuple[int, Item, int]]) -> Iterator[Asked]:
+        """What a batch asks, one at a time: all of a large set, each with its arm's prompt, has no room in memory."""
+        for name, (index, item, _) in places.items():
+            request = first_request(self._arms[index], item, stream=False)
+            yield Asked(name, request.body, request.betas)
 
     async def ask_epochs(self, epochs: range) -> str:
         """Ask everything so often; why the budget ended it, empty where it did not. Raises Infrastructure, _Refused.

@@ -53,6 +53,8 @@ async def test_the_job_submits_ends_and_another_one_collects(tmp_path: Path) -> 
         assert (it.status["phase"], it.status["asked"], it.status["reused"]) == ("Passed", ALL, 0)
         assert it.status["batches"] == []
         assert "batchesAt" not in it.status
+        [forgotten] = [one for one in it.cluster.writes if one.get("batches") == [] and "phase" not in one]
+        assert forgotten["paidUSD"] > 0, "a Job that dies next leaves it to the cap of all attempts"
         paid = await payments(api)
         assert len(paid) == len({one["customId"] for one in paid}) == ALL
         cost = it.status["paidUSD"]

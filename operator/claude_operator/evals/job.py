@@ -136,9 +136,12 @@ class _Job:
         return BATCH_EXIT
 
     async def _record_batches(self, ids: Sequence[str]) -> None:
-        """Raises KubeError: without its id a batch is paid for nothing."""
+        """Write them, with what those that are over have cost: who comes later does not see that any more.
+
+        Raises KubeError: without its id a batch is paid for nothing.
+        """
         moment = dt.datetime.now(dt.UTC).isoformat() if ids else None
-        written = {"batches": list(ids), "batchesAt": moment}
+        written = {"batches": list(ids), "batchesAt": moment, "paidUSD": self._numbers()["paidUSD"]}
         await self._patch(written)
         self._run["status"] |= {key: value for key, value in written.items() if value is not None}
 

@@ -84,6 +84,25 @@ async def test_what_expires_or_fails_is_asked_in_real_time(tmp_path: Path) -> No
     assert (it.status["asked"], it.status["done"]) == (ALL, len(QUESTIONS) * EPOCHS)
 
 
+@pytest.mark.parametrize("state", ["in_progress", "canceling"])
+async def test_a_batch_that_has_not_ended_is_waited_for_though_nothing_of_it_is_open(state: str) -> None:
+    """Its results are not there yet, and all of it would be paid again."""
+
+    async def show(_: web.Request) -> web.Response:
+        counts = {"processing": 0, "succeeded": 4, "errored": 0, "canceled": 0, "expired": 0}
+        return web.json_response({"id": "one", "processing_status": state, "request_counts": counts})
+
+    async def record(ids: Sequence[str]) -> None:
+        """Nowhere."""
+
+    app = web.Application()
+    app.router.add_get("/v1/messages/batches/one", show)
+    async with serving(app) as url, Asker(url, "sk-test", timeout=10, open_calls=1) as asker:
+        with pytest.raises(Waiting) as caught:
+            await Batcher(asker, ["one"], record).collect()
+    assert caught.value.message == "Message Batches are under way with 4 questions, as of now 0 open"
+
+
 async def test_a_batch_that_is_gone_is_no_loss_of_the_run(tmp_path: Path) -> None:
     async with running_simulator(scenario()) as api, scene(tmp_path, upstream={"baseURL": api.url}) as it:
         it.add("claudeevalsets", "support", spec=BATCHED)

@@ -84,16 +84,28 @@ class Run:
     def __post_init__(self) -> None:
         self.budget = Budget(self.execution, self.paid)
 
+    def pay(self, answer: Answer, *, grader: bool = False) -> None:
+        """Count what an answer costs."""
+        self.budget.add(cost_of(answer), input_tokens(answer) + output_tokens(answer), grader=grader)
+
 
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
     """Ask, grade and judge.
 
     Raises Infrastructure, Waiting, and InvalidPattern before anything is asked.
     """
+
+    async def ask_grader(arm: PreparedArm, item: Item) -> Answer:
+        if why := run.budget.over():
+            raise _OverBudget(why)
+        answer = await ask(arm, item)
+        run.pay(answer, grader=True)
+        return answer
+
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
+        graders = Graders(run.graders, ask_grader, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
@@ -142,6 +154,10 @@ def _over_budget(why: str, done: int, total: int) -> Result:
     if not done:
         message = f"Inconclusive: nothing was asked, because {why}"
     return Result("Inconclusive", RunReason.BUDGET_REACHED, f"{message}, and delete the run to go on")
+
+
+class _OverBudget(Exception):  # noqa: N818  (how the run ends)
+    """A grader may not be asked any more; says why."""
 
 
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
@@ -196,8 +212,7 @@ class _Session:
             for custom_id, answer in (await batcher.collect()).items():
                 if custom_id in places and (packed := pack_answer(answer)) is not None:
                     keeper.add(self._key(*places[custom_id]), packed)
-                    usage = (input_tokens(answer), output_tokens(answer))
-                    self.run.budget.add(Outcome("", 1.0, False, *usage, cost_of(answer)))
+                    self.run.pay(answer)
                     self.run.reused -= 1  # found there in a moment, and paid for
             await keeper.flush()
             if not keeper.trouble:
@@ -285,6 +300,8 @@ class _Session:
             await self._settle(index, item, epoch)
         except Infrastructure as error:
             self._failure = self._failure or error
+        except _OverBudget as error:
+            self._over = self._over or str(error)
         if self._failure or self._over:
             return False
         self._left[item.id, epoch] -= 1
@@ -325,8 +342,6 @@ class _Session:
         answer, asked = answered
         outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
         self.run.reused += not asked
-        if asked or outcome.grader_cost_usd != 0:
-            self.run.budget.add(outcome if asked else replace(outcome, cost_usd=0.0))
         shown = answer if self.run.keep_text else replace(answer, text="", calls=())
         if not (index and item.id in self._refused):
             self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)
@@ -349,6 +364,7 @@ class _Session:
             return None
         finally:
             self._open -= 1
+        self.run.pay(answer)
         if self.run.keeper and (packed := pack_answer(answer)) is not None:
             self.run.keeper.add(self._key(index, item, epoch), packed)
         return answer

@@ -255,6 +255,15 @@ async def test_earlier_attempts_count_for_the_cap() -> None:
     assert (result.reason, script.asked) == ("BudgetReached", [])
 
 
+async def test_a_run_that_has_all_answers_is_judged_whatever_it_has_cost(tmp_path: Path) -> None:
+    """As where the Job could not write its result."""
+    await evaluate(items(3), arms("new"), Script(), GATE, once(1, keeper=Keeper(Folder(tmp_path))))
+    script = Script()
+    run = once(1, keeper=Keeper(Folder(tmp_path)), maxCostUSD=1, paid=1.5)
+    assert (await evaluate(items(3), arms("new"), script, GATE, run)).phase == "Passed"
+    assert script.asked == []
+
+
 async def test_an_arm_against_itself_has_answers_of_its_own(tmp_path: Path) -> None:
     both = Arms(*(prepare(Arm(name, "canary", 0, {"model": "claude-haiku-5-5"}), {}) for name in ("new", "old")))
     script = Script()

@@ -100,7 +100,7 @@ class Budget:
 
     def too_dear(self, run: Estimate) -> str:
         """Why a run would cost too much whatever happens; empty where it may not."""
-        if self.paid + run.least_usd > self._most_usd:
+        if run.least_usd > 0 and self.paid + run.least_usd > self._most_usd:
             paid = f" beside ${self.paid:.2f} that are spent" if self.paid else ""
             return (
                 f"it would cost at least ${run.least_usd:.2f} and about ${run.usd:.2f}{paid}, more than"

@@ -16,6 +16,7 @@ from tests.apiserver.test_runs import Asked
 from claude_operator.core.evals.kept import SLOT_BYTES, SLOTS, pack_batch, read_batch, slot_names
 from claude_operator.evals.keeping import Secrets
 from claude_operator.kube.client import Kube
+from claude_operator.kube.resources import CONFIG_MAPS
 
 SLOT = slot_names("s")[0]
 
@@ -77,3 +78,16 @@ async def test_a_job_writes_what_was_made_for_it_and_nothing_else(
         assert len(found) == 2 * SLOTS
         await ours.clear()
         assert await theirs.read() == []
+
+
+async def test_the_version_of_a_config_map_comes_without_its_content(
+    server: ApiServer, admin: Client, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "items"}, "data": {"a": "x" * 900_000}}
+    made = admin.create(body, namespace)
+    kubeconfig = tmp_path / "admin.kubeconfig"
+    kubeconfig.write_text(json.dumps(server.config(server.admin_token)))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    async with await Kube.from_environment() as kube:
+        assert await kube.version_of(CONFIG_MAPS, "items", namespace) == made["metadata"]["resourceVersion"]
+        assert await kube.version_of(CONFIG_MAPS, "none", namespace) is None

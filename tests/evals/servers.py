@@ -144,6 +144,8 @@ class Cluster:
     writes: list[dict[str, Any]] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     """Statuses to answer the next writes of a status with."""
+    read_failures: list[int] = field(default_factory=list)
+    """Statuses to answer the next reads of a run with."""
     refuse_merges: int = 0
     """The status that each write of a Secret or a ConfigMap is refused with."""
     most_data: int = 1 << 20
@@ -157,6 +159,8 @@ class Cluster:
         return made
 
     async def get(self, request: web.Request) -> web.Response:
+        if self.read_failures and "/claudeevalruns/" in request.path:
+            return web.json_response({"reason": "No", "message": "no"}, status=self.read_failures.pop(0))
         if found := self.objects.get(request.path):
             return web.json_response(found)
         return web.json_response({"reason": "NotFound", "message": "not found"}, status=404)

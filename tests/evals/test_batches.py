@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import tracemalloc
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from tests.evals.servers import serving
 from tests.evals.test_job import Scene, scene
 from tests.evals.test_resuming import ALL, EPOCHS, QUESTIONS, SET, payments, scenario, stored_report
 from tests.simulator.harness import Running, running_simulator
+
+from claude_operator.api.evals import EvalExecution, EvalGate
+from claude_operator.api.gateway import Arm
+from claude_operator.core.evals.checks import Check
+from claude_operator.core.evals.sets import Item
+from claude_operator.core.request.compose import prepare
+from claude_operator.evals.ask import Asker
+from claude_operator.evals.batches import Batcher, Waiting
+from claude_operator.evals.keeping import Folder, Keeper
+from claude_operator.evals.session import Arms, Run, evaluate
 
 BATCHED = {**SET, "execution": {"epochs": EPOCHS, "mode": "batch"}}
 
@@ -39,6 +53,8 @@ async def test_the_job_submits_ends_and_another_one_collects(tmp_path: Path) -> 
         assert (it.status["phase"], it.status["asked"], it.status["reused"]) == ("Passed", ALL, 0)
         assert it.status["batches"] == []
         assert "batchesAt" not in it.status
+        [forgotten] = [one for one in it.cluster.writes if one.get("batches") == [] and "phase" not in one]
+        assert forgotten["paidUSD"] > 0, "a Job that dies next leaves it to the cap of all attempts"
         paid = await payments(api)
         assert len(paid) == len({one["customId"] for one in paid}) == ALL
         cost = it.status["paidUSD"]
@@ -66,6 +82,25 @@ async def test_what_expires_or_fails_is_asked_in_real_time(tmp_path: Path) -> No
     by_body = Counter(one["body"] for one in paid if not one["customId"])
     assert max(by_body.values()) <= EPOCHS
     assert (it.status["asked"], it.status["done"]) == (ALL, len(QUESTIONS) * EPOCHS)
+
+
+@pytest.mark.parametrize("state", ["in_progress", "canceling"])
+async def test_a_batch_that_has_not_ended_is_waited_for_though_nothing_of_it_is_open(state: str) -> None:
+    """Its results are not there yet, and all of it would be paid again."""
+
+    async def show(_: web.Request) -> web.Response:
+        counts = {"processing": 0, "succeeded": 4, "errored": 0, "canceled": 0, "expired": 0}
+        return web.json_response({"id": "one", "processing_status": state, "request_counts": counts})
+
+    async def record(ids: Sequence[str]) -> None:
+        """Nowhere."""
+
+    app = web.Application()
+    app.router.add_get("/v1/messages/batches/one", show)
+    async with serving(app) as url, Asker(url, "sk-test", timeout=10, open_calls=1) as asker:
+        with pytest.raises(Waiting) as caught:
+            await Batcher(asker, ["one"], record).collect()
+    assert caught.value.message == "Message Batches are under way with 4 questions, as of now 0 open"
 
 
 async def test_a_batch_that_is_gone_is_no_loss_of_the_run(tmp_path: Path) -> None:
@@ -98,6 +133,38 @@ async def test_a_batch_that_is_too_dear_is_not_submitted(tmp_path: Path) -> None
         it.add("claudeevalsets", "support", spec=spec)
         assert await it.go() == 101
     assert it.status["reason"] == "BudgetReached"
+
+
+async def test_the_requests_of_batches_are_not_all_in_memory_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its arm's whole prompt: all of a large set would have the Job killed, again and again."""
+    monkeypatch.setattr("claude_operator.evals.batches._MOST_BYTES", 1_000_000)
+    held: list[int] = []
+
+    async def submit(request: web.Request) -> web.Response:
+        held.append(tracemalloc.get_traced_memory()[0])
+        await request.read()
+        return web.json_response({"id": f"msgbatch_{len(held)}"})
+
+    async def record(ids: Sequence[str]) -> None:
+        """Nowhere."""
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_post("/v1/messages/batches", submit)
+    arm = prepare(Arm("new", "canary", 0, {"model": "claude-haiku-5-5", "max_tokens": 9, "system": "x" * 300_000}), {})
+    items = [Item(f"i{number}", b"[]", (Check("equals", "good"),)) for number in range(100)]
+    async with serving(app) as url, Asker(url, "sk-test", timeout=60, open_calls=1) as asker:
+        run = Run(EvalExecution(epochs=1, mode="batch"), url=url, keeper=Keeper(Folder(tmp_path)))
+        run.batcher = Batcher(asker, (), record)
+        tracemalloc.start()
+        try:
+            with pytest.raises(Waiting):
+                await evaluate(items, Arms(arm), asker.ask, EvalGate(), run)
+        finally:
+            tracemalloc.stop()
+    assert len(held) == len(run.batcher.ids) > 10
+    assert max(held) < 15_000_000, "all of them are 30 MB"
 
 
 async def test_without_kept_answers_it_is_asked_in_real_time_and_that_is_said(tmp_path: Path) -> None:

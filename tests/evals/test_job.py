@@ -395,6 +395,22 @@ async def test_a_result_that_cannot_be_written_is_none(tmp_path: Path, monkeypat
     assert it.status["phase"] == "Running"
 
 
+async def test_the_report_is_there_though_the_run_could_not_be_read_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claude_operator.evals.job._WRITE_PAUSE", 0.001)
+    async with scene(tmp_path) as it:
+
+        def script(_: Body) -> Text:
+            it.cluster.read_failures = [403]
+            return Text()
+
+        it.upstream.script = script
+        assert await it.go() == 0
+        report = it.cluster.objects["/api/v1/namespaces/demo/configmaps/new-12345678-report"]
+    assert report.get("binaryData")
+
+
 async def test_no_such_run_and_no_rights(tmp_path: Path) -> None:
     async with scene(tmp_path) as it:
         it.cluster.failures = [403]

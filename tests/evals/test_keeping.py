@@ -203,3 +203,16 @@ async def test_it_is_cleared() -> None:
         await keep(place(kube), *KEYS[:10])
         await place(kube).clear()
         assert names(objects) == []
+
+
+async def test_what_is_too_old_is_cleared_too_and_a_secret_that_is_missing_is_in_the_way_of_none() -> None:
+    async with secrets() as (objects, kube):
+        await place(kube).write(pack_batch({KEYS[0]: b"x"}))
+        first, second = slot_names("support")[:2]
+        data = objects.objects[_path(first)].pop("data")
+        [text] = data.values()
+        objects.objects[_path(second)]["data"] = {batch_name(time.time() - 90 * 86400, b"x"): text}
+        del objects.objects[_path(first)]
+        with pytest.raises(Unkept, match="does not exist"):
+            await place(kube).clear()
+        assert not objects.objects[_path(second)]["data"]

@@ -229,6 +229,15 @@ async def test_a_part_of_the_set_names_no_cheapest(tmp_path: Path) -> None:
     assert matrix_text(rows, "old", work.partial).splitlines()[-1].startswith("only 35 of 40 items were asked")
 
 
+async def test_an_arm_against_itself_says_where_the_budget_ended_it(tmp_path: Path) -> None:
+    text = MANY.replace("execution: {", "execution: {maxCostUSD: 0.000001, ")
+    assert text != MANY
+    async with upstream(by_model) as api:
+        with pytest.raises(ValueError, match=r"nothing was asked, because .*execution\.maxCostUSD"):
+            await check_self(load(options(tmp_path, api, baseline=None, text=text), {}), 20, silent)
+        assert api.calls == []
+
+
 async def test_an_arm_against_itself(tmp_path: Path) -> None:
     async with upstream(by_model) as api:
         found = await check_self(load(options(tmp_path, api, baseline=None, text=MANY), {}), 20, silent)

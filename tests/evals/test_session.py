@@ -255,6 +255,15 @@ async def test_earlier_attempts_count_for_the_cap() -> None:
     assert (result.reason, script.asked) == ("BudgetReached", [])
 
 
+async def test_a_run_that_has_all_answers_is_judged_whatever_it_has_cost(tmp_path: Path) -> None:
+    """As where the Job could not write its result."""
+    await evaluate(items(3), arms("new"), Script(), GATE, once(1, keeper=Keeper(Folder(tmp_path))))
+    script = Script()
+    run = once(1, keeper=Keeper(Folder(tmp_path)), maxCostUSD=1, paid=1.5)
+    assert (await evaluate(items(3), arms("new"), script, GATE, run)).phase == "Passed"
+    assert script.asked == []
+
+
 async def test_an_arm_against_itself_has_answers_of_its_own(tmp_path: Path) -> None:
     both = Arms(*(prepare(Arm(name, "canary", 0, {"model": "claude-haiku-5-5"}), {}) for name in ("new", "old")))
     script = Script()
@@ -303,6 +312,14 @@ class Graded(Script):
         return Answer(text, "end_turn", "claude-opus-5-5", dict(USAGE))
 
 
+class Undecided(Script):
+    """A script whose grader says nothing that can be read."""
+
+    async def __call__(self, arm: PreparedArm, item: Item) -> Answer:
+        answer = await super().__call__(arm, item)
+        return replace(answer, model="claude-opus-5-5") if arm.arm.revision == "grader default" else answer
+
+
 async def test_graders_grade_both_arms_and_are_paid_apart() -> None:
     script = Graded(new_i0="yes, please", old_i0="no")
     run = once(2, graders=[GRADER], keep_text=True)
@@ -318,6 +335,25 @@ async def test_graders_grade_both_arms_and_are_paid_apart() -> None:
         (one.outcome.cost_usd or 0) + (one.outcome.grader_cost_usd or 0) for arm in run.graded for one in arm["i0"]
     )
     assert run.budget.paid == pytest.approx(paid)
+
+
+async def test_what_is_paid_counts_though_a_grader_does_not_decide() -> None:
+    """Each attempt asks it again, and the cap holds for all of them."""
+    run = once(1, graders=[GRADER])
+    with pytest.raises(Infrastructure):
+        await evaluate(rubric("llm-rubric"), arms("new"), Undecided(), GATE, run)
+    once_asked = Run(EvalExecution(epochs=1))
+    await evaluate(items(1), arms("new"), Script(), GATE, once_asked)
+    assert run.budget.paid > once_asked.budget.paid > 0, "the answer, and its grader in vain"
+    assert run.budget.asked == 1
+
+
+async def test_graders_of_kept_answers_are_within_the_cap(tmp_path: Path) -> None:
+    await evaluate(items(8), arms("new"), Script(), GATE, once(1, keeper=Keeper(Folder(tmp_path))))
+    script = Graded()
+    run = once(1, graders=[GRADER], keeper=Keeper(Folder(tmp_path)), maxCostUSD=1, paid=0.9999)
+    result = await evaluate(rubric(*["llm-rubric"] * 8), arms("new"), script, GATE, run)
+    assert (result.phase, result.reason, script.asked) == ("Inconclusive", "BudgetReached", ["grader default_i0"])
 
 
 async def test_a_comparison_waits_for_both_arms() -> None:

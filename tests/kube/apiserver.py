@@ -31,11 +31,13 @@ class ApiServer:
     url: str = ""
     answers: list[web.StreamResponse | None] = field(default_factory=list)  # None: cut the connection
     requests: list[Request] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)  # the media types of each
     delay: float = 0.0  # seconds
     silent: int = 0  # so many requests get no answer at all
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         data = await request.read()
+        self.accepted.append(request.headers.get("accept", ""))
         self.requests.append(
             Request(
                 request.method,

@@ -102,6 +102,15 @@ async def test_absent_objects(server: ApiServer, kube: Kube) -> None:
     assert caught.value.not_found
 
 
+async def test_a_version_is_read_without_the_content(server: ApiServer, kube: Kube) -> None:
+    server.answers = [web.json_response({"metadata": {"resourceVersion": "7"}}), failure(404, "NotFound", "no")]
+    assert await kube.version_of(CONFIG_MAPS, "c", "team") == "7"
+    assert await kube.version_of(CONFIG_MAPS, "c", "team") is None
+    await kube.get(CONFIG_MAPS, "c", "team")
+    metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    assert server.accepted == [metadata, metadata, "application/json"]
+
+
 async def test_only_the_object_that_was_seen_is_deleted(server: ApiServer, kube: Kube) -> None:
     server.answers = [failure(409, "Conflict", "the UID in the precondition does not match")]
     with pytest.raises(KubeError) as caught:

@@ -211,6 +211,11 @@ class FakeKube:
         await self._called("get", resource, name)
         return copied(self.objects.get((resource.kind, namespace or "", name)))
 
+    async def version_of(self, resource: Resource, name: str, namespace: str | None = None) -> str | None:
+        await self._called("version", resource, name)
+        found = self.objects.get((resource.kind, namespace or "", name))
+        return None if found is None else str(found["metadata"]["resourceVersion"])
+
     async def list(
         self, resource: Resource, namespace: str | None = None, *, label_selector: str | None = None
     ) -> list[Object]:

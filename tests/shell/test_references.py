@@ -133,6 +133,25 @@ async def test_a_dataset_counts_into_the_hash_of_its_set() -> None:
     assert one.eval_set.hash != two.eval_set.hash
 
 
+async def test_the_config_maps_of_a_set_are_read_whole_only_where_they_have_changed() -> None:
+    """They are megabytes, and each pass would hold and parse them."""
+    kube = FakeKube()
+    for one in (secret(), eval_set(**DATASET), config_map("items", **{"all.jsonl": LINE})):
+        kube.put(one)
+    reader, spec = ReferenceReader(kube), DeploymentSpec.model_validate(SPEC | {"evals": EVALS})  # type: ignore[arg-type]
+    found = [(await reader.read(KEY, spec)).eval_set for _ in range(3)]
+    assert kube.calls.count(("get", "ConfigMap", "items")) == 1
+    assert found[0] is found[1] is found[2] is not None
+    kube.put(config_map("items", **{"all.jsonl": LINE + "\n" + LINE.replace('"a"', '"b"')}))
+    changed = (await reader.read(KEY, spec)).eval_set
+    assert changed and changed.items == 2
+    kube.drop("ConfigMap", "items")
+    assert [reason for reason, _ in said(await reader.read(KEY, spec))] == ["EvalSetNotFound"]
+    kube.put(config_map("items", **{"all.jsonl": LINE}))
+    again = (await reader.read(KEY, spec)).eval_set
+    assert again and again.hash == found[0].hash
+
+
 SOURCES = {
     "dataset": {"configMaps": [{"name": "items", "key": "all.jsonl"}, {"name": "more", "key": "b.csv"}]},
     "files": [{"name": "docs"}],

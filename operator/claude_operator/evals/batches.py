@@ -73,15 +73,10 @@ class Batcher:
 
     async def collect(self) -> dict[str, Answer]:
         """The answers of all batches, by `custom_id`; raises Waiting while one goes on. What failed is not there."""
-        counts: dict[str, int] = {}
-        for name in self.ids:
-            for what, count in (await self._state(name)).items():
-                counts[what] = counts.get(what, 0) + count
-        if counts.get("processing"):
-            total = sum(counts.values())
-            raise Waiting(
-                f"Message Batches are under way with {total} questions, as of now {counts['processing']} open"
-            )
+        states = [state for name in self.ids if (state := await self._state(name)) is not None]
+        if states:
+            total, left = sum(sum(one.values()) for one in states), sum(one.get("processing", 0) for one in states)
+            raise Waiting(f"Message Batches are under way with {total} questions, as of now {left} open")
         found: dict[str, Answer] = {}
         for name in self.ids:
             try:
@@ -97,14 +92,15 @@ class Batcher:
         self.ids = []
         await self._record(self.ids)
 
-    async def _state(self, name: str) -> Mapping[str, int]:
+    async def _state(self, name: str) -> Mapping[str, int] | None:
+        """How many questions of a batch are in which state, None where it has ended or is gone."""
         try:
             batch = msgspec.json.decode(await self._asker.call("GET", f"/{name}"))
             if batch["processing_status"] == "ended":
-                return {}
+                return None
             return {what: int(count) for what, count in batch["request_counts"].items()}
         except Rejected:  # gone: its results are not there either
-            return {}
+            return None
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise Infrastructure(f"the state of the Message Batch {name} cannot be read") from error
 

@@ -190,7 +190,7 @@ class Graders:
         asked, arm = _asked(item, question), self._arm(grader, question)
         key = self._kept.next_key(arm, asked) if self._kept else b""
         if self._kept and (before := self._kept.find(key)) is not None:
-            with suppress(ValueError):  # what cannot be read is asked again
+            with suppress(ValueError):  # damaged, or written by another version: it is asked again
                 opinions = question.read(before.text)
                 self._check_model(grader, before)
                 return opinions

@@ -136,9 +136,12 @@ class _Job:
         return BATCH_EXIT
 
     async def _record_batches(self, ids: Sequence[str]) -> None:
-        """Raises KubeError: without its id a batch is paid for nothing."""
+        """Write them, with what those that are over have cost: who comes later does not see that any more.
+
+        Raises KubeError: without its id a batch is paid for nothing.
+        """
         moment = dt.datetime.now(dt.UTC).isoformat() if ids else None
-        written = {"batches": list(ids), "batchesAt": moment}
+        written = {"batches": list(ids), "batchesAt": moment, "paidUSD": self._numbers()["paidUSD"]}
         await self._patch(written)
         self._run["status"] |= {key: value for key, value in written.items() if value is not None}
 
@@ -231,7 +234,7 @@ class _Job:
 
     async def _finish(self, inputs: Inputs, result: Result) -> int:
         """Write the report and the result, unless another Job of this run has written one first."""
-        now = dt.datetime.now(dt.UTC)
+        now, reported = dt.datetime.now(dt.UTC), False
         for attempt in range(_WRITE_ATTEMPTS):
             try:
                 run = await self._kube.get(CLAUDE_EVAL_RUNS, self._paths.name, self._paths.namespace)
@@ -246,8 +249,9 @@ class _Job:
                 status = finished(run, run_status(run), result, now)
                 graders = [f"{one.name}: {one.model}" for one in inputs.set.graders or ()]
                 status = status.model_copy(update=self._as_fields() | {"graders": graders})
-                if attempt == 0:
+                if not reported:
                     await self._store_report(inputs, result, status)
+                    reported = True
                 await self._patch({"retryAt": None} | _without(_stored(status), "attempts"))
                 break
             except KubeError as error:

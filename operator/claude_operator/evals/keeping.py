@@ -176,15 +176,21 @@ class Secrets:
         raise Unkept(f"the Secret {slot} is full: others write into it at the same time")
 
     async def clear(self) -> None:
-        """Take out all that is kept."""
+        """Take out all that is kept, of each Secret that is there."""
+        trouble: Unkept | None = None
         for slot in self._names:
-            if await self._look(slot):
-                try:
+            try:
+                await self._look(slot)
+                if self._sizes[slot]:
                     await self._kube.merge(
                         SECRETS, {"metadata": {"namespace": self._namespace, "name": slot}, "data": None}
                     )
-                except KubeError as error:
-                    raise Unkept(_why(slot, error)) from error
+            except Unkept as error:
+                trouble = error
+            except KubeError as error:
+                trouble = Unkept(_why(slot, error))
+        if trouble:
+            raise trouble
 
     async def _look(self, slot: str) -> dict[str, bytes]:
         """What a slot holds, without what is too old."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -84,16 +84,28 @@ class Run:
     def __post_init__(self) -> None:
         self.budget = Budget(self.execution, self.paid)
 
+    def pay(self, answer: Answer, *, grader: bool = False) -> None:
+        """Count what an answer costs."""
+        self.budget.add(cost_of(answer), input_tokens(answer) + output_tokens(answer), grader=grader)
+
 
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
     """Ask, grade and judge.
 
     Raises Infrastructure, Waiting, and InvalidPattern before anything is asked.
     """
+
+    async def ask_grader(arm: PreparedArm, item: Item) -> Answer:
+        if why := run.budget.over():
+            raise _OverBudget(why)
+        answer = await ask(arm, item)
+        run.pay(answer, grader=True)
+        return answer
+
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask, KeptGrades(run.keeper, run.url) if run.keeper else None)
+        graders = Graders(run.graders, ask_grader, KeptGrades(run.keeper, run.url) if run.keeper else None)
         gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
@@ -142,6 +154,10 @@ def _over_budget(why: str, done: int, total: int) -> Result:
     if not done:
         message = f"Inconclusive: nothing was asked, because {why}"
     return Result("Inconclusive", RunReason.BUDGET_REACHED, f"{message}, and delete the run to go on")
+
+
+class _OverBudget(Exception):  # noqa: N818  (how the run ends)
+    """A grader may not be asked any more; says why."""
 
 
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
@@ -196,8 +212,7 @@ class _Session:
             for custom_id, answer in (await batcher.collect()).items():
                 if custom_id in places and (packed := pack_answer(answer)) is not None:
                     keeper.add(self._key(*places[custom_id]), packed)
-                    usage = (input_tokens(answer), output_tokens(answer))
-                    self.run.budget.add(Outcome("", 1.0, False, *usage, cost_of(answer)))
+                    self.run.pay(answer)
                     self.run.reused -= 1  # found there in a moment, and paid for
             await keeper.flush()
             if not keeper.trouble:
@@ -206,16 +221,18 @@ class _Session:
         missing = {name: place for name, place in places.items() if self._find(*place) is None}
         if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
             return ""
-        asked = []
-        for name, (index, item, _) in missing.items():
-            request = first_request(self._arms[index], item, stream=False)
-            asked.append(Asked(name, request.body, request.betas))
-        expected = estimate(Question(one.body) for one in asked)
+        expected = estimate(Question(one.body) for one in self._requests(missing))
         self.run.estimated(expected)
         if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
             return why
-        await batcher.submit(asked)
+        await batcher.submit(self._requests(missing))
         return ""
+
+    def _requests(self, places: Mapping[str, tuple[int, Item, int]]) -> Iterator[Asked]:
+        """What a batch asks, one at a time: all of a large set, each with its arm's prompt, has no room in memory."""
+        for name, (index, item, _) in places.items():
+            request = first_request(self._arms[index], item, stream=False)
+            yield Asked(name, request.body, request.betas)
 
     async def ask_epochs(self, epochs: range) -> str:
         """Ask everything so often; why the budget ended it, empty where it did not. Raises Infrastructure, _Refused.
@@ -283,6 +300,8 @@ class _Session:
             await self._settle(index, item, epoch)
         except Infrastructure as error:
             self._failure = self._failure or error
+        except _OverBudget as error:
+            self._over = self._over or str(error)
         if self._failure or self._over:
             return False
         self._left[item.id, epoch] -= 1
@@ -323,8 +342,6 @@ class _Session:
         answer, asked = answered
         outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
         self.run.reused += not asked
-        if asked or outcome.grader_cost_usd != 0:
-            self.run.budget.add(outcome if asked else replace(outcome, cost_usd=0.0))
         shown = answer if self.run.keep_text else replace(answer, text="", calls=())
         if not (index and item.id in self._refused):
             self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)
@@ -347,6 +364,7 @@ class _Session:
             return None
         finally:
             self._open -= 1
+        self.run.pay(answer)
         if self.run.keeper and (packed := pack_answer(answer)) is not None:
             self.run.keeper.add(self._key(index, item, epoch), packed)
         return answer

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from claude_operator.api.evals import EvalGate
-from claude_operator.core.evals.gate import Outcomes, shared_out
+from claude_operator.core.evals.gate import Outcomes, RunReason, shared_out
 from claude_operator.core.evals.matrix import Row, cheapest, make_row, verdict
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.runs import EXIT_CODES
@@ -51,7 +51,7 @@ async def check_self(work: Work, times: int, progress: Tell) -> SelfCheck:
     alone = replace(work, spec=spec, baseline=None)
     async with asking(alone) as session:
         ended = await session.judge(work.candidates[0], EvalGate(), progress)
-    if not ended.run.graded:
+    if not ended.run.graded or ended.result.reason is RunReason.BUDGET_REACHED:
         raise ValueError(ended.result.message)
     return check_itself(work.items, _outcomes(ended.run.graded[0]), work.spec.gate, times=times)
 

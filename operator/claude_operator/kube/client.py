@@ -33,6 +33,7 @@ URGENT: ContextVar[bool] = ContextVar("urgent", default=False)
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 Object = dict[str, Any]
 Objects = list[Object]
 Reload = Callable[[], Awaitable[None]]
@@ -119,6 +120,16 @@ class Kube:
             if error.not_found:
                 return None
             raise
+
+    async def version_of(self, resource: Resource, name: str, namespace: str | None = None) -> str | None:
+        """The object's resourceVersion without its content, or None when there is none."""
+        try:
+            found = await self._call("GET", resource.path(namespace, name), accept=_METADATA)
+        except KubeError as error:
+            if error.not_found:
+                return None
+            raise
+        return str(found["metadata"]["resourceVersion"])
 
     async def document(self, path: str) -> Object:
         """The document at a path that is not an object's, such as the schemas; `path` may have a query."""
@@ -224,6 +235,7 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         """One call; tried again where the credentials were stale, the server was busy, or it failed."""
         target = path + (f"?{urlencode(query)}" if query else "")
@@ -235,7 +247,7 @@ class Kube:
                 if method != "GET":
                     self._permit()
                 try:
-                    return await self._try_once(method, target, data, content_type, end - loop.time())
+                    return await self._try_once(method, target, data, (content_type, accept), end - loop.time())
                 except KubeError as error:
                     if error.status == 401 and self._reload is not None and not fresh:
                         await self._renew_credentials(self._reload)
@@ -249,9 +261,10 @@ class Kube:
                 await asyncio.sleep(wait)
 
     async def _try_once(
-        self, method: str, target: str, data: bytes | None, content_type: str, seconds: float
+        self, method: str, target: str, data: bytes | None, types: tuple[str, str], seconds: float
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "claude-operator"}
+        content_type, accept = types
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "claude-operator"}
         headers |= await self._credentials()
         # A connection that is silent for half the time is given up, so that another can be tried.
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._timeout / 2, sock_read=self._timeout / 2)

@@ -90,20 +90,40 @@ class ReferenceReader:
                 f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
             )
             return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
-        data = await _all(self._kube, CONFIG_MAPS, namespace, set(config_maps(found["spec"])))
-        if lack := _lacks(found["spec"], data):
-            message = f"ClaudeEvalSet {name}, {lack}"
-            return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
-        live = {one: value for one, value in data.items() if isinstance(value, dict)}
-        versions = ",".join(f"{one}={value['metadata']['resourceVersion']}" for one, value in live.items())
-        known = (found["metadata"]["uid"], found["metadata"]["resourceVersion"], versions)
-        if known not in self._sets:
-            self._sets[known] = await _view(found, live)
-            for old in list(self._sets)[:-_KNOWN]:
-                del self._sets[old]
-        view = self._sets[known]
+        view = await self._content(found)
         stored = (found.get("status") or {}).get("items")
         return view, (name, view.items) if isinstance(view, EvalSetView) and stored != view.items else None
+
+    async def _content(self, found: Object) -> EvalSetView | Problem:
+        """What a set holds. Its ConfigMaps, of megabytes, are read where their versions are not those of before."""
+        namespace, names = found["metadata"]["namespace"], sorted(config_maps(found["spec"]))
+        versions = await all_of(_version(self._kube, name, namespace) for name in names)
+        view = self._sets.get(_known(found, dict(zip(names, versions, strict=True))))
+        if view is not None:
+            return view
+        data = await _all(self._kube, CONFIG_MAPS, namespace, set(names))
+        if lack := _lacks(found["spec"], data):
+            return Problem(Reason.EVAL_SET_NOT_FOUND, f"ClaudeEvalSet {found['metadata']['name']}, {lack}")
+        live = {one: value for one, value in data.items() if isinstance(value, dict)}
+        known = _known(found, {one: value["metadata"]["resourceVersion"] for one, value in live.items()})
+        view = self._sets[known] = await _view(found, live)
+        for old in list(self._sets)[:-_KNOWN]:
+            del self._sets[old]
+        return view
+
+
+def _known(found: Object, versions: Mapping[str, str | None]) -> tuple[str, str, str]:
+    """What a set is remembered by; what is missing has no version and is never remembered."""
+    maps = ",".join(f"{name}={version}" for name, version in versions.items())
+    return found["metadata"]["uid"], found["metadata"]["resourceVersion"], maps
+
+
+async def _version(kube: Kube, name: str, namespace: str) -> str | None:
+    """Of a ConfigMap, None where there is none or it cannot be read: why is told when it is read whole."""
+    try:
+        return await kube.version_of(CONFIG_MAPS, name, namespace)
+    except (KubeError, ValueError):
+        return None
 
 
 def _lacks(stored: Mapping[str, Any], data: Mapping[str, Object | str | None]) -> str:

@@ -79,13 +79,12 @@ class Budget:
         self.paid, self.tokens, self.asked = paid, 0, 0
         self._mine = 0.0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count an answer that was asked for now, and its graders."""
-        self.asked += 1
-        for cost in (outcome.cost_usd, outcome.grader_cost_usd):
-            self.paid += cost or 0.0
-            self._mine += cost or 0.0
-        self.tokens += unpriced_tokens(outcome)
+    def add(self, cost_usd: float | None, tokens: int, *, grader: bool = False) -> None:
+        """Count an answer as soon as it is there: it is paid, whatever becomes of it."""
+        self.asked += not grader
+        self.paid += cost_usd or 0.0
+        self._mine += cost_usd or 0.0
+        self.tokens += tokens if cost_usd is None else 0
 
     def over(self, open_calls: int = 0) -> str:
         """Why nothing more may be asked while `open_calls` are not answered yet; empty where one more may."""
@@ -101,7 +100,7 @@ class Budget:
 
     def too_dear(self, run: Estimate) -> str:
         """Why a run would cost too much whatever happens; empty where it may not."""
-        if self.paid + run.least_usd > self._most_usd:
+        if run.least_usd > 0 and self.paid + run.least_usd > self._most_usd:
             paid = f" beside ${self.paid:.2f} that are spent" if self.paid else ""
             return (
                 f"it would cost at least ${run.least_usd:.2f} and about ${run.usd:.2f}{paid}, more than"

@@ -20,7 +20,6 @@ from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Assert, Grader
 from claude_operator.core.evals.checks import Check, check_graders, read_check, with_graders
 from claude_operator.core.evals.graders.rubrics import comparison, factuality, material, rubric
-from claude_operator.core.evals.kept import is_wanted
 from claude_operator.core.evals.outcomes import Answer, Outcome, ToolCall
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -236,31 +235,6 @@ async def test_what_a_grader_does_not_grade_is_not_known(reply: Text | Refusal, 
     async with scene(lambda _: reply) as it:
         with pytest.raises(Infrastructure, match=message):
             await it.grade(item("llm-rubric", "is polite"), answer("x"))
-
-
-async def test_a_held_out_item_is_not_named() -> None:
-    async with scene(lambda _: Text("", stop_reason="refusal")) as it:
-        with pytest.raises(Infrastructure, match="asked about a held-out item, refuses to grade"):
-            await it.grade(replace(item("llm-rubric", "is polite"), held_out=True), answer("x"))
-
-
-async def test_a_kept_vote_that_cannot_be_read_is_asked_again(tmp_path: Path) -> None:
-    """It would end each attempt of the run for a month."""
-    one = item("llm-rubric", "is polite")
-    async with (
-        upstream(saying(decided(criterion_1=True))) as api,
-        Asker(api.url, "sk-test", timeout=10, open_calls=4) as asker,
-        Patterns() as patterns,
-    ):
-        keys: list[bytes] = []
-        for _ in range(2):
-            keeper = Keeper(Folder(tmp_path))
-            async with keeper.open(lambda key: keys.append(key) or is_wanted(key, ())):
-                for key in keys:  # of the second run: what was kept is damaged
-                    keeper.add(key, b'{"text":"{","stop_reason":"end_turn","model":"claude-haiku-5-5","usage":{}}')
-                graders = Graders([GRADER], asker.ask, KeptGrades(keeper, api.url))
-                assert (await Grading(patterns, graders=graders).grade(one, answer("x"))).passed
-        assert len(api.calls) == 2
 
 
 async def test_grades_of_two_models_are_not_mixed() -> None:

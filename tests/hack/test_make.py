@@ -45,7 +45,15 @@ def make_test(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             (tmp_path / kind).write_text(codes.get(name, "0"))
         words = ["make", "-o", "image", "test", f"BIN={tmp_path}", "DEV=true", whole, "ARGS="]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-        return subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        return subprocess.Popen(
+            words,
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a run in the background ignores it
+        )
 
     return begin
 

@@ -187,3 +187,13 @@ def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", ever
         if time.monotonic() - begun > 4 * timeout:
             raise AssertionError(f"{message or 'it did not come true'}, after {4 * timeout:g} s; last: {last!r}")
         time.sleep(every)
+
+
+def is_refused(call: Callable[[], object]) -> bool:
+    """Whether the API server forbids a call; any other refusal is an error of the test."""
+    try:
+        call()
+    except ApiError as error:
+        assert error.status == 403, error
+        return True
+    return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.apiserver.client import ApiError, Client, wait_for
+from tests.apiserver.client import Client, is_refused, wait_for
 from tests.apiserver.process import Operator, account, token_of
 from tests.apiserver.server import ApiServer
 from tests.apiserver.test_runs import Asked
@@ -19,15 +19,6 @@ from claude_operator.kube.client import Kube
 from claude_operator.kube.resources import CONFIG_MAPS
 
 SLOT = slot_names("s")[0]
-
-
-def refused(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ApiError as error:
-        assert error.status == 403, error
-        return True
-    return False
 
 
 async def test_a_job_writes_what_was_made_for_it_and_nothing_else(
@@ -52,16 +43,16 @@ async def test_a_job_writes_what_was_made_for_it_and_nothing_else(
     job = server.client(token)
 
     def may_write_the_report() -> bool:
-        return not refused(lambda: job.patch("ConfigMap", report, namespace, {"binaryData": {"a": "YQ=="}}))
+        return not is_refused(lambda: job.patch("ConfigMap", report, namespace, {"binaryData": {"a": "YQ=="}}))
 
     wait_for(may_write_the_report, 30, "the Role does not name the run's report")
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine", "namespace": namespace}}
-    assert refused(lambda: job.create(secret, namespace))
-    assert refused(lambda: job.create({**secret, "kind": "ConfigMap"}, namespace))
-    assert refused(lambda: job.list("Secret", namespace))
-    assert refused(lambda: job.take("Secret", "anthropic", namespace))
-    assert refused(lambda: job.patch("Secret", "anthropic", namespace, {"data": {"api-key": "YQ=="}}))
-    assert refused(lambda: job.delete("Secret", SLOT, namespace))
+    assert is_refused(lambda: job.create(secret, namespace))
+    assert is_refused(lambda: job.create({**secret, "kind": "ConfigMap"}, namespace))
+    assert is_refused(lambda: job.list("Secret", namespace))
+    assert is_refused(lambda: job.take("Secret", "anthropic", namespace))
+    assert is_refused(lambda: job.patch("Secret", "anthropic", namespace, {"data": {"api-key": "YQ=="}}))
+    assert is_refused(lambda: job.delete("Secret", SLOT, namespace))
 
     kubeconfig = tmp_path / "job.kubeconfig"
     kubeconfig.write_text(json.dumps(server.config(token)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apiserver.client import ApiError, Client, wait_for
+from tests.apiserver.client import ApiError, Client, is_refused, wait_for
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, says, secret
@@ -51,15 +51,6 @@ def people(server: ApiServer, programs: Path, admin: Client, namespace: str) -> 
             return client
 
         yield named
-
-
-def is_refused(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except ApiError as error:
-        assert error.status == 403, error
-        return True
-    return False
 
 
 def test_who_views_sees_what_runs_and_no_secret(

@@ -261,6 +261,32 @@ async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
     assert "betas" not in call.body
 
 
+TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "d"}
+
+
+async def test_what_is_really_called_is_named_while_the_run_is_under_way(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        (it.paths.env / "DOCS").write_text("tok\n")
+        it.revision("new", "NEW", tools=[TOOLSET], **TOKEN)
+        assert await it.go() == 0
+    first, *_ = it.cluster.writes
+    assert first["message"].startswith("this run really calls the MCP server d in at most 8 requests")
+    assert it.status["realCalls"] == [{"kind": "MCP server", "name": "d", "requests": 8}]
+    assert "calls servers" in [event["event"] for event in it.events]
+    assert "really calls" not in it.status["message"], "the run is over"
+
+
+async def test_a_run_without_mcp_servers(tmp_path: Path) -> None:
+    async with scene(tmp_path, mcp="Off", baselineRevision="old") as it:
+        it.revision("new", "NEW", tools=[TOOLSET], **TOKEN)
+        it.revision("old", "OLD", tools=[{"type": "web_search_20260318", "name": "web_search"}])
+        assert await it.go() == 0
+    assert all("mcp_servers" not in call.body and call.body["tools"] == [] for call in it.upstream.calls)
+    assert it.status["leftOut"] == ["MCP server d", "server tool web_search"]
+    assert "realCalls" not in it.status or it.status["realCalls"] == []
+    assert "asked without the MCP server d, the server tool web_search (evals.mcp: Off)" in it.status["message"]
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "message"),
     [

@@ -167,11 +167,21 @@ class Gateway(ApiModel):
     )
 
 
+McpCalls = Literal["Real", "Off"]
+
+
 class Evals(ApiModel):
     """The gate: a revision gets its first live request after its eval run has passed."""
 
     set_ref: NameRef = Field(description="The ClaudeEvalSet to run on every new revision.")
     required: bool = Field(default=True, description="False: run the evals and report, but do not wait for them.")
+    # No default: the API server would show it to an operator of an earlier version too, which does not know it.
+    mcp: McpCalls | None = Field(
+        default=None,
+        description="Real or left out: an eval really calls the MCP servers and server tools (such as web search) of"
+        " the request, as live traffic does. Off: they are left out of both arms, and what a change of them does is not"
+        " tested.",
+    )
 
 
 class Pause(ApiModel):

@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import KeyRef, NameRef, Upstream
+from claude_operator.api.deployment import KeyRef, McpCalls, NameRef, Upstream
 from claude_operator.api.graders import Asserts, Grader
 from claude_operator.api.status import Moment
 
@@ -253,6 +253,9 @@ class EvalRunSpec(ApiModel):
     )
     upstream: Upstream = Field(default=Upstream(), description="Where the questions are asked.")
     deployment: ObjectName | None = Field(default=None, description="The ClaudeDeployment that this run gates.")
+    mcp: McpCalls | None = Field(
+        default=None, description="Off: asked without MCP servers and server tools; see spec.evals of ClaudeDeployment."
+    )
     attempt: Annotated[int, Field(ge=1)] = Field(default=1, description="Attempt number.")
 
 
@@ -310,6 +313,15 @@ class Slice(StatusModel):
     baseline_pass_rate: float | None = Field(default=None, description="The same of the baseline.")
 
 
+class RealCalls(StatusModel):
+    """An MCP server or server tool that a run really calls."""
+
+    kind: str = Field(description="MCP server or server tool.")
+    name: str = Field(description="Its name.")
+    requests: int = Field(default=0, description="Requests of the run that may call it, at most.")
+    max_uses: int | None = Field(default=None, description="How often one request may call it, where that is set.")
+
+
 class EvalRunStatus(StatusModel):
     """The run's result; `phase` is the only authority."""
 
@@ -343,6 +355,12 @@ class EvalRunStatus(StatusModel):
     cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, at list price.")
     grader_cost_usd: float | None = Field(default=None, alias="graderCostUSD", description="Of the graders alone.")
     graders: list[str] = Field(default=[], description="The set's graders, each as `name: model`.")
+    real_calls: list[RealCalls] = Field(
+        default=[], description="MCP servers and server tools that the run really calls."
+    )
+    left_out: list[str] = Field(
+        default=[], description="MCP servers and server tools that it was asked without (evals.mcp: Off)."
+    )
     set_hash: str | None = Field(default=None, description="sha256 of the content of the set.")
     started_at: Moment | None = Field(default=None, description="When the Job began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from claude_operator.api import gateway as wire
-from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.deployment import DeploymentSpec, McpCalls
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault, yaml_fault
 from claude_operator.api.request import Request
@@ -32,10 +32,11 @@ _REQUEST = "write a ClaudeDeployment, a ClaudeRevision, or a bare request: {mode
 
 @dataclass(frozen=True, slots=True)
 class RequestFile:
-    """An arm from a file. `base_url` is what its ClaudeDeployment says, if it says so."""
+    """An arm from a file. `base_url` and `mcp` (of its evals) are what its ClaudeDeployment says, if it says so."""
 
     arm: wire.Arm
     base_url: str | None = None
+    mcp: McpCalls | None = None
 
 
 def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, Contents]:
@@ -86,7 +87,7 @@ def read_request(path: Path) -> RequestFile:
                 raise ValueError(f"{path}: promptFrom reads key {missing[1]} of the ConfigMap {missing[0]}: {_BESIDE}")
             content = revision.revision_spec(revision.content(spec, prompts))
             base_url = parsed.upstream.base_url if "baseURL" in (spec.get("upstream") or {}) else None
-            return RequestFile(_arm(name, content), base_url)
+            return RequestFile(_arm(name, content), base_url, parsed.evals.mcp if parsed.evals else None)
         if (spec := _spec(documents, "ClaudeRevision", ("request",))) is not None:
             RevisionSpec.model_validate(spec)
             return RequestFile(_arm(name, spec))

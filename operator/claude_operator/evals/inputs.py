@@ -9,17 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from claude_operator.api import gateway as wire
 from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, load_items, set_hash
-from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.policy import OPEN, Address, Policy, revision_addresses
+from claude_operator.evals.arms import Arms, arms_of
 from claude_operator.evals.files import api_key, directory
-from claude_operator.evals.session import Arms
 from claude_operator.kube.client import Kube
 from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS, Resource
 
@@ -68,16 +67,18 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         raise NotReady(RunReason.INVALID_RUN, f"the run's spec cannot be read: {first_fault(error)}") from error
     _check([("spec.upstream.baseURL", spec.upstream.base_url)], paths.policy)
     set_spec, set_uid, items = await _items(kube, paths.namespace, spec)
-    candidate = _arm(await _read(kube, CLAUDE_REVISIONS, spec.revision, paths.namespace), spec, paths)
-    baseline = None
-    if spec.baseline_revision:
-        baseline = _arm(await _read(kube, CLAUDE_REVISIONS, spec.baseline_revision, paths.namespace), spec, paths)
+    revisions = [name for name in (spec.revision, spec.baseline_revision) if name]
+    served = [_arm(await _read(kube, CLAUDE_REVISIONS, name, paths.namespace), spec, paths) for name in revisions]
+    try:
+        arms = arms_of(served, spec.mcp, directory(paths.env))
+    except ValueError as error:  # MissingName as well
+        raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error
     key = api_key(paths.upstream_key)
     if not key:
         raise NotReady(
             RunReason.INFRASTRUCTURE, "the Secret of spec.upstream.apiKeySecretRef has no key: put the API key into it"
         )
-    return Inputs(spec, set_spec, set_uid, items, Arms(candidate, baseline), key)
+    return Inputs(spec, set_spec, set_uid, items, arms, key)
 
 
 async def _items(kube: Kube, namespace: str, spec: EvalRunSpec) -> tuple[EvalSetSpec, str, list[Item]]:
@@ -116,17 +117,14 @@ async def _read(kube: Kube, resource: Resource, name: str, namespace: str) -> di
     return found
 
 
-def _arm(stored: Mapping[str, Any], run: EvalRunSpec, paths: JobPaths) -> PreparedArm:
+def _arm(stored: Mapping[str, Any], run: EvalRunSpec, paths: JobPaths) -> wire.Arm:
     """A revision exactly as the gateway would serve it, if its content is its name's."""
     name = stored["metadata"]["name"]
     if run.deployment and not revision.is_of(stored, run.deployment):
         message = f"the ClaudeRevision {name} does not have the content that its name stands for: delete it"
         raise NotReady(RunReason.NOT_FOUND, message)
     _check(revision_addresses(stored["spec"]), paths.policy, f"ClaudeRevision {name}, ")
-    try:
-        return prepare(revision.arm(stored, "canary", 0), directory(paths.env), takes)
-    except ValueError as error:  # MissingName as well
-        raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error
+    return revision.arm(stored, "canary", 0)
 
 
 def _check(addresses: Iterable[Address], policy: Policy, whose: str = "") -> None:

@@ -14,18 +14,19 @@ import msgspec
 import orjson
 
 from claude_operator.api.base import seconds
+from claude_operator.api.deployment import McpCalls
 from claude_operator.api.evals import EvalExecution, EvalGate, EvalRunStatus, EvalSetSpec
-from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import Result
 from claude_operator.core.evals.report import BASELINE, CANDIDATE, Report, RunLine, make_report
 from claude_operator.core.evals.sets import Item, load_items
-from claude_operator.core.request.compose import PreparedArm, prepare
+from claude_operator.core.request.compose import PreparedArm
+from claude_operator.evals.arms import Arms, made_ready
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
 from claude_operator.evals.keeping import Folder, Keeper
-from claude_operator.evals.session import Arms, Run, evaluate
+from claude_operator.evals.session import Run, evaluate
 from claude_operator.evals.stored import read_file
 
 __all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "load", "run_work"]
@@ -51,6 +52,8 @@ class Options:
     choice: Choice = field(default_factory=Choice)
     failed: Path | None = None
     keep: Path | None = None
+    mcp: McpCalls | None = None
+    """In place of what the ClaudeDeployment of the first request says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Work:
     key: str
     partial: str = ""
     keep: Path | None = None
+    left_out: tuple[str, ...] = ()
+    """What all arms are asked without."""
 
     @property
     def execution(self) -> EvalExecution:
@@ -98,9 +103,21 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     if not key:
         raise ValueError("no Claude API key: set ANTHROPIC_API_KEY or give --upstream-key-file")
     base_url = options.base_url or requests[0].base_url or variables.get("ANTHROPIC_BASE_URL") or _DEFAULT_URL
-    candidates = tuple(_prepared(one, env) for one in _with_models(requests, options.models))
-    arm = _prepared(baseline, env) if baseline else None
-    return Work(options.set_file.stem, spec, items, candidates, arm, base_url, key, partial, options.keep)
+    mcp = options.mcp or requests[0].mcp
+    ready = [made_ready(one.arm, mcp, env) for one in _with_models(requests, options.models)]
+    arm, besides = made_ready(baseline.arm, mcp, env) if baseline else (None, ())
+    return Work(
+        name=options.set_file.stem,
+        spec=spec,
+        items=items,
+        candidates=tuple(one for one, _ in ready),
+        baseline=arm,
+        base_url=base_url,
+        key=key,
+        partial=partial,
+        keep=options.keep,
+        left_out=tuple(dict.fromkeys([*(name for _, names in ready for name in names), *besides])),
+    )
 
 
 @asynccontextmanager
@@ -136,7 +153,7 @@ class Session:
             keep_text=True,
             progress=progress,
         )
-        result = await evaluate(work.items, Arms(candidate, work.baseline), self.asker.ask, gate, run)
+        result = await evaluate(work.items, Arms(candidate, work.baseline, work.left_out), self.asker.ask, gate, run)
         self.paid = run.budget.paid
         result = never_passed(result, work.partial)
         return Ended(result, _report(work, candidate, result, run), run)
@@ -196,7 +213,3 @@ def _with_models(requests: Sequence[RequestFile], models: Sequence[str]) -> list
             arm = msgspec.structs.replace(one.arm, revision=name, request={**one.arm.request, "model": model})
             made.append(replace(one, arm=arm))
     return made
-
-
-def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
-    return prepare(file.arm, env, takes)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from claude_operator.core.evals.choice import Choice
 from claude_operator.core.evals.matrix import cheapest
+from claude_operator.core.evals.outside import Called, asked_at_most, called, calls_sentence
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.evals.selfcheck import sentence
 from claude_operator.evals.ask import Infrastructure
@@ -39,9 +40,12 @@ def run_laptop(args: argparse.Namespace) -> int:
         Choice(tuple(args.filter), args.sample, args.seed),
         args.failed,
         args.keep,
+        args.mcp and args.mcp.capitalize(),
     )
     try:
         work = load(options)
+        if warning := calls_sentence(_called(work)):
+            sys.stderr.write(f"warning: {warning} (--mcp off)\n")
         if args.itself:
             return _run_self(work, args.itself)
         return _run_several(work, args) if len(work.candidates) > 1 else _run_one(work, args)
@@ -50,6 +54,12 @@ def run_laptop(args: argparse.Namespace) -> int:
     except asyncio.CancelledError:
         sys.stderr.write("claude-operator eval: stopped\n")
     return INFRASTRUCTURE_EXIT
+
+
+def _called(work: Work) -> tuple[Called, ...]:
+    """What the run really calls; the baseline's answers are asked once for all candidates."""
+    arms = [one.arm for one in (*work.candidates, work.baseline) if one is not None]
+    return called(arms, asked_at_most(work.spec, work.items))
 
 
 def _run_one(work: Work, args: argparse.Namespace) -> int:

@@ -37,6 +37,11 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
         "--keep", type=Path, metavar="FOLDER", help="keep answers here, and pay for none that is here already"
     )
     laptop.add_argument(
+        "--mcp",
+        choices=("real", "off"),
+        help="off: ask without MCP servers and server tools (default: spec.evals.mcp of --request, else real)",
+    )
+    laptop.add_argument(
         "--self",
         dest="itself",
         type=_number(1, 10_000),

@@ -22,10 +22,12 @@ from claude_operator.core.evals.kept import (
     request_digest,
 )
 from claude_operator.core.evals.outcomes import Answer, Outcome
+from claude_operator.core.evals.outside import left_out_sentence
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
+from claude_operator.evals.arms import Arms
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.batches import Asked, Batcher
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
@@ -45,19 +47,6 @@ class Ask(Protocol):
     """Asks one question; raises Rejected or Infrastructure."""
 
     async def __call__(self, arm: PreparedArm, item: Item) -> Answer: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Arms:
-    """What is evaluated, and what it is compared with."""
-
-    candidate: PreparedArm
-    baseline: PreparedArm | None = None
-
-    @property
-    def all(self) -> tuple[PreparedArm, ...]:
-        """The candidate first."""
-        return (self.candidate,) if self.baseline is None else (self.candidate, self.baseline)
 
 
 @dataclass(slots=True)
@@ -115,7 +104,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
             result = await _judged(session, items, arms, gate)
     run.graded = session.graded()
     baseline = arms.baseline.arm if arms.baseline else None
-    notes = [unexercised(items, arms.candidate.arm, baseline)]
+    notes = [unexercised(items, arms.candidate.arm, baseline), left_out_sentence(arms.left_out)]
     if run.execution.mode != "realtime" and not run.keeper:
         notes.append("it was asked in real time: Message Batches need execution.keepAnswers")
     if run.keeper and run.keeper.trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
+from claude_operator.core.evals.outside import epochs_at_most
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView
@@ -146,7 +148,7 @@ def _lacks(stored: Mapping[str, Any], data: Mapping[str, Object | str | None]) -
 
 async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Problem:
     """Read a set, of up to some megabytes, a few items at a time: others want the loop."""
-    name, items = found["metadata"]["name"], 0
+    name, items, asked = found["metadata"]["name"], 0, Counter[str]()
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
@@ -157,12 +159,16 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
         began = clock()
         for number, item in enumerate(iter_items(parsed, contents), 1):
             items += item is not None
+            if item is not None:
+                asked[item.subagent or ""] += item.max_turns
             if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
                 began = clock()
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live))
+    times = epochs_at_most(parsed)
+    most = {subagent: times * requests for subagent, requests in asked.items()}
+    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), most)
 
 
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:

@@ -92,6 +92,8 @@ class EvalSetView:
     items: int
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
+    asked: Mapping[str, int] = field(default_factory=dict)
+    """Requests that an arm sends at most, by subagent, empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

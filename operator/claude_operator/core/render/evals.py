@@ -104,6 +104,7 @@ def eval_run(
     `owner` is the ClaudeDeployment that it gates; `baseline` None where nothing serves yet.
     """
     name = owner["metadata"]["name"]
+    mcp = (owner["spec"].get("evals") or {}).get("mcp")
     spec = {
         "deployment": name,
         "revision": revision,
@@ -111,6 +112,7 @@ def eval_run(
         "setRef": set_name,
         "setHash": set_hash,
         "upstream": dict(upstream_as_stored) if upstream_as_stored else None,
+        "mcp": mcp if mcp == "Off" else None,
         "attempt": 1,
     }
     run = child(

@@ -126,6 +126,8 @@ class _Job:
             keep_text=execution.keep_text,
             estimated=self._log_estimate,
             progress=self._count_progress,
+            notes=(inputs.changed,),
+            labels=inputs.labels,
         )
 
     async def _wait(self, message: str) -> int:
@@ -211,7 +213,7 @@ class _Job:
         fresh.conditions = complete(self._run, fresh, now)
         fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(
-            ("candidate", "baseline", "costUSD", "graderCostUSD", "setHash", "finishedAt", "retryAt")
+            ("candidate", "baseline", "costUSD", "graderCostUSD", "calibration", "setHash", "finishedAt", "retryAt")
         )
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})
@@ -257,7 +259,9 @@ class _Job:
                     return EXIT_CODES[phase]
                 status = finished(run, run_status(run), result, now)
                 graders = [f"{one.name}: {one.model}" for one in inputs.set.graders or ()]
-                status = status.model_copy(update=self._as_fields() | {"graders": graders})
+                found = {"calibration": self._asking.calibration, "set_hash": inputs.content_hash}
+                known = {"graders": graders, **found}
+                status = status.model_copy(update=self._as_fields() | known)
                 if not reported:
                     await self._store_report(inputs, result, status)
                     reported = True

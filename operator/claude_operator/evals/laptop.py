@@ -52,6 +52,8 @@ class Options:
     choice: Choice = field(default_factory=Choice)
     failed: Path | None = None
     keep: Path | None = None
+    volume: Path | None = None
+    """A folder in place of the set's volume."""
     mcp: McpCalls | None = None
     """In place of what the ClaudeDeployment of the first request says."""
 
@@ -89,7 +91,7 @@ class Ended:
 
 def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     """Read the files; raises ValueError that names the file and says what to write instead."""
-    spec, contents = read_set(options.set_file, options.jsonl)
+    spec, contents = read_set(options.set_file, options.jsonl, options.volume)
     try:
         items, partial = _items(spec, contents, options)
     except ValueError as error:

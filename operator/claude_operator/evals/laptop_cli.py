@@ -40,6 +40,7 @@ def run_laptop(args: argparse.Namespace) -> int:
         Choice(tuple(args.filter), args.sample, args.seed),
         args.failed,
         args.keep,
+        args.volume,
         args.mcp and args.mcp.capitalize(),
     )
     try:

@@ -29,6 +29,9 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
     laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what to compare it with, as --request")
     laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set with a dataset")
     laptop.add_argument(
+        "--volume", type=Path, metavar="FOLDER", help="the content of dataset.volume (default: the set's folder)"
+    )
+    laptop.add_argument(
         "--base-url",
         help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
     )

@@ -8,9 +8,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from claude_operator.api.evals import EvalExecution, EvalGate
+from claude_operator.api.evals import EvalExecution, EvalGate, RunCalibration
 from claude_operator.api.graders import Grader
 from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
+from claude_operator.core.evals.calibration import doubt
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
@@ -30,7 +31,9 @@ from claude_operator.core.request.compose import PreparedArm
 from claude_operator.evals.arms import Arms
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.batches import Asked, Batcher
+from claude_operator.evals.calibrating import Labels, calibrate
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
+from claude_operator.evals.failures import OverBudget
 from claude_operator.evals.graders import Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
@@ -63,8 +66,13 @@ class Run:
     batcher: Batcher | None = None
     keep_text: bool = False
     estimated: Callable[[Estimate], None] = lambda _: None
+    notes: Sequence[str] = ()
+    """Sentences for the result's message."""
     progress: Callable[[int, int], None] = lambda _done, _total: None
     """Gets the number of items finished on all arms, each counted once an epoch, and how many there are."""
+    labels: Labels | None = None
+    calibration: RunCalibration | None = None
+    """How far the graders agree with the labels."""
     budget: Budget = field(init=False)
     reused: int = 0
     graded: tuple[dict[str, list[Graded]], ...] = ()
@@ -86,7 +94,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
 
     async def ask_grader(arm: PreparedArm, item: Item) -> Answer:
         if why := run.budget.over():
-            raise _OverBudget(why)
+            raise OverBudget(why)
         answer = await ask(arm, item)
         run.pay(answer, grader=True)
         return answer
@@ -102,9 +110,12 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
             if run.batcher and run.keeper and items and (why := await session.ask_in_batches(run.batcher, run.keeper)):
                 return _over_budget(why, 0, session.total)
             result = await _judged(session, items, arms, gate)
+            if run.labels is not None:
+                run.calibration = await calibrate(run.labels, items, graders)
     run.graded = session.graded()
     baseline = arms.baseline.arm if arms.baseline else None
-    notes = [unexercised(items, arms.candidate.arm, baseline), left_out_sentence(arms.left_out)]
+    notes = [unexercised(items, arms.candidate.arm, baseline), left_out_sentence(arms.left_out), *run.notes]
+    notes += [doubt(run.calibration)] if run.calibration else []
     if run.execution.mode != "realtime" and not run.keeper:
         notes.append("it was asked in real time: Message Batches need execution.keepAnswers")
     if run.keeper and run.keeper.trouble:
@@ -143,10 +154,6 @@ def _over_budget(why: str, done: int, total: int) -> Result:
     if not done:
         message = f"Inconclusive: nothing was asked, because {why}"
     return Result("Inconclusive", RunReason.BUDGET_REACHED, f"{message}, and delete the run to go on")
-
-
-class _OverBudget(Exception):  # noqa: N818  (how the run ends)
-    """A grader may not be asked any more; says why."""
 
 
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
@@ -289,7 +296,7 @@ class _Session:
             await self._settle(index, item, epoch)
         except Infrastructure as error:
             self._failure = self._failure or error
-        except _OverBudget as error:
+        except OverBudget as error:
             self._over = self._over or str(error)
         if self._failure or self._over:
             return False

@@ -90,7 +90,8 @@ def calls_sentence(found: Sequence[Called]) -> str:
     if not found:
         return ""
     parts = [
-        f"the {one.label} in at most {count(one.requests, 'request')}"
+        f"the {one.label}"
+        + (f" in at most {count(one.requests, 'request')}" if one.requests else "")
         + (f", {count(one.max_uses, 'time')} in each" if one.max_uses else "")
         for one in found
     ]

@@ -89,7 +89,8 @@ class EvalSetView:
 
     name: str
     hash: str
-    items: int
+    items: int | None
+    """None where only the eval Job can read them."""
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
     asked: Mapping[str, int] = field(default_factory=dict)

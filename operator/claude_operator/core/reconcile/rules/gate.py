@@ -81,7 +81,8 @@ def _calls(draft: Draft, asked: Object) -> str:
         return ""
     stored = [draft.obs.revisions.get(asked.get(field) or "") for field in ("revision", "baselineRevision")]
     arms = [revision.arm(one, "canary", 0) for one in stored if one is not None]
-    return calls_sentence(called(arms, draft.obs.eval_set.asked))
+    unknown = {name: 0 for arm in arms for name in ("", *arm.subagents)}
+    return calls_sentence(called(arms, draft.obs.eval_set.asked or unknown))
 
 
 def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:

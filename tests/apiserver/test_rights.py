@@ -130,6 +130,9 @@ def gate(it: Tenants) -> str:
     admin.patch("ClaudeEvalRun", run, inside, {"status": past}, subresource="status")
     wait_for(lambda: admin.get("Job", f"{run}-2", inside), 60)
     wait_for(lambda: f"delete {run}-1" in [f"{one['verb']} {one['objectRef'].get('name')}" for one in it.asked("jobs")])
+    ended = {"phase": "Inconclusive", "finishedAt": "2020-01-01T00:00:00Z", "candidate": {"items": 7}}
+    admin.patch("ClaudeEvalRun", run, inside, {"status": ended}, subresource="status")
+    wait_for(lambda: admin.take("ClaudeEvalSet", "questions", inside)["status"]["items"] == 7)
     return run
 
 

@@ -38,7 +38,9 @@ def test_the_job_of_a_set_on_a_volume_mounts_it_read_only(
 def test_a_volume_that_is_not_there_or_not_labelled_is_named(
     admin: Client, namespace: str, operate: Callable[..., Operator]
 ) -> None:
-    for body in (secret("upstream"), {**eval_set("s", "."), "spec": ITEMS}, deployment(evals=EVALS)):
+    key = secret()
+    key["metadata"]["labels"] = {"claudeops.dev/use": "upstream"}
+    for body in (key, {**eval_set("s", "."), "spec": ITEMS}, deployment(evals=EVALS)):
         admin.create(body, namespace)
     operate("--secrets-opt-in").until_leading()
 

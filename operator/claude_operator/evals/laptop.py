@@ -16,6 +16,7 @@ import orjson
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import McpCalls
 from claude_operator.api.evals import EvalExecution, EvalGate, EvalRunStatus, EvalSetSpec
+from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import Result
@@ -26,10 +27,10 @@ from claude_operator.evals.arms import Arms, made_ready
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
 from claude_operator.evals.keeping import Folder, Keeper
-from claude_operator.evals.session import Run, evaluate
+from claude_operator.evals.session import Run, evaluate, foresee
 from claude_operator.evals.stored import read_file
 
-__all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "load", "run_work"]
+__all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "foresee_work", "load", "run_work"]
 
 _DEFAULT_URL = "https://api.anthropic.com"
 
@@ -54,6 +55,8 @@ class Options:
     keep: Path | None = None
     volume: Path | None = None
     """A folder in place of the set's volume."""
+    max_cost: float | None = None
+    """In place of execution.maxCostUSD."""
     mcp: McpCalls | None = None
     """In place of what the ClaudeDeployment of the first request says."""
 
@@ -96,8 +99,9 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
         items, partial = _items(spec, contents, options)
     except ValueError as error:
         raise ValueError(f"{options.jsonl or options.set_file}: {error}") from error
-    if options.epochs is not None:
-        spec = spec.model_copy(update={"execution": spec.execution.model_copy(update={"epochs": options.epochs})})
+    given = {"epochs": options.epochs, "max_cost_usd": options.max_cost}
+    execution = spec.execution.model_copy(update={name: value for name, value in given.items() if value is not None})
+    spec = spec.model_copy(update={"execution": execution})
     requests = [read_request(path) for path in options.requests]
     baseline = read_request(options.baseline) if options.baseline else None
     env = {**variables, **directory(options.env)}
@@ -165,6 +169,17 @@ async def run_work(work: Work, progress: Tell) -> Ended:
     """Ask and judge the only candidate. Raises Infrastructure."""
     async with asking(work) as session:
         return await session.judge(work.candidates[0], work.spec.gate, progress)
+
+
+async def foresee_work(work: Work) -> Estimate:
+    """What it would cost to ask all candidates in the planned epochs; the baseline is asked once."""
+    keeper = Keeper(Folder(work.keep)) if work.keep else None
+    expected, baseline = Estimate(), work.baseline
+    for candidate in work.candidates:
+        run = Run(work.execution, work.spec.graders or (), work.base_url, keeper)
+        expected += await foresee(work.items, Arms(candidate, baseline), run)
+        baseline = None
+    return expected
 
 
 def as_json(result: Result) -> str:

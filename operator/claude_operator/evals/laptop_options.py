@@ -53,6 +53,19 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="ask --request twice as often, and say how often the gate fails one half against the other",
     )
+    laptop.add_argument(
+        "--from",
+        dest="from_report",
+        type=Path,
+        metavar="REPORT",
+        help="with --self: compare the answers of an earlier run, the baseline's where it had one, and ask nothing",
+    )
+    laptop.add_argument(
+        "--max-cost",
+        type=_amount,
+        metavar="USD",
+        help="ask nothing if the estimate is higher, and stop there (in place of execution.maxCostUSD)",
+    )
     laptop.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
     part = parser.add_argument_group("a part of the set", "no verdict for the gate: what would pass is inconclusive")
     part.add_argument(
@@ -72,9 +85,13 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
 
 def check_laptop_options(args: argparse.Namespace) -> None:
     """End the program where options do not go together."""
-    if not args.request:
+    if args.from_report and not args.itself:
+        args.parser.error("--from belongs to --self: it compares the answers of an earlier run with themselves")
+    if args.from_report and args.request:
+        args.parser.error("--from asks nothing: leave out --request")
+    if not args.request and not args.from_report:
         args.parser.error("-f needs --request: the file with the request to evaluate")
-    several = len(args.request) * len(args.model or ["the request's"]) > 1
+    several = len(args.request or ["a report's"]) * len(args.model or ["the request's"]) > 1
     if several and not args.baseline:
         args.parser.error("several candidates need --baseline: what they are compared with")
     if args.itself and (several or args.baseline):
@@ -88,3 +105,13 @@ def _number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in US dollars; write for example 2.50")
+    return value

@@ -1,0 +1,106 @@
+"""What live grading checks of an answer: no answer of live traffic has a target, and none is asked a second time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from claude_operator.api.evals import EvalSetSpec
+from claude_operator.api.graders import NOT, Assert, Grader
+from claude_operator.api.live import LiveGrading
+from claude_operator.core.catalogue.table import find
+from claude_operator.core.evals.checks import check_graders, check_together, read_check, with_graders
+from claude_operator.core.evals.graders.check import Check
+
+__all__ = ["LiveChecks", "live_checks", "live_problem", "same_model"]
+
+_NEEDS = {
+    "factuality": "compares with a reference, which live answers do not have: write what must be true into rubric",
+    "select-best": "compares two answers to one question, and a live one has one: write what must be true into rubric",
+    "latency": "is measured for all answers: watch timeToFirstToken or duration in strategy.canary.analysis.metrics",
+    "cost": "is measured for all answers: watch cost in strategy.canary.analysis.metrics",
+}
+_PLACE = "evals.live"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChecks:
+    """What must hold of an answer, and the models that grade it."""
+
+    checks: tuple[Check, ...]
+    graders: tuple[Grader, ...]
+    threshold: float | None = None
+    """What the weighted mean of the checks' scores must reach; None where every check must hold."""
+
+
+def live_checks(live: LiveGrading, eval_set: EvalSetSpec | None) -> LiveChecks:
+    """The checks of `spec.evals.live`, with what it leaves to the set; raises ValueError that says what to write."""
+    graders = tuple((live.graders if live.graders is not None else eval_set and eval_set.graders) or ())
+    check_graders(graders)
+    own, threshold, place = list(_own(live)), None, _PLACE
+    if not own:
+        defaults = eval_set.default_test if eval_set else None
+        own, place = list((defaults and defaults.asserts) or ()), "evals.live, defaultTest of the set"
+        threshold = defaults.threshold if defaults else None
+    if not own:
+        raise ValueError(
+            f"{_PLACE}: nothing is checked: write rubric: ['The answer ...'], or defaultTest.assert into the set"
+        )
+    checks = tuple(_read(place, one) for one in own)
+    check_together(place, checks, threshold)
+    checks = with_graders(place, checks, graders)
+    used = {check.grader for check in checks}
+    return LiveChecks(checks, tuple(grader for grader in graders if grader.name in used), threshold)
+
+
+def live_problem(live: LiveGrading, models: Iterable[str]) -> str:
+    """What is wrong with `spec.evals.live` whatever the set has, empty for nothing. `models`: those that answer."""
+    try:
+        check_graders(live.graders or ())
+        checks = tuple(_read(_PLACE, one) for one in _own(live))
+        check_together(_PLACE, checks, None)
+        if live.graders is not None:
+            with_graders(_PLACE, checks, live.graders)
+    except ValueError as error:
+        return str(error)
+    answering = list(models)
+    for grader in live.graders or ():
+        own = next((model for model in answering if same_model(grader.model, model)), None)
+        if own is not None and not grader.own_model:
+            return (
+                f"{_PLACE}: graders, {grader.name}: {grader.model} is also the model that answers, and models prefer"
+                " their own answers: name another model, or write ownModel: true"
+            )
+    return ""
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model."""
+    first, second = find(one), find(other)
+    return one == other or (first is not None and second is not None and first.id == second.id)
+
+
+def _own(live: LiveGrading) -> Iterator[Assert]:
+    if live.rubric:
+        yield Assert(type="llm-rubric", value=list(live.rubric))
+    yield from live.asserts or ()
+
+
+def _read(place: str, one: Assert) -> Check:
+    """A check that a live answer can be held to."""
+    why = _NEEDS.get(one.type.removeprefix(NOT))
+    if why is not None:
+        raise ValueError(f"{place}: {one.type} {why}")
+    if any("{{" in text for text in _texts(one.value)):
+        raise ValueError(f"{place}: {one.type}: a live answer has no target and no vars to fill in: remove {{{{ }}}}")
+    return read_check(place, one)
+
+
+def _texts(value: object) -> Sequence[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in _texts(one)]
+    return []

@@ -80,11 +80,19 @@ def check_models(graders: Iterable[Grader], arms: Iterable[PreparedArm]) -> None
 class Graders:
     """The graders of a run, the same for both arms, asked through `ask`."""
 
-    def __init__(self, graders: Sequence[Grader], ask: Ask, kept: KeptGrades | None = None) -> None:
+    def __init__(
+        self,
+        graders: Sequence[Grader],
+        ask: Ask,
+        kept: KeptGrades | None = None,
+        *,
+        snapshots: dict[str, str] | None = None,
+    ) -> None:
+        """`snapshots`: the model that each grader has answered as, which is added to; earlier ones where known."""
         self._graders = {grader.name: grader for grader in graders}
         self._ask, self._kept = ask, kept
         self._arms: dict[tuple[str, str], PreparedArm] = {}
-        self._models: dict[str, str] = {}
+        self._models: dict[str, str] = {} if snapshots is None else snapshots
         self._comparisons: dict[tuple[object, ...], asyncio.Task[str]] = {}
 
     async def grade(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.api.live import LiveGrading
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import check_graders, check_together, read_check, with_graders
+from claude_operator.core.evals.contents import SCHEME, Contents
 from claude_operator.core.evals.graders.check import Check
+from claude_operator.core.evals.items import OF_FILES
 
-__all__ = ["LiveChecks", "live_checks", "live_problem", "same_model"]
+__all__ = ["LiveChecks", "live_checks", "live_problem", "same_model", "shared_part"]
 
 _NEEDS = {
     "factuality": "compares with a reference, which live answers do not have: write what must be true into rubric",
@@ -71,6 +75,28 @@ def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterab
                 " their own answers: name another model, or write ownModel: true"
             )
     return ""
+
+
+def shared_part(spec: EvalSetSpec, contents: Contents) -> dict[str, Any]:
+    """What live grading may take from a set, as the fields of one, texts of files filled in.
+
+    Without defaultTest where a file is missing that no item needs.
+    """
+    part: dict[str, Any] = {}
+    if spec.graders:
+        part["graders"] = [one.model_dump(by_alias=True, exclude_unset=True, mode="json") for one in spec.graders]
+    if (defaults := spec.default_test) is not None and defaults.asserts:
+        threshold = {} if defaults.threshold is None else {"threshold": defaults.threshold}
+        with suppress(ValueError):
+            part["defaultTest"] = {"assert": [_with_text(one, contents) for one in defaults.asserts], **threshold}
+    return part
+
+
+def _with_text(one: Assert, contents: Contents) -> dict[str, Any]:
+    fields = one.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    if isinstance(one.value, str) and one.value.startswith(SCHEME) and one.type.removeprefix(NOT) in OF_FILES:
+        fields["value"] = contents.text(one.value)
+    return fields
 
 
 def same_model(one: str, other: str) -> bool:

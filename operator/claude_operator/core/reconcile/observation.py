@@ -92,6 +92,8 @@ class EvalSetView:
     items: int
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    """Its graders, and the asserts and threshold of defaultTest: `graders` and `defaultTest` of a set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,8 +58,10 @@ class Sample(Wire, frozen=True):
     messages: list[Any]
     """The client's messages, the last of them where there are too many; what is not text has lost its data."""
     answer: SampledAnswer
-    cut: bool = False
-    """Whether question or answer is not whole."""
+    cut_question: bool = False
+    """Whether earlier messages or a part of the last one are left out."""
+    cut_answer: bool = False
+    """Whether the answer is not whole."""
 
 
 class Samples(Wire, frozen=True):

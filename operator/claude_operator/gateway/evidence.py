@@ -21,7 +21,9 @@ from claude_operator.gateway.hangs import HangLimits
 from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
+from claude_operator.gateway.sampler import Sampler
 from claude_operator.gateway.unit_accounting import UnitAccounting
+from claude_operator.gateway.verdicts import Verdicts
 
 __all__ = ["EvidenceStore"]
 
@@ -49,12 +51,15 @@ class EvidenceStore:
         self.failures = Failures(clock)
         self.hang_limits = HangLimits(clock)
         self.units = UnitAccounting(self.memory, self.eras, self.hang_limits)
+        self.sampler = Sampler(self.boot_id, clock)
+        self.verdicts = Verdicts()
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
     def begin(self, config: GatewayConfig) -> Generation:
         """The evidence of a config that comes into force."""
         self.eras.enter(config)
+        self.sampler.enter(config)
         return self.generation(config.generation)
 
     def generation(self, number: int) -> Generation:

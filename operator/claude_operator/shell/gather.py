@@ -208,6 +208,7 @@ class Gatherer:
             refused=self._children.writes.refused(uid),
             outdated=self._outdated(),
             increments=look.increments,
+            undecided=look.undecided,
             readings=look.memory.readings,
             history=_history(expected.status, look.memory) if due else {},
             cohorts=reads.gateways.cohorts,

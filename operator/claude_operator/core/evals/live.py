@@ -21,6 +21,10 @@ __all__ = ["LiveChecks", "live_checks", "live_problem", "same_model", "shared_pa
 _NEEDS = {
     "factuality": "compares with a reference, which live answers do not have: write what must be true into rubric",
     "select-best": "compares two answers to one question, and a live one has one: write what must be true into rubric",
+    **dict.fromkeys(
+        ("tool-call", "tool-call-f1", "is-valid-tool-call"),
+        "is about calls of tools, and live answers that call one are not graded: remove it",
+    ),
     "latency": "is measured for all answers: watch timeToFirstToken or duration in strategy.canary.analysis.metrics",
     "cost": "is measured for all answers: watch cost in strategy.canary.analysis.metrics",
 }
@@ -57,22 +61,17 @@ def live_checks(live: LiveGrading, eval_set: EvalSetSpec | None) -> LiveChecks:
     return LiveChecks(checks, tuple(grader for grader in graders if grader.name in used), threshold)
 
 
-def live_problem(live: LiveGrading, models: Iterable[str]) -> str:
-    """What is wrong with `spec.evals.live` whatever the set has, empty for nothing. `models`: those that answer."""
+def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterable[str]) -> str:
+    """What is wrong with `spec.evals.live` and this set, empty for nothing. `models`: those that answer."""
     try:
-        check_graders(live.graders or ())
-        checks = tuple(_read(_PLACE, one) for one in _own(live))
-        check_together(_PLACE, checks, None)
-        if live.graders is not None:
-            with_graders(_PLACE, checks, live.graders)
+        found = live_checks(live, eval_set)
     except ValueError as error:
         return str(error)
     answering = list(models)
-    for grader in live.graders or ():
-        own = next((model for model in answering if same_model(grader.model, model)), None)
-        if own is not None and not grader.own_model:
+    for grader in found.graders:
+        if not grader.own_model and any(same_model(grader.model, model) for model in answering):
             return (
-                f"{_PLACE}: graders, {grader.name}: {grader.model} is also the model that answers, and models prefer"
+                f"{_PLACE}: graders, {grader.name}: {grader.model} is also a model that answers, and models prefer"
                 " their own answers: name another model, or write ownModel: true"
             )
     return ""

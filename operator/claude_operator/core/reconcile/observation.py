@@ -125,6 +125,8 @@ class Observation:
     outdated: str = ""
     """What the cluster's CustomResourceDefinitions lack of this operator's, empty where they are its own."""
     increments: Increments | None = None
+    undecided: Mapping[str, int] = field(default_factory=dict)
+    """By revision: sampled answers that graders could not decide, new as `increments` are."""
     readings: tuple[Reading, ...] = ()
     """The readings that a status of this pass has."""
     history: Mapping[str, Values] = field(default_factory=dict)

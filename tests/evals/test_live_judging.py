@@ -13,7 +13,6 @@ from tests.evals.test_live_parts import sample
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.live import LiveGrading
-from claude_operator.api.samples import LONGEST_PART
 from claude_operator.core.evals.live import live_checks
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.live.judging import Judge
@@ -130,7 +129,7 @@ async def test_nothing_is_asked_beyond_the_cost_of_a_day() -> None:
 
 async def test_an_answer_that_is_not_whole_is_not_decided_and_a_question_that_is_not_is() -> None:
     async with judging(decides(True)) as (judge, api):
-        verdict = await judge.grade(sample(text="x" * LONGEST_PART, cut=True))
+        verdict = await judge.grade(sample(text="x" * 100, cut_answer=True))
         assert (verdict.passed, verdict.why) == (None, "the answer is longer than what is sampled of it")
         assert not api.calls
-        assert (await judge.grade(sample(text="on its way", cut=True))).passed is True
+        assert (await judge.grade(sample(text="on its way", cut_question=True))).passed is True

@@ -76,7 +76,7 @@ class Service:
     _known: OrderedDict[tuple[str, str], None] = field(init=False, default_factory=OrderedDict)
     _places: Sequence[Place] = field(init=False, default=())
     _roles: dict[str, Role] = field(init=False, default_factory=dict)
-    _said: str = field(init=False, default="")
+    _said: str | None = field(init=False, default=None)
     _unknown: str = field(init=False, default="")
     """Why the last answer could not be graded, empty where it could."""
 

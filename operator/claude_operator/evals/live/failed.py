@@ -69,7 +69,7 @@ def failed_sample(sample: Sample, failed: str, reason: str) -> FailedSample:
         answer=redacted(sample.answer.text),
         stop_reason=sample.answer.stop_reason,
         reason=redacted(reason),
-        cut=sample.cut,
+        cut=sample.cut_question or sample.cut_answer,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from claude_operator.api.samples import LONGEST_PART, Sample
+from claude_operator.api.samples import Sample
 from claude_operator.core.evals.live import LiveChecks
 from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
@@ -23,7 +23,6 @@ from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Judge", "Verdict"]
 
-_WHOLE = LONGEST_PART * 9 // 10  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Judge:
 
     async def grade(self, sample: Sample) -> Verdict:
         """Never raises for what the graders do."""
-        if _is_cut(sample):
+        if sample.cut_answer:
             return Verdict(None, "the answer is longer than what is sampled of it")
         item = self._item(sample.id, msgspec.json.encode(sample.messages))
         try:
@@ -76,12 +75,6 @@ class Judge:
             raise
         self._spending.end(_now(), cost_of(answer), answer.model)
         return answer
-
-
-def _is_cut(sample: Sample) -> bool:
-    """Whether the answer is not whole: what a check looks for may be at its end. Of a question the end is there."""
-    size = len(msgspec.json.encode([sample.answer.text, sample.answer.calls]))
-    return sample.cut and size > _WHOLE
 
 
 def _answer(sample: Sample) -> Answer:

@@ -24,7 +24,6 @@ from claude_operator.evals.patterns import Patterns
 __all__ = ["Judge", "Verdict"]
 
 
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether an answer holds all checks; None where that could not be decided, and why."""

@@ -11,12 +11,25 @@ import msgspec
 from claude_operator.api.faults import decode
 from claude_operator.api.gateway import Deployment, Wire
 
-__all__ = ["GRADER_DIR", "PLAN_DIR", "PLAN_KEY", "GradingPlan", "dump_plan", "parse_plan", "plan_hash"]
+__all__ = [
+    "GRADER_DIR",
+    "PLAN_DIR",
+    "PLAN_KEY",
+    "SAMPLES_KEY",
+    "STATE_KEY",
+    "GradingPlan",
+    "dump_plan",
+    "parse_plan",
+    "plan_hash",
+]
 
 PLAN_KEY = "plan.json"
 PLAN_DIR = "/etc/claude-operator/plan"
 GRADER_DIR = "/etc/claude-operator/grader"
 """With the file `grader-key`."""
+STATE_KEY = "state.json"
+SAMPLES_KEY = "samples.jsonl.gz"
+"""Keys of the Secret `<name>-failed-samples`: what was spent, and the failed samples that are kept."""
 
 
 class GradingPlan(Wire, frozen=True):

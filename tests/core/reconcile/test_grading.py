@@ -25,6 +25,7 @@ from tests.core.reconcile.rules.sample import (
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason, Type
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.evidence import Counters, Evidence
 from claude_operator.api.gateway import Live
 from claude_operator.api.samples import GraderNote
@@ -446,7 +447,7 @@ def test_the_gateway_that_was_asked_last_knows_of_the_grader() -> None:
 def test_a_combination_that_cannot_be_graded_is_refused_with_a_sentence(
     live: dict[str, Any], shared: dict[str, Any], says: str | None
 ) -> None:
-    draft = drafted(serving(), live_spec(live), eval_set=replace(SET, shared=shared))
+    draft = drafted(serving(), live_spec(live), eval_set=replace(SET, shared=EvalSetSpec.model_validate(shared)))
     problem = check(draft).problem
     if says is None:
         assert problem is None

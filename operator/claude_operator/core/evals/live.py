@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from claude_operator.api.evals import EvalSetSpec
+from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.api.live import LiveGrading
 from claude_operator.core.catalogue.cost import cost_usd
@@ -86,26 +84,26 @@ def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterab
     return ""
 
 
-def shared_part(spec: EvalSetSpec, contents: Contents) -> dict[str, Any]:
-    """What live grading may take from a set, as the fields of one, texts of files filled in.
+def shared_part(spec: EvalSetSpec, contents: Contents) -> EvalSetSpec:
+    """What live grading may take from a set: its graders, and the asserts and threshold of defaultTest.
 
-    Without defaultTest where a file is missing that no item needs.
+    Texts of files are filled in; no asserts where a file is missing, which no item needs then.
     """
-    part: dict[str, Any] = {}
-    if spec.graders:
-        part["graders"] = [one.model_dump(by_alias=True, exclude_unset=True, mode="json") for one in spec.graders]
-    if (defaults := spec.default_test) is not None and defaults.asserts:
-        threshold = {} if defaults.threshold is None else {"threshold": defaults.threshold}
-        with suppress(ValueError):
-            part["defaultTest"] = {"assert": [_with_text(one, contents) for one in defaults.asserts], **threshold}
-    return part
+    defaults = spec.default_test or EvalTestDefaults()
+    asserts = defaults.asserts
+    if asserts:
+        try:
+            asserts = [_with_text(one, contents) for one in asserts]
+        except ValueError:
+            asserts = None
+    part = EvalTestDefaults().model_copy(update={"asserts": asserts, "threshold": defaults.threshold})
+    return EvalSetSpec().model_copy(update={"graders": spec.graders, "default_test": part})
 
 
-def _with_text(one: Assert, contents: Contents) -> dict[str, Any]:
-    fields = one.model_dump(by_alias=True, exclude_unset=True, mode="json")
+def _with_text(one: Assert, contents: Contents) -> Assert:
     if isinstance(one.value, str) and one.value.startswith(SCHEME) and one.type.removeprefix(NOT) in OF_FILES:
-        fields["value"] = contents.text(one.value)
-    return fields
+        return one.model_copy(update={"value": contents.text(one.value)})
+    return one
 
 
 def same_model(one: str, other: str) -> bool:

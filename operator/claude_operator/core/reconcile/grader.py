@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.gateway import Deployment
 from claude_operator.api.grading import GradingPlan
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.catalogue.lifecycle import models_in_use
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 
@@ -28,15 +30,15 @@ def grader_plan(obs: Observation, status: DeploymentStatus) -> GradingPlan | Non
         deployment=Deployment(metadata["name"], metadata["namespace"], metadata["uid"]),
         live=spec.evals.live.model_dump(by_alias=True, exclude_none=True, mode="json"),
         base_url=spec.upstream.base_url,
-        eval_set=dict(obs.eval_set.shared) if obs.eval_set else {},
-        arms={name: sorted(set(_models(obs.revisions[name]))) for name in names if name in obs.revisions},
+        eval_set=_stored(obs.eval_set.shared) if obs.eval_set and obs.eval_set.shared else {},
+        arms={name: _models(obs.revisions[name]["spec"]) for name in names if name in obs.revisions},
     )
 
 
-def _models(revision: Mapping[str, Any]) -> Iterator[str]:
-    """The models of a revision, those of its subagents among them."""
-    spec = revision["spec"]
-    for one in (spec, *(spec.get("subagents") or {}).values()):
-        model = (one.get("request") or {}).get("model")
-        if isinstance(model, str):
-            yield model
+def _stored(shared: EvalSetSpec) -> dict[str, Any]:
+    fields = shared.model_dump(by_alias=True, exclude_none=True, mode="json")
+    return {name: fields[name] for name in ("graders", "defaultTest") if name in fields}
+
+
+def _models(content: Mapping[str, Any]) -> list[str]:
+    return models_in_use(content["request"], content.get("subagents"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from claude_operator.api.base import GROUP
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.evals import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus, EvalSetSpec
 from claude_operator.api.evidence import Recent
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.samples import GraderNote
@@ -93,8 +93,8 @@ class EvalSetView:
     items: int
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
-    shared: Mapping[str, Any] = field(default_factory=dict)
-    """Its graders, and the asserts and threshold of defaultTest: `graders` and `defaultTest` of a set."""
+    shared: EvalSetSpec | None = None
+    """What live grading may take from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ class Judge:
 
     async def grade(self, sample: Sample) -> Verdict:
         """Never raises for what the graders do."""
-        if sample.cut_answer:
+        if sample.cut_answer:  # what a check looks for may be at its end
             return Verdict(None, "the answer is longer than what is sampled of it")
         item = self._item(sample.id, msgspec.json.encode(sample.messages))
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from claude_operator.api.grading import SAMPLES_KEY, STATE_KEY
 from claude_operator.core.names import is_controlled_by
 from claude_operator.evals.live.failed import FailedSample, pack_samples, read_samples
 from claude_operator.evals.live.spending import State
@@ -20,10 +21,7 @@ from claude_operator.kube.resources import SECRETS
 if TYPE_CHECKING:  # it takes long to import, and a laptop has no use for it
     from claude_operator.kube.client import Kube
 
-__all__ = ["SAMPLES_KEY", "FileStore", "NoStore", "SecretStore", "Store", "samples_in"]
-
-STATE_KEY = "state.json"
-SAMPLES_KEY = "samples.jsonl.gz"
+__all__ = ["FileStore", "NoStore", "SecretStore", "Store", "samples_in"]
 
 
 class NoStore(Exception):  # noqa: N818  (what is the case)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
@@ -54,7 +53,7 @@ def _live_problems(draft: Draft, spec: DeploymentSpec) -> list[Problem]:
     stable = obs.revisions.get(draft.status.stable_revision or "")
     if stable is not None:
         asked += models_in_use(stable["spec"]["request"], stable["spec"].get("subagents"))
-    why = live_problem(live, EvalSetSpec.model_validate(obs.eval_set.shared), asked)
+    why = live_problem(live, obs.eval_set.shared, asked)
     return [Problem(Reason.INVALID_SPEC, f"spec.{why}")] if why else []
 
 

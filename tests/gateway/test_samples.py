@@ -348,7 +348,7 @@ def sizes(sample: Sample) -> tuple[int, int]:
 
 async def test_long_questions_and_answers_are_cut_and_say_so(tmp_path: Path) -> None:
     answer = {**MESSAGE, "content": [{"type": "text", "text": "y" * 50_000}]}
-    history = [{"role": role, "content": "\N{SNOWMAN}" * 9000} for _ in range(3) for role in ("user", "assistant")]
+    history = [{"role": "user", "content": "\N{SNOWMAN}" * 9000} for _ in range(3)]
     async with recording_upstream(json_answer(answer)) as upstream, running_gateway(upstream, tmp_path) as gateway:
         serve(gateway)
         for number, messages in enumerate(

@@ -15,7 +15,7 @@ import msgspec
 
 from claude_operator.api.faults import decode
 from claude_operator.api.gateway import BASIS_POINTS, Count, Counted, GatewayConfig, Role, Text, Wire
-from claude_operator.api.samples import Samples
+from claude_operator.api.samples import GraderNote, Samples
 
 OUTCOMES = ("ok", "error", "overload", "account", "refused", "canceled")
 """What became of a counted request: the table is `core.outcomes`.
@@ -236,8 +236,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
-    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&gzip=1` for the document in gzip,
-    where it is worth it.
+    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&grading=1` for `grader`; `&gzip=1`
+    for the document in gzip, where it is worth it.
     """
 
     boot_id: Text
@@ -267,6 +267,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """Of each revision the 16 with most errors or requests, then all others in one."""
     assignment: Text = ""
     """The secret that conversations are drawn with, by a hash of it; empty: none."""
+    grader: GraderNote | None = None
+    """Of who asked for samples last, None before anybody has."""
 
 
 def parse_evidence(data: bytes) -> Evidence:

@@ -11,8 +11,10 @@ from claude_operator.api.gateway import Count, Counted, Role, Text, Wire
 
 __all__ = [
     "LONGEST_PART",
+    "LONGEST_TROUBLE",
     "MOST_SAMPLES",
     "SAMPLES_PATH",
+    "GraderNote",
     "Sample",
     "SampledAnswer",
     "SampledCall",
@@ -23,8 +25,19 @@ __all__ = [
 SAMPLES_PATH = "/-/samples"
 MOST_SAMPLES = 64
 """Samples of an arm that a gateway process keeps."""
+LONGEST_TROUBLE = 300
+"""Characters of what a grader says of its trouble."""
 LONGEST_PART = 32 * 1024
 """Bytes of JSON that a sample has of the question, and of the answer."""
+
+
+class GraderNote(Wire, frozen=True):
+    """What is known of who grades the samples."""
+
+    asked: Annotated[float, msgspec.Meta(ge=0.0)]
+    """Seconds since it asked for samples."""
+    trouble: Text = ""
+    """What keeps it from grading, in its own words."""
 
 
 class SampledCall(Wire, frozen=True):
@@ -67,8 +80,9 @@ class Sample(Wire, frozen=True):
 class Samples(Wire, frozen=True):
     """What a gateway process hands out and forgets: the answer to `GET /-/samples?canary=N&stable=N&after=CURSOR`.
 
-    N is how many of each arm are wanted. CURSOR is `next` of the answer before, from the same process. A request with
-    any other, an empty one or one that was used before, gets no samples, and learns `next`.
+    N is how many of each arm are wanted. `&trouble=` says what keeps the grader from grading. CURSOR is `next` of the
+    answer before, from the same process. A request with any other, an empty one or one that was used before, gets no
+    samples, and learns `next`.
     """
 
     pod: Text

@@ -58,6 +58,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             keep=request.query.get("keep") == "1",
             callers=request.query.get("callers") == "1",
             units=request.query.get("units") == "1",
+            grading=request.query.get("grading") == "1",
         )
 
     def recent(_: web.Request) -> bytes:
@@ -74,6 +75,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
 
     def samples(request: web.Request) -> bytes:
         wanted = {role: _number(request, role) for role in ("canary", "stable")}
+        control.store.sampler.hear(request.query.get("trouble", ""))
         found = control.store.sampler.take(peers.own.pod, wanted, request.query.get("after", ""))
         return msgspec.json.encode(found)
 

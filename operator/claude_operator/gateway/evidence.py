@@ -90,6 +90,7 @@ class EvidenceStore:
         keep: bool = False,
         callers: bool = False,
         units: bool = False,
+        grading: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         self.units.count_hung(self.in_flight.overdue(self.hang_limits))
@@ -111,6 +112,7 @@ class EvidenceStore:
             weights=weights,
             callers=self._callers() if callers else [],
             assignment=self.history.mark if callers else "",
+            grader=self.sampler.grader if grading else None,
         )
         return msgspec.json.encode(more)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from claude_operator.api.gateway import GatewayConfig, Live
-from claude_operator.api.samples import MOST_SAMPLES, Sample, SampledAnswer, Samples
+from claude_operator.api.samples import LONGEST_TROUBLE, MOST_SAMPLES, GraderNote, Sample, SampledAnswer, Samples
 from claude_operator.core.request.json_body import JsonObject
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.sampled import AnswerTap, Pending, tail
@@ -69,6 +69,8 @@ class Sampler:
         self._conversations: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._made = self._handed = 0
+        self._asked: float | None = None
+        self._trouble = ""
 
     def enter(self, config: GatewayConfig) -> None:
         """Take in the config that is served from now on: without a canary that is graded nothing is kept."""
@@ -149,6 +151,15 @@ class Sampler:
                 kept.popleft()
                 self._dropped[revision] += 1
 
+    def hear(self, trouble: str) -> None:
+        """A grader asks, and says what keeps it from grading."""
+        self._asked, self._trouble = self._clock(), _line(trouble)
+
+    @property
+    def grader(self) -> GraderNote | None:
+        """Of who asked last."""
+        return None if self._asked is None else GraderNote(round(self._clock() - self._asked, 1), self._trouble)
+
     def take(self, pod: str, wanted: dict[str, int], after: str) -> Samples:
         """Hand out the newest samples by role and forget them, to who names the answer before."""
         self.expire()
@@ -204,3 +215,9 @@ class Sampler:
     def _drop_oldest(self, revision: str) -> None:
         self._kept[revision].popleft()
         self._dropped[revision] += 1
+
+
+def _line(text: str) -> str:
+    """What a grader says, as one line of a sentence."""
+    printable = "".join(one if one.isprintable() else " " for one in text[:LONGEST_TROUBLE])
+    return " ".join(printable.split())

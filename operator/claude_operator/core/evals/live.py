@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.api.live import LiveGrading
+from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import check_graders, check_together, read_check, with_graders
 from claude_operator.core.evals.contents import SCHEME, Contents
@@ -42,7 +43,10 @@ class LiveChecks:
 def live_checks(live: LiveGrading, eval_set: EvalSetSpec | None) -> LiveChecks:
     """The checks of `spec.evals.live`, with what it leaves to the set; raises ValueError that says what to write."""
     graders = tuple((live.graders if live.graders is not None else eval_set and eval_set.graders) or ())
-    check_graders(graders)
+    try:
+        check_graders(graders)
+    except ValueError as error:
+        raise ValueError(f"{_PLACE}: {error}") from None
     own, threshold, place = list(_own(live)), None, _PLACE
     if not own:
         defaults = eval_set.default_test if eval_set else None
@@ -71,6 +75,11 @@ def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterab
             return (
                 f"{_PLACE}: graders, {grader.name}: {grader.model} is also a model that answers, and models prefer"
                 " their own answers: name another model, or write ownModel: true"
+            )
+        if cost_usd(grader.model, {"input_tokens": 1, "output_tokens": 1}) is None:
+            return (
+                f"{_PLACE}: graders, {grader.name}: {grader.model} has no list price, so maxCostUSDPerDay cannot be"
+                " kept: name a model that has one"
             )
     return ""
 

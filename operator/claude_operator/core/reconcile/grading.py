@@ -5,19 +5,21 @@ The judge reads verdicts as it reads all other evidence (`judgeFail`); here is o
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import Live
 from claude_operator.api.live import LiveGrading
+from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout, to_millisecond
 from claude_operator.api.verdicts import ArmGrades, Grading
 from claude_operator.core.judge.evidence.increments import Memory
+from claude_operator.core.judge.evidence.pod_readings import PodReading
 from claude_operator.core.judge.evidence.sample import NOTHING
 from claude_operator.core.judge.evidence.seen import FRESH, grown
 from claude_operator.core.judge.metrics import declared, mode_of
+from claude_operator.core.names import grader_name
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.spec.plan import plan_of
@@ -29,6 +31,7 @@ __all__ = [
     "explain_few",
     "explain_missing",
     "graded_plan",
+    "latest_note",
     "live_of",
     "sampling",
     "undecided",
@@ -41,6 +44,7 @@ clear from bad luck (one in a thousand by Fisher's exact test), and one that fai
 _METRIC = "judgeFail"
 _SILENCE = 300.0  # seconds in which an arm answers and gets no verdict
 _UNDECIDED = 0.2  # share of an arm's samples
+_ASKS = 60.0  # seconds between two questions of a grader that lives, at most
 _FEW = 10  # samples that a share is computed from
 _LATELY = 60.0  # samples that it is of, about: with twice as many each half counts half
 
@@ -57,8 +61,10 @@ def graded_plan(spec: DeploymentSpec) -> Plan:
         return plan
     analysis = _with_metric(plan.analysis)
     metric = next((one for one in declared(analysis) if one.name == _METRIC), None)
-    waits = metric is not None and mode_of(metric) != "DryRun"
-    return plan.model_copy(update={"analysis": analysis, "grades": GRADES if waits else 0})
+    if metric is None:
+        return plan
+    grades = GRADES if mode_of(metric) != "DryRun" else 0
+    return plan.model_copy(update={"analysis": analysis, "grades": grades})
 
 
 def _with_metric(analysis: Analysis) -> Analysis:
@@ -129,21 +135,46 @@ def explain_few(rollout: Rollout, spec: DeploymentSpec | None, step: int) -> str
     return f"has verdicts of live grading on {have}"
 
 
-def explain_missing(rollout: Rollout, spec: DeploymentSpec | None, now: dt.datetime, logs: str) -> str | None:
-    """Why verdicts are missing, and what to do; None where they come. `logs`: the command that shows the grader's."""
-    grading = rollout.grading
-    if grading is None or not rollout.plan.grades or live_of(spec) is None:
+def latest_note(readings: Iterable[PodReading]) -> GraderNote | None:
+    """What the gateway that a grader asked last knows of it."""
+    notes = [one.evidence.grader for one in readings if one.evidence and one.evidence.grader]
+    return min(notes, key=lambda note: note.asked, default=None)
+
+
+def explain_missing(rollout: Rollout, obs: Observation) -> str | None:
+    """Why verdicts are missing, and what to do; None where they come."""
+    state = rollout.grading
+    if state is None or not rollout.plan.grades or live_of(obs.spec) is None:
         return None
-    arms = {"the canary": grading.canary, "stable": grading.stable}
+    arms = {"the canary": state.canary, "stable": state.stable}
     for name, arm in arms.items():
-        silent = (now - arm.since).total_seconds() if arm.since else 0.0
+        silent = (obs.now - arm.since).total_seconds() if arm.since else 0.0
         if silent >= _SILENCE:
-            helps = f"see why with {logs}; it also stops when spec.evals.live.maxCostUSDPerDay is spent"
-            return f"live grading has given no verdict on an answer of {name} for {duration(silent)}: {helps}"
+            return f"live grading has given no verdict on an answer of {name} for {duration(silent)}: {_cause(obs)}"
     for name, arm in arms.items():
-        decided, open_ = arm.lately
-        if decided + open_ >= _FEW and open_ > _UNDECIDED * (decided + open_):
-            part = f"{share(open_ / (decided + open_))} of the last {count(round(decided + open_), 'answer')}"
-            helps = f"see why with {logs}, and make the criteria of spec.evals.live such that each is true or false"
-            return f"live grading could not decide {part} of {name}: {helps}"
+        decided, other = arm.lately
+        if decided + other >= _FEW and other > _UNDECIDED * (decided + other):
+            part = f"{share(other / (decided + other))} of the last {count(round(decided + other), 'answer')}"
+            helps = "see why in its log, and write criteria into spec.evals.live that are true or false of any answer"
+            return f"live grading could not decide {part} of {name}: {_trouble(obs) or f'{helps} ({_logs(obs)})'}"
     return None
+
+
+def _cause(obs: Observation) -> str:
+    """Why there are no verdicts, as far as the gateways know, and what to do."""
+    note, name = obs.grader, grader_name(obs.name)
+    if note is None or note.asked > _ASKS:
+        asked = f"for {duration(note.asked)}" if note else "yet"
+        return f"Deployment {name} has asked no gateway for samples {asked}: see why with {_logs(obs)}"
+    return _trouble(obs) or (
+        "the grader asks for samples and tells of no trouble. Where few conversations begin, raise sampleRate or"
+        f" minPerMinute in spec.evals.live; otherwise see {_logs(obs)}"
+    )
+
+
+def _trouble(obs: Observation) -> str:
+    return f"the grader says: {obs.grader.trouble}" if obs.grader and obs.grader.trouble else ""
+
+
+def _logs(obs: Observation) -> str:
+    return f"kubectl -n {obs.owner['metadata']['namespace']} logs deployment/{grader_name(obs.name)}"

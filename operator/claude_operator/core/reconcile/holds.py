@@ -10,7 +10,6 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_suspicious
-from claude_operator.core.names import grader_secret as grader_name
 from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.annotations import PROMOTE, handled_entry, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
@@ -180,8 +179,7 @@ def _verdicts(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     rollout = draft.status.rollout
     if rollout is None or not canary_weight(draft.status):
         return None
-    logs = f"kubectl -n {draft.obs.owner['metadata']['namespace']} logs deployment/{grader_name(draft.obs.name)}"
-    missing = grading.explain_missing(rollout, draft.obs.spec, draft.obs.now, logs)
+    missing = grading.explain_missing(rollout, draft.obs)
     if missing is None:
         return None
     go = draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))

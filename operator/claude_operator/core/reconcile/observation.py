@@ -12,6 +12,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalRunStatus, EvalSetSpec
 from claude_operator.api.evidence import Recent
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence.increments import Increments
@@ -127,6 +128,8 @@ class Observation:
     increments: Increments | None = None
     undecided: Mapping[str, int] = field(default_factory=dict)
     """By revision: sampled answers that graders could not decide, new as `increments` are."""
+    grader: GraderNote | None = None
+    """What the gateways know of who grades samples, None where nobody has asked for any."""
     readings: tuple[Reading, ...] = ()
     """The readings that a status of this pass has."""
     history: Mapping[str, Values] = field(default_factory=dict)

@@ -116,7 +116,7 @@ class Service:
 
     async def _take(self, place: Place, wanted: dict[Role, int]) -> bool:
         """Whether the pod answers. `wanted` is what is still due, and is taken down."""
-        found = await self.pods.take(place, wanted["canary"], wanted["stable"])
+        found = await self.pods.take(place, wanted["canary"], wanted["stable"], self._said or "")
         if found is None:
             return False
         now = time.monotonic()

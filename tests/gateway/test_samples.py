@@ -103,12 +103,15 @@ async def test_a_conversation_is_sampled_once_a_revision(gateway: Gateway) -> No
     assert (await take(gateway)).samples == []
 
 
-async def test_each_pod_has_the_same_digest_and_choice_and_another_revision_another_digest(tmp_path: Path) -> None:
+async def test_each_pod_has_the_same_digest_and_choice_whatever_is_answered(tmp_path: Path) -> None:
     found: list[dict[str, str]] = []
-    for pod in ("one", "two"):
+    for pod, answer in (("one", MESSAGE), ("two", {**MESSAGE, "content": [], "stop_reason": "refusal"})):
         folder = tmp_path / pod
         folder.mkdir()
-        async with recording_upstream(json_answer()) as upstream, running_gateway(upstream, folder, pod=pod) as gateway:
+        async with (
+            recording_upstream(json_answer(answer)) as upstream,
+            running_gateway(upstream, folder, pod=pod) as gateway,
+        ):
             serve(gateway, Live(0.3, 0))
             await converse(gateway, *names(60))
             found.append({one.conversation: one.revision for one in (await take(gateway)).samples})
@@ -250,6 +253,18 @@ async def test_conversations_from_before_the_canary_are_no_samples(gateway: Gate
     turns = [*QUESTION, {"role": "assistant", "content": "Hello"}, *QUESTION]
     await converse(gateway, *names(5), messages=turns)
     assert (await take(gateway)).samples == []
+    await converse(gateway, *names(5, "new"))
+    assert len((await take(gateway)).samples) == 5
+
+
+async def test_conversations_of_an_earlier_attempt_at_the_canary_are_no_samples(gateway: Gateway) -> None:
+    serve(gateway, canary=1)
+    await converse(gateway, *names(5))
+    gateway.serve(make_arm(), generation=2)
+    serve(gateway, canary=5000, generation=3)
+    await converse(gateway, *names(5))
+    assert (await take(gateway)).samples == []
+    serve(gateway, canary=9000, generation=4)
     await converse(gateway, *names(5, "new"))
     assert len((await take(gateway)).samples) == 5
 

@@ -98,7 +98,7 @@ async def test_a_pattern_that_cannot_be_read_is_told_before_anything_is_graded()
         (lambda _: Text("yes"), "does not decide in 3 attempts"),
         (lambda _: Text(stop_reason="refusal"), "refuses to grade"),
         (lambda _: Text(stop_reason="max_tokens"), "needs more tokens"),
-        (lambda _: Text(cut=True), "broke off"),
+        (lambda _: Text(cut=True), "ended without message_stop"),
     ],
 )
 async def test_what_no_grader_decides_is_neither_right_nor_wrong(script: Any, said: str) -> None:

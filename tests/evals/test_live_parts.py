@@ -27,6 +27,7 @@ from claude_operator.api.grading import SAMPLES_KEY, STATE_KEY, GradingPlan, dum
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.samples import Sample, SampledAnswer
 from claude_operator.core.evals.sets import load_items
+from claude_operator.evals.live.batches import ENOUGH, Batches
 from claude_operator.evals.live.failed import LARGEST, RETENTION, failed_sample, kept, pack_samples, read_samples
 from claude_operator.evals.live.quota import ROLES, Quota, shares
 from claude_operator.evals.live.spending import Spending, State
@@ -41,7 +42,7 @@ def sample(number: int = 1, text: str = "who knows", question: Any = "Where is i
     role = fields.pop("role", "canary")
     messages = question if isinstance(question, list) else [{"role": "user", "content": question}]
     return Sample(
-        f"{number:032x}", f"app-{role}", role, "chat", f"talk-{number}", 1000.0 + number, messages, answer, **fields
+        f"{0:032x}.{number}", f"app-{role}", role, "chat", f"talk-{number}", 1000.0 + number, messages, answer, **fields
     )
 
 
@@ -100,13 +101,40 @@ def test_no_minute_has_more_than_the_most_also_after_a_pause() -> None:
             quota.take(role, count, now)
             events.append((now, count))
         assert sum(count for at, count in events if at > now - 60) <= 7
-    assert sum(count for _, count in events) > 500
+    assert sum(count for _, count in events) > 300
 
 
 def test_what_is_open_leaves_less_room() -> None:
     quota = Quota(LiveGrading(min_per_minute=60, max_per_minute=600), 0)
     assert sum(quota.wanted(60, 3).values()) == 3
     assert sum(quota.wanted(61, 0).values()) == 0
+
+
+# -------------------------------------------------------------------------------------- when verdicts are told
+
+
+async def begun(batches: Batches, surface: str, role: str, count: int) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(batches.wait(surface, role)) for _ in range(count)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_verdicts_are_told_once_there_are_enough_of_both_arms_on_a_surface() -> None:
+    """A tick of the judge that has verdicts of one arm alone says nothing, and has no second chance."""
+    batches = Batches(longest=1000)
+    tasks = [*await begun(batches, "chat", "stable", 40), *await begun(batches, "chat", "canary", ENOUGH - 1)]
+    others = await begun(batches, "voice", "canary", 1)
+    assert not any(task.done() for task in tasks)
+    tasks += await begun(batches, "chat", "canary", 1)
+    await asyncio.gather(*tasks)
+    again = await begun(batches, "chat", "canary", 1)
+    assert not any(task.done() for task in (*others, *again))
+    batches.close()
+    await asyncio.gather(*others, *again, *await begun(batches, "chat", "canary", 1))
+
+
+async def test_no_verdict_waits_for_ever() -> None:
+    await Batches(longest=0.01).wait("chat", "canary")
 
 
 # ------------------------------------------------------------------------------------------------- its cost

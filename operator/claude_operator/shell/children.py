@@ -100,14 +100,14 @@ class Children:
 
         Nothing is written while there is one of the first.
         """
-        family = self._family(owner)
-        if family.free:
+        family, graders = self._family(owner), self._grader.parts(owner, self._policies)
+        if family.free and (family.graded or not graders):
             return [], []
         name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
         wanted = [(resource, names.gateway_name(name)) for resource in (*_GATEWAY, *self._policies)]
         wanted += [(SECRETS, secret_name(name)) for secret_name in self._secrets]
         wanted += [(resource, names.eval_account(name)) for resource in (*_ACCOUNT, *self._policies)]
-        wanted += self._grader.parts(owner, self._policies)
+        wanted += graders
         wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
         found = await all_of(self._kube.get(resource, child, namespace) for resource, child in wanted)
         live = [one for one in found if one is not None]
@@ -115,7 +115,7 @@ class Children:
         others = [one for one in live if not self.is_ours(owner, one) and one["kind"] != NETWORK_POLICIES.kind]
         problems = [Problem(Reason.NAME_TAKEN, ownership.refusal(one, owner)) for one in others]
         if not problems:
-            family.free = True
+            family.free, family.graded = True, bool(graders)
             family.further.clear()
         return problems, [one for one in live if self._claim(owner, one) is Claim.ORPHAN]
 

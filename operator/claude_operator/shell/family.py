@@ -33,6 +33,8 @@ class Family:
     uid: str
     free: bool = False
     """None of their names is taken."""
+    graded: bool = False
+    """The names around the grader of live answers are among them."""
     further: set[Name] = field(default_factory=set)
     """Other names that turned out to be taken."""
     digest: bytes = b""

@@ -186,7 +186,8 @@ def _children(obs: Observation, status: DeploymentStatus, site: render.Site, run
     if obs.spec is None:
         return ()
     referred = obs.eval_set.config_maps if obs.eval_set else ()
-    graded = active(status) is not None
+    rollout = active(status)
+    graded = rollout is not None and rollout.plan.grades is not None
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
         *render.eval_objects(obs.owner, obs.spec, site, set_config_maps=referred, run=run),

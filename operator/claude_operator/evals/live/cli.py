@@ -74,6 +74,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poll-seconds", type=float, default=Timing().poll, help="between two looks at the gateways (%(default)s)"
     )
+    parser.add_argument(
+        "--batch-seconds",
+        type=float,
+        default=Timing().batch,
+        help="that a verdict waits for others before it is told (%(default)s)",
+    )
     parser.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     add_network_options(parser, used="questions to graders in a pod (with --state they may go anywhere)")
     add_host_option(parser, used="the upstream")
@@ -128,7 +134,7 @@ class _Process:
                 memory=memory,
                 metrics=metrics,
                 log=self.log,
-                timing=Timing(poll=self.args.poll_seconds),
+                timing=Timing(poll=self.args.poll_seconds, batch=self.args.batch_seconds),
             )
             await self.service.run()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -59,7 +60,7 @@ def redacted(value: Any) -> Any:
 def failed_sample(sample: Sample, failed: str, reason: str) -> FailedSample:
     """What is kept of a sample."""
     return FailedSample(
-        id=sample.id[:12],
+        id=hashlib.sha256(sample.id.encode()).hexdigest()[:12],
         at=sample.at,
         revision=sample.revision,
         role=sample.role,

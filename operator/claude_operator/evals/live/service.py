@@ -14,6 +14,7 @@ from claude_operator.api.evidence import Grade
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.samples import Sample
 from claude_operator.core.request.privacy import without_emails
+from claude_operator.evals.live.batches import LONGEST, Batches
 from claude_operator.evals.live.failed import FailedSample, failed_sample, kept
 from claude_operator.evals.live.judging import Judge, Verdict
 from claude_operator.evals.live.metrics import Metrics
@@ -25,20 +26,22 @@ from claude_operator.log import Log
 
 __all__ = ["Memory", "Service", "Timing"]
 
-_OPEN = 64  # samples that are graded or told at the same time
+_OPEN = 64  # samples that are graded at the same time
 _KNOWN = 100_000  # conversations that are remembered as graded
-_LONGEST = 300  # characters of a sentence about trouble
+_SENTENCE = 300  # characters of a sentence about trouble
 _RESULTS = {True: "pass", False: "fail", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told."""
+    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, and
+    how long it waits for others."""
 
     poll: float = 3.0
     again: float = 1.0
     write: float = 10.0
     patience: float = 60.0
+    batch: float = LONGEST
 
 
 @dataclass(slots=True)
@@ -67,16 +70,19 @@ class Service:
     trouble: str = "it has not asked the gateways yet"
     """Why it does not grade now, empty where it does."""
     _quota: Quota = field(init=False)
+    _batches: Batches = field(init=False)
     _open: set[asyncio.Task[None]] = field(init=False, default_factory=set)
+    _grading: int = field(init=False, default=0)
     _known: OrderedDict[tuple[str, str], None] = field(init=False, default_factory=OrderedDict)
     _places: Sequence[Place] = field(init=False, default=())
     _roles: dict[str, Role] = field(init=False, default_factory=dict)
-    _said: str = field(init=False, default="")
+    _said: str | None = field(init=False, default=None)
     _unknown: str = field(init=False, default="")
     """Why the last answer could not be graded, empty where it could."""
 
     def __post_init__(self) -> None:
         self._quota = Quota(self.live, time.monotonic())
+        self._batches = Batches(self.timing.batch)
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -87,6 +93,7 @@ class Service:
                 await asyncio.sleep(self.timing.poll)
         finally:
             writer.cancel()
+            self._batches.close()
             await asyncio.wait([writer])
             if self._open:
                 await asyncio.wait(self._open, timeout=self.timing.patience)
@@ -98,7 +105,7 @@ class Service:
         self.pods.forget(self._places)
         over = self.spending.over(dt.datetime.now(dt.UTC))
         now = time.monotonic()
-        wanted = dict.fromkeys(ROLES, 0) if over else self._quota.wanted(now, _OPEN - len(self._open))
+        wanted = dict.fromkeys(ROLES, 0) if over else self._quota.wanted(now, _OPEN - self._grading)
         answered = 0
         for place in random.sample(list(self._places), len(self._places)):
             answered += await self._take(place, wanted)
@@ -109,7 +116,7 @@ class Service:
 
     async def _take(self, place: Place, wanted: dict[Role, int]) -> bool:
         """Whether the pod answers. `wanted` is what is still due, and is taken down."""
-        found = await self.pods.take(place, wanted["canary"], wanted["stable"])
+        found = await self.pods.take(place, wanted["canary"], wanted["stable"], self._said or "")
         if found is None:
             return False
         now = time.monotonic()
@@ -143,21 +150,30 @@ class Service:
         task = asyncio.create_task(self._settle(place, sample))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
-        self.metrics.open.set(len(self._open))
 
     async def _settle(self, place: Place, sample: Sample) -> None:
-        try:
-            verdict = await self.judge.grade(sample)
-        except Exception as error:  # what is wrong with one answer stops no other
-            verdict = Verdict(None, f"grading failed: {type(error).__name__}")
+        verdict = await self._verdict(sample)
         self.memory.changed = True
         self.metrics.grades.labels(sample.role, _RESULTS[verdict.passed]).inc()
         self.metrics.cost.set(self.memory.state.usd)
         self._unknown = verdict.why if verdict.passed is None else ""
         if verdict.passed is False and self.live.keep_failed:
             self._keep(failed_sample(sample, verdict.why, verdict.reason))
+        if verdict.passed is not None:  # else it is evidence of nothing
+            await self._batches.wait(sample.surface, sample.role)
         grade = Grade(sample.revision, verdict.passed, sample.surface, sample.id, sample.conversation)
         self.metrics.reports.labels(await self._report(place, grade)).inc()
+
+    async def _verdict(self, sample: Sample) -> Verdict:
+        self._grading += 1
+        self.metrics.open.set(self._grading)
+        try:
+            return await self.judge.grade(sample)
+        except Exception as error:  # what is wrong with one answer stops no other
+            return Verdict(None, f"grading failed: {type(error).__name__}")
+        finally:
+            self._grading -= 1
+            self.metrics.open.set(self._grading)
 
     async def _report(self, place: Place, grade: Grade) -> Sent:
         """Tell the pod that gave the sample; another where that is gone, and can never have heard of it."""
@@ -181,7 +197,7 @@ class Service:
 
     def _tell(self, trouble: str) -> None:
         """What keeps it from grading, once in the log."""
-        self.trouble = without_emails(trouble)[:_LONGEST]
+        self.trouble = without_emails(trouble)[:_SENTENCE]
         if self.trouble != self._said:
             self._said = self.trouble
             if self.trouble:

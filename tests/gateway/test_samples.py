@@ -26,6 +26,7 @@ from tests.gateway.upstream import (
 )
 from yarl import URL
 
+from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Assigning, Live
 from claude_operator.api.samples import LONGEST_PART, MOST_SAMPLES, Sample, Samples, parse_samples
 from claude_operator.core.operator_key import address, ask, is_answer
@@ -103,12 +104,15 @@ async def test_a_conversation_is_sampled_once_a_revision(gateway: Gateway) -> No
     assert (await take(gateway)).samples == []
 
 
-async def test_each_pod_has_the_same_digest_and_choice_and_another_revision_another_digest(tmp_path: Path) -> None:
+async def test_each_pod_has_the_same_digest_and_choice_whatever_is_answered(tmp_path: Path) -> None:
     found: list[dict[str, str]] = []
-    for pod in ("one", "two"):
+    for pod, answer in (("one", MESSAGE), ("two", {**MESSAGE, "content": [], "stop_reason": "refusal"})):
         folder = tmp_path / pod
         folder.mkdir()
-        async with recording_upstream(json_answer()) as upstream, running_gateway(upstream, folder, pod=pod) as gateway:
+        async with (
+            recording_upstream(json_answer(answer)) as upstream,
+            running_gateway(upstream, folder, pod=pod) as gateway,
+        ):
             serve(gateway, Live(0.3, 0))
             await converse(gateway, *names(60))
             found.append({one.conversation: one.revision for one in (await take(gateway)).samples})
@@ -250,6 +254,18 @@ async def test_conversations_from_before_the_canary_are_no_samples(gateway: Gate
     turns = [*QUESTION, {"role": "assistant", "content": "Hello"}, *QUESTION]
     await converse(gateway, *names(5), messages=turns)
     assert (await take(gateway)).samples == []
+    await converse(gateway, *names(5, "new"))
+    assert len((await take(gateway)).samples) == 5
+
+
+async def test_conversations_of_an_earlier_attempt_at_the_canary_are_no_samples(gateway: Gateway) -> None:
+    serve(gateway, canary=1)
+    await converse(gateway, *names(5))
+    gateway.serve(make_arm(), generation=2)
+    serve(gateway, canary=5000, generation=3)
+    await converse(gateway, *names(5))
+    assert (await take(gateway)).samples == []
+    serve(gateway, canary=9000, generation=4)
     await converse(gateway, *names(5, "new"))
     assert len((await take(gateway)).samples) == 5
 
@@ -529,3 +545,30 @@ async def test_verdicts_that_are_forgotten_are_the_oldest(gateway: Gateway, monk
     assert await counted(gateway) == {"pass": 3}
     await report(gateway, revision=CANARY, passed=True, id="x.1", conversation="d1")
     assert await counted(gateway) == {"pass": 4}
+
+
+# -------------------------------------------------------------------------------------------------- who is grading
+
+
+async def test_the_operator_learns_when_a_grader_asked_last_and_what_it_says(gateway: Gateway) -> None:
+    serve(gateway)
+    assert parse_evidence(await gateway.read("/-/evidence?since=&grading=1")).grader is None
+    said = "the%20day%27s%20money%20is%20spent%0A%1b" + "x" * 400
+    assert (await get(gateway, f"/-/samples?canary=0&stable=0&after=&trouble={said}"))[0] == 200
+    note = parse_evidence(await gateway.read("/-/evidence?since=&grading=1")).grader
+    assert note is not None
+    assert note.trouble.startswith("the day's money is spent xxx")
+    assert len(note.trouble) <= 300
+    assert note.asked < 60
+    assert (await get(gateway, "/-/samples?canary=0&stable=0&after="))[0] == 200
+    note = parse_evidence(await gateway.read("/-/evidence?since=&grading=1")).grader
+    assert note is not None
+    assert note.trouble == ""
+
+
+async def test_who_does_not_ask_for_it_reads_evidence_as_before(gateway: Gateway) -> None:
+    """Operators of earlier versions refuse a document with a field that they do not know."""
+    serve(gateway)
+    await take(gateway)
+    for target in ("/-/evidence", "/-/evidence?since=&keep=1&callers=1&units=1"):
+        assert b'"grader"' not in await gateway.read(target)

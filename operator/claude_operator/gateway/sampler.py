@@ -60,6 +60,8 @@ class Sampler:
         self._boot, self._clock, self._wall = boot_id, clock, wall
         self._live: Live | None = None
         self._canary = ""
+        self._since = 0
+        """The config generation with which the canary got its first traffic."""
         self._generation = 0
         self._buckets: dict[str, _Bucket] = {}
         self._kept: dict[str, deque[_Kept]] = {}
@@ -77,9 +79,11 @@ class Sampler:
         self._generation = config.generation
         live = config.live if isinstance(config.live, Live) else None
         canary = config.arm("canary")
+        canary = canary if canary is not None and canary.weight else None
         graded = {arm.revision for arm in config.arms if arm.role in ("stable", "canary")} if live and canary else set()
         if canary is None or canary.revision != self._canary:
             self._chosen.clear()
+            self._since = config.generation
         self._canary = canary.revision if canary is not None else ""
         if live != self._live or graded != set(self._buckets):
             per_minute = live.min_per_minute if live is not None else 0
@@ -96,7 +100,9 @@ class Sampler:
         live, revision, known = self._live, call.revision, call.known
         if live is None or opted_out or revision not in self._kept or not call.counted or call.warms_cache:
             return
-        if known is None or call.moved or known.drawn.canary != self._canary or (call.choice and call.choice.pinned):
+        if known is None or call.moved or (call.choice and call.choice.pinned):
+            return
+        if known.drawn.canary != self._canary or known.drawn.era < self._since:
             return
         if call.turn == 0 and not call.claims_retry:
             self._conversations[revision] += 1

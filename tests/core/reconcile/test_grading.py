@@ -345,6 +345,14 @@ def test_the_message_names_the_cause_and_what_to_do(note: GraderNote | None, say
     assert f"claudeops.dev/promote={CANARY}/1/1" in draft.hold.message
 
 
+def test_gateways_that_do_not_sample_yet_are_named() -> None:
+    obs = observed(graded(arms(LATE)), live_spec(), eval_set=SET, grader=ALIVE)
+    assert obs.config is not None
+    assert obs.status.rollout is not None
+    old = replace(obs, config=msgspec.structs.replace(obs.config, live=msgspec.UNSET))
+    assert "once all their pods are of this operator's version" in (explain_missing(obs.status.rollout, old) or "")
+
+
 def test_a_timed_pause_holds_where_verdicts_are_missing_and_waits_for_no_number_of_them() -> None:
     missing = held(arms(LATE, step=4), index=4)
     assert missing.hold is not None

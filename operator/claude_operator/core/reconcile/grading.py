@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import Live
@@ -38,8 +40,8 @@ __all__ = [
 ]
 
 GRADES = 30
-"""Verdicts on each arm that a bake waits for: of 30 and 30 a canary that fails 10 of them where stable fails none is
-clear from bad luck (one in a thousand by Fisher's exact test), and one that fails a few more is not."""
+"""Verdicts on each arm that a bake waits for. Where one in ten of stable's fails, the judge finds a canary that fails
+nine in ten within these in five rollouts of six, and one that fails half within three bakes in nine of ten."""
 
 _METRIC = "judgeFail"
 _SILENCE = 300.0  # seconds in which an arm answers and gets no verdict
@@ -163,6 +165,8 @@ def explain_missing(rollout: Rollout, obs: Observation) -> str | None:
 def _cause(obs: Observation) -> str:
     """Why there are no verdicts, as far as the gateways know, and what to do."""
     note, name = obs.grader, grader_name(obs.name)
+    if obs.config is None or obs.config.live is msgspec.UNSET:
+        return "gateways begin to sample once all their pods are of this operator's version, see GatewayReady"
     if note is None or note.asked > _ASKS:
         asked = f"for {duration(note.asked)}" if note else "yet"
         return f"Deployment {name} has asked no gateway for samples {asked}: see why with {_logs(obs)}"

@@ -242,19 +242,16 @@ class Record:
         taken = self.gateways.taken(self.config["generation"])
         return all(name in taken for name, pod in self.pods.alive.items() if "deletionTimestamp" not in pod["metadata"])
 
-    def settled(self) -> int:
-        """The config's generation, once the rollout is over and all of its weight is on stable; else 0.
-
-        Status and config are seen by two watches, of which either may be late.
-        """
-        arms = self.config["arms"]
-        weights = [(arm["role"], arm["revision"]) for arm in arms if arm["weight"]]
-        is_over = self.rollout.get("outcome") and weights == [("stable", self.status["stableRevision"])]
-        return int(self.config["generation"]) if is_over else 0
+    def settled_in(self) -> int:
+        """The config generation that ended the rollout as its status says; 0 until that config is seen."""
+        rollout, config = self.rollout, self.config
+        settled = config.get("settled") or {}
+        told = all(settled.get(name) == rollout.get(name) for name in ("revision", "attempt", "outcome"))
+        return int(config["generation"]) if rollout.get("outcome") and told else 0
 
     def served_everywhere(self, pods: int = 2) -> int:
         """Wait until the rollout is over and every gateway serves what it came to; returns the config's generation."""
-        generation = support.wait_for(self.settled, 20, "the config does not follow the end of the rollout", every=0.05)
+        generation = support.wait_for(self.settled_in, 20, "the config does not end the rollout", every=0.05)
         support.wait_for(lambda: len(self.gateways.taken(generation)) == pods, 20, "gateways do not follow", every=0.05)
         return generation
 

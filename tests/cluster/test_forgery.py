@@ -75,6 +75,7 @@ def test_a_config_that_somebody_edits_sends_nothing_elsewhere_and_the_rollout_go
             wait_for(lambda: get("configmap", GATEWAY, namespace=namespace)["data"] == before, 30, "it is not put back")
         annotate(namespace, "promote", f"{second}/1/1")
         wait_for(lambda: record.rollout.get("outcome") == "Promoted", 120, "the rollout does not go on")
+        wait_for(lambda: len(record.events("ChildRestored")) >= 2, 20, "it is not told")
         assert not traffic.failed()
         assert len(record.events("ChildRestored")) == 2
 

@@ -67,7 +67,9 @@ def serving(operator: object) -> Iterator[tuple[str, str]]:
         apps.apply(secret(), namespace)
         apps.apply(eval_set(), namespace)
         apps.apply(gated(GOOD), namespace)
-        yield namespace, apps.promoted(namespace)
+        revision = apps.promoted(namespace)
+        apps.answered(namespace)
+        yield namespace, revision
 
 
 @pytest.fixture

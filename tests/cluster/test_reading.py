@@ -48,7 +48,9 @@ def show(*words: str, namespace: str) -> str:
 def start(namespace: str) -> str:
     apps.apply(secret(), namespace)
     apps.apply(rollout("v1"), namespace)
-    return apps.promoted(namespace)
+    revision = apps.promoted(namespace)
+    apps.answered(namespace)
+    return revision
 
 
 def as_printed(message: str) -> None:

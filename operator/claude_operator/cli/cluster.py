@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from claude_operator.api.base import GROUP
 from claude_operator.cli.events import Event, events_of
 from claude_operator.cli.failure import Failure
@@ -39,3 +41,15 @@ class Cluster:
         if found is None:
             raise Failure(f"there is no ClaudeRevision {name}: `kubectl claude history` lists those that are kept")
         return found
+
+    def prompts(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Texts in ConfigMaps by (name, key), without those that do not exist."""
+        wanted = list(keys)
+        found = {name: self.kubectl.find("configmap", name) for name in dict.fromkeys(name for name, _ in wanted)}
+        texts = {(name, key): ((found[name] or {}).get("data") or {}).get(key) for name, key in wanted}
+        return {where: text for where, text in texts.items() if text is not None}
+
+    def gateway_logs(self, name: str, since: str) -> str:
+        """What its gateway pods have logged since a moment."""
+        selector = ",".join(f"{label}={value}" for label, value in names.selector(name, "gateway").items())
+        return self.kubectl.logs(selector, since)

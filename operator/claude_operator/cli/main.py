@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_operator import __version__
+from claude_operator.cli.commands.reading import diff, history, why
+from claude_operator.cli.commands.spec import pause, resume, undo
 from claude_operator.cli.commands.steering import abort, promote, retry
 from claude_operator.cli.commands.watching import status
 from claude_operator.cli.failure import Exit, Failure
@@ -33,7 +35,7 @@ def cli() -> None:
     """
 
 
-for _command in (status, promote, abort, retry):
+for _command in (status, why, history, diff, promote, abort, retry, pause, resume, undo):
     cli.add_command(_command)
 
 

@@ -32,7 +32,7 @@ class Session:
     terminal: Terminal
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[float]):
     """A time span such as 90s, 10m or 1h30m; a bare number is in seconds."""
 
     name = "duration"

@@ -28,6 +28,7 @@ _LOG_LINE = re.compile(r"^[IWEF]\d{4} ")
 _ANSWER = re.compile(r"^Error from server(?: \((\w+)\))?: (.*)$", re.DOTALL)
 _NO_SUCH_KIND = "doesn't have a resource type"
 _CALL = 30  # seconds for a call
+_LINES = 20_000  # the newest of each pod
 
 
 class KubectlError(Failure):
@@ -88,7 +89,7 @@ class Kubectl:
     def logs(self, selector: str, since: str) -> str:
         """Lines of the pods with these labels since a moment."""
         return self._run(
-            "logs", f"--selector={selector}", f"--since-time={since}", "--tail=-1", "--max-log-requests=100"
+            "logs", f"--selector={selector}", f"--since-time={since}", f"--tail={_LINES}", "--max-log-requests=100"
         )
 
     def whoami(self) -> str:

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from claude_operator.api.status import Judgement, Measured, MetricState, Plan
 from claude_operator.cli.view.paint import bar, table
-from claude_operator.core.judge.effects import effect, number
+from claude_operator.core.judge.effects import effect, number, ratio
 from claude_operator.core.judge.judges.held import FALSE_HOLD_RATE
-from claude_operator.core.judge.metrics import KINDS, Watched, watched
+from claude_operator.core.judge.metrics import KINDS, Quantity, Watched, watched
 
-__all__ = ["metric_facts", "metric_table"]
+__all__ = ["metric_facts", "metric_table", "unseen"]
 
 Facts = dict[str, Any]
 
@@ -28,22 +28,41 @@ def metric_facts(judgement: Judgement, plan: Plan) -> list[Facts]:
 
 
 def metric_table(metrics: list[Facts]) -> Table:
-    """Each metric as a bar that is full where it is acted on."""
-    made = table("METRIC", "EVIDENCE", "", "ACTS", "WHAT WAS SEEN")
+    """Each metric that was seen as a bar that is full where it is acted on."""
+    made = table("METRIC", "EVIDENCE", "", "CANARY", "STABLE", "WHEN FULL")
     for one in metrics:
         if one["kind"] == "threshold":
             value = "" if one["value"] is None else f"{one['value']:g}"
-            seen = "; ".join(filter(None, (f"{one['failures']} of {one['measurements']} failed", one["message"])))
-            made.add_row(one["name"], one["phase"], value, "threshold", seen)
-            continue
-        style = "red" if one["share"] >= 1.0 else "yellow" if one["share"] >= 0.5 else "green"
-        against = number(one["evidence"]) + (f" of {number(one['threshold'])}" if one["threshold"] else "")
-        made.add_row(one["name"], Text(bar(one["share"]), style=style), against, one["acts"], one["seen"])
+            made.add_row(one["name"], _told(one), "", value, "", f"{one['failures']} of {one['measurements']} failed")
+        elif one["seen"]:
+            style = "red" if one["share"] >= 1.0 else "yellow" if one["share"] >= 0.5 else "green"
+            against = number(one["evidence"]) + (f" of {number(one['threshold'])}" if one["threshold"] else "")
+            made.add_row(one["name"], Text(bar(one["share"]), style=style), against, *_arms(one), one["acts"])
     return made
 
 
+def unseen(metrics: list[Facts]) -> list[str]:
+    """Metrics that are watched and of which nothing was seen yet."""
+    return [one["name"] for one in metrics if one["kind"] == "compared" and not one["seen"]]
+
+
+def _told(one: Facts) -> str:
+    return f"{one['phase']}: {one['message']}" if one["message"] else str(one["phase"])
+
+
+def _arms(one: Facts) -> tuple[str, str]:
+    """Bad ones of all; of a quantity how many times stable's it is."""
+    if one["ratio"]:
+        ratio, low, high = one["ratio"]
+        return f"{ratio:.3g} × stable's", f"({low:.3g} to {high:.3g})"
+    if not one["canary"]:
+        return "", ""
+    (canary, bad), (stable, stable_bad) = one["canary"], one["stable"]
+    return f"{bad:,} of {canary:,}", f"{stable_bad:,} of {stable:,}"
+
+
 def _compared(state: MetricState, watch: Watched | None, judgement: Judgement) -> Facts:
-    threshold, acts = 0.0, "reports"
+    threshold, acts, quantity = 0.0, "reports", isinstance(KINDS[state.name], Quantity)
     if watch is not None and watch.weight > 0.0:
         threshold, acts = judgement.threshold / watch.weight, "rolls back"
     elif watch is not None and watch.hold > 0.0:
@@ -57,7 +76,8 @@ def _compared(state: MetricState, watch: Watched | None, judgement: Judgement) -
         "share": _share(state.evidence, threshold),
         "canary": list(state.canary),
         "stable": list(state.stable),
-        "seen": effect(state),
+        "ratio": list(found) if quantity and (found := ratio(state)) else None,
+        "seen": effect(state) if state.canary[0] and (not quantity or ratio(state)) else "",
     }
 
 

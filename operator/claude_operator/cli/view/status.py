@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.cli.deployment import paused, phase_of, status_of
 from claude_operator.cli.events import Event
-from claude_operator.cli.view.metrics import metric_facts, metric_table
+from claude_operator.cli.view.metrics import metric_facts, metric_table, unseen
 from claude_operator.cli.view.paint import STYLES, ago, bar, fields, table
 from claude_operator.core.judge.effects import number
 from claude_operator.core.reconcile.progress import soaking
@@ -24,6 +25,7 @@ Object = Mapping[str, Any]
 Facts = dict[str, Any]
 
 _EVENTS = 8
+_SHORT = 64  # characters of a message in a list
 
 
 def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
@@ -75,6 +77,8 @@ def status_view(facts: Facts, now: dt.datetime) -> RenderableType:
         parts += [Text(), _traffic(facts["traffic"])]
     if facts["evidence"] and facts["evidence"]["metrics"]:
         parts += [Text(), metric_table(facts["evidence"]["metrics"])]
+        if silent := unseen(facts["evidence"]["metrics"]):
+            parts += [Text(f"nothing was seen yet of {', '.join(silent)}", style="dim")]
     bad = [one for one in facts["conditions"] if one["status"] != "True" and one["type"] not in ("Promoted", "Ready")]
     if bad:
         parts += [Text(), _conditions(bad)]
@@ -96,6 +100,8 @@ def list_facts(objects: Sequence[Object]) -> list[Facts]:
 def list_view(facts: Sequence[Facts]) -> RenderableType:
     """All deployments as a table."""
     made = table("NAMESPACE", "NAME", "PHASE", "READY", "STABLE", "CANARY", "WEIGHT", "MESSAGE")
+    for column in made.columns[:-1]:
+        column.no_wrap = True
     for one in facts:
         ready, weight = (one["ready"] or {}).get("status", "Unknown"), one["weight"]
         made.add_row(
@@ -106,7 +112,7 @@ def list_view(facts: Sequence[Facts]) -> RenderableType:
             one["stableRevision"] or "",
             one["canaryRevision"] or "",
             "" if weight is None else f"{weight:g} %",
-            one["message"],
+            textwrap.shorten(one["message"], _SHORT, placeholder=" …"),
         )
     return made
 
@@ -150,11 +156,24 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
     if facts["soak"]:
         rows["Soak"] = f"until {facts['soak']['until']}, with {facts['soak']['previous']} to go back to"
     if evidence and (step or facts["soak"]):
-        against = f"{number(evidence['total'])} of {number(evidence['threshold'])} that it takes to roll back"
+        against = f"evidence {number(evidence['total'])}, traffic goes back at {number(evidence['threshold'])}"
         rows["Harm"] = f"{against}; {evidence['requests']:,} canary requests judged"
         health = facts["canaryHealthy"] or {}
         rows["Health"] = f"{health.get('reason', 'Unknown')}: {health.get('message', '')}"
+    rows["Next"] = _next(facts)
     return fields(rows)
+
+
+def _next(facts: Facts) -> str | None:
+    """The commands that a person may want now."""
+    words = {
+        "Paused": ("promote",) if not facts["paused"] else ("resume", "abort"),
+        "InProgress": ("promote", "abort") if facts["step"] else (),
+        "RolledBack": ("why", "retry", "undo"),
+        "Aborted": ("retry", "undo"),
+        "EvalFailed": ("undo",),
+    }.get(facts["phase"], ())
+    return "\n".join(f"kubectl claude {one} {facts['name']} -n {facts['namespace']}" for one in words) or None
 
 
 def _traffic(traffic: Sequence[Facts]) -> Table:

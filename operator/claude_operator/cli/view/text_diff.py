@@ -92,7 +92,16 @@ def _words(old: str, new: str) -> Line:
         gone, new_text = "".join(before[start:end]), "".join(after[first:last])
         line += [["-", gone]] if gone else []
         line += [["+", new_text]] if new_text else []
-    return _joined(line)
+    return _joined(_by_word(line))
+
+
+def _by_word(line: Line) -> Line:
+    """A blank before a word that has come or gone stands after it instead: ` very` in `be very kind` is `very `."""
+    for number in range(1, len(line) - 1):
+        left, middle, right = line[number - 1 : number + 2]
+        if left[0] == right[0] == "=" and middle[1][0] == right[1][0] == " ":
+            left[1], middle[1], right[1] = f"{left[1]} ", f"{middle[1][1:]} ", right[1][1:]
+    return [part for part in line if part[1]]
 
 
 def _joined(line: Line) -> Line:
@@ -102,7 +111,7 @@ def _joined(line: Line) -> Line:
     for number, (kind, text) in enumerate(line):
         inner = 0 < number < len(line) - 1
         if kind == "=" and not (inner and text.isspace() and (gone or new)):
-            groups += _changes(gone, new) + [[kind, text]]
+            groups += [*_changes(gone, new), [kind, text]]
             gone = new = ""
         else:
             gone += text if kind in "=-" else ""

@@ -103,7 +103,7 @@ def why_view(facts: Facts) -> RenderableType:
         "Began": facts["startedAt"],
         "Ended": facts["finishedAt"],
         "Verdict": f"{judged['verdict']}: {judged['message']}" if judged.get("message") else judged.get("verdict"),
-        "Evidence": f"{number(judged['evidence'])} of {number(judged['threshold'])} that it takes to roll back"
+        "Evidence": f"{number(judged['evidence'])}, traffic goes back at {number(judged['threshold'])}"
         if judged
         else None,
         "Leading": f"{leading['name']}: {leading['seen']}" if leading else None,
@@ -123,6 +123,10 @@ def why_view(facts: Facts) -> RenderableType:
     return Group(*parts)
 
 
+def _evidence(judged: Facts) -> str | None:
+    return f"{number(judged['evidence'])}, traffic goes back at {number(judged['threshold'])}" if judged else None
+
+
 def _metrics(judgement: Judgement | None, points: Sequence[Point], plan: Any) -> list[Facts]:
     """Of an earlier rollout only the evidence is kept, in its ledger."""
     if judgement is not None and plan is not None:
@@ -130,8 +134,8 @@ def _metrics(judgement: Judgement | None, points: Sequence[Point], plan: Any) ->
     if not points:
         return []
     found = sorted(points[-1].evidence.items(), key=lambda one: -one[1])
-    kept = {"kind": "compared", "acts": "", "threshold": 0.0, "share": 0.0, "canary": [], "stable": [], "seen": ""}
-    return [{**kept, "name": name, "evidence": value} for name, value in found]
+    kept = {"kind": "compared", "acts": "", "threshold": 0.0, "share": 0.0, "canary": [], "stable": [], "ratio": None}
+    return [{**kept, "name": name, "evidence": value, "seen": "in the ledger"} for name, value in found]
 
 
 def _condition(status: DeploymentStatus, type_: str) -> Facts:
@@ -157,10 +161,13 @@ def _course(course: Sequence[Facts], threshold: float) -> RenderableType:
 def _calls(calls: Sequence[Facts]) -> RenderableType:
     made = table("TIME", "REQUEST ID", "STATUS", "WHAT", "THE API SAID")
     for one in calls:
-        what = one.get("error") or one.get("stopReason") or one.get("outcome") or ""
-        if one.get("outcome") == "ok" and one.get("latencyMs"):
-            what = f"{one['latencyMs'] / 1000:.1f} s" + (
-                f", first token {one['ttftMs'] / 1000:.1f} s" if one.get("ttftMs") else ""
-            )
-        made.add_row(str(one["time"]), one["requestId"], str(one["status"]), what, one.get("explanation") or "")
+        said = one.get("explanation") or ""
+        made.add_row(str(one["time"])[:19].replace("T", " "), one["requestId"], str(one["status"]), _what(one), said)
     return made
+
+
+def _what(call: Facts) -> str:
+    if call.get("outcome") != "ok" or not call.get("latencyMs"):
+        return str(call.get("error") or call.get("stopReason") or call.get("outcome") or "")
+    first = f", first token {call['ttftMs'] / 1000:.1f} s" if call.get("ttftMs") else ""
+    return f"{call['latencyMs'] / 1000:.1f} s{first}"

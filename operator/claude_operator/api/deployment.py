@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.gateway import Merge, Unit, Unsupported
+from claude_operator.api.live import LiveGrading
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -175,12 +176,15 @@ class Evals(ApiModel):
 
     set_ref: NameRef = Field(description="The ClaudeEvalSet to run on every new revision.")
     required: bool = Field(default=True, description="False: run the evals and report, but do not wait for them.")
-    # No default: the API server would show it to an operator of an earlier version too, which does not know it.
+    # No defaults, as with canary.drain.
     mcp: McpCalls | None = Field(
         default=None,
         description="Real or left out: an eval really calls the MCP servers and server tools (such as web search) of"
         " the request, as live traffic does. Off: they are left out of both arms, and what a change of them does is not"
         " tested.",
+    )
+    live: LiveGrading | None = Field(
+        default=None, description=f"{LiveGrading.__doc__} Left out: no live answer is sampled."
     )
 
 

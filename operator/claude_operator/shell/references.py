@@ -16,6 +16,7 @@ from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.core.evals.contents import claim_of, config_maps, contents_of, item_keys
+from claude_operator.core.evals.live import shared_part
 from claude_operator.core.evals.outside import epochs_at_most
 from claude_operator.core.evals.set_status import set_status
 from claude_operator.core.evals.sets import iter_items, set_hash
@@ -159,7 +160,8 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
     try:
         contents = contents_of(found["spec"], live)
         if claim_of(found["spec"]) is not None:  # only the Job sees what is on it
-            return EvalSetView(name, set_hash(found["spec"], contents), None, tuple(live))
+            shared = shared_part(parsed, contents)
+            return EvalSetView(name, set_hash(found["spec"], contents), None, tuple(live), shared)
         clock = asyncio.get_running_loop().time
         began = clock()
         for number, item in enumerate(iter_items(parsed, contents), 1):
@@ -169,11 +171,12 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
             if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
                 began = clock()
+        shared = shared_part(parsed, contents)
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
     times = epochs_at_most(parsed)
     most = {subagent: times * requests for subagent, requests in asked.items()}
-    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), most)
+    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), shared, most)
 
 
 def unwritten(references: References, seen: Observation) -> tuple[str, Mapping[str, Any]] | None:

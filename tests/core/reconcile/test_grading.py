@@ -31,6 +31,7 @@ from claude_operator.api.gateway import Live
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.api.verdicts import ArmGrades, Grading
+from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.judge.evidence.seen import Seen
@@ -114,6 +115,7 @@ def test_a_plan_that_names_the_metric_keeps_it(
 ) -> None:
     plan = graded_plan(parsed(live_spec(metrics=metrics, **more)))
     assert (names(plan), plan.grades) == (found, grades)
+    assert unsupported(plan.analysis) is None
 
 
 def test_the_rollout_begins_with_it_and_a_later_edit_concerns_the_next() -> None:

@@ -16,7 +16,7 @@ from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import foreign_pods, memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import first_hold
-from claude_operator.core.reconcile.grader import grader_plan
+from claude_operator.core.reconcile.grader import grader_plan, needs_grader
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
@@ -186,12 +186,10 @@ def _children(obs: Observation, status: DeploymentStatus, site: render.Site, run
     if obs.spec is None:
         return ()
     referred = obs.eval_set.config_maps if obs.eval_set else ()
-    rollout = active(status)
-    graded = rollout is not None and rollout.plan.grades is not None
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
         *render.eval_objects(obs.owner, obs.spec, site, set_config_maps=referred, run=run),
-        *render.grader_objects(obs.owner, obs.spec, site, grader_plan(obs, status), needed=graded),
+        *render.grader_objects(obs.owner, obs.spec, site, grader_plan(obs, status), needed=needs_grader(status)),
     )
 
 

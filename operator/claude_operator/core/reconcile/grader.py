@@ -13,7 +13,13 @@ from claude_operator.core.catalogue.lifecycle import models_in_use
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 
-__all__ = ["grader_plan"]
+__all__ = ["grader_plan", "needs_grader"]
+
+
+def needs_grader(status: DeploymentStatus) -> bool:
+    """Whether there are, or will soon be, two arms whose answers are compared."""
+    rollout = active(status)
+    return rollout is not None and rollout.plan.grades is not None and status.stable_revision is not None
 
 
 def grader_plan(obs: Observation, status: DeploymentStatus) -> GradingPlan | None:

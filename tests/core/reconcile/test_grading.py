@@ -25,7 +25,7 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.deployment import Bake, DeploymentSpec, Step
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.evidence import Counters, Evidence
 from claude_operator.api.gateway import Live
@@ -376,6 +376,19 @@ def test_nothing_waits_for_verdicts_that_nobody_wants_any_more() -> None:
     draft = held(arms(LATE, ArmGrades()), spec=raw(evals={"setRef": {"name": "support-evals"}, "required": False}))
     assert draft.hold is not None
     assert draft.hold.reason == Reason.PROGRESSING
+
+
+def test_where_the_canary_has_all_new_conversations_only_its_own_verdicts_count() -> None:
+    rollout = graded(arms(ENOUGH, ArmGrades(since=ago(400)))).rollout
+    assert rollout is not None
+    whole = [Step(set_weight=100), Step(bake=Bake())]
+    all_of_it = rollout.model_copy(update={"plan": rollout.plan.model_copy(update={"steps": whole})})
+    obs = observed(graded(), live_spec(), eval_set=SET)
+    assert explain_few(all_of_it, obs.spec, 1) is None
+    assert explain_missing(all_of_it, obs) is None
+    assert "no verdict on an answer of stable" in (explain_missing(rollout, obs) or "")
+    few = all_of_it.model_copy(update={"grading": arms(ArmGrades(verdicts=3))})
+    assert explain_few(few, obs.spec, 1) == "has verdicts of live grading on 3 of 30 answers of the canary"
 
 
 def test_a_plan_in_dry_run_waits_for_none() -> None:

@@ -105,7 +105,8 @@ class Service:
         self.pods.forget(self._places)
         over = self.spending.over(dt.datetime.now(dt.UTC))
         now = time.monotonic()
-        wanted = dict.fromkeys(ROLES, 0) if over else self._quota.wanted(now, _OPEN - self._grading)
+        room = 0 if over else min(_OPEN - self._grading, self.spending.room)
+        wanted = self._quota.wanted(now, room)
         answered = 0
         for place in random.sample(list(self._places), len(self._places)):
             answered += await self._take(place, wanted)

@@ -77,6 +77,8 @@ class Service:
     _places: Sequence[Place] = field(init=False, default=())
     _roles: dict[str, Role] = field(init=False, default_factory=dict)
     _said: str | None = field(init=False, default=None)
+    _forgotten: str = field(init=False, default="")
+    """Why what was spent would be forgotten, empty where it would not."""
     _unknown: str = field(init=False, default="")
     """Why the last answer could not be graded, empty where it could."""
 
@@ -103,7 +105,7 @@ class Service:
         """Take from the pods, in an order of chance, what is due of each arm."""
         self._places = await self.find()
         self.pods.forget(self._places)
-        over = self.spending.over(dt.datetime.now(dt.UTC))
+        over = self.spending.over(dt.datetime.now(dt.UTC)) or self._forgotten
         now = time.monotonic()
         room = 0 if over else min(_OPEN - self._grading, self.spending.room)
         wanted = self._quota.wanted(now, room)
@@ -218,6 +220,7 @@ class Service:
         self.memory.changed = False
         try:
             await self.memory.store.write(self.memory.state, self.memory.samples)
+            self._forgotten = ""
         except NoStore as error:
             self.memory.changed = True
-            self.log.event("nothing is remembered", "warning", reason=str(error))
+            self._forgotten = f"what is spent cannot be written down: {error}"

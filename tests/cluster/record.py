@@ -244,6 +244,13 @@ class Record:
         taken = self.gateways.taken(self.config["generation"])
         return all(name in taken for name, pod in self.pods.alive.items() if "deletionTimestamp" not in pod["metadata"])
 
+    def settled_in(self) -> int:
+        """The config generation that ended the rollout as its status says; 0 until that config is seen."""
+        rollout, config = self.rollout, self.config
+        settled = config.get("settled") or {}
+        told = all(settled.get(name) == rollout.get(name) for name in ("revision", "attempt", "outcome"))
+        return int(config["generation"]) if rollout.get("outcome") and told else 0
+
     # ------------------------------------------------------------------------------------------ what was
 
     def statuses(self) -> Iterator[tuple[float, dict[str, Any]]]:

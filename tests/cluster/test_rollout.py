@@ -80,7 +80,8 @@ def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> No
         support.apply(deployment("v2", steps), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 180, "not promoted", every=0.05)
-        taken = wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
+        settled = wait_for(record.settled_in, 10, every=0.05)
+        taken = wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10)
         enough = len(traffic.answers) + 100
         wait_for(lambda: taken and len(traffic.answers) > enough, 30)
         traffic.stop()
@@ -109,7 +110,7 @@ def test_takes_the_traffic_back_from_a_revision_that_errs(namespace: str) -> Non
         support.apply(deployment("v2-bad", [{"setWeight": 10}, bake(120, 1000)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
-        settled = record.config["generation"]
+        settled = wait_for(record.settled_in, 10, every=0.05)
         wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10, "gateways did not take weight 0 over")
         enough = len(traffic.answers) + 60
         wait_for(lambda: len(traffic.answers) > enough, 30)

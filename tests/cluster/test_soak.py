@@ -53,7 +53,8 @@ def test_harm_after_the_promotion_brings_the_former_one_back(namespace: str) -> 
         scenario(errs("v2-late", 1.0))
         harmed = time.time()
         wait_for(lambda: record.rollout["outcome"] == "RolledBack", 30, "not taken back", every=0.05)
-        wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
+        settled = wait_for(record.settled_in, 10, every=0.05)
+        wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10)
         back, enough = time.time(), len(traffic.answers) + 60
         wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()
@@ -82,7 +83,8 @@ def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: st
             kill_leader(operator)  # twice
             assert record.rollout["outcome"] == "Promoted", "status was written after all"
         wait_for(lambda: record.rollout["outcome"] == "RolledBack", 60, "the status does not follow", every=0.05)
-        wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
+        settled = wait_for(record.settled_in, 10, every=0.05)
+        wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10)
         back, enough = time.time(), len(traffic.answers) + 60
         wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()

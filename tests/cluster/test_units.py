@@ -38,7 +38,7 @@ def test_one_user_id_for_everybody_does_not_hide_that_everything_fails(namespace
         support.apply(deployment("v2-broken", [{"setWeight": 10}, bake(120, 1000)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
-        settled = record.config["generation"]
+        settled = wait_for(record.settled_in, 10, every=0.05)
         wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10, "gateways did not take weight 0 over")
         traffic.stop()
         ended = record.status["rollouts"][-1]

@@ -16,6 +16,7 @@ from tests.core.reconcile.rules.sample import (
     STEPS,
     ago,
     drafted,
+    judgement,
     observed,
     raw,
     serving,
@@ -335,7 +336,7 @@ def test_a_bake_waits_for_its_share_of_verdicts(grading: Grading | None, reason:
         (GraderNote(240.0), "Deployment support-grader has asked no gateway for samples for 4 min"),
         (
             ALIVE,
-            "raise sampleRate or minPerMinute in spec.evals.live; otherwise see kubectl -n demo logs deployment/",
+            "raise sampleRate or minPerMinute in spec.evals.live, or wait; otherwise see kubectl -n demo logs",
         ),
         (GraderNote(2.0, "maxCostUSDPerDay of $10 is spent"), "the grader says: maxCostUSDPerDay of $10 is spent"),
     ],
@@ -400,8 +401,16 @@ def test_a_bake_past_its_time_without_verdicts_is_inconclusive() -> None:
 def test_the_condition_shows_it() -> None:
     status = graded(arms(LATE))
     decision = decide(observed(status, live_spec(), eval_set=SET, grader=None), SITE)
-    (promoted,) = (one for one in decision.status.conditions if one.type == Type.PROMOTED)
-    assert (promoted.status, promoted.reason) == ("Unknown", "GradesMissing")
+    for type_ in (Type.PROMOTED, Type.CANARY_HEALTHY):
+        (found,) = (one for one in decision.status.conditions if one.type == type_)
+        assert (found.status, found.reason) == ("Unknown", "GradesMissing")
+
+
+def test_harm_is_told_before_verdicts_that_are_missing() -> None:
+    harm = judgement(shared="31 % of stable's requests fail")
+    decision = decide(observed(graded(arms(LATE), judgement=harm), live_spec(), eval_set=SET, grader=None), SITE)
+    (found,) = (one for one in decision.status.conditions if one.type == Type.CANARY_HEALTHY)
+    assert (found.status, found.reason) == ("Unknown", "SharedIncident")
 
 
 def test_the_gateway_that_was_asked_last_knows_of_the_grader() -> None:

@@ -34,14 +34,15 @@ _RESULTS = {True: "pass", False: "fail", None: "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, and
-    how long it waits for others."""
+    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, how
+    long it waits for others, and what is open at the end is waited for."""
 
     poll: float = 3.0
     again: float = 1.0
     write: float = 10.0
     patience: float = 60.0
     batch: float = LONGEST
+    end: float = 15.0
 
 
 @dataclass(slots=True)
@@ -97,8 +98,11 @@ class Service:
             writer.cancel()
             self._batches.close()
             await asyncio.wait([writer])
+            await self._write()  # before the pod's time is over, whatever is open
             if self._open:
-                await asyncio.wait(self._open, timeout=self.timing.patience)
+                _, late = await asyncio.wait(self._open, timeout=self.timing.end)
+                for task in late:
+                    task.cancel()
             await self._write()
 
     async def _look(self) -> None:
@@ -224,3 +228,6 @@ class Service:
         except NoStore as error:
             self.memory.changed = True
             self._forgotten = f"what is spent cannot be written down: {error}"
+        except asyncio.CancelledError:
+            self.memory.changed = True
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import ssl
 import time
@@ -32,6 +33,7 @@ ADMISSION_POLICIES, ADMISSION_BINDINGS = (
 )
 _MORE = (NAMESPACES, CRDS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ADMISSION_POLICIES, ADMISSION_BINDINGS)
 KINDS = resources.BY_KIND | {one.kind: one for one in _MORE}
+_numbers = itertools.count(1)
 
 
 class ApiError(AssertionError):
@@ -143,8 +145,10 @@ class Client:
                 answer = connection.getresponse()
                 text = answer.read()
                 break
-            except (http.client.HTTPException, OSError):
+            except (http.client.HTTPException, OSError) as error:
                 connection.close()
+                if fresh and isinstance(error, http.client.HTTPException):
+                    raise ConnectionError(f"the API server broke off: {error!r}") from error
                 if fresh:
                     raise
         if self._closed:
@@ -187,6 +191,33 @@ def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", ever
         if time.monotonic() - begun > 4 * timeout:
             raise AssertionError(f"{message or 'it did not come true'}, after {4 * timeout:g} s; last: {last!r}")
         time.sleep(every)
+
+
+def at_rest(fn: Callable[[], T], seconds: float = 1.5, timeout: float = 60.0) -> T:
+    """Wait until what `fn` returns has stayed the same for so many seconds, and return that."""
+    seen: list[tuple[float, T]] = []  # since when it is that
+
+    def rests() -> bool:
+        now = fn()
+        if not seen or seen[-1][1] != now:
+            seen.append((time.monotonic(), now))
+        return time.monotonic() - seen[-1][0] >= seconds
+
+    wait_for(rests, timeout, "it does not come to rest")
+    return seen[-1][1]
+
+
+def refusal(admin: Client, body: Object, namespace: str) -> str:
+    """What the API server says against an object, nothing where it takes it; it is not stored.
+
+    Under a new name, so that one that is stored already is not what it says.
+    """
+    named = {**body, "metadata": {**body["metadata"], "name": f"{body['metadata']['name'][:20]}-{next(_numbers)}"}}
+    try:
+        admin.call("POST", KINDS[body["kind"]].path(namespace), {"dryRun": "All"}, named)
+    except ApiError as error:
+        return str(error)
+    return ""
 
 
 def is_refused(call: Callable[[], object]) -> bool:

@@ -242,9 +242,10 @@ class Children:
                 failed.append(error)
                 family.doubted.add(key)
             else:
+                if wait is not None:
+                    family.doubted.add(key)
                 if wait:
                     waits.append(wait)
-                    family.doubted.add(key)
         if whole:
             try:
                 await self._grader.ensure(owner)
@@ -365,6 +366,7 @@ class Children:
         return render.covers(live, wanted)
 
     async def _secret(self, owner: Mapping[str, Any], key: Name, secrets: DerivedSecrets, served: bool) -> float | None:
+        """As `_child`; 0.0 where the next pass has to look again."""
         family = self._family(owner)
         contest = family.contests.setdefault(key, Contest())
         if wait := contest.wait(self._clock()):
@@ -385,4 +387,4 @@ class Children:
         elif note and known:
             family.record_restored(key, contest, change, note, now=self._clock())
         family.uids[key], family.looks[key] = live["metadata"]["uid"], look_of(live, key[0])
-        return None
+        return 0.0 if secrets.recipe is GRADER and self._move.is_under_way(owner) else None

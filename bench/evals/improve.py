@@ -11,35 +11,38 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.gateway import Arm
 from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.contents import Contents
-from claude_operator.core.evals.kept import first_request
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.prompt import Prompt, read_blocks
 from claude_operator.core.evals.sets import Item, load_items
-from claude_operator.core.evals.turns import answer_of
 from claude_operator.core.request.compose import PreparedArm, prepare
 from claude_operator.evals.improve import Improvement, Plan, improve
 from claude_operator.evals.keeping import Folder, Keeper
 from claude_operator.evals.laptop import Tell, Work
+from claude_operator.simulator.answers import reply_to
 from claude_operator.simulator.editor import edited
-from claude_operator.simulator.profile import compile_scenario
-from claude_operator.simulator.request import VERSION, read
+from claude_operator.simulator.profile import Compiled, compile_scenario
+from claude_operator.simulator.request import Request
 from claude_operator.simulator.scenario import parse
-from claude_operator.simulator.service import Simulator
+from claude_operator.simulator.tokens import text_tokens
 
 __all__ = ["EDITORS", "Cell", "Found", "run_once", "table"]
 
 RUNS = 100
-ITEMS, ACCURACY, MAX_COST = 200, 0.8, 1.0
-MODEL, EDITOR = "claude-haiku-5-5", "claude-opus-5-5"
+ITEMS, ACCURACY, MAX_COST = 200, 0.7, 1.0
+MODEL, EDITOR = "claude-haiku-5-5", "claude-haiku-5-5"
 _PLACE = ("questions", "items.jsonl")
 _SYSTEM = "You answer sums with a number and nothing else."
 _DIFFICULTY = [{"share": 0.82, "alpha": 60, "beta": 0.8}, {"share": 0.18, "alpha": 1.2, "beta": 1.2}]
@@ -58,12 +61,12 @@ class Cell:
 
 
 EDITORS = (
-    Cell("a quarter of each kind", (0.25, 0.25, 0.25, 0.25)),
-    Cell("a quarter of each kind, 5 points", (0.25, 0.25, 0.25, 0.25), gain=0.05),
+    Cell("a quarter of each kind, 20 points", (0.25, 0.25, 0.25, 0.25), gain=0.2),
     Cell("a third each: equal, overfitted, worse", (0.0, 1 / 3, 1 / 3, 1 / 3)),
-    Cell("equal alone", (0.0, 1.0, 0.0, 0.0)),
+    Cell("a quarter of each kind, 10 points", (0.25, 0.25, 0.25, 0.25)),
+    Cell("a quarter of each kind, 20 points, a low cap", (0.25, 0.25, 0.25, 0.25), gain=0.2, max_cost=0.08),
     Cell("overfitted alone", (0.0, 0.0, 1.0, 0.0)),
-    Cell("a quarter of each kind, a low cap", (0.25, 0.25, 0.25, 0.25), max_cost=0.2),
+    Cell("equal alone", (0.0, 1.0, 0.0, 0.0)),
 )
 
 
@@ -95,12 +98,12 @@ class Found:
 
 def run_once(cell: Cell, seed: int, items: int = ITEMS) -> Found:
     """One run of `eval improve`, and what is true of what it wrote."""
-    simulator, work, prompt = _setting(cell, seed, items)
+    scenario, work, prompt = _setting(cell, seed, items)
     plan = Plan(EDITOR, cell.max_cost, cell.rounds, cell.candidates)
     with tempfile.TemporaryDirectory() as folder:
         keeper = Keeper(Folder(Path(folder)))
-        ended = asyncio.run(improve(work, prompt, plan, _InProcess(simulator), keeper, _silent))
-    return _judged(ended, simulator)
+        ended = asyncio.run(improve(work, prompt, plan, _Simulated(scenario), keeper, _silent))
+    return _judged(ended, scenario)
 
 
 def table(found: dict[str, Found]) -> str:
@@ -123,7 +126,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Simulate, and print the table."""
     options = _arguments(words)
     found: dict[str, Found] = {}
-    cells = EDITORS[:1] if options.quick else EDITORS
+    cells = [EDITORS[number] for number in ([0] if options.quick else options.editors)]
     runs = 2 if options.quick else options.runs
     with ProcessPoolExecutor(options.processes) as pool:
         for cell in cells:
@@ -136,21 +139,27 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _InProcess:
-    """Asks a simulator without a network."""
+class _Simulated:
+    """Asks the simulator without a network and without its cache."""
 
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    def __init__(self, scenario: Compiled) -> None:
+        self._scenario, self._asked = scenario, Counter[tuple[str, bytes]]()
 
     async def __call__(self, arm: PreparedArm, item: Item) -> Answer:
-        composed = first_request(arm, item, stream=False)
-        request = read(composed.body, VERSION, list(composed.betas))
-        turn = self._simulator.begin(request)
-        lookup = self._simulator.look_up_prompt(request, turn.model, turn.began)
-        return answer_of(json.loads(self._simulator.answer(turn, lookup).json()))
+        request = Request({**arm.arm.request, "messages": msgspec.json.decode(item.messages)})
+        model = find(request.body["model"])
+        assert model is not None
+        key = (request.system, item.messages)
+        reply = reply_to(request, model, self._scenario, self._scenario.profiles[-1], self._asked[key])
+        self._asked[key] += 1
+        tokens = {
+            "input_tokens": text_tokens(request.system + request.question, model),
+            "output_tokens": reply.output_tokens,
+        }
+        return Answer(reply.text, reply.stop_reason, model.id, tokens)
 
 
-def _setting(cell: Cell, seed: int, items: int) -> tuple[Simulator, Work, Prompt]:
+def _setting(cell: Cell, seed: int, items: int) -> tuple[Compiled, Work, Prompt]:
     """Questions are others for each seed: an eval set is a few of all that there are."""
     pairs = [(f"What is {seed} times {number}?", str(seed * number)) for number in range(items)]
     rows = [
@@ -174,12 +183,11 @@ def _setting(cell: Cell, seed: int, items: int) -> tuple[Simulator, Work, Prompt
     system = [{"type": "text", "text": _SYSTEM}]
     present = prepare(Arm("present", "stable", 0, {"model": MODEL, "max_tokens": 64, "system": system}), {}, takes)
     work = Work("bench", spec, loaded, (present,), None, "http://simulator", "sk-test")
-    simulator = Simulator(compile_scenario(parse(json.dumps(scenario)), None))
-    return simulator, work, Prompt("", "present", read_blocks(system, (), {}))
+    return compile_scenario(parse(json.dumps(scenario)), None), work, Prompt("", "present", read_blocks(system, (), {}))
 
 
-def _judged(ended: Improvement, simulator: Simulator) -> Found:
-    profile = simulator.scenario.profiles[-1]
+def _judged(ended: Improvement, scenario: Compiled) -> Found:
+    profile = scenario.profiles[-1]
 
     def is_better(texts: Sequence[str]) -> bool:
         return edited("\n".join(texts), profile.accuracy, profile.editor).accuracy > profile.accuracy + 1e-9
@@ -205,6 +213,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.evals.improve", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="a row (default %(default)s)")
     parser.add_argument("--items", type=int, default=ITEMS, help="in the set (default %(default)s)")
+    parser.add_argument("--editors", type=int, nargs="+", default=range(len(EDITORS)), help="rows, by number from 0")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two runs, to see that it works")

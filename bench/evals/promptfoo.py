@@ -96,7 +96,9 @@ def write_config(folder: Path, url: str, answers: Sequence[tuple[str, str]]) -> 
         "providers": [
             {
                 "id": f"anthropic:messages:{MODEL}",
-                "config": {"apiBaseUrl": url, "apiKey": KEY, "max_tokens": MAX_TOKENS},
+                "label": MODEL,  # without one it keeps no answers from one run to the next
+                # Without a temperature it sends 0, which newer models refuse; 1 is what they have without one.
+                "config": {"apiBaseUrl": url, "apiKey": KEY, "max_tokens": MAX_TOKENS, "temperature": 1},
             }
         ],
         "tests": [

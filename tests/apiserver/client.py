@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Client:
         self._tls = ssl.create_default_context(cafile=str(authority))
         self._idle: list[http.client.HTTPSConnection] = []
         self._closed = False
-        self.timeout = 30.0
+        self.timeout = 120.0
         """Seconds for a call."""
 
     def close(self) -> None:
@@ -177,7 +178,8 @@ class Client:
 def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", every: float = 0.05) -> T:
     """Call `fn` until what it returns is true, and return that; `ApiError` and KeyError count as "not yet".
 
-    It gives up after four times `timeout`, which is for an idle machine: a busy one may be that slow.
+    It gives up after four times `timeout`, which is for an idle machine, and where more programs want to run than there
+    are processors after as many times longer.
     """
     begun = time.monotonic()
     while True:
@@ -188,9 +190,15 @@ def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", ever
                 return value
         except (ApiError, KeyError, OSError) as error:
             last = error
-        if time.monotonic() - begun > 4 * timeout:
-            raise AssertionError(f"{message or 'it did not come true'}, after {4 * timeout:g} s; last: {last!r}")
+        waited = time.monotonic() - begun
+        if waited > 4 * timeout * _share():
+            raise AssertionError(f"{message or 'it did not come true'}, after {waited:.0f} s; last: {last!r}")
         time.sleep(every)
+
+
+def _share() -> float:
+    """How many programs wanted each processor in the last minute; at least 1."""
+    return max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
 
 
 def at_rest(fn: Callable[[], T], seconds: float = 1.5, timeout: float = 60.0) -> T:

@@ -58,10 +58,11 @@ class Operator:
             with error:
                 return error.code, error.read().decode()
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's series; KeyError where there is none."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric's series, or of those with this label; KeyError where there is none."""
         lines = [line.rpartition(" ") for line in self.probe("/metrics")[1].splitlines() if not line.startswith("#")]
-        found = [float(value) for series, _, value in lines if series.partition("{")[0] == name]
+        mine = [(series, value) for series, _, value in lines if series.partition("{")[0] == name]
+        found = [float(value) for series, value in mine if label in series]
         if not found:
             raise KeyError(name)
         return sum(found)

@@ -33,6 +33,11 @@ def holder(admin: Client, namespace: str) -> Any:
     return admin.take("Lease", "claude-operator", namespace)["spec"]["holderIdentity"]
 
 
+def given_way(operator: Operator) -> float:
+    """How often it stopped leading because it could not see; on a busy machine it may lose the Lease besides."""
+    return operator.metric("claude_operator_leaderships_lost_total", 'reason="blind"')
+
+
 def begun(admin: Client, namespace: str, operator: Operator) -> None:
     """It leads, sees, and follows an edit."""
     operator.until_leading()
@@ -92,7 +97,7 @@ def test_rights_are_taken_and_given_back(
         bind(admin, namespace)
         wait_for(lambda: replicas(admin, namespace) == 4, 30, "the edit of that time is not seen")
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 60)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 1
+        assert given_way(operator) == 1
     except AssertionError as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -112,13 +117,13 @@ def test_only_watches_are_denied(
         wait_for(lambda: operator.probe("/readyz")[0] == 503, 60, "it says that it is well")
         scale(admin, namespace, 5)
         wait_for(lambda: replicas(admin, namespace) == 5, 20, "lists do not stand in")
-        assert operator.leads()
+        wait_for(operator.leads, 20)
         blind = operator.metric("claude_operator_blind_seconds")
         time.sleep(2)
         assert operator.metric("claude_operator_blind_seconds") > blind > 0
         admin.patch("ClusterRole", role, None, {"rules": rules})
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 60)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 0
+        assert given_way(operator) == 0
     except (AssertionError, KeyError) as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -141,7 +146,7 @@ def test_connections_go_into_a_black_hole(
             wait_for(lambda: replicas(admin, namespace) == 6, 15, "the edit of that time is not seen")
             wait_for(lambda: operator.probe("/readyz")[0] == 200, 30)
             assert operator.process.poll() is None
-            assert operator.metric("claude_operator_leader") == 1
+            wait_for(operator.leads, 20)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -173,7 +178,7 @@ def test_an_outage_of_the_api_server_restarts_no_process(own_server: ApiServer, 
             took = time.monotonic() - began
         assert took < pace.stretched(12)
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 30)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 1
+        assert given_way(operator) == 0
         assert operator.stop() == 0
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error

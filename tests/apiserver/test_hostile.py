@@ -125,7 +125,7 @@ def test_a_hundred_hostile_objects_stop_nobody_elses_passes(
                 wait_for(lambda wanted=wanted: seen() == wanted, 60, "an edit of the good deployment is not seen")
                 wait_for(lambda before=before: edits() > before, 60, "the hostile ones are not edited")
         assert operator.process.poll() is None
-        assert operator.leads()
+        wait_for(operator.leads, 20)
         wait_for(lambda: told_off(admin, theirs), 60, "the hostile ones have their turns too")
     finally:
         clear(admin, theirs)

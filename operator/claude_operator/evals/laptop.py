@@ -20,6 +20,7 @@ from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import Result
+from claude_operator.core.evals.outside import asked_at_most, called, calls_sentence
 from claude_operator.core.evals.report import BASELINE, CANDIDATE, Report, RunLine, make_report
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.core.request.compose import PreparedArm
@@ -30,7 +31,19 @@ from claude_operator.evals.keeping import Folder, Keeper
 from claude_operator.evals.session import Run, evaluate, foresee
 from claude_operator.evals.stored import read_file
 
-__all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "foresee_work", "load", "run_work"]
+__all__ = [
+    "Ended",
+    "Options",
+    "Session",
+    "Tell",
+    "Work",
+    "as_json",
+    "asking",
+    "calls_warning",
+    "foresee_work",
+    "load",
+    "run_work",
+]
 
 _DEFAULT_URL = "https://api.anthropic.com"
 
@@ -76,6 +89,8 @@ class Work:
     keep: Path | None = None
     left_out: tuple[str, ...] = ()
     """What all arms are asked without."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What `$(NAME)` stands for in another candidate."""
 
     @property
     def execution(self) -> EvalExecution:
@@ -123,6 +138,7 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
         partial=partial,
         keep=options.keep,
         left_out=tuple(dict.fromkeys([*(name for _, names in ready for name in names), *besides])),
+        env=env,
     )
 
 
@@ -146,6 +162,7 @@ class Session:
     asker: Asker
     keeper: Keeper
     paid: float = 0.0
+    tokens: int = 0
 
     async def judge(self, candidate: PreparedArm, gate: EvalGate, progress: Tell) -> Ended:
         """Ask and judge. Raises Infrastructure."""
@@ -156,11 +173,12 @@ class Session:
             work.base_url,
             self.keeper,
             self.paid,
+            self.tokens,
             keep_text=True,
             progress=progress,
         )
         result = await evaluate(work.items, Arms(candidate, work.baseline, work.left_out), self.asker.ask, gate, run)
-        self.paid = run.budget.paid
+        self.paid, self.tokens = run.budget.paid, run.budget.tokens
         result = never_passed(result, work.partial)
         return Ended(result, _report(work, candidate, result, run), run)
 
@@ -169,6 +187,12 @@ async def run_work(work: Work, progress: Tell) -> Ended:
     """Ask and judge the only candidate. Raises Infrastructure."""
     async with asking(work) as session:
         return await session.judge(work.candidates[0], work.spec.gate, progress)
+
+
+def calls_warning(work: Work) -> str:
+    """A sentence that names the MCP servers and server tools that are really called; empty where none are."""
+    arms = [one.arm for one in (*work.candidates, work.baseline) if one is not None]
+    return calls_sentence(called(arms, asked_at_most(work.spec, work.items)))
 
 
 async def foresee_work(work: Work) -> Estimate:

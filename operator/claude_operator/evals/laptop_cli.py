@@ -11,11 +11,10 @@ from pathlib import Path
 
 from claude_operator.core.evals.choice import Choice
 from claude_operator.core.evals.matrix import cheapest
-from claude_operator.core.evals.outside import Called, asked_at_most, called, calls_sentence
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.evals.selfcheck import sentence
 from claude_operator.evals.ask import Infrastructure
-from claude_operator.evals.laptop import Options, Work, as_json, foresee_work, load, run_work
+from claude_operator.evals.laptop import Options, Work, as_json, calls_warning, foresee_work, load, run_work
 from claude_operator.evals.plain import dollars
 from claude_operator.evals.progress import Progress
 from claude_operator.evals.several import check_report, check_self, matrix_code, matrix_text, run_matrix, twice
@@ -63,7 +62,7 @@ def run_laptop(args: argparse.Namespace) -> int:
 
 def _announce(work: Work, most: float | None) -> None:
     """Say what the run will cost and what it really calls; raises ValueError where it would cost more than `most`."""
-    if warning := calls_sentence(_called(work)):
+    if warning := calls_warning(work):
         sys.stderr.write(f"warning: {warning} (--mcp off)\n")
     expected = asyncio.run(foresee_work(work))
     more = work.baseline is not None and work.spec.gate.on_inconclusive == "AddEpochs"
@@ -73,12 +72,6 @@ def _announce(work: Work, most: float | None) -> None:
         raise ValueError(
             f"the run would cost about {dollars(expected.usd)}, more than --max-cost {most:g}: nothing was asked"
         )
-
-
-def _called(work: Work) -> tuple[Called, ...]:
-    """What the run really calls; the baseline's answers are asked once for all candidates."""
-    arms = [one.arm for one in (*work.candidates, work.baseline) if one is not None]
-    return called(arms, asked_at_most(work.spec, work.items))
 
 
 def _run_one(work: Work, args: argparse.Namespace) -> int:

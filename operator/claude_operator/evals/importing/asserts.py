@@ -178,6 +178,7 @@ def _of_member(one: dict[str, Any], transform: Any) -> dict[str, Any] | None:
         return None
     code = transform if code is None else code
     path: Path | None
+    leaf: dict[str, Any] | None
     if code is None and bare == "javascript":
         path, value = compared(one.get("value")) or (None, None)
         leaf = {"const": value}

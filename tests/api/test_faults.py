@@ -82,7 +82,7 @@ def test_limits_are_said_in_words() -> None:
 
 
 def test_a_grade_is_refused_with_an_example() -> None:
-    with pytest.raises(ValueError, match=r'^grade: passed: must be true or false, not text; write for example \{"rev'):
+    with pytest.raises(ValueError, match=r"^grade: passed: must be true or false or null, not text; write for exa"):
         parse_grade(b'{"revision": "r", "passed": "yes"}')
 
 

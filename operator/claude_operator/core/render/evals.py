@@ -107,7 +107,7 @@ def eval_run(
     `owner` is the ClaudeDeployment that it gates; `baseline` None where nothing serves yet.
     """
     name = owner["metadata"]["name"]
-    mcp = (owner["spec"].get("evals") or {}).get("mcp")
+    mcp = ((owner.get("spec") or {}).get("evals") or {}).get("mcp")
     spec = {
         "deployment": name,
         "revision": revision,

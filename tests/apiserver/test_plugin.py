@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,57 +17,15 @@ from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, says, secret
 from tests.apiserver.process import Operator
 from tests.apiserver.server import ApiServer, environment
+from tests.plugin import Plugin, Watching
 
-ROOT = Path(__file__).parents[2]
 Object = dict[str, Any]
-
-
-class Plugin:
-    """`kubectl claude`, as a person has it: kubectl and kubectl-claude in PATH, a kubeconfig, a namespace."""
-
-    def __init__(self, server: ApiServer, namespace: str, folder: Path) -> None:
-        self.kubectl = server.kubectl[0]
-        self.namespace = namespace
-        for name, entry in (("kubectl-claude", "main"), ("kubectl_complete-claude", "complete")):
-            script = folder / name
-            script.write_text(
-                f"#!{sys.executable}\nimport sys\nfrom claude_operator.cli.main import {entry}\nsys.exit({entry}())\n"
-            )
-            script.chmod(0o755)
-        more = {"PATH": f"{folder}:{Path(self.kubectl).parent}:{os.environ['PATH']}", "HOME": str(folder)}
-        self.environment = environment(server.kubeconfig, {**more, "PYTHONPATH": str(ROOT / "operator")})
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """The command, begun."""
-        command = [self.kubectl, "claude", words[0], f"--namespace={self.namespace}", *words[1:]]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-        return subprocess.Popen(command, env=self.environment, text=True, **pipes)
-
-    def run(self, *words: str, code: int = 0) -> str:
-        """What the command prints; it ends with `code`, and what an error says is in the result too."""
-        process = self.start(*words)
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == code, f"{process.returncode}: {out}\n{err}"
-        return out + err
-
-    def shows(self, text: str, *words: str) -> str:
-        """What the command prints where this text is in it, else nothing."""
-        shown = self.run(*words)
-        return shown if text in shown else ""
-
-    def facts(self, *words: str, code: int = 0) -> Any:
-        """Its result as JSON."""
-        process = self.start(*words, "--output=json")
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == code, f"{process.returncode}: {out}\n{err}"
-        return json.loads(out)
 
 
 @pytest.fixture
 def plugin(server: ApiServer, namespace: str, tmp_path: Path) -> Plugin:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    return Plugin(server, namespace, folder)
+    path = f"{Path(server.kubectl[0]).parent}:{os.environ['PATH']}"
+    return Plugin(tmp_path / "bin", namespace, environment(server.kubeconfig, {"HOME": str(tmp_path)}), path)
 
 
 @contextmanager
@@ -108,9 +65,10 @@ def test_a_rollout_is_shown_and_aborted_and_tried_again(
         revision = begin(admin, namespace, gateways)
         facts = plugin.facts("status", "support")
         assert (facts["canaryRevision"], facts["step"]["weight"], facts["phase"]) == (revision, 10, "InProgress")
-        shown = wait_for(lambda: plugin.shows("RolloutStarted", "status", "cld/support"), 60, "it is not told")
+        shown = plugin.run("status", "cld/support")
         assert f"{namespace}/support  InProgress" in shown
         assert "1 of 2: bake at 10 %" in shown
+        assert "RolloutStarted" in shown
         assert revision in plugin.run("status")
         assert plugin.run("abort", "support").startswith(f"Aborted {revision} at 10 %, by kubectl-claude")
         assert plugin.facts("status", "support")["phase"] == "Aborted"
@@ -124,10 +82,12 @@ def test_a_rollout_is_watched_until_it_is_rolled_back(
     with served(admin, namespace, operate()) as gateways:
         revision = begin(admin, namespace, gateways)
         watching = plugin.start("status", "support", "--watch", "--timeout=5m")
+        terminal = Watching(plugin, "status", "support", "--watch", "--timeout=5m")
         with suppress(KeyError):  # it may be taken back before the last of them
             for _ in range(20):
                 gateways.serve("support", "stable", 90)
                 gateways.serve("support", "canary", 2, 8)
+        assert f"{namespace}/support" in terminal.end(4)
         out, err = watching.communicate(timeout=300)
         assert watching.returncode == 4, f"{out}\n{err}"
         assert f"RolledBack: Rolled back {revision} at 10 %: errors " in out
@@ -239,7 +199,7 @@ def test_faults_are_sentences(admin: Client, namespace: str, plugin: Plugin) -> 
 
 def test_kubectl_completes_commands_options_and_names(admin: Client, namespace: str, plugin: Plugin) -> None:
     admin.create(deployment(), namespace)
-    command = [plugin.kubectl, "__complete", "claude"]
+    command = ["kubectl", "__complete", "claude"]
 
     def completed(*words: str) -> list[str]:
         done = subprocess.run([*command, *words], env=plugin.environment, check=True, capture_output=True, text=True)

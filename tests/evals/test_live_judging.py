@@ -133,3 +133,25 @@ async def test_an_answer_that_is_not_whole_is_not_decided_and_a_question_that_is
         assert (verdict.passed, verdict.why) == (None, "the answer is longer than what is sampled of it")
         assert not api.calls
         assert (await judge.grade(sample(text="on its way", cut_question=True))).passed is True
+
+
+QUOTED = "my parcel from Aunt Jemima is invalid"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Refusal(400, "invalid_request_error", f"messages.0.content: {QUOTED}"), "400 invalid_request_error"),
+        (Refusal(200, "invalid_request_error", QUOTED), "refuses the request"),
+        (Refusal(200, "api_error", QUOTED), "the answer broke off"),
+        (Refusal(500, "api_error", QUOTED), "the Claude API answers 500"),
+        (Text(error={"type": "api_error", "message": QUOTED}), "the answer broke off"),
+    ],
+    ids=str,
+)
+async def test_what_the_api_quotes_of_a_client_is_told_nowhere(answer: Any, told: str) -> None:
+    async with judging(lambda _: answer) as (judge, _):
+        verdict = await judge.grade(sample())
+        assert verdict.passed is None
+        assert told in verdict.why
+        assert not {"parcel", "Aunt", "Jemima"} & set(verdict.why.split())

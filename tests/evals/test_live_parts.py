@@ -166,6 +166,18 @@ def test_questions_that_are_open_count_as_the_dearest() -> None:
     assert not spending.begin(DAY)
 
 
+def test_no_more_is_fetched_than_can_be_paid() -> None:
+    spending = Spending(State(), 1.0)
+    assert 0 < spending.room < 10  # nobody knows yet what one costs
+    spending.begin(DAY)
+    spending.end(DAY, 0.2)
+    assert spending.room == 4
+    spending.begin(DAY)
+    assert spending.room == 3
+    spending.end(DAY, 0.1)
+    assert spending.room == 3
+
+
 def test_a_grader_that_begins_again_knows_what_was_spent() -> None:
     assert Spending(State("2026-03-01", 1.0), 1.0).over(DAY)
     assert not Spending(State("2026-02-28", 1.0), 1.0).over(DAY)

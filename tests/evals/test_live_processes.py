@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import secrets
@@ -18,6 +19,8 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from tests.evals.servers import cluster
+from tests.evals.test_cli import kubeconfig
 from tests.gateway.harness import CANARY, GRADER_KEY, OPERATOR_KEY, STABLE, make_arm, make_config
 from tests.gateway.test_process import Process, gateway_process
 from tests.waiting import until
@@ -25,7 +28,7 @@ from yarl import URL
 
 from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Auth, Deployment, Live, dump_config
-from claude_operator.api.grading import GradingPlan, dump_plan, plan_hash
+from claude_operator.api.grading import STATE_KEY, GradingPlan, dump_plan, plan_hash
 from claude_operator.core.operator_key import ask
 
 pytestmark = pytest.mark.slow  # each starts interpreters
@@ -95,14 +98,17 @@ class Rollout:
         return plan_hash(dump_plan(plan))
 
     @asynccontextmanager
-    async def grader(self, expected: str, key: str = "keys/grader-key") -> AsyncIterator[tuple[Process, int]]:
-        """A grader that waits for this plan, and its port."""
-        files = {"plan": "plan.json", "state": "state.json", "upstream-key-file": "key"}
-        options = [f"--{name}={self.folder / file}" for name, file in files.items()]
+    async def grader(
+        self, expected: str, key: str = "keys/grader-key", *remember: str, **environment: str
+    ) -> AsyncIterator[tuple[Process, int]]:
+        """A grader that waits for this plan, and its port. `remember`: options that say where, in place of a file."""
+        files = {"plan": "plan.json", "upstream-key-file": "key"} | ({} if remember else {"state": "state.json"})
+        options = [*remember, *(f"--{name}={self.folder / file}" for name, file in files.items())]
         options += [f"--gateways=127.0.0.1:{admin}" for _, admin in self.pods.values()]
         async with process(
             *("grade", *options, f"--grader-key-file={self.folder / key}", f"--plan-hash={expected}"),
             *("--admin-port=0", "--poll-seconds=0.1", "--batch-seconds=2"),
+            **environment,
         ) as running:
             yield running, (await running.line("listening"))["admin_port"]
 
@@ -224,6 +230,29 @@ async def test_what_a_day_may_cost_outlives_the_process(rollout: Rollout) -> Non
             await grader.process.wait()
     found = await rollout.grades()
     assert sum(one["pass"] + one["fail"] for one in found.values()) <= 8  # what was in flight
+
+
+async def test_nothing_is_graded_while_what_is_spent_cannot_be_remembered(rollout: Rollout) -> None:
+    await rollout.serve("support-gateway-1")
+    pod = ("--secret=app-failed-samples", "--namespace=demo", "--allowed-address=127.0.0.0/8")
+    async with cluster() as made:
+        secret = made.add("secrets", "app-failed-samples")
+        secret["metadata"]["ownerReferences"] = [{"uid": "u", "controller": True}]
+        made.refuse_merges = 403
+        config = kubeconfig(rollout.folder, made.url)
+        running = rollout.grader(rollout.plan(), "keys/grader-key", *pod, KUBECONFIG=config)
+        async with running as (grader, _):
+            await grader.line("grading")
+            assert "what is spent cannot be written down" in (await grader.line("not grading"))["reason"]
+            await rollout.converse("support-gateway-1", *talks("talk", 10))
+            await asyncio.sleep(1)  # ten looks at the gateway
+            assert not any((await rollout.grades()).values())
+            made.refuse_merges = 0
+            await rollout.graded(10)
+            grader.process.send_signal(signal.SIGTERM)
+            await grader.process.wait()
+        [stored] = made.objects.values()
+        assert json.loads(base64.b64decode(stored["data"][STATE_KEY]))["usd"] > 0
 
 
 async def test_no_log_line_and_no_metric_has_a_word_of_a_client(rollout: Rollout) -> None:

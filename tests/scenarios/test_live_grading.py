@@ -107,6 +107,18 @@ def a_grader_that_cannot_decide_holds_the_rollout() -> World:
 
 
 @scenario
+def another_operator_takes_over_again_and_again() -> World:
+    """What it knows of the verdicts is in status."""
+    world = on_trial(Grader())
+    for _ in range(4):
+        world.run(7)
+        world.restart_operator()
+    world.settle()
+    assert world.parsed.stable_revision == canary(world)
+    return world
+
+
+@scenario
 def live_is_taken_out_of_the_spec_in_mid_rollout() -> World:
     world = on_trial(None)
     world.run(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,7 +18,7 @@ from claude_operator.cli.commands.steering import abort, promote, retry
 from claude_operator.cli.commands.watching import status
 from claude_operator.cli.failure import Exit, Failure
 
-__all__ = ["cli", "complete", "main"]
+__all__ = ["cli", "complete", "main", "run"]
 
 _PROGRAM = "kubectl claude"
 _NO_FILES = 4  # the directive of kubectl's completion: offer no names of files
@@ -68,5 +69,10 @@ def complete(argv: Sequence[str] | None = None) -> int:
     return Exit.DONE
 
 
+def run() -> None:
+    """Either of the two, in an archive with one entry: the script that starts it says which."""
+    sys.exit(complete() if os.environ.pop("KUBECTL_CLAUDE_COMPLETE", "") else main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

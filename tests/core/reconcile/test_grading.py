@@ -16,6 +16,7 @@ from tests.core.reconcile.rules.sample import (
     STEPS,
     ago,
     drafted,
+    judgement,
     observed,
     raw,
     serving,
@@ -24,13 +25,14 @@ from tests.core.reconcile.rules.sample import (
 
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.deployment import Bake, DeploymentSpec, Step
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.evidence import Counters, Evidence
 from claude_operator.api.gateway import Live
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.api.verdicts import ArmGrades, Grading
+from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.judge.evidence.seen import Seen
@@ -114,6 +116,7 @@ def test_a_plan_that_names_the_metric_keeps_it(
 ) -> None:
     plan = graded_plan(parsed(live_spec(metrics=metrics, **more)))
     assert (names(plan), plan.grades) == (found, grades)
+    assert unsupported(plan.analysis) is None
 
 
 def test_the_rollout_begins_with_it_and_a_later_edit_concerns_the_next() -> None:
@@ -333,7 +336,7 @@ def test_a_bake_waits_for_its_share_of_verdicts(grading: Grading | None, reason:
         (GraderNote(240.0), "Deployment support-grader has asked no gateway for samples for 4 min"),
         (
             ALIVE,
-            "raise sampleRate or minPerMinute in spec.evals.live; otherwise see kubectl -n demo logs deployment/",
+            "raise sampleRate or minPerMinute in spec.evals.live, or wait; otherwise see kubectl -n demo logs",
         ),
         (GraderNote(2.0, "maxCostUSDPerDay of $10 is spent"), "the grader says: maxCostUSDPerDay of $10 is spent"),
     ],
@@ -375,6 +378,19 @@ def test_nothing_waits_for_verdicts_that_nobody_wants_any_more() -> None:
     assert draft.hold.reason == Reason.PROGRESSING
 
 
+def test_where_the_canary_has_all_new_conversations_only_its_own_verdicts_count() -> None:
+    rollout = graded(arms(ENOUGH, ArmGrades(since=ago(400)))).rollout
+    assert rollout is not None
+    whole = [Step(set_weight=100), Step(bake=Bake())]
+    all_of_it = rollout.model_copy(update={"plan": rollout.plan.model_copy(update={"steps": whole})})
+    obs = observed(graded(), live_spec(), eval_set=SET)
+    assert explain_few(all_of_it, obs.spec, 1) is None
+    assert explain_missing(all_of_it, obs) is None
+    assert "no verdict on an answer of stable" in (explain_missing(rollout, obs) or "")
+    few = all_of_it.model_copy(update={"grading": arms(ArmGrades(verdicts=3))})
+    assert explain_few(few, obs.spec, 1) == "has verdicts of live grading on 3 of 30 answers of the canary"
+
+
 def test_a_plan_in_dry_run_waits_for_none() -> None:
     rollout = graded().rollout
     assert rollout is not None
@@ -398,8 +414,16 @@ def test_a_bake_past_its_time_without_verdicts_is_inconclusive() -> None:
 def test_the_condition_shows_it() -> None:
     status = graded(arms(LATE))
     decision = decide(observed(status, live_spec(), eval_set=SET, grader=None), SITE)
-    (promoted,) = (one for one in decision.status.conditions if one.type == Type.PROMOTED)
-    assert (promoted.status, promoted.reason) == ("Unknown", "GradesMissing")
+    for type_ in (Type.PROMOTED, Type.CANARY_HEALTHY):
+        (found,) = (one for one in decision.status.conditions if one.type == type_)
+        assert (found.status, found.reason) == ("Unknown", "GradesMissing")
+
+
+def test_harm_is_told_before_verdicts_that_are_missing() -> None:
+    harm = judgement(shared="31 % of stable's requests fail")
+    decision = decide(observed(graded(arms(LATE), judgement=harm), live_spec(), eval_set=SET, grader=None), SITE)
+    (found,) = (one for one in decision.status.conditions if one.type == Type.CANARY_HEALTHY)
+    assert (found.status, found.reason) == ("Unknown", "SharedIncident")
 
 
 def test_the_gateway_that_was_asked_last_knows_of_the_grader() -> None:

@@ -18,7 +18,7 @@ from claude_operator.cli.view.history import history_facts, history_view
 __all__ = ["diff", "history", "why"]
 
 
-@click.command()
+@click.command(short_help="List revisions and how they ended.")
 @deployment()
 @command
 def history(session: Session, name: str) -> Exit:
@@ -28,7 +28,7 @@ def history(session: Session, name: str) -> Exit:
     return Exit.DONE
 
 
-@click.command()
+@click.command(short_help="Compare two revisions.")
 @revision("old")
 @revision("new")
 @command

@@ -25,7 +25,7 @@ Object = Mapping[str, Any]
 _MANAGED = "--show-managed-fields"
 
 
-@click.command()
+@click.command(short_help="Hold a rollout where it is.")
 @deployment()
 @asks
 @command
@@ -34,7 +34,7 @@ def pause(session: Session, name: str, timeout: float) -> Exit:
     return _set_paused(session, name, True, timeout)
 
 
-@click.command()
+@click.command(short_help="Let a paused rollout go on.")
 @deployment()
 @asks
 @command
@@ -43,7 +43,7 @@ def resume(session: Session, name: str, timeout: float) -> Exit:
     return _set_paused(session, name, False, timeout)
 
 
-@click.command(short_help="Put the content of an earlier revision back into the spec.")
+@click.command(short_help="Put an earlier revision into the spec.")
 @deployment()
 @click.option("--to", metavar="REVISION", help="The revision to go back to; `history` lists them.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")

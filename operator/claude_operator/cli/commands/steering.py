@@ -16,7 +16,7 @@ from claude_operator.cli.options import Session, asks, command, deployment
 __all__ = ["abort", "promote", "retry"]
 
 
-@click.command()
+@click.command(short_help="End the current step of a rollout.")
 @deployment()
 @click.option("--full", is_flag=True, help="Skip all steps that are left: the canary gets 100 %.")
 @asks
@@ -26,7 +26,7 @@ def promote(session: Session, name: str, full: bool, timeout: float) -> Exit:
     return _ask(session, name, lambda obj: wishes.promote(obj, full=full), timeout)
 
 
-@click.command()
+@click.command(short_help="Take the canary's traffic back.")
 @deployment()
 @asks
 @command
@@ -38,7 +38,7 @@ def abort(session: Session, name: str, timeout: float) -> Exit:
     return _ask(session, name, wishes.abort, timeout)
 
 
-@click.command()
+@click.command(short_help="Try a revision that failed again.")
 @deployment()
 @asks
 @command

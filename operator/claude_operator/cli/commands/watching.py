@@ -26,7 +26,7 @@ Without --watch the code is 0 when the status could be shown.
 """
 
 
-@click.command(epilog=_CODES)
+@click.command(short_help="Show a rollout, once or until it ends.", epilog=_CODES)
 @deployment(required=False)
 @click.option("-w", "--watch", is_flag=True, help="Follow the rollout until it ends; its outcome is the exit code.")
 @click.option("--timeout", type=Span(), help="With --watch: how long to follow it at most, for example 30m.")

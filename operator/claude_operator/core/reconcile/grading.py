@@ -11,7 +11,7 @@ import msgspec
 
 from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.gateway import Live
+from claude_operator.api.gateway import BASIS_POINTS, Live
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout, to_millisecond
@@ -23,7 +23,7 @@ from claude_operator.core.judge.evidence.seen import FRESH, grown
 from claude_operator.core.judge.metrics import declared, mode_of
 from claude_operator.core.names import grader_name
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.reconcile.progress import active
+from claude_operator.core.reconcile.progress import active, planned_weight
 from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.text import count, duration, share
 
@@ -128,13 +128,19 @@ def explain_few(rollout: Rollout, spec: DeploymentSpec | None, step: int) -> str
     needed, grading = rollout.plan.grades or 0, rollout.grading
     if not needed or live_of(spec) is None:
         return None
-    arms = {"the canary": ArmGrades(), "stable": ArmGrades()}
-    if grading is not None and grading.step == step:
-        arms = {"the canary": grading.canary, "stable": grading.stable}
+    arms = _arms(rollout, grading if grading is not None and grading.step == step else Grading(step=step))
     if all(arm.verdicts >= needed for arm in arms.values()):
         return None
     have = " and ".join(f"{min(arm.verdicts, needed)} of {needed} answers of {name}" for name, arm in arms.items())
     return f"has verdicts of live grading on {have}"
+
+
+def _arms(rollout: Rollout, grading: Grading) -> dict[str, ArmGrades]:
+    """Those that conversations begin on, as a sentence names them."""
+    found = {"the canary": grading.canary, "stable": grading.stable}
+    if planned_weight(rollout.plan, grading.step) == BASIS_POINTS:
+        del found["stable"]
+    return found
 
 
 def latest_note(readings: Iterable[PodReading]) -> GraderNote | None:
@@ -148,7 +154,7 @@ def explain_missing(rollout: Rollout, obs: Observation) -> str | None:
     state = rollout.grading
     if state is None or not rollout.plan.grades or live_of(obs.spec) is None:
         return None
-    arms = {"the canary": state.canary, "stable": state.stable}
+    arms = _arms(rollout, state)
     for name, arm in arms.items():
         silent = (obs.now - arm.since).total_seconds() if arm.since else 0.0
         if silent >= _SILENCE:
@@ -171,8 +177,8 @@ def _cause(obs: Observation) -> str:
         asked = f"for {duration(note.asked)}" if note else "yet"
         return f"Deployment {name} has asked no gateway for samples {asked}: see why with {_logs(obs)}"
     return _trouble(obs) or (
-        "the grader asks for samples and tells of no trouble. Where few conversations begin, raise sampleRate or"
-        f" minPerMinute in spec.evals.live; otherwise see {_logs(obs)}"
+        "the grader asks for samples and tells of no trouble. Graded are conversations that begin during the rollout:"
+        f" where few do, raise sampleRate or minPerMinute in spec.evals.live, or wait; otherwise see {_logs(obs)}"
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import anthropic
 import msgspec
 
 from claude_operator.api.samples import Sample
@@ -14,8 +15,9 @@ from claude_operator.core.evals.live import LiveChecks
 from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm
+from claude_operator.core.request.error_text import redact
 from claude_operator.evals.costs import cost_of
-from claude_operator.evals.failures import Infrastructure
+from claude_operator.evals.failures import Broken, Infrastructure, Rejected, first_line
 from claude_operator.evals.graders import Ask, Graders
 from claude_operator.evals.grading import Grading
 from claude_operator.evals.live.spending import Spending
@@ -56,7 +58,7 @@ class Judge:
         try:
             outcome = await self._grading.grade(item, _answer(sample))
         except Infrastructure as error:
-            return Verdict(None, str(error).replace(f", asked about {item.shown},", ""))
+            return Verdict(None, _told(error).replace(f", asked about {item.shown},", ""))
         failed = next((result for result in outcome.results if not result.holds), None)
         return Verdict(outcome.passed, outcome.failed, failed.reason if failed else "")
 
@@ -74,6 +76,27 @@ class Judge:
             raise
         self._spending.end(_now(), cost_of(answer), answer.model)
         return answer
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, without a word of a client's: the API quotes what it was sent."""
+    text, cause = str(error), error.__cause__
+    while cause is not None:
+        if said := _said_by_the_api(cause):
+            text = text.replace(said, redact(said) or "(what it says may be a client's words)")
+        cause = cause.__cause__
+    return text
+
+
+def _said_by_the_api(error: BaseException) -> str:
+    if isinstance(error, anthropic.APIStatusError):
+        return first_line(error)
+    if error.__cause__ is not None:
+        return ""
+    # With status 200 it is no exception of the SDK's.
+    if isinstance(error, Rejected):
+        return str(error)
+    return str(error).partition(": ")[2] if isinstance(error, Broken) else ""
 
 
 def _answer(sample: Sample) -> Answer:

@@ -34,14 +34,15 @@ _RESULTS = {True: "pass", False: "fail", None: "unknown"}
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, and
-    how long it waits for others."""
+    """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, how
+    long it waits for others, and what is open at the end is waited for."""
 
     poll: float = 3.0
     again: float = 1.0
     write: float = 10.0
     patience: float = 60.0
     batch: float = LONGEST
+    end: float = 15.0
 
 
 @dataclass(slots=True)
@@ -77,6 +78,8 @@ class Service:
     _places: Sequence[Place] = field(init=False, default=())
     _roles: dict[str, Role] = field(init=False, default_factory=dict)
     _said: str | None = field(init=False, default=None)
+    _forgotten: str = field(init=False, default="")
+    """Why what was spent would be forgotten, empty where it would not."""
     _unknown: str = field(init=False, default="")
     """Why the last answer could not be graded, empty where it could."""
 
@@ -95,17 +98,21 @@ class Service:
             writer.cancel()
             self._batches.close()
             await asyncio.wait([writer])
+            await self._write()  # before the pod's time is over, whatever is open
             if self._open:
-                await asyncio.wait(self._open, timeout=self.timing.patience)
+                _, late = await asyncio.wait(self._open, timeout=self.timing.end)
+                for task in late:
+                    task.cancel()
             await self._write()
 
     async def _look(self) -> None:
         """Take from the pods, in an order of chance, what is due of each arm."""
         self._places = await self.find()
         self.pods.forget(self._places)
-        over = self.spending.over(dt.datetime.now(dt.UTC))
+        over = self.spending.over(dt.datetime.now(dt.UTC)) or self._forgotten
         now = time.monotonic()
-        wanted = dict.fromkeys(ROLES, 0) if over else self._quota.wanted(now, _OPEN - self._grading)
+        room = 0 if over else min(_OPEN - self._grading, self.spending.room)
+        wanted = self._quota.wanted(now, room)
         answered = 0
         for place in random.sample(list(self._places), len(self._places)):
             answered += await self._take(place, wanted)
@@ -217,6 +224,10 @@ class Service:
         self.memory.changed = False
         try:
             await self.memory.store.write(self.memory.state, self.memory.samples)
+            self._forgotten = ""
         except NoStore as error:
             self.memory.changed = True
-            self.log.event("nothing is remembered", "warning", reason=str(error))
+            self._forgotten = f"what is spent cannot be written down: {error}"
+        except asyncio.CancelledError:
+            self.memory.changed = True
+            raise

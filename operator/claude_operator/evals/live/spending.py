@@ -8,6 +8,8 @@ import msgspec
 
 __all__ = ["Spending", "State"]
 
+_FIRST = 4  # questions at a time until one has cost something
+
 
 class State(msgspec.Struct, rename="camel", omit_defaults=True):
     """What the grader remembers beyond its end."""
@@ -47,6 +49,13 @@ class Spending:
             return
         self._state.usd += cost
         self._dearest = max(self._dearest, cost)
+
+    @property
+    def room(self) -> int:
+        """How many more questions can be paid today, as the dearest so far; few while no price is known."""
+        if not self._dearest:
+            return max(0, _FIRST - self._open)
+        return max(0, int((self._most - self._state.usd) / self._dearest) - self._open)
 
     def over(self, now: dt.datetime) -> str:
         """Why nothing more may be asked today, empty where one more question may be."""

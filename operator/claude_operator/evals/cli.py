@@ -17,6 +17,7 @@ from claude_operator.evals.calibrate_cli import add_calibrate, run_calibrate
 from claude_operator.evals.importing.cli import add_import, run_import
 from claude_operator.evals.improve_cli import add_improve, run_improve
 from claude_operator.evals.laptop_options import add_laptop_options, check_laptop_options
+from claude_operator.evals.samples_cli import add_samples, run_samples
 from claude_operator.evals.show_cli import add_show, run_show
 from claude_operator.evals.stopping import stoppable
 from claude_operator.log import Log
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_import(commands)
     add_show(commands)
     add_calibrate(commands)
+    add_samples(commands)
     add_improve(commands)
 
 
@@ -80,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         return run_show(args)
     if args.eval_command == "calibrate":
         return run_calibrate(args)
+    if args.eval_command == "samples":
+        return run_samples(args)
     if args.eval_command == "improve":
         return run_improve(args)
     if args.run_name:

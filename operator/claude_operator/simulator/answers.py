@@ -130,6 +130,8 @@ def _answer(
         return "".join(itertools.islice(itertools.cycle(CANNED), size)).strip(), None
     if _is_right(request, model, scenario.seed, profile, asked):
         return best, True
+    if profile.wrong_answer is not None:
+        return profile.wrong_answer, False
     wrong = [other for other in others if other != best] or [_UNSURE]
     return wrong[int(uniform("which", scenario.seed, model.id, system, question) * len(wrong))], False
 

@@ -46,6 +46,7 @@ class Profile:
     stream_error_rate: float = 0.0
     empty_account_rate: float = 0.0
     accuracy: float = 1.0
+    wrong_answer: str | None = None
     difficulty: tuple[Difficulty, ...] = ()
     tool_use: ToolUse | None = None
     grader: Grader | None = None

@@ -103,6 +103,7 @@ class Behaviour(ApiModel):
     stream_error_rate: Share | None = None
     empty_account_rate: Share | None = None
     accuracy: Share | None = None
+    wrong_answer: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     difficulty: Annotated[list[Difficulty], Field(max_length=16)] | None = None
     tool_use: ToolUse | None = None
     grader: Grader | None = None

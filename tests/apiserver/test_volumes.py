@@ -31,7 +31,9 @@ def test_the_job_of_a_set_on_a_volume_mounts_it_read_only(
     assert "items" not in (admin.take("ClaudeEvalSet", "s", namespace).get("status") or {}), "nobody knows yet"
     result = {"phase": "Passed", "finishedAt": "2026-11-20T12:00:00Z", "setHash": "f" * 64, "candidate": {"items": 7}}
     admin.patch("ClaudeEvalRun", run, namespace, {"status": result}, subresource="status")
-    told = wait_for(lambda: admin.take("ClaudeEvalSet", "s", namespace).get("status"), 60, "the set says nothing")
+    status = lambda: admin.take("ClaudeEvalSet", "s", namespace)["status"]  # noqa: E731
+    wait_for(lambda: status()["items"], 60, "the set says nothing")
+    told = status()
     assert (told["items"], told["setHash"], told["run"]) == (7, "f" * 64, run)
 
 

@@ -17,6 +17,7 @@ from claude_operator.cli.commands.spec import pause, resume, undo
 from claude_operator.cli.commands.steering import abort, promote, retry
 from claude_operator.cli.commands.watching import status
 from claude_operator.cli.failure import Exit, Failure
+from claude_operator.cli.view.paint import visible
 
 __all__ = ["cli", "complete", "main", "run"]
 
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except Failure as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"error: {error}", style="red"))
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"error: {visible(str(error))}", style="red"))
         return error.code
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED

@@ -10,6 +10,8 @@ import yaml
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from claude_operator.cli.view.paint import visible
+
 __all__ = ["Form", "Terminal"]
 
 Form = Literal["table", "json", "yaml"]
@@ -37,18 +39,18 @@ class Terminal:
         elif self.form == "yaml":
             yaml.safe_dump(facts, sys.stdout, sort_keys=False, allow_unicode=True, width=120)
         else:
-            self.console.print(view)
+            self.console.print(Text(visible(view)) if isinstance(view, str) else view)
         sys.stdout.flush()
 
     def line(self, text: str, style: str = "") -> None:
         """A line of what happens while a command waits; beside the result where that is for a program."""
         console = self.console if self.form == "table" else self._beside
-        console.print(Text(text, style=style), soft_wrap=True)
+        console.print(Text(visible(text), style=style), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Something that a person should know, on standard error."""
-        self._beside.print(Text(f"warning: {text}", style="yellow"))
+        self._beside.print(Text(f"warning: {visible(text)}", style="yellow"))
 
     def fail(self, text: str) -> None:
         """Why the command ends without doing what was asked."""
-        self._beside.print(Text(f"error: {text}", style="red"))
+        self._beside.print(Text(f"error: {visible(text)}", style="red"))

@@ -37,7 +37,8 @@ def prompt_keys(obj: Object) -> list[tuple[str, str]]:
 
 def target(obj: Object, revisions: Sequence[Object], prompts: Prompts) -> str:
     """The revision that serves where the spec asks for another one, else the one that served before it."""
-    status, known = status_of(obj), {one["metadata"]["name"]: one for one in revisions}
+    status = status_of(obj)
+    known: dict[str, Object] = {one["metadata"]["name"]: one for one in revisions}
     stable = status.stable_revision
     if stable is None:
         raise Failure("no revision has served yet, so there is nothing to go back to")

@@ -10,6 +10,7 @@ import yaml
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from claude_operator.cli.view.paint import visible
 from claude_operator.cli.view.text_diff import Line, Part, changed_line, diff_lines, same_line, whole_line
 
 __all__ = ["diff_facts", "diff_view"]
@@ -31,6 +32,7 @@ def diff_facts(before: str, old: Spec, after: str, new: Spec) -> Facts:
 
 def diff_view(facts: Facts) -> RenderableType:
     """The sections; what has gone stands in [-…-], what is new in {+…+}, as `git diff --word-diff` writes it."""
+    facts = visible(facts)
     heading = Text.assemble((f"- {facts['before']}", "red"), "\n", (f"+ {facts['after']}", "green"))
     if not facts["sections"]:
         return Group(heading, Text("\nno difference: both send the same"))

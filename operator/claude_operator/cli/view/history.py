@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from claude_operator.cli.deployment import status_of
-from claude_operator.cli.view.paint import STYLES, ago, table
+from claude_operator.cli.view.paint import STYLES, ago, table, visible
 
 __all__ = ["history_facts", "history_view"]
 
@@ -44,7 +44,7 @@ def history_facts(obj: Object, revisions: Sequence[Object]) -> list[Facts]:
 def history_view(facts: Sequence[Facts], now: dt.datetime) -> RenderableType:
     """A line for each rollout, and for each revision without one."""
     made = table("REVISION", "AGE", "MODEL", "STATE", "SERVES", "EVAL", "ATTEMPT", "HOW IT ENDED")
-    for one in facts:
+    for one in visible(facts):
         head = [
             one["revision"],
             ago(one["createdAt"], now),

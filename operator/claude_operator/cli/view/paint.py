@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -11,7 +13,7 @@ from rich.text import Text
 
 from claude_operator.core.text import duration
 
-__all__ = ["STYLES", "ago", "bar", "fields", "moment", "table", "to_text"]
+__all__ = ["STYLES", "ago", "bar", "fields", "moment", "table", "to_text", "visible"]
 
 STYLES = {
     "Promoted": "green",
@@ -28,6 +30,19 @@ STYLES = {
     "Rejected": "bold red",
 }
 """Colours of phases, conditions and Events; each is told by its word too."""
+
+
+# Raw, they would steer a terminal or turn the direction of text: prompts, Events and logs are written by others.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+
+
+def visible(value: Any) -> Any:
+    """Facts or a text with characters that steer shown as \\u and four digits."""
+    if isinstance(value, str):
+        return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+    if isinstance(value, dict):
+        return {visible(key): visible(one) for key, one in value.items()}
+    return [visible(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def moment(text: str | None) -> dt.datetime | None:

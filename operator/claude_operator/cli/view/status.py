@@ -15,7 +15,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.cli.deployment import paused, phase_of, status_of
 from claude_operator.cli.events import Event
 from claude_operator.cli.view.metrics import metric_facts, metric_table, unseen
-from claude_operator.cli.view.paint import STYLES, ago, bar, fields, table
+from claude_operator.cli.view.paint import STYLES, ago, bar, fields, table, visible
 from claude_operator.core.judge.effects import number
 from claude_operator.core.reconcile.progress import soaking
 
@@ -70,6 +70,7 @@ def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
 
 def status_view(facts: Facts, now: dt.datetime) -> RenderableType:
     """The facts for a person."""
+    facts = visible(facts)
     phase = facts["phase"]
     heading = Text.assemble((f"{facts['namespace']}/{facts['name']}", "bold"), "  ", (phase, STYLES.get(phase, "bold")))
     parts: list[RenderableType] = [heading, Text(facts["message"]), Text(), _summary(facts, now)]
@@ -102,7 +103,7 @@ def list_view(facts: Sequence[Facts]) -> RenderableType:
     made = table("NAMESPACE", "NAME", "PHASE", "READY", "STABLE", "CANARY", "WEIGHT", "MESSAGE")
     for column in made.columns[:-1]:
         column.no_wrap = True
-    for one in facts:
+    for one in visible(facts):
         ready, weight = (one["ready"] or {}).get("status", "Unknown"), one["weight"]
         made.add_row(
             one["namespace"],

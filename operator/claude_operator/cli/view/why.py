@@ -13,7 +13,7 @@ from claude_operator.api.status import DeploymentStatus, Judgement, Rollout, Rol
 from claude_operator.cli.deployment import status_of
 from claude_operator.cli.failure import Failure
 from claude_operator.cli.view.metrics import metric_facts, metric_table
-from claude_operator.cli.view.paint import STYLES, fields, table
+from claude_operator.cli.view.paint import STYLES, fields, table, visible
 from claude_operator.core.judge.effects import number
 from claude_operator.core.judge.ledger import config_map
 from claude_operator.core.judge.ledger.points import Point, read_points
@@ -96,6 +96,7 @@ def why_facts(
 
 def why_view(facts: Facts) -> RenderableType:
     """The facts for a person."""
+    facts = visible(facts)
     outcome, judged = facts["outcome"], facts["judgement"] or {}
     heading = Text.assemble((facts["trial"], "bold"), "  ", (outcome, STYLES.get(outcome, "bold")))
     leading = next((one for one in facts["metrics"] if one["name"] == judged.get("leading")), None)

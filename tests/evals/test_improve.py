@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -19,6 +20,7 @@ from tests.evals.servers import Body, Refusal, Text, Upstream, question, upstrea
 from claude_operator.evals.ask import Infrastructure
 from claude_operator.evals.files import read_prompt
 from claude_operator.evals.improve import Improvement, Plan, improve
+from claude_operator.evals.improve_cli import add_improve
 from claude_operator.evals.improved import patch_files, summary
 from claude_operator.evals.laptop import Options, asking, load
 
@@ -404,7 +406,7 @@ async def test_a_prompt_in_a_config_map_is_patched_there(tmp_path: Path) -> None
 
 
 async def test_what_the_editor_wrote_is_no_yaml_of_its_own(tmp_path: Path) -> None:
-    reason, text = "fine\nspec: {evil: true}\u2028kind: x\x1b[2J", "GOOD # it\nspec: {evil: true}\n---\nkind: \u202e x "
+    reason, text = "fine\nspec: {evil: true}\u2028kind: x\x1b[2J", "GOOD # it\nspec: {evil: true}\n---\nkind: x "
 
     def script(body: Body) -> Text:
         if not is_editor(body):
@@ -420,6 +422,16 @@ async def test_what_the_editor_wrote_is_no_yaml_of_its_own(tmp_path: Path) -> No
     assert all(
         line.startswith("#") for line in written.splitlines()[: written[: written.index("\nspec:")].count("\n") + 1]
     )
+
+
+def test_the_page_has_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs/evals/improve.md").read_text()
+    parser = argparse.ArgumentParser()
+    add_improve(parser.add_subparsers())
+    [improve_parser] = parser._subparsers._group_actions[0].choices.values()  # type: ignore[union-attr]
+    known = {word for action in improve_parser._actions for word in action.option_strings if word.startswith("--")}
+    told = {word for line in page.splitlines() if line.startswith("|") for word in re.findall(r"--[a-z-]+", line)}
+    assert known - {"--help", "--file", "--output"} <= told
 
 
 def test_a_revision_is_not_edited(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["count", "cut", "duration", "join_names", "percent", "share"]
+__all__ = ["count", "cut", "duration", "is_seen", "join_names", "percent", "share"]
 
 _LONGEST = 1024  # characters of a sentence
 _NAMED = 3  # names that a list of many gives
+_SPACES = "\n\t"
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_JOINERS = "\u200c\u200d\ufe0f"  # scripts and emoji are made with them
 
 
 def percent(value: float) -> str:
@@ -47,6 +51,11 @@ def join_names(names: Iterable[str]) -> str:
 def cut(text: str) -> str:
     """A sentence that quotes others, at most 1,024 characters of it."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def is_seen(char: str) -> bool:
+    """Whether a reader sees a character: it does not move the cursor, turn the writing round or hide."""
+    return char in _SPACES or char in _JOINERS or unicodedata.category(char) not in _HIDDEN
 
 
 def _pair(large: int, unit: str, small: int, subunit: str) -> str:

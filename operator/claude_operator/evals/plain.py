@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from claude_operator.core.evals.summary import Metric
+from claude_operator.core.text import is_seen
 
 __all__ = ["columns", "dollars", "line", "metric_difference", "metric_value", "points", "printable", "rate"]
-
-_KEPT = "\n\t"
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_JOINERS = "\u200c\u200d\ufe0f"  # scripts and emoji are made with them
 
 
 def printable(text: str) -> str:
     """`text` without characters that move the cursor, turn the writing round or are not seen: their number instead."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if _is_seen(char) else f"⟨U+{ord(char):04X}⟩" for char in text.replace("\r\n", "\n"))
+    return "".join(char if is_seen(char) else f"⟨U+{ord(char):04X}⟩" for char in text.replace("\r\n", "\n"))
 
 
 def line(text: str, longest: int = 100) -> str:
@@ -62,7 +58,3 @@ def metric_difference(metric: Metric, value: float, *, signed: bool = True) -> s
 def dollars(cost: float | None) -> str:
     """US dollars, small sums with more digits."""
     return "unknown" if cost is None else f"${cost:.{4 if cost >= 0.01 or not cost else 6}f}"
-
-
-def _is_seen(char: str) -> bool:
-    return char in _KEPT or char in _JOINERS or unicodedata.category(char) not in _HIDDEN

@@ -20,6 +20,7 @@ from claude_operator.core.evals.draws import draw
 from claude_operator.core.evals.graders.rubrics import answered, enclosed, material
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
+from claude_operator.core.text import is_seen
 
 __all__ = ["LONGEST_PROMPT", "MOST_SHOWN", "Failure", "Proposal", "Request", "failures", "longest", "why_refused"]
 
@@ -147,6 +148,9 @@ def why_refused(texts: Sequence[str], before: Sequence[Sequence[str]], items: Se
         return "it is the present prompt" if list(texts) == list(before[0]) else "it was proposed before"
     if (length := sum(map(len, texts))) > limit:
         return f"it has {length:,} characters, and {limit:,} are allowed"
+    known = set("".join(before[0]))
+    if hidden := next((char for text in texts for char in text if char not in known and not is_seen(char)), ""):
+        return f"it has the character U+{ord(hidden):04X}, which a reviewer does not see"
     return _quotation(_folded("\n".join(texts)), _folded("\n".join(before[0])), items)
 
 

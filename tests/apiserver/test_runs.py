@@ -50,6 +50,22 @@ class Asked:
     def run(self) -> Object:
         return self.admin.take("ClaudeEvalRun", self.rollout["evalRun"], self.namespace)
 
+    def replace_run(self, body: Object) -> None:
+        """Delete the run and make another of its name, before the operator makes its own again."""
+        name = body["metadata"]["name"]
+        gone = set[str]()
+
+        def made() -> Object:
+            if (found := self.admin.get("ClaudeEvalRun", name, self.namespace)) is not None:
+                gone.add(found["metadata"]["uid"])
+                self.admin.delete("ClaudeEvalRun", name, self.namespace)
+            return self.admin.create(body, self.namespace)
+
+        wait_for(made, 60, "the operator is always faster")
+        for job in self.jobs():  # as the garbage collector does
+            if any(names.is_controlled_by(job, uid) for uid in gone):
+                self.admin.delete("Job", job["metadata"]["name"], self.namespace)
+
     def events(self, reason: str) -> list[str]:
         return [one["note"] for one in self.admin.list("Event", self.namespace) if one["reason"] == reason]
 
@@ -73,10 +89,7 @@ def test_a_run_that_is_made_again_with_another_upstream_gets_no_job_and_the_oper
     assert run["status"]["specHash"] == asked.rollout["evalRunSpec"] == spec_hash(run["spec"])
     own = {key: run["metadata"][key] for key in ("name", "labels", "ownerReferences")}
     stolen = {"apiKeySecretRef": {"name": "database", "key": "password"}, "baseURL": "https://yes.example.com"}
-    admin.delete("ClaudeEvalRun", own["name"], namespace)
-    for job in asked.jobs():  # as the garbage collector does
-        admin.delete("Job", job["metadata"]["name"], namespace)
-    admin.create({**run, "metadata": own, "spec": {**run["spec"], "upstream": stolen}, "status": {}}, namespace)
+    asked.replace_run({**run, "metadata": own, "spec": {**run["spec"], "upstream": stolen}, "status": {}})
     wait_for(lambda: asked.events("EvalRunReplaced"), 60, "nobody is told")
     wait_for(lambda: spec_hash(asked.run["spec"]) == asked.rollout["evalRunSpec"], 60, "the run is not made again")
     wait_for(lambda: (asked.run.get("status") or {}).get("specHash"), 60, "it has no Job")

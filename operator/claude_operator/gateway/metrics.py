@@ -58,6 +58,7 @@ class Metrics:
         self.tokens = self._counter("tokens", "Tokens by kind; input excludes the cache.", *_ARM, "kind")
         self.cost = self._counter("cost_usd", "US dollars at list price.", *_ARM)
         self.refused = self._counter("refused", "Calls that the gateway itself refused.", "status")
+        self.grades = self._counter("grades", "Verdicts on sampled answers.", "revision", "arm", "result")
         self.config_errors = self._counter("config_errors", "Configs that were refused.")
         self.overhead = Histogram(
             "claude_gateway_overhead_seconds",

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from math import isclose
 from pathlib import Path
@@ -41,7 +41,7 @@ from claude_operator.simulator.request import read as read_request
 from claude_operator.simulator.scenario import parse
 from claude_operator.simulator.service import Simulator
 
-CELLS = ((100, "same"), (100, "-2"), (100, "-5"), (100, "-10"), (500, "same"), (500, "-5"))
+CELLS = ((100, "same"), (100, "-2"), (100, "-5"), (100, "-10"), (200, "same"), (200, "-5"))
 GATES, QUICK = 10, 1
 CONCURRENCY = 16
 _KINDS = ("not worse", "too few", "Failed", "Inconclusive")
@@ -53,12 +53,19 @@ class Gate:
 
     size: int
     worse: str
+    number: int
+    seed: int
     kind: str
     kind_in_process: str
     requests: int
     paid: int
     differs: Sequence[str]
     """Fields of the status, and what else is not as it should be."""
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Its cell, and its number there."""
+        return self.size, self.worse, self.number
 
 
 @dataclass(slots=True)
@@ -126,6 +133,8 @@ def gate(api: Api, questions: Questions, size: int, worse: str, number: int, see
     return Gate(
         size,
         worse,
+        number,
+        seed,
         "not worse" if shown == "Passed" else shown,
         rules.kind(result),
         requests,
@@ -173,18 +182,22 @@ def main(words: Sequence[str] | None = None) -> int:
     options = arguments(words)
     questions = read(options.data)
     cells = [(size, worse) for size, worse in CELLS if not options.quick or size == min(CELLS)[0]]
-    gates: list[Gate] = []
+    wanted = [(*cell, number) for cell in cells for number in range(QUICK if options.quick else options.gates)]
+    kept = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
+    gates = {one.place: one for one in (Gate(**fields) for fields in kept) if one.seed == options.seed}
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as api:
-        for size, worse in cells:
-            for number in range(QUICK if options.quick else options.gates):
-                one = gate(api, questions[number % len(questions)], size, worse, number, options.seed)
-                gates.append(one)
-                if one.differs:
-                    sys.stderr.write(f"{size} items, {worse}, gate {number} differs: {', '.join(one.differs)}\n")
-            sys.stderr.write(f"{size} items, {worse}: done\n")
+        for place in wanted:
+            if place in gates:
+                continue
+            one = gates[place] = gate(api, questions[place[-1] % len(questions)], *place, options.seed)
+            said = f"differs: {', '.join(one.differs)}" if one.differs else f"agrees: {one.kind}"
+            sys.stderr.write(f"{one.size} items, {one.worse}, gate {one.number + 1} {said}\n")
+            if options.json:
+                options.json.write_text(json.dumps([asdict(each) for each in gates.values()], indent=1) + "\n")
+    shown = [gates[place] for place in wanted]
     names = " and ".join(one.name for one in questions)
-    print(f"{names}, seed {options.seed}\n\n{table(gates)}")
-    return int(any(one.differs for one in gates))
+    print(f"{names}, seed {options.seed}\n\n{table(shown)}")
+    return int(any(one.differs for one in shown))
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -193,6 +206,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with banking77_test.csv and gsm8k_test.jsonl")
     parser.add_argument("--gates", type=int, default=GATES, help="gates a cell (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="keep the gates in this file, and go on from what it has")
     parser.add_argument("--quick", action="store_true", help="a gate of each small cell, to see that it works")
     return parser.parse_args(words)
 

@@ -7,10 +7,12 @@ take turns, and each is then run again as it is: what that pays is in the simula
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -67,6 +69,8 @@ class Runs:
     second: list[Once] = field(default_factory=list)
 
 
+Found = dict[str, Runs]
+"""By tool."""
 Tool = Callable[[Api, Plan, Path], Callable[[], Ran]]
 """Prepares a run in an empty folder; the same run can be done again."""
 
@@ -108,10 +112,26 @@ def theirs(api: Api, plan: Plan, folder: Path) -> Callable[[], Ran]:
     return once
 
 
-def measure(api: Api, plan: Plan, tools: dict[str, Tool], repeats: int, tell: Callable[[str], None]) -> dict[str, Runs]:
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How often each tool is measured: `most` times, and no more after `seconds` would be over."""
+
+    most: int = REPEATS
+    seconds: float = math.inf
+
+    def __iter__(self) -> Iterator[int]:
+        began = time.monotonic()
+        for number in range(self.most):
+            so_far = time.monotonic() - began
+            if number and so_far + so_far / number > self.seconds:
+                return
+            yield number
+
+
+def measure(api: Api, plan: Plan, tools: dict[str, Tool], turns: Iterable[int], tell: Callable[[str], None]) -> Found:
     """Each tool in turn, in an order that changes each time; each run is followed by the same once more."""
     found = {name: Runs() for name in tools}
-    for number in range(repeats):
+    for number in turns:
         names = list(tools) if number % 2 == 0 else list(reversed(tools))
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +146,7 @@ def measure(api: Api, plan: Plan, tools: dict[str, Tool], repeats: int, tell: Ca
     return found
 
 
-def table(plan: Plan, found: dict[str, Runs]) -> str:
+def table(plan: Plan, found: Found) -> str:
     """What was measured as Markdown, as least, median and most of the runs."""
     names = list(found)
     rows: dict[str, Callable[[Runs], str]] = {
@@ -160,11 +180,13 @@ def main(words: Sequence[str] | None = None) -> int:
     questions = _distinct(read(options.data)[0], options.items)
     plan = Plan(questions, options.latency, options.epochs)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as api:
-        found = measure(api, plan, tools, options.repeats, lambda text: print(text, file=sys.stderr, flush=True))
+        turns = Turns(options.repeats, options.minutes * 60)
+        found = measure(api, plan, tools, turns, lambda text: print(text, file=sys.stderr, flush=True))
+    repeats = len(found[OURS].first)
     print(
         f"{len(questions.items):,} items of {questions.name} in {plan.epochs} epochs on {ARMS} arms, {plan.requests:,}"
-        f" requests, {CONCURRENCY} at a time, {plan.latency * 1000:g} ms an answer; {options.repeats} repeats in turn:"
-        f" least / median / most\n\n{table(plan, found)}"
+        f" requests, {CONCURRENCY} at a time, {plan.latency * 1000:g} ms an answer; {repeats} repeats in turn: least /"
+        f" median / most\n\n{table(plan, found)}"
     )
     return 0
 
@@ -174,6 +196,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.evals.speed", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder with banking77_test.csv and gsm8k_test.jsonl")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="runs of each tool (default %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no repeat that would not end in this time"
+    )
     parser.add_argument("--items", type=int, default=ITEMS, help="default %(default)s")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="default %(default)s")
     parser.add_argument("--latency", type=float, default=LATENCY, help="of an answer, in seconds (default %(default)s)")

@@ -12,7 +12,7 @@ from bench.evals import promptfoo
 from bench.evals.http import differences, gate, table
 from bench.evals.processes import Api, Ran, run, serving
 from bench.evals.sets import read
-from bench.evals.speed import OURS, Once, Plan, Runs, measure, ours, theirs
+from bench.evals.speed import OURS, Once, Plan, Runs, Turns, measure, ours, theirs
 from bench.evals.speed import table as speed_table
 
 
@@ -39,7 +39,7 @@ def test_a_run_is_measured_and_the_same_run_again(api: Api, tool: str) -> None:
         pytest.skip("promptfoo is not installed: python -m bench.evals.speed installs it")
     plan = Plan(read(None)[0].part(range(12)), latency=0.01)
     told: list[str] = []
-    found = measure(api, plan, {tool: ours if tool == OURS else theirs}, 1, told.append)
+    found = measure(api, plan, {tool: ours if tool == OURS else theirs}, Turns(1), told.append)
     [first], [second] = found[tool].first, found[tool].second
     assert (first.paid, len(told)) == (12 * 3 * 2 if tool == OURS else first.paid, 2)
     assert (second.paid == 0) or tool != OURS
@@ -78,3 +78,8 @@ def test_the_table_shows_least_median_and_most() -> None:
     assert "| peak memory of the largest process, MB | 90 |" in shown
     assert "| requests paid | 60 |" in shown
     assert "| again: requests paid | 0 |" in shown
+
+
+def test_no_repeat_begins_that_would_not_end_in_time() -> None:
+    assert list(Turns(3)) == [0, 1, 2]
+    assert list(Turns(3, seconds=0)) == [0]

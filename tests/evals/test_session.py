@@ -113,6 +113,19 @@ async def test_a_refused_candidate_fails_at_once() -> None:
     assert len(script.asked) == 2
 
 
+@pytest.mark.parametrize("keep_text", [True, False])
+async def test_of_an_answer_no_more_is_held_than_a_report_shows(keep_text: bool) -> None:
+    """A large set has hundreds of thousands of them."""
+    run = once(3, epochs=2, keep_text=keep_text)
+    await evaluate(items(4), arms("new", "old"), Script(), GATE, run)
+    held = [one for arm in run.graded for epochs in arm.values() for one in epochs]
+    assert {(one.answer and one.answer.text, one.answer and len(one.answer.usage)) for one in held} == {
+        ("good" if keep_text else "", 0)
+    }
+    assert {one.outcome.input_tokens for one in held} == {115}
+    assert len({id(one.outcome.results[0].check) for one in held}) == 1
+
+
 async def test_a_refused_baseline_item_is_not_graded() -> None:
     result = await evaluate(items(3), arms("new", "old"), Script(old_i1=Rejected("no")), GATE, once(2))
     assert result.baseline is not None

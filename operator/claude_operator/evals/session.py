@@ -320,7 +320,7 @@ class _Session:
         answer, asked = answered
         outcome = await self._gradings[index].grade(item, answer, other[0] if other else None)
         self.run.reused += not asked
-        shown = answer if self.run.keep_text else replace(answer, text="", calls=())
+        shown = replace(answer, usage={}) if self.run.keep_text else replace(answer, text="", calls=(), usage={})
         if not (index and item.id in self._refused):
             self._graded[index].setdefault(item.id, {})[epoch] = Graded(outcome, shown)
 

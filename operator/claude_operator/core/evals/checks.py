@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from sys import intern
 
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.core.catalogue.table import find
@@ -160,7 +161,7 @@ def evaluate(check: Check, answer: Answer | Subject, context: Context | None = N
     """What one check makes of an answer. `context.tried` and `context.graded` have what it needs of others."""
     subject = answer if isinstance(answer, Subject) else Subject(answer, context or Context())
     found = evaluate_one(check, subject)
-    return CheckResult(str(check), found.holds, found.score, found.why, check.metric, found.reason)
+    return CheckResult(intern(str(check)), found.holds, found.score, found.why, check.metric, found.reason)
 
 
 def grade(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, rank
@@ -36,6 +37,8 @@ class LiveConfig:
     """What is not connected to, beside what the gateway knows itself."""
     withholds_key: bool = False
     """The upstream's host may not get the operator's key."""
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Prices that hold instead of the list's."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""

@@ -10,7 +10,7 @@ from tests.gateway.pod import MODEL, Pod
 
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.catalogue.table import find
-from claude_operator.gateway.pricing import HitRatio, billed, steady_price
+from claude_operator.gateway.pricing import HitRatio, steady_price
 from claude_operator.gateway.usage import token_counts
 
 
@@ -24,7 +24,7 @@ COLD, WARM = usage(short=8000), usage(read=8000)
 
 
 def steady(given: dict[str, Any], hit_ratio: float, model: str = MODEL) -> float | None:
-    return steady_price(model, given, token_counts(given), billed(model, given), hit_ratio)
+    return steady_price(model, given, token_counts(given), cost_usd(model, given), hit_ratio)
 
 
 @pytest.mark.parametrize("hit_ratio", [0.0, 0.25, 0.9, 1.0])
@@ -70,7 +70,7 @@ def test_an_unknown_price_stays_unknown() -> None:
 def test_what_a_commitment_covers_is_compared_as_if_it_were_not() -> None:
     """Priority Tier is paid in advance: it adds nothing to the bill, and both arms are still compared."""
     covered = {**usage(3000, 5000), "service_tier": "priority"}
-    assert billed(MODEL, covered) is None
+    assert cost_usd(MODEL, covered) is None
     assert steady(covered, 0.4) == steady(usage(3000, 5000), 0.4)
 
 

@@ -10,13 +10,21 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from claude_operator.api.gateway import CONFIG_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, SIGNATURE_KEY
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
+    SIGNATURE_KEY,
+)
 
 __all__ = [
     "NONCE",
     "ProofError",
     "Purpose",
     "admit",
+    "are_prices_signed",
     "ask",
     "is_answer",
     "is_egress_signed",
@@ -24,10 +32,11 @@ __all__ = [
     "prove",
     "sign_config",
     "sign_egress",
+    "sign_prices",
     "subkey",
 ]
 
-Purpose = Literal["config", "egress", "admin-request", "admin-answer", "assignment"]
+Purpose = Literal["config", "egress", "prices", "admin-request", "admin-answer", "assignment"]
 
 NONCE = "x-claudeops-nonce"
 _REQUEST = "x-claudeops-request-proof"
@@ -37,6 +46,8 @@ _SIGNED = (CONFIG_KEY,)
 """Keys of the ConfigMap that every gateway reads: others may be there, and mean nothing."""
 _EGRESS_SIGNED = (CONFIG_KEY, EGRESS_KEY)
 """Signed together: an old egress does not go with a newer config."""
+
+_PRICES_SIGNED = (CONFIG_KEY, PRICES_KEY)
 
 
 class ProofError(ValueError):
@@ -58,6 +69,11 @@ def sign_egress(key: bytes, data: Mapping[str, str]) -> str:
     return _sign(key, "egress", _EGRESS_SIGNED, data)
 
 
+def sign_prices(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of its prices, for its key `PRICES_SIGNATURE_KEY`."""
+    return _sign(key, "prices", _PRICES_SIGNED, data)
+
+
 def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether a ConfigMap's data have the signature of who has this key."""
     return _equal(sign_config(key, data), data.get(SIGNATURE_KEY, ""))
@@ -66,6 +82,11 @@ def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
 def is_egress_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether the egress in a ConfigMap's data is signed by who has this key, for the config beside it."""
     return _equal(sign_egress(key, data), data.get(EGRESS_SIGNATURE_KEY, ""))
+
+
+def are_prices_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether the prices in a ConfigMap's data are signed by who has this key, for the config beside them."""
+    return _equal(sign_prices(key, data), data.get(PRICES_SIGNATURE_KEY, ""))
 
 
 def ask(key: bytes, *, pod: str, method: str, target: str, nonce: str) -> dict[str, str]:

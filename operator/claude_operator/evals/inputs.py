@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
 from claude_operator.core.evals.gate import RunReason
@@ -38,6 +39,8 @@ class JobPaths:
     """Of the run that the Job was made for; empty in a Job of an earlier version, which does not say."""
     policy: Policy = OPEN
     """Its hosts: nobody else gets the key or a value."""
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Those that hold instead of the list's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from claude_operator.api.evals import EvalExecution, EvalGate
 from claude_operator.api.graders import Grader
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
@@ -73,6 +74,8 @@ class Run:
     """US dollars that earlier attempts have paid."""
     batcher: Batcher | None = None
     keep_text: bool = False
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Those that hold instead of the list's."""
     estimated: Callable[[Estimate], None] = lambda _: None
     progress: Callable[[int, int], None] = lambda _done, _total: None
     """Gets the number of items finished on all arms, each counted once an epoch, and how many there are."""
@@ -86,7 +89,7 @@ class Run:
 
     def pay(self, answer: Answer, *, grader: bool = False) -> None:
         """Count what an answer costs."""
-        self.budget.add(cost_of(answer), input_tokens(answer) + output_tokens(answer), grader=grader)
+        self.budget.add(cost_of(answer, self.prices), input_tokens(answer) + output_tokens(answer), grader=grader)
 
 
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
@@ -105,8 +108,11 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask_grader, KeptGrades(run.keeper, run.url) if run.keeper else None)
-        gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+        kept_grades = KeptGrades(run.keeper, run.url) if run.keeper else None
+        graders = Graders(run.graders, ask_grader, kept_grades, prices=run.prices)
+        gradings = [
+            Grading(patterns, tools=declared_tools(arm), graders=graders, prices=run.prices) for arm in arms.all
+        ]
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
@@ -221,7 +227,7 @@ class _Session:
         missing = {name: place for name, place in places.items() if self._find(*place) is None}
         if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
             return ""
-        expected = estimate(Question(one.body) for one in self._requests(missing))
+        expected = estimate((Question(one.body) for one in self._requests(missing)), self.run.prices)
         self.run.estimated(expected)
         if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
             return why

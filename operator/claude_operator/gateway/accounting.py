@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from claude_operator.api.evidence import BAD_KINDS, OTHER, PINNED
 from claude_operator.api.gateway import Role
+from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
 from claude_operator.core.request.usage import split_writes
 from claude_operator.gateway.call import Call
@@ -14,7 +15,7 @@ from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
-from claude_operator.gateway.pricing import billed, steady_price
+from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.usage import cache_state, token_counts
 from claude_operator.log import Log
@@ -72,7 +73,7 @@ class Accounting:
             return
         split_writes(call.summary.usage, call.cache_ttl)
         tokens = token_counts(call.summary.usage)
-        cost = billed(call.answering_model, call.summary.usage, live.prices)
+        cost = cost_usd(call.answering_model, call.summary.usage, live.prices)
         if call.is_retry:
             live.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
         elif call.is_evidence:

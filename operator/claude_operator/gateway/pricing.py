@@ -13,7 +13,7 @@ from typing import Any
 from claude_operator.core.catalogue.cost import LIST_PRICES, PRIORITY, Book, at_standard_tier, cost_usd
 from claude_operator.gateway.usage import cache_parts, entries
 
-__all__ = ["HitRatio", "billed", "steady_price"]
+__all__ = ["HitRatio", "steady_price"]
 
 _PRIOR_TOKENS = 1000.0
 
@@ -43,11 +43,6 @@ class HitRatio:
         return self._read / self._total
 
 
-def billed(model: str, usage: Mapping[str, Any], book: Book = LIST_PRICES) -> float | None:
-    """US dollars that an answer adds to the bill, None where that is not known."""
-    return cost_usd(model, usage, book) if usage else None
-
-
 def steady_price(
     model: str,
     usage: Mapping[str, Any],
@@ -65,7 +60,7 @@ def steady_price(
     """
     if usage.get("service_tier") == PRIORITY:
         usage = at_standard_tier(usage)
-        cost = billed(model, usage, book)
+        cost = cost_usd(model, usage, book)
     writes = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
     cacheable = tokens["cacheRead"] + writes
     if cost is None or not cacheable:

@@ -77,6 +77,8 @@ class Sources:
     models: Callable[[], Mapping[str, Model]]
     audited: bool = False
     """Admission holds people to their names."""
+    price_fault: Callable[[], str] = str
+    """Says why the installation's own prices cannot be read."""
 
 
 _NOTHING = Believed(None)
@@ -216,6 +218,7 @@ class Gatherer:
             policy=self._sources.references.policy,
             resolved=reads.references.resolved,
             models=self._sources.models(),
+            price_fault=self._sources.price_fault(),
             audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))

@@ -26,7 +26,6 @@ M = 1_000_000
             0.005 + 0.016,
         ),
         ("claude-opus-5-5", {"cache_creation": {"ephemeral_1h_input_tokens": M}}, 8.0),
-        ("claude-opus-5-5", {}, 0.0),
         ("claude-opus-5-5", {"input_tokens": None, "cache_creation": None, "server_tool_use": None}, 0.0),
         # Cache reads are 0.025, 0.05 and 0.1 of input.
         ("claude-fable-5-2", {"cache_read_input_tokens": M}, 0.2),
@@ -219,6 +218,7 @@ def test_ids_of_other_platforms_have_no_price(model: str) -> None:
 @pytest.mark.parametrize(
     "usage",
     [
+        {},
         {"input_tokens": -1},
         {"input_tokens": 10**10},
         {"input_tokens": float("nan")},

@@ -34,7 +34,7 @@ def cost_usd(model: Model | str | None, usage: Mapping[str, Any], book: Book = L
     an entry that names a model of its own is priced by that one. What Priority Tier answers is paid in advance, by a
     commitment: nobody can say what one answer costs (`at_standard_tier` is for comparisons).
     """
-    if usage.get("service_tier") == PRIORITY:
+    if not usage or usage.get("service_tier") == PRIORITY:
         return None
     try:
         total = sum(_entry(entry.get("model") or model, entry, usage, book) for entry in _entries(usage))

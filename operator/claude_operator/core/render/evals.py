@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar
+from claude_operator.api.prices import TokenPrices
 from claude_operator.core import names
 from claude_operator.core.evals.kept import slot_names
 from claude_operator.core.evals.runs import BATCH_EXIT, EXIT_CODES
@@ -21,12 +25,13 @@ from claude_operator.core.render.parts import (
     pod_spec,
     requirements,
 )
-from claude_operator.core.spec.site_options import HOST_OPTION
+from claude_operator.core.spec.site_options import HOST_OPTION, PRICES_OPTION
 
 __all__ = ["eval_job", "eval_objects", "eval_run", "eval_stores"]
 
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
+NO_PRICES: Mapping[str, TokenPrices] = MappingProxyType({})
 _DEADLINE = 4 * 3600  # seconds
 _KEEP = 86400  # seconds that a finished Job and its log stay
 _RETRIES = 2
@@ -119,10 +124,19 @@ def eval_run(
     return run | {"spec": {field: value for field, value in spec.items() if value is not None}}
 
 
-def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, env: Sequence[EnvVar]) -> Object:
+def eval_job(
+    run: Mapping[str, Any],
+    *,
+    attempt: int,
+    site: Site,
+    account: str,
+    env: Sequence[EnvVar],
+    prices: Mapping[str, TokenPrices] = NO_PRICES,
+) -> Object:
     """The Job of a ClaudeEvalRun, `run` as the API server stores it, which owns it.
 
-    `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's.
+    `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's; `prices` hold
+    instead of the list's.
     """
     metadata = run["metadata"]
     job_labels = names.labels(run["spec"]["deployment"], "eval")
@@ -138,6 +152,7 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             "--log-format=json",
             *address_args(site),
             *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),
+            *([f"{PRICES_OPTION}={_json(prices)}"] if prices else []),
         ],
         "resources": requirements(_RESOURCES),
     }
@@ -153,6 +168,10 @@ def eval_job(run: Mapping[str, Any], *, attempt: int, site: Site, account: str, 
             "template": template,
         }
     }
+
+
+def _json(prices: Mapping[str, TokenPrices]) -> str:
+    return msgspec.json.encode(prices, order="sorted").decode()
 
 
 def _failure_rules() -> list[Object]:

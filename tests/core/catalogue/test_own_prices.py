@@ -55,6 +55,16 @@ def test_prices_of_a_persons_claude_model_are_told_too() -> None:
     ].input == pytest.approx(3.2)
 
 
+def test_no_more_is_told_than_fits_an_argument() -> None:
+    """Linux lets one have 128 KiB. What the shipped list has comes first."""
+    long = Prices(*(9999.123456 for _ in range(5)))
+    many = {f"{n:03}-" + "x" * 124: Model(id="x", prices=long) for n in range(1000)}
+    told = own_prices(lay_over(many, PriceList(discount=0.1)))
+    assert len(told) == 400
+    assert "claude-opus-5-5" in told
+    assert len(msgspec.json.encode(told)) < 128 * 1024
+
+
 def test_a_price_makes_no_model_known() -> None:
     today = dt.date(2026, 11, 24)
     found = lay_over({}, parse_price_list(FILE))

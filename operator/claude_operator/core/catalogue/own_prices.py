@@ -18,6 +18,7 @@ __all__ = ["book_of", "lay_over", "own_prices", "parse_book", "parse_price_list"
 
 _MOST_BYTES = 64 * 1024
 _MOST_MODELS = 200
+_MOST_TOLD = 400  # names: as an argument of a Job they may have 128 KiB
 _PARTS = ("cache_read", "cache_write_5m", "cache_write_1h")
 
 
@@ -87,13 +88,17 @@ def lay_over(models: Mapping[str, Model], own: PriceList) -> Mapping[str, Model]
 
 
 def own_prices(models: Mapping[str, Model]) -> dict[str, TokenPrices]:
-    """What differs from the shipped list, by id and alias: what gateways and Jobs do not know by themselves."""
+    """What differs from the shipped list, by id and alias: what gateways and Jobs do not know by themselves.
+
+    Beyond 400 names, those that the shipped list does not have are left out, the last by name: they have no price then.
+    """
     found = {}
-    for name, model in sorted(models.items()):
+    for name, model in models.items():
         shipped = find(name)
         if model.prices is not None and (shipped is None or shipped.prices != model.prices):
             found[name] = to_wire(model.prices)
-    return found
+    kept = sorted(found, key=lambda name: (find(name) is None, name))[:_MOST_TOLD]
+    return {name: found[name] for name in sorted(kept)}
 
 
 def book_of(prices: Mapping[str, TokenPrices]) -> Book:

@@ -42,7 +42,7 @@ def conditions(
     draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
-    blind = unpriced(draft.obs, [name for name, _ in models])
+    blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),

@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup demo test fuzz hostile under-fire bench-judge bench-evals check fmt crds crds-check image cluster-up cluster-down requirements clean
+.PHONY: help setup demo test fuzz hostile under-fire bench-judge bench-evals check fmt crds crds-check plugin image cluster-up cluster-down requirements clean
 
 DEV := hack/python hack/dev.py
 BIN := .venv/bin
@@ -67,6 +67,9 @@ crds: setup ## write crds/, the chart's copy and docs/api.md from the models
 crds-check: setup ## fail when crds/, the chart's copy or docs/api.md differ from the models
 	@$(CRDS) --check
 
+plugin: setup ## build kubectl-claude as a self-contained archive, and its krew manifest; ARGS=--all: all platforms
+	@$(BIN)/python hack/plugin.py $(ARGS)
+
 image: cluster-up ## build the image of this checkout and load it into the cluster
 	@$(DEV) image
 
@@ -83,6 +86,8 @@ requirements: setup ## pin the dependencies anew; ARGS=--upgrade for newer versi
 	@printf 'hatchling\neditables\n' | $(PIN) - --output-file requirements-build.txt
 	@$(PIN) pyproject.toml --output-file requirements.txt
 	@printf 'atheris<3.1\n' | $(PIN) - --output-file requirements-fuzz.txt
+	@printf 'click\nmsgspec\npydantic\npyyaml\nrich\n' | $(PIN) - -c requirements.txt --output-file requirements-plugin.txt
+	@printf 'shiv\n' | $(PIN) - --output-file requirements-shiv.txt
 	@$(PIN) pyproject.toml --extra dev -c requirements.txt -c requirements-build.txt --output-file requirements-dev.txt
 
 clean: ## remove .venv and what tools left in the checkout; ~/.cache/claude-operator stays

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.evals import rules
 from bench.evals.ceiling import ceiling
-from bench.evals.draws import draw
+from bench.evals.draws import Arms, draw
 from bench.evals.refute import search
 from bench.evals.sets import Questions, read
 
@@ -57,17 +57,21 @@ def simulate(questions: Sequence[Questions], size: int, worse: str, gates: Seque
     cell = Cell(size, worse, seed)
     for number in gates:
         chance = np.random.default_rng((seed, size, list(WORSE).index(worse), number))
-        chosen = questions[number % len(questions)]
-        items, graded = chosen.choose(chance.permutation(len(chosen.items))[:size].tolist())
+        all_ = questions[number % len(questions)]
+        chosen = all_.part(chance.permutation(len(all_.items))[:size].tolist())
         arms = draw(chance, size, WORSE[worse])
         first = arms.ask(chance, rules.EPOCHS)
         for name, rule in rules.OTHERS.items():
             cell.passed[name] += rule(*first)
-        result = rules.shipped(items, graded, arms, first, chance)
+        result = rules.shipped(chosen.items, rules.graded(chosen.graded, first), _more(chosen.graded, arms, chance))
         cell.shipped[rules.kind(result)] += 1
         cell.epochs += result.epochs
         cell.gates += 1
     return cell
+
+
+def _more(outcomes: rules.Graded, arms: Arms, chance: np.random.Generator) -> Callable[[int], rules.Both]:
+    return lambda epochs: rules.graded(outcomes, arms.ask(chance, epochs))
 
 
 _QUESTIONS: list[Questions] = []

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEAN", "Arms", "draw"]
+__all__ = ["EASY", "HARD", "MEAN", "SHARE", "Arms", "draw"]
 
-_EASY, _HARD = (60.0, 0.8), (1.2, 1.2)  # Beta distributions of the chance of a right answer
-_SHARE = 0.82  # of easy items
-MEAN = _SHARE * _EASY[0] / sum(_EASY) + (1 - _SHARE) / 2
+EASY, HARD = (60.0, 0.8), (1.2, 1.2)  # Beta distributions of the chance of a right answer
+SHARE = 0.82  # of easy items
+MEAN = SHARE * EASY[0] / sum(EASY) + (1 - SHARE) / 2
 """Share of right answers of a candidate that is as good as the baseline."""
 
 Bools = NDArray[np.bool_]
@@ -32,7 +32,7 @@ class Arms:
 
 def draw(chance: np.random.Generator, items: int, worse: float) -> Arms:
     """Items at random; the candidate is worse by so much because it never gets a random share of them right."""
-    easy = chance.random(items) < _SHARE
-    right = np.where(easy, chance.beta(*_EASY, items), chance.beta(*_HARD, items))
+    easy = chance.random(items) < SHARE
+    right = np.where(easy, chance.beta(*EASY, items), chance.beta(*HARD, items))
     lost = chance.random(items) < worse / MEAN
     return Arms(np.where(lost, 0.0, right), right)

@@ -8,14 +8,14 @@ from functools import cache
 
 import numpy as np
 
-from bench.evals.draws import Arms, Bools
+from bench.evals.draws import Bools
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.evals.gate import Result, RunReason, judge_run
 from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.bounded import Sample
 
-__all__ = ["ALPHA", "EPOCHS", "MARGIN", "OTHERS", "Graded", "kind", "shipped", "t_quantile"]
+__all__ = ["ALPHA", "EPOCHS", "MARGIN", "OTHERS", "Both", "Graded", "graded", "kind", "shipped", "t_quantile"]
 
 EPOCHS = 3
 MARGIN, ALPHA = 0.03, 0.05
@@ -24,6 +24,8 @@ _FLOOR = 0.85
 Graded = Sequence[tuple[Outcome, Outcome]]
 """By item: the outcome of a wrong and of a right answer."""
 Rule = Callable[[Bools, Bools], bool]
+Both = tuple[Sequence[Sequence[Outcome]], Sequence[Sequence[Outcome]]]
+"""Of the candidate and of the baseline: by item, an outcome an epoch."""
 
 
 def floor(ours: Bools, _: Bools) -> bool:
@@ -84,21 +86,29 @@ OTHERS: dict[str, Rule] = {
 }
 
 
-def shipped(
-    items: Sequence[Item], graded: Graded, arms: Arms, first: tuple[Bools, Bools], chance: np.random.Generator
-) -> Result:
-    """The gate itself, with as many epochs as it asks for."""
+def graded(outcomes: Graded, answers: tuple[Bools, Bools]) -> Both:
+    """What a run makes of what is right."""
+    ours, theirs = (
+        [[both[one] for one in row] for both, row in zip(outcomes, arm.tolist(), strict=True)] for arm in answers
+    )
+    return ours, theirs
+
+
+def shipped(items: Sequence[Item], first: Both, ask: Callable[[int], Both], name: str = "stable") -> Result:
+    """The gate itself, from the answers of the first epochs and of as many more as it asks for."""
     candidate: dict[str, list[Outcome]] = {item.id: [] for item in items}
     baseline: dict[str, list[Outcome]] = {item.id: [] for item in items}
     answers = first
     while True:
-        for outcomes, right in ((candidate, answers[0]), (baseline, answers[1])):
-            for item, both, row in zip(items, graded, right.tolist(), strict=True):
-                outcomes[item.id] += [both[one] for one in row]
-        result = judge_run(items, candidate, baseline, EvalGate(), epochs_left=True, planned_epochs=EPOCHS)
+        for outcomes, rows in zip((candidate, baseline), answers, strict=True):
+            for item, row in zip(items, rows, strict=True):
+                outcomes[item.id] += row
+        result = judge_run(
+            items, candidate, baseline, EvalGate(), baseline_name=name, epochs_left=True, planned_epochs=EPOCHS
+        )
         if not result.more_epochs:
             return result
-        answers = arms.ask(chance, result.more_epochs)
+        answers = ask(result.more_epochs)
 
 
 def kind(result: Result) -> str:

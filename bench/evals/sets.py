@@ -29,10 +29,23 @@ class Questions:
     name: str
     items: Sequence[Item]
     graded: Sequence[tuple[Outcome, Outcome]]
+    lines: Sequence[str]
+    """The items as JSON lines."""
+    answers: Sequence[tuple[str, str]]
+    """By item: the question, and its right answer."""
 
-    def choose(self, places: Sequence[int]) -> tuple[list[Item], list[tuple[Outcome, Outcome]]]:
+    def part(self, places: Sequence[int]) -> Questions:
         """Some of them."""
-        return [self.items[place] for place in places], [self.graded[place] for place in places]
+        parts = (self.items, self.graded, self.lines, self.answers)
+        items, graded, lines, answers = ([part[place] for place in places] for part in parts)
+        return Questions(self.name, items, graded, lines, answers)
+
+    def distinct(self, places: Sequence[int]) -> list[int]:
+        """Those of these places whose question none before has: the simulator counts how often it was asked one."""
+        seen = dict[str, int]()
+        for place in places:
+            seen.setdefault(self.answers[place][0].strip(), place)
+        return list(seen.values())
 
 
 def read(folder: Path | None) -> list[Questions]:
@@ -55,7 +68,8 @@ def _questions(name: str, found: Iterator[tuple[str, str, str]] | Sequence[tuple
     ]
     spec = EvalSetSpec.model_validate({"dataset": {"configMapKeyRef": {"name": _PLACE[0], "key": _PLACE[1]}}})
     items = load_items(spec, Contents({_PLACE: "\n".join(lines)}))
-    return Questions(name, items, asyncio.run(_graded(items, [answer for _, answer, _ in rows])))
+    answers = [(question, answer) for question, answer, _ in rows]
+    return Questions(name, items, asyncio.run(_graded(items, [answer for _, answer in answers])), lines, answers)
 
 
 async def _graded(items: Sequence[Item], answers: Sequence[str]) -> list[tuple[Outcome, Outcome]]:

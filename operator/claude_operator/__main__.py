@@ -13,6 +13,7 @@ COMMANDS = {
     "operator": ("claude_operator.shell.cli", "run the control plane"),
     "gateway": ("claude_operator.gateway.cli", "serve live traffic from a config file or a ConfigMap"),
     "eval": ("claude_operator.evals.cli", "ask and grade an eval set, as a Job or on a laptop"),
+    "grade": ("claude_operator.evals.live.cli", "grade answers of live traffic that gateways have sampled"),
     "judge": ("claude_operator.replay.cli", "replay and plot the evidence of a rollout"),
     "simulator": ("claude_operator.simulator.cli", "a simulated Claude API for tests"),
     "crds": ("claude_operator.crds.cli", "write the CustomResourceDefinitions"),

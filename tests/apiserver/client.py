@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -32,6 +34,7 @@ ADMISSION_POLICIES, ADMISSION_BINDINGS = (
 )
 _MORE = (NAMESPACES, CRDS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ADMISSION_POLICIES, ADMISSION_BINDINGS)
 KINDS = resources.BY_KIND | {one.kind: one for one in _MORE}
+_numbers = itertools.count(1)
 
 
 class ApiError(AssertionError):
@@ -51,7 +54,7 @@ class Client:
         self._tls = ssl.create_default_context(cafile=str(authority))
         self._idle: list[http.client.HTTPSConnection] = []
         self._closed = False
-        self.timeout = 30.0
+        self.timeout = 120.0
         """Seconds for a call."""
 
     def close(self) -> None:
@@ -143,8 +146,10 @@ class Client:
                 answer = connection.getresponse()
                 text = answer.read()
                 break
-            except (http.client.HTTPException, OSError):
+            except (http.client.HTTPException, OSError) as error:
                 connection.close()
+                if fresh and isinstance(error, http.client.HTTPException):
+                    raise ConnectionError(f"the API server broke off: {error!r}") from error
                 if fresh:
                     raise
         if self._closed:
@@ -173,7 +178,8 @@ class Client:
 def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", every: float = 0.05) -> T:
     """Call `fn` until what it returns is true, and return that; `ApiError` and KeyError count as "not yet".
 
-    It gives up after four times `timeout`, which is for an idle machine: a busy one may be that slow.
+    It gives up after four times `timeout`, which is for an idle machine, and where more programs want to run than there
+    are processors after as many times longer.
     """
     begun = time.monotonic()
     while True:
@@ -184,9 +190,42 @@ def wait_for(fn: Callable[[], T], timeout: float = 60.0, message: str = "", ever
                 return value
         except (ApiError, KeyError, OSError) as error:
             last = error
-        if time.monotonic() - begun > 4 * timeout:
-            raise AssertionError(f"{message or 'it did not come true'}, after {4 * timeout:g} s; last: {last!r}")
+        waited = time.monotonic() - begun
+        if waited > 4 * timeout * _share():
+            raise AssertionError(f"{message or 'it did not come true'}, after {waited:.0f} s; last: {last!r}")
         time.sleep(every)
+
+
+def _share() -> float:
+    """How many programs wanted each processor in the last minute; at least 1."""
+    return max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0)
+
+
+def at_rest(fn: Callable[[], T], seconds: float = 1.5, timeout: float = 60.0) -> T:
+    """Wait until what `fn` returns has stayed the same for so many seconds, and return that."""
+    seen: list[tuple[float, T]] = []  # since when it is that
+
+    def rests() -> bool:
+        now = fn()
+        if not seen or seen[-1][1] != now:
+            seen.append((time.monotonic(), now))
+        return time.monotonic() - seen[-1][0] >= seconds
+
+    wait_for(rests, timeout, "it does not come to rest")
+    return seen[-1][1]
+
+
+def refusal(admin: Client, body: Object, namespace: str) -> str:
+    """What the API server says against an object, nothing where it takes it; it is not stored.
+
+    Under a new name, so that one that is stored already is not what it says.
+    """
+    named = {**body, "metadata": {**body["metadata"], "name": f"{body['metadata']['name'][:20]}-{next(_numbers)}"}}
+    try:
+        admin.call("POST", KINDS[body["kind"]].path(namespace), {"dryRun": "All"}, named)
+    except ApiError as error:
+        return str(error)
+    return ""
 
 
 def is_refused(call: Callable[[], object]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
+import random
+import socket
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -25,6 +26,20 @@ from claude_operator.core.operator_key import ProofError, is_signed
 _KEPT = 32  # readings for a later `since`
 _FRESH, _IDLE = 0.3, 60.0  # seconds for which a config is not read again, by a pod with and without requests
 _order = itertools.count(1)
+_draw = random.SystemRandom()
+
+
+def _listener() -> socket.socket:
+    """A socket at the admin port of an address of loopback that no other test process has."""
+    while True:
+        address = f"127.{_draw.randrange(1, 255)}.{_draw.randrange(256)}.{_draw.randrange(1, 255)}"
+        found = socket.socket()
+        try:
+            found.bind((address, ADMIN_PORT))
+        except OSError:
+            found.close()
+        else:
+            return found
 
 
 @dataclass
@@ -95,12 +110,12 @@ class Gateways:
     def address(self, deployment: str) -> str:
         """Where the deployment's one pod is."""
         if deployment not in self.pods:
-            number = next(_order)
-            place = os.getpid() % 200 + 20  # test processes side by side
-            address = f"127.{place}.{number // 250}.{number % 250 + 1}"
-            pod = self.pods[deployment] = self._by_address[address] = Pod(deployment, address, f"boot-{number}")
-            site = web.TCPSite(self._runner, pod.address, ADMIN_PORT)
-            asyncio.run_coroutine_threadsafe(site.start(), self._loop).result(30)
+            listener = _listener()
+            address = str(listener.getsockname()[0])
+            boot = f"boot-{next(_order)}"
+            self.pods[deployment] = self._by_address[address] = Pod(deployment, address, boot)
+            site = web.SockSite(self._runner, listener)
+            asyncio.run_coroutine_threadsafe(site.start(), self._loop).result(60)
         return self.pods[deployment].address
 
     def addresses(self, deployment: str) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 from tests.apiserver.client import Client, wait_for
-from tests.apiserver.server import ApiServer, die_with_parent, environment, free_ports
+from tests.apiserver.server import ApiServer, die_with_parent, environment
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/claude-operator"
@@ -23,7 +24,7 @@ class Operator:
     """`claude_operator operator` with that kubeconfig; its Lease is in `namespace`, so each test has one of its own."""
 
     def __init__(self, kubeconfig: Path, namespace: str, folder: Path, *options: str) -> None:
-        self.namespace, self.port = namespace, free_ports(1)[0]
+        self.namespace, self.port = namespace, free_ports()[0]
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"operator-{self.port}.log"
         command = [sys.executable, "-m", "claude_operator", "operator", f"--image={IMAGE}", f"--namespace={namespace}"]
@@ -48,7 +49,7 @@ class Operator:
         self.process.kill()
         self.process.wait(20)
 
-    def probe(self, path: str, timeout: float = 5.0) -> tuple[int, str]:
+    def probe(self, path: str, timeout: float = 60.0) -> tuple[int, str]:
         """(status, text) of a path of its health port; raises OSError where nothing answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
@@ -57,10 +58,11 @@ class Operator:
             with error:
                 return error.code, error.read().decode()
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's series; KeyError where there is none."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric's series, or of those with this label; KeyError where there is none."""
         lines = [line.rpartition(" ") for line in self.probe("/metrics")[1].splitlines() if not line.startswith("#")]
-        found = [float(value) for series, _, value in lines if series.partition("{")[0] == name]
+        mine = [(series, value) for series, _, value in lines if series.partition("{")[0] == name]
+        found = [float(value) for series, value in mine if label in series]
         if not found:
             raise KeyError(name)
         return sum(found)
@@ -79,6 +81,11 @@ class Operator:
     def log(self, size: int = 6000) -> str:
         """The end of its log."""
         return self._path.read_text(errors="replace")[-size:]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged until now; a line that is half written is left out."""
+        whole = self._path.read_text(errors="replace").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 def rendered(helm: Path, namespace: str, *values: str, file: str = "rbac.yaml") -> list[dict[str, Any]]:

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.client import Client
+from tests.ports import free_ports
 
 NODE = Path(__file__).parents[1] / "cluster/node"
 _LIBC = ctypes.CDLL(None)
@@ -46,18 +46,6 @@ def find_programs() -> Path | None:
         sys.path.remove(str(NODE))
     folder: Path = builds.programs()[0]
     return folder if folder.exists() else None
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 class ApiServer:
@@ -191,8 +179,8 @@ class ApiServer:
         """What a service account has asked for until now, from the API server's audit log."""
         user = f"system:serviceaccount:{namespace}:{account}"
         path = self.folder / "audit.log"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [one for line in lines if (one := json.loads(line))["user"]["username"] == user]
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""  # the last line may be half written
+        return [one for line in whole.splitlines() if (one := json.loads(line))["user"]["username"] == user]
 
     def log(self, name: str, size: int = 4000) -> str:
         """The end of a program's log."""

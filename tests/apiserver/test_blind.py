@@ -18,7 +18,7 @@ from tests.apiserver.objects import deployment, says, secret
 from tests.apiserver.process import Operator, account, bind
 from tests.apiserver.proxy import Proxy
 from tests.apiserver.server import ApiServer
-from tests.cluster.pace import slowness
+from tests.cluster.pace import Pace
 
 
 def replicas(admin: Client, namespace: str, name: str = "support") -> Any:
@@ -27,6 +27,15 @@ def replicas(admin: Client, namespace: str, name: str = "support") -> Any:
 
 def scale(admin: Client, namespace: str, count: int, name: str = "support") -> None:
     admin.patch("ClaudeDeployment", name, namespace, {"spec": {"gateway": {"replicas": count}}})
+
+
+def holder(admin: Client, namespace: str) -> Any:
+    return admin.take("Lease", "claude-operator", namespace)["spec"]["holderIdentity"]
+
+
+def given_way(operator: Operator) -> float:
+    """How often it stopped leading because it could not see; on a busy machine it may lose the Lease besides."""
+    return operator.metric("claude_operator_leaderships_lost_total", 'reason="blind"')
 
 
 def begun(admin: Client, namespace: str, operator: Operator) -> None:
@@ -52,10 +61,10 @@ def test_the_crd_is_deleted_and_applied_again(own_server: ApiServer, tmp_path: P
         begun(admin, namespace, operator)
         admin.delete("CustomResourceDefinition", "claudedeployments.claudeops.dev")
         wait_for(lambda: operator.probe("/readyz")[0] == 503, 60, "it says that it is well")
-        assert "ClaudeDeployment have not been seen" in operator.probe("/readyz")[1]
+        wait_for(lambda: "ClaudeDeployment have not been seen" in operator.probe("/readyz")[1], 20)
         assert operator.probe("/healthz")[0] == 200
         wait_for(lambda: not operator.leads(), 60, "it leads though it cannot see")
-        assert admin.take("Lease", "claude-operator", namespace)["spec"]["holderIdentity"] == ""
+        wait_for(lambda: holder(admin, namespace) == "", 20, "the Lease was not given up")
         conftest.apply_crds(admin)
         admin.create(deployment("other"), namespace)
         wait_for(lambda: replicas(admin, namespace, "other") == 1, 60, "it does not work again")
@@ -88,7 +97,7 @@ def test_rights_are_taken_and_given_back(
         bind(admin, namespace)
         wait_for(lambda: replicas(admin, namespace) == 4, 30, "the edit of that time is not seen")
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 60)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 1
+        assert given_way(operator) == 1
     except AssertionError as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -108,13 +117,13 @@ def test_only_watches_are_denied(
         wait_for(lambda: operator.probe("/readyz")[0] == 503, 60, "it says that it is well")
         scale(admin, namespace, 5)
         wait_for(lambda: replicas(admin, namespace) == 5, 20, "lists do not stand in")
-        assert operator.leads()
+        wait_for(operator.leads, 20)
         blind = operator.metric("claude_operator_blind_seconds")
         time.sleep(2)
         assert operator.metric("claude_operator_blind_seconds") > blind > 0
         admin.patch("ClusterRole", role, None, {"rules": rules})
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 60)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 0
+        assert given_way(operator) == 0
     except (AssertionError, KeyError) as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -137,7 +146,7 @@ def test_connections_go_into_a_black_hole(
             wait_for(lambda: replicas(admin, namespace) == 6, 15, "the edit of that time is not seen")
             wait_for(lambda: operator.probe("/readyz")[0] == 200, 30)
             assert operator.process.poll() is None
-            assert operator.metric("claude_operator_leader") == 1
+            wait_for(operator.leads, 20)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{operator.log()}") from error
 
@@ -164,10 +173,12 @@ def test_an_outage_of_the_api_server_restarts_no_process(own_server: ApiServer, 
             own_server.thaw_api()
         scale(admin, namespace, 3)
         began = time.monotonic()
-        wait_for(lambda: replicas(admin, namespace) == 3, 30, "it does not work again")
-        assert time.monotonic() - began < 12 * slowness(5, own_server.kubectl)
+        with Pace(own_server.kubectl) as pace:
+            wait_for(lambda: replicas(admin, namespace) == 3, 30, "it does not work again")
+            took = time.monotonic() - began
+        assert took < pace.stretched(12)
         wait_for(lambda: operator.probe("/readyz")[0] == 200, 30)
-        assert operator.metric("claude_operator_leaderships_lost_total") == 1
+        assert given_way(operator) == 0
         assert operator.stop() == 0
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{error}\n{operator.log()}") from error
@@ -208,5 +219,5 @@ def test_a_fifth_of_all_calls_fails_and_a_rollout_goes_on(
         except AssertionError as error:
             status = json.dumps(admin.take("ClaudeDeployment", "support", namespace).get("status"))
             raise AssertionError(f"{error}\n{status}\n{operator.log()}") from error
-        assert proxy.failed > 10
-        assert operator.metric("claude_operator_api_retries_total") > 0
+        wait_for(lambda: proxy.failed > 10, 60, "hardly any call has failed")
+        wait_for(lambda: operator.metric("claude_operator_api_retries_total") > 0, 60, "nothing was tried again")

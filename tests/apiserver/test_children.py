@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apiserver.client import Client, wait_for
+from tests.apiserver.client import Client, at_rest, wait_for
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, says, secret
 from tests.apiserver.process import Operator, account
 from tests.apiserver.server import ApiServer
+from tests.apiserver.starts import passes
 
 from claude_operator.core import names
 
@@ -43,7 +44,7 @@ class Served:
 
     def condition(self, type_: str) -> tuple[str, str, str]:
         status = self.take("ClaudeDeployment", "support")["status"]
-        found = next(one for one in status["conditions"] if one["type"] == type_)
+        found = {one["type"]: one for one in status["conditions"]}[type_]
         return found["status"], found["reason"], found["message"]
 
     def weights(self) -> list[int]:
@@ -53,11 +54,7 @@ class Served:
     def settled(self) -> None:
         """It serves, and nothing has been written for a while."""
         wait_for(lambda: self.condition("Ready")[0] == self.condition("GatewayReady")[0] == "True")
-        quiet, version = time.monotonic(), ""
-        while time.monotonic() - quiet < 1.5:
-            now = self.take("ClaudeDeployment", "support")["metadata"]["resourceVersion"]
-            quiet, version = (quiet, now) if now == version else (time.monotonic(), now)
-            time.sleep(0.1)
+        at_rest(lambda: self.take("ClaudeDeployment", "support")["metadata"]["resourceVersion"])
 
 
 @contextmanager
@@ -92,8 +89,9 @@ def test_every_child_that_is_deleted_or_changed_is_back_at_once_and_told_once(
             admin.patch(kind, _FIRST, namespace, {"metadata": {"labels": {names.LABEL_DEPLOYMENT: None}}})
             wait_for(lambda kind=kind: served.take(kind)["metadata"]["labels"].get(names.LABEL_DEPLOYMENT), SOON)
             took[f"{kind} changed"] = time.monotonic() - began
-        time.sleep(3.0)  # nothing more is told or written
+        wait_for(lambda: len(served.events()) >= 2 * len(PARTS), SOON, "not all is told")
         version = served.take("Service")["metadata"]["resourceVersion"]
+        time.sleep(3.0)  # nothing more is told or written
         said = served.events()
         assert sorted(one.partition(" ")[0] for one in said) == sorted([*PARTS, *PARTS]), said
         assert sum("was deleted" in one for one in said) == len(PARTS)
@@ -124,6 +122,7 @@ def test_what_others_add_to_gateway_pods_is_taken_out_and_a_restart_by_hand_stay
         live = served.take("Service")["spec"]["ports"]
         admin.patch("Service", _FIRST, namespace, {"spec": {"ports": [extra, *live]}})
         wait_for(lambda: served.take("Service")["spec"]["ports"] == live, SOON)
+        wait_for(lambda: len(served.events()) >= 2, SOON, "not all is told")
         time.sleep(2.0)
         template = served.take("Deployment")["spec"]["template"]
         assert template["metadata"]["annotations"] == stamp
@@ -143,8 +142,10 @@ def test_a_client_secret_comes_back_with_its_key_even_where_nobody_saw_it_go(
         admin.delete("Secret", "support-client", namespace)
         wait_for(lambda: served.take("Secret", "support-client")["data"] == first["data"], SOON)
         mine = {"ANTHROPIC_API_KEY": "bWluZQ=="}
+        before = at_rest(lambda: passes(operator))
         admin.patch("Secret", "support-client", namespace, {"data": mine})
-        time.sleep(1.0)
+        wait_for(lambda: passes(operator) > before, 20, "the change is not looked at")
+        at_rest(lambda: passes(operator))
         admin.delete("Secret", "support-client", namespace)
         wait_for(lambda: served.take("Secret", "support-client")["data"] == first["data"] | mine, SOON)
         operator.kill()
@@ -163,8 +164,11 @@ def test_a_wiped_status_is_written_again_at_once(
         for wiped in (dict.fromkeys(before), {"conditions": None, "stableRevision": None}):
             admin.patch("ClaudeDeployment", "support", namespace, {"status": wiped}, subresource="status")
             wait_for(lambda: served.condition("Ready")[0] == "True", SOON)
-            now = served.take("ClaudeDeployment", "support")["status"]
-            assert now["stableRevision"] == before["stableRevision"]
+
+            def stable() -> str:
+                return str(served.take("ClaudeDeployment", "support")["status"]["stableRevision"])
+
+            wait_for(lambda stable=stable: stable() == before["stableRevision"], SOON)
 
 
 @pytest.mark.parametrize("references", [[], ["dead"]], ids=["orphaned", "restored under another UID"])
@@ -176,6 +180,7 @@ def test_what_an_earlier_life_left_is_adopted_and_serves_on(
         stable = served.take("ClaudeDeployment", "support")["status"]["stableRevision"]
         key, config = served.take("Secret", "support-client")["data"], served.take("ConfigMap")["data"]
         children = [(kind, _FIRST) for kind in PARTS] + [("Secret", "support-client"), ("ClaudeRevision", stable)]
+        wait_for(lambda: served.events("RevisionCreated"), SOON)
         operator.kill()
         admin.delete("ClaudeDeployment", "support", namespace)
         for kind, name in children:
@@ -218,7 +223,8 @@ def test_a_bad_canary_is_taken_back_though_an_owner_reference_was_lost(
             return served.weights() == [10_000]
 
         wait_for(taken_back, 30, "the canary was not taken back", every=0.5)
-        assert names.is_controlled_by(served.take(kind), served.take("ClaudeDeployment", "support")["metadata"]["uid"])
+        uid = served.take("ClaudeDeployment", "support")["metadata"]["uid"]
+        wait_for(lambda: names.is_controlled_by(served.take(kind), uid), SOON, "it is nobody's")
         wait_for(lambda: len(served.events("ChildAdopted")) == 1, SOON)
         wait_for(lambda: len(served.events("RolledBack")) == 1, SOON)
 
@@ -270,10 +276,10 @@ def test_a_write_that_a_policy_refuses_is_told_and_done_once_the_policy_is_gone(
             assert "the configuration is frozen" in note
             time.sleep(4.0)
             assert len(served.events("WriteRefused")) == 1
-            assert operator.metric("claude_operator_write_failures_total") >= 2
+            wait_for(lambda: operator.metric("claude_operator_write_failures_total") >= 2, 30, "it is not tried again")
             if what == "config":
-                assert served.condition("GatewayReady")[:2] == ("False", "WriteRefused")
-                assert served.condition("CanaryHealthy")[:2] == ("False", "ErrorsIncreased")
+                wait_for(lambda: served.condition("GatewayReady")[:2] == ("False", "WriteRefused"), SOON)
+                wait_for(lambda: served.condition("CanaryHealthy")[:2] == ("False", "ErrorsIncreased"), SOON)
                 assert served.events("RolledBack") == []
                 assert served.weights() == [9000, 1000]
             else:

@@ -172,7 +172,9 @@ def test_a_writer_of_config_maps_gets_neither_the_key_nor_traffic(
             status = served.take("ClaudeDeployment", "support")["status"]
             assert status["step"]["weight"] == 10  # the rollout has not begun again
             assert status["rollout"].get("outcome") is None
-            assert len(served.events()) + len(served.events("ChildContested")) == 4  # then it is told no more
+            told = lambda: len(served.events()) + len(served.events("ChildContested"))  # noqa: E731
+            wait_for(lambda: told() >= 4, SOON, "it is not told")
+            assert told() == 4  # then it is told no more
             assert all(one.startswith("ConfigMap support-gateway was changed") for one in served.events())
 
             writer.patch(

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.apiserver.client import Client, wait_for
 from tests.apiserver.conftest import CRDS, apply_crds, new_namespace
+from tests.apiserver.definitions import change
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, secret
@@ -24,12 +25,14 @@ _OPENAPI = "/openapi/v3/apis/claudeops.dev/v1alpha1"
 
 def age(admin: Client, plural: str, *fields: str) -> None:
     """Take fields, as in `spec.gateway.resources`, out of a definition, and wait until that is served."""
-    crd = admin.call("GET", f"{_API}/{plural}.claudeops.dev")
+
+    def older(schema: Object) -> None:
+        for field in fields:
+            *path, last = field.split(".")
+            del at(schema, path)["properties"][last]
+
+    crd = change(admin, plural, older)
     kind = f"dev.claudeops.v1alpha1.{crd['spec']['names']['kind']}"
-    for field in fields:
-        *path, last = field.split(".")
-        del at(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], path)["properties"][last]
-    admin.call("PUT", f"{_API}/{plural}.claudeops.dev", body=crd)
     for field in fields:
         *path, last = field.split(".")
         wait_for(
@@ -58,15 +61,14 @@ class Aged:
     def says(self, type_: str, status: str, reason: str) -> str:
         """Wait until the condition is that; its message."""
 
-        def is_so() -> bool:
+        def said() -> str:
             found = self.condition(type_)
-            return (found["status"], found["reason"]) == (status, reason)
+            return str(found["message"]) if (found["status"], found["reason"]) == (status, reason) else ""
 
         try:
-            wait_for(is_so, 30)
+            return wait_for(said, 30)
         except AssertionError:
             raise AssertionError(f"{type_} is not {status} {reason}\n{self.operator.log()}") from None
-        return str(self.condition(type_)["message"])
 
     def events(self, reason: str) -> list[str]:
         return [one["note"] for one in self.admin.list("Event", self.namespace) if one["reason"] == reason]
@@ -110,7 +112,7 @@ def test_a_field_that_is_dropped_in_silence_is_told_at_the_start_and_in_a_condit
         wait_for(lambda: len(aged.events("CRDOutdated")) == 1)
         apply_crds(aged.admin)
         aged.says("Accepted", "True", "Valid")
-        assert aged.operator.probe("/readyz")[0] == 200
+        wait_for(lambda: aged.operator.probe("/readyz")[0] == 200)
 
 
 def test_a_revision_that_would_lose_a_field_is_not_made_until_the_definition_is_there(
@@ -137,6 +139,7 @@ def test_a_status_without_room_for_a_field_is_told_in_the_status_itself(own_serv
         assert "ClaudeDeployment lacks status.rollout" in said
         assert COMMAND in said
         aged.says("Accepted", "True", "CRDOutdated")
+        wait_for(lambda: aged.events("WriteRefused"), 30, "it is not told")
         time.sleep(3.0)
         assert len(aged.events("WriteRefused")) == 1
         apply_crds(aged.admin)
@@ -152,7 +155,7 @@ def test_a_kind_that_is_not_installed_is_named_with_the_command(own_server: ApiS
     try:
         wait_for(lambda: "ClaudeModel is not installed" in operator.probe("/readyz")[1], 30)
         assert COMMAND in operator.probe("/readyz")[1]
-        assert COMMAND in operator.log()
+        wait_for(lambda: COMMAND in operator.log(), 30, "it is not logged")
         assert (CRDS / "claudemodels.yaml").exists()
         apply_crds(admin)
         operator.until_leading()
@@ -167,9 +170,7 @@ _ANALYSIS = ["spec", "strategy", "canary", "analysis"]
 def with_unit(admin: Client) -> None:
     """The definition of before spec.assignment, and wait until that is served."""
     age(admin, "claudedeployments", "spec.assignment", "spec.strategy.canary.drain", "spec.strategy.canary.rescueAfter")
-    crd = admin.call("GET", f"{_API}/claudedeployments.claudeops.dev")
-    at(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], _ANALYSIS)["properties"]["unit"] = UNIT
-    admin.call("PUT", f"{_API}/claudedeployments.claudeops.dev", body=crd)
+    change(admin, "claudedeployments", lambda schema: at(schema, _ANALYSIS)["properties"].update(unit=UNIT))
     kind = "dev.claudeops.v1alpha1.ClaudeDeployment"
     wait_for(
         lambda: "unit" in at(admin.call("GET", _OPENAPI)["components"]["schemas"][kind], _ANALYSIS)["properties"], 30
@@ -194,8 +195,8 @@ def test_an_object_with_a_unit_of_before_is_served_and_told_what_replaces_it(
         (revision,) = aged.admin.list("ClaudeRevision", aged.namespace)
         apply_crds(aged.admin)
         aged.says("Accepted", "True", "Valid")
-        after = aged.admin.take("ClaudeDeployment", "support", aged.namespace)
-        assert "unit" not in analysis_of(after)
+        take = lambda: aged.admin.take("ClaudeDeployment", "support", aged.namespace)  # noqa: E731
+        wait_for(lambda: "unit" not in analysis_of(take()), 30, "the new definition is not in force")
         aged.admin.patch("ClaudeDeployment", "support", aged.namespace, {"spec": {"assignment": {"unit": "Request"}}})
         wait_for(lambda: '"unit":"Request"' in config_of(aged), 30)
         assert [one["metadata"]["name"] for one in aged.admin.list("ClaudeRevision", aged.namespace)] == [

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from tests.apiserver.client import Client, wait_for
+from tests.apiserver.client import Client, at_rest, wait_for
 from tests.apiserver.conftest import clear, new_namespace
 from tests.apiserver.objects import deployment, says, secret
 from tests.apiserver.process import Operator
@@ -16,8 +14,8 @@ from tests.apiserver.process import Operator
 GATEWAY = ("ConfigMap", "Deployment", "PodDisruptionBudget", "Service")
 
 
-def lines(operator: Operator, start: int) -> list[dict[str, Any]]:
-    return [json.loads(one) for one in operator.log(10**7)[start:].splitlines()]
+def version(admin: Client, name: str, namespace: str) -> str:
+    return str(admin.take("ClaudeDeployment", name, namespace)["metadata"]["resourceVersion"])
 
 
 @pytest.mark.parametrize("named", ["support", "a and b"])
@@ -33,8 +31,9 @@ def test_a_deleted_namespace_is_one_calm_line(
     operator = operate()
     operator.until_leading()
     wait_for(lambda: len(admin.list("PodDisruptionBudget", doomed)) == len(deployments))
-    time.sleep(1.0)
-    start = len(operator.log(10**7))
+    for name in deployments:
+        at_rest(lambda name=name: version(admin, name, doomed))
+    start = at_rest(lambda: len(operator.lines()))
     try:
         admin.delete("Namespace", doomed)
         for kind in GATEWAY:
@@ -45,8 +44,9 @@ def test_a_deleted_namespace_is_one_calm_line(
             admin.delete("Secret", f"{name}-client", doomed)
             admin.patch("ClaudeDeployment", name, doomed, {"spec": {"request": says("Be brief.")}})
         admin.delete("Secret", "anthropic", doomed)
+        wait_for(lambda: operator.lines()[start:], 30, "nothing is told")
         time.sleep(3.0)
-        assert [(one["level"], one["message"]) for one in lines(operator, start)] == [
+        assert [(one["level"], one["message"]) for one in operator.lines()[start:]] == [
             ("info", "the namespace is being deleted: nothing more is done in it")
         ]
     finally:

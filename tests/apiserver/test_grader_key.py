@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import workloads
-from tests.apiserver.client import ApiError, Client, wait_for
+from tests.apiserver.client import Client, is_refused, wait_for
 from tests.apiserver.process import IMAGE, Operator, account, token_of
 from tests.apiserver.server import ApiServer
 from tests.apiserver.test_children import serving
@@ -76,18 +76,10 @@ def test_who_may_read_the_graders_key_reads_no_other(
     admin.create({**binding, "subjects": subjects, "roleRef": role})
     grader = server.client(token_of(admin, "grader", namespace))
     with serving(admin, namespace, operate()) as served:
-        found = grader.take("Secret", GRADER, namespace)
+        found = wait_for(lambda: grader.take("Secret", GRADER, namespace), 30, "the Role is not in force")
         assert set(found["data"]) == {"grader-key"}
         for name in (GATEWAY, "support-client", "anthropic"):
-            assert _refused(grader, name, namespace)
+            assert is_refused(lambda name=name: grader.take("Secret", name, namespace))
         others = served.take("Secret")["data"].values()
         assert not set(found["data"].values()) & set(others)
     grader.close()
-
-
-def _refused(client: Client, name: str, namespace: str) -> bool:
-    try:
-        client.take("Secret", name, namespace)
-    except ApiError as error:
-        return error.status == 403
-    return False

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from bench.apiserver.objects import KINDS
 from tests.apiserver.client import KINDS as RESOURCES
-from tests.apiserver.client import ApiError, Client, wait_for
+from tests.apiserver.client import ApiError, Client, refusal, wait_for
 from tests.apiserver.conftest import apply_crds, new_namespace
+from tests.apiserver.definitions import leave_out
 from tests.apiserver.objects import SPEC, deployment
 from tests.apiserver.process import rendered
 from tests.apiserver.server import ApiServer
 from tests.cluster import attacks
 
 Object = dict[str, Any]
-_CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/claudeevalsets.claudeops.dev"
 REFUSED = {  # kinds of the benchmark that are not stored, and by what
     "128 tools with [{}, {}, ...] in their schemas": "have 10000 values at most",
     "128 tools with {k0: {}, ...} in their schemas": "have 10000 values at most",
@@ -54,15 +54,6 @@ def limited(admin: Client, namespace: str, programs: Path) -> Iterator[str]:
     yield namespace
     for one in policy:
         admin.delete(one["kind"], one["metadata"]["name"])
-
-
-def refusal(admin: Client, body: Object, namespace: str) -> str:
-    """What the API server says against an object, nothing where it takes it; it is not stored."""
-    try:
-        admin.call("POST", RESOURCES[body["kind"]].path(namespace), {"dryRun": "All"}, body)
-    except ApiError as error:
-        return str(error)
-    return ""
 
 
 def managed(stored: Object) -> dict[str, Object]:
@@ -185,17 +176,14 @@ def test_what_was_larger_before_can_be_paused_annotated_and_mended(
 def test_lists_that_were_longer_before_stay_and_everything_else_can_change(own_server: ApiServer) -> None:
     admin = own_server.admin()
     namespace = new_namespace(admin, "before")
-    crd = admin.call("GET", _CRD)
-    text = json.dumps(crd["spec"]["versions"][0]["schema"])
-    drop = lambda node: {key: one for key, one in node.items() if key not in ("maxItems", "x-kubernetes-validations")}  # noqa: E731
-    crd["spec"]["versions"][0]["schema"] = json.loads(text, object_hook=drop)
-    admin.call("PUT", _CRD, body=crd)
+    leave_out(admin, "claudeevalsets", "maxItems", "x-kubernetes-validations")
     tests = [{"id": str(n), "input": "x", "assert": [{"type": "is-json"}] * 100} for n in range(30)]
     old = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": {"name": "old"}}
     wait_for(lambda: not refusal(admin, {**old, "spec": {"tests": tests}}, namespace), 60, "the old set is refused")
     admin.create({**old, "spec": {"tests": tests}}, namespace)
     apply_crds(admin)
-    wait_for(lambda: refusal(admin, {**old, "spec": {"tests": tests}}, namespace), 60, "the limits do not hold")
+    said = lambda: refusal(admin, {**old, "spec": {"tests": tests}}, namespace)  # noqa: E731
+    wait_for(lambda: "must have at most 64 items" in said(), 60, "the limits do not hold")
     assert admin.patch("ClaudeEvalSet", "old", namespace, {"spec": {"gate": {"passRate": 0.5}}})
     assert admin.patch("ClaudeEvalSet", "old", namespace, {"status": {"items": 30}}, subresource="status")
     assert admin.patch("ClaudeEvalSet", "old", namespace, {"spec": {"tests": tests[:20]}})
@@ -222,12 +210,7 @@ def test_a_revision_of_before_is_applied_again_and_loses_nothing(own_server: Api
     """Its managedFields then name each key of its request."""
     admin = own_server.admin()
     namespace = new_namespace(admin, "before")
-    path = _CRD.replace("claudeevalsets", "clauderevisions")
-    crd = admin.call("GET", path)
-    text = json.dumps(crd["spec"]["versions"][0]["schema"])
-    drop = lambda node: {key: one for key, one in node.items() if key != "x-kubernetes-map-type"}  # noqa: E731
-    crd["spec"]["versions"][0]["schema"] = json.loads(text, object_hook=drop)
-    admin.call("PUT", path, body=crd)
+    leave_out(admin, "clauderevisions", "x-kubernetes-map-type")
     request = {**SPEC["request"], "metadata": nested(3), "tools": [{"name": "a", "input_schema": {"type": "object"}}]}
     subagents = {"small": {"request": {"model": "claude-haiku-5-5", "metadata": nested(3)}}}
     body = {

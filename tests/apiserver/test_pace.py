@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from tests.apiserver.client import wait_for
 from tests.apiserver.server import ApiServer
 from tests.cluster import support
 from tests.cluster.pace import IDLE, Pace, slowness
@@ -14,9 +15,14 @@ from tests.cluster.pace import IDLE, Pace, slowness
 FROZEN = 1.5  # seconds
 
 
-def freeze(server: ApiServer) -> None:
-    server.freeze_api()
-    threading.Timer(FROZEN, server.thaw_api).start()
+class Begun(Pace):
+    """Says when its first measurement begins."""
+
+    began = False
+
+    def once(self) -> None:
+        self.began = True
+        super().once()
 
 
 @pytest.fixture
@@ -30,17 +36,25 @@ def asked(own_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> ApiServer:
 
 def test_a_slow_server_stretches_what_is_allowed(asked: ApiServer) -> None:
     assert slowness(3) >= 1.0
-    freeze(asked)
-    with Pace() as pace:
-        time.sleep(FROZEN / 2)
-    assert pace.stretched(2.0) >= 2.0 * FROZEN / IDLE / 2
+    asked.freeze_api()
+    with Begun() as pace:
+        wait_for(lambda: pace.began)
+        time.sleep(FROZEN)
+        asked.thaw_api()
+    assert pace.stretched(2.0) >= 2.0 * FROZEN / IDLE
     assert asked.admin().list("ConfigMap", "default") == []
 
 
 def test_a_wait_lasts_longer_while_the_server_is_slow(asked: ApiServer) -> None:
-    freeze(asked)
-    begun = time.monotonic()
-    support.wait_for(lambda: time.monotonic() - begun > FROZEN + 0.5, 0.2)
+    thawed = threading.Event()
+
+    def thaw() -> None:
+        asked.thaw_api()
+        thawed.set()
+
+    asked.freeze_api()
+    threading.Timer(FROZEN, thaw).start()
+    support.wait_for(thawed.is_set, 0.2)
     with pytest.raises(AssertionError, match=r"it never comes, after \d+ s; last: 0"):
         support.wait_for(lambda: 0, 0.2, "it never comes")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apiserver.client import ApiError, Client, is_refused, wait_for
+from tests.apiserver.client import KINDS, ApiError, Client, is_refused, wait_for
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, says, secret
@@ -48,6 +48,12 @@ def people(server: ApiServer, programs: Path, admin: Client, namespace: str) -> 
         def named(user: str) -> Client:
             client = server.impersonate(user)
             made.callback(client.close)
+            tries = [lambda: client.list("ClaudeDeployment", namespace)]
+            if user != "vera":
+                path = KINDS["ClaudeDeployment"].path(namespace)
+                tries.append(lambda: client.call("POST", path, {"dryRun": "All"}, deployment("probe")))
+            for one in tries:
+                wait_for(lambda one=one: not is_refused(one), 30, f"the rights of {user} are not in force")
             return client
 
         yield named
@@ -104,6 +110,10 @@ class Asked:
     def __init__(self, admin: Client, namespace: str) -> None:
         self.admin, self.namespace = admin, namespace
 
+    def is_on_trial(self) -> bool:
+        status = self.admin.take("ClaudeDeployment", "support", self.namespace)["status"]
+        return status["rollout"]["revision"] != status["stableRevision"] and "outcome" not in status["rollout"]
+
     def trial(self) -> str:
         rollout = self.admin.take("ClaudeDeployment", "support", self.namespace)["status"]["rollout"]
         return f"{rollout['revision']}/{rollout['attempt']}"
@@ -119,6 +129,10 @@ class Asked:
         asked = found["metadata"].get("annotations") or {}
         return all(f"promote={asked[name]}" in found["status"]["handled"] for name in {PROMOTE} & asked.keys())
 
+    def condition(self, type_: str) -> Object:
+        found = self.admin.take("ClaudeDeployment", "support", self.namespace)["status"]["conditions"]
+        return {one["type"]: one for one in found}[type_]
+
     def events(self, reason: str) -> list[str]:
         return [one["note"] for one in self.admin.list("Event", self.namespace) if one["reason"] == reason]
 
@@ -133,7 +147,9 @@ def trying(admin: Client, namespace: str, operator: Operator) -> Iterator[Asked]
         wait_for(lambda: gateways.weight("support", "stable") == 10_000)
         admin.patch("ClaudeDeployment", "support", namespace, {"spec": {"request": says("Be brief.")}})
         wait_for(lambda: gateways.weight("support", "canary") > 0, 60)
-        yield Asked(admin, namespace)
+        asked = Asked(admin, namespace)
+        wait_for(asked.is_on_trial, 30, "the status does not follow the config")
+        yield asked
 
 
 def test_events_give_the_program_that_asked_and_when(
@@ -179,9 +195,7 @@ def test_with_the_audit_everybody_writes_their_own_name(
             it.annotate(alice, abort=trial, by="alice")
             [note] = wait_for(lambda: it.events("Aborted"))
             assert ", by alice at " in note
-            again = "kubectl auth whoami"
-            found = admin.take("ClaudeDeployment", "support", namespace)["status"]["conditions"]
-            assert again in next(one["message"] for one in found if one["type"] == "Promoted")
+            wait_for(lambda: "kubectl auth whoami" in it.condition("Promoted")["message"], 30)
             for change in ({"by": "edda"}, {"by": None}):  # what was asked keeps its name
                 assert is_refused(lambda change=change: it.annotate(edda, **change))
             it.annotate(edda, retry=trial, by="edda")

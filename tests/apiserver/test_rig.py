@@ -39,8 +39,12 @@ def test_a_deployment_is_served(admin: Client, namespace: str, operate: Callable
     operator.until_leading()
     with Gateways(admin, namespace) as gateways, Kubelet(admin, namespace, gateways.addresses):
         wait_for(lambda: admin.take("ClaudeDeployment", "support", namespace)["status"]["stableRevision"])
-    config = json.loads(admin.take("ConfigMap", "support-gateway", namespace)["data"]["config.json"])
-    assert [arm["weight"] for arm in config["arms"]] == [10_000]
-    assert operator.probe("/readyz")[0] == 200
+
+    def weights() -> list[int]:
+        config = json.loads(admin.take("ConfigMap", "support-gateway", namespace)["data"]["config.json"])
+        return [arm["weight"] for arm in config["arms"]]
+
+    wait_for(lambda: weights() == [10_000], 30)
+    wait_for(lambda: operator.probe("/readyz")[0] == 200, 30)
     assert operator.stop() == 0
     assert admin.take("Lease", "claude-operator", namespace)["spec"]["holderIdentity"] == ""

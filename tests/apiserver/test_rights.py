@@ -82,7 +82,13 @@ class Tenants:
         return found
 
     def condition(self, type_: str) -> Object:
-        return next(one for one in self.status()["conditions"] if one["type"] == type_)
+        found: Object = {one["type"]: one for one in self.status()["conditions"]}[type_]
+        return found
+
+    def trial(self, besides: str) -> Object | None:
+        """The rollout of another revision that is under way, as the status has it: the config is written before it."""
+        rollout: Object = self.status()["rollout"]
+        return rollout if rollout["revision"] != besides and "outcome" not in rollout else None
 
 
 @pytest.fixture
@@ -136,9 +142,11 @@ def roll_out(it: Tenants, gateways: Gateways) -> None:
     """Revisions come and go; those beyond the limit are deleted, and runs with them."""
     for text in ("One.", "Two.", "Three."):
         body = {"request": says(text), "evals": None, "revisionHistoryLimit": 0}
+        before = str(it.status()["rollout"]["revision"])
         it.admin.patch("ClaudeDeployment", "support", it.inside, {"spec": body})
         wait_for(lambda: gateways.weight("support", "canary") > 0, 60)
-        rollout = it.status()["rollout"]
+        rollout = wait_for(lambda before=before: it.trial(before), 30)
+        assert rollout
         full = {"claudeops.dev/promote": f"{rollout['revision']}/{rollout['attempt']}/full"}
         it.admin.patch("ClaudeDeployment", "support", it.inside, {"metadata": {"annotations": full}})
         wait_for(
@@ -192,12 +200,12 @@ def test_a_namespace_without_rights_holds_up_no_other(tenants: Tenants) -> None:
     try:
         operator.until_leading()
         wait_for(lambda: admin.get("Deployment", "support-gateway", it.inside))
-        assert operator.metric("claude_operator_namespaces_away") == 1
-        assert "in some namespaces are left alone until they can be read" in operator.log()
+        wait_for(lambda: operator.metric("claude_operator_namespaces_away") == 1)
+        wait_for(lambda: "in some namespaces are left alone until they can be read" in operator.log(), 20)
         assert admin.get("Deployment", "support-gateway", it.outside) is None
         it.install(f"watchNamespaces={{{it.inside},{it.outside}}}")
         wait_for(lambda: admin.get("Deployment", "support-gateway", it.outside), 60)
-        assert operator.metric("claude_operator_namespaces_away") == 0
+        wait_for(lambda: operator.metric("claude_operator_namespaces_away") == 0)
         # Rights that go later end the work in that namespace, and after a while nowhere else.
         admin.delete("RoleBinding", "claude-operator", it.outside)
         wait_for(lambda: operator.metric("claude_operator_namespaces_away") == 1, 60)

@@ -22,7 +22,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Missing", "claude_code", "go_client", "java_client", "node_modules", "node_program", "python_packages"]
+__all__ = [
+    "CACHE",
+    "Missing",
+    "claude_code",
+    "find_tool",
+    "go_client",
+    "java_client",
+    "keep",
+    "node_modules",
+    "node_program",
+    "python_packages",
+    "run_tool",
+    "unpack_npm",
+]
 
 HERE = Path(__file__).parent
 CACHE = Path("~/.cache/claude-operator/clients").expanduser()
@@ -81,40 +94,40 @@ def python_packages() -> Path:
     def install(folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
         source = ["--no-build-isolation", "--no-binary", "claude-agent-sdk"]  # its wheel bundles 400 MB
-        _run(*pip, *source, "--require-hashes", "--target", str(folder), "--requirement", str(pins))
+        run_tool(*pip, *source, "--require-hashes", "--target", str(folder), "--requirement", str(pins))
 
-    return _kept(f"python{sys.version_info[0]}.{sys.version_info[1]}", pins.read_bytes(), install)
+    return keep(f"python{sys.version_info[0]}.{sys.version_info[1]}", pins.read_bytes(), install)
 
 
 def node_modules() -> Path:
     """A `node_modules` with the TypeScript SDK and the Claude Agent SDK."""
-    npm = _tool("npm", "Node.js with npm (on Debian: apt-get install nodejs npm)")
+    npm = find_tool("npm", "Node.js with npm (on Debian: apt-get install nodejs npm)")
 
     def install(folder: Path) -> None:
         for name, (version, integrity) in NPM.items():
-            _unpack_npm(npm, name, version, integrity, folder / "node_modules" / name)
+            unpack_npm(npm, name, version, integrity, folder / "node_modules" / name)
 
-    return _kept("node", repr(NPM).encode(), install) / "node_modules"
+    return keep("node", repr(NPM).encode(), install) / "node_modules"
 
 
 def node_program() -> str:
     """Node.js itself."""
-    node = _tool("node", "Node.js (on Debian: apt-get install nodejs)")
-    _at_least(node, NODE, _run(node, "--version"))
+    node = find_tool("node", "Node.js (on Debian: apt-get install nodejs)")
+    _at_least(node, NODE, run_tool(node, "--version"))
     return node
 
 
 def claude_code() -> Path:
     """The program of Claude Code, as npm has it: a native one, in a package for each platform."""
-    npm = _tool("npm", "Node.js with npm (on Debian: apt-get install nodejs npm)")
+    npm = find_tool("npm", "Node.js with npm (on Debian: apt-get install nodejs npm)")
     if sys.platform != "linux" or platform.machine() not in CLAUDE_CODE:
         raise Missing(f"no Claude Code is pinned for {sys.platform} {platform.machine()}: add it to CLAUDE_CODE")
     name, version, integrity = CLAUDE_CODE[platform.machine()]
 
     def install(folder: Path) -> None:
-        _unpack_npm(npm, name, version, integrity, folder / "claude-code")
+        unpack_npm(npm, name, version, integrity, folder / "claude-code")
 
-    return _kept(f"claude-code-{version}", integrity.encode(), install) / "claude-code/claude"
+    return keep(f"claude-code-{version}", integrity.encode(), install) / "claude-code/claude"
 
 
 def go_client() -> Path:
@@ -123,20 +136,20 @@ def go_client() -> Path:
     found = shutil.which("go", path=os.pathsep.join([os.environ["PATH"], *names]))
     if found is None:
         raise Missing("no go here: install Go 1.24 or newer (on Debian: apt-get install golang-go)")
-    _at_least(found, GO, _run(found, "version", GOTOOLCHAIN="local"))
+    _at_least(found, GO, run_tool(found, "version", GOTOOLCHAIN="local"))
     files = [HERE / "go" / name for name in ("go.mod", "go.sum", "main.go")]
 
     def install(folder: Path) -> None:
         settings = {"GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-        _run(found, "build", "-trimpath", "-o", str(folder / "client"), ".", cwd=HERE / "go", **settings)
+        run_tool(found, "build", "-trimpath", "-o", str(folder / "client"), ".", cwd=HERE / "go", **settings)
 
-    return _kept("go", b"".join(file.read_bytes() for file in files), install) / "client"
+    return keep("go", b"".join(file.read_bytes() for file in files), install) / "client"
 
 
 def java_client() -> list[str]:
     """The command that runs java/Client.java; jars.sha256 pins what it runs with."""
-    java, javac = (_tool(name, "a JDK (on Debian: default-jdk-headless)") for name in ("java", "javac"))
-    maven = _tool("mvn", "Maven (on Debian: maven)")
+    java, javac = (find_tool(name, "a JDK (on Debian: default-jdk-headless)") for name in ("java", "javac"))
+    maven = find_tool("mvn", "Maven (on Debian: maven)")
     shown = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
     _at_least(java, JAVA, shown)
     pom, sums, source = (HERE / "java" / name for name in ("pom.xml", "jars.sha256", "Client.java"))
@@ -144,22 +157,22 @@ def java_client() -> list[str]:
 
     def install(folder: Path) -> None:
         jars, options = folder / "jars", ["-DincludeScope=runtime", f"-DoutputDirectory={folder / 'jars'}"]
-        _run(maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *options)
+        run_tool(maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", *options)
         found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in jars.iterdir()}
         if found != pinned:
             wrong = sorted(dict(found.items() ^ pinned.items()))
             raise ValueError(f"Maven's files are not those of jars.sha256: {', '.join(wrong)}")
-        _run(javac, "-classpath", f"{jars}/*", "-d", str(folder / "classes"), str(source))
+        run_tool(javac, "-classpath", f"{jars}/*", "-d", str(folder / "classes"), str(source))
 
     files = b"".join(file.read_bytes() for file in (pom, sums, source))
-    folder = _kept("java", files, install)
+    folder = keep("java", files, install)
     return [java, "-classpath", f"{folder}/classes:{folder}/jars/*", "Client"]
 
 
-def _unpack_npm(npm: str, name: str, version: str, integrity: str, folder: Path) -> None:
+def unpack_npm(npm: str, name: str, version: str, integrity: str, folder: Path) -> None:
     """Unpack one package into a folder, if it is what was pinned."""
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
-        _run(npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", place, f"{name}@{version}")
+        run_tool(npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", place, f"{name}@{version}")
         [archive] = Path(place).iterdir()
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha512").digest()
@@ -173,7 +186,7 @@ def _unpack_npm(npm: str, name: str, version: str, integrity: str, folder: Path)
         top.rename(folder)
 
 
-def _kept(name: str, made_from: bytes, install: Callable[[Path], None]) -> Path:
+def keep(name: str, made_from: bytes, install: Callable[[Path], None]) -> Path:
     """The folder of something that is installed once for what it is made from."""
     done = CACHE / f"{name}-{hashlib.sha256(made_from).hexdigest()[:12]}"
     with _locked(name):
@@ -192,7 +205,8 @@ def _locked(name: str) -> Iterator[None]:
         yield
 
 
-def _tool(name: str, what: str) -> str:
+def find_tool(name: str, what: str) -> str:
+    """Where a program is; raises `Missing` that says what to install."""
     found = shutil.which(name)
     if found is None:
         raise Missing(f"no {name} in the PATH: install {what}")
@@ -207,7 +221,7 @@ def _at_least(program: str, wanted: tuple[int, ...], shown: str) -> None:
         raise Missing(f"{program} is {shown.splitlines()[0] if shown else 'broken'}: install {number} or newer")
 
 
-def _run(*command: str, cwd: Path | None = None, **environment: str) -> str:
+def run_tool(*command: str, cwd: Path | None = None, **environment: str) -> str:
     """What a command prints; raises with what it said where it fails."""
     env = {**os.environ, **environment}
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1500, cwd=cwd, env=env)

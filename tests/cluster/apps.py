@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import secrets
 import urllib.error
@@ -100,8 +101,20 @@ def ask(namespace: str, name: str = "app", question: str = "How are you?") -> An
         with error:
             said = json.loads(error.read())["error"]["message"]
             return Answer(error.code, error.headers.get("x-claude-revision", ""), said)
-    except urllib.error.URLError as error:
-        return Answer(0, "", str(error.reason))
+    except (OSError, http.client.HTTPException) as error:  # also one that breaks off in the middle
+        return Answer(0, "", str(error))
+
+
+def answered(namespace: str, name: str = "app", timeout: float = 15) -> Answer:
+    """The gateway's answer, once there is one: nodes take a moment to learn where a Service's pods are."""
+    found: list[Answer] = []
+
+    def is_served() -> bool:
+        found.append(ask(namespace, name))
+        return found[-1].status == 200
+
+    wait_for(is_served, timeout, "the gateway does not answer")
+    return found[-1]
 
 
 def plain(value: str) -> str:

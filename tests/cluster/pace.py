@@ -41,13 +41,14 @@ def _run(*words: str) -> None:
 class Pace(Repeating):
     """Measures once a second while entered. The API server has to answer meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, kubectl: Sequence[str] = ("kubectl",)) -> None:
         super().__init__(_EVERY)
+        self._kubectl = kubectl
         self.slowest = 1.0
 
     def once(self) -> None:
         """One measurement."""
-        self.slowest = max(self.slowest, slowness())
+        self.slowest = max(self.slowest, slowness(kubectl=self._kubectl))
 
     def stretched(self, seconds: float) -> float:
         """What takes so long on an idle machine, at the slowest that the cluster has been meanwhile."""

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import yaml
+from tests.ports import free_ports
 
 CACHE = Path("~/.cache/claude-operator").expanduser()
 _PATIENCE = 60.0  # seconds until it answers
@@ -87,9 +87,7 @@ class Prometheus:
     def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self._program, self._folder = program(), folder
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind((address, 0))
-            self._host = f"{address}:{free.getsockname()[1]}"
+        self._host = f"{address}:{free_ports(1, address)[0]}"  # the same after `stop` and `start`
         self.url = f"http://{self._host}"
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},

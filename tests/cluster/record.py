@@ -93,10 +93,8 @@ class Watch:
                 return
             name = event["object"]["metadata"]["name"]
             self.seen.append(Seen(time.time(), event["object"]))
-            if event["type"] == "DELETED":
-                self.alive.pop(name, None)
-            else:
-                self.alive[name] = event["object"]
+            others = {one: each for one, each in self.alive.items() if one != name}  # the old one may be being read
+            self.alive = others if event["type"] == "DELETED" else {**others, name: event["object"]}
 
 
 @dataclass(frozen=True)
@@ -250,6 +248,12 @@ class Record:
         settled = config.get("settled") or {}
         told = all(settled.get(name) == rollout.get(name) for name in ("revision", "attempt", "outcome"))
         return int(config["generation"]) if rollout.get("outcome") and told else 0
+
+    def served_everywhere(self, pods: int = 2) -> int:
+        """Wait until the rollout is over and every gateway serves what it came to; returns the config's generation."""
+        generation = support.wait_for(self.settled_in, 20, "the config does not end the rollout", every=0.05)
+        support.wait_for(lambda: len(self.gateways.taken(generation)) == pods, 20, "gateways do not follow", every=0.05)
+        return generation
 
     # ------------------------------------------------------------------------------------------ what was
 

@@ -71,8 +71,14 @@ def kill(pod: dict[str, Any]) -> float:
 
 def leading_pod(operator: Operator) -> dict[str, Any]:
     """The pod of the replica that leads."""
-    name = leader()
-    return next(pod for pod in operator.pods() if pod["metadata"]["name"] == name)
+
+    def leads() -> dict[str, Any] | None:
+        name = leader()  # of nobody while one takes over from another
+        return next((pod for pod in operator.pods() if pod["metadata"]["name"] == name), None)
+
+    found = wait_for(leads, 60, "no pod leads", every=0.05)
+    assert found
+    return found
 
 
 def kill_leader(operator: Operator) -> float:

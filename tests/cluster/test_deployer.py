@@ -255,7 +255,8 @@ def _try_config_maps(place: Place) -> None:
         for _ in range(3):
             assert apps.ask(namespace, "victim").status == 200
     wait_for(lambda: _config(namespace)["upstream"]["baseURL"] == SIMULATOR, 30, "it is not put back")
-    assert any(one["reason"] == "ChildRestored" for one in apps.events(namespace, "victim"))
+    restored = lambda: [one for one in apps.events(namespace, "victim") if one["reason"] == "ChildRestored"]  # noqa: E731
+    wait_for(restored, 20, "it is not told")
 
 
 def _config(namespace: str) -> dict[str, Any]:
@@ -268,6 +269,7 @@ def _forget(place: Place) -> None:
     """What serves by the trust of before gets no secret any more, and says so; then it goes."""
     for name in ("by-url", "by-env"):
         wait_for(lambda name=name: _ready(place.namespace, name) == "HostNotAllowed", 60, f"{name} says nothing")
+        wait_for(lambda name=name: apps.ask(place.namespace, name).status == 502, 30, f"{name} serves on")
     place.outside.received.clear()
     for name in ("by-url", "by-env"):
         answer = apps.ask(place.namespace, name)

@@ -55,8 +55,9 @@ def phases(namespace: str) -> list[str]:
     return sorted(one.get("status", {}).get("phase", "") for one in runs(namespace).values())
 
 
-def jobs(namespace: str) -> set[str]:
-    return {one["metadata"]["uid"] for one in get("jobs", namespace=namespace)}
+def owners(one: Object) -> list[Object]:
+    found: list[Object] = one["metadata"].get("ownerReferences") or []
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,9 @@ def serving(operator: object) -> Iterator[tuple[str, str]]:
         apps.apply(secret(), namespace)
         apps.apply(eval_set(), namespace)
         apps.apply(gated(GOOD), namespace)
-        yield namespace, apps.promoted(namespace)
+        revision = apps.promoted(namespace)
+        apps.answered(namespace)
+        yield namespace, revision
 
 
 @pytest.fixture
@@ -81,7 +84,8 @@ def application(serving: tuple[str, str]) -> Iterator[tuple[str, str]]:
 
 def test_the_first_revision_has_passed(application: tuple[str, str]) -> None:
     namespace, revision = application
-    [(name, run)] = runs(namespace).items()
+    name = get("cld", "app", namespace=namespace)["status"]["rollout"]["evalRun"]
+    run = runs(namespace)[name]
     assert name.startswith(f"{revision}-")
     assert run["status"]["phase"] == "Passed"
     assert run["status"]["candidate"]["passed"] == run["status"]["candidate"]["items"] == 3
@@ -95,6 +99,7 @@ def test_the_first_revision_has_passed(application: tuple[str, str]) -> None:
 def test_what_fails_never_gets_a_request(application: tuple[str, str]) -> None:
     """It is not asked again either: not when its Job is deleted, and not when the spec goes back and forth."""
     namespace, first = application
+    known = {one["metadata"]["uid"] for one in apps.events(namespace)}
     with Traffic("app", namespace) as traffic:
         wait_for(lambda: len(traffic.answers) > 5, 30)
         apps.apply(gated(WORSE), namespace)
@@ -115,22 +120,28 @@ def test_what_fails_never_gets_a_request(application: tuple[str, str]) -> None:
     passed = condition(item, "EvalPassed")
     assert (passed["status"], passed["reason"]) == ("False", "EvalFailed")
     assert condition(item, "Ready")["status"] == "True"
-    assert get("clr", failed, namespace=namespace)["status"] == {"state": "Failed", "eval": "Failed"}
-    warnings = [one["reason"] for one in apps.events(namespace) if one["type"] == "Warning"]
-    assert warnings == ["EvalFailed"]
+    ended = {"state": "Failed", "eval": "Failed"}
+    wait_for(lambda: get("clr", failed, namespace=namespace)["status"] == ended, 20, "its state is not told")
+
+    def warnings() -> list[str]:
+        told = [one for one in apps.events(namespace) if one["metadata"]["uid"] not in known]
+        return [one["reason"] for one in told if one["type"] == "Warning"]
+
+    wait_for(warnings, 20, "it is not told")
+    assert warnings() == ["EvalFailed"]
 
     # A finished run has no use for its Job.
-    before = jobs(namespace)
+    assert name in {owner["name"] for job in get("jobs", namespace=namespace) for owner in owners(job)}
     kubectl("delete", "jobs", "--all", namespace=namespace)
+    before = set(runs(namespace))
     again = (gated(GOOD), gated(WORSE))
     apps.apply(again[0], namespace)
     assert apps.promoted(namespace, timeout=10) == first
     apps.apply(again[1], namespace)
     assert apps.told(namespace, "Promoted", "False", "EvalFailed", timeout=10).startswith(f"{name}: ")
     assert get("cld", "app", namespace=namespace)["status"]["rollout"]["attempt"] == 2
-    assert set(runs(namespace)) == {name, *(one for one in runs(namespace) if one.startswith(first))}
-    assert len(before) == 2
-    assert not jobs(namespace)
+    assert set(runs(namespace)) == before
+    assert not get("jobs", namespace=namespace)
 
 
 def test_other_questions_are_another_run(application: tuple[str, str]) -> None:

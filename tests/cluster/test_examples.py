@@ -59,7 +59,7 @@ def test_a_deprecated_model_is_flagged_or_refused(namespace: str, operator: Oper
     # It is Retired once its date has come.
     assert (current["status"], current["reason"]) in {("False", "Deprecated"), ("False", "Retired")}
     assert "claude-sonnet-5-5" in current["message"]
-    assert condition(flagged, "Ready")["status"] == "True"
+    wait("claudedeployment/flagged", until="condition=Ready", namespace=namespace)
 
     wait("cld/refused", until="condition=Accepted=false", namespace=namespace)
     refused = get("cld", "refused", namespace=namespace)

@@ -12,7 +12,7 @@ from tests import admin_port
 from tests.cluster import support
 from tests.cluster.apps import plain
 from tests.cluster.record import Record
-from tests.cluster.rollouts import bake, begun, deployment, start
+from tests.cluster.rollouts import annotate, bake, begun, deployment, start
 from tests.cluster.support import get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
@@ -60,9 +60,10 @@ def test_evidence_and_grades_are_for_who_has_the_keys(namespace: str) -> None:
 def test_a_config_that_somebody_edits_sends_nothing_elsewhere_and_the_rollout_goes_on(namespace: str) -> None:
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=20) as traffic:
-        support.apply(deployment("v2", [{"setWeight": 25}, bake(60, 20), {"setWeight": 50}, bake(5, 10)]), namespace)
+        steps = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, bake(5, 10)]  # no step ends meanwhile
+        support.apply(deployment("v2", steps), namespace)
         second = begun(record, first)
-        wait_for(lambda: record.at(1, second), 60, "the canary does not bake")
+        wait_for(lambda: record.at(1, second), 60, "the canary gets no traffic")
         before = get("configmap", GATEWAY, namespace=namespace)["data"]
         config = json.loads(before["config.json"])
         evil = {**config, "auth": {"type": "None"}, "upstream": {"baseURL": "http://127.0.0.1:9"}, "generation": 999}
@@ -72,7 +73,9 @@ def test_a_config_that_somebody_edits_sends_nothing_elsewhere_and_the_rollout_go
                 "patch", "configmap", GATEWAY, "--type=merge", "-p", json.dumps({"data": data}), namespace=namespace
             )
             wait_for(lambda: get("configmap", GATEWAY, namespace=namespace)["data"] == before, 30, "it is not put back")
-        wait_for(lambda: record.rollout.get("outcome") == "Promoted", 240, "the rollout does not go on")
+        annotate(namespace, "promote", f"{second}/1/1")
+        wait_for(lambda: record.rollout.get("outcome") == "Promoted", 120, "the rollout does not go on")
+        wait_for(lambda: len(record.events("ChildRestored")) >= 2, 20, "it is not told")
         assert not traffic.failed()
         assert len(record.events("ChildRestored")) == 2
 

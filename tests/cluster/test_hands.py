@@ -19,7 +19,7 @@ def application(operator: Operator, namespace: str) -> Iterator[str]:
     apps.apply(secret(), namespace)
     apps.apply(deployment(), namespace)
     apps.promoted(namespace)
-    wait_for(lambda: apps.ask(namespace).status == 200, 15)
+    apps.answered(namespace)
     yield namespace
 
 
@@ -42,7 +42,7 @@ def test_parts_that_were_deleted_are_back_within_seconds_and_a_key_stays_good(ap
     print(took)
     assert get("secret", "app-client", namespace=application)["data"] == key
     wait_for(lambda: len(notes(application, "ChildRestored")) == len(PARTS) + 1, 5)
-    wait_for(lambda: apps.ask(application).status == 200, 15)
+    apps.answered(application)
     time.sleep(2.0)
     assert len(notes(application, "ChildRestored")) == len(PARTS) + 1
 
@@ -55,7 +55,7 @@ def test_what_was_orphaned_serves_on_with_its_key_and_is_adopted(application: st
     assert apps.ask(application).status == 200
     uid = apps.apply(deployment(), application)["metadata"]["uid"]
     revision = apps.promoted(application)
-    assert apps.ask(application).revision == revision
+    assert apps.answered(application).revision == revision
     for kind in (*PARTS, "deployment"):
         (reference,) = get(kind, "app-gateway", namespace=application)["metadata"]["ownerReferences"]
         assert reference["uid"] == uid, kind

@@ -127,10 +127,11 @@ def test_a_slow_first_token_is_harm(namespace: str) -> None:
         support.apply(judged("v2-slow", [{"setWeight": 50}, bake(120, 10_000)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
-        wait_for(lambda: len(record.gateways.taken(record.config["generation"])) == 2, 10)
+        record.served_everywhere()
         back, enough = time.time(), len(traffic.answers) + 40
         wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()
+        wait_for(lambda: record.events("RolledBack"), 20, "it is not told")
         status, notes = record.status, record.events("RolledBack")
     print(status["rollout"]["message"])
     ended = status["rollouts"][-1]

@@ -62,6 +62,7 @@ def test_every_connection_of_a_rollout_is_let_through(namespace: str) -> None:
     with Sniffer() as sniffer:
         apps.apply(gated(GOOD), namespace)
         apps.promoted(namespace)
+        apps.answered(namespace)
         known |= places(namespace)
         with Traffic("app", namespace) as traffic:
             apps.apply(gated(SAME), namespace)

@@ -48,7 +48,9 @@ def show(*words: str, namespace: str) -> str:
 def start(namespace: str) -> str:
     apps.apply(secret(), namespace)
     apps.apply(rollout("v1"), namespace)
-    return apps.promoted(namespace)
+    revision = apps.promoted(namespace)
+    apps.answered(namespace)
+    return revision
 
 
 def as_printed(message: str) -> None:
@@ -90,8 +92,8 @@ def test_a_rollout_reads_well(namespace: str) -> None:
     assert not traffic.failed()
     shown = columns(namespace)
     assert (shown["STABLE"], shown["CANARY"], shown["WEIGHT"], shown["REASON"]) == (second, "", "", "Promoted")
-    states = {one["metadata"]["name"]: one["status"]["state"] for one in get("clr", namespace=namespace)}
-    assert states == {first: "Old", second: "Stable"}
+    wait_for(lambda: states(namespace) == {first: "Old", second: "Stable"}, 20)
+    wait_for(lambda: apps.events(namespace)[-1]["reason"] == "Draining", 20, "not all is told")
 
     described = show("describe", "cld", "app", namespace=namespace)
     for word in (
@@ -111,6 +113,11 @@ def test_a_rollout_reads_well(namespace: str) -> None:
     ]
     lines = described.partition("Events:")[2].splitlines()
     assert [line.split()[1] for line in lines if line.split()[:1] in (["Normal"], ["Warning"])] == told
+
+
+def states(namespace: str) -> dict[str, str]:
+    """What each ClaudeRevision says of itself."""
+    return {one["metadata"]["name"]: one["status"]["state"] for one in get("clr", namespace=namespace)}
 
 
 def assert_told_once(namespace: str) -> None:
@@ -145,10 +152,8 @@ def test_a_rollback_reads_well(namespace: str) -> None:
     assert (shown["STABLE"], shown["CANARY"], shown["WEIGHT"], shown["REASON"]) == (first, "", "", "RolledBack")
     show("get", "cld,clr", namespace=namespace)
     show("describe", "cld", "app", namespace=namespace)
-    assert {one["metadata"]["name"]: one["status"]["state"] for one in get("clr", namespace=namespace)} == {
-        first: "Stable",
-        failed: "Failed",
-    }
+    wait_for(lambda: states(namespace) == {first: "Stable", failed: "Failed"}, 20)
+    wait_for(lambda: any(one["reason"] == "RolledBack" for one in apps.events(namespace)), 20, "it is not told")
     assert_told_once(namespace)
     warnings = [event["reason"] for event in apps.events(namespace) if event["type"] == "Warning"]
     assert warnings == ["RolledBack"]
@@ -229,7 +234,7 @@ EXPLAINED = {
 
 
 @pytest.mark.parametrize("path", EXPLAINED)
-def test_explain_tells_what_a_person_wants_to_know(namespace: str, path: str) -> None:
-    text = " ".join(show("explain", path, namespace=namespace).split())
+def test_explain_tells_what_a_person_wants_to_know(path: str) -> None:
+    text = " ".join(show("explain", path, namespace="default").split())
     for words in EXPLAINED[path]:
         assert words in text

@@ -62,6 +62,7 @@ def test_a_rollback_survives_three_kills_of_the_operator(operator: Operator, nam
         enough = len(traffic.answers) + 100
         wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()
+        wait_for(lambda: record.events("RolledBack"), 20, "it is not told")
         assert len(record.ticks()) == after, "evidence was read of a canary without traffic"
         [promoted, ended] = record.status["rollouts"]
         assert (promoted["revision"], promoted["outcome"]) == (first, "Promoted")
@@ -103,6 +104,7 @@ def test_a_promotion_survives_kills_of_the_operator_and_of_a_gateway(operator: O
         bare.stop()
         retrying.stop()
         wait_for(lambda: sum(restarts(record).values()) == 1, 60, "the gateway did not die")
+        wait_for(lambda: record.events("Promoted"), 20, "it is not told")
         assert record.status["stableRevision"] == second
         seen = record.steps(second)
         assert [step["index"] for step in seen] == [0, 1, 2, 3]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.cluster import support
+from tests.cluster.pace import Pace
 from tests.cluster.record import Record, moment
 from tests.cluster.rollouts import (
     INTERVAL,
@@ -27,7 +28,9 @@ from claude_operator.api.gateway import BASIS_POINTS
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-_MARGIN = 0.3  # seconds before a change that do not count: a request chooses its arm a little after it begins
+# Seconds, on an idle machine, before a change that do not count: a request chooses its arm a little after it begins,
+# and what the API server stores is seen here a little after the gateways have it.
+_MARGIN = 0.3
 
 
 def binomial_interval(trials: int, weight: int) -> tuple[int, int]:
@@ -72,7 +75,7 @@ def assert_split(record: Record, traffic: Traffic, canary: str, weights: list[in
 
 def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> None:
     first = start(namespace)
-    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
+    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic, Pace() as pace:
         wait_for(lambda: len(traffic.answers) > 20, 30)
         before = restarts(record)
         # So many canary requests that there is something to count at each weight, however slow the machine.
@@ -80,11 +83,11 @@ def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> No
         support.apply(deployment("v2", steps), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 180, "not promoted", every=0.05)
-        settled = wait_for(record.settled_in, 10, every=0.05)
-        taken = wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10)
+        record.served_everywhere()
         enough = len(traffic.answers) + 100
-        wait_for(lambda: taken and len(traffic.answers) > enough, 30)
+        wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()
+        wait_for(lambda: record.events("Promoted"), 20, "it is not told")
         assert record.status["stableRevision"] == second
         assert record.condition("Promoted")["status"] == "True"
         assert restarts(record) == before
@@ -92,8 +95,8 @@ def test_promotes_a_good_revision_without_a_failed_request(namespace: str) -> No
     assert {(answer.stream, answer.revision) for answer in traffic.answers} == {
         (stream, revision) for stream in (False, True) for revision in (first, second)
     }
-    first_weight = min(at for at, _, weight in record.weights(second) if weight)
-    assert not [one for one in traffic.answers if one.revision == second and one.at < first_weight - _MARGIN]
+    first_weight, margin = min(at for at, _, weight in record.weights(second) if weight), pace.stretched(_MARGIN)
+    assert not [one for one in traffic.answers if one.revision == second and one.at < first_weight - margin]
     assert_split(record, traffic, second, [10, 50, 100])
     assert [step["index"] for step in record.steps(second)] == [0, 1, 2, 3]
     assert len(record.events("Promoted")) == 1
@@ -104,17 +107,17 @@ def test_takes_the_traffic_back_from_a_revision_that_errs(namespace: str) -> Non
     scenario(errs("v2-bad"))
     first = start(namespace)
     untouched = get("clr", first, namespace=namespace)
-    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:
+    with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic, Pace() as pace:
         wait_for(lambda: len(traffic.answers) > 20, 30)
         before = restarts(record)
         support.apply(deployment("v2-bad", [{"setWeight": 10}, bake(120, 1000)]), namespace)
         second = begun(record, first)
         wait_for(lambda: record.rollout.get("outcome"), 120, "no rollback", every=0.05)
-        settled = wait_for(record.settled_in, 10, every=0.05)
-        wait_for(lambda: len(record.gateways.taken(settled)) == 2, 10, "gateways did not take weight 0 over")
+        settled = record.served_everywhere()
         enough = len(traffic.answers) + 60
         wait_for(lambda: len(traffic.answers) > enough, 30)
         traffic.stop()
+        wait_for(lambda: record.events("RolledBack"), 20, "it is not told")
         assert restarts(record) == before
         status = record.status
         tick = moment(status["judgement"]["lastTick"]).timestamp()
@@ -126,11 +129,11 @@ def test_takes_the_traffic_back_from_a_revision_that_errs(namespace: str) -> Non
         f"weight 0 at every gateway {zero - tick:.2f} s after the telling tick, {zero - bad[0]:.2f} s after the first"
         f" bad answer; {len(bad)} of {len(served)} canary requests failed, of {len(traffic.answers)} in all"
     )
-    assert zero - tick <= INTERVAL + 1.0
+    assert zero - tick <= pace.stretched(INTERVAL + 1.0)
     ended = status["rollouts"][-1]
     assert (ended["revision"], ended["outcome"], ended["reason"]) == (second, "RolledBack", "ErrorsIncreased")
     assert moment(ended["finishedAt"]).timestamp() == pytest.approx(tick, abs=0.01)
-    assert [weight for _, generation, weight in record.weights(second) if generation >= settled] == [0]
+    assert {weight for _, generation, weight in record.weights(second) if generation >= settled} == {0}
     assert not [answer for answer in traffic.between(zero, math.inf) if answer.revision != first]
     # Stable is as it was.
     assert status["stableRevision"] == first
@@ -153,7 +156,7 @@ def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
         support.apply(deployment("v2", steps), namespace)
         second = begun(record, first)
         wait_for(lambda: record.at(1, second), 60, "v2 did not come to its pause")
-        assert record.condition("Promoted")["reason"] == "Paused"
+        wait_for(lambda: record.condition("Promoted")["reason"] == "Paused", 20, "the pause is not told")
         assert f"claudeops.dev/promote={second}/1/1" in record.condition("Promoted")["message"]
 
         wait_for(lambda: traffic.by_revision()[second], 30, "v2 serves nobody")
@@ -206,6 +209,7 @@ def test_people_and_newer_revisions_steer_a_rollout(namespace: str) -> None:
         traffic.stop()
         assert record.status["stableRevision"] == third
         assert [step["index"] for step in record.steps(third, 2)] == [0, 1, 2, 3]
+        wait_for(lambda: record.events("Promoted"), 20, "it is not told")
         told = [reason for reason, _ in record.events("Superseded", "Aborted", "Retried", "Promoted", "RolledBack")]
     assert told == ["Superseded", "Aborted", "Retried", "Promoted"]
     assert not traffic.failed()

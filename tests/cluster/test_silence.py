@@ -15,7 +15,7 @@ from tests.cluster.rollouts import bake, begun, deployment, errs, scenario, star
 from tests.cluster.support import Operator, wait_for
 from tests.cluster.traffic import Traffic
 
-LENGTH = 60.0  # seconds of silence
+LENGTH = 40.0  # seconds of silence, more than twice as long as the bake
 STEPS = [{"setWeight": 50}, bake(15, 20)]  # over in the middle of the silence, were it not for that
 
 

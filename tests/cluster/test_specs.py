@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.cluster import apps
 from tests.cluster.apps import Object, config_map, deployment, secret
-from tests.cluster.support import CommandError, condition, find, get, kubectl, wait_for
+from tests.cluster.support import CommandError, condition, find, get, kubectl
 from tests.cluster.test_crds import GOOD, WRONG
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -63,10 +64,18 @@ def test_what_kubectl_apply_prints_of_a_spec_that_is_refused(application: tuple[
 
 
 class Wrong:
-    """A spec that the API server takes and the operator does not, and the whole message; `first` is applied before."""
+    """A spec that the API server takes and the operator does not, and the whole message; `first` is applied before.
+
+    `<number>` and `<names>` in the message stand for what changes with the product.
+    """
 
     def __init__(self, spec: Object, reason: str, message: str, *first: Object) -> None:
         self.spec, self.reason, self.message, self.first = spec, reason, message, first
+
+    def pattern(self, namespace: str) -> str:
+        """What finds the message."""
+        text = re.escape(self.message.format(namespace=namespace))
+        return text.replace("<number>", r"[\d,]+").replace("<names>", r"\w+(?:, \w+)+")
 
 
 JSONL = '{"id": "a", "input": "b", "assert": [{"type": "is-json"}]}\n{"id": "c", "inptu": "d"}\n'
@@ -106,9 +115,8 @@ ONLY_THE_OPERATOR_SEES = {
     "a metric that does not exist": Wrong(
         analysis(metrics=[{"name": "happiness"}]),
         "UnsupportedMetric",
-        "analysis.metrics: there is no metric 'happiness': write one of errors, refusals, maxTokens, contextWindow,"
-        " toolUse, latencyBudget, cacheMiss, judgeFail, hung, overloads, timeToFirstToken, cost, duration,"
-        " outputTokens, timePerOutputToken, or give it a prometheus.query and a threshold.max or threshold.min",
+        "analysis.metrics: there is no metric 'happiness': write one of <names>, or give it a prometheus.query and a"
+        " threshold.max or threshold.min",
     ),
     "a judge without anything to compare": Wrong(
         analysis(judge="Threshold"),
@@ -125,7 +133,7 @@ ONLY_THE_OPERATOR_SEES = {
     "a config that is too large": Wrong(
         prompt_from("huge", "b"),
         "ConfigTooLarge",
-        "the new revision takes 921,753 bytes of the gateway's config and stable 227, together more than 921,600:"
+        "the new revision takes <number> bytes of the gateway's config and stable <number>, together more than 921,600:"
         " shorten prompts or tool descriptions",
         config_map("huge", b="b" * 921_500),
     ),
@@ -133,8 +141,7 @@ ONLY_THE_OPERATOR_SEES = {
         evals("bad"),
         "InvalidEvalSet",
         "ClaudeEvalSet bad: line 2, inptu: is not a field here; correct its name or remove it. The fields of an item"
-        " are id, input, messages, critical, assert, subagent, description, vars, target, threshold, metadata, heldOut,"
-        " toolResults, maxTurns",
+        " are <names>",
         config_map("items", items_jsonl=JSONL),
         eval_set("bad", dataset={"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}),
     ),
@@ -215,14 +222,13 @@ def test_a_wrong_spec_is_not_accepted_and_the_last_good_one_serves(serving: tupl
     apps.apply(deployment(**wrong.spec), namespace)
     said = apps.told(namespace, "Accepted", "False", wrong.reason)
     print(f"{wrong.reason}: {said}")
-    assert said == f"{wrong.message.format(namespace=namespace)}; {revision} keeps serving"
+    assert re.fullmatch(f"{wrong.pattern(namespace)}; {re.escape(revision)} keeps serving", said), said
     item = get("cld", "app", namespace=namespace)
     promoted = condition(item, "Promoted")
     assert (promoted["status"], promoted["reason"]) == ("False", "Rejected")
     assert wrong.reason in promoted["message"]
     assert condition(item, "Ready")["status"] == "True"
-    answer = apps.ask(namespace)
-    assert (answer.status, answer.revision) == (200, revision)
+    assert apps.answered(namespace).revision == revision
     assert len(get("clr", namespace=namespace)) == 1
 
 
@@ -251,7 +257,7 @@ def test_what_is_missing_is_found_when_it_comes(namespace: str) -> None:
         apps.told(namespace, "Accepted", "True", "Valid", name=name, timeout=LOOKED_AT_AGAIN)
     for name in WAITING:
         apps.promoted(namespace, name)
-        wait_for(lambda name=name: apps.ask(namespace, name).status == 200, 10)
+        apps.answered(namespace, name)
 
 
 TAKEN = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.cluster import support
+from tests.cluster.pace import Pace
 from tests.cluster.record import Record
 from tests.cluster.replicas import kill
 from tests.cluster.rollouts import INTERVAL, annotate, bake, begun, deployment, start
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("operator")
 
 FIRST, SECOND = "claude-haiku-5-5", "claude-sonnet-5-5"
 UNTIL_TOLD = [{"setWeight": 20}, bake(5), {"setWeight": 50}, {"pause": {}}]
-_MARGIN = 0.5  # seconds around a change that do not count: a turn chooses its arm a little after it begins
+_MARGIN = 0.5  # seconds, on an idle machine, around a change that do not count: a turn chooses its arm after it begins
 
 
 def content(model: str, prompt: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def answered(talks: Talks, turns: int) -> None:
 
 def test_thinking_meets_its_own_model_until_a_rollback(namespace: str) -> None:
     first = start(namespace, **content(FIRST, "v1"))
-    with Record(namespace) as record, Talks(namespace, 0, 8) as old:
+    with Record(namespace) as record, Talks(namespace, 0, 8) as old, Pace() as pace:
         second = put_on_trial(namespace, record, first, content(SECOND, "v2"))
         with Talks(namespace, 100, 30) as early:  # who begins now is drawn, so that the canary has requests
             half(record, second)
@@ -98,7 +99,7 @@ def test_thinking_meets_its_own_model_until_a_rollback(namespace: str) -> None:
         assert on_canary
         for talk in last.all:
             assert talk.turns[-1][1] == second
-            assert not [at for at in talk.foreign if at < aborted - _MARGIN]
+            assert not [at for at in talk.foreign if at < aborted - pace.stretched(_MARGIN)]
             # The first turn after the rollback is refused, and what the client then leaves out is not missed.
             assert len(talk.foreign) == (1 if talk in on_canary else 0), (talk.number, talk.named)
     for talks in (old, early, late, last):

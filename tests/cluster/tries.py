@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +159,9 @@ def _counts(result: Try, record: Record, traffic: Traffic, canary: str, began: f
         said = sorted({one.error[:60] for one in others})
         when = f"{min(one.at for one in others) - began:+.1f} to {max(one.at for one in others) - began:+.1f} s"
         result.broken.append(f"{len(others)} requests of others failed at {when}: {'; '.join(said[:3])}")
+    if result.outcome == "RolledBack":
+        with suppress(AssertionError):  # that none came is told below
+            wait_for(lambda: record.events("RolledBack"), 15, every=0.05)
     notes = [note for _, note in record.events("RolledBack")]
     if result.outcome != "RolledBack":
         return

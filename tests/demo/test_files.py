@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from demo.story import CHAPTERS, flagged_model
+from demo.story import CHAPTERS, flagged_model, tidy
 
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
@@ -115,6 +115,14 @@ def test_the_gate_lets_all_but_v3_pass(scenario: Compiled) -> None:
         label: judge_run(items(), scores(scenario, label), second, SET.gate).phase for label in ("v3", "v4", "v5")
     }
     assert phases == {"v3": "Failed", "v4": "Passed", "v5": "Passed"}
+
+
+def test_the_gates_own_sentence_is_short_in_the_story(scenario: Compiled) -> None:
+    """Whatever the operator says of how much a set can show: a row has the score alone."""
+    judged = judge_run(items(), scores(scenario, "v2"), scores(scenario, "v1"), SET.gate)
+    told = tidy(f"evals passed: assistant-bbbbbbbbbb-01234567: {judged.message}", {"assistant-bbbbbbbbbb": "v2"})
+    assert told.startswith("evals passed: ")
+    assert ";" not in told, told
 
 
 def test_the_gate_lets_v5_pass_on_whatever_day_it_is(scenario: Compiled) -> None:

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 from kubernetes.aio import client as aio
 from tests.evals.servers import Cluster, cluster
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 from claude_operator.core.evals.kept import SLOT_BYTES, SLOTS, batch_name, pack_batch, slot_names
 from claude_operator.evals.keeping import Folder, Keeper, Place, Secrets, Unkept
@@ -216,3 +216,19 @@ async def test_what_is_too_old_is_cleared_too_and_a_secret_that_is_missing_is_in
         with pytest.raises(Unkept, match="does not exist"):
             await place(kube).clear()
         assert not objects.objects[_path(second)]["data"]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_it_ends_also_in_the_moment_in_which_much_is_to_be_written(tmp_path: Path, turns: int) -> None:
+    keeper = Keeper(Folder(tmp_path))
+
+    async def run() -> None:
+        async with keeper.open(every):
+            await asyncio.sleep(0.01)  # the writer waits by now
+            for key in KEYS[:50]:
+                keeper.add(key, b"x")
+            for _ in range(turns):  # of the loop, until the writer has heard of it
+                await asyncio.sleep(0)
+
+    ended, _ = await asyncio.wait([asyncio.create_task(run())], timeout=HANGS)
+    assert ended

@@ -219,6 +219,20 @@ async def test_the_cheapest_of_several(tmp_path: Path) -> None:
     assert shown[-1].startswith("new/claude-haiku-5-5 is the cheapest that passes: it is not worse than old and costs ")
 
 
+async def test_tokens_without_a_price_are_capped_over_all_candidates_together(tmp_path: Path) -> None:
+    text = MANY.replace("execution: {", "execution: {maxTokens: 12000, ")
+    async with upstream(by_model) as api:
+        given = options(tmp_path, api, "NEW", "NEW", text=text)
+        request(tmp_path, "OLD", "somebody-3")
+        rows = [
+            row for row, _ in await run_matrix(load(replace(given, models=("somebody-1", "somebody-2")), {}), silent)
+        ]
+    # 122 tokens an answer: 40 of the baseline and 40 of the first fit, 40 of the next one do not
+    assert [row.result.reason for row in rows[:2]] == [rows[0].result.reason, "BudgetReached"]
+    assert rows[0].result.reason != "BudgetReached"
+    assert len(api.calls) * 122 <= 12_000
+
+
 async def test_a_part_of_the_set_names_no_cheapest(tmp_path: Path) -> None:
     async with upstream(by_model) as api:
         given = options(tmp_path, api, "NEW", "NEW", text=MANY)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.ports import free_ports
 
 PAGE = Path(__file__).parents[2] / "docs/evals/tutorial.md"
 BLOCKS = re.findall(r"^```(yaml|sh|text)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -19,15 +19,9 @@ CODES = [0, 1, 0, 100, 101, 0]
 WAIT = "until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done"
 
 
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def play(folder: Path) -> list[tuple[int, str]]:
     """Exit code and output of each block of commands, without the progress."""
-    listen = str(port())
+    listen = str(free_ports()[0])
     for kind, text in BLOCKS:
         if kind == "yaml" and (name := re.match(r"# ([\w.]+)\n", text)):
             (folder / name[1]).write_text(text)

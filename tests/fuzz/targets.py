@@ -28,6 +28,7 @@ from claude_operator.api.evals import EvalRunSpec, EvalRunStatus, EvalSetSpec
 from claude_operator.api.evidence import parse_cohorts, parse_evidence, parse_grade, parse_serving
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
+from claude_operator.api.samples import LONGEST_PART
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.calibration import read_labels
@@ -55,6 +56,7 @@ from claude_operator.evals.html import as_html
 from claude_operator.evals.junit import as_junit
 from claude_operator.evals.show import as_text
 from claude_operator.gateway.conversation_memory import ConversationMemory
+from claude_operator.gateway.sampled import AnswerTap
 from claude_operator.gateway.sse import AnswerSummary, relay_for
 from claude_operator.log.line import make_line
 
@@ -151,9 +153,11 @@ def _stream(data: bytes) -> None:
     """A stream in pieces: the same bytes in the same order, read or not."""
     size, encoding = (data[0] % 97 + 1, "gzip" if data[0] > 200 else "") if data else (1, "")
     summary = AnswerSummary()
-    relay = relay_for(encoding, summary)
+    tap = AnswerTap()
+    relay = relay_for(encoding, summary, None, tap)
     sent = b"".join(relay.feed(data[at : at + size]) for at in range(0, len(data), size)) + relay.finish()
     assert sent == data
+    assert tap.size <= LONGEST_PART
 
 
 # ------------------------------------------------------------------- of who writes in a namespace, or poses as ours

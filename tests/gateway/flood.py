@@ -22,6 +22,7 @@ import aiohttp
 from tests.gateway.harness import make_arm, make_config
 from tests.gateway.test_process import Process, gateway_process
 from tests.gateway.upstream import MESSAGE, stream_events
+from tests.waiting import until
 
 from claude_operator.api.gateway import BODY_LIMIT, MEMORY, Auth, Overrides, dump_config
 
@@ -102,7 +103,8 @@ class Unread:
     url: str
     count: int
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, seconds: float, enough: Callable[[], bool]) -> None:
+        """For so long, and until there was enough beside them."""
         target = urlsplit(self.url)
         body = b'{"messages":[],"stream":true,"metadata":{"user_id":"endless"}}'
         writers = []
@@ -112,6 +114,7 @@ class Unread:
             writer.write(b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
             writers.append(writer)
         await asyncio.sleep(seconds)
+        await until(enough, "nobody else was served")
         for writer in writers:
             writer.transport.abort()
 

@@ -215,9 +215,9 @@ async def test_a_single_replica_hands_over_to_the_one_that_replaces_it(fleet: Fl
     await old.process.line("config applied")
     talks = [Talk() for _ in range(TALKS)]
     await fleet.say_all(talks, [old])
+    new = await fleet.start("gw-new")  # nobody has told either of the other
     old.process.process.terminate()  # no call is in flight, yet nobody knows what it knows
     await old.process.line("draining")
-    new = await fleet.start("gw-new")
     await fleet.introduce(old, new)
     await old.process.line("stopped")
     assert not [line for line in old.process.lines if line["message"].startswith("no peer has taken over")]

@@ -93,7 +93,7 @@ def config(tmp_path: Path, held: Held) -> Path:
 
 
 async def test_sigterm_finishes_open_streams(held: Held, config: Path) -> None:
-    options = ("--config", str(config), "--settle-seconds", "3", "--drain-seconds", str(HANGS))
+    options = ("--config", str(config), "--settle-seconds", "8", "--drain-seconds", str(HANGS))
     async with gateway_process(*options, ANTHROPIC_API_KEY="sk-ant-env") as gateway, aiohttp.ClientSession() as http:
         ports = await gateway.line("listening")
         await gateway.line("config applied")

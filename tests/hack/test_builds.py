@@ -13,7 +13,11 @@ import pytest
 
 NODE = Path(__file__).parents[1] / "cluster/node"
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("go"), reason="Go is not installed")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),  # the first run compiles what Go itself brings
+    pytest.mark.skipif(not shutil.which("go"), reason="Go is not installed"),
+]
 
 
 @pytest.fixture

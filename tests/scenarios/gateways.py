@@ -26,6 +26,7 @@ from claude_operator.api.evidence import (
     UnitStratum,
 )
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.samples import GraderNote
 
 
 @dataclass
@@ -56,6 +57,10 @@ class Pod:
     """By second: requests, and failures by cause."""
     hanging: dict[str, list[tuple[dt.datetime, int]]] = field(default_factory=dict)
     """By revision: requests that wait for an answer, and since when."""
+    grades: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
+    """Verdicts by generation and revision, then by what they say."""
+    asked: tuple[dt.datetime, str] | None = None
+    """When a grader last asked for samples, and what it said of its trouble."""
 
     @property
     def address(self) -> str:
@@ -65,7 +70,11 @@ class Pod:
     def answer(self, path: str, query: Mapping[str, str], now: dt.datetime) -> bytes:
         """A document of its admin port."""
         if path == "/-/evidence":
-            return msgspec.json.encode(self.evidence(now, query["since"], keep="keep" in query))
+            evidence = self.evidence(now, query["since"], keep="keep" in query)
+            if "grading" in query and self.asked is not None:
+                note = GraderNote((now - self.asked[0]).total_seconds(), self.asked[1])
+                evidence = msgspec.structs.replace(evidence, grader=note)
+            return msgspec.json.encode(evidence)
         assert path == "/-/evidence/cohorts"
         return msgspec.json.encode(Cohorts(f"boot-{self.boot}", 0.0, [], [], [], [], [], [], []))
 
@@ -98,6 +107,7 @@ class Pod:
                             stop_reasons={"refusal": refusal},
                             conversations=n,
                             bad_conversations={"error": error, "refusal": refusal},
+                            grades=dict(self.grades.get((generation, revision), {})),
                             ttft=latencies(tuple(self.paces.get((generation, revision), {}).items())),
                         ),
                     )
@@ -163,6 +173,16 @@ def _units(counters: Counters) -> UnitCounters:
     return UnitCounters(entries, bad, ttft=counters.ttft)
 
 
+@dataclass(frozen=True)
+class Grader:
+    """Who grades samples: how many a second of each arm, and what comes of them by revision, as shares."""
+
+    pace: float = 1.0
+    fails: Mapping[str, float] = field(default_factory=dict)
+    undecided: float = 0.0
+    trouble: str = ""
+
+
 _USUAL = [0.3 * math.exp(0.12 * k) for k in range(20)]  # seconds to the first token, each as often as the other
 
 
@@ -196,6 +216,7 @@ class Traffic:
         """Requests a second over all pods."""
         self.by_unit = False
         """Whether gateway pods count conversations."""
+        self.grader: Grader | None = None
 
     def flow(self, to: dt.datetime) -> None:
         """Requests up to a moment, on each pod by the weights that it serves."""
@@ -209,6 +230,7 @@ class Traffic:
             ready = [pod for pod in self.pods if pod.ready_at <= self.now]
             for pod in ready:
                 self._serve(pod, self.traffic * length / len(ready))
+                self._grade(pod, length / len(ready))
             self.pass_to(moment)
             for pod in self.pods:
                 for at, config in pod.coming:
@@ -239,6 +261,21 @@ class Traffic:
             self._count_lately(pod, n, {"error": error, "overload": overload, "account": account})
             paces = pod.paces.setdefault((pod.config.generation, arm.revision), {})
             paces[rates.pace] = paces.get(rates.pace, 0) + ok
+
+    def _grade(self, pod: Pod, seconds: float) -> None:
+        """Verdicts on what a pod has sampled, where it samples."""
+        grader, config = self.grader, pod.config
+        if grader is None or config is None:
+            return
+        pod.asked = (self.now, grader.trouble)
+        for arm in config.arms if config.live is not msgspec.UNSET else ():
+            key = (pod.name, arm.revision)
+            n = self._whole((*key, "graded"), seconds * grader.pace) if arm.weight else 0
+            undecided = min(self._whole((*key, "undecided"), n * grader.undecided), n)
+            failed = min(self._whole((*key, "failed"), n * grader.fails.get(arm.revision, 0.0)), n - undecided)
+            known = pod.grades.setdefault((config.generation, arm.revision), {})
+            for said, more in (("pass", n - undecided - failed), ("fail", failed), ("unknown", undecided)):
+                known[said] = known.get(said, 0) + more
 
     def _count_lately(self, pod: Pod, n: int, failures: dict[str, int]) -> None:
         second = int(self.now.timestamp())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.ports import free_ports
 from tests.shell.fakes import FakeKube, SetClock, now, run
 from tests.shell.rig import SITE, START, deployment, secret
 from tests.shell.served import Served, served
@@ -41,12 +42,6 @@ NO = KubeError(503, "ServiceUnavailable", "try later")
 
 def settings(port: int = 0) -> Settings:
     return Settings(SITE, "claude-system", "me_1", health_port=port, workers=2)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -84,7 +79,7 @@ def holder(kube: FakeKube) -> str:
 
 
 async def test_it_leads_works_and_gives_the_lease_up_when_told_to_stop(cluster: Served) -> None:
-    kube, port = cluster.kube, free_port()
+    kube, port = cluster.kube, free_ports()[0]
     kube.put(secret())
     kube.put(deployment())
     app = App(settings(port))
@@ -183,7 +178,7 @@ async def test_it_waits_for_every_kind_and_says_so_once(
 ) -> None:
     caplog.set_level(logging.WARNING)
     cluster.hidden.add(kind)
-    port, app = free_port(), App(settings())
+    port, app = free_ports()[0], App(settings())
     app._settings = settings(port)
     async with running(app), aiohttp.ClientSession() as session:
         await until(lambda: sum("claude" in one for one in cluster.requests) > 8)

@@ -71,6 +71,17 @@ async def test_the_key_moves_and_stays_in_both_places_until_all_pods_are_new() -
     assert rig.events("ChildRestored") == []
 
 
+async def test_the_pass_that_finds_the_pods_replaced_takes_the_key_out_of_the_old_place() -> None:
+    """The last event of a rolling update is followed by a quiet time, in which nobody looks."""
+    rig = await installed_before()
+    await rig.one()
+    await rig.one()
+    assert keys(rig) == (THEIRS, THEIRS)
+    rig.roll_out()
+    await rig.one()
+    assert keys(rig) == (None, THEIRS)
+
+
 async def test_a_key_that_is_changed_while_pods_are_replaced_is_the_one_of_its_own_secret() -> None:
     rig = await installed_before()
     await rig.one()

@@ -77,6 +77,25 @@ async def test_a_stream_keeps_its_rate() -> None:
         assert loop.time() - began > 0.55  # 12 tokens at 20 a second
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_last_words_of_a_stream_take_no_longer_than_their_tokens(
+    monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    waited, sleep = list[float](), asyncio.sleep
+
+    async def shortened(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    async with running_simulator(SLOW) as api:
+        monkeypatch.setattr(asyncio, "sleep", shortened)
+        body = message(stream=stream, max_tokens=4)
+        async with api.http.post(api.url + "/v1/messages", json=body, headers=HEADERS) as response:
+            assert response.status == 200
+            await response.read()
+    assert sum(waited) == pytest.approx(4 / 20)  # one delta of 3 tokens, and one
+
+
 @pytest.mark.parametrize(
     ("headers", "said"),
     [

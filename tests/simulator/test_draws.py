@@ -167,3 +167,14 @@ async def test_a_scenario_begins_its_draws_anew_and_profiles_do_not_disturb_each
     assert set(alone) == {200, 500}
     assert alone == await statuses()
     assert alone == await statuses("claude-opus-5", "claude-sonnet-5-5")
+
+
+def test_a_prompt_that_is_wrong_may_say_always_the_same() -> None:
+    """Short answers of status 200 that are wrong: what nothing but a grader sees."""
+    behaviour = "{accuracy: 0.5, wrongAnswer: 'No.'}"
+    scenario = compile_scenario(parse(f"{{answers: {ANSWERS}, defaults: {behaviour}}}"), None)
+    found = find("claude-haiku-5-5")
+    assert found is not None
+    replies = [reply_to(Request(message(one)), found, scenario, scenario.profiles[-1]) for one in QUESTIONS]
+    assert {reply.text for reply in replies if not reply.right} == {"No."}
+    assert within(sum(bool(reply.right) for reply in replies), 0.5, len(QUESTIONS))

@@ -229,6 +229,13 @@ async def line(running: asyncio.subprocess.Process, wanted: str) -> dict[str, An
             return found
 
 
+def write(path: Path, text: str) -> None:
+    """Write it at once: an empty file, as one is while it is written, is a scenario too."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
+
+
 @pytest.mark.slow
 async def test_a_process_follows_its_file_and_ends_on_sigterm(tmp_path: Path) -> None:
     path = tmp_path / "scenario.yaml"
@@ -241,13 +248,13 @@ async def test_a_process_follows_its_file_and_ends_on_sigterm(tmp_path: Path) ->
         async with aiohttp.ClientSession() as http:
             async with http.post(url, json=message(max_tokens=1), headers=HEADERS) as response:
                 assert response.status == 200
-            path.write_text("{oops: 1}")
+            write(path, "{oops: 1}")
             assert "oops" in (await line(running, "scenario refused, the old one stays in use"))["reason"]
-            path.write_text("{defaults: {overloadRate: 1}}")
+            write(path, "{defaults: {overloadRate: 1}}")
             await line(running, "scenario applied")
             async with http.post(url, json=message(), headers=HEADERS) as response:
                 assert response.status == 529
-            path.write_text("{defaults: {latency: {median: 0s}, tokensPerSecond: 150}} # again")
+            write(path, "{defaults: {latency: {median: 0s}, tokensPerSecond: 150}} # again")
             await line(running, "scenario applied")
             stream = await http.post(url, json=message(stream=True), headers=HEADERS)
             await stream.content.readany()

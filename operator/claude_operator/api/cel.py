@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN
+from claude_operator.api.live import SHARE_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ PATTERNS = {
     r"^[a-zA-Z0-9_-]{1,63}$": "is not a surface: write 1 to 63 letters, digits, _ or -",
     r"^https?://[^\s]+$": "is not a URL: write for example https://api.anthropic.com",
     r"^https?://[^\s/][^\s]*$": "is not a URL: write for example http://prometheus.monitoring:9090",
+    SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
 }
 
@@ -266,6 +268,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
             f"!has(self.interval) || !{_is_duration('self.interval')} || duration(self.interval) >= duration('1s')",
             "is too short: write 1s or more",
             field=".interval",
+        ),
+    ),
+    "LiveGrading": (
+        Rule(
+            "self.maxPerMinute >= 2 * self.minPerMinute",
+            "is less than both arms' minPerMinute together: raise it, or lower minPerMinute",
+            field=".maxPerMinute",
         ),
     ),
     "EvalSetSpec": (

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     TIME_PER_OUTPUT_TOKEN_INCREASED = "TimePerOutputTokenIncreased"  # noqa: S105
     METRIC_CHANGED = "MetricChanged"  # a metric in mode Hold has changed: a person decides; holds
     THRESHOLD_EXCEEDED = "ThresholdExceeded"  # measurements outside a threshold, more than failureLimit
+    GRADES_MISSING = "GradesMissing"  # live grading gives no verdicts, or decides too few; holds
     METRIC_WORSENED = "MetricWorsened"  # the judge MannWhitney found a metric worse
     METRIC_ERROR = "MetricError"  # a metric of your own could not be measured; holds
     METRIC_NO_DATA = "MetricNoData"  # the query of a metric of your own finds nothing; a bake waits for it

@@ -13,9 +13,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from claude_operator.api.evidence import Count, Text
 from claude_operator.api.faults import decode
-from claude_operator.api.gateway import Wire
+from claude_operator.api.gateway import Count, Text, Wire
 
 MOST = 5000
 """Conversations in one document."""

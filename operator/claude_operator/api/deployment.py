@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.gateway import Merge, Unit, Unsupported
+from claude_operator.api.live import LiveGrading
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -172,6 +173,10 @@ class Evals(ApiModel):
 
     set_ref: NameRef = Field(description="The ClaudeEvalSet to run on every new revision.")
     required: bool = Field(default=True, description="False: run the evals and report, but do not wait for them.")
+    # No default, as with canary.drain.
+    live: LiveGrading | None = Field(
+        default=None, description=f"{LiveGrading.__doc__} Left out: no live answer is sampled."
+    )
 
 
 class Pause(ApiModel):

@@ -1,8 +1,8 @@
 """What a gateway counts, as it travels in JSON.
 
 `Evidence` is the answer to `GET /-/evidence` on a gateway's admin port, `Cohorts` that to `GET /-/evidence/cohorts`,
-`Serving` that to `GET /-/recent`, and `Grade` the body of `POST /-/grades`. All are strict: a document that does not
-parse is refused whole.
+`Serving` that to `GET /-/recent`, `Samples` that to `GET /-/samples`, and `Grade` the body of `POST /-/grades`. All
+are strict: a document that does not parse is refused whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from claude_operator.api.faults import decode
-from claude_operator.api.gateway import BASIS_POINTS, GatewayConfig, Role, Wire
+from claude_operator.api.gateway import BASIS_POINTS, Count, Counted, GatewayConfig, Role, Text, Wire
+from claude_operator.api.samples import GraderNote, Samples
 
 OUTCOMES = ("ok", "error", "overload", "account", "refused", "canceled")
 """What became of a counted request: the table is `core.outcomes`.
@@ -39,13 +40,6 @@ BAD_WINDOW = 300.0
 
 COHORTS_WINDOW = 3600.0
 """Seconds that the history of the cohorts covers at most."""
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""A counter: never negative, and never beyond what JSON readers agree on."""
-Text = Annotated[str, msgspec.Meta(max_length=1024)]
-Counted = Annotated[dict[Text, Count], msgspec.Meta(max_length=64)]
-"""Numbers by kind. No kind is a client's word, and there are few."""
-
 
 LN_WIDTH = math.log(1.25)
 """Width of a bucket on the logarithmic scale."""
@@ -93,7 +87,7 @@ class Counters(Wire, frozen=True):
     output_tokens: Histogram = Histogram()
     """Output tokens of complete answers."""
     grades: Counted = {}
-    """Verdicts on sampled answers, `pass` and `fail`, as reported to `POST /-/grades`."""
+    """Verdicts on sampled answers, `pass`, `fail` and `unknown`, as reported to `POST /-/grades`."""
     unnamed: Count = 0
     """Those of `requests` that name no conversation, neither by a header nor in `metadata.user_id`."""
 
@@ -242,8 +236,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
-    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&gzip=1` for the document in gzip,
-    where it is worth it.
+    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&grading=1` for `grader`; `&gzip=1`
+    for the document in gzip, where it is worth it.
     """
 
     boot_id: Text
@@ -273,6 +267,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """Of each revision the 16 with most errors or requests, then all others in one."""
     assignment: Text = ""
     """The secret that conversations are drawn with, by a hash of it; empty: none."""
+    grader: GraderNote | None = None
+    """Of who asked for samples last, None before anybody has."""
 
 
 def parse_evidence(data: bytes) -> Evidence:
@@ -295,12 +291,17 @@ def parse_serving(data: bytes) -> Serving:
     return decode(data, Serving, "serving")
 
 
-class Grade(Wire, frozen=True):
+class Grade(Wire, frozen=True, omit_defaults=True):
     """One verdict on an answer that was sampled from live traffic."""
 
     revision: Text
-    passed: bool
+    passed: bool | None
+    """None: the grader could not decide, which is evidence of nothing."""
     surface: Text = OTHER
+    id: Text = ""
+    """That of the sample: a verdict with the same id, revision and conversation counts once, however often it comes."""
+    conversation: Text = ""
+    """That of the sample: of a conversation one verdict counts for a revision."""
 
 
 def parse_grade(data: bytes) -> Grade:
@@ -353,6 +354,6 @@ def parse_cohorts(data: bytes) -> Cohorts:
 
 def json_schemas() -> Mapping[str, Any]:
     """JSON Schemas of the documents, for the docs and for other implementations."""
-    documents = [GatewayConfig, Evidence, Serving, Grade, Cohorts]
+    documents = [GatewayConfig, Evidence, Serving, Grade, Samples, Cohorts]
     schemas, components = msgspec.json.schema_components(documents, ref_template="#/$defs/{name}")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "anyOf": list(schemas), "$defs": components}

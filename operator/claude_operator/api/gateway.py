@@ -6,7 +6,7 @@ It is strict: a document that does not parse is refused whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -58,6 +58,13 @@ Unsupported = Literal["Pass", "Drop"]
 Role = Literal["stable", "canary", "former"]
 """`former`: what was stable before the last promotion; it gets no new conversations, and keeps those it has."""
 Unit = Literal["Conversation", "User", "Request"]
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A counter: never negative, and never beyond what JSON readers agree on."""
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+Counted = Annotated[dict[Text, Count], msgspec.Meta(max_length=64)]
+"""Numbers by kind. No kind is a client's word, and there are few."""
 
 
 class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -149,6 +156,15 @@ class Egress(Wire, frozen=True):
     """Networks that are not connected to, beside those that the gateway knows itself."""
 
 
+class Live(Wire, frozen=True):
+    """Which answers are sampled for live grading."""
+
+    sample_rate: float
+    """Share of the conversations."""
+    min_per_minute: int = 0
+    """Of each arm at least, whatever the rate."""
+
+
 class GatewayConfig(Wire, frozen=True):
     """One deployment's traffic, whole: an empty `arms` answers 503 until a first revision may serve."""
 
@@ -166,6 +182,8 @@ class GatewayConfig(Wire, frozen=True):
     """Whether clients see and may choose revision and arm; yes where it is not said, so that older gateways read it."""
     assignment: Assigning | msgspec.UnsetType = msgspec.UNSET
     """The default where it is not said, so that older gateways read it."""
+    live: Live | msgspec.UnsetType = msgspec.UNSET
+    """Unset while no answers are sampled, so that older gateways read it."""
     egress: Egress | msgspec.UnsetType = msgspec.UNSET
     """Unset where it says nothing. In a ConfigMap it is a document of its own."""
     prices: dict[str, TokenPrices] | msgspec.UnsetType = msgspec.UNSET

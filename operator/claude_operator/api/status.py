@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, PlainSerializer, model_validator
+from pydantic import Field, model_validator
 
+from claude_operator.api import moments
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
@@ -28,18 +28,10 @@ from claude_operator.api.sums import (
     UnitField,
     UnitSums,
 )
+from claude_operator.api.verdicts import Grading
 
-
-def _utc(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def to_millisecond(moment: dt.datetime) -> dt.datetime:
-    """A moment as status holds it, so that a restart changes nothing."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-Moment = Annotated[dt.datetime, PlainSerializer(_utc, return_type=str, when_used="always")]
+Moment = moments.Moment
+to_millisecond = moments.to_millisecond
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "EvalFailed", "Superseded"]
 Verdict = Literal["Pass", "Fail", "Inconclusive", "NoData", "Error"]
 
@@ -288,6 +280,10 @@ class Plan(StatusModel):
     rescue_after: int = Field(
         default=3, description="Failures in a row after which a conversation goes back to stable."
     )
+    grades: int | None = Field(
+        default=None,
+        description="Verdicts of live grading on each arm that a bake waits for. Left out: none is graded.",
+    )
 
 
 class Rollout(StatusModel):
@@ -305,6 +301,7 @@ class Rollout(StatusModel):
         default=None,
         description="With unit User: share of the requests that the three busiest users had in the hour before.",
     )
+    grading: Grading | None = Field(default=None, description=Grading.__doc__)
     outcome: Outcome | None = Field(default=None, description="How it ended.")
     reason: str = Field(default="", description="Why, as one word.")
     message: str = Field(default="", description="Why, as a sentence.")

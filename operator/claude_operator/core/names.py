@@ -20,8 +20,11 @@ __all__ = [
     "client_secret",
     "eval_account",
     "eval_run_name",
+    "failed_samples",
     "gateway_name",
+    "gateway_pods",
     "gateway_url",
+    "grader_name",
     "grader_secret",
     "is_controlled_by",
     "job_name",
@@ -45,7 +48,7 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 NAME_MAX = 63  # a Job's name becomes a label value on its pods
 _HASH = 8
 
-Component = Literal["gateway", "eval", "ledger"]
+Component = Literal["gateway", "eval", "grader", "ledger"]
 
 
 def gateway_name(name: str) -> str:
@@ -58,9 +61,24 @@ def client_secret(name: str) -> str:
     return f"{name}-client"
 
 
+def gateway_pods(name: str) -> str:
+    """Name of the Service by which the grader finds the pods of the gateway."""
+    return f"{name}-gateway-pods"
+
+
+def grader_name(name: str) -> str:
+    """Name of everything around the grader of live answers."""
+    return f"{name}-grader"
+
+
 def grader_secret(name: str) -> str:
     """Name of the Secret with the key of programs that report grades."""
-    return f"{name}-grader"
+    return grader_name(name)
+
+
+def failed_samples(name: str) -> str:
+    """Name of the Secret that the grader writes: what it has spent, and the failed samples that it keeps."""
+    return f"{name}-failed-samples"
 
 
 def eval_account(name: str) -> str:

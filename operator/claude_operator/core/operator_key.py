@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -23,6 +24,7 @@ __all__ = [
     "NONCE",
     "ProofError",
     "Purpose",
+    "address",
     "admit",
     "are_prices_signed",
     "ask",
@@ -102,6 +104,16 @@ def admit(key: bytes, *, pod: str, method: str, target: str, headers: Mapping[st
     if len(nonce) > _LONGEST_NONCE or not _equal(_request(key, pod, method, target, nonce), proof):
         raise ProofError(f"only the operator may read this: {_REQUEST} is not made with its key, or for another pod")
     return nonce
+
+
+def address(host: str, port: int) -> str:
+    """What stands for a pod that is known by its address alone, in the place of its name.
+
+    The asker takes the address that it connects to, the pod the one that it was reached at: a proof for an address that
+    somebody else has now is of no use at the pod.
+    """
+    found = ipaddress.ip_address(host.partition("%")[0])
+    return f"[{getattr(found, 'ipv4_mapped', None) or found}]:{port}"
 
 
 def prove(key: bytes, *, pod: str, nonce: str, body: bytes) -> dict[str, str]:

@@ -17,7 +17,9 @@ from claude_operator.core.spec.networks import rules_in_pod
 from claude_operator.core.spec.site_options import PRICES_OPTION, add_host_option, add_network_options
 from claude_operator.evals.calibrate_cli import add_calibrate, run_calibrate
 from claude_operator.evals.importing.cli import add_import, run_import
+from claude_operator.evals.improve_cli import add_improve, run_improve
 from claude_operator.evals.laptop_options import add_laptop_options, check_laptop_options
+from claude_operator.evals.samples_cli import add_samples, run_samples
 from claude_operator.evals.show_cli import add_show, run_show
 from claude_operator.evals.stopping import stoppable
 from claude_operator.log import Log
@@ -76,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_import(commands)
     add_show(commands)
     add_calibrate(commands)
+    add_samples(commands)
+    add_improve(commands)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
         return run_show(args)
     if args.eval_command == "calibrate":
         return run_calibrate(args)
+    if args.eval_command == "samples":
+        return run_samples(args)
+    if args.eval_command == "improve":
+        return run_improve(args)
     if args.run_name:
         if not args.namespace:
             args.parser.error("--run needs --namespace: the namespace of the ClaudeEvalRun")

@@ -19,9 +19,10 @@ from claude_operator.api.resources import RevisionSpec
 from claude_operator.core.evals.contents import LARGEST, SCHEME, Contents, config_maps, contents_of, item_keys
 from claude_operator.core.evals.formats.promptfoo import IMPORT, is_config, looks_like_config
 from claude_operator.core.evals.formats.text import as_text
+from claude_operator.core.evals.prompt import Prompt, read_blocks
 from claude_operator.core.spec import revision
 
-__all__ = ["RequestFile", "api_key", "directory", "read_request", "read_set"]
+__all__ = ["RequestFile", "api_key", "directory", "read_prompt", "read_request", "read_set"]
 
 _SET = "write a ClaudeEvalSet, or its spec: tests: [{id: ..., input: ..., assert: [...]}]"
 _BESIDE = "put it into the same file or folder"
@@ -97,6 +98,21 @@ def read_request(path: Path) -> RequestFile:
     except ValidationError as error:
         raise ValueError(f"{path}: {first_fault(error)}") from error
     raise ValueError(f"{path} has no request: {_REQUEST}")
+
+
+def read_prompt(path: Path) -> Prompt:
+    """The system prompt of a file that `read_request` takes, by where each block is written. Raises ValueError."""
+    documents = _documents(path)
+    name = next((_name(one) for one in documents if _kind(one) in _ARMS), None) or path.stem
+    if (spec := _spec(documents, "ClaudeDeployment", ())) is not None:
+        system = spec["request"].get("system") or ()
+        return Prompt(
+            "ClaudeDeployment", name, read_blocks(system, spec.get("promptFrom") or (), _config_maps(documents))
+        )
+    if _spec(documents, "ClaudeRevision", ()) is not None:
+        raise ValueError(f"{path}: a ClaudeRevision never changes: give the ClaudeDeployment that it was made of")
+    bare = next(one for one in documents if "model" in one and "kind" not in one)
+    return Prompt("", name, read_blocks(bare.get("system") or (), (), {}))
 
 
 def api_key(path: Path) -> str | None:

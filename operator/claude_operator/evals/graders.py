@@ -13,12 +13,12 @@ import msgspec
 from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
-from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
 from claude_operator.core.evals.graders.check import reaches
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.core.evals.graders.rubrics import Opinion, Question, comparison, factuality, material, rubric
 from claude_operator.core.evals.kept import first_request
+from claude_operator.core.evals.live import same_model
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import PreparedArm, prepare
@@ -71,29 +71,31 @@ def check_models(graders: Iterable[Grader], arms: Iterable[PreparedArm]) -> None
         for variant in arm.variants.values():
             model = msgspec.json.decode(variant.fields["model"]) if "model" in variant.fields else None
             for grader in graders:
-                if not grader.own_model and _same(grader.model, str(model)):
+                if not grader.own_model and same_model(grader.model, str(model)):
                     raise InvalidGrader(
                         f"graders, {grader.name}: {grader.model} is also the model of {arm.arm.revision}, and models"
                         " prefer their own answers: name another model, or write ownModel: true"
                     )
 
 
-def _same(one: str, other: str) -> bool:
-    first, second = find(one), find(other)
-    return one == other or (first is not None and second is not None and first.id == second.id)
-
-
 class Graders:
     """The graders of a run, the same for both arms, asked through `ask`."""
 
     def __init__(
-        self, graders: Sequence[Grader], ask: Ask, kept: KeptGrades | None = None, prices: Book = LIST_PRICES
+        self,
+        graders: Sequence[Grader],
+        ask: Ask,
+        kept: KeptGrades | None = None,
+        *,
+        snapshots: dict[str, str] | None = None,
+        prices: Book = LIST_PRICES,
     ) -> None:
+        """`snapshots`: the model that each grader has answered as, which is added to; earlier ones where known."""
         self._graders = {grader.name: grader for grader in graders}
         self._prices = prices
         self._ask, self._kept = ask, kept
         self._arms: dict[tuple[str, str], PreparedArm] = {}
-        self._models: dict[str, str] = {}
+        self._models: dict[str, str] = {} if snapshots is None else snapshots
         self._comparisons: dict[tuple[object, ...], asyncio.Task[str]] = {}
 
     async def grade(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from claude_operator.api.base import API_VERSION
@@ -25,6 +24,7 @@ from claude_operator.evals.importing.asserts import Asserts
 from claude_operator.evals.importing.findings import Files, Findings, Place, as_mapping, shortened
 from claude_operator.evals.importing.prompts import take_prompts
 from claude_operator.evals.importing.tests import MOST, Tests, iter_tests
+from claude_operator.evals.manifests import as_yaml
 
 __all__ = ["Imported", "import_config"]
 
@@ -227,23 +227,7 @@ class _Import:
             head += ["Not taken:", *(f"- {one}" for one in findings.not_taken)]
         lines = (line for one in head for line in one.splitlines())
         comment = "".join(f"# {''.join(c if c.isprintable() else '�' for c in line)}\n" for line in lines)
-        return comment + "---\n".join(
-            yaml.dump(one, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110) for one in objects
-        )
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write each value out."""
-        return True
-
-
-def _as_written(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text and not re.search(r"[ \t]\n|^\s|\s$", text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _as_written)
+        return comment + "---\n".join(map(as_yaml, objects))
 
 
 def _config_map(name: str, **content: Mapping[str, str]) -> dict[str, Any]:

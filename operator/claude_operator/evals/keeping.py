@@ -119,7 +119,8 @@ class Keeper:
     async def _write_often(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._many.wait(), _SOON)
+                async with asyncio.timeout(_SOON):  # in Python 3.11 wait_for can lose a cancellation, and never end
+                    await self._many.wait()
             self._many.clear()
             await asyncio.shield(self.flush())
 

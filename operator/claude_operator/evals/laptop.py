@@ -66,6 +66,8 @@ class Work:
     key: str
     partial: str = ""
     keep: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What `$(NAME)` stands for in another candidate."""
 
     @property
     def execution(self) -> EvalExecution:
@@ -100,7 +102,7 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     base_url = options.base_url or requests[0].base_url or variables.get("ANTHROPIC_BASE_URL") or _DEFAULT_URL
     candidates = tuple(_prepared(one, env) for one in _with_models(requests, options.models))
     arm = _prepared(baseline, env) if baseline else None
-    return Work(options.set_file.stem, spec, items, candidates, arm, base_url, key, partial, options.keep)
+    return Work(options.set_file.stem, spec, items, candidates, arm, base_url, key, partial, options.keep, env)
 
 
 @asynccontextmanager
@@ -123,6 +125,7 @@ class Session:
     asker: Asker
     keeper: Keeper
     paid: float = 0.0
+    tokens: int = 0
 
     async def judge(self, candidate: PreparedArm, gate: EvalGate, progress: Tell) -> Ended:
         """Ask and judge. Raises Infrastructure."""
@@ -133,11 +136,12 @@ class Session:
             work.base_url,
             self.keeper,
             self.paid,
+            self.tokens,
             keep_text=True,
             progress=progress,
         )
         result = await evaluate(work.items, Arms(candidate, work.baseline), self.asker.ask, gate, run)
-        self.paid = run.budget.paid
+        self.paid, self.tokens = run.budget.paid, run.budget.tokens
         result = never_passed(result, work.partial)
         return Ended(result, _report(work, candidate, result, run), run)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from claude_operator.evals.show_cli import add_file_options
 
-__all__ = ["add_laptop_options", "check_laptop_options"]
+__all__ = ["add_laptop_options", "check_laptop_options", "number"]
 
 _SELF = 200  # comparisons of an arm with itself
 _MOST_EPOCHS = 50
@@ -32,14 +32,14 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
         "--base-url",
         help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
     )
-    laptop.add_argument("--epochs", type=_number(1, _MOST_EPOCHS), metavar="N", help="in place of execution.epochs")
+    laptop.add_argument("--epochs", type=number(1, _MOST_EPOCHS), metavar="N", help="in place of execution.epochs")
     laptop.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep answers here, and pay for none that is here already"
     )
     laptop.add_argument(
         "--self",
         dest="itself",
-        type=_number(1, 10_000),
+        type=number(1, 10_000),
         nargs="?",
         const=_SELF,
         metavar="N",
@@ -54,7 +54,7 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="items whose id fits, with * and ?; key=pattern: those with such metadata; several: any of them",
     )
-    part.add_argument("--sample", type=_number(1, 1_000_000), metavar="N", help="so many items, drawn by --seed")
+    part.add_argument("--sample", type=number(1, 1_000_000), metavar="N", help="so many items, drawn by --seed")
     part.add_argument("--seed", default="0", help="default: %(default)s")
     part.add_argument("--failed", type=Path, metavar="REPORT", help="items that failed in this report")
     files = parser.add_argument_group("files", "with questions and answers; one for each of several candidates")
@@ -73,10 +73,12 @@ def check_laptop_options(args: argparse.Namespace) -> None:
         args.parser.error("--self compares one --request with itself: leave out --baseline and the others")
 
 
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number of an option."""
+
+    def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least} to {most:,}")
         return int(text)
 
-    return number
+    return read

@@ -72,6 +72,8 @@ class Run:
     keeper: Keeper | None = None
     paid: float = 0.0
     """US dollars that earlier attempts have paid."""
+    tokens: int = 0
+    """Tokens of models without a price that earlier runs under the same cap have used."""
     batcher: Batcher | None = None
     keep_text: bool = False
     prices: Book = field(default_factory=lambda: LIST_PRICES)
@@ -85,7 +87,7 @@ class Run:
     """By arm and item id, an answer an epoch; answers without their texts, unless they are kept."""
 
     def __post_init__(self) -> None:
-        self.budget = Budget(self.execution, self.paid)
+        self.budget = Budget(self.execution, self.paid, self.tokens)
 
     def pay(self, answer: Answer, *, grader: bool = False) -> None:
         """Count what an answer costs."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from claude_operator.api.evals import EvalGate
-from claude_operator.core.evals.gate import Outcomes, RunReason, shared_out
+from claude_operator.core.evals.gate import RunReason, shared_out
 from claude_operator.core.evals.matrix import Row, cheapest, make_row, verdict
-from claude_operator.core.evals.report import Graded
+from claude_operator.core.evals.report import outcomes_of
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.selfcheck import SelfCheck, check_itself
 from claude_operator.evals.laptop import Ended, Tell, Work, asking
@@ -53,17 +53,13 @@ async def check_self(work: Work, times: int, progress: Tell) -> SelfCheck:
         ended = await session.judge(work.candidates[0], EvalGate(), progress)
     if not ended.run.graded or ended.result.reason is RunReason.BUDGET_REACHED:
         raise ValueError(ended.result.message)
-    return check_itself(work.items, _outcomes(ended.run.graded[0]), work.spec.gate, times=times)
+    return check_itself(work.items, outcomes_of(ended.run.graded[0]), work.spec.gate, times=times)
 
 
 def _row(work: Work, ended: Ended, gate: EvalGate) -> Row:
     graded = ended.run.graded
-    arms = (_outcomes(graded[0]), _outcomes(graded[1])) if len(graded) > 1 else ({}, {})
+    arms = (outcomes_of(graded[0]), outcomes_of(graded[1])) if len(graded) > 1 else ({}, {})
     return make_row(ended.report.run.candidate, ended.result, work.items, arms, gate)
-
-
-def _outcomes(graded: Mapping[str, Sequence[Graded]]) -> Outcomes:
-    return {name: [one.outcome for one in epochs] for name, epochs in graded.items()}
 
 
 def _quality(row: Row) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from claude_operator.core.evals.report import KEY, Report, RunLine, read_report
 from claude_operator.core.names import report_name
 
-__all__ = ["load_report", "read_bytes", "read_file"]
+__all__ = ["current_namespace", "load_report", "read_bytes", "read_file"]
 
 _STDIN = "-"
 _NO_REPORT = "single answers, since the cluster has no report of this run"
@@ -48,7 +48,7 @@ async def _of_run(name: str, namespace: str | None) -> Report:
     from claude_operator.kube.resources import CLAUDE_EVAL_RUNS, CONFIG_MAPS
 
     async with await Kube.from_environment() as kube:
-        space = namespace or await _current_namespace()
+        space = namespace or await current_namespace()
         run = await kube.get(CLAUDE_EVAL_RUNS, name, space)
         if run is None:
             raise ValueError(
@@ -87,7 +87,7 @@ def _of_status(run: Mapping[str, Any]) -> Report:
     return Report(line)
 
 
-async def _current_namespace() -> str:
+async def current_namespace() -> str:
     """That of the kubeconfig's current context, as kubectl takes it."""
     from kubernetes.aio import config
 

@@ -63,6 +63,7 @@ class Accounting:
         if call.counted and call.live is not None and call.choice is not None:
             self._count(call)
             self._units.settle(call)
+            self._store.sampler.finish(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
         self.log.write("call", call_fields(call))

@@ -11,6 +11,7 @@ from claude_operator.core.request.quotes import Answer
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, Drawn
 from claude_operator.gateway.live_config import Choice, LiveConfig
+from claude_operator.gateway.sampled import Pending
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
 __all__ = ["Call"]
@@ -52,6 +53,8 @@ class Call:
     """Answers that its conversation had before, as far as is known."""
     answer: Answer | None = None
     """The answer as it comes, where a later request will be known by it."""
+    sample: Pending | None = None
+    """What becomes a sample for grading once it is answered."""
     thread: Thread | None = None
     continues_unknown_thread: bool = False
     """Whether it continues a thread that this process has not seen begin."""

@@ -101,6 +101,7 @@ class Control:
         while True:
             await asyncio.sleep(CREDENTIALS_INTERVAL)
             self.reload_credentials()
+            self.store.sampler.expire()
 
     def _take(self, document: Document) -> None:
         self._waiting = self._unsigned = None

@@ -21,7 +21,9 @@ from claude_operator.gateway.hangs import HangLimits
 from claude_operator.gateway.in_flight import CallsInFlight, Failures, RecentCalls
 from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
+from claude_operator.gateway.sampler import Sampler
 from claude_operator.gateway.unit_accounting import UnitAccounting
+from claude_operator.gateway.verdicts import Verdicts
 
 __all__ = ["EvidenceStore"]
 
@@ -49,12 +51,15 @@ class EvidenceStore:
         self.failures = Failures(clock)
         self.hang_limits = HangLimits(clock)
         self.units = UnitAccounting(self.memory, self.eras, self.hang_limits)
+        self.sampler = Sampler(self.boot_id, clock)
+        self.verdicts = Verdicts()
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
     def begin(self, config: GatewayConfig) -> Generation:
         """The evidence of a config that comes into force."""
         self.eras.enter(config)
+        self.sampler.enter(config)
         return self.generation(config.generation)
 
     def generation(self, number: int) -> Generation:
@@ -85,6 +90,7 @@ class EvidenceStore:
         keep: bool = False,
         callers: bool = False,
         units: bool = False,
+        grading: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         self.units.count_hung(self.in_flight.overdue(self.hang_limits))
@@ -106,6 +112,7 @@ class EvidenceStore:
             weights=weights,
             callers=self._callers() if callers else [],
             assignment=self.history.mark if callers else "",
+            grader=self.sampler.grader if grading else None,
         )
         return msgspec.json.encode(more)
 

@@ -11,6 +11,7 @@ from claude_operator.gateway.ports import MutableHeaders
 
 __all__ = [
     "BETA",
+    "NO_GRADING",
     "SESSION",
     "SUBAGENT",
     "SURFACE",
@@ -26,6 +27,8 @@ USER = "x-claude-user-id"
 SUBAGENT = "x-claude-subagent"
 SURFACE = "x-claude-surface"
 WANTED_REVISION = "x-claude-revision"
+NO_GRADING = "x-claude-operator-no-grading"
+"""No answer to a request with this header is sampled for grading."""
 BETA = "anthropic-beta"
 
 DEFAULT_VERSION = "2026-10-21"
@@ -82,6 +85,7 @@ _UNTOLD = _HOP_BY_HOP | {
     SUBAGENT,
     SURFACE,
     WANTED_REVISION,
+    NO_GRADING,
 }
 _UNTOLD_FAMILIES = ("cf-", "sec-", "x-b3-", "x-envoy-", "x-forwarded-", "x-real-ip")
 """What browsers, Node.js and proxies add by themselves: nobody misses it."""

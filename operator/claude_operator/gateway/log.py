@@ -24,6 +24,7 @@ def call_fields(call: Call) -> dict[str, Any]:
         "status": call.status,
         "outcome": call.outcome,
         "error": _short(call.error),
+        "explanation": call.summary.explanation,
         "model": _short(call.answering_model),
         "stop_reason": _short(call.summary.stop_reason),
         "stream": call.stream,

@@ -69,6 +69,8 @@ def read_answer(call: Call, body: bytes | bytearray, encoding: str) -> str:
         summary.add(answer)
         if call.answer is not None:
             _take_in(call.answer, readable)
+        if call.sample is not None:
+            call.sample.tap.read_body(readable)
         return "ok"
     summary.fail(call.status, read_error(answer.error), "" if call.status >= 400 else NOT_A_MESSAGE)
     return summary.failure or "error"

@@ -231,6 +231,7 @@ class Proxy:
         if call.continues_thread:
             choice = self._threads.choose_arm(live, call, choice)
         call.choice = choice
+        self._control.store.sampler.begin(call, fields, opted_out=names.NO_GRADING in headers)
         return choice
 
     def _record_composition(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:
@@ -265,7 +266,7 @@ class Proxy:
 
     async def _stream(self, call: Call, answer: UpstreamReply, reply: ClientReply) -> None:
         encoding = answer.headers.get("content-encoding", "")
-        call.relay = relay = relay_for(encoding, call.summary, call.answer)
+        call.relay = relay = relay_for(encoding, call.summary, call.answer, call.sample and call.sample.tap)
         await reply.start(answer.status, [*names.for_client(answer.headers, framed=True), *revision_headers(call)])
         try:
             async for chunk in answer.chunks():

@@ -17,6 +17,7 @@ from claude_operator.core.request.outcomes import ApiError, Outcome, of_error, r
 from claude_operator.core.request.quotes import Answer, Block
 from claude_operator.core.request.usage import merge_usage
 from claude_operator.gateway.encoding import Inflater, is_plain, make_inflater
+from claude_operator.gateway.sampled import AnswerTap
 
 __all__ = ["AnswerSummary", "Message", "SseRelay", "relay_for"]
 
@@ -94,9 +95,9 @@ class AnswerSummary:
 class SseRelay:
     """Feed it what the upstream sends; it returns what to send on, the same bytes in the same order."""
 
-    def __init__(self, summary: AnswerSummary, answer: Answer | None = None) -> None:
+    def __init__(self, summary: AnswerSummary, answer: Answer | None = None, tap: AnswerTap | None = None) -> None:
         self.summary = summary
-        self._answer = answer
+        self._answer, self._tap = answer, tap
         self.has_content = False
         """Whether the first content_block_delta has come."""
         self.advanced = False
@@ -141,6 +142,8 @@ class SseRelay:
         self.advanced = b"content_block_" in events
         if self._answer is not None and self.advanced:
             self._read_blocks(events, self._answer)
+        if self._tap is not None and self.advanced:
+            self._tap.read_events(events)
         if self.advanced and b"message_" not in events and b"error" not in events:
             return
         if b"\r" in events:
@@ -195,8 +198,14 @@ class SseRelay:
 class CompressedRelay(SseRelay):
     """A compressed stream. Without an `inflater` its coding is not known, and nothing is read."""
 
-    def __init__(self, summary: AnswerSummary, inflater: Inflater | None, answer: Answer | None = None) -> None:
-        super().__init__(summary, answer)
+    def __init__(
+        self,
+        summary: AnswerSummary,
+        inflater: Inflater | None,
+        answer: Answer | None = None,
+        tap: AnswerTap | None = None,
+    ) -> None:
+        super().__init__(summary, answer, tap)
         self.readable = inflater is not None
         self._inflater = inflater
 
@@ -218,11 +227,13 @@ class CompressedRelay(SseRelay):
         """No event of our own can follow."""
 
 
-def relay_for(encoding: str, summary: AnswerSummary, answer: Answer | None = None) -> SseRelay:
-    """The relay for a stream with this content-encoding; `answer` takes in what it says."""
+def relay_for(
+    encoding: str, summary: AnswerSummary, answer: Answer | None = None, tap: AnswerTap | None = None
+) -> SseRelay:
+    """The relay for a stream with this content-encoding; `answer` and `tap` take in what it says."""
     if is_plain(encoding):
-        return SseRelay(summary, answer)
-    return CompressedRelay(summary, make_inflater(encoding), answer)
+        return SseRelay(summary, answer, tap)
+    return CompressedRelay(summary, make_inflater(encoding), answer, tap)
 
 
 def _is_progress(event: bytes) -> bool:

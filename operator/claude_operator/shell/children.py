@@ -36,6 +36,7 @@ from claude_operator.shell.contest import Contest
 from claude_operator.shell.derived_secrets import CLIENT, GATEWAY, GRADER, DerivedSecrets
 from claude_operator.shell.family import Family, Name, describe, digest, is_gateways, look_of, name_of, type_of
 from claude_operator.shell.grader_key import MOVED, GraderKeyMove
+from claude_operator.shell.grader_parts import GraderParts
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.scaling import Scaling
 from claude_operator.shell.tasks import all_of
@@ -78,6 +79,7 @@ class Children:
         self._keyring, self._scaling = keyring, Scaling(kube)
         self._secrets = {recipe.name: DerivedSecrets(kube, keyring, recipe) for recipe in (CLIENT, GATEWAY, GRADER)}
         self._move = GraderKeyMove(kube, self._mine)
+        self._grader = GraderParts(kube)
         self.writes = Writes()
         self._families: dict[tuple[str, str], Family] = {}
         """By the owner's namespace and name."""
@@ -98,13 +100,14 @@ class Children:
 
         Nothing is written while there is one of the first.
         """
-        family = self._family(owner)
-        if family.free:
+        family, graders = self._family(owner), self._grader.parts(owner, self._policies)
+        if family.free and (family.graded or not graders):
             return [], []
         name, namespace = owner["metadata"]["name"], owner["metadata"]["namespace"]
         wanted = [(resource, names.gateway_name(name)) for resource in (*_GATEWAY, *self._policies)]
         wanted += [(SECRETS, secret_name(name)) for secret_name in self._secrets]
         wanted += [(resource, names.eval_account(name)) for resource in (*_ACCOUNT, *self._policies)]
+        wanted += graders
         wanted += [(BY_KIND[kind], child) for kind, child in sorted(family.further)]
         found = await all_of(self._kube.get(resource, child, namespace) for resource, child in wanted)
         live = [one for one in found if one is not None]
@@ -112,7 +115,7 @@ class Children:
         others = [one for one in live if not self.is_ours(owner, one) and one["kind"] != NETWORK_POLICIES.kind]
         problems = [Problem(Reason.NAME_TAKEN, ownership.refusal(one, owner)) for one in others]
         if not problems:
-            family.free = True
+            family.free, family.graded = True, bool(graders)
             family.further.clear()
         return problems, [one for one in live if self._claim(owner, one) is Claim.ORPHAN]
 
@@ -191,15 +194,15 @@ class Children:
         if live is None:
             if known is not None or (served and family.writing is None):
                 family.config, family.writing = None, known or {}
-                self._record_restored(family, key, contest, "was deleted")
+                family.record_restored(key, contest, "was deleted", now=self._clock())
             return None
         family.uids[key] = live["metadata"]["uid"]
         if known is not None and not render.covers(live, known):
             family.config, family.writing = None, known
-            self._record_restored(family, key, contest, f"was changed{describe(live, known)}")
+            family.record_restored(key, contest, f"was changed{describe(live, known)}", now=self._clock())
         elif believed.doubt and family.writing is None:
             family.writing = {}
-            self._record_restored(family, key, contest, believed.doubt)
+            family.record_restored(key, contest, believed.doubt, now=self._clock())
         elif believed.stored and known is None and family.writing is None:
             data = {name: live["data"][name] for name in SIGNED_KEYS}
             family.config = {**type_of(live), "metadata": {"name": key[1]}, "data": data}
@@ -239,9 +242,15 @@ class Children:
                 failed.append(error)
                 family.doubted.add(key)
             else:
+                if wait is not None:
+                    family.doubted.add(key)
                 if wait:
                     waits.append(wait)
-                    family.doubted.add(key)
+        if whole:
+            try:
+                await self._grader.ensure(owner)
+            except KubeError as error:
+                failed.append(error)
         if failed:
             first = next((error for error in failed if error.terminating), failed[0])
             self.writes.failed(family.uid, "child", first)
@@ -275,6 +284,7 @@ class Children:
         for one in self._secrets.values():
             one.forget(live)
         self._move.forget(live)
+        self._grader.forget(live)
         self.writes.forget(live)
 
     # ------------------------------------------------------------------------------------------------ one child
@@ -311,7 +321,7 @@ class Children:
                 return None
             raise
         if live is not None and self._is_so(family, live, child):
-            self._note(family, child, live)
+            family.note(child, live)
             return None
         change = f"was changed{describe(live, child)}" if live is not None else "was deleted"
         # Earlier versions made no NetworkPolicies: one that was never seen here may never have been.
@@ -319,9 +329,9 @@ class Children:
         deleted = live is None and (before is not None or was_there)
         made = await self._scaling.apply(child, live, family.replicas)
         made = await self._without_excess(family, child, made)
-        self._note(family, child, made)
+        family.note(child, made)
         if deleted or (live is not None and before == child):
-            self._record_restored(family, key, contest, change)
+            family.record_restored(key, contest, change, now=self._clock())
         return None
 
     async def _mine(self, owner: Mapping[str, Any], resource: Resource, name: str) -> Object | None:
@@ -355,25 +365,8 @@ class Children:
             return family.admitted.get(name_of(wanted)) == digest(patch) and not render.lacks(live, wanted)
         return render.covers(live, wanted)
 
-    def _note(self, family: Family, child: Object, live: Object) -> None:
-        key = name_of(child)
-        family.wanted[key], family.uids[key] = child, live["metadata"]["uid"]
-        family.looks[key] = look_of(live, key[0])
-        if key[0] == DEPLOYMENTS.kind:
-            family.replicas = live["spec"].get("replicas")
-
-    def _record_restored(self, family: Family, key: Name, contest: Contest, change: str, note: str = "") -> None:
-        """Tell that a child was put back; `note` says it in other words."""
-        if not contest.put_back(self._clock()):
-            return
-        if contest.begun:
-            note = f"{' '.join(key)} {change} for the {contest.count}th time; it is put back less often from now on"
-            family.events.append(Event(Reason.CHILD_CONTESTED, note, "Warning"))
-        else:
-            note = note or f"{' '.join(key)} {change} and is as wanted again"
-            family.events.append(Event(Reason.CHILD_RESTORED, note, "Warning"))
-
     async def _secret(self, owner: Mapping[str, Any], key: Name, secrets: DerivedSecrets, served: bool) -> float | None:
+        """As `_child`; 0.0 where the next pass has to look again."""
         family = self._family(owner)
         contest = family.contests.setdefault(key, Contest())
         if wait := contest.wait(self._clock()):
@@ -385,13 +378,13 @@ class Children:
         if live is not None and not render.covers(live["metadata"].get("labels"), labels):  # else nobody watches it
             fenced = {name: live["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
             live = await self._kube.merge(SECRETS, {**type_of(live), "metadata": {**fenced, "labels": labels}})
-            self._record_restored(family, key, contest, "was changed (metadata.labels)")
+            family.record_restored(key, contest, "was changed (metadata.labels)", now=self._clock())
         change = "was deleted" if live is None else "was changed"
         held = await self._move.held(owner, live) if secrets.recipe is GRADER else {}
         live, note = await secrets.ensure(owner, live, held)
         if note and held:
             family.events.append(Event(Reason.GRADER_KEY_MOVED, MOVED.format(owner["metadata"]["name"])))
         elif note and known:
-            self._record_restored(family, key, contest, change, note)
+            family.record_restored(key, contest, change, note, now=self._clock())
         family.uids[key], family.looks[key] = live["metadata"]["uid"], look_of(live, key[0])
-        return None
+        return 0.0 if secrets.recipe is GRADER and self._move.is_under_way(owner) else None

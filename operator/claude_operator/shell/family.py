@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from claude_operator.api.conditions import Reason
 from claude_operator.core import names, render
 from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.decision import Event
@@ -32,6 +33,8 @@ class Family:
     uid: str
     free: bool = False
     """None of their names is taken."""
+    graded: bool = False
+    """The names around the grader of live answers are among them."""
     further: set[Name] = field(default_factory=set)
     """Other names that turned out to be taken."""
     digest: bytes = b""
@@ -55,6 +58,25 @@ class Family:
     """As it is being written."""
     events: list[Event] = field(default_factory=list)
     """Not reported yet."""
+
+    def note(self, child: Object, live: Object) -> None:
+        """A child is as wanted."""
+        key = name_of(child)
+        self.wanted[key], self.uids[key] = child, live["metadata"]["uid"]
+        self.looks[key] = look_of(live, key[0])
+        if key[0] == DEPLOYMENTS.kind and is_gateways(child):
+            self.replicas = live["spec"].get("replicas")
+
+    def record_restored(self, key: Name, contest: Contest, change: str, note: str = "", *, now: float) -> None:
+        """Tell that a child was put back; `note` says it in other words."""
+        if not contest.put_back(now):
+            return
+        if contest.begun:
+            note = f"{' '.join(key)} {change} for the {contest.count}th time; it is put back less often from now on"
+            self.events.append(Event(Reason.CHILD_CONTESTED, note, "Warning"))
+        else:
+            note = note or f"{' '.join(key)} {change} and is as wanted again"
+            self.events.append(Event(Reason.CHILD_RESTORED, note, "Warning"))
 
 
 def name_of(body: Mapping[str, Any]) -> Name:

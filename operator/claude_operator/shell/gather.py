@@ -25,6 +25,7 @@ from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import valued
+from claude_operator.core.reconcile.grading import latest_note
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known, believe_config, least_generation
@@ -210,6 +211,8 @@ class Gatherer:
             refused=self._children.writes.refused(uid),
             outdated=self._outdated(),
             increments=look.increments,
+            undecided=look.undecided,
+            grader=latest_note(reads.gateways.readings),
             readings=look.memory.readings,
             history=_history(expected.status, look.memory) if due else {},
             cohorts=reads.gateways.cohorts,

@@ -25,12 +25,17 @@ Take = Callable[[Mapping[str, Any], Resource, str], Awaitable[Object | None]]
 
 
 class GraderKeyMove:
-    """Remembers, by the UID of the ClaudeDeployment, where the key is in its own Secret alone."""
+    """Remembers, by the UID of the ClaudeDeployment, where the key is in its own Secret alone, and where it moves."""
 
     def __init__(self, kube: Kube, take: Take) -> None:
         """`take` gives a child, adopted where it was an orphan."""
         self._kube, self._take = kube, take
         self._done: set[str] = set()
+        self._moving: set[str] = set()
+
+    def is_under_way(self, owner: Mapping[str, Any]) -> bool:
+        """Whether its pods are being replaced: the pass that finds them new takes the key out of the old place."""
+        return owner["metadata"]["uid"] in self._moving
 
     async def held(self, owner: Mapping[str, Any], live: Object | None) -> dict[str, str]:
         """What its own Secret, as it is `live`, has to hold because pods read it in the old place; mostly nothing.
@@ -43,6 +48,7 @@ class GraderKeyMove:
         old = await self._take(owner, SECRETS, name)
         data = (old or {}).get("data") or {}
         if old is not None and GRADER_KEY in data:
+            self._moving.add(uid)
             deployment = await self._take(owner, DEPLOYMENTS, name)
             moved = deployment is not None and render.reads_grader_secret(deployment["spec"]["template"])
             if live is None or not moved:
@@ -53,8 +59,10 @@ class GraderKeyMove:
             patch = {"apiVersion": SECRETS.api_version, "kind": SECRETS.kind, "metadata": fenced}
             await self._kube.merge(SECRETS, {**patch, "data": {GRADER_KEY: None}})
         self._done.add(uid)
+        self._moving.discard(uid)
         return {}
 
     def forget(self, live: set[str]) -> None:
         """Drop those of owners that no longer exist; `live` are UIDs."""
         self._done &= live
+        self._moving &= live

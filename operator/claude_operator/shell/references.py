@@ -15,6 +15,7 @@ from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
 from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
+from claude_operator.core.evals.live import shared_part
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
 from claude_operator.core.reconcile.observation import EvalSetView
@@ -160,9 +161,10 @@ async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Prob
             if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
                 began = clock()
+        shared = shared_part(parsed, contents)
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live))
+    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), shared)
 
 
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:

@@ -116,7 +116,7 @@ class Scraper:
         return [one for one in found if one is not None]
 
     async def _pod(self, peer: Peer, since: str, keep: bool, known: Sequence[PeerAddress]) -> PodReading:
-        query = {"since": since, "callers": "1", "units": "1"} | ({"keep": "1"} if keep else {})
+        query = {"since": since, "callers": "1", "units": "1", "grading": "1"} | ({"keep": "1"} if keep else {})
         if peer.key:
             query |= {"gzip": "1", "peers": name_peers(one for one in known if one.pod != peer.name)}
         evidence = await self._get(peer, f"/-/evidence?{urlencode(query, safe=',:@[]')}", parse_evidence)

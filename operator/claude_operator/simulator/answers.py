@@ -10,6 +10,7 @@ from typing import Any
 from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.classifier import classify, options
 from claude_operator.simulator.draws import chance_of, uniform
+from claude_operator.simulator.editor import edited, proposal
 from claude_operator.simulator.grader import grades
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request, blocks_of, canonical
@@ -56,6 +57,10 @@ def reply_to(request: Request, model: Model, scenario: Compiled, profile: Profil
         found = grades(request.question, schema, scenario.answers, profile.grader, vote)
         if found is not None:
             return _truncate(Reply(json.dumps(found), "end_turn", 0), request, model)
+    if schema is not None and profile.editor is not None:
+        made = proposal(request.question, schema, profile.editor, (scenario.seed, model.id, asked))
+        if made is not None:
+            return _truncate(Reply(json.dumps(made), "end_turn", 0), request, model)
     if schema is not None and request.question not in scenario.answers:
         return _truncate(Reply(canonical(sample(schema)).decode(), "end_turn", 0), request, model)
     text, right = _answer(request, model, scenario, profile, asked)
@@ -104,11 +109,11 @@ def _is_right(request: Request, model: Model, seed: int, profile: Profile, asked
     What `accuracy` takes away is a property of the prompt: it stays the same. `difficulty` is a property of the
     question, and by its chance each answer is drawn anew.
     """
-    question = request.question
-    parts = (seed, model.id, request.system, question)
-    if uniform("right", *parts) >= profile.accuracy:
+    question, prompt = request.question, edited(request.system, profile.accuracy, profile.editor)
+    if not prompt.knows(question) and uniform("right", seed, model.id, prompt.text, question) >= prompt.accuracy:
         return False
-    return not profile.difficulty or uniform("again", *parts, asked) < chance_of(question, profile.difficulty, seed)
+    again = ("again", seed, model.id, request.system, question, asked)
+    return not profile.difficulty or uniform(*again) < chance_of(question, profile.difficulty, seed)
 
 
 def _answer(
@@ -125,6 +130,8 @@ def _answer(
         return "".join(itertools.islice(itertools.cycle(CANNED), size)).strip(), None
     if _is_right(request, model, scenario.seed, profile, asked):
         return best, True
+    if profile.wrong_answer is not None:
+        return profile.wrong_answer, False
     wrong = [other for other in others if other != best] or [_UNSURE]
     return wrong[int(uniform("which", scenario.seed, model.id, system, question) * len(wrong))], False
 

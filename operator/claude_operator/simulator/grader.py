@@ -9,10 +9,11 @@ from typing import Any
 from claude_operator.simulator.draws import uniform
 from claude_operator.simulator.scenario import Grader
 
-__all__ = ["grades"]
+__all__ = ["ENCLOSED", "USER", "grades"]
 
-_ENCLOSED = re.compile(r"<(\w+)-([0-9a-f]{16})>\n(.*?)\n</\1-\2>", re.DOTALL)
-_USER = re.compile(r"(?:^|\n\n)user: ")
+# The tags around material, whose names end in a hash, and the beginning of a user's message in it.
+ENCLOSED = re.compile(r"<(\w+)-([0-9a-f]{16})>\n(.*?)\n</\1-\2>", re.DOTALL)
+USER = re.compile(r"(?:^|\n\n)user: ")
 
 
 def grades(
@@ -24,10 +25,10 @@ def grades(
     draw depends on beside the answer.
     """
     wanted = _decisions(schema)
-    texts = {name: content for name, _, content in _ENCLOSED.findall(text)}
+    texts = {name: content for name, _, content in ENCLOSED.findall(text)}
     if not wanted or "asked" not in texts:
         return None
-    right = known.get(_USER.split(texts["asked"])[-1].strip())
+    right = known.get(USER.split(texts["asked"])[-1].strip())
 
     def seems_right(name: str, part: str) -> bool:
         is_right = right is not None and texts.get(name, "").strip() == right.strip()

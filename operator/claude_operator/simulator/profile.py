@@ -14,6 +14,7 @@ from claude_operator.simulator.scenario import (
     Answer,
     Behaviour,
     Difficulty,
+    Editor,
     Grader,
     Match,
     Scenario,
@@ -24,7 +25,7 @@ from claude_operator.simulator.scenario import (
 
 __all__ = ["Compiled", "Profile", "compile_scenario", "load"]
 
-_WHOLE = {"tool_use", "difficulty", "grader"}  # taken as they are, not field by field
+_WHOLE = {"tool_use", "difficulty", "grader", "editor"}  # taken as they are, not field by field
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,11 @@ class Profile:
     stream_error_rate: float = 0.0
     empty_account_rate: float = 0.0
     accuracy: float = 1.0
+    wrong_answer: str | None = None
     difficulty: tuple[Difficulty, ...] = ()
     tool_use: ToolUse | None = None
     grader: Grader | None = None
+    editor: Editor | None = None
 
     def matches(self, model: str, system: str, system_hash: str, question: str) -> bool:
         """Whether a request with this model id, system prompt (and its SHA-256) and question matches."""
@@ -140,7 +143,8 @@ def _merge(start: Profile, behaviour: Behaviour, label: str) -> Profile:
         given |= {"median": seconds(behaviour.latency.median), "p95": seconds(p95) if p95 else None}
     if behaviour.difficulty is not None:
         given["difficulty"] = tuple(behaviour.difficulty)
-    given |= {name: value for name in ("tool_use", "grader") if (value := getattr(behaviour, name)) is not None}
+    whole = ("tool_use", "grader", "editor")
+    given |= {name: value for name in whole if (value := getattr(behaviour, name)) is not None}
     profile = replace(start, label=label, **given)
     if profile.error_rate + profile.overload_rate + profile.rate_limit_rate + profile.empty_account_rate > 1:
         rates = "errorRate, overloadRate, rateLimitRate and emptyAccountRate"

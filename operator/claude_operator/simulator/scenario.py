@@ -17,6 +17,7 @@ __all__ = [
     "AnswerFile",
     "Behaviour",
     "Difficulty",
+    "Editor",
     "Grader",
     "Match",
     "Rule",
@@ -61,6 +62,22 @@ class Grader(ApiModel):
     specificity: Share = 1.0
 
 
+class Editor(ApiModel):
+    """How a model edits prompts: the share of proposals of each kind, and the accuracy that a better one gains."""
+
+    better: Share = 0.25
+    equal: Share = 0.25
+    overfitted: Share = 0.25
+    worse: Share = 0.25
+    gain: Share = 0.1
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if abs(self.better + self.equal + self.overfitted + self.worse - 1) > 1e-6:
+            raise ValueError("better, equal, overfitted and worse must sum to 1: write all four of them")
+        return self
+
+
 Shape = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -86,9 +103,11 @@ class Behaviour(ApiModel):
     stream_error_rate: Share | None = None
     empty_account_rate: Share | None = None
     accuracy: Share | None = None
+    wrong_answer: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
     difficulty: Annotated[list[Difficulty], Field(max_length=16)] | None = None
     tool_use: ToolUse | None = None
     grader: Grader | None = None
+    editor: Editor | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

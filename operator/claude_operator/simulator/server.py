@@ -181,11 +181,12 @@ class _Api:
         await response.write(message.head())
         rate = turn.profile.tokens_per_second
         size = max(_MIN_DELTA, round(rate / _DELTAS_PER_SECOND))
-        deltas = list(message.deltas(size))
+        deltas, left = list(message.deltas(size)), message.reply.output_tokens
         for number, delta in enumerate(deltas):
             if (turn.draw.broken or turn.draw.overloaded) and number >= len(deltas) // 2:
                 break
-            await asyncio.sleep(size / rate)
+            await asyncio.sleep(min(size, left) / rate)
+            left -= size
             await response.write(delta)
         if turn.draw.overloaded:
             self.simulator.stats.error(turn.profile.label, turn.model.id, "overloaded_in_stream")

@@ -95,7 +95,7 @@ class Simulator:
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
         drawn = draw(profile, scenario.seed, number)
-        counts = drawn.status == 200 and (profile.difficulty or profile.grader)
+        counts = drawn.status == 200 and (profile.difficulty or profile.grader or profile.editor)
         asked = self._count_asked(request, model, system_hash) if counts else 0
         return Turn(request, model, profile, drawn, began, scenario, system_hash, asked)
 

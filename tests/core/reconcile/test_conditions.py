@@ -35,6 +35,7 @@ from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.evidence import Recent
 from claude_operator.api.status import DeploymentStatus, Judgement, MetricState, Promotion, Rollout, SampleRatio
 from claude_operator.api.sums import Score, UnitSums
+from claude_operator.api.verdicts import ArmGrades, Grading
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.metrics import METRICS
 from claude_operator.core.names import eval_run_name
@@ -90,6 +91,14 @@ def changed(name: str) -> Judgement:
 
 
 OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
+RUBRIC = {"rubric": ["It is right."], "graders": [{"name": "default", "model": "claude-haiku-4-5-20251001"}]}
+GRADED = raw(evals={"setRef": {"name": "support-evals"}, "required": False, "live": RUBRIC})
+UNGRADED = Rollout(
+    revision=CANARY,
+    plan=PLAN.model_copy(update={"grades": 30}),
+    started_at=NOW,
+    grading=Grading(step=1, canary=ArmGrades(since=ago(400))),
+)
 DAY = dt.timedelta(days=30)
 TODAY = NOW.date()
 FEW = MetricState(name="errors", evidence=1.0, canary=[2, 0], stable=[21, 0], units=UnitSums(3, 60, 150, 0))
@@ -312,6 +321,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "Unknown", Reason.EVAL_INCONCLUSIVE, gated(phase="Inconclusive")),
     (Type.PROMOTED, "Unknown", Reason.WAITING_FOR_EVIDENCE, {"status": trial(1, age=3)}),
     (Type.PROMOTED, "Unknown", Reason.FEW_USERS, {"status": trial(1, rollout=OF_FEW_USERS)}),
+    (Type.PROMOTED, "Unknown", Reason.GRADES_MISSING, {"status": trial(1, rollout=UNGRADED), "spec": GRADED}),
     (
         Type.PROMOTED,
         "Unknown",

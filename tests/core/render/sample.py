@@ -6,6 +6,7 @@ from typing import Any
 
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import Arm, Deployment, GatewayConfig
+from claude_operator.api.grading import GradingPlan
 from claude_operator.core import names, render
 
 SITE = render.Site(
@@ -43,7 +44,14 @@ FULL: Object = {
             "resources": {"requests": {"cpu": "0.5", "memory": "256Mi"}, "limits": {"cpu": 2}},
             "auth": {"type": "ApiKey"},
         },
-        "evals": {"setRef": {"name": "shop-evals"}},
+        "evals": {
+            "setRef": {"name": "shop-evals"},
+            "live": {
+                "rubric": ["It answers what was asked."],
+                "graders": [{"name": "default", "model": "claude-haiku-5-5"}],
+                "keepFailed": 20,
+            },
+        },
     },
 }
 
@@ -91,8 +99,15 @@ def everything(owner: Object) -> list[Object]:
             run="shop-5f6d8c1a2b-7b9e21c3",
         ),
     ]
-    if spec.evals is None:
+    if spec.evals is None or spec.evals.live is None:
         return objects
+    plan = GradingPlan(
+        Deployment(name, "demo", owner["metadata"]["uid"]),
+        owner["spec"]["evals"]["live"],
+        spec.upstream.base_url,
+        arms={revision: ["claude-opus-5-5"]},
+    )
+    objects += render.grader_objects(owner, spec, SITE, plan, needed=True)
     run = render.eval_run(
         owner, revision, "shop-7b9e21c3d4", spec.evals.set_ref.name, SET_HASH, owner["spec"]["upstream"]
     )

@@ -7,7 +7,7 @@ from tests.core.render.sample import FULL, spec_of
 from tests.netpol import Flow, Place, allowed
 
 from claude_operator.core import names, render
-from claude_operator.core.render.network import egress, eval_policy, gateway_policy
+from claude_operator.core.render.network import egress, eval_policy, gateway_policy, grader_policy
 from claude_operator.core.spec import networks
 from claude_operator.core.spec.networks import AddressRules
 
@@ -15,11 +15,13 @@ NAME = FULL["metadata"]["name"]
 HERE = FULL["metadata"]["namespace"]
 MONITORING = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 RULES = render.NetworkRules()
-POLICIES = [gateway_policy(FULL, RULES), eval_policy(FULL, RULES)]
-TIGHT = [gateway_policy(FULL, render.NetworkRules((MONITORING,))), eval_policy(FULL, RULES)]
+POLICIES = [gateway_policy(FULL, RULES, graded=True), eval_policy(FULL, RULES), grader_policy(FULL, RULES)]
+ONLY = render.NetworkRules((MONITORING,))
+TIGHT = [gateway_policy(FULL, ONLY, graded=True), eval_policy(FULL, ONLY), grader_policy(FULL, ONLY)]
 
 GATEWAY = Place("10.244.0.5", HERE, names.labels(NAME, "gateway"))
 EVAL = Place("10.244.0.6", HERE, names.labels(NAME, "eval"))
+GRADER = Place("10.244.0.10", HERE, names.labels(NAME, "grader"))
 APP = Place("10.244.0.7", "shop", {"app": "shop"})
 OPERATOR = Place("10.244.0.8", "claude-system", {"app.kubernetes.io/name": "claude-operator"})
 PROMETHEUS = Place("10.244.0.9", "monitoring", {"app": "prometheus"})
@@ -48,10 +50,18 @@ GETS_THROUGH = [
     Flow(GATEWAY, Place("169.254.20.10"), 53),
     Flow(EVAL, CLAUDE, 443),
     Flow(EVAL, NODE, 6443),
+    Flow(GRADER, GATEWAY, 9090),
+    Flow(GRADER, CLAUDE, 443),
+    Flow(GRADER, NODE, 6443),
+    Flow(NODE, GRADER, 9090),
+    Flow(PROMETHEUS, GRADER, 9090),
 ]
 IS_REFUSED = [
     *(Flow(GATEWAY, one, 80) for one in METADATA),
     *(Flow(EVAL, one, 80) for one in METADATA),
+    *(Flow(GRADER, one, 80) for one in METADATA),
+    Flow(APP, GRADER, 8080),
+    Flow(GATEWAY, GRADER, 8080),
     Flow(GATEWAY, Place("169.254.20.10"), 8080),
     Flow(APP, EVAL, 8080),
     Flow(APP, EVAL, 9090),
@@ -88,6 +98,21 @@ def test_gateways_of_one_deployment_reach_one_another_and_no_others(by_identity:
         EVAL,
     ]
     assert not any(allowed(Flow(other, GATEWAY, 9090), TIGHT, by_identity=by_identity) for other in others)
+
+
+@pytest.mark.parametrize("by_identity", [False, True])
+def test_only_the_grader_of_a_deployment_whose_answers_are_graded_reaches_its_gateways(by_identity: bool) -> None:
+    flow = Flow(GRADER, GATEWAY, 9090)
+    assert allowed(flow, TIGHT, by_identity=by_identity)
+    assert not allowed(Flow(PROMETHEUS, GRADER, 8080), TIGHT, by_identity=by_identity)
+    assert not allowed(Flow(APP, GRADER, 9090), TIGHT, by_identity=by_identity)
+    for other in (
+        Place("10.244.0.16", HERE, names.labels("other", "grader")),
+        Place("10.244.0.17", "elsewhere", names.labels(NAME, "grader")),
+    ):
+        assert not allowed(Flow(other, GATEWAY, 9090), TIGHT, by_identity=by_identity)
+    ungraded = [gateway_policy(FULL, ONLY), grader_policy(FULL, ONLY)]
+    assert not allowed(flow, ungraded, by_identity=by_identity)
 
 
 def test_without_the_option_there_are_none() -> None:

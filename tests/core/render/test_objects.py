@@ -31,6 +31,7 @@ from claude_operator.api.gateway import (
     GatewayConfig,
     parse_config,
 )
+from claude_operator.api.grading import GradingPlan, parse_plan, plan_hash
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.resources import RevisionSpec
 from claude_operator.core import names, render
@@ -135,7 +136,8 @@ def test_roles_name_the_objects_whose_names_stay() -> None:
     assert named[("claudeevalsets",)] == ["shop-evals"]
     configmaps = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["configmaps"]]
     assert configmaps == [["shop-gateway"], ["shop-5f6d8c1a2b-7b9e21c3-report"], ["shop-letters", "shop-questions"]]
-    assert named[("secrets",)] == [f"shop-evals-eval-answers-{number}" for number in range(4)]
+    secrets = [rule.get("resourceNames") for rule in rules if rule["resources"] == ["secrets"]]
+    assert secrets == [[f"shop-evals-eval-answers-{number}" for number in range(4)], ["shop-failed-samples"]]
 
 
 EVAL_SET = {
@@ -169,7 +171,7 @@ def test_what_a_job_writes_into_is_empty_and_goes_with_its_owner() -> None:
 def test_bindings_join_role_and_account() -> None:
     objects = everything(FULL)
     accounts = {item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"}
-    assert accounts == {"shop-gateway", "shop-eval"}
+    assert accounts == {"shop-gateway", "shop-eval", "shop-grader"}
     assert {item["metadata"]["name"] for item in objects if item["kind"] == "Role"} == accounts
     for binding in (item for item in objects if item["kind"] == "RoleBinding"):
         name = binding["metadata"]["name"]
@@ -229,6 +231,83 @@ def test_the_eval_command_takes_its_args() -> None:
     words = pod_of(made)["containers"][0]["args"]
     args = make_parser(words).parse_args(words)
     assert (args.run_name, args.namespace) == (made["metadata"]["name"].rsplit("-", 1)[0], "demo")
+
+
+# -------------------------------------------------------------------------------------------------- live grading
+
+
+def grader(*, needed: bool = True, site: render.Site = SITE) -> dict[str, Object]:
+    """The grader's objects by kind."""
+    made = render.grader_objects(FULL, spec_of(FULL), site, PLAN, needed=needed)
+    return {item["kind"]: item for item in made}
+
+
+PLAN = GradingPlan(Deployment("shop", "demo", "uid"), FULL["spec"]["evals"]["live"], "https://claude.example.com")
+
+
+def test_without_live_grading_there_is_no_grader() -> None:
+    assert render.grader_objects(MINIMAL, spec_of(MINIMAL), SITE, None, needed=True) == []
+
+
+def test_a_grader_runs_while_it_is_needed_and_never_two_at_a_time() -> None:
+    for needed in (True, False):
+        spec = grader(needed=needed)["Deployment"]["spec"]
+        assert (spec["replicas"], spec["strategy"]) == (int(needed), {"type": "Recreate"})
+        assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+
+
+def test_the_grade_command_takes_its_args_and_finds_its_files() -> None:
+    site = replace(SITE, allowed_addresses=("10.1.0.0/16",), allowed_hosts=("claude.example.com",))
+    objects = grader(site=site)
+    pod = pod_of(objects["Deployment"])
+    [container] = pod["containers"]
+    args = make_parser(container["args"]).parse_args(container["args"])
+    [text] = objects["ConfigMap"]["data"].values()
+    assert (args.plan_hash, parse_plan(text)) == (plan_hash(text), PLAN)
+    assert args.gateways == [f"{objects['Service']['metadata']['name']}.demo.svc:9090"]
+    assert (args.secret, args.namespace) == ("shop-failed-samples", "demo")
+    assert (args.allowed_hosts, list(map(str, args.allowed_addresses))) == (["claude.example.com"], ["10.1.0.0/16"])
+    where = paths(pod)
+    assert (str(args.plan.parent), str(args.grader_key_file.parent)) == (where["plan"], where["grader"])
+    assert str(args.upstream_key_file) == f"{where['upstream']}/api-key"
+    assert [port["containerPort"] for port in container["ports"]] == [args.admin_port]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["plan"]["configMap"]["name"] == objects["ConfigMap"]["metadata"]["name"]
+    assert [item["key"] for item in volumes["grader"]["secret"]["items"]] == [GRADER_KEY]
+    assert set(where) == {"tmp", "plan", "grader", "upstream"}  # neither the clients' keys nor values for $(NAME)
+
+
+def test_another_plan_is_another_pod() -> None:
+    other = render.grader_objects(
+        FULL, spec_of(FULL), SITE, msgspec.structs.replace(PLAN, arms={"a": ["m"]}), needed=True
+    )
+    assert pod_of(other[-1]) != pod_of(grader()["Deployment"])
+
+
+def test_a_grader_finds_every_gateway_pod_and_its_service_leads_nobody_elsewhere() -> None:
+    service = grader()["Service"]["spec"]
+    assert (service["clusterIP"], service["publishNotReadyAddresses"]) == ("None", True)
+    assert service["selector"] == gateway(FULL)["Service"]["spec"]["selector"]
+    assert service["ports"] == [{"name": "admin", "port": 9090, "targetPort": "admin"}]
+
+
+def test_a_grader_may_read_and_write_its_one_secret_and_nothing_else() -> None:
+    assert grader()["Role"]["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": ["shop-failed-samples"],
+            "verbs": ["get", "patch"],
+        }
+    ]
+
+
+def test_what_a_grader_writes_into_is_empty_and_not_watched() -> None:
+    store = render.grader_store(FULL)
+    assert (store["kind"], store["metadata"]["name"]) == ("Secret", "shop-failed-samples")
+    assert not {"data", "stringData"} & set(store)
+    assert names.is_controlled_by(store, FULL["metadata"]["uid"])
+    assert not {names.LABEL_MANAGED_BY, names.LABEL_DEPLOYMENT} & set(store["metadata"]["labels"])
 
 
 def test_the_service_has_no_admin_port_and_finds_the_pods() -> None:
@@ -320,7 +399,7 @@ def test_the_process_knows_the_limit_of_its_pod(resources: Object | None, limit:
 
 
 def test_config_map_holds_the_config_and_no_secret() -> None:
-    (made,) = (item for item in everything(FULL) if item["kind"] == "ConfigMap")
+    made = next(item for item in everything(FULL) if item["kind"] == "ConfigMap")
     assert made["metadata"]["name"] == "shop-gateway"
     assert parse_config(made["data"]["config.json"]).arms[0].revision == "shop-5f6d8c1a2b"
 

@@ -75,26 +75,30 @@ def unpriced_tokens(outcome: Outcome) -> int:
 
 
 class Budget:
-    """Counts what is paid; `paid` US dollars before this Job began."""
+    """Counts what is paid; `paid` US dollars and `tokens` of models without a price before this Job began."""
 
-    def __init__(self, execution: EvalExecution, paid: float = 0.0) -> None:
+    def __init__(self, execution: EvalExecution, paid: float = 0.0, tokens: int = 0) -> None:
         self._most_usd, self._most_tokens = execution.max_cost_usd, execution.max_tokens
-        self.paid, self.tokens, self.asked = paid, 0, 0
-        self._mine = 0.0
+        self.paid, self.tokens, self.asked = paid, tokens, 0
+        self.graders = 0.0
+        """US dollars of what is paid here that graders took."""
+        self._mine, self._my_tokens = 0.0, 0
 
     def add(self, cost_usd: float | None, tokens: int, *, grader: bool = False) -> None:
         """Count an answer as soon as it is there: it is paid, whatever becomes of it."""
         self.asked += not grader
         self.paid += cost_usd or 0.0
         self._mine += cost_usd or 0.0
+        self.graders += (cost_usd or 0.0) if grader else 0.0
         self.tokens += tokens if cost_usd is None else 0
+        self._my_tokens += tokens if cost_usd is None else 0
 
     def over(self, open_calls: int = 0) -> str:
         """Why nothing more may be asked while `open_calls` are not answered yet; empty where one more may."""
         share = (open_calls + 1) / self.asked if self.asked else 0.0
         if self.paid + self._mine * share > self._most_usd:
             return f"${self.paid:.2f} of execution.maxCostUSD {self._most_usd:g} are spent: raise it"
-        if self.tokens + self.tokens * share > self._most_tokens:
+        if self.tokens + self._my_tokens * share > self._most_tokens:
             return (
                 f"{self.tokens:,} of execution.maxTokens {self._most_tokens:,} are used up by answers of models"
                 " without a known price: raise it"
@@ -109,7 +113,7 @@ class Budget:
                 f"it would cost at least ${run.least_usd:.2f} and about ${run.usd:.2f}{paid}, more than"
                 f" execution.maxCostUSD {self._most_usd:g}: raise it"
             )
-        if run.least_tokens > self._most_tokens:
+        if run.least_tokens > 0 and self.tokens + run.least_tokens > self._most_tokens:
             return (
                 f"it would take at least {run.least_tokens:,} tokens of models without a known price, more than"
                 f" execution.maxTokens {self._most_tokens:,}: raise it"

@@ -40,6 +40,7 @@ __all__ = [
     "evaluate",
     "grade",
     "read_check",
+    "why_unpinned",
     "with_graders",
 ]
 
@@ -64,14 +65,18 @@ def read_check(place: str, one: Assert) -> Check:
 def check_graders(graders: Sequence[Grader]) -> None:
     """Raise ValueError where a grader's model is not pinned: its grades of two runs could not be compared."""
     for grader in graders:
-        known = find(grader.model)
-        if known is not None and grader.model in known.aliases:
-            why = f"is an alias, whose model can change: write {known.id}"
-        elif grader.model.endswith("-latest"):
-            why = "names whatever is the latest: write the model that it stands for"
-        else:
-            continue
-        raise ValueError(f"graders, {grader.name}: {grader.model} {why}")
+        if why := why_unpinned(grader.model):
+            raise ValueError(f"graders, {grader.name}: {why}")
+
+
+def why_unpinned(model: str) -> str:
+    """Why a name can stand for another model tomorrow, and what to write; empty where it cannot."""
+    known = find(model)
+    if known is not None and model in known.aliases:
+        return f"{model} is an alias, whose model can change: write {known.id}"
+    if model.endswith("-latest"):
+        return f"{model} names whatever is the latest: write the model that it stands for"
+    return ""
 
 
 def with_graders(place: str, checks: Sequence[Check], graders: Sequence[Grader]) -> tuple[Check, ...]:

@@ -16,14 +16,15 @@ from claude_operator.core.evals.checks import Check, check_together, read_check
 from claude_operator.core.evals.contents import SCHEME, Contents, block_source, is_media
 from claude_operator.core.evals.formats.templates import Templates
 
-__all__ = ["LARGEST_SET", "MOST_ITEMS", "Item", "ItemReader"]
+__all__ = ["LARGEST_SET", "MOST_ITEMS", "OF_FILES", "Item", "ItemReader"]
 
 LARGEST_SET = 64 * 1024 * 1024
 """Bytes of messages and values to compare with, filled in: a text that many items have counts for each of them."""
 
 MOST_ITEMS = 50_000
 _MOST_PAIRS = 20_000_000  # of asserts of one item, over all items: each is compared with the others
-_OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")  # their values may be in a file
+OF_FILES = ("is-json", "contains-json", "llm-rubric", "factuality", "tool-call")
+"""Asserts whose value may be in a file."""
 _MOST_TURNS = 10
 _NO_DEFAULTS = EvalTestDefaults()
 _DEEPEST = 100  # levels of a message
@@ -166,7 +167,7 @@ class ItemReader:
         value = one.value
         if variables:
             value = self._templates.fill_deep(value, variables)
-        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") in _OF_FILES:
+        if isinstance(value, str) and value.startswith(SCHEME) and one.type.removeprefix("not-") in OF_FILES:
             value = self._text(value)
         return one if value is one.value else _with_value(place, one, value)
 

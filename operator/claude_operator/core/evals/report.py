@@ -29,6 +29,7 @@ __all__ = [
     "RunLine",
     "camel",
     "make_report",
+    "outcomes_of",
     "pack_report",
     "read_report",
     "write_report",
@@ -152,6 +153,11 @@ class Report:
 
 Outcomes = Mapping[str, Sequence[Graded]]
 """By item id, an answer an epoch."""
+
+
+def outcomes_of(graded: Outcomes) -> dict[str, list[Outcome]]:
+    """What the gate reads of them."""
+    return {name: [one.outcome for one in epochs] for name, epochs in graded.items()}
 
 
 def make_report(run: RunLine, items: Sequence[Item], arms: Mapping[ArmName, Outcomes], *, keep_text: bool) -> Report:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Bake, Step
-from claude_operator.api.status import Judgement, StepStatus
+from claude_operator.api.status import Judgement, Rollout, StepStatus
 from claude_operator.core.judge import assessment
+from claude_operator.core.reconcile import grading
+from claude_operator.core.reconcile.observation import Observation
 
 __all__ = ["end_of", "explain_missing", "is_overdue", "longest", "requests_seen"]
 
@@ -40,12 +41,15 @@ def requests_seen(bake: Bake, present: StepStatus) -> str:
 
 
 def explain_missing(
-    bake: Bake, present: StepStatus, judgement: Judgement, analysis: Analysis, now: dt.datetime
+    bake: Bake, present: StepStatus, judgement: Judgement, rollout: Rollout, obs: Observation
 ) -> str | None:
     """What the bake has not shown yet, as the rest of a sentence; None where it has shown all."""
     if present.requests < bake.min_requests:
         missing = bake.min_requests - present.requests
         return f"has seen {requests_seen(bake, present)}; it needs {missing:,} more"
-    elapsed = (now - present.started_at).total_seconds()
+    few = grading.explain_few(rollout, obs.spec, present.index)
+    if few is not None:
+        return few
+    elapsed = (obs.now - present.started_at).total_seconds()
     pace = present.requests / elapsed if elapsed > 0.0 else 0.0
-    return assessment.explain_missing(judgement, analysis, present.index, pace=pace)
+    return assessment.explain_missing(judgement, rollout.plan.analysis, present.index, pace=pace)

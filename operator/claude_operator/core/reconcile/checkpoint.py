@@ -8,13 +8,14 @@ status that somebody else wrote and another leader are told apart, and nothing i
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from claude_operator.api.base import seconds
 from claude_operator.api.status import DeploymentStatus, Reading, to_millisecond
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.metrics import quantities, wants_tails
+from claude_operator.core.reconcile.grading import undecided
 from claude_operator.core.reconcile.progress import reading_due, watched_by
 from claude_operator.core.reconcile.rollout_clock import rollout_time
 
@@ -43,6 +44,8 @@ class Look:
     now: dt.datetime
     increments: Increments | None
     memory: Memory
+    undecided: Mapping[str, int] = field(default_factory=dict)
+    """By revision: sampled answers that graders could not decide."""
 
 
 def find(known: Sequence[Checkpoint], status: DeploymentStatus) -> Checkpoint | None:
@@ -81,7 +84,7 @@ def look(
     lived = at - last.at if last else increments.seconds
     now = rollout_time(status.seen_at, wall, lived, unknown=_unknown(status))
     if wait == 0:
-        return Look(now, increments, memory)
+        return Look(now, increments, memory, undecided(before, memory))
     return Look(now, None, last.memory if last and wait is not None else memory)
 
 

@@ -13,7 +13,7 @@ from claude_operator.api.prices import PRICES_FILE
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
-from claude_operator.core.reconcile import egress, serving
+from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
@@ -228,6 +228,9 @@ def _canary_healthy(draft: Draft) -> ConditionState:
     if judgement is None or not canary_weight(status):
         return ConditionState("True", Reason.WATCHING, f"{status.canary_revision} has had no traffic yet")
     found = next(iter(diagnose(judgement)), None)
+    ungraded = grading.explain_missing(rollout, draft.obs) if rollout else None
+    if ungraded is not None and (found is None or found.healthy == "True"):
+        return ConditionState("Unknown", Reason.GRADES_MISSING, ungraded)
     if found is None:
         blind = explain_blind(draft.obs, status)
         return ConditionState("True", Reason.WATCHING, "; ".join(filter(None, (judgement.message, blind))))

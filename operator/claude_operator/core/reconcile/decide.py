@@ -8,6 +8,7 @@ from typing import Any
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.reconcile import rollout_clock
 from claude_operator.core.reconcile.decision import Decision
@@ -15,6 +16,7 @@ from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import foreign_pods, memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import first_hold
+from claude_operator.core.reconcile.grader import grader_plan, needs_grader
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.plausible import plausible
@@ -148,7 +150,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     run = status.rollout.eval_run if status.rollout else None
-    children = _children(obs, site, run) if accepted else ()
+    children = _children(obs, status, site, run) if accepted else ()
     backward = draft.backward or _gives_back(obs, config)
     creations, events = (*draft.restored, draft.new_revision, draft.new_run), draft.events
     if backward:  # nothing may fail before the traffic is taken back; the next pass makes what is to be made
@@ -180,13 +182,14 @@ def _seen(draft: Draft) -> Draft:
     )
 
 
-def _children(obs: Observation, site: render.Site, run: str | None) -> tuple[Object, ...]:
+def _children(obs: Observation, status: DeploymentStatus, site: render.Site, run: str | None) -> tuple[Object, ...]:
     if obs.spec is None:
         return ()
     referred = obs.eval_set.config_maps if obs.eval_set else ()
     return (
         *render.gateway_objects(obs.owner, obs.spec, site),
         *render.eval_objects(obs.owner, obs.spec, site, set_config_maps=referred, run=run),
+        *render.grader_objects(obs.owner, obs.spec, site, grader_plan(obs, status), needed=needs_grader(status)),
     )
 
 

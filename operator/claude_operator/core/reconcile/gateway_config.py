@@ -13,6 +13,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.drain import arm_of, former
+from claude_operator.core.reconcile.grading import sampling
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import prices_to_serve
 from claude_operator.core.reconcile.progress import active, canary_weight
@@ -48,6 +49,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
         base,
         arms=_with_former(obs, status, arms),
         settled=_settled(status),
+        live=_live(obs, status),
         generation=live.generation if live else _first(obs),
     )
     wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices_to_serve(obs, status))
@@ -139,6 +141,13 @@ def _size(obs: Observation, name: str) -> int:
         return obs.revision_sizes[name]
     served = arm_of(obs, name)
     return len(msgspec.json.encode(served)) if served else 0
+
+
+def _live(obs: Observation, status: DeploymentStatus) -> wire.Live | msgspec.UnsetType:
+    """What is sampled. Pods of earlier versions refuse a config that says so, which is not known of pods that go."""
+    wanted = sampling(obs.spec, status)
+    told = obs.config is not None and obs.config.live is not msgspec.UNSET
+    return wanted if wanted is not None and (told or obs.gateway.settled) else msgspec.UNSET
 
 
 def _assigning(status: DeploymentStatus, spec: DeploymentSpec) -> wire.Assigning | msgspec.UnsetType:

@@ -10,6 +10,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Step
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge.diagnosis import diagnose, explain_failures, is_suspicious
+from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.annotations import PROMOTE, handled_entry, promotion
 from claude_operator.core.reconcile.bake import end_of, explain_missing, is_overdue, longest, requests_seen
 from claude_operator.core.reconcile.draft import Draft, Hold
@@ -153,7 +154,7 @@ def _evidence(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     rollout, judgement = draft.status.rollout, draft.status.judgement
     if step.bake is None or rollout is None or judgement is None or not canary_weight(draft.status):
         return None
-    missing = explain_missing(step.bake, present, judgement, rollout.plan.analysis, draft.obs.now)
+    missing = explain_missing(step.bake, present, judgement, rollout, draft.obs)
     if missing is None:
         return None
     if not is_overdue(step, present, draft.obs.now):
@@ -173,9 +174,22 @@ def _few_users(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.FEW_USERS, f"holds: {few}, or go on without: {go}")
 
 
+def _verdicts(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """Where live answers are graded, nothing moves on while no verdicts come: nobody knows how good they are."""
+    rollout = draft.status.rollout
+    if rollout is None or not canary_weight(draft.status):
+        return None
+    missing = grading.explain_missing(rollout, draft.obs)
+    if missing is None:
+        return None
+    go = draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))
+    return Hold(Reason.GRADES_MISSING, f"holds: {missing}; to go on without: {go}")
+
+
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _judged,
     _few_users,
+    _verdicts,
     _person,
     _time,
     _evidence,

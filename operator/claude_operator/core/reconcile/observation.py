@@ -9,9 +9,10 @@ from typing import Any
 
 from claude_operator.api.base import GROUP
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.evals import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus, EvalSetSpec
 from claude_operator.api.evidence import Recent
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence.increments import Increments
@@ -92,6 +93,8 @@ class EvalSetView:
     items: int
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
+    shared: EvalSetSpec | None = None
+    """What live grading may take from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,10 @@ class Observation:
     outdated: str = ""
     """What the cluster's CustomResourceDefinitions lack of this operator's, empty where they are its own."""
     increments: Increments | None = None
+    undecided: Mapping[str, int] = field(default_factory=dict)
+    """By revision: sampled answers that graders could not decide, new as `increments` are."""
+    grader: GraderNote | None = None
+    """What the gateways know of who grades samples, None where nobody has asked for any."""
     readings: tuple[Reading, ...] = ()
     """The readings that a status of this pass has."""
     history: Mapping[str, Values] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from claude_operator.api.status import (
     StepStatus,
 )
 from claude_operator.api.sums import flat
+from claude_operator.api.verdicts import Grading
 
 __all__ = ["plausible"]
 
@@ -32,6 +33,7 @@ _AHEAD = dt.timedelta(days=1)  # a former leader's clock may have been ahead, bu
 _LONGEST = 10 * 365 * 86_400.0  # seconds of a step or a soak
 _STEPS = 50
 _RESCUE = 100
+_GRADES = 100_000
 _ATTEMPTS = 1_000_000
 _COUNT = 2**53
 _RECORDS = 10
@@ -87,7 +89,15 @@ def _is_step(step: StepStatus, now: dt.datetime) -> bool:
 
 
 def _is_rollout(rollout: Rollout, now: dt.datetime) -> bool:
-    return 1 <= rollout.attempt <= _ATTEMPTS and _past(rollout.started_at, now) and _is_plan(rollout.plan)
+    sound = rollout.grading is None or _is_grading(rollout.grading, now)
+    return sound and 1 <= rollout.attempt <= _ATTEMPTS and _past(rollout.started_at, now) and _is_plan(rollout.plan)
+
+
+def _is_grading(grading: Grading, now: dt.datetime) -> bool:
+    arms = (grading.canary, grading.stable)
+    numbers = [number for arm in arms for number in (arm.verdicts, *arm.lately)]
+    sound = all(len(arm.lately) == 2 and _past(arm.since, now) for arm in arms)
+    return sound and all(0 <= number <= _COUNT for number in numbers)
 
 
 def _is_plan(plan: Plan) -> bool:
@@ -96,7 +106,7 @@ def _is_plan(plan: Plan) -> bool:
     lengths += [length for bake in bakes for length in (bake.min_duration, bake.max_duration)]
     lengths += [plan.soak.duration] if plan.soak else []
     lengths.append(plan.analysis.interval)
-    if not 0 <= plan.rescue_after <= _RESCUE:
+    if not 0 <= plan.rescue_after <= _RESCUE or not 0 <= (plan.grades or 0) <= _GRADES:
         return False
     return len(plan.steps) <= _STEPS and all(seconds(length) <= _LONGEST for length in lengths if length)
 

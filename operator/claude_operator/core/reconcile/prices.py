@@ -15,7 +15,7 @@ from claude_operator.core.judge.metrics import declared
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active, soaking
 
-__all__ = ["cost_ratio", "explain_blind", "prices_to_serve", "unpriced"]
+__all__ = ["book_in_force", "cost_ratio", "explain_blind", "prices_to_serve", "unpriced"]
 
 Request = Mapping[str, Any]
 
@@ -36,13 +36,13 @@ def cost_ratio(obs: Observation, stable: str, canary: str) -> float:
 
     It is the largest ratio of the main request and of each subagent, by model and by what sets the price beside it.
     """
-    before, after, book = _requests(obs, stable), _requests(obs, canary), _book(obs)
+    before, after, book = _requests(obs, stable), _requests(obs, canary), book_in_force(obs)
     return max(_ratio(book, before.get(name, before[""]), request) for name, request in after.items())
 
 
 def unpriced(obs: Observation, models: list[str]) -> list[str]:
     """Those of these models that have no price: what their answers cost is not known."""
-    book = _book(obs)
+    book = book_in_force(obs)
     return [name for name in models if _prices(book, name) is None]
 
 
@@ -71,7 +71,7 @@ def _requests(obs: Observation, revision: str) -> dict[str, Request]:
     return {"": main} | {name: {**main, **(one.get("request") or {})} for name, one in subagents.items()}
 
 
-def _book(obs: Observation) -> Book:
+def book_in_force(obs: Observation) -> Book:
     """As the gateways have it; before their first config, as they will."""
     return book_of(obs.config.own_prices if obs.config is not None else own_prices(obs.models))
 

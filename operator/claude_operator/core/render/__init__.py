@@ -13,6 +13,7 @@ from claude_operator.core.render.gateway import (
     reads_egress,
     reads_grader_secret,
 )
+from claude_operator.core.render.grader import grader_objects, grader_store
 from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
@@ -33,7 +34,9 @@ __all__ = [
     "excess",
     "gateway_objects",
     "gateway_secret",
+    "grader_objects",
     "grader_secret",
+    "grader_store",
     "has_operator_key",
     "lacks",
     "reads_egress",

@@ -47,6 +47,7 @@ from claude_operator.core.render.parts import (
     address_args,
     child,
     pod_spec,
+    probe,
     requirements,
 )
 from claude_operator.core.spec.quantity import quantity
@@ -77,14 +78,14 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
     in their template follows the config: it changes without a restart.
     """
     name = owner["metadata"]["name"]
-    gateway = names.gateway_name(name)
+    gateway, graded = names.gateway_name(name), spec.evals is not None and spec.evals.live is not None
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [gateway]}
     return [
         *access(owner, gateway, names.labels(name, "gateway"), [rule | {"verbs": ["get", "list", "watch"]}]),
         _service(owner, spec),
         _deployment(owner, spec, site),
         _disruption_budget(owner),
-        *([gateway_policy(owner, site.network, site.allowed_addresses)] if site.network else []),
+        *([gateway_policy(owner, site.network, site.allowed_addresses, graded=graded)] if site.network else []),
     ]
 
 
@@ -249,9 +250,9 @@ def _container(config: str, drain: int, spec: DeploymentSpec, site: Site) -> Obj
             {"name": "admin", "containerPort": ADMIN_PORT},
         ],
         # Python takes one to three seconds to start, longer on a busy node; until then the other probes wait.
-        "startupProbe": _probe("/-/live", period=1, timeout=2, failures=60),
-        "readinessProbe": _probe("/-/ready", period=2, timeout=2, failures=3),
-        "livenessProbe": _probe("/-/live", period=10, timeout=5, failures=3),
+        "startupProbe": probe("/-/live", period=1, timeout=2, failures=60),
+        "readinessProbe": probe("/-/ready", period=2, timeout=2, failures=3),
+        "livenessProbe": probe("/-/live", period=10, timeout=5, failures=3),
         "resources": requirements(resources),
     }
 
@@ -262,11 +263,6 @@ def _memory(resources: Mapping[str, Any]) -> int:
     if isinstance(limit, Decimal) and limit >= 1:
         return int(limit)
     return max(int(requested), MEMORY) if isinstance(requested, Decimal) else MEMORY
-
-
-def _probe(path: str, *, period: int, timeout: int, failures: int) -> Object:
-    get = {"path": path, "port": "admin"}
-    return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
 
 
 def _upstream_key(spec: DeploymentSpec) -> Object | None:

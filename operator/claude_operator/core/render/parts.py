@@ -23,6 +23,7 @@ __all__ = [
     "address_args",
     "child",
     "pod_spec",
+    "probe",
     "requirements",
 ]
 
@@ -136,6 +137,12 @@ def pod_spec(site: Site, account: str, container: Mapping[str, Any], **further: 
 def _field(name: str, path: str) -> Object:
     """A variable with a field of the pod's own."""
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def probe(path: str, *, period: int, timeout: int, failures: int) -> Object:
+    """A probe of a container's admin port; times in seconds."""
+    get = {"path": path, "port": "admin"}
+    return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
 
 
 def requirements(resources: Mapping[str, Any]) -> Object:

@@ -14,7 +14,7 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.core.names import revision_name
 
-__all__ = ["arm", "content", "is_made_of", "is_of", "name", "prompt_keys", "revision_spec", "spec_of"]
+__all__ = ["arm", "content", "is_made_of", "is_of", "name", "origin", "prompt_keys", "revision_spec", "spec_of"]
 
 _VERSION = b"v1"
 _DIGITS = 10
@@ -60,8 +60,16 @@ def revision_spec(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_of(stored: Mapping[str, Any], deployment: str) -> bool:
     """Whether a ClaudeRevision as stored has the content that its name was hashed from: else it was made by hand."""
+    return origin(stored, deployment) is not None
+
+
+def origin(stored: Mapping[str, Any], deployment: str) -> dict[str, Any] | None:
+    """The content that a ClaudeRevision as stored was named by, None where its name stands for another.
+
+    Its spec does not say which blocks of `system` came from promptFrom: the hash does.
+    """
     spec, given = stored.get("spec") or {}, stored["metadata"]["name"]
-    return any(name(deployment, parts) == given for parts in _origins(spec))
+    return next((parts for parts in _origins(spec) if name(deployment, parts) == given), None)
 
 
 def is_made_of(stored: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 
 from claude_operator.core.evals.outcomes import Answer
 
-__all__ = ["Opinion", "Question", "comparison", "factuality", "material", "rubric"]
+__all__ = ["Opinion", "Question", "answered", "comparison", "enclosed", "factuality", "material", "rubric"]
 
 LONGEST_MATERIAL = 100_000  # characters of an answer that is graded
 _LONGEST_QUESTION = 50_000  # characters of what was asked that a grader sees
@@ -107,7 +107,7 @@ def rubric(asked: str, answer: Answer, criteria: Sequence[str]) -> Question:
     listed = "\n".join(f"{number}. {one}" for number, one in enumerate(criteria, 1))
     task = f"Decide for each criterion whether it holds for the answer: true only where it clearly does.\n\n{listed}"
     form = _form({f"criterion_{number}": {"type": "boolean"} for number in range(1, len(criteria) + 1)})
-    return Question(f"{_enclosed(asked=asked, answer=_answered(answer))}\n\n{task}", form)
+    return Question(f"{enclosed(asked=asked, answer=answered(answer))}\n\n{task}", form)
 
 
 def factuality(asked: str, answer: Answer, reference: str) -> Question:
@@ -115,7 +115,7 @@ def factuality(asked: str, answer: Answer, reference: str) -> Question:
     listed = "\n".join(f"- {name}: {meaning}" for name, meaning in _RELATIONS.items())
     task = f"Decide how the facts of the answer stand to the reference. Style does not matter.\n\n{listed}"
     form = _form({"relation": {"type": "string", "enum": list(_RELATIONS)}})
-    return Question(f"{_enclosed(asked=asked, reference=reference, answer=_answered(answer))}\n\n{task}", form)
+    return Question(f"{enclosed(asked=asked, reference=reference, answer=answered(answer))}\n\n{task}", form)
 
 
 def comparison(asked: str, first: Answer, second: Answer, criterion: str) -> Question:
@@ -125,11 +125,11 @@ def comparison(asked: str, first: Answer, second: Answer, criterion: str) -> Que
         f" Decide equal where neither is clearly better.\n\nCriterion: {criterion}"
     )
     form = _form({"better": {"type": "string", "enum": ["first", "second", "equal"]}})
-    texts = _enclosed(asked=asked, first_answer=_answered(first), second_answer=_answered(second))
+    texts = enclosed(asked=asked, first_answer=answered(first), second_answer=answered(second))
     return Question(f"{texts}\n\n{task}", form)
 
 
-def _answered(answer: Answer) -> str:
+def answered(answer: Answer) -> str:
     """The answer as text, with its calls of tools."""
     calls = [f"[calls the tool {call.name} with {_json(call.input)}]" for call in answer.calls]
     return "\n".join([*calls, answer.text])
@@ -142,7 +142,7 @@ def _json(value: Any) -> str:
         return "an input that is not JSON"
 
 
-def _enclosed(**texts: str) -> str:
+def enclosed(**texts: str) -> str:
     """Texts between tags that none of them can hold."""
     digest = hashlib.sha256("\0".join(texts.values()).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return "\n\n".join(f"<{name}-{digest}>\n{_clean(text)}\n</{name}-{digest}>" for name, text in texts.items())

@@ -6,13 +6,17 @@ import datetime as dt
 from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
+from claude_operator.core.evals.live import live_problem
 from claude_operator.core.judge import assessment
+from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
+from claude_operator.core.reconcile.prices import book_in_force
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
@@ -31,6 +35,7 @@ def check(draft: Draft) -> Draft:
     analysis = obs.spec.strategy.canary.analysis
     for lacks in assessment.missing(analysis, budgeted=any(one.max for one in obs.spec.budgets or ())):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
+    found += _live_problems(draft, obs.spec)
     found += obs.policy.host_problems(addresses(obs.spec), obs.resolved)
     unsupported = assessment.unsupported(analysis)
     if not found and unsupported:
@@ -38,6 +43,19 @@ def check(draft: Draft) -> Draft:
     if len(found) > 1:
         found = [Problem(found[0].reason, "; ".join(problem.message for problem in found))]
     return replace(draft, problem=found[0]) if found else draft
+
+
+def _live_problems(draft: Draft, spec: DeploymentSpec) -> list[Problem]:
+    """What is wrong with live grading: its checks, and its graders where they are models that answer."""
+    live, obs = grading.live_of(spec), draft.obs
+    if live is None or obs.eval_set is None:
+        return []
+    asked = models_in_use(obs.owner["spec"]["request"], obs.owner["spec"].get("subagents"))
+    stable = obs.revisions.get(draft.status.stable_revision or "")
+    if stable is not None:
+        asked += models_in_use(stable["spec"]["request"], stable["spec"].get("subagents"))
+    why = live_problem(live, obs.eval_set.shared, asked, book_in_force(obs))
+    return [Problem(Reason.INVALID_SPEC, f"spec.{why}")] if why else []
 
 
 def name_revision(draft: Draft) -> Draft:

@@ -15,6 +15,7 @@ from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import promotion
 from claude_operator.core.judge.stats import continuous
+from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.bake import explain_missing, is_overdue, longest
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.explanation import explain_errors
@@ -56,6 +57,7 @@ def analyse(draft: Draft) -> Draft:
     )
     new = judgement.requests - (before.requests if before else 0)
     step = status.step.model_copy(update={"requests": status.step.requests + new})
+    draft = _note_verdicts(draft, rollout, step.index)
     return draft.set(judgement=judgement, step=step).add_comparisons(compared)
 
 
@@ -67,6 +69,14 @@ def _note_users(draft: Draft, rollout: Rollout) -> Draft:
     requests = sorted((row[0] for row in cohorts.rows.values()), reverse=True)
     whole = sum(requests)
     return draft.set_rollout(busiest=round(sum(requests[:BUSIEST]) / whole, 4)) if whole else draft
+
+
+def _note_verdicts(draft: Draft, rollout: Rollout, index: int) -> Draft:
+    """With how many verdicts of live grading there are, where answers are graded."""
+    obs, stable = draft.obs, draft.status.stable_revision
+    if rollout.plan.grades is None or obs.increments is None or stable is None:
+        return draft
+    return draft.set_rollout(grading=grading.advance(rollout, index, obs, stable))
 
 
 def roll_back(draft: Draft) -> Draft:
@@ -93,7 +103,7 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
         return draft
     if draft.obs.increments is None or not is_overdue(step, present, draft.obs.now):
         return draft
-    missing = explain_missing(step.bake, present, judgement, rollout.plan.analysis, draft.obs.now)
+    missing = explain_missing(step.bake, present, judgement, rollout, draft.obs)
     if missing is None:
         return draft
     found = f"after {duration(longest(step.bake))} it {missing}"

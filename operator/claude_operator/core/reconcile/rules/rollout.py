@@ -10,10 +10,10 @@ from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.annotations import RETRY, ask, asked_by, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.grading import graded_plan
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import active, attempts_of, window_left
 from claude_operator.core.reconcile.promotion import end_soak
-from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.text import duration
 
 __all__ = ["begin", "note_plan", "retry_asked", "supersede"]
@@ -75,7 +75,7 @@ def note_plan(draft: Draft) -> Draft:
     rollout, spec = active(draft.status), draft.obs.spec
     if rollout is None or spec is None:
         return draft
-    plan = plan_of(spec)
+    plan = graded_plan(spec)
     if plan == rollout.plan:
         return draft
     digest = hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:8]
@@ -91,7 +91,7 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
     rollout = Rollout(
         revision=wanted,
         attempt=attempt,
-        plan=plan_of(spec),
+        plan=graded_plan(spec),
         started_at=draft.obs.now,
         eval_run=_eval_run(draft, wanted),
     )

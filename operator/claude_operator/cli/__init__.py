@@ -1,0 +1,1 @@
+"""`kubectl claude`: the command line for people."""

@@ -1,0 +1,55 @@
+"""What the commands read of a cluster: ClaudeDeployments, their revisions, Events, ledgers and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from claude_operator.api.base import GROUP
+from claude_operator.cli.events import Event, events_of
+from claude_operator.cli.failure import Failure
+from claude_operator.cli.kubectl import Kubectl, Object
+from claude_operator.core import names
+
+__all__ = ["CLD", "CLR", "Cluster"]
+
+CLD, CLR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}"
+
+
+class Cluster:
+    """A cluster as kubectl reaches it."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self.kubectl = kubectl
+
+    def deployment(self, name: str, *more: str) -> Object:
+        """One ClaudeDeployment."""
+        return self.kubectl.get(CLD, name, *more)
+
+    def events(self, name: str) -> list[Event]:
+        """Its Events, the newest last."""
+        selector = f"--field-selector=regarding.kind=ClaudeDeployment,regarding.name={name}"
+        return events_of(self.kubectl.list("events.events.k8s.io", selector), name)
+
+    def revisions(self, name: str) -> list[Object]:
+        """Its revisions, the oldest first."""
+        found = self.kubectl.list(CLR, f"--selector={names.LABEL_DEPLOYMENT}={name}")
+        return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"]))
+
+    def revision(self, name: str) -> Object:
+        """One revision."""
+        found = self.kubectl.find(CLR, name)
+        if found is None:
+            raise Failure(f"there is no ClaudeRevision {name}: `kubectl claude history` lists those that are kept")
+        return found
+
+    def prompts(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """Texts in ConfigMaps by (name, key), without those that do not exist."""
+        wanted = list(keys)
+        found = {name: self.kubectl.find("configmap", name) for name in dict.fromkeys(name for name, _ in wanted)}
+        texts = {(name, key): ((found[name] or {}).get("data") or {}).get(key) for name, key in wanted}
+        return {where: text for where, text in texts.items() if text is not None}
+
+    def gateway_logs(self, name: str, since: str) -> str:
+        """What its gateway pods have logged since a moment."""
+        selector = ",".join(f"{label}={value}" for label, value in names.selector(name, "gateway").items())
+        return self.kubectl.logs(selector, since)

@@ -1,0 +1,54 @@
+"""What commands print: facts as JSON or YAML, views for people, and lines of a log where nobody watches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Literal
+
+import yaml
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+__all__ = ["Form", "Terminal"]
+
+Form = Literal["table", "json", "yaml"]
+
+
+class Terminal:
+    """Standard output for results, standard error for what is said beside them."""
+
+    def __init__(self, form: Form) -> None:
+        self.form: Form = form
+        # Lines that go to a file or a pipe are not broken at 80 columns.
+        wide = None if sys.stdout.isatty() else 200
+        self.console = Console(highlight=False, width=wide, soft_wrap=False)
+        self._beside = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a person watches a terminal that can be painted again."""
+        return self.form == "table" and self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def show(self, facts: Any, view: RenderableType) -> None:
+        """The result, as it was asked for."""
+        if self.form == "json":
+            sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+        elif self.form == "yaml":
+            yaml.safe_dump(facts, sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+        else:
+            self.console.print(view)
+        sys.stdout.flush()
+
+    def line(self, text: str, style: str = "") -> None:
+        """A line of what happens while a command waits; beside the result where that is for a program."""
+        console = self.console if self.form == "table" else self._beside
+        console.print(Text(text, style=style), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know, on standard error."""
+        self._beside.print(Text(f"warning: {text}", style="yellow"))
+
+    def fail(self, text: str) -> None:
+        """Why the command ends without doing what was asked."""
+        self._beside.print(Text(f"error: {text}", style="red"))

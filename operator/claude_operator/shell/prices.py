@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from claude_operator.api.prices import PRICES_FILE, PriceList, TokenPrices
-from claude_operator.core.catalogue.own_prices import lay_over, own_prices, parse_price_list
+from claude_operator.core.catalogue.own_prices import lay_over, own_prices
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.reconcile.price_list import parse_price_list
 from claude_operator.log import fields
 
 __all__ = ["PriceBook"]

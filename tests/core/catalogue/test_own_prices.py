@@ -11,8 +11,9 @@ from claude_operator.api.prices import PriceList, TokenPrices
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
 from claude_operator.core.catalogue.objects import model_objects, models_by_name
-from claude_operator.core.catalogue.own_prices import book_of, lay_over, own_prices, parse_book, parse_price_list
+from claude_operator.core.catalogue.own_prices import book_of, lay_over, own_prices, parse_book
 from claude_operator.core.catalogue.table import Model, Prices, find
+from claude_operator.core.reconcile.price_list import parse_price_list
 
 M = 1_000_000
 WHOLE = "{input: 3.2, output: 16, cacheRead: 0.16, cacheWrite5M: 4, cacheWrite1H: 6.4}"
@@ -90,11 +91,13 @@ def test_a_file_that_says_nothing_changes_nothing(text: str) -> None:
     ("text", "why"),
     [
         ("- 1", "prices.yaml: must be an object with fields, not a list"),
-        ("{", "prices.yaml is not YAML at line 1"),
+        ("{", "prices.yaml: is not YAML at line"),
+        ("models: {}\ndiscount: 0.1\ndiscount: 0.2", "prices.yaml: line 3: discount is written twice"),
+        (f"models:\n  x: {WHOLE}\n  x: {WHOLE}", "prices.yaml: line 3: x is written twice"),
         ("discount: 15%", "prices.yaml: discount: must be a number, not text"),
         ("discount: 1", "prices.yaml: discount: must be less than 1.0"),
         ("discount: -0.1", "prices.yaml: discount: must be 0.0 or more"),
-        ("discount: .nan", "prices.yaml has a number that is not finite"),
+        ("discount: .nan", "prices.yaml: discount: must be a number, not text"),
         ("discounts: 0.1", "prices.yaml: discounts: is not a field here"),
         ("models: {x: {input: 1}}", "prices.yaml: models.x: output: is missing"),
         ("models: {x: {input: 1, output: 2}}", "models.x lacks cacheRead and cacheWrite5M and cacheWrite1H"),

@@ -13,10 +13,11 @@ from claude_operator.api.conditions import Type
 from claude_operator.api.gateway import dump_config, parse_config
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.status import DeploymentStatus, SoakStatus
-from claude_operator.core.catalogue.own_prices import lay_over, parse_price_list
+from claude_operator.core.catalogue.own_prices import lay_over
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.price_list import parse_price_list
 from claude_operator.core.reconcile.prices import cost_ratio, prices_to_serve
 
 OPUS, SONNET = "claude-opus-5-5", "claude-sonnet-5-5"

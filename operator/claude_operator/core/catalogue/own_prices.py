@@ -1,72 +1,18 @@
-"""Prices of an installation's own instead of the list's: read, laid over the models, and told to others."""
+"""Prices of an installation's own instead of the list's: laid over the models, and told to others."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-import msgspec
-import yaml
-
-from claude_operator.api.faults import decode, yaml_fault
-from claude_operator.api.prices import PRICES_FILE, Discount, ModelName, PriceList, TokenPrices
+from claude_operator.api.faults import decode
+from claude_operator.api.prices import PriceList, TokenPrices
 from claude_operator.core.catalogue.cost import Book
 from claude_operator.core.catalogue.table import Model, Prices, all_models, find
 
-__all__ = ["book_of", "lay_over", "own_prices", "parse_book", "parse_price_list", "to_wire"]
+__all__ = ["book_of", "lay_over", "own_prices", "parse_book", "to_wire"]
 
-_MOST_BYTES = 64 * 1024
-_MOST_MODELS = 200
 _MOST_TOLD = 400  # names: as an argument of a Job they may have 128 KiB
-_PARTS = ("cache_read", "cache_write_5m", "cache_write_1h")
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """A price list whose models are read one by one, so that a fault names its model."""
-
-    discount: Discount = 0.0
-    models: dict[ModelName, msgspec.Raw] = {}
-
-
-def parse_price_list(text: str) -> PriceList:
-    """Read the installer's file; raises ValueError that says where it is wrong and what to write."""
-    if len(text.encode()) > _MOST_BYTES:
-        raise ValueError(f"{PRICES_FILE} has more than {_MOST_BYTES} bytes: keep the models that you use")
-    try:
-        plain = json.dumps(yaml.safe_load(text) or {}, allow_nan=False, default=str)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{PRICES_FILE} {yaml_fault(error)}") from None
-    except (ValueError, RecursionError, TypeError):
-        raise ValueError(f"{PRICES_FILE} has a number that is not finite: write prices in US dollars") from None
-    found = decode(plain, _File, PRICES_FILE)
-    if len(found.models) > _MOST_MODELS:
-        raise ValueError(f"{PRICES_FILE} has more than {_MOST_MODELS} models: keep those that you use")
-    models = {
-        name: decode(bytes(raw), TokenPrices, f"{PRICES_FILE}: models.{name}") for name, raw in found.models.items()
-    }
-    for name, prices in models.items():
-        _check(name, prices)
-    return PriceList(found.discount, models)
-
-
-def _check(name: str, prices: TokenPrices) -> None:
-    """A price that is left out would make answers free, or their cost unknown: nothing is guessed."""
-    for where, one in ((f"models.{name}", prices), (f"models.{name}.above100K", prices.above_100k)):
-        missing = [part for part in _PARTS if one is not None and getattr(one, part) is None]
-        if missing:
-            fields = " and ".join(msgspec.structs.fields(TokenPrices)[_index(part)].encode_name for part in missing)
-            raise ValueError(f"{PRICES_FILE}: {where} lacks {fields}: write it in US dollars per million tokens")
-    known = find(name)
-    if known and known.prices and known.prices.above_100k and prices.above_100k is None:
-        raise ValueError(
-            f"{PRICES_FILE}: models.{name} lacks above100K: its prompts of more than 100,000 tokens have prices of"
-            " their own"
-        )
-
-
-def _index(part: str) -> int:
-    return TokenPrices.__struct_fields__.index(part)
 
 
 def lay_over(models: Mapping[str, Model], own: PriceList) -> Mapping[str, Model]:

@@ -45,6 +45,8 @@ def step(title: str, *command: str | Path, env: dict[str, str] | None = None) ->
         errors="replace",
     )
     tail = _follow(process, log, begun)
+    if process.stdout:
+        process.stdout.close()
     if process.wait():
         print("\n".join(tail), file=sys.stderr)
         raise SetupError(f"`{shlex.join(words)}` failed with status {process.returncode}; its log: {log}")

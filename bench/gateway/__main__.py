@@ -47,7 +47,7 @@ async def main(runs: int, memory: int) -> None:
         statuses: Counter[int] = sum((each.statuses for each in peaks), Counter())
         print(
             f"{name:28} {peaks[0].before // MIB:>6}  {spread([each.peak / MIB for each in peaks]):>17}  "
-            f"{sum(each.whole_streams for each in peaks):>12}/{sum(each.broken_streams for each in peaks):<6}  "
+            f"{sum(each.whole_streams for each in peaks):>12}/{sum(each.broken_streams.total() for each in peaks):<6}  "
             f"{max(each.longest_gap for each in peaks):>5.1f}  {dict(sorted(statuses.items()))}",
             flush=True,
         )

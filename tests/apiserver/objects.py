@@ -35,3 +35,9 @@ def says(text: str) -> Object:
 def secret(name: str = "anthropic") -> Object:
     """The key for the upstream."""
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"api-key": "any"}}
+
+
+def claim(name: str) -> Object:
+    """A PersistentVolumeClaim."""
+    spec = {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Mi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}

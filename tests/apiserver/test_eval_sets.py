@@ -10,6 +10,7 @@ from tests.apiserver.client import ApiError, Client
 ASSERT = [{"type": "is-json"}]
 ONE = {"id": "a", "input": "x", "assert": ASSERT}
 SOURCE = {"name": "m", "key": "items.csv"}
+ITEMS = {"claimName": "exam", "path": "items.csv"}
 
 
 def eval_set(**spec: Any) -> dict[str, Any]:
@@ -51,6 +52,8 @@ FIELDS = {"input": "question", "target": "answer", "id": "qid", "metadata": ["to
         WHOLE,
         {"dataset": {"configMaps": [SOURCE, {"name": "m", "key": "all", "format": "YAML"}], "fields": FIELDS}},
         {"dataset": {"configMapKeyRef": {"name": "m", "key": "k"}}},
+        {"dataset": {"volume": {"claimName": "exam", "path": "a/..b/items.jsonl"}, "fields": FIELDS}},
+        {"dataset": {"volume": {"claimName": "exam", "path": "items", "format": "CSV"}}},
     ],
 )
 def test_what_is_stored_as_it_is_written(admin: Client, namespace: str, spec: dict[str, Any]) -> None:
@@ -63,7 +66,15 @@ def test_what_is_stored_as_it_is_written(admin: Client, namespace: str, spec: di
         ({"tests": [{**ONE, "messages": []}]}, "exactly one of input and messages: keep one of them"),
         ({"tests": [{"id": "a", "assert": ASSERT}]}, "a test without input and messages asks nothing: add one of them"),
         ({"tests": [ONE], "defaultTest": {"input": "x", "messages": []}}, "at most one of input and messages"),
-        ({"dataset": {}}, "exactly one of configMapKeyRef and configMaps: keep one of them"),
+        ({"dataset": {}}, "exactly one of configMapKeyRef, configMaps and volume: keep one of them"),
+        (
+            {"dataset": {"configMaps": [SOURCE], "volume": ITEMS}},
+            "exactly one of configMapKeyRef, configMaps and volume",
+        ),
+        ({"dataset": {"volume": {**ITEMS, "path": "/etc/items.csv"}}}, "leads out of the volume: write it from"),
+        ({"dataset": {"volume": {**ITEMS, "path": "a/../items.csv"}}}, "leads out of the volume: write it from"),
+        ({"dataset": {"volume": {**ITEMS, "path": "items"}}}, "write format: JSONL, JSON, CSV or YAML"),
+        ({"dataset": {"volume": {"path": "items.csv"}}}, "claimName"),
         ({"dataset": {"configMaps": [{"name": "m", "key": "all"}]}}, "write format: JSONL, JSON, CSV or YAML"),
         ({"tests": [{**ONE, "threshold": 2}]}, "threshold"),
         ({"tests": [{**ONE, "maxTurns": 0}]}, "maxTurns"),

@@ -6,17 +6,18 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.apiserver.client import Client, wait_for
+from tests.apiserver.client import Client, is_refused, wait_for
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, says, secret
-from tests.apiserver.process import Operator
+from tests.apiserver.process import Operator, rendered
 from tests.apiserver.server import ApiServer, environment
+from tests.apiserver.test_people import bind
 from tests.plugin import Plugin, Watching
 
 Object = dict[str, Any]
@@ -83,9 +84,10 @@ def test_a_rollout_is_watched_until_it_is_rolled_back(
         revision = begin(admin, namespace, gateways)
         watching = plugin.start("status", "support", "--watch", "--timeout=5m")
         terminal = Watching(plugin, "status", "support", "--watch", "--timeout=5m")
-        for _ in range(20):
-            gateways.serve("support", "stable", 90)
-            gateways.serve("support", "canary", 2, 8)
+        with suppress(KeyError):  # it may be taken back before the last of them
+            for _ in range(20):
+                gateways.serve("support", "stable", 90)
+                gateways.serve("support", "canary", 2, 8)
         assert f"{namespace}/support" in terminal.end(4)
         out, err = watching.communicate(timeout=300)
         assert watching.returncode == 4, f"{out}\n{err}"
@@ -207,3 +209,31 @@ def test_kubectl_completes_commands_options_and_names(admin: Client, namespace: 
     assert {"abort", "status", "undo"} <= set(completed(""))
     assert "--watch" in completed("status", "--w")
     assert "support" in completed("abort", f"--namespace={namespace}", "s")
+
+
+def test_with_the_audit_events_name_the_person(
+    admin: Client, namespace: str, operate: Callable[..., Operator], plugin: Plugin, programs: Path
+) -> None:
+    for one in rendered(programs / "helm", "claude-system"):
+        if one["kind"] == "ClusterRole" and one["metadata"]["name"].endswith(("-view", "-edit")):
+            admin.apply(one)
+    bind(admin, namespace, "alice", "system:aggregate-to-view", "claude-operator-view", "claude-operator-edit")
+    values = ("audit.enabled=true", "fullnameOverride=plugin", f"watchNamespaces={{{namespace}}}")
+    policies = rendered(programs / "helm", "claude-system", *values, file="audit.yaml")
+    query, forged = {"dryRun": "All"}, {"metadata": {"annotations": {"claudeops.dev/by": "the-king"}}}
+    path = f"/apis/claudeops.dev/v1alpha1/namespaces/{namespace}/claudedeployments/support"
+
+    def forge() -> Object:
+        return admin.call("PATCH", path, query, forged, "application/merge-patch+json")
+
+    try:
+        with served(admin, namespace, operate("--audited")) as gateways:
+            revision = begin(admin, namespace, gateways)
+            for one in policies:
+                admin.apply(one)
+            wait_for(lambda: is_refused(forge), 30, "the policy is not in force")
+            assert plugin.run("abort", "support", "--as=alice").startswith(f"Aborted {revision} at 10 %, by alice at")
+            assert "attempt 2" in plugin.run("retry", "support", "--as=alice")
+    finally:
+        for one in policies:
+            admin.delete(one["kind"], one["metadata"]["name"])

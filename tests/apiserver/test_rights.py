@@ -12,7 +12,7 @@ from tests.apiserver.client import wait_for
 from tests.apiserver.conftest import clear, new_namespace
 from tests.apiserver.gateways import Gateways
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.objects import deployment, says, secret
+from tests.apiserver.objects import claim, deployment, says, secret
 from tests.apiserver.process import Operator, rendered, token_of
 from tests.apiserver.server import ApiServer
 from tests.chart.test_rbac import granted, union
@@ -116,9 +116,10 @@ def mend_and_adopt(it: Tenants) -> None:
 def gate(it: Tenants) -> str:
     """A revision is gated by a run, whose first Job fails; returns the run's name."""
     admin, inside = it.admin, it.inside
-    tests = {"tests": [{"id": "one", "input": "Hello?", "assert": [{"type": "equals", "value": "Hello."}]}]}
+    admin.create(claim("exam"), inside)
+    items = {"dataset": {"volume": {"claimName": "exam", "path": "items.jsonl"}}}
     kind = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet"}
-    admin.create({**kind, "metadata": {"name": "questions"}, "spec": tests}, inside)
+    admin.create({**kind, "metadata": {"name": "questions"}, "spec": items}, inside)
     gated = {"request": says("Gated."), "evals": {"setRef": {"name": "questions"}, "required": True}}
     admin.patch("ClaudeDeployment", "support", inside, {"spec": gated})
     run = str(wait_for(lambda: admin.list("ClaudeEvalRun", inside))[0]["metadata"]["name"])
@@ -135,6 +136,9 @@ def gate(it: Tenants) -> str:
     admin.patch("ClaudeEvalRun", run, inside, {"status": past}, subresource="status")
     wait_for(lambda: admin.get("Job", f"{run}-2", inside), 60)
     wait_for(lambda: f"delete {run}-1" in [f"{one['verb']} {one['objectRef'].get('name')}" for one in it.asked("jobs")])
+    ended = {"phase": "Inconclusive", "finishedAt": "2020-01-01T00:00:00Z", "candidate": {"items": 7}}
+    admin.patch("ClaudeEvalRun", run, inside, {"status": ended}, subresource="status")
+    wait_for(lambda: admin.take("ClaudeEvalSet", "questions", inside)["status"]["items"] == 7)
     return run
 
 

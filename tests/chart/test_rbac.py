@@ -38,6 +38,7 @@ USED: Verbs = {
     ("", "configmaps"): READ | {"create", "patch"},
     ("", "secrets"): READ | {"create", "patch"},
     ("", "pods"): {"list"},
+    ("", "persistentvolumeclaims"): {"get"},
     ("batch", "jobs"): READ | {"create", "delete"},
     ("events.k8s.io", "events"): {"create"},
 }

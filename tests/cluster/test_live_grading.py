@@ -15,7 +15,7 @@ from tests.cluster.support import get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 from claude_operator.api.grading import SAMPLES_KEY
-from claude_operator.evals.live.failed import read_samples
+from claude_operator.evals.live.failed import FailedSample, read_samples
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -96,8 +96,12 @@ def test_short_and_wrong_answers_of_status_200_are_taken_back_and_kept(serving: 
         print(found["message"])
         assert (found["outcome"], found["reason"]) == ("RolledBack", "GradesWorsened")
     assert not traffic.failed()
-    data = get("secret", "app-failed-samples", namespace=namespace)["data"]
-    samples = read_samples(base64.b64decode(data[SAMPLES_KEY]))
+
+    def kept() -> list[FailedSample]:
+        data = get("secret", "app-failed-samples", namespace=namespace)["data"]
+        return list(read_samples(base64.b64decode(data[SAMPLES_KEY])))
+
+    samples = wait_for(kept, 60, "no failed answer is kept")
     assert {one.answer for one in samples} == {"No."}
     assert {one.revision for one in samples} == {found["revision"]}
     assert len(samples) <= LIVE["keepFailed"]  # type: ignore[operator]

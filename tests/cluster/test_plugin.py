@@ -37,7 +37,6 @@ def test_a_rollout_that_is_rolled_back_is_watched_and_explained(namespace: str, 
     print(out)
     assert "METRIC" in painted
     assert "█" in painted
-    assert f"RolloutStarted: Rollout of {second} against {first} started" in out
     assert f"RolledBack: Rolled back {second} at 10 %" in out
     print(why := plugin.run("why", "app"))
     assert "traffic goes back at 100" in why

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +25,10 @@ from claude_operator.core.evals.sets import Item
 from claude_operator.core.request.compose import prepare
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.batches import Batcher, Waiting
+from claude_operator.evals.cancelling import cancel
 from claude_operator.evals.keeping import Folder, Keeper
 from claude_operator.evals.session import Arms, Run, evaluate
+from claude_operator.log import Log
 
 BATCHED = {**SET, "execution": {"epochs": EPOCHS, "mode": "batch"}}
 
@@ -173,3 +177,26 @@ async def test_without_kept_answers_it_is_asked_in_real_time_and_that_is_said(tm
         it.add("claudeevalsets", "support", spec=spec)
         assert await it.go() == 0
     assert "it was asked in real time: Message Batches need execution.keepAnswers" in it.status["message"]
+
+
+async def test_batches_of_a_run_that_is_gone_are_cancelled_and_not_paid(tmp_path: Path) -> None:
+    async with (
+        running_simulator(scenario()) as api,
+        scene(tmp_path, baselineRevision="old", upstream={"baseURL": api.url}) as it,
+    ):
+        await begun(it, api)
+        output = io.StringIO()
+        async with Asker(api.url, "sk", timeout=5, open_calls=1, pause=0.001) as asker:
+            [batch] = it.status["batches"]
+            assert await cancel(asker, [batch, "msgbatch_gone"], Log(output, "json")) == 0
+        told = [(line["message"], line["batch"]) for line in map(json.loads, output.getvalue().splitlines())]
+        assert told == [("cancelled", batch), ("nothing to cancel", "msgbatch_gone")]
+        api.clock.now += 10
+        assert await payments(api) == []
+
+
+async def test_a_batch_that_could_not_be_cancelled_is_told() -> None:
+    output = io.StringIO()
+    async with Asker("http://127.0.0.1:1", "sk", timeout=5, open_calls=1, pause=0.001, retries=0) as asker:
+        assert await cancel(asker, ["msgbatch_1"], Log(output, "json")) == 1
+    assert "the Message Batch is not cancelled" in output.getvalue()

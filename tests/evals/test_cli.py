@@ -67,6 +67,9 @@ async def test_on_a_laptop(tmp_path: Path) -> None:
     async with upstream(script) as api:
         code, out, err = await result(*files(tmp_path), "--base-url", api.url, ANTHROPIC_API_KEY="sk-test")
     assert (code, err.splitlines()[-1]) == (0, "6 of 6")
+    first = err.splitlines()[0]
+    assert first.startswith("estimated cost: about $0.0")
+    assert first.endswith("for 12 requests; up to 4 times as much where the gate asks for more epochs")
     assert out.splitlines()[-1].startswith("Passed: ")
     assert out.splitlines()[-1].endswith("; 2 of 2 (100 %) against 1 of 2 (50 %) of old in 3 epochs; 1 better, 0 worse")
 
@@ -151,6 +154,10 @@ async def test_in_a_pod_until_it_is_told_to_stop(tmp_path: Path) -> None:
         (["-f", "x", "--request", "a", "--request", "b"], "several candidates need --baseline"),
         (["-f", "x", "--request", "a", "--model", "b", "--model", "c"], "several candidates need --baseline"),
         (["-f", "x", "--request", "a", "--self", "--baseline", "b"], "leave out --baseline"),
+        (["-f", "x", "--request", "a", "--from", "r"], "--from belongs to --self"),
+        (["-f", "x", "--request", "a", "--self", "--from", "r"], "--from asks nothing: leave out --request"),
+        (["-f", "x", "--request", "a", "--max-cost", "two"], "'two' is not an amount in US dollars; write for example"),
+        (["-f", "x", "--request", "a", "--max-cost", "nan"], "'nan' is not an amount in US dollars"),
         (["-f", "x", "--request", "a", "--sample", "0"], "'0' must be a whole number from 1 to 1,000,000"),
         (["-f", "x", "--request", "a", "--epochs", "two"], "'two' must be a whole number from 1 to 50"),
         ([], "one of the arguments -f/--file --run is required"),
@@ -160,6 +167,68 @@ def test_options_that_do_not_fit(words: list[str], message: str, capsys: pytest.
     with pytest.raises(SystemExit, match="2"):
         main(["eval", "run", *words])
     assert message in capsys.readouterr().err
+
+
+NOWHERE = ["--base-url", "http://127.0.0.1:1"]
+
+
+def test_an_estimate_above_the_most_asks_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    words = [*map(str, files(tmp_path)), "--max-cost", "0.0001", *NOWHERE]
+    assert main(["eval", "run", *words]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("estimated cost: about $0.0")
+    assert told[1].endswith("more than --max-cost 0.0001: nothing was asked")
+    assert len(told) == 2, "nobody is asked, so nobody is missed"
+
+
+def test_servers_that_will_be_called_are_named_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    words = [*map(str, files(tmp_path)[:4]), "--max-cost", "0", *NOWHERE]
+    calling = {
+        "mcp_servers": [{"type": "url", "name": "docs", "url": "https://docs.example"}],
+        "model": "claude-haiku-5-5",
+    }
+    request = {**calling, "max_tokens": 16, "tools": [{"type": "mcp_toolset", "mcp_server_name": "docs"}]}
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(request))
+    assert main(["eval", "run", *words]) == 1
+    assert "warning: this run really calls the MCP server docs in at most 24 requests" in capsys.readouterr().err
+    assert main(["eval", "run", *words, "--mcp", "off"]) == 1
+    assert "warning" not in capsys.readouterr().err
+    owner = {"kind": "ClaudeDeployment", "spec": {"request": request, "upstream": {}}}
+    for mode, warned in (("Off", False), ("Real", True)):
+        spec = {**owner["spec"], "evals": {"setRef": {"name": "s"}, "mcp": mode}}  # type: ignore[dict-item]
+        (tmp_path / "new.yaml").write_text(yaml.safe_dump({**owner, "spec": spec}))
+        assert main(["eval", "run", *words]) == 1
+        assert ("warning" in capsys.readouterr().err) == warned
+
+
+def test_the_answers_of_an_earlier_run_against_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "report.jsonl"
+    lines = [{"kind": "run", "set": "s", "candidate": "new", "baseline": "old"}]
+    for item, arm, failed in (
+        ("charged-twice", "candidate", "x"),
+        ("charged-twice", "baseline", ""),
+        ("parcel", "baseline", ""),
+    ):
+        lines += [{"kind": "outcome", "id": item, "arm": arm, "epoch": epoch, "failed": failed} for epoch in range(4)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    words = ["eval", "run", *map(str, files(tmp_path)[:2]), "--self", "10", "--from", str(path)]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "In 10 comparisons of the arm with itself, 2 epochs against as many, the gate failed 0 (0 %)"
+    )
+    path.write_text(json.dumps({**lines[0], "leftOut": "answers"}) + "\n")
+    assert main(words) == 1
+    assert "lacks some answers (answers): take a whole report" in capsys.readouterr().err
+    path.write_text(json.dumps(lines[0]) + "\n")
+    assert main(words) == 1
+    assert "has answers to no item of" in capsys.readouterr().err
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

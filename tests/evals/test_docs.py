@@ -65,11 +65,12 @@ def test_the_examples_are_valid() -> None:
             ("exam", "exam.jsonl"): '{"qid": 1, "question": "2+2?", "criterion": "4", "topic": "sums"}',
             ("receipts", "taxi.png"): b"\x89PNG\r\n\x1a\n",
             ("receipts", "hotel.pdf"): b"%PDF-1.7",
-        }
+        },
+        {"spring/items.jsonl": jsonl.encode()}.get,  # on the volume
     )
     specs = [yaml.safe_load(text)["spec"] for kind, text in found if kind == "yaml"]
     items = [load_items(EvalSetSpec.model_validate(spec), contents) for spec in specs]
-    assert [len(one) for one in items] == [2, 2, 1, 2, 1, 1]
+    assert [len(one) for one in items] == [2, 2, 1, 1, 2, 1, 1]
 
 
 def test_every_field_and_filter_and_column_of_a_set_is_told() -> None:
@@ -80,6 +81,7 @@ def test_every_field_and_filter_and_column_of_a_set_is_told() -> None:
         *FILTERS,
         "configMaps",
         "configMapKeyRef",
+        "volume",
         "files",
         "8 MiB",
         "64 MiB",

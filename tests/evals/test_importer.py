@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_operator.__main__ import main
+from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item, load_items
 from claude_operator.evals.files import read_set
+from claude_operator.evals.grading import Grading
 from claude_operator.evals.importer import Imported, import_config
+from claude_operator.evals.patterns import Patterns
 
 PNG = b"\x89PNG\r\n\x1a\n-"
 
@@ -83,7 +87,7 @@ defaultTest:
   options: {transform: output.trim()}
   assert:
     - type: javascript
-      value: JSON.parse(output).color === 'yellow'
+      value: JSON.parse(output).colors.length === 2
     - {type: contains, value: "{{word}}"}
 nunjucksFilters: {shout: ./shout.js}
 tests:
@@ -106,7 +110,7 @@ def test_each_thing_that_cannot_be_taken_is_named_with_its_line(write, tmp_path:
         "promptfooconfig.yaml:5: the provider openai:gpt-4.1: only Claude is asked: leave it out",
         "promptfooconfig.yaml:5: the provider anthropic:messages:claude-opus-5-5: a gate compares two revisions",
         "promptfooconfig.yaml:7: options.transform (output.trim()): write asserts that fit",
-        "promptfooconfig.yaml:9: javascript (JSON.parse(output).color === 'yellow'): code is not run in a gate; write"
+        "promptfooconfig.yaml:9: javascript (JSON.parse(output).colors.length === 2): code is not run in a gate; write"
         " is-json with a JSON Schema",
         "promptfooconfig.yaml:3: the prompt Shout {{word}} in prompts.txt: promptfoo compares prompts",
         "promptfooconfig.yaml:4: the prompt prompts.py:make: promptfoo compares prompts, a gate compares revisions",
@@ -281,6 +285,18 @@ def test_many_tests_go_into_config_maps(write, tmp_path: Path) -> None:
             "tests: [{assert: [{type: is-json, transform: output.x}]}]",
             r"transform of is-json \(output.x\): code is not",
         ),
+        (
+            "tests: [{assert: [{type: equals, value: find, transform: 'output[0].name'}]}]",
+            r"equals \(output\[0\].name\): it reads a call of a tool: write tool-call with",
+        ),
+        (
+            "tests: [{assert: [{type: javascript, value: 'output[0].name === \"find\"'}]}]",
+            r"javascript \(output\[0\].name === \"find\"\): it reads a call of a tool",
+        ),
+        (
+            "tests: [{options: {transform: output.x}, assert: [{type: icontains, value: y}]}]",
+            r"icontains after the transform output.x: code is not run",
+        ),
         ("tests: [{assert: [{type: regex, value: '\\p{L}'}]}]", "does not exist in Python's regular expressions"),
         ("tests: [{assert: [{type: contains, value: file://x.js}]}]", "contains, value: a program is not run"),
         (
@@ -370,3 +386,71 @@ def test_whatever_a_configuration_says_is_a_set_or_sentences(
     assert found.items or found.not_taken
     if found.items:
         assert list(yaml.safe_load_all(found.text))
+
+
+MEMBERS = """
+prompts: ["{{q}}"]
+defaultTest:
+  options: {transform: "JSON.parse(output).answer"}
+tests:
+  - vars: {q: 1}
+    assert:
+      - {type: equals, value: yes, metric: right}
+      - {type: contains, value: "a.b"}
+      - {type: not-equals, value: no}
+      - {type: starts-with, value: "("}
+  - vars: {q: 2}
+    options: {transform: "output.items[1]['the name']"}
+    assert: [{type: equals, value: 5}]
+  - vars: {q: 3}
+    options: {transform: "return output.kind;"}
+    assert: [{type: regex, value: "^[a-z]+$"}]
+"""
+COMPARED = """
+prompts: ["{{q}}"]
+tests:
+  - vars: {q: 1}
+    assert:
+      - {type: javascript, value: "output.category === 'billing'"}
+      - {type: javascript, value: "return JSON.parse(output).urgent == true;"}
+      - {type: not-javascript, value: "output.score === 0.5"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "item", "answer", "holds"),
+    [
+        (MEMBERS, 0, {"answer": "yes"}, [True, False, True, False]),
+        (MEMBERS, 0, {"answer": "xa.bx"}, [False, True, True, False]),
+        (MEMBERS, 0, {"answer": "no"}, [False, False, False, False]),
+        (MEMBERS, 0, {"answer": "(axb"}, [False, False, True, True]),
+        (MEMBERS, 0, {"other": "yes"}, [False] * 4),
+        (MEMBERS, 0, "yes", [False] * 4),
+        (MEMBERS, 1, {"items": [0, {"the name": 5}]}, [True]),
+        (MEMBERS, 1, {"items": [0, {"the name": "5"}]}, [True]),
+        (MEMBERS, 1, {"items": [{"the name": 5}]}, [False]),
+        (MEMBERS, 2, {"kind": "abc"}, [True]),
+        (MEMBERS, 2, {"kind": "ABC"}, [False]),
+        (COMPARED, 0, {"category": "billing", "urgent": True, "score": 1}, [True, True, True]),
+        (COMPARED, 0, {"category": "other", "urgent": False, "score": 0.5}, [False, False, False]),
+        (COMPARED, 0, {"urgent": "true"}, [False, False, False]),
+    ],
+    ids=str,
+)
+async def test_a_member_of_the_answer(
+    write, tmp_path: Path, config: str, item: int, answer: Any, holds: list[bool]
+) -> None:
+    found = import_config(write({"promptfooconfig.yaml": config}))
+    assert found.not_taken == ()
+    assert any("is taken as is-json with a JSON Schema" in hint for hint in found.hints)
+    one = run_of(found, tmp_path)[item]
+    async with Patterns() as patterns:
+        outcome = await Grading(patterns).grade(one, Answer(json.dumps(answer), "end_turn", "", {}))
+    assert [result.holds for result in outcome.results] == holds
+    assert one.checks[0].metric == ("right" if (config, item) == (MEMBERS, 0) else "")
+
+
+def test_asserts_of_all_tests_read_one_member(write) -> None:
+    config = "defaultTest: {assert: [{type: is-json}]}\ntests: [{options: {transform: output.x}, vars: {a: b}}]"
+    [told] = import_config(write({"promptfooconfig.yaml": config})).not_taken
+    assert "options.transform (output.x): the asserts of defaultTest read another member" in told

@@ -55,7 +55,7 @@ def set_text(*, held: bool = True, more: str = "", number: int = ITEMS) -> str:
 
 
 def is_editor(body: Body) -> bool:
-    return "output_config" in body
+    return "block_1" in str(body.get("output_config"))
 
 
 def system(body: Body) -> str:
@@ -299,6 +299,26 @@ async def test_costs_are_counted_apart_and_the_cap_is_kept(tmp_path: Path) -> No
     assert done.ended.spent.total <= plan.max_cost
     assert "No proposal is shown to be better, as far as" in done.summary
     assert "raise --max-cost" in done.summary
+
+
+async def test_graders_are_counted_apart_and_the_editor_reads_their_reasons(tmp_path: Path) -> None:
+    tests = yaml.safe_load(set_text())
+    for one in tests["tests"]:
+        one["assert"] = [{"type": "llm-rubric", "value": "It is right."}]
+    tests["graders"] = [{"name": "default", "model": "claude-sonnet-5-5"}]
+    editor = proposing("GOOD a")
+
+    def script(body: Body) -> Text:
+        if "criterion_1" not in str(body.get("output_config")):
+            return editor(body)
+        decided = {"reason": "as a person would", "decision": "\nright " in question(body)}
+        return Text(json.dumps({"criterion_1": decided}), model="claude-sonnet-5-5")
+
+    done = await go(tmp_path, script, Plan("claude-opus-5-5", 5.0, 1, 1), text=yaml.safe_dump(tests))
+    assert done.ended.best is not None
+    assert done.ended.spent.graders > done.ended.spent.answers > 0
+    assert "llm-rubric: It is right. -> did not hold" in question(done.editors[0])
+    assert "as a person would" in question(done.editors[0])
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.0001, 0.001, 0.003, 0.01])

@@ -220,6 +220,108 @@ async def test_items_and_files_of_several_config_maps(tmp_path: Path) -> None:
     assert {question(call.body) for call in it.upstream.calls} == {"1", "billing"}
 
 
+async def test_items_of_a_volume(tmp_path: Path) -> None:
+    """What was read is in the hash that the run reports, and another content than that of the run before is told."""
+    spec = {"dataset": {"volume": {"claimName": "exam", "path": "items.jsonl"}}, "execution": SET["execution"]}
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "items.jsonl").write_text('{"input": "1", "assert": [{"type": "equals", "value": "billing"}]}\n')
+    async with scene(tmp_path, setHash=set_hash(spec)) as it:
+        it.paths = replace(it.paths, volume=volume)
+        found = it.cluster.add("claudeevalsets", "support", spec=spec)
+        assert await it.go() == 0, it.status
+        first = it.status
+        found["status"] = {"setHash": first["setHash"]}
+        it.run["status"] = {}
+        assert await it.go() == 0
+        assert it.status["setHash"] == first["setHash"]
+        assert "has changed" not in it.status["message"]
+        (volume / "items.jsonl").write_text('{"input": "2", "assert": [{"type": "equals", "value": "billing"}]}\n')
+        it.run["status"] = {}
+        assert await it.go() == 0
+    changed = f"has changed since the run before (now {it.status['setHash'][:8]}, then {first['setHash'][:8]})"
+    assert changed in it.status["message"]
+    assert first["setHash"] != set_hash(spec)
+    assert [question(call.body) for call in it.upstream.calls] == ["1", "2"], "what is the same is not paid twice"
+
+
+async def test_a_volume_without_the_file(tmp_path: Path) -> None:
+    spec = {"dataset": {"volume": {"claimName": "exam", "path": "items.jsonl"}}}
+    async with scene(tmp_path) as it:
+        it.paths = replace(it.paths, volume=tmp_path / "none")
+        it.add("claudeevalsets", "support", spec=spec)
+        assert await it.go() == 1
+    assert it.status["reason"] == "InvalidSet"
+    assert "there is no file items.jsonl on the volume: put the items there" in it.status["message"]
+
+
+POLITE = "llm-rubric: is polite"
+JUDGED = {
+    "tests": [{"id": "a", "input": "Hello?", "assert": [{"type": "llm-rubric", "value": "is polite"}]}],
+    "graders": [{"name": "default", "model": "claude-opus-5-5"}],
+    "calibration": {"configMapKeyRef": {"name": "labels", "key": "labels.jsonl"}, "minKappa": 0.4},
+    "execution": SET["execution"],
+}
+
+
+def label(text: str, holds: bool | None, **more: Any) -> str:
+    return json.dumps({"id": "a", "arm": "candidate", "check": POLITE, "text": text, "holds": holds} | more)
+
+
+def grader(body: Body) -> Text:
+    """A grader that finds polite whatever has the word please."""
+    if "output_config" not in body:
+        return Text("please")
+    polite = "please" in question(body).rpartition("Hello?")[2]
+    return Text(json.dumps({"criterion_1": {"reason": "said so", "decision": polite}}))
+
+
+@pytest.mark.parametrize(
+    ("lines", "found", "says"),
+    [
+        # Agreed 3 of 5; chance (3 * 3 + 2 * 2) / 25 = 0.52; 0.08 / 0.48.
+        (
+            [
+                label("please 1", True), label("please 2", True), label("please 3", False), label("no 1", True),
+                label("no 2", False), label("no 3", None), label("of another check", True, check="equals: x"),
+            ],
+            {"answers": 5, "agreed": 3, "lenient": 1, "strict": 1, "unused": 1, "kappa": 0.1667, "minKappa": 0.4},
+            "Cohen's kappa is 0.17 (95 % interval",
+        ),
+        (["{}"], {"answers": 0}, "labels.jsonl, line 1: "),
+        ([label("x", True, id="gone")], {"unused": 1}, "no label is of an item and a check of the set"),
+        ([label("no 3", None)], {"answers": 0}, "no line is judged"),
+        ([], {"answers": 0}, "the labels in the ConfigMap labels, key labels.jsonl, are not there: put them there"),
+    ],
+)  # fmt: skip
+async def test_graders_are_compared_with_people(
+    tmp_path: Path, lines: list[str], found: dict[str, Any], says: str
+) -> None:
+    async with scene(tmp_path, grader, setHash=set_hash(JUDGED)) as it:
+        it.add("claudeevalsets", "support", spec=JUDGED)
+        it.add("configmaps", "labels", data={"labels.jsonl": "\n".join(lines)} if lines else {})
+        assert await it.go() == 0, it.status
+        asked = len(it.upstream.calls)
+        it.run["status"] = {}
+        assert await it.go() == 0
+    assert it.status["calibration"] | found == it.status["calibration"]
+    assert says in it.status["message"]
+    assert len(it.upstream.calls) == asked, "votes are kept"
+
+
+async def test_a_grader_that_fails_on_labels_fails_no_run(tmp_path: Path) -> None:
+    def script(body: Body) -> Text | Refusal:
+        return Refusal(400, "invalid_request_error") if "no 1" in str(body) else grader(body)
+
+    async with scene(tmp_path, script) as it:
+        it.add("claudeevalsets", "support", spec=JUDGED)
+        it.add("configmaps", "labels", data={"labels.jsonl": label("no 1", False)})
+        assert await it.go() == 0, it.status
+    assert it.status["calibration"]["trouble"].startswith(
+        "the graders were not asked about all labels: the API refuses"
+    )
+
+
 async def test_an_empty_set_is_inconclusive(tmp_path: Path) -> None:
     async with scene(tmp_path) as it:
         it.add("claudeevalsets", "support", spec={"tests": []})
@@ -259,6 +361,32 @@ async def test_what_is_served_is_evaluated(tmp_path: Path) -> None:
     assert call.headers["anthropic-beta"] == "one-beta,mcp-client-2025-11-20"
     assert call.body["stream"] is True
     assert "betas" not in call.body
+
+
+TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "d"}
+
+
+async def test_what_is_really_called_is_named_while_the_run_is_under_way(tmp_path: Path) -> None:
+    async with scene(tmp_path) as it:
+        (it.paths.env / "DOCS").write_text("tok\n")
+        it.revision("new", "NEW", tools=[TOOLSET], **TOKEN)
+        assert await it.go() == 0
+    first, *_ = it.cluster.writes
+    assert first["message"].startswith("this run really calls the MCP server d in at most 8 requests")
+    assert it.status["realCalls"] == [{"kind": "MCP server", "name": "d", "requests": 8}]
+    assert "calls servers" in [event["message"] for event in it.events]
+    assert "really calls" not in it.status["message"], "the run is over"
+
+
+async def test_a_run_without_mcp_servers(tmp_path: Path) -> None:
+    async with scene(tmp_path, mcp="Off", baselineRevision="old") as it:
+        it.revision("new", "NEW", tools=[TOOLSET], **TOKEN)
+        it.revision("old", "OLD", tools=[{"type": "web_search_20260318", "name": "web_search"}])
+        assert await it.go() == 0
+    assert all("mcp_servers" not in call.body and call.body["tools"] == [] for call in it.upstream.calls)
+    assert it.status["leftOut"] == ["MCP server d", "server tool web_search"]
+    assert "realCalls" not in it.status or it.status["realCalls"] == []
+    assert "asked without the MCP server d, the server tool web_search (evals.mcp: Off)" in it.status["message"]
 
 
 @pytest.mark.parametrize(

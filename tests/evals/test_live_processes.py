@@ -80,11 +80,12 @@ class Rollout:
     http: aiohttp.ClientSession
     pods: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Their ports for clients and for the admin, by name."""
+    processes: dict[str, Process] = field(default_factory=dict)
 
     async def serve(self, name: str) -> None:
         options = ("--config", str(self.folder / "config.json"), "--operator-dir", str(self.folder / "keys"))
         running = gateway_process(*options, "--settle-seconds", "0", POD_NAME=name, ANTHROPIC_API_KEY="k")
-        gateway = await self.stack.enter_async_context(running)
+        gateway = self.processes[name] = await self.stack.enter_async_context(running)
         ports = await gateway.line("listening")
         await gateway.line("config applied")
         self.pods[name] = (ports["port"], ports["admin_port"])
@@ -106,8 +107,8 @@ class Rollout:
         options = [*remember, *(f"--{name}={self.folder / file}" for name, file in files.items())]
         options += [f"--gateways=127.0.0.1:{admin}" for _, admin in self.pods.values()]
         async with process(
-            *("grade", *options, f"--grader-key-file={self.folder / key}", f"--plan-hash={expected}"),
-            *("--admin-port=0", "--poll-seconds=0.1", "--batch-seconds=2"),
+            *("grade", "--admin-port=0", "--poll-seconds=0.1", "--batch-seconds=2"),
+            *(*options, f"--grader-key-file={self.folder / key}", f"--plan-hash={expected}"),
             **environment,
         ) as running:
             yield running, (await running.line("listening"))["admin_port"]
@@ -212,6 +213,31 @@ async def test_a_quiet_regression_is_counted_once_a_conversation_and_its_failed_
         grader.process.kill()
     after = json.loads((rollout.folder / "state.json").read_text())
     assert after["state"]["usd"] >= state["state"]["usd"]
+
+
+async def test_a_verdict_on_a_sample_of_a_pod_that_is_gone_is_counted_by_another(rollout: Rollout) -> None:
+    await rollout.serve("support-gateway-1")
+    await rollout.serve("support-gateway-2")
+    plan, state = rollout.plan(), f"--state={rollout.folder / 'state.json'}"
+    async with rollout.grader(plan, "keys/grader-key", state, "--batch-seconds=600") as (grader, port):
+        await grader.line("grading")
+        await rollout.converse("support-gateway-1", *talks("talk", 4))  # too few to be told at once
+
+        async def graded(count: int) -> bool:
+            _, page = await rollout.page(port, "/metrics")
+            return sum(float(line.split()[1]) for line in page.splitlines() if "grades_total{" in line) == count
+
+        await until(lambda: graded(4))
+        assert not any((await rollout.grades()).values())
+        rollout.processes["support-gateway-1"].process.kill()
+        await rollout.processes["support-gateway-1"].process.wait()
+        del rollout.pods["support-gateway-1"]
+        await rollout.converse("support-gateway-2", *talks("more"))
+        await until(lambda: graded(4 + 60))
+        await rollout.graded(20)
+        grader.process.send_signal(signal.SIGTERM)  # what still waits for others is told
+        await grader.process.wait()
+    assert sum(sum(one.values()) for one in (await rollout.grades()).values()) == 4 + 60
 
 
 async def test_what_a_day_may_cost_outlives_the_process(rollout: Rollout) -> None:

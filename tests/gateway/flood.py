@@ -22,9 +22,9 @@ import aiohttp
 from tests.gateway.harness import make_arm, make_config
 from tests.gateway.test_process import Process, gateway_process
 from tests.gateway.upstream import MESSAGE, stream_events
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
-from claude_operator.api.gateway import BODY_LIMIT, MEMORY, Auth, Overrides, dump_config
+from claude_operator.api.gateway import BODY_LIMIT, MEMORY, Auth, Overrides, Timeouts, dump_config
 
 __all__ = ["Flood", "Peak", "large_body", "measure", "resident", "spread"]
 
@@ -41,7 +41,8 @@ class Peak:
     """What the kernel charged the process with at most, its sockets' buffers too; 0 where it cannot be told."""
     statuses: Counter[int] = field(default_factory=Counter)
     whole_streams: int = 0
-    broken_streams: int = 0
+    broken_streams: Counter[str] = field(default_factory=Counter)
+    """By status, or by what broke."""
     longest_gap: float = 0.0
     """Seconds between two events of a stream."""
 
@@ -154,19 +155,20 @@ async def steady_stream(url: str, expected: bytes, peak: Peak, stop: asyncio.Eve
     loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession() as http:
         while not stop.is_set():
-            got, last = bytearray(), loop.time()
+            got, last, end = bytearray(), loop.time(), ""
             try:
                 async with http.post(url, json={"messages": [], "stream": True}) as response:
+                    end = f"status {response.status}"
                     async for chunk in response.content.iter_any():
                         peak.longest_gap = max(peak.longest_gap, loop.time() - last)
                         last = loop.time()
                         got += chunk
-            except aiohttp.ClientError:
-                got.clear()
+            except aiohttp.ClientError as error:
+                end = f"{end} {type(error).__name__}"
             if bytes(got) == expected:
                 peak.whole_streams += 1
             else:
-                peak.broken_streams += 1
+                peak.broken_streams[f"{end}: {bytes(got[:200])!r}"] += 1
 
 
 LONG_EVENT = b"event: ping\ndata: " + b"x" * 20_000 + b"\n\n"
@@ -228,7 +230,8 @@ async def flooded_gateway(folder: Path, *options: str) -> AsyncIterator[tuple[st
         path = folder / "config.json"
         own = {"system": [{"type": "text", "text": "s"}], "tools": [{"name": "look_up", "input_schema": {}}]}
         arm = make_arm(request=own, overrides=Overrides("Append", "Append"))
-        path.write_text(dump_config(make_config(upstream, arm, auth=Auth("None"))))
+        patient = Timeouts(connect=HANGS)  # a busy machine may need longer than the default
+        path.write_text(dump_config(make_config(upstream, arm, timeouts=patient, auth=Auth("None"))))
         async with (
             limited_memory(MEMORY) as group,
             gateway_process("--config", str(path), *options, ANTHROPIC_API_KEY="k") as gateway,

@@ -364,10 +364,10 @@ LIMIT_MIB = MEMORY // MIB
 async def test_fifty_large_bodies_of_one_client_harm_no_other(tmp_path: Path, chunked: bool) -> None:
     peak = Peak()
     await measure(tmp_path, lambda url: Flood(url, 50, chunked=chunked).run(peak), peak)
-    assert set(peak.statuses) <= {200, 504, 529}  # 504: a busy machine takes longer than the connect timeout
+    assert set(peak.statuses) <= {200, 529}
     assert peak.statuses[200] >= 3
     assert sum(peak.statuses.values()) == 50
-    assert peak.broken_streams == 0
+    assert not peak.broken_streams
     assert peak.whole_streams >= 4
     assert peak.peak // MIB < LIMIT_MIB * 3 // 4
 
@@ -376,7 +376,7 @@ async def test_fifty_large_bodies_of_one_client_harm_no_other(tmp_path: Path, ch
 async def test_a_client_that_reads_nothing_of_many_streams_harms_no_other(tmp_path: Path) -> None:
     peak = Peak()
     await measure(tmp_path, lambda url: Unread(url, 500).run(8.0, lambda: peak.whole_streams >= 4), peak)
-    assert peak.broken_streams == 0
+    assert not peak.broken_streams
     assert peak.peak // MIB < LIMIT_MIB // 2
 
 
@@ -386,6 +386,6 @@ async def test_no_body_costs_more_than_there_is(tmp_path: Path, kind: str) -> No
     assert len(HOSTILE[kind]) > LARGE - 1000
     peak = Peak()
     await measure(tmp_path, lambda url: Flood(url, 6, body=HOSTILE[kind]).run(peak), peak)
-    assert set(peak.statuses) <= {200, 413, 504, 529}  # 504: a busy machine takes longer than the connect timeout
-    assert peak.broken_streams == 0
+    assert set(peak.statuses) <= {200, 413, 529}
+    assert not peak.broken_streams
     assert peak.peak // MIB < LIMIT_MIB * 3 // 4

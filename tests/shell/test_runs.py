@@ -11,6 +11,7 @@ from tests.shell.rig import SITE, START, deployment, secret
 
 from claude_operator.core.evals.asked import ONLY_THE_OPERATOR, spec_hash
 from claude_operator.core.spec.policy import Policy
+from claude_operator.kube.resources import BY_KIND
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.keys import RUN, Key
 from claude_operator.shell.permits import Permits
@@ -196,3 +197,104 @@ async def test_a_host_that_is_not_allowed_is_not_asked(what: str) -> None:
     assert kube.names("Job") == []
     await loop_of(kube, allowed_hosts=both)(RUN_KEY)
     assert kube.names("Job")
+
+
+BATCHES = {
+    "phase": "Running",
+    "reason": "BatchRunning",
+    "attempts": 1,
+    "batches": ["msgbatch_01", "--base-url=x", "../a"],
+}
+
+
+def running_batches(kube: FakeKube, **fields: Any) -> None:
+    """The run as its Job leaves it, which waits for Message Batches."""
+    run = kube.take(RUN, RUN_KEY.name)
+    waits = {"retryAt": (START + dt.timedelta(hours=1)).isoformat()}
+    kube.put({**run, "status": {**run.get("status", {}), **BATCHES, **waits, **fields}})
+
+
+def cancelling(kube: FakeKube) -> list[str]:
+    """The Jobs that cancel."""
+    return [name for name in kube.names("Job") if "-cancel-" in name]
+
+
+async def test_the_batches_of_a_run_that_is_deleted_are_cancelled() -> None:
+    kube = FakeKube()
+    asked_run(kube)
+    loop = loop_of(kube)
+    await loop(RUN_KEY)
+    running_batches(kube)
+    await loop(RUN_KEY)
+    assert cancelling(kube) == [], "it is alive"
+    await kube.delete(BY_KIND[RUN], RUN_KEY.name, "demo")
+    await loop(RUN_KEY)
+    [name] = cancelling(kube)
+    job = kube.take("Job", name)
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][:3] == ["eval", "cancel", "--base-url=https://api.anthropic.com"]
+    assert container["args"][-2:] == ["--", "msgbatch_01"], "what is no id is neither an option nor another path"
+    assert "ownerReferences" not in job["metadata"], "the ClaudeDeployment may go with the run"
+    assert job["spec"]["ttlSecondsAfterFinished"] > 0
+    pod = job["spec"]["template"]["spec"]
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("default", False)
+    assert pod["volumes"][-1]["secret"]["secretName"] == "anthropic"
+    kube.writes.clear()
+    await loop(RUN_KEY)
+    assert kube.writes == [], "once is enough"
+
+
+async def test_another_run_of_the_same_name_does_not_hide_that_the_first_is_gone() -> None:
+    kube = FakeKube()
+    asked_run(kube)
+    loop = loop_of(kube)
+    await loop(RUN_KEY)
+    running_batches(kube)
+    await loop(RUN_KEY)
+    run = kube.take(RUN, RUN_KEY.name)
+    await kube.delete(BY_KIND[RUN], RUN_KEY.name, "demo")
+    own = {key: run["metadata"][key] for key in ("name", "namespace", "ownerReferences")}
+    kube.put({**run, "metadata": own, "status": {}})
+    await loop(RUN_KEY)
+    assert len(cancelling(kube)) == 1
+
+
+@pytest.mark.parametrize("fields", [{"batches": []}, {"phase": "Passed"}], ids=str)
+async def test_what_is_over_is_not_cancelled(fields: dict[str, Any]) -> None:
+    kube = FakeKube()
+    asked_run(kube)
+    loop = loop_of(kube)
+    await loop(RUN_KEY)
+    for more in ({}, fields):
+        running_batches(kube, **more)
+        await loop(RUN_KEY)
+    await kube.delete(BY_KIND[RUN], RUN_KEY.name, "demo")
+    await loop(RUN_KEY)
+    assert cancelling(kube) == []
+
+
+async def test_the_key_goes_nowhere_for_a_run_that_nobody_asked_for() -> None:
+    """Who writes a run and its status by hand, and deletes it, would else choose where the key is sent."""
+    kube = FakeKube()
+    asked_run(kube, run={"upstream": {**UPSTREAM, "baseURL": "https://yes.example.com"}})
+    running_batches(kube)
+    loop = loop_of(kube)
+    await loop(RUN_KEY)
+    await kube.delete(BY_KIND[RUN], RUN_KEY.name, "demo")
+    await loop(RUN_KEY)
+    assert kube.names("Job") == []
+
+
+async def test_a_key_that_may_not_be_used_any_more_cancels_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    kube = FakeKube()
+    asked_run(kube)
+    loop = loop_of(kube)
+    await loop(RUN_KEY)
+    running_batches(kube)
+    await loop(RUN_KEY)
+    await kube.delete(BY_KIND["Secret"], "anthropic", "demo")
+    await kube.delete(BY_KIND[RUN], RUN_KEY.name, "demo")
+    await loop(RUN_KEY)
+    assert cancelling(kube) == []
+    [told] = [one for one in caplog.records if "paid for nothing" in one.message]
+    assert told.levelname == "WARNING"

@@ -87,3 +87,16 @@ async def test_the_sdk_reads_them(api: Running) -> None:
         assert (await client.messages.batches.retrieve(batch.id)).processing_status == "ended"
         found = [one async for one in await client.messages.batches.results(batch.id)]
     assert {one.custom_id: one.result.type for one in found} == dict.fromkeys(("i0", "i1", "i2"), "succeeded")
+
+
+async def test_a_batch_that_is_cancelled_is_not_paid(api: Running) -> None:
+    await api.steer(SCENARIO % (0, ""))
+    _, batch = await post(api, asked(3))
+    url = f"{api.url}/v1/messages/batches/{batch['id']}/cancel"
+    async with api.http.post(url, headers=HEADERS) as response:
+        assert (await response.json())["request_counts"]["canceled"] == 3
+    lines = (await get(api, f"{batch['id']}/results"))[1].splitlines()
+    assert [json.loads(line)["result"]["type"] for line in lines] == ["canceled"] * 3
+    assert api.simulator.ledger.document()["payments"] == []
+    async with api.http.post(url, headers=HEADERS) as response:
+        assert response.status == 400, "it has ended"

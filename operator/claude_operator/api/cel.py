@@ -300,8 +300,20 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "EvalDataset": (
         Rule(
-            "has(self.configMapKeyRef) != has(self.configMaps)",
-            "exactly one of configMapKeyRef and configMaps: keep one of them",
+            "[has(self.configMapKeyRef), has(self.configMaps), has(self.volume)].filter(one, one).size() == 1",
+            "exactly one of configMapKeyRef, configMaps and volume: keep one of them",
+        ),
+    ),
+    "EvalVolume": (
+        Rule(
+            "!self.path.startsWith('/') && !self.path.split('/').exists(part, part == '..')",
+            "leads out of the volume: write it from the volume's root, without .. in it",
+            field=".path",
+        ),
+        Rule(
+            "has(self.format) || self.path.matches('(?i)[.](jsonl|ndjson|json|csv|yaml|yml)$')",
+            "the path's suffix does not say what it is: write format: JSONL, JSON, CSV or YAML",
+            field=".format",
         ),
     ),
     "EvalFile": (

@@ -144,6 +144,7 @@ class Reason(StrEnum):
     GRADER_KEY_MOVED = "GraderKeyMoved"  # the graders' key has a Secret of its own since an upgrade
     CHILD_ADOPTED = "ChildAdopted"  # a child that had lost its owner has it again
     EVAL_RUN_REPLACED = "EvalRunReplaced"  # a run that nobody had asked for stood under the name of the gate's
+    EVAL_CALLS_SERVERS = "EvalCallsServers"  # an eval run really calls MCP servers or server tools
     SOAKED = "Soaked"  # a soak has ended well
     DRAINING = "Draining"  # the former stable revision keeps the conversations that began on it
     DRAINED = "Drained"  # it no longer does

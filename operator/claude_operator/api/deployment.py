@@ -168,12 +168,21 @@ class Gateway(ApiModel):
     )
 
 
+McpCalls = Literal["Real", "Off"]
+
+
 class Evals(ApiModel):
     """The gate: a revision gets its first live request after its eval run has passed."""
 
     set_ref: NameRef = Field(description="The ClaudeEvalSet to run on every new revision.")
     required: bool = Field(default=True, description="False: run the evals and report, but do not wait for them.")
-    # No default, as with canary.drain.
+    # No defaults, as with canary.drain.
+    mcp: McpCalls | None = Field(
+        default=None,
+        description="Real or left out: an eval really calls the MCP servers and server tools (such as web search) of"
+        " the request, as live traffic does. Off: they are left out of both arms, and what a change of them does is not"
+        " tested.",
+    )
     live: LiveGrading | None = Field(
         default=None, description=f"{LiveGrading.__doc__} Left out: no live answer is sampled."
     )

@@ -9,7 +9,8 @@ from pydantic.config import JsonDict
 
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
-from claude_operator.api.deployment import KeyRef, NameRef, Upstream
+from claude_operator.api.datasets import EvalCalibration, EvalDataset
+from claude_operator.api.deployment import McpCalls, NameRef, Upstream
 from claude_operator.api.graders import Asserts, Grader
 from claude_operator.api.status import Moment
 
@@ -23,7 +24,6 @@ Label = Annotated[str, StringConstraints(max_length=1024)]
 Metadata = Annotated[dict[str, Label], Field(max_length=64)]
 ATOMIC: JsonDict = {"x-kubernetes-map-type": "atomic"}
 """One manager has the whole of it: no account is kept of its keys (managedFields), as large as they are."""
-Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class EvalTest(ApiModel):
@@ -105,39 +105,6 @@ class EvalTestDefaults(ApiModel):
     )
     metadata: Metadata | None = Field(
         default=None, description="Labels of all items; those of an item come first.", json_schema_extra=ATOMIC
-    )
-
-
-class EvalFields(ApiModel):
-    """Names of columns or fields; all others are vars."""
-
-    input: Column = Field(default="input", description="The user's message, or a list of messages.")
-    target: Column = Field(default="target", description="The good answer.")
-    id: Column = Field(default="id", description="The item's id; without one it is row-LINE.")
-    metadata: Annotated[list[Column], Field(max_length=64)] | None = Field(
-        default=None, description="Those that are labels."
-    )
-
-
-class EvalFile(ApiModel):
-    """A ConfigMap key with items."""
-
-    name: ObjectName = Field(description="Name of the ConfigMap, in the same namespace.")
-    key: ObjectName = Field(description="Key in its data.")
-    format: Literal["JSONL", "JSON", "CSV", "YAML"] | None = Field(
-        default=None, description="JSONL, JSON, CSV or YAML (default: as the key's suffix says)."
-    )
-
-
-class EvalDataset(ApiModel):
-    """Items kept in ConfigMaps. Exactly one of configMapKeyRef and configMaps."""
-
-    config_map_key_ref: KeyRef | None = Field(default=None, description="A ConfigMap key with JSONL, one item a line.")
-    config_maps: Annotated[list[EvalFile], Field(min_length=1, max_length=32)] | None = Field(
-        default=None, description="ConfigMap keys with items, in this order; file:// finds their other keys."
-    )
-    fields: EvalFields | None = Field(
-        default=None, description="What the fields of the items are called, where not as in tests."
     )
 
 
@@ -231,14 +198,44 @@ class EvalSetSpec(ApiModel):
         description="Models that grade answers, for llm-rubric, factuality and select-best.",
         json_schema_extra={"maxItems": 16, **list_map("name")},
     )
+    calibration: EvalCalibration | None = Field(default=None, description=EvalCalibration.__doc__)
     gate: EvalGate = Field(default=EvalGate(), description=EvalGate.__doc__)
     execution: EvalExecution = Field(default=EvalExecution(), description=EvalExecution.__doc__)
+
+
+class RunCalibration(StatusModel):
+    """How far the graders agree with people, on answers that people have judged."""
+
+    answers: int = Field(default=0, description="Answers that both have judged.")
+    agreed: int = Field(default=0, description="Answers on which they agree.")
+    lenient: int = Field(default=0, description="Answers that the graders pass and people do not.")
+    strict: int = Field(default=0, description="Answers that people pass and the graders do not.")
+    unused: int = Field(default=0, description="Labels of items or checks that the set does not have.")
+    kappa: float | None = Field(default=None, description="Cohen's kappa; none where either says the same of all.")
+    lower: float | None = Field(default=None, description="What kappa is at least (95 % interval).")
+    upper: float | None = Field(default=None, description="What kappa is at most.")
+    min_kappa: float = Field(default=0.0, description="What the set asks for.")
+    trouble: str = Field(default="", description="Why nothing is known; empty where something is.")
 
 
 class EvalSetStatus(StatusModel):
     """What is known of the set."""
 
-    items: int = Field(default=0, description="Number of items.")
+    items: int = Field(default=0, description="Number of items; of a set on a volume as the newest run found them.")
+    run: str | None = Field(default=None, description="The newest run of it that has ended.")
+    run_at: Moment | None = Field(default=None, description="When that ended.")
+    set_hash: str | None = Field(
+        default=None,
+        description="sha256 of what that run asked: of the set, and of each file that it read of a volume.",
+    )
+    calibration: RunCalibration | None = Field(
+        default=None, description="How far that run found the graders to agree with people."
+    )
+    conditions: list[Condition] = Field(
+        default=[],
+        description="GradersAgree, of sets with calibration: whether Cohen's kappa is at least minKappa.",
+        json_schema_extra=list_map("type"),
+    )
 
 
 class EvalRunSpec(ApiModel):
@@ -252,6 +249,9 @@ class EvalRunSpec(ApiModel):
     )
     upstream: Upstream = Field(default=Upstream(), description="Where the questions are asked.")
     deployment: ObjectName | None = Field(default=None, description="The ClaudeDeployment that this run gates.")
+    mcp: McpCalls | None = Field(
+        default=None, description="Off: asked without MCP servers and server tools; see spec.evals of ClaudeDeployment."
+    )
     attempt: Annotated[int, Field(ge=1)] = Field(default=1, description="Attempt number.")
 
 
@@ -309,6 +309,15 @@ class Slice(StatusModel):
     baseline_pass_rate: float | None = Field(default=None, description="The same of the baseline.")
 
 
+class RealCalls(StatusModel):
+    """An MCP server or server tool that a run really calls."""
+
+    kind: str = Field(description="MCP server or server tool.")
+    name: str = Field(description="Its name.")
+    requests: int = Field(default=0, description="Requests of the run that may call it, at most.")
+    max_uses: int | None = Field(default=None, description="How often one request may call it, where that is set.")
+
+
 class EvalRunStatus(StatusModel):
     """The run's result; `phase` is the only authority."""
 
@@ -342,7 +351,18 @@ class EvalRunStatus(StatusModel):
     cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, if all prices are known.")
     grader_cost_usd: float | None = Field(default=None, alias="graderCostUSD", description="Of the graders alone.")
     graders: list[str] = Field(default=[], description="The set's graders, each as `name: model`.")
-    set_hash: str | None = Field(default=None, description="sha256 of the content of the set.")
+    real_calls: list[RealCalls] = Field(
+        default=[], description="MCP servers and server tools that the run really calls."
+    )
+    left_out: list[str] = Field(
+        default=[], description="MCP servers and server tools that it was asked without (evals.mcp: Off)."
+    )
+    calibration: RunCalibration | None = Field(
+        default=None, description="How far the graders agree with people, of sets with calibration."
+    )
+    set_hash: str | None = Field(
+        default=None, description="sha256 of the content of the set, and of each file that it read of a volume."
+    )
     started_at: Moment | None = Field(default=None, description="When the Job began.")
     finished_at: Moment | None = Field(default=None, description="When it ended.")
     attempts: int = Field(default=0, description="Jobs made for this run.")

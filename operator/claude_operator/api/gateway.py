@@ -29,6 +29,8 @@ BASIS_POINTS = 10_000
 CONFIG_DIR = "/etc/claude-operator/config"
 UPSTREAM_KEY_FILE = "/etc/claude-operator/upstream/api-key"
 ENV_DIR = "/etc/claude-operator/env"
+VOLUME_DIR = "/etc/claude-operator/dataset"
+"""Where an eval Job finds the volume of its set."""
 CLIENT_DIR = "/etc/claude-operator/client"
 CLIENT_KEY = "ANTHROPIC_API_KEY"
 CLIENT_PREVIOUS_KEY = "ANTHROPIC_API_KEY_PREVIOUS"

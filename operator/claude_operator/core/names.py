@@ -17,6 +17,7 @@ __all__ = [
     "LABEL_NAME",
     "NAME_MAX",
     "SCALE_MANAGER",
+    "cancel_job_name",
     "client_secret",
     "eval_account",
     "eval_run_name",
@@ -103,7 +104,15 @@ def report_name(run: str) -> str:
 
 def job_name(run: str, attempt: int) -> str:
     """Name of a run's Job, at most 63 characters: a longer run name is cut and gets a hash."""
-    suffix = f"-{attempt}"
+    return _job_name(run, f"-{attempt}")
+
+
+def cancel_job_name(run: str, uid: str) -> str:
+    """Name of the Job that cancels the Message Batches of the run that had this UID."""
+    return _job_name(run, f"-cancel-{uid[:_HASH]}")
+
+
+def _job_name(run: str, suffix: str) -> str:
     room = NAME_MAX - len(suffix)
     # A run's name may hold dots, a Job's pods must not: their name is a host name.
     plain = run.replace(".", "-")

@@ -26,6 +26,7 @@ from claude_operator.log import Log
 
 __all__ = ["add_arguments", "run"]
 
+_CANCEL_SECONDS = 30.0  # for one answer
 _CODES = "exit codes: 0 passed, 100 failed, 101 inconclusive, 1 the run could not finish, 2 wrong options"
 
 
@@ -75,11 +76,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file for each $(NAME) (default: %(default)s; with -f also variables of that name)",
     )
     one.set_defaults(parser=one)
+    _add_cancel(commands)
     add_import(commands)
     add_show(commands)
     add_calibrate(commands)
     add_samples(commands)
     add_improve(commands)
+
+
+def _add_cancel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the options of the Job that cancels what a deleted run had under way."""
+    one = commands.add_parser(
+        "cancel",
+        help="cancel Message Batches (in a pod)",
+        description="Cancel Message Batches whose answers nobody reads.",
+    )
+    one.add_argument("batches", nargs="+", metavar="BATCH", help="ids of Message Batches")
+    one.add_argument("--base-url", required=True, metavar="URL", help="the Messages API")
+    one.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
+    one.add_argument("--upstream-key-file", type=Path, default=Path(UPSTREAM_KEY_FILE), help="default: %(default)s")
+    add_network_options(one, used="it")
+    add_host_option(one, used="the upstream")
+    one.set_defaults(parser=one)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
         return run_show(args)
     if args.eval_command == "calibrate":
         return run_calibrate(args)
+    if args.eval_command == "cancel":
+        return _cancel(args)
     if args.eval_command == "samples":
         return run_samples(args)
     if args.eval_command == "improve":
@@ -112,6 +132,26 @@ def _prices(text: str) -> Book:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _cancel(args: argparse.Namespace) -> int:
+    from claude_operator.core.spec.policy import Policy
+    from claude_operator.evals.ask import Asker
+    from claude_operator.evals.cancelling import cancel
+    from claude_operator.evals.files import api_key
+
+    log, key = Log(sys.stdout, args.log_format), api_key(args.upstream_key_file)
+    problems = Policy(allowed_hosts=tuple(args.allowed_hosts)).host_problems([("--base-url", args.base_url)])
+    if problems or not key:
+        log.event("cannot cancel", "error", reason=problems[0].message if problems else "there is no API key")
+        return INFRASTRUCTURE_EXIT
+    rules = rules_in_pod(args.allowed_addresses, args.denied_addresses, os.environ)
+
+    async def job() -> int:
+        async with Asker(args.base_url, key, timeout=_CANCEL_SECONDS, open_calls=1, rules=rules) as asker:
+            return await cancel(asker, args.batches, log)
+
+    return asyncio.run(stoppable(job()))
+
+
 def _in_pod(args: argparse.Namespace) -> int:
     # The Kubernetes client takes long to import, and a laptop has no use for it.
     from claude_operator.core.spec.policy import Policy
@@ -128,7 +168,7 @@ def _in_pod(args: argparse.Namespace) -> int:
         args.env_dir,
         args.run_uid,
         Policy(allowed_hosts=tuple(args.allowed_hosts)),
-        args.own_prices,
+        prices=args.own_prices,
     )
 
     async def job() -> int:

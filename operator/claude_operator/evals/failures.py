@@ -16,6 +16,7 @@ __all__ = [
     "Busy",
     "Failed",
     "Infrastructure",
+    "OverBudget",
     "Rejected",
     "classify_event",
     "classify_json",
@@ -33,6 +34,10 @@ class Rejected(Exception):  # noqa: N818  (what the API did)
 
 class Infrastructure(Exception):  # noqa: N818  (where it lies)
     """The question could not be asked, or the answer is incomplete. It says nothing about the request."""
+
+
+class OverBudget(Exception):  # noqa: N818  (how a run ends)
+    """A grader may not be asked any more; says why."""
 
 
 class Broken(Exception):  # noqa: N818  (as Infrastructure)

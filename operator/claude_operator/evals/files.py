@@ -11,16 +11,17 @@ import yaml
 from pydantic import ValidationError
 
 from claude_operator.api import gateway as wire
-from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.deployment import DeploymentSpec, McpCalls
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault, yaml_fault
 from claude_operator.api.request import Request
 from claude_operator.api.resources import RevisionSpec
-from claude_operator.core.evals.contents import LARGEST, SCHEME, Contents, config_maps, contents_of, item_keys
+from claude_operator.core.evals.contents import Contents, config_maps, contents_of, item_keys
 from claude_operator.core.evals.formats.promptfoo import IMPORT, is_config, looks_like_config
 from claude_operator.core.evals.formats.text import as_text
 from claude_operator.core.evals.prompt import Prompt, read_blocks
 from claude_operator.core.spec import revision
+from claude_operator.evals.beside import Beside, read_file
 
 __all__ = ["RequestFile", "api_key", "directory", "read_prompt", "read_request", "read_set"]
 
@@ -33,14 +34,15 @@ _REQUEST = "write a ClaudeDeployment, a ClaudeRevision, or a bare request: {mode
 
 @dataclass(frozen=True, slots=True)
 class RequestFile:
-    """An arm from a file. `base_url` is what its ClaudeDeployment says, if it says so."""
+    """An arm from a file. `base_url` and `mcp` (of its evals) are what its ClaudeDeployment says, if it says so."""
 
     arm: wire.Arm
     base_url: str | None = None
+    mcp: McpCalls | None = None
 
 
-def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, Contents]:
-    """A set and what it refers to: `jsonl`, ConfigMaps in the same file or folder, files beside it.
+def read_set(path: Path, jsonl: Path | None, volume: Path | None = None) -> tuple[EvalSetSpec, Contents]:
+    """A set and what it refers to: `jsonl`, ConfigMaps in the same file or folder, files beside it or in `volume`.
 
     Raises ValueError.
     """
@@ -63,16 +65,18 @@ def read_set(path: Path, jsonl: Path | None) -> tuple[EvalSetSpec, Contents]:
         texts = dict(contents_of(spec, {name: found[name] for name in config_maps(spec) if name in found}).texts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    beside = _Beside(folder)
+    beside = Beside(volume or folder, "on the volume" if volume else "beside the set")
     for number, place in enumerate(item_keys(parsed)):
         if jsonl is not None and number == 0:
-            texts[place] = beside.read(jsonl)
+            texts[place] = read_file(jsonl)
         elif place not in texts:
             data = beside(place[1])
             if data is None:
                 raise ValueError(f"{path}: the items are in the ConfigMap {place[0]}: {_BESIDE}, or give --jsonl")
             texts[place] = data
-    return parsed, Contents(texts, beside)
+    if jsonl is not None and parsed.dataset is not None and parsed.dataset.volume is not None:
+        raise ValueError(f"{path} has its items on a volume: give the folder with --volume, in place of --jsonl")
+    return parsed, Contents(texts, beside, beside.what)
 
 
 def read_request(path: Path) -> RequestFile:
@@ -87,7 +91,7 @@ def read_request(path: Path) -> RequestFile:
                 raise ValueError(f"{path}: promptFrom reads key {missing[1]} of the ConfigMap {missing[0]}: {_BESIDE}")
             content = revision.revision_spec(revision.content(spec, prompts))
             base_url = parsed.upstream.base_url if "baseURL" in (spec.get("upstream") or {}) else None
-            return RequestFile(_arm(name, content), base_url)
+            return RequestFile(_arm(name, content), base_url, parsed.evals.mcp if parsed.evals else None)
         if (spec := _spec(documents, "ClaudeRevision", ("request",))) is not None:
             RevisionSpec.model_validate(spec)
             return RequestFile(_arm(name, spec))
@@ -137,34 +141,6 @@ def directory(path: Path) -> dict[str, str]:
             except (OSError, UnicodeDecodeError):
                 continue
     return values
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """Files in a folder and below it: what a set names is never read elsewhere."""
-
-    folder: Path
-
-    def __call__(self, name: str) -> bytes | None:
-        path = self.folder / name
-        try:
-            inside = path.resolve().is_relative_to(self.folder.resolve())
-            if inside and not path.is_file():
-                return None
-        except (OSError, ValueError, RuntimeError):  # a name that is too long, a NUL, a loop of links
-            return None
-        if not inside:
-            raise ValueError(f"{SCHEME}{name} is outside of the set's folder: put the file beside the set")
-        return self.read(path)
-
-    @staticmethod
-    def read(path: Path) -> bytes:
-        try:
-            if path.stat().st_size > LARGEST:
-                raise ValueError(f"{path} has more than {LARGEST:,} bytes: use a smaller file")
-            return path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _arm(name: str, spec: Mapping[str, Any]) -> wire.Arm:

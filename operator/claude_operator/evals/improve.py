@@ -289,7 +289,8 @@ class _Improver:
         if held.reason in (RunReason.REQUEST_REJECTED, RunReason.CRITICAL_ITEM_FAILED):
             trial.failed = held.message
             return
-        trial.gain = find_gain(split.held_out, *map(outcomes_of, run.graded), gate)
+        ours, theirs = map(outcomes_of, run.graded)
+        trial.gain = find_gain(split.held_out, ours, theirs, gate)
 
     def _leading(self, trials: Sequence[Trial]) -> Trial:
         """The one that did best on what an editor may see, the earliest of equals; one that failed the gate is none."""

@@ -86,7 +86,7 @@ def _search(args: argparse.Namespace) -> int:
     from claude_operator.evals.files import read_prompt
     from claude_operator.evals.improve import Improvement, Plan, improve
     from claude_operator.evals.improved import patch_files, summary
-    from claude_operator.evals.laptop import Options, asking, load
+    from claude_operator.evals.laptop import Options, asking, calls_warning, load
 
     if why := why_unpinned(args.editor):
         raise ValueError(f"--editor: {why}")
@@ -106,6 +106,8 @@ def _search(args: argparse.Namespace) -> int:
             keep=args.keep,
         )
     )
+    if warning := calls_warning(work):
+        sys.stderr.write(f"warning: {warning}, also each time that a proposal is judged\n")
     prompt = read_prompt(args.request)
     most = work.execution.max_cost_usd if args.max_cost is None else args.max_cost
     plan = Plan(args.editor, most, args.rounds, args.candidates)

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from claude_operator.api.base import seconds
-from claude_operator.api.evals import EvalRunStatus
+from claude_operator.api.evals import EvalRunStatus, RealCalls
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.gate import Result, RunReason
+from claude_operator.core.evals.outside import asked_at_most, called, calls_sentence
 from claude_operator.core.evals.runs import (
     BATCH_EXIT,
     EXIT_CODES,
@@ -85,7 +86,7 @@ class _Job:
             await self._write_failure("Error", error.reason, str(error))
             return INFRASTRUCTURE_EXIT
         self._total = len(inputs.items) * inputs.set.execution.epochs
-        await self._begin()
+        await self._begin(inputs)
         self._asking = await self._prepare(inputs)
         reporter = asyncio.create_task(self._report())
         try:
@@ -126,6 +127,8 @@ class _Job:
             prices=self._paths.prices,
             estimated=self._log_estimate,
             progress=self._count_progress,
+            notes=(inputs.changed,),
+            labels=inputs.labels,
         )
 
     async def _wait(self, message: str) -> int:
@@ -193,24 +196,32 @@ class _Job:
                     return
                 self._log.event("the progress could not be written", "warning", reason=str(error))
 
-    async def _begin(self) -> None:
-        """Write phase Running, and clear what an earlier attempt left."""
+    async def _begin(self, inputs: Inputs) -> None:
+        """Write phase Running with what the run really calls, and clear what an earlier attempt left."""
+        arms = [one.arm for one in inputs.arms.all]
+        calls = called(arms, asked_at_most(inputs.set, inputs.items))
         status = run_status(self._run)
         now = dt.datetime.now(dt.UTC)
         fresh = EvalRunStatus(
             phase="Running", total=self._total, started_at=now, attempts=status.attempts, conditions=status.conditions
         )
+        fresh.message, fresh.left_out = calls_sentence(calls), list(inputs.arms.left_out)
+        fresh.real_calls = [
+            RealCalls(kind=one.kind, name=one.name, requests=one.requests, max_uses=one.max_uses) for one in calls
+        ]
         fresh.paid_usd = status.paid_usd
         fresh.batches, fresh.batches_at = status.batches, status.batches_at
         fresh.conditions = complete(self._run, fresh, now)
         fresh.spec_hash = status.spec_hash
         cleared: dict[str, Any] = dict.fromkeys(
-            ("candidate", "baseline", "costUSD", "graderCostUSD", "setHash", "finishedAt", "retryAt")
+            ("candidate", "baseline", "costUSD", "graderCostUSD", "calibration", "setHash", "finishedAt", "retryAt")
         )
         # The attempt is the controller's to count.
         await self._patch(cleared | {key: value for key, value in _stored(fresh).items() if key != "attempts"})
         self._run["status"] = _stored(fresh)
         self._log.event("asking", run=self._paths.name, items=self._total)
+        if fresh.message:
+            self._log.event("calls servers", "warning", what=fresh.message)
 
     async def _write_failure(
         self, phase: str, reason: RunReason, message: str, again: dt.datetime | None = None
@@ -249,7 +260,9 @@ class _Job:
                     return EXIT_CODES[phase]
                 status = finished(run, run_status(run), result, now)
                 graders = [f"{one.name}: {one.model}" for one in inputs.set.graders or ()]
-                status = status.model_copy(update=self._as_fields() | {"graders": graders})
+                found = {"calibration": self._asking.calibration, "set_hash": inputs.content_hash}
+                known = {"graders": graders, **found}
+                status = status.model_copy(update=self._as_fields() | known)
                 if not reported:
                     await self._store_report(inputs, result, status)
                     reported = True

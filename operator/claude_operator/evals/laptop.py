@@ -14,21 +14,36 @@ import msgspec
 import orjson
 
 from claude_operator.api.base import seconds
+from claude_operator.api.deployment import McpCalls
 from claude_operator.api.evals import EvalExecution, EvalGate, EvalRunStatus, EvalSetSpec
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.gate import Result
+from claude_operator.core.evals.outside import asked_at_most, called, calls_sentence
 from claude_operator.core.evals.report import BASELINE, CANDIDATE, Report, RunLine, make_report
 from claude_operator.core.evals.sets import Item, load_items
-from claude_operator.core.request.compose import PreparedArm, prepare
+from claude_operator.core.request.compose import PreparedArm
+from claude_operator.evals.arms import Arms, made_ready
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.files import RequestFile, api_key, directory, read_request, read_set
 from claude_operator.evals.keeping import Folder, Keeper
-from claude_operator.evals.session import Arms, Run, evaluate
+from claude_operator.evals.session import Run, evaluate, foresee
 from claude_operator.evals.stored import read_file
 
-__all__ = ["Ended", "Options", "Session", "Tell", "Work", "as_json", "asking", "load", "run_work"]
+__all__ = [
+    "Ended",
+    "Options",
+    "Session",
+    "Tell",
+    "Work",
+    "as_json",
+    "asking",
+    "calls_warning",
+    "foresee_work",
+    "load",
+    "run_work",
+]
 
 _DEFAULT_URL = "https://api.anthropic.com"
 
@@ -51,6 +66,12 @@ class Options:
     choice: Choice = field(default_factory=Choice)
     failed: Path | None = None
     keep: Path | None = None
+    volume: Path | None = None
+    """A folder in place of the set's volume."""
+    max_cost: float | None = None
+    """In place of execution.maxCostUSD."""
+    mcp: McpCalls | None = None
+    """In place of what the ClaudeDeployment of the first request says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,8 @@ class Work:
     key: str
     partial: str = ""
     keep: Path | None = None
+    left_out: tuple[str, ...] = ()
+    """What all arms are asked without."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What `$(NAME)` stands for in another candidate."""
 
@@ -86,13 +109,14 @@ class Ended:
 
 def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     """Read the files; raises ValueError that names the file and says what to write instead."""
-    spec, contents = read_set(options.set_file, options.jsonl)
+    spec, contents = read_set(options.set_file, options.jsonl, options.volume)
     try:
         items, partial = _items(spec, contents, options)
     except ValueError as error:
         raise ValueError(f"{options.jsonl or options.set_file}: {error}") from error
-    if options.epochs is not None:
-        spec = spec.model_copy(update={"execution": spec.execution.model_copy(update={"epochs": options.epochs})})
+    given = {"epochs": options.epochs, "max_cost_usd": options.max_cost}
+    execution = spec.execution.model_copy(update={name: value for name, value in given.items() if value is not None})
+    spec = spec.model_copy(update={"execution": execution})
     requests = [read_request(path) for path in options.requests]
     baseline = read_request(options.baseline) if options.baseline else None
     env = {**variables, **directory(options.env)}
@@ -100,9 +124,22 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     if not key:
         raise ValueError("no Claude API key: set ANTHROPIC_API_KEY or give --upstream-key-file")
     base_url = options.base_url or requests[0].base_url or variables.get("ANTHROPIC_BASE_URL") or _DEFAULT_URL
-    candidates = tuple(_prepared(one, env) for one in _with_models(requests, options.models))
-    arm = _prepared(baseline, env) if baseline else None
-    return Work(options.set_file.stem, spec, items, candidates, arm, base_url, key, partial, options.keep, env)
+    mcp = options.mcp or requests[0].mcp
+    ready = [made_ready(one.arm, mcp, env) for one in _with_models(requests, options.models)]
+    arm, besides = made_ready(baseline.arm, mcp, env) if baseline else (None, ())
+    return Work(
+        name=options.set_file.stem,
+        spec=spec,
+        items=items,
+        candidates=tuple(one for one, _ in ready),
+        baseline=arm,
+        base_url=base_url,
+        key=key,
+        partial=partial,
+        keep=options.keep,
+        left_out=tuple(dict.fromkeys([*(name for _, names in ready for name in names), *besides])),
+        env=env,
+    )
 
 
 @asynccontextmanager
@@ -140,7 +177,7 @@ class Session:
             keep_text=True,
             progress=progress,
         )
-        result = await evaluate(work.items, Arms(candidate, work.baseline), self.asker.ask, gate, run)
+        result = await evaluate(work.items, Arms(candidate, work.baseline, work.left_out), self.asker.ask, gate, run)
         self.paid, self.tokens = run.budget.paid, run.budget.tokens
         result = never_passed(result, work.partial)
         return Ended(result, _report(work, candidate, result, run), run)
@@ -150,6 +187,23 @@ async def run_work(work: Work, progress: Tell) -> Ended:
     """Ask and judge the only candidate. Raises Infrastructure."""
     async with asking(work) as session:
         return await session.judge(work.candidates[0], work.spec.gate, progress)
+
+
+def calls_warning(work: Work) -> str:
+    """A sentence that names the MCP servers and server tools that are really called; empty where none are."""
+    arms = [one.arm for one in (*work.candidates, work.baseline) if one is not None]
+    return calls_sentence(called(arms, asked_at_most(work.spec, work.items)))
+
+
+async def foresee_work(work: Work) -> Estimate:
+    """What it would cost to ask all candidates in the planned epochs; the baseline is asked once."""
+    keeper = Keeper(Folder(work.keep)) if work.keep else None
+    expected, baseline = Estimate(), work.baseline
+    for candidate in work.candidates:
+        run = Run(work.execution, work.spec.graders or (), work.base_url, keeper)
+        expected += await foresee(work.items, Arms(candidate, baseline), run)
+        baseline = None
+    return expected
 
 
 def as_json(result: Result) -> str:
@@ -200,7 +254,3 @@ def _with_models(requests: Sequence[RequestFile], models: Sequence[str]) -> list
             arm = msgspec.structs.replace(one.arm, revision=name, request={**one.arm.request, "model": model})
             made.append(replace(one, arm=arm))
     return made
-
-
-def _prepared(file: RequestFile, env: Mapping[str, str]) -> PreparedArm:
-    return prepare(file.arm, env, takes)

@@ -14,9 +14,10 @@ from claude_operator.core.evals.matrix import cheapest
 from claude_operator.core.evals.runs import EXIT_CODES, INFRASTRUCTURE_EXIT
 from claude_operator.core.evals.selfcheck import sentence
 from claude_operator.evals.ask import Infrastructure
-from claude_operator.evals.laptop import Options, Work, as_json, load, run_work
+from claude_operator.evals.laptop import Options, Work, as_json, calls_warning, foresee_work, load, run_work
+from claude_operator.evals.plain import dollars
 from claude_operator.evals.progress import Progress
-from claude_operator.evals.several import check_self, matrix_code, matrix_text, run_matrix
+from claude_operator.evals.several import check_report, check_self, matrix_code, matrix_text, run_matrix, twice
 from claude_operator.evals.show import as_text
 from claude_operator.evals.show_cli import Files, write_files
 from claude_operator.evals.stopping import stoppable
@@ -28,7 +29,7 @@ def run_laptop(args: argparse.Namespace) -> int:
     """Run the evals; the exit code is the verdict."""
     options = Options(
         args.file,
-        tuple(args.request),
+        tuple(args.request or ()),
         args.baseline,
         tuple(args.model or ()),
         args.jsonl,
@@ -39,9 +40,16 @@ def run_laptop(args: argparse.Namespace) -> int:
         Choice(tuple(args.filter), args.sample, args.seed),
         args.failed,
         args.keep,
+        args.volume,
+        args.max_cost,
+        args.mcp and args.mcp.capitalize(),
     )
     try:
+        if args.from_report:
+            sys.stdout.write(sentence(check_report(options, str(args.from_report), args.itself)) + "\n")
+            return 0
         work = load(options)
+        _announce(twice(work) if args.itself else work, args.max_cost)
         if args.itself:
             return _run_self(work, args.itself)
         return _run_several(work, args) if len(work.candidates) > 1 else _run_one(work, args)
@@ -50,6 +58,20 @@ def run_laptop(args: argparse.Namespace) -> int:
     except asyncio.CancelledError:
         sys.stderr.write("claude-operator eval: stopped\n")
     return INFRASTRUCTURE_EXIT
+
+
+def _announce(work: Work, most: float | None) -> None:
+    """Say what the run will cost and what it really calls; raises ValueError where it would cost more than `most`."""
+    if warning := calls_warning(work):
+        sys.stderr.write(f"warning: {warning} (--mcp off)\n")
+    expected = asyncio.run(foresee_work(work))
+    more = work.baseline is not None and work.spec.gate.on_inconclusive == "AddEpochs"
+    helps = "; up to 4 times as much where the gate asks for more epochs" if more and expected.requests else ""
+    sys.stderr.write(f"estimated cost: {expected}{helps}\n")
+    if most is not None and expected.usd > most:
+        raise ValueError(
+            f"the run would cost about {dollars(expected.usd)}, more than --max-cost {most:g}: nothing was asked"
+        )
 
 
 def _run_one(work: Work, args: argparse.Namespace) -> int:

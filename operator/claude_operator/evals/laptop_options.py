@@ -29,12 +29,20 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
     laptop.add_argument("--baseline", type=Path, metavar="FILE", help="what to compare it with, as --request")
     laptop.add_argument("--jsonl", type=Path, metavar="FILE", help="the items of a set with a dataset")
     laptop.add_argument(
+        "--volume", type=Path, metavar="FOLDER", help="the content of dataset.volume (default: the set's folder)"
+    )
+    laptop.add_argument(
         "--base-url",
         help="the Messages API (default: as --request says, ANTHROPIC_BASE_URL, https://api.anthropic.com)",
     )
     laptop.add_argument("--epochs", type=number(1, _MOST_EPOCHS), metavar="N", help="in place of execution.epochs")
     laptop.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep answers here, and pay for none that is here already"
+    )
+    laptop.add_argument(
+        "--mcp",
+        choices=("real", "off"),
+        help="off: ask without MCP servers and server tools (default: spec.evals.mcp of --request, else real)",
     )
     laptop.add_argument(
         "--self",
@@ -44,6 +52,19 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
         const=_SELF,
         metavar="N",
         help="ask --request twice as often, and say how often the gate fails one half against the other",
+    )
+    laptop.add_argument(
+        "--from",
+        dest="from_report",
+        type=Path,
+        metavar="REPORT",
+        help="with --self: compare the answers of an earlier run, the baseline's where it had one, and ask nothing",
+    )
+    laptop.add_argument(
+        "--max-cost",
+        type=_amount,
+        metavar="USD",
+        help="ask nothing if the estimate is higher, and stop there (in place of execution.maxCostUSD)",
     )
     laptop.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: %(default)s")
     part = parser.add_argument_group("a part of the set", "no verdict for the gate: what would pass is inconclusive")
@@ -64,9 +85,13 @@ def add_laptop_options(parser: argparse.ArgumentParser) -> None:
 
 def check_laptop_options(args: argparse.Namespace) -> None:
     """End the program where options do not go together."""
-    if not args.request:
+    if args.from_report and not args.itself:
+        args.parser.error("--from belongs to --self: it compares the answers of an earlier run with themselves")
+    if args.from_report and args.request:
+        args.parser.error("--from asks nothing: leave out --request")
+    if not args.request and not args.from_report:
         args.parser.error("-f needs --request: the file with the request to evaluate")
-    several = len(args.request) * len(args.model or ["the request's"]) > 1
+    several = len(args.request or ["a report's"]) * len(args.model or ["the request's"]) > 1
     if several and not args.baseline:
         args.parser.error("several candidates need --baseline: what they are compared with")
     if args.itself and (several or args.baseline):
@@ -82,3 +107,13 @@ def number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _amount(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in US dollars; write for example 2.50")
+    return value

@@ -26,7 +26,7 @@ async def store_report(
     spec, arms = inputs.spec, dict(zip((CANDIDATE, BASELINE), run.graded, strict=False))
     line = RunLine(
         set=spec.set_ref,
-        set_hash=spec.set_hash or "",
+        set_hash=inputs.content_hash,
         candidate=spec.revision,
         baseline=spec.baseline_revision,
         phase=result.phase,

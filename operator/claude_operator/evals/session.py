@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
-from claude_operator.api.evals import EvalExecution, EvalGate
-from claude_operator.api.graders import Grader
-from claude_operator.core.catalogue.cost import LIST_PRICES, Book
-from claude_operator.core.evals.budget import Budget, Estimate, Question, estimate, unpriced_tokens
+from claude_operator.api.evals import EvalGate
+from claude_operator.core.evals.budget import Estimate, Question, estimate, unpriced_tokens
+from claude_operator.core.evals.calibration import doubt
 from claude_operator.core.evals.coverage import unexercised
 from claude_operator.core.evals.gate import Result, RunReason, judge_run, rejected
 from claude_operator.core.evals.kept import (
@@ -23,20 +22,24 @@ from claude_operator.core.evals.kept import (
     request_digest,
 )
 from claude_operator.core.evals.outcomes import Answer, Outcome
+from claude_operator.core.evals.outside import left_out_sentence
 from claude_operator.core.evals.report import Graded
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.stats.looks import more_epochs
 from claude_operator.core.request.compose import PreparedArm
+from claude_operator.evals.arms import Arms
 from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.batches import Asked, Batcher
-from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
+from claude_operator.evals.calibrating import calibrate
+from claude_operator.evals.failures import OverBudget
 from claude_operator.evals.graders import Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
 from claude_operator.evals.kept_grades import KeptGrades
 from claude_operator.evals.patterns import Patterns
+from claude_operator.evals.runs import Run
 
-__all__ = ["Arms", "Ask", "Run", "evaluate"]
+__all__ = ["Arms", "Ask", "Run", "evaluate", "foresee"]
 
 _WORTH_A_BATCH = 50  # questions
 _MOST_EPOCHS = 200  # four times as many as a set may ask for
@@ -48,52 +51,6 @@ class Ask(Protocol):
     async def __call__(self, arm: PreparedArm, item: Item) -> Answer: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Arms:
-    """What is evaluated, and what it is compared with."""
-
-    candidate: PreparedArm
-    baseline: PreparedArm | None = None
-
-    @property
-    def all(self) -> tuple[PreparedArm, ...]:
-        """The candidate first."""
-        return (self.candidate,) if self.baseline is None else (self.candidate, self.baseline)
-
-
-@dataclass(slots=True)
-class Run:
-    """How a run is done, and what is known of it while it goes on and afterwards."""
-
-    execution: EvalExecution = field(default_factory=EvalExecution)
-    graders: Sequence[Grader] = ()
-    url: str = ""
-    """Where questions are asked: an answer from elsewhere is another one."""
-    keeper: Keeper | None = None
-    paid: float = 0.0
-    """US dollars that earlier attempts have paid."""
-    tokens: int = 0
-    """Tokens of models without a price that earlier runs under the same cap have used."""
-    batcher: Batcher | None = None
-    keep_text: bool = False
-    prices: Book = field(default_factory=lambda: LIST_PRICES)
-    """Those that hold instead of the list's."""
-    estimated: Callable[[Estimate], None] = lambda _: None
-    progress: Callable[[int, int], None] = lambda _done, _total: None
-    """Gets the number of items finished on all arms, each counted once an epoch, and how many there are."""
-    budget: Budget = field(init=False)
-    reused: int = 0
-    graded: tuple[dict[str, list[Graded]], ...] = ()
-    """By arm and item id, an answer an epoch; answers without their texts, unless they are kept."""
-
-    def __post_init__(self) -> None:
-        self.budget = Budget(self.execution, self.paid, self.tokens)
-
-    def pay(self, answer: Answer, *, grader: bool = False) -> None:
-        """Count what an answer costs."""
-        self.budget.add(cost_of(answer, self.prices), input_tokens(answer) + output_tokens(answer), grader=grader)
-
-
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:
     """Ask, grade and judge.
 
@@ -102,7 +59,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
 
     async def ask_grader(arm: PreparedArm, item: Item) -> Answer:
         if why := run.budget.over():
-            raise _OverBudget(why)
+            raise OverBudget(why)
         answer = await ask(arm, item)
         run.pay(answer, grader=True)
         return answer
@@ -121,14 +78,30 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
             if run.batcher and run.keeper and items and (why := await session.ask_in_batches(run.batcher, run.keeper)):
                 return _over_budget(why, 0, session.total)
             result = await _judged(session, items, arms, gate)
+            if run.labels is not None:
+                run.calibration = await calibrate(run.labels, items, graders)
     run.graded = session.graded()
     baseline = arms.baseline.arm if arms.baseline else None
-    notes = [unexercised(items, arms.candidate.arm, baseline)]
+    notes = [unexercised(items, arms.candidate.arm, baseline), left_out_sentence(arms.left_out), *run.notes]
+    notes += [doubt(run.calibration)] if run.calibration else []
     if run.execution.mode != "realtime" and not run.keeper:
         notes.append("it was asked in real time: Message Batches need execution.keepAnswers")
     if run.keeper and run.keeper.trouble:
         notes.append(f"answers are not kept: {run.keeper.trouble}")
     return replace(result, message="; ".join([result.message, *(note for note in notes if note)]))
+
+
+async def foresee(items: Sequence[Item], arms: Arms, run: Run) -> Estimate:
+    """What `evaluate` would cost now; nothing is asked."""
+
+    async def ask(_arm: PreparedArm, _item: Item) -> Answer:
+        raise Infrastructure("an estimate asks nothing")
+
+    graders, patterns = Graders(run.graders, ask, prices=run.prices), Patterns()
+    gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders, prices=run.prices) for arm in arms.all]
+    session = _Session(items, arms, ask, gradings, run)
+    async with run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext():
+        return session.expected()
 
 
 async def _judged(session: _Session, items: Sequence[Item], arms: Arms, gate: EvalGate) -> Result:
@@ -164,10 +137,6 @@ def _over_budget(why: str, done: int, total: int) -> Result:
     return Result("Inconclusive", RunReason.BUDGET_REACHED, f"{message}, and delete the run to go on")
 
 
-class _OverBudget(Exception):  # noqa: N818  (how the run ends)
-    """A grader may not be asked any more; says why."""
-
-
 class _Refused(Exception):  # noqa: N818  (what became of the candidate)
     def __init__(self, item: Item, message: str) -> None:
         super().__init__(message)
@@ -192,16 +161,21 @@ class _Session:
 
     def estimate_cost(self) -> str:
         """Say what the run will cost; why it may not begin, empty where it may."""
+        expected = self.expected()
+        self.run.estimated(expected)
+        return self.run.budget.too_dear(expected)
+
+    def expected(self) -> Estimate:
+        """What the planned epochs will cost, without the answers that were kept."""
         epochs = range(self.run.execution.epochs)
-        expected = estimate(
+        questions = (
             Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
             for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
-        self.run.estimated(expected)
-        return self.run.budget.too_dear(expected)
+        return estimate(questions, self.run.prices)
 
     async def ask_in_batches(self, batcher: Batcher, keeper: Keeper) -> str:
         """Keep the answers of batches that are over, or else submit what is not kept; why that is too dear.
@@ -308,7 +282,7 @@ class _Session:
             await self._settle(index, item, epoch)
         except Infrastructure as error:
             self._failure = self._failure or error
-        except _OverBudget as error:
+        except OverBudget as error:
             self._over = self._over or str(error)
         if self._failure or self._over:
             return False

@@ -8,13 +8,17 @@ from dataclasses import replace
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.evals.gate import RunReason, shared_out
 from claude_operator.core.evals.matrix import Row, cheapest, make_row, verdict
-from claude_operator.core.evals.report import outcomes_of
+from claude_operator.core.evals.outcomes import Outcome
+from claude_operator.core.evals.report import BASELINE, CANDIDATE, outcomes_of
 from claude_operator.core.evals.runs import EXIT_CODES
 from claude_operator.core.evals.selfcheck import SelfCheck, check_itself
-from claude_operator.evals.laptop import Ended, Tell, Work, asking
+from claude_operator.core.evals.sets import load_items
+from claude_operator.evals.files import read_set
+from claude_operator.evals.laptop import Ended, Options, Tell, Work, asking
 from claude_operator.evals.plain import columns, dollars, line, points
+from claude_operator.evals.stored import read_file
 
-__all__ = ["check_self", "matrix_code", "matrix_text", "run_matrix"]
+__all__ = ["check_report", "check_self", "matrix_code", "matrix_text", "run_matrix", "twice"]
 
 
 async def run_matrix(work: Work, progress: Tell) -> list[tuple[Row, Ended]]:
@@ -44,16 +48,39 @@ def matrix_code(rows: Sequence[Row], partial: str) -> int:
     return EXIT_CODES["Failed" if all(row.result.phase == "Failed" for row in rows) else "Inconclusive"]
 
 
+def twice(work: Work) -> Work:
+    """The candidate alone, asked twice as often as a run does."""
+    execution = work.execution.model_copy(update={"epochs": 2 * work.execution.epochs})
+    return replace(work, spec=work.spec.model_copy(update={"execution": execution}), baseline=None)
+
+
 async def check_self(work: Work, times: int, progress: Tell) -> SelfCheck:
     """Ask the candidate twice as often as a run does, and judge its halves. Raises Infrastructure and ValueError."""
-    execution = work.execution.model_copy(update={"epochs": 2 * work.execution.epochs})
-    spec = work.spec.model_copy(update={"execution": execution})
-    alone = replace(work, spec=spec, baseline=None)
-    async with asking(alone) as session:
+    async with asking(twice(work)) as session:
         ended = await session.judge(work.candidates[0], EvalGate(), progress)
     if not ended.run.graded or ended.result.reason is RunReason.BUDGET_REACHED:
         raise ValueError(ended.result.message)
     return check_itself(work.items, outcomes_of(ended.run.graded[0]), work.spec.gate, times=times)
+
+
+def check_report(options: Options, path: str, times: int) -> SelfCheck:
+    """The same with the answers of one arm in a report, the baseline's where there is one: nothing is asked.
+
+    Raises ValueError.
+    """
+    spec, contents = read_set(options.set_file, options.jsonl, options.volume)
+    report = read_file(path)
+    if report.run.left_out:
+        raise ValueError(f"{path} lacks some answers ({report.run.left_out}): take a whole report")
+    arm = BASELINE if any(line.arm == BASELINE for line in report.outcomes) else CANDIDATE
+    answers: dict[str, list[Outcome]] = {}
+    for one in sorted(report.outcomes, key=lambda one: one.epoch):
+        if one.arm == arm:
+            answers.setdefault(one.id, []).append(one.outcome)
+    items = [item for item in load_items(spec, contents) if item.id in answers]
+    if not items:
+        raise ValueError(f"{path} has answers to no item of {options.set_file}: give the report of a run of this set")
+    return check_itself(items, answers, spec.gate, times=times)
 
 
 def _row(work: Work, ended: Ended, gate: EvalGate) -> Row:

@@ -51,13 +51,13 @@ class Actor:
         await self._kube.patch_status(CLAUDE_DEPLOYMENTS, name, namespace, dict.fromkeys(owner["status"]))
 
     async def repair(self, seen: Seen) -> Seen:
-        """Ahead of the decision, what needs none: orphans, the ConfigMap's labels, an eval set's number of items.
+        """Ahead of the decision, what needs none: orphans, the ConfigMap's labels, an eval set's status.
 
         What fails of it is reported and prevents nothing from being decided. Returns what is to be decided on.
         """
         owner, repairs = seen.observation.owner, seen.repairs
-        if repairs.items is not None:
-            await self._write_items(owner["metadata"]["namespace"], *repairs.items)
+        if repairs.eval_set is not None:
+            await self._write_set(owner["metadata"]["namespace"], *repairs.eval_set)
         if not repairs.free:
             return seen
         adopted = await self._children.adopt(owner, repairs.orphans)
@@ -68,14 +68,14 @@ class Actor:
         version = config["metadata"]["resourceVersion"] if config else None
         return replace(seen, observation=replace(seen.observation, refused=refused), config_version=version)
 
-    async def _write_items(self, namespace: str, name: str, items: int) -> None:
+    async def _write_set(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
         try:
-            await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, {"items": items})
+            await self._kube.patch_status(CLAUDE_EVAL_SETS, name, namespace, status)
         except KubeError as error:
             if error.not_found:  # deleted meanwhile
                 return
             where = fields(namespace=namespace, name=name, error=str(error))
-            _log.warning("the number of items of a ClaudeEvalSet was not written", extra=where)
+            _log.warning("the status of a ClaudeEvalSet was not written", extra=where)
 
     async def act(self, seen: Seen, decision: Decision) -> float | None:
         """Do all of it; returns the seconds until the next pass.

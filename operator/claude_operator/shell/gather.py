@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
@@ -43,7 +44,7 @@ from claude_operator.shell.keys import Key
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
-from claude_operator.shell.references import ReferenceReader, References
+from claude_operator.shell.references import ReferenceReader, References, unwritten
 from claude_operator.shell.tasks import Group
 
 __all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources", "UnreadableStatus"]
@@ -97,8 +98,8 @@ class Repairs:
     """No name is taken by somebody else: else nothing is written."""
     believed: Believed = _NOTHING
     """What is believed of it."""
-    items: tuple[str, int] | None = None
-    """The eval set whose status lacks its number of items, and that number."""
+    eval_set: tuple[str, Mapping[str, Any]] | None = None
+    """The eval set whose status is not as it should be, and what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,7 @@ class Gatherer:
             audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
-        repairs = Repairs(orphans, config, not taken, believed, reads.references.untold_items)
+        repairs = Repairs(orphans, config, not taken, believed, unwritten(reads.references, observation))
         version = config["metadata"]["resourceVersion"] if config else None
         return Seen(observation, version, look.memory, at, reads.gateways, repairs)
 

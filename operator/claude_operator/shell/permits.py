@@ -14,13 +14,13 @@ from claude_operator.api.deployment import DeploymentSpec, EnvVar
 from claude_operator.api.evals import EvalRunSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.core.evals.asked import Standing, deployment_of, standing
-from claude_operator.core.spec.policy import Policy, revision_addresses, secret_uses, upstream_secret
+from claude_operator.core.spec.policy import Policy, SecretUse, revision_addresses, secret_uses, upstream_secret
 from claude_operator.core.spec.validate import Problem
 from claude_operator.kube.client import Kube, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_REVISIONS
 from claude_operator.shell.keys import RUN, Key
 from claude_operator.shell.name_reader import NameReader
-from claude_operator.shell.references import read_secrets
+from claude_operator.shell.references import claim_problem, read_secrets
 
 __all__ = ["Permit", "Permits"]
 
@@ -42,8 +42,8 @@ class Permits:
     def __init__(self, kube: Kube, policy: Policy, names: NameReader | None = None) -> None:
         self._kube, self.policy, self._names = kube, policy, names
 
-    async def ask(self, run: Object) -> Permit:
-        """Whether the Job of a run may be made now; raises `KubeError`."""
+    async def ask(self, run: Object, claim: str | None = None) -> Permit:
+        """Whether the Job of a run, which mounts this PersistentVolumeClaim, may be made now; raises `KubeError`."""
         controller, namespace = deployment_of(run), run["metadata"]["namespace"]
         owner = await self._kube.get(CLAUDE_DEPLOYMENTS, controller[0], namespace) if controller else None
         stands = standing(run, owner)
@@ -58,10 +58,19 @@ class Permits:
         except ValidationError as error:
             return Permit(stands, first_fault(error, "spec"))
         key = Key(RUN, namespace, run["metadata"]["name"])
-        problem = await self._problem(key, spec, asked)
-        return Permit(stands, problem.message if problem else "", spec.env or ())
+        env = [one for one in secret_uses(spec) if one.use == "env"]
+        problem = await self._problem(key, asked, env)
+        why = problem.message if problem else await claim_problem(self._kube, self.policy, namespace, claim)
+        return Permit(stands, why, spec.env or ())
 
-    async def _problem(self, key: Key, spec: DeploymentSpec, run: EvalRunSpec) -> Problem | None:
+    async def ask_upstream(self, run: Object) -> str:
+        """Why the key of a run, which was asked for when it was made, may not go to its upstream any more."""
+        metadata, asked = run["metadata"], EvalRunSpec.model_validate(run["spec"])
+        key = Key(RUN, metadata["namespace"], metadata["name"])
+        problem = await self._problem(key, asked, [])
+        return problem.message if problem else ""
+
+    async def _problem(self, key: Key, run: EvalRunSpec, env: Sequence[SecretUse]) -> Problem | None:
         """What the installer does not allow of the run's upstream, the revisions' MCP servers, or a Secret."""
         namespace, asked = key.namespace, [("spec.upstream.baseURL", run.upstream.base_url)]
         hosts = self.policy.names(asked, namespace)
@@ -70,7 +79,7 @@ class Permits:
         if not found and self.policy.allowed_hosts:
             found = await self._servers(namespace, run)
         if not found:
-            wanted = [*upstream_secret(run.upstream), *(one for one in secret_uses(spec) if one.use == "env")]
+            wanted = [*upstream_secret(run.upstream), *env]
             found = await read_secrets(self._kube, self.policy, namespace, wanted)
         return found[0] if found else None
 

@@ -11,6 +11,7 @@ from claude_operator.api.evals import EvalRunStatus
 from claude_operator.api.prices import TokenPrices
 from claude_operator.core import names, render
 from claude_operator.core.evals.asked import Standing
+from claude_operator.core.evals.contents import claim_of
 from claude_operator.core.evals.runs import (
     RunDecision,
     decide_run,
@@ -25,6 +26,7 @@ from claude_operator.core.spec.policy import OPEN
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVAL_SETS, JOBS
 from claude_operator.shell.act import Actor
+from claude_operator.shell.batch_cancels import BatchCancels
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
@@ -95,11 +97,13 @@ class RunLoop:
         self._kube, self.site, self._clock, self._endings = kube, site, clock, endings
         self._prices = prices
         self._permits = permits or Permits(kube, OPEN)
+        self._cancels = BatchCancels(kube, self._permits)
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
         run = await self._kube.get(CLAUDE_EVAL_RUNS, key.name, key.namespace)
         if run is None:
+            await self._cancels.gone(key, self.site)
             self._endings.drop(key)
             return None
         uid = run["metadata"]["uid"]
@@ -116,6 +120,7 @@ class RunLoop:
             raise
 
     async def _pass(self, key: Key, run: Object) -> float | None:
+        await self._cancels.see(key, run, self.site)
         job = await self._kube.get(JOBS, watched_job(run), key.namespace)
         decision = decide_run(run, job, now=self._clock.now())
         if decision.create_job_attempt is not None:
@@ -127,24 +132,24 @@ class RunLoop:
 
     async def _begin(self, run: Object, decision: RunDecision, attempt: int) -> RunDecision:
         """Make the Job, if the run is one that was asked for; returns what becomes of the decision."""
-        permit, now = await self._permits.ask(run), self._clock.now()
+        eval_set = await self._kube.get(CLAUDE_EVAL_SETS, run["spec"]["setRef"], run["metadata"]["namespace"])
+        claim = claim_of(eval_set["spec"]) if eval_set else None
+        permit, now = await self._permits.ask(run, claim), self._clock.now()
         if permit.standing in (Standing.NOBODY, Standing.NOT_YET):
             return not_asked(run, soon=permit.standing is Standing.NOT_YET, now=now)
         if permit.withheld:
             return postponed(run, permit.withheld, now=now)
         try:
-            await self._create_stores(run)
-            await self._create_job(run, attempt, permit.env)
+            await self._create_stores(run, eval_set)
+            await self._create_job(run, attempt, permit.env, claim)
         except KubeError as error:
             if error.status == 0 or error.status >= 500 or error.terminating:
                 raise  # the API server itself: the queue's back-off is for that; or the end of all
             return not_started(run, decision, str(error).partition("\n")[0], now=now)
         return decision
 
-    async def _create_stores(self, run: Object) -> None:
+    async def _create_stores(self, run: Object, eval_set: Object | None) -> None:
         """Make what the Job writes into. Without it the Job goes on, and says what is not kept."""
-        namespace = run["metadata"]["namespace"]
-        eval_set = await self._kube.get(CLAUDE_EVAL_SETS, run["spec"]["setRef"], namespace)
         for store in render.eval_stores(run, eval_set) if eval_set else ():
             try:
                 await self._kube.create(BY_KIND[store["kind"]], store)
@@ -152,10 +157,18 @@ class RunLoop:
                 if error.status == 0 or error.status >= 500 or error.terminating:
                     raise
 
-    async def _create_job(self, run: Object, attempt: int, env: Sequence[EnvVar]) -> None:
+    async def _create_job(self, run: Object, attempt: int, env: Sequence[EnvVar], claim: str | None) -> None:
         account = names.eval_account(run["spec"]["deployment"])
         try:
-            job = render.eval_job(run, attempt=attempt, site=self.site, account=account, env=env, prices=self._prices())
+            job = render.eval_job(
+                run,
+                attempt=attempt,
+                site=self.site,
+                account=account,
+                env=env,
+                claim=claim,
+                prices=self._prices(),
+            )
             await self._kube.create(JOBS, job)
         except KubeError as error:
             if not error.conflict:

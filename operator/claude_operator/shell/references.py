@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,21 +15,23 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import TLS_CERTIFICATE, TLS_KEY
-from claude_operator.core.evals.contents import config_maps, contents_of, item_keys
+from claude_operator.core.evals.contents import claim_of, config_maps, contents_of, item_keys
 from claude_operator.core.evals.live import shared_part
+from claude_operator.core.evals.outside import epochs_at_most
+from claude_operator.core.evals.set_status import set_status
 from claude_operator.core.evals.sets import iter_items, set_hash
 from claude_operator.core.reconcile.gateway_config import LIMIT
-from claude_operator.core.reconcile.observation import EvalSetView
+from claude_operator.core.reconcile.observation import EvalSetView, Observation
 from claude_operator.core.spec.policy import OPEN, Policy, Resolved, SecretUse, addresses, secret_uses
 from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import Problem, impossible_names
 from claude_operator.kube.client import Kube, KubeError, Object
-from claude_operator.kube.resources import CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
+from claude_operator.kube.resources import CLAIMS, CLAUDE_EVAL_SETS, CONFIG_MAPS, SECRETS, Resource
 from claude_operator.shell.keys import Key
 from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.tasks import Group, all_of
 
-__all__ = ["ReferenceReader", "References", "read_secrets"]
+__all__ = ["ReferenceReader", "References", "claim_problem", "read_secrets", "unwritten"]
 
 _KNOWN = 256  # eval sets whose items are remembered
 _SLICE = 100  # items between two breaths
@@ -42,8 +45,8 @@ class References:
     prompts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     eval_set: EvalSetView | None = None
     problems: tuple[Problem, ...] = ()
-    untold_items: tuple[str, int] | None = None
-    """The eval set whose status does not have its number of items, and that number."""
+    stored_set: Object | None = None
+    """The eval set as stored."""
     resolved: Resolved = field(default_factory=dict)
     """What the names of servers lead to that are connected to."""
 
@@ -67,10 +70,10 @@ class ReferenceReader:
             texts = group.create_task(_prompts(self._kube, namespace, spec))
             choosing = group.create_task(self._eval_set(namespace, spec))
             resolving = group.create_task(self._resolved(key, spec))
-        (prompts, missing), (chosen, untold) = texts.result(), choosing.result()
+        (prompts, missing), (chosen, stored_set) = texts.result(), choosing.result()
         problems = [*reading.result(), *missing, *([chosen] if isinstance(chosen, Problem) else [])]
         view = chosen if isinstance(chosen, EvalSetView) else None
-        return References(prompts, view, tuple(problems), untold, resolving.result())
+        return References(prompts, view, tuple(problems), stored_set, resolving.result())
 
     async def _resolved(self, key: Key, spec: DeploymentSpec) -> Resolved:
         wanted = self.policy.names(addresses(spec), key.namespace) if self._names else {}
@@ -78,8 +81,8 @@ class ReferenceReader:
 
     async def _eval_set(
         self, namespace: str, spec: DeploymentSpec
-    ) -> tuple[EvalSetView | Problem | None, tuple[str, int] | None]:
-        """The set that is the gate, or what is wrong with it; and its number of items where status does not have it."""
+    ) -> tuple[EvalSetView | Problem | None, Object | None]:
+        """The set that is the gate, or what is wrong with it; and the set as stored."""
         if spec.evals is None:
             return None, None
         name = spec.evals.set_ref.name
@@ -91,9 +94,9 @@ class ReferenceReader:
                 f"spec.evals.setRef: there is no ClaudeEvalSet {name} in {namespace}; create it, or correct the name"
             )
             return Problem(Reason.EVAL_SET_NOT_FOUND, message), None
-        view = await self._content(found)
-        stored = (found.get("status") or {}).get("items")
-        return view, (name, view.items) if isinstance(view, EvalSetView) and stored != view.items else None
+        if lack := await claim_problem(self._kube, self.policy, namespace, claim_of(found["spec"])):
+            return Problem(Reason.EVAL_SET_NOT_FOUND, f"ClaudeEvalSet {name}, spec.dataset.volume: {lack}"), found
+        return await self._content(found), found
 
     async def _content(self, found: Object) -> EvalSetView | Problem:
         """What a set holds. Its ConfigMaps, of megabytes, are read where their versions are not those of before."""
@@ -141,30 +144,58 @@ def _lacks(stored: Mapping[str, Any], data: Mapping[str, Object | str | None]) -
                 return f"spec.dataset: {lack}; create it, with the items of the set"
     for name, live in data.items():
         if not isinstance(live, dict):
-            return f"spec.files: {_lack(live, 'ConfigMap', name, None)}; create it, or leave it out"
+            files = name in config_maps({"files": stored.get("files")})
+            where = "spec.files" if files else "spec.calibration"
+            return f"{where}: {_lack(live, 'ConfigMap', name, None)}; create it, or leave it out"
     return ""
 
 
 async def _view(found: Object, live: Mapping[str, Object]) -> EvalSetView | Problem:
     """Read a set, of up to some megabytes, a few items at a time: others want the loop."""
-    name, items = found["metadata"]["name"], 0
+    name, items, asked = found["metadata"]["name"], 0, Counter[str]()
     try:
         parsed = EvalSetSpec.model_validate(found["spec"])
     except ValidationError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}, {first_fault(error, 'spec')}")
     try:
         contents = contents_of(found["spec"], live)
+        if claim_of(found["spec"]) is not None:  # only the Job sees what is on it
+            shared = shared_part(parsed, contents)
+            return EvalSetView(name, set_hash(found["spec"], contents), None, tuple(live), shared)
         clock = asyncio.get_running_loop().time
         began = clock()
         for number, item in enumerate(iter_items(parsed, contents), 1):
             items += item is not None
+            if item is not None:
+                asked[item.subagent or ""] += item.max_turns
             if number % _SLICE == 0 or clock() - began > _BREATH:
                 await asyncio.sleep(0)
                 began = clock()
         shared = shared_part(parsed, contents)
     except ValueError as error:
         return Problem(Reason.INVALID_EVAL_SET, f"ClaudeEvalSet {name}: {error}")
-    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), shared)
+    times = epochs_at_most(parsed)
+    most = {subagent: times * requests for subagent, requests in asked.items()}
+    return EvalSetView(name, set_hash(found["spec"], contents), items, tuple(live), shared, most)
+
+
+def unwritten(references: References, seen: Observation) -> tuple[str, Mapping[str, Any]] | None:
+    """What the status of the eval set lacks, None where that is nothing."""
+    stored, view = references.stored_set, references.eval_set
+    if stored is None or view is None:
+        return None
+    wanted = set_status(stored, view.items, ((seen.run_objects[name], one) for name, one in seen.eval_runs.items()))
+    return (view.name, wanted) if wanted else None
+
+
+async def claim_problem(kube: Kube, policy: Policy, namespace: str, claim: str | None) -> str:
+    """Why the PersistentVolumeClaim of a set cannot be mounted; empty where it can, or there is none."""
+    if claim is None:
+        return ""
+    found = await _get(kube, CLAIMS, claim, namespace)
+    if found is None:
+        return f"there is no PersistentVolumeClaim {claim}; create it, with the items of the set"
+    return found if isinstance(found, str) else policy.claim_problem(claim, namespace, found["metadata"].get("labels"))
 
 
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:

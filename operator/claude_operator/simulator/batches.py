@@ -77,6 +77,17 @@ class Batches:
         """A batch as it is now; raises ApiError 404."""
         return self._document(self._find(batch_id))
 
+    def cancel(self, batch_id: str) -> dict[str, Any]:
+        """End a batch that has answered nothing yet; raises ApiError 404, and 400 where it has ended."""
+        batch = self._find(batch_id)
+        if batch.results is not None:
+            raise of_status(400, "The batch has ended; it cannot be canceled")
+        batch.ends = self._simulator.clock()
+        batch.results = [{"custom_id": one.custom_id, "result": {"type": "canceled"}} for one in batch.requests]
+        batch.counts["canceled"] = len(batch.requests)
+        batch.requests = []
+        return self._document(batch)
+
     def results(self, batch_id: str) -> bytes:
         """JSON lines, each with a `custom_id`, in an order of their own; raises ApiError 404 and 400."""
         batch = self._find(batch_id)

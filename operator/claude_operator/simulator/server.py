@@ -48,6 +48,7 @@ def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Appli
         ("POST", "/v1/messages/count_tokens", api.count_tokens),
         ("POST", "/v1/messages/batches", api.create_batch),
         ("GET", "/v1/messages/batches/{id}", api.batch),
+        ("POST", "/v1/messages/batches/{id}/cancel", api.cancel_batch),
         ("GET", "/v1/messages/batches/{id}/results", api.batch_results),
         ("GET", "/v1/models", api.models),
         ("GET", "/v1/models/{id}", api.model),
@@ -154,6 +155,10 @@ class _Api:
     async def batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/messages/batches/{id}."""
         return json_response(exchange, self.batches.show(http.match_info["id"]))
+
+    async def cancel_batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
+        """POST /v1/messages/batches/{id}/cancel."""
+        return json_response(exchange, self.batches.cancel(http.match_info["id"]))
 
     async def batch_results(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/messages/batches/{id}/results."""

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from claude_operator.api.evals import RunCalibration
 from claude_operator.core.evals.calibration import (
     LLM_CHECKS,
     agree,
+    as_status,
     compare_labels,
+    doubt,
     draw_labels,
     read_labels,
     sentence,
+    standing,
+    status_sentence,
     write_labels,
 )
 from claude_operator.core.evals.outcomes import Answer, CheckResult, Outcome
@@ -149,3 +154,34 @@ def test_labels_of_another_report() -> None:
     other = read_labels(b'{"id": "gone", "arm": "candidate", "check": "c", "holds": true}', "x")
     with pytest.raises(ValueError, match="x: 'gone', epoch 0 of the candidate, is not in this report"):
         compare_labels(report(), other, "x")
+
+
+@pytest.mark.parametrize(
+    ("table", "least", "stands", "says"),
+    [
+        # kappa 0.4 of 50, its interval from 0.1 on: the share of agreement is at least 0.554 (exact).
+        (
+            (20, 5, 10, 15),
+            0.4,
+            ("Unknown", "TooFewLabels"),
+            "cannot tell whether it is at least calibration.minKappa 0.4",
+        ),
+        ((20, 5, 10, 15), 0.05, ("True", "KappaReached"), "0.40 (95 % interval 0.11 to 0.64), at least calibration"),
+        ((20, 5, 10, 15), 0.45, ("False", "KappaTooLow"), "under calibration.minKappa 0.45: do not gate on them"),
+        ((10, 0, 0, 10), 0.4, ("True", "KappaReached"), "agree with people on 20 of 20 answers, too lenient on 0"),
+        ((12, 0, 0, 0), 0.4, ("Unknown", "KappaUnknown"), "say the same of all, so kappa is unknown"),
+    ],
+)
+def test_what_a_status_says(table: tuple[int, ...], least: float, stands: tuple[str, str], says: str) -> None:
+    found = as_status(agree(pairs(*table)), RunCalibration(min_kappa=least))
+    assert standing(found) == stands
+    assert says in status_sentence(found)
+    assert bool(doubt(found)) == (stands[0] == "False"), "a message warns where there is something to warn of"
+
+
+def test_labels_that_are_not_used_are_told() -> None:
+    found = as_status(agree(pairs(5, 0, 0, 5)), RunCalibration(unused=3))
+    assert "(3 labels could not be used)" in status_sentence(found)
+    broken = RunCalibration(trouble="the labels are not there")
+    assert standing(broken) == ("Unknown", "LabelsUnusable")
+    assert status_sentence(broken) == doubt(broken) == "the labels are not there"

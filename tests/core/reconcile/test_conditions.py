@@ -426,6 +426,7 @@ EVENTS_ONLY = {
     Reason.DRAINING,
     Reason.DRAINED,
     Reason.EVAL_RUN_REPLACED,
+    Reason.EVAL_CALLS_SERVERS,
 }
 
 

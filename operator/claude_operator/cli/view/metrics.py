@@ -10,9 +10,10 @@ from rich.text import Text
 
 from claude_operator.api.status import Judgement, Measured, MetricState, Plan
 from claude_operator.cli.view.paint import bar, table
-from claude_operator.core.judge.effects import effect, number, ratio
+from claude_operator.core.judge.effects import effect, number
 from claude_operator.core.judge.judges.held import FALSE_HOLD_RATE
 from claude_operator.core.judge.metrics import KINDS, Quantity, Watched, watched
+from claude_operator.core.judge.stats.intervals import Z
 
 __all__ = ["metric_facts", "metric_table", "unseen"]
 
@@ -76,8 +77,8 @@ def _compared(state: MetricState, watch: Watched | None, judgement: Judgement) -
         "share": _share(state.evidence, threshold),
         "canary": list(state.canary),
         "stable": list(state.stable),
-        "ratio": list(found) if quantity and (found := ratio(state)) else None,
-        "seen": effect(state) if state.canary[0] and (not quantity or ratio(state)) else "",
+        "ratio": list(found) if quantity and (found := _ratio(state)) else None,
+        "seen": effect(state) if state.canary[0] and (not quantity or _ratio(state)) else "",
     }
 
 
@@ -99,3 +100,13 @@ def _share(evidence: float, threshold: float) -> float:
     if evidence <= 1.0 or threshold <= 1.0:
         return 0.0
     return min(math.log(evidence) / math.log(threshold), 1.0)
+
+
+def _ratio(state: MetricState) -> tuple[float, float, float] | None:
+    """Of a quantity: how many times stable's it is, and the 95 % interval; None where nothing was compared."""
+    u, v = state.score.score, state.score.information
+    if v <= 0.0:
+        return None
+    mean, half = u / v, Z / math.sqrt(v)
+    times, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
+    return times, low, high

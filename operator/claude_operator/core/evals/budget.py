@@ -10,6 +10,7 @@ import msgspec
 from claude_operator.api.evals import EvalExecution
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book, cost_usd
 from claude_operator.core.evals.outcomes import Outcome
+from claude_operator.core.text import count
 
 __all__ = ["Budget", "Estimate", "Question", "estimate", "unpriced_tokens"]
 
@@ -30,13 +31,30 @@ class Question:
 class Estimate:
     """What a run will cost: about, and at least (all of the prompt read from the cache, and short answers).
 
-    In US dollars, and in tokens where there is no price.
+    In US dollars, and in tokens where there is no price. `requests` has how many are sent.
     """
 
+    requests: int = 0
     usd: float = 0.0
     least_usd: float = 0.0
     tokens: int = 0
     least_tokens: int = 0
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    def __str__(self) -> str:
+        """For a person."""
+        if not self.requests:
+            return "nothing: all answers are kept"
+        known = f"about {_dollars(self.usd)}, at least {_dollars(self.least_usd)}" if self.usd else ""
+        unknown = f"about {self.tokens:,} tokens of models without a list price" if self.tokens else ""
+        return f"{' and '.join(filter(None, (known, unknown)))}, for {count(self.requests, 'request')}"
+
+
+def _dollars(usd: float) -> str:
+    """US dollars for a person, small sums with more digits."""
+    return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}"
 
 
 class _Body(msgspec.Struct):
@@ -51,8 +69,9 @@ _body = msgspec.json.Decoder(_Body)
 
 def estimate(questions: Iterable[Question], prices: Book = LIST_PRICES) -> Estimate:
     """What these will cost, by the length of the requests."""
-    usd, least_usd, tokens, least_tokens = 0.0, 0.0, 0, 0
+    requests, usd, least_usd, tokens, least_tokens = 0, 0.0, 0.0, 0, 0
     for one in questions:
+        requests += one.times
         fields = _body.decode(one.body)
         input_tokens, answer = len(one.body) // _CHARACTERS, min(_ANSWER_TOKENS, max(0, fields.max_tokens))
         least = len(one.body) // _MOST_CHARACTERS
@@ -64,7 +83,7 @@ def estimate(questions: Iterable[Question], prices: Book = LIST_PRICES) -> Estim
         else:
             usd += one.times * cost
             least_usd += one.times * (cost_usd(fields.model, {"cache_read_input_tokens": least, **ran}, prices) or 0.0)
-    return Estimate(usd, least_usd, tokens, least_tokens)
+    return Estimate(requests, usd, least_usd, tokens, least_tokens)
 
 
 def unpriced_tokens(outcome: Outcome) -> int:

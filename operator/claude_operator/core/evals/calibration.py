@@ -12,10 +12,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
+from claude_operator.api.evals import RunCalibration
 from claude_operator.api.faults import decode
 from claude_operator.core.evals.draws import draw
 from claude_operator.core.evals.outcomes import CheckResult
@@ -27,10 +28,14 @@ __all__ = [
     "Agreement",
     "Label",
     "agree",
+    "as_status",
     "compare_labels",
+    "doubt",
     "draw_labels",
     "read_labels",
     "sentence",
+    "standing",
+    "status_sentence",
     "write_labels",
 ]
 
@@ -150,6 +155,59 @@ def sentence(found: Agreement) -> str:
     return (
         f"{said}: this cannot tell whether the grader is good enough (kappa of {_GOOD:g} or more): label more answers."
     )
+
+
+def as_status(agreement: Agreement, of: RunCalibration) -> RunCalibration:
+    """As the status of a run has it."""
+    numbers = {name: getattr(agreement, name) for name in ("kappa", "lower", "upper")}
+    return of.model_copy(
+        update={
+            "answers": agreement.answers,
+            "agreed": agreement.agreed,
+            "lenient": agreement.lenient,
+            "strict": agreement.strict,
+            **{name: None if value is None else round(value, 4) for name, value in numbers.items()},
+        }
+    )
+
+
+def standing(found: RunCalibration) -> tuple[Literal["True", "False", "Unknown"], str]:
+    """Whether the graders agree with people as much as the set asks for, and why, as one word."""
+    if found.trouble:
+        return "Unknown", "LabelsUnusable"
+    if found.kappa is None or found.lower is None:
+        return "Unknown", "KappaUnknown"
+    if found.kappa < found.min_kappa:
+        return "False", "KappaTooLow"
+    return ("True", "KappaReached") if found.lower >= found.min_kappa else ("Unknown", "TooFewLabels")
+
+
+def status_sentence(found: RunCalibration) -> str:
+    """What it means, for a person."""
+    if found.trouble:
+        return found.trouble
+    said = (
+        f"the graders agree with people on {found.agreed} of {count(found.answers, 'answer')}, too lenient on"
+        f" {found.lenient} and too strict on {found.strict}"
+    )
+    if found.unused:
+        said += f" ({count(found.unused, 'label')} could not be used)"
+    if found.kappa is None or found.lower is None or found.upper is None:
+        return f"{said}: both say the same of all, so kappa is unknown: label answers of both kinds"
+    said += f": Cohen's kappa is {found.kappa:.2f} (95 % interval {found.lower:.2f} to {found.upper:.2f})"
+    wanted = f"calibration.minKappa {found.min_kappa:g}"
+    match standing(found)[1]:
+        case "KappaTooLow":
+            return f"{said}, under {wanted}: do not gate on them: write the rubrics more clearly, or take another model"
+        case "TooFewLabels":
+            return f"{said}: this cannot tell whether it is at least {wanted}: label more answers"
+        case _:
+            return f"{said}, at least {wanted}"
+
+
+def doubt(found: RunCalibration) -> str:
+    """A warning for the message of a run; empty where the graders agree with people, or are not shown not to."""
+    return status_sentence(found) if found.trouble or standing(found)[0] == "False" else ""
 
 
 def _label(line: OutcomeLine, check: str, question: str | None) -> Label:

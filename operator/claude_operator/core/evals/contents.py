@@ -12,7 +12,17 @@ from typing import Any
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.evals.formats.text import as_text
 
-__all__ = ["LARGEST", "SCHEME", "Contents", "block_source", "config_maps", "contents_of", "is_media", "item_keys"]
+__all__ = [
+    "LARGEST",
+    "SCHEME",
+    "Contents",
+    "block_source",
+    "claim_of",
+    "config_maps",
+    "contents_of",
+    "is_media",
+    "item_keys",
+]
 
 Object = Mapping[str, Any]
 
@@ -34,6 +44,8 @@ class Contents:
 
     texts: Mapping[tuple[str, str], str | bytes] = field(default_factory=dict)
     beside: Callable[[str], bytes | None] | None = None
+    place: str = "beside the set"
+    """Where `beside` looks."""
 
     def file(self, reference: str) -> str | bytes:
         """What `file://NAME` names; raises ValueError."""
@@ -45,7 +57,7 @@ class Contents:
             maps = " and ".join(place[0] for place in found[:2])
             raise ValueError(f"{reference[:_SHOWN]} is a key of the ConfigMaps {maps}: give one of them another name")
         if not found:
-            where = "beside the set, nor" if self.beside is not None else "a key"
+            where = f"{self.place}, nor a key" if self.beside is not None else "a key"
             raise ValueError(
                 f"{reference[:_SHOWN]} is not {where} of the ConfigMaps that the set names: add it, or name its"
                 " ConfigMap in files"
@@ -85,9 +97,16 @@ def block_source(reference: str, contents: Contents) -> dict[str, str]:
 def config_maps(stored: Object) -> list[str]:
     """Names of the ConfigMaps that a set's stored spec refers to, each once."""
     dataset = _mapping(stored.get("dataset"))
-    named = [dataset.get("configMapKeyRef"), *_list(dataset.get("configMaps")), *_list(stored.get("files"))]
+    labels = _mapping(stored.get("calibration")).get("configMapKeyRef")
+    named = [dataset.get("configMapKeyRef"), *_list(dataset.get("configMaps")), *_list(stored.get("files")), labels]
     names = [one.get("name") for one in named if isinstance(one, Mapping)]
     return list(dict.fromkeys(name for name in names if isinstance(name, str) and name))
+
+
+def claim_of(stored: Object) -> str | None:
+    """Name of the PersistentVolumeClaim that a set's stored spec refers to."""
+    name = _mapping(_mapping(stored.get("dataset")).get("volume")).get("claimName")
+    return name if isinstance(name, str) and name else None
 
 
 def item_keys(spec: EvalSetSpec) -> list[tuple[str, str]]:
@@ -107,7 +126,10 @@ def contents_of(stored: Object, found: Mapping[str, Object]) -> Contents:
     named = {one.get("name") for one in _list(stored.get("files")) if isinstance(one, Mapping)}
     texts: dict[tuple[str, str], str | bytes] = {}
     size = 0
+    content = config_maps({name: value for name, value in stored.items() if name != "calibration"})
     for name, live in found.items():
+        if name not in content:  # it has labels alone
+            continue
         only = reference.get("key") if name == reference.get("name") and name not in named else None
         for part in ("data", "binaryData"):
             for key, value in (live.get(part) or {}).items():

@@ -10,6 +10,7 @@ the wanted one), write the status fenced by the resourceVersion that was read (o
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,7 @@ __all__ = [
     "FINAL",
     "INFRASTRUCTURE_EXIT",
     "RunDecision",
+    "batch_ids",
     "batch_pause",
     "complete",
     "decide_run",
@@ -44,6 +46,7 @@ BATCH_EXIT = 75
 """Exit code of a Job that waits for Message Batches: another one looks for their results later."""
 FINAL = frozenset(EXIT_CODES)
 
+_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _FIRST_RETRY, _LAST_RETRY = 30.0, 600.0
 _LOOK_AGAIN = 15.0  # seconds after which a Job is looked at though no event came
 _GONE_SOON = 5.0  # the same, while a Job is being deleted
@@ -67,6 +70,11 @@ class RunDecision:
 def run_status(run: Object) -> EvalRunStatus:
     """The status of a ClaudeEvalRun as stored."""
     return EvalRunStatus.model_validate(run.get("status") or {})
+
+
+def batch_ids(status: EvalRunStatus) -> tuple[str, ...]:
+    """The Message Batches under way; what cannot be an id is none: it would lead to another path."""
+    return tuple(one for one in status.batches if _BATCH_ID.fullmatch(one))
 
 
 def watched_job(run: Object) -> str:

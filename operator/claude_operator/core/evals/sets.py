@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claude_operator.api.evals import EvalDataset, EvalSetSpec, EvalTest
+from claude_operator.api.datasets import EvalDataset, EvalVolume
+from claude_operator.api.evals import EvalSetSpec, EvalTest
 from claude_operator.api.faults import first_fault
 from claude_operator.core.evals.checks import check_graders, with_graders
 from claude_operator.core.evals.contents import Contents
@@ -19,14 +20,14 @@ from claude_operator.core.evals.formats.rows import FIELDS, format_of, iter_rows
 from claude_operator.core.evals.formats.text import as_text
 from claude_operator.core.evals.items import LARGEST_SET, Item, ItemReader
 
-__all__ = ["LARGEST_SET", "NOTHING", "Item", "iter_items", "load_items", "set_hash"]
+__all__ = ["LARGEST_SET", "NOTHING", "Item", "hash_with_files", "iter_items", "load_items", "set_hash"]
 
 NOTHING = Contents()
 """Of a set that refers to nothing."""
 
 _SHOWN = 80  # characters of a check's value in a message
 _VERSION = b"v1"
-_NOT_CONTENT = "execution"  # how fast the questions are asked does not change what they find
+_NOT_CONTENT = ("execution", "calibration")  # how fast they are asked, and labels, do not change what is found
 
 
 def load_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> list[Item]:
@@ -60,9 +61,10 @@ def iter_items(spec: EvalSetSpec, contents: Contents = NOTHING) -> Iterator[Item
 def set_hash(spec_as_stored: Mapping[str, Any], contents: Contents = NOTHING) -> str:
     """sha256 in hex over `v1`, canonical JSON of the spec and what it refers to; nothing is defaulted or filled in.
 
-    `execution` is left out. This never changes: another hash would make every upgrade ask all questions again.
+    `execution` and `calibration` are left out. This never changes: another hash would make every upgrade ask all
+    questions again.
     """
-    content = {name: value for name, value in spec_as_stored.items() if name != _NOT_CONTENT}
+    content = {name: value for name, value in spec_as_stored.items() if name not in _NOT_CONTENT}
     data = _VERSION + _canonical(content)
     texts = {place: value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
              for place, value in contents.texts.items()}  # fmt: skip
@@ -73,6 +75,11 @@ def set_hash(spec_as_stored: Mapping[str, Any], contents: Contents = NOTHING) ->
         for place in sorted(texts):
             data += b"\0" + _canonical(place) + hashlib.sha256(texts[place]).digest()
     return hashlib.sha256(data).hexdigest()
+
+
+def hash_with_files(set_hash: str, files: Mapping[str, str]) -> str:
+    """The hash of a set of this `set_hash` with what it read from a volume: the sha256 of each file, by its name."""
+    return hashlib.sha256(_VERSION + _canonical([set_hash, dict(files)])).hexdigest() if files else set_hash
 
 
 def _canonical(value: Any) -> bytes:
@@ -90,8 +97,11 @@ def _inline(tests: Sequence[EvalTest]) -> Iterator[tuple[str, EvalTest | None]]:
 
 def _stored(spec: EvalSetSpec, dataset: EvalDataset, contents: Contents) -> Iterator[tuple[str, EvalTest | None]]:
     """The tests of a dataset."""
-    if (dataset.config_map_key_ref is None) == (dataset.config_maps is None):
-        raise ValueError("dataset must have exactly one of configMapKeyRef and configMaps: keep one of them")
+    if [dataset.config_map_key_ref, dataset.config_maps, dataset.volume].count(None) != 2:
+        raise ValueError("dataset must have exactly one of configMapKeyRef, configMaps and volume: keep one of them")
+    if dataset.volume is not None:
+        yield from _on_volume(spec, dataset.volume, contents)
+        return
     if (reference := dataset.config_map_key_ref) is not None:
         text = _text(contents, reference.name, reference.key)
         try:
@@ -115,6 +125,26 @@ def _stored(spec: EvalSetSpec, dataset: EvalDataset, contents: Contents) -> Iter
         except ValueError as error:
             said = str(error)
             raise ValueError(said if said.startswith(place) else f"{place}, {said}") from None
+
+
+def _on_volume(spec: EvalSetSpec, volume: EvalVolume, contents: Contents) -> Iterator[tuple[str, EvalTest | None]]:
+    """The tests of the file on a volume."""
+    path = volume.path
+    form = volume.format or format_of(path)
+    if form is None:
+        raise ValueError(
+            "dataset.volume: write format: JSONL, JSON, CSV or YAML, or a path that ends in .jsonl or .csv"
+        )
+    data = contents.beside(path) if contents.beside is not None else None
+    if data is None:
+        raise ValueError(
+            f"there is no file {path} {contents.place}: put the items there, or correct dataset.volume.path"
+        )
+    try:
+        text = as_text(data)
+    except ValueError as error:
+        raise ValueError(f"the file {path} {error}") from None
+    yield from _tests(spec, text, form, f"{path}, ", "row-")
 
 
 def _text(contents: Contents, name: str, key: str) -> str:

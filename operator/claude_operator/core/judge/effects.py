@@ -11,7 +11,7 @@ from claude_operator.core.judge.metrics import KINDS, METRICS, metric_of
 from claude_operator.core.judge.stats.intervals import Z, newcombe
 from claude_operator.core.text import count
 
-__all__ = ["effect", "explain_change", "number", "ratio"]
+__all__ = ["effect", "explain_change", "number"]
 
 _MANY_TIMES = 2.0  # a ratio from which on it is not a percentage
 
@@ -62,24 +62,15 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "0.00"
 
 
-def ratio(metric: MetricState) -> tuple[float, float, float] | None:
-    """Of a quantity: how many times stable's it is, and the 95 % interval; None where nothing was compared."""
-    u, v = metric.score.score, metric.score.information
-    if v <= 0.0:
-        return None
-    mean, half = u / v, Z / math.sqrt(v)
-    times, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
-    return times, low, high
-
-
 def _times(metric: MetricState, kind: Quantity) -> str:
+    u, v = metric.score.score, metric.score.information
     unit = "conversation" if metric.units.stable else "request"
     who = f"over {count(metric.canary[0], f'canary {unit}')}"
-    found = ratio(metric)
-    if found is None:
+    if v <= 0.0:
         return f"{kind.label} above stable's {who}"
-    times, low, high = found
-    return f"{kind.label} {times:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
+    mean, half = u / v, Z / math.sqrt(v)
+    ratio, low, high = (math.exp(min(one, 50.0)) for one in (mean, mean - half, mean + half))
+    return f"{kind.label} {ratio:.3g} times stable's (95 % interval {low:.3g} to {high:.3g}) {who}"
 
 
 def _points(share: float) -> str:

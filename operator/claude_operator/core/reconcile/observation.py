@@ -90,11 +90,14 @@ class EvalSetView:
 
     name: str
     hash: str
-    items: int
+    items: int | None
+    """None where only the eval Job can read them."""
     config_maps: tuple[str, ...] = ()
     """What it refers to: its items, where they are not in place, and their files."""
     shared: EvalSetSpec | None = None
     """What live grading may take from it."""
+    asked: Mapping[str, int] = field(default_factory=dict)
+    """Requests that an arm sends at most, by subagent, empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The objects the operator makes, as plain dicts ready for server-side apply: only the fields that are ours."""
 
 from claude_operator.core.render.covers import covers, differences, excess, lacks
-from claude_operator.core.render.evals import eval_job, eval_objects, eval_run, eval_stores
+from claude_operator.core.render.evals import cancel_job, eval_job, eval_objects, eval_run, eval_stores
 from claude_operator.core.render.gateway import (
     client_secret,
     client_url,
@@ -22,6 +22,7 @@ __all__ = [
     "NetworkRules",
     "Object",
     "Site",
+    "cancel_job",
     "client_secret",
     "client_url",
     "config_map",

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.base import API_VERSION, GROUP
-from claude_operator.api.deployment import DeploymentSpec, EnvVar
+from claude_operator.api.deployment import DeploymentSpec, EnvVar, Upstream
+from claude_operator.api.gateway import VOLUME_DIR
 from claude_operator.api.prices import TokenPrices
 from claude_operator.core import names
 from claude_operator.core.evals.kept import slot_names
@@ -19,6 +20,7 @@ from claude_operator.core.render.parts import (
     Object,
     Site,
     access,
+    add_claim,
     add_credentials,
     address_args,
     child,
@@ -27,7 +29,7 @@ from claude_operator.core.render.parts import (
 )
 from claude_operator.core.spec.site_options import HOST_OPTION, PRICES_OPTION
 
-__all__ = ["eval_job", "eval_objects", "eval_run", "eval_stores"]
+__all__ = ["cancel_job", "eval_job", "eval_objects", "eval_run", "eval_stores"]
 
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
@@ -35,6 +37,7 @@ NO_PRICES: Mapping[str, TokenPrices] = MappingProxyType({})
 _DEADLINE = 4 * 3600  # seconds
 _KEEP = 86400  # seconds that a finished Job and its log stay
 _RETRIES = 2
+_CANCEL_DEADLINE = 600  # seconds
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
 
@@ -109,6 +112,7 @@ def eval_run(
     `owner` is the ClaudeDeployment that it gates; `baseline` None where nothing serves yet.
     """
     name = owner["metadata"]["name"]
+    mcp = (owner["spec"].get("evals") or {}).get("mcp")
     spec = {
         "deployment": name,
         "revision": revision,
@@ -116,6 +120,7 @@ def eval_run(
         "setRef": set_name,
         "setHash": set_hash,
         "upstream": dict(upstream_as_stored) if upstream_as_stored else None,
+        "mcp": mcp if mcp == "Off" else None,
         "attempt": 1,
     }
     run = child(
@@ -131,12 +136,13 @@ def eval_job(
     site: Site,
     account: str,
     env: Sequence[EnvVar],
+    claim: str | None = None,
     prices: Mapping[str, TokenPrices] = NO_PRICES,
 ) -> Object:
     """The Job of a ClaudeEvalRun, `run` as the API server stores it, which owns it.
 
-    `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's; `prices` hold
-    instead of the list's.
+    `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's; `claim` the
+    PersistentVolumeClaim with the set's items; `prices` hold instead of the list's.
     """
     metadata = run["metadata"]
     job_labels = names.labels(run["spec"]["deployment"], "eval")
@@ -158,6 +164,8 @@ def eval_job(
     }
     pod = pod_spec(site, account, container, restartPolicy="Never")
     add_credentials(pod, run["spec"].get("upstream", {}).get("apiKeySecretRef"), env)
+    if claim is not None:
+        add_claim(pod, "dataset", VOLUME_DIR, claim)
     template = {"metadata": {"labels": job_labels}, "spec": pod}
     return job | {
         "spec": {
@@ -167,6 +175,43 @@ def eval_job(
             "podFailurePolicy": {"rules": _failure_rules()},
             "template": template,
         }
+    }
+
+
+def cancel_job(run: Mapping[str, Any], batches: Sequence[str], *, site: Site) -> Object:
+    """The Job that cancels the Message Batches of a run, `run` as it was stored before it was deleted.
+
+    Nobody owns it, since the ClaudeDeployment may be gone as well: it goes by itself. It has no right in the cluster.
+    """
+    metadata, upstream = run["metadata"], run["spec"].get("upstream", {})
+    labels = names.labels(run["spec"].get("deployment") or "", "eval")
+    container = {
+        "name": "cancel",
+        "args": [
+            "eval",
+            "cancel",
+            f"--base-url={upstream.get('baseURL') or Upstream().base_url}",
+            "--log-format=json",
+            *address_args(site),
+            *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),
+            "--",  # what a status says is no option
+            *batches,
+        ],
+        "resources": requirements(_RESOURCES),
+    }
+    pod = pod_spec(site, "default", container, restartPolicy="Never") | {"automountServiceAccountToken": False}
+    add_credentials(pod, upstream.get("apiKeySecretRef"), ())
+    name = names.cancel_job_name(metadata["name"], metadata["uid"])
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
+        "spec": {
+            "backoffLimit": _RETRIES,
+            "activeDeadlineSeconds": _CANCEL_DEADLINE,
+            "ttlSecondsAfterFinished": _CANCEL_DEADLINE,
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
     }
 
 

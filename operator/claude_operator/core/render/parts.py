@@ -18,6 +18,7 @@ __all__ = [
     "Object",
     "Site",
     "access",
+    "add_claim",
     "add_credentials",
     "add_volume",
     "address_args",
@@ -155,6 +156,12 @@ def add_volume(spec: Object, name: str, path: str, **source: Mapping[str, Any]) 
     modes = {kind: {**value, "defaultMode": _SECRET_MODE} for kind, value in source.items()}
     spec["volumes"].append({"name": name, **modes})
     # A whole directory, never a subPath: those do not follow changes.
+    spec["containers"][0]["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
+
+
+def add_claim(spec: Object, name: str, path: str, claim: str) -> None:
+    """Mount a PersistentVolumeClaim read-only: so the kubelet gives none of its files another group either."""
+    spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}})
     spec["containers"][0]["volumeMounts"].append({"name": name, "mountPath": path, "readOnly": True})
 
 

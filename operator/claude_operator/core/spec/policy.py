@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 LABEL_USE = f"{GROUP}/use"
+_CLAIM_USE = "evals"
 _BETWEEN = "."  # between the uses of one Secret; a label's value takes no comma
 _CONNECTED = ("baseURL", "prometheus.address")  # the fields whose servers we connect to ourselves
 _NAMED = 5  # hosts that a message lists
@@ -153,17 +154,26 @@ class Policy:
 
     def secret_problem(self, one: SecretUse, namespace: str, labels: Mapping[str, str] | None) -> Problem | None:
         """Why a Secret that exists, with these labels, may not be used."""
-        uses = [use for use in ((labels or {}).get(LABEL_USE) or "").split(_BETWEEN) if use]
-        if not self.secrets_opt_in or one.use in uses:
-            return None
-        overwrite = "--overwrite " if uses else ""
-        value = _BETWEEN.join([*uses, one.use])
-        command = f"kubectl -n {namespace} label {overwrite}secret {one.name} {LABEL_USE}={value}"
-        return Problem(
-            Reason.SECRET_NOT_ALLOWED,
-            f"{one.where}: Secret {one.name} is not labelled for this use, which the installer requires"
-            f" (security.secretsOptIn): {command}",
-        )
+        lack = self._unlabelled(f"secret {one.name}", one.use, namespace, labels)
+        said = f"{one.where}: Secret {one.name} {lack}"
+        return Problem(Reason.SECRET_NOT_ALLOWED, said) if lack else None
+
+    def claim_problem(self, name: str, namespace: str, labels: Mapping[str, str] | None) -> str:
+        """Why a PersistentVolumeClaim that exists, with these labels, may not be mounted; empty where it may.
+
+        Its content goes to the Claude API, so it is held to the rule for Secrets.
+        """
+        lack = self._unlabelled(f"persistentvolumeclaim {name}", _CLAIM_USE, namespace, labels)
+        return f"PersistentVolumeClaim {name} {lack}" if lack else ""
+
+    def _unlabelled(self, what: str, use: str, namespace: str, labels: Mapping[str, str] | None) -> str:
+        """What an object's label lacks, and how to add it; empty where it may be used."""
+        uses = [one for one in ((labels or {}).get(LABEL_USE) or "").split(_BETWEEN) if one]
+        if not self.secrets_opt_in or use in uses:
+            return ""
+        value = _BETWEEN.join([*uses, use])
+        command = f"kubectl -n {namespace} label {'--overwrite ' if uses else ''}{what} {LABEL_USE}={value}"
+        return f"is not labelled for this use, which the installer requires (security.secretsOptIn): {command}"
 
 
 OPEN = Policy()

@@ -13,6 +13,7 @@ from claude_operator.api.graders import Assert
 from claude_operator.core.evals.checks import read_check
 from claude_operator.core.evals.graders.kinds import KINDS
 from claude_operator.evals.importing.findings import SCHEME, Files, Place, as_mapping, shortened
+from claude_operator.evals.importing.members import OfTools, Path, compared, leaf_of, member, schema_of
 
 __all__ = ["GRADED", "Asserts"]
 
@@ -45,6 +46,7 @@ _INSTEAD = {
 }
 _GRADE = "write llm-rubric with what the answer must and must not do"
 _HINTS = (
+    (r"^\s*(JSON\.parse\()?output\[\d+\]", "write tool-call with {name: ..., input: {...}}"),
     (r"JSON\.parse|json\.loads", "write is-json with a JSON Schema"),
     (r"toLowerCase\(\)\.includes|\.lower\(\)", "write icontains"),
     (r"\.includes\(| in output", "write contains"),
@@ -65,14 +67,27 @@ class Asserts:
         self._files, self._templates, self._grader = files, as_mapping(templates), grader
         self.graders: dict[str, str] = {"default": grader} if grader else {}
 
-    def take(self, one: Any, place: Place) -> dict[str, Any] | None:
-        """The assert in our words, None where it is not taken and said so."""
+    def take(self, one: Any, place: Place, transform: Any = None) -> dict[str, Any] | None:
+        """The assert in our words, None where it is not taken and said so. `transform` is that of its test."""
         if isinstance(one, dict) and isinstance(one.get("$ref"), str):
             one = self._templates.get(one["$ref"].rpartition("/")[2])
         if not isinstance(one, dict) or not isinstance(one.get("type"), str):
             place.refuse("an assert without a type", "write {type: ..., value: ...}")
             return None
         kind = one["type"]
+        try:
+            of_member = _of_member(one, transform)
+        except OfTools as error:
+            code = one.get("transform") or transform or one.get("value")
+            place.refuse(f"{kind} ({shortened(code)})", str(error))
+            return None
+        if of_member is not None:
+            place.hint(f"{kind} of a member of the answer is taken as is-json with a JSON Schema")
+            one = of_member
+            kind = one["type"]
+        elif transform is not None and not one.get("transform"):
+            place.refuse(f"{kind} after the transform {shortened(transform)}", _instead_of_code(transform))
+            return None
         negated, bare = kind.startswith(_NOT), kind.removeprefix(_NOT)
         if bare in _CODE:
             place.refuse(f"{kind} ({shortened(one.get('value'))})", _instead_of_code(one.get("value")))
@@ -153,6 +168,27 @@ class Asserts:
             "give --grader MODEL, a pinned Claude model that is not the one that is evaluated",
         )
         return False
+
+
+def _of_member(one: dict[str, Any], transform: Any) -> dict[str, Any] | None:
+    """The assert as one on the whole answer, where it looks at one member of it; raises OfTools."""
+    kind, code = one["type"], one.get("transform")
+    negated, bare = kind.startswith(_NOT), kind.removeprefix(_NOT)
+    if code is not None and transform is not None:
+        return None
+    code = transform if code is None else code
+    path: Path | None
+    leaf: dict[str, Any] | None
+    if code is None and bare == "javascript":
+        path, value = compared(one.get("value")) or (None, None)
+        leaf = {"const": value}
+    else:
+        path = member(code) if code is not None else None
+        leaf = leaf_of(bare, _word(one.get("value")))
+    if not path or leaf is None:
+        return None
+    kept = {name: value for name, value in one.items() if name in ("weight", "metric")}
+    return {"type": "is-json", "value": schema_of(path, {"not": leaf} if negated else leaf), **kept}
 
 
 def _checked(kind: str, fields: dict[str, Any], place: Place) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from claude_operator.core.evals.formats.rows import format_of, iter_rows
 from claude_operator.core.evals.formats.yaml_values import Document, read_document
 from claude_operator.evals.importing.asserts import Asserts
 from claude_operator.evals.importing.findings import SCHEME, Files, Place, as_mapping, as_sequence, shortened
+from claude_operator.evals.importing.members import OfTools, member
 
 __all__ = ["MOST", "Tests", "iter_tests"]
 
@@ -93,6 +94,7 @@ class Tests:
         self._files, self._asserts = files, asserts
         self._ids: dict[str, int] = {}
         self._refused = False  # defaultTest has asserts, and none is taken
+        self._has_asserts, self._transformed = False, None  # defaultTest
         self.media: dict[str, str] = {}
         """Images and PDFs by the key that they get: the file as it is named."""
 
@@ -113,6 +115,7 @@ class Tests:
         if asserts:
             found |= {"assert": asserts, "combine": "Append"}
         self._refused = not asserts and bool(as_mapping(default).get("assert"))
+        self._transformed, self._has_asserts = self._transform(as_mapping(default), place), bool(asserts)
         return found
 
     def take(self, test: Any, place: Place, *, shared: bool) -> Iterator[dict[str, Any]]:
@@ -144,13 +147,14 @@ class Tests:
     def _common(self, test: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """What a test and defaultTest have alike, and the asserts."""
         found: dict[str, Any] = {}
+        transform = self._transform(test, place)
         for name, value in test.items():
             if (form := _FORMS.get(name)) and value is not None and not isinstance(value, form):
                 kind = "a list" if form is list else "an object with fields"
                 place.at(name).refuse(f"{name} ({shortened(value)})", f"must be {kind}")
             elif name == "options":
                 for option, setting in as_mapping(value).items():
-                    if option not in _QUIET and setting is not None:
+                    if option not in (*_QUIET, "transform") and setting is not None:
                         remedy = _INSTEAD.get(option, "leave it out")
                         place.at("options", option).refuse(f"options.{option} ({shortened(setting)})", remedy)
             elif name not in _OURS and name not in ("id", "critical", "heldOut", "subagent"):
@@ -160,10 +164,28 @@ class Tests:
             elif name in ("description", "threshold", "vars", "critical", "heldOut", "subagent") and value is not None:
                 found[name] = value
         taken = [
-            self._asserts.take(one, place.at("assert", number))
+            self._asserts.take(one, place.at("assert", number), transform)
             for number, one in enumerate(as_sequence(test.get("assert")))
         ]
         return found, [one for one in taken if one is not None]
+
+    def _transform(self, test: Mapping[str, Any], place: Place) -> Any:
+        """What is done with an answer before its asserts: that of the test, else of defaultTest. None if not taken."""
+        own = as_mapping(test.get("options")).get("transform")
+        if own is None:
+            return self._transformed
+        try:
+            remedy = _INSTEAD["transform"]
+            if (path := member(own)) is not None:
+                if not path:  # as JSON, which is what asserts on JSON read anyway
+                    return None
+                if not self._has_asserts:
+                    return own
+                remedy = "the asserts of defaultTest read another member: write them into the tests that need them"
+        except OfTools as error:
+            remedy = str(error)
+        place.at("options", "transform").refuse(f"options.transform ({shortened(own)})", remedy)
+        return None
 
     def _variables(self, given: Any, place: Place) -> dict[str, Any]:
         """Vars with the texts of the files that they name; images and PDFs stay names."""

@@ -35,7 +35,7 @@ _RESULTS = {True: "pass", False: "fail", None: "unknown"}
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds: between two looks at the gateways, two tries to tell a verdict, two writes; how long one is told, how
-    long it waits for others, and what is open at the end is waited for."""
+    long it waits for others, what is open at the end is waited for, and a pod whose port is closed."""
 
     poll: float = 3.0
     again: float = 1.0
@@ -43,6 +43,7 @@ class Timing:
     patience: float = 60.0
     batch: float = LONGEST
     end: float = 15.0
+    gone: float = 10.0
 
 
 @dataclass(slots=True)
@@ -184,15 +185,16 @@ class Service:
 
     async def _report(self, place: Place, grade: Grade) -> Sent:
         """Tell the pod that gave the sample; another where that is gone, and can never have heard of it."""
-        end, heard = time.monotonic() + self.timing.patience, False
+        begun, heard = time.monotonic(), False
         sent: Sent = "again"
-        while time.monotonic() < end:
+        while (waited := time.monotonic() - begun) < self.timing.patience:
             sent = await self.pods.report(place, grade)
             if sent in ("counted", "dropped"):
                 return sent
             heard = heard or sent == "again"
             others = [one for one in self._places if one != place]
-            if sent == "gone" and not heard and place not in self._places and others:
+            left = place not in self._places or waited > self.timing.gone
+            if sent == "gone" and not heard and left and others:
                 place = random.choice(others)
             await asyncio.sleep(self.timing.again)
         self.log.event("a verdict was not taken by any gateway", "warning", revision=grade.revision)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from claude_operator.api.evals import EvalFields
+from claude_operator.api.datasets import EvalFields
 from claude_operator.core.evals.formats.expected import from_cell
 from claude_operator.core.evals.formats.rows import format_of, iter_rows
 from claude_operator.core.evals.formats.text import as_text

@@ -224,3 +224,40 @@ def test_the_first_revision_serves_at_once() -> None:
 def test_nothing_is_asked_of_what_is_past_the_gate() -> None:
     draft = drafted(trial(1), EVALS, revisions={CANARY: NEW})
     assert gate(draft) == draft
+
+
+DOCS = {"type": "url", "name": "docs", "url": "https://docs.example"}
+CALLING = {"mcp_servers": [DOCS], "tools": [{"type": "mcp_toolset", "mcp_server_name": "docs"}]}
+
+
+def calling(**evals: object) -> Draft:
+    """Before its run is made, of a canary whose request has an MCP server."""
+    stored = {"metadata": {"name": CANARY}, "spec": {"request": CALLING}}
+    chosen = EvalSetView(SET.name, SET.hash, SET.items, asked={"": 240, "small": 12})
+    spec = raw(evals={"setRef": {"name": "support-evals"}, **evals})
+    return gate(drafted(before(), spec, revisions={CANARY: stored}, eval_set=chosen))
+
+
+def test_a_run_that_calls_servers_is_told_of() -> None:
+    draft = calling()
+    [event] = draft.events
+    assert (event.reason, event.type) == (Reason.EVAL_CALLS_SERVERS, "Warning")
+    assert "really calls the MCP server docs in at most 252 requests" in event.note
+    assert draft.new_run is not None
+    assert "mcp" not in draft.new_run["spec"], "an earlier version knows nothing of it"
+
+
+def test_a_run_without_servers() -> None:
+    draft = calling(mcp="Off")
+    assert draft.new_run is not None
+    assert draft.new_run["spec"]["mcp"] == "Off"
+    assert not draft.events
+
+
+@pytest.mark.parametrize(("phase", "again"), [("Running", True), ("Error", True), ("Passed", False), ("Failed", False)])
+def test_an_edit_of_mcp_replaces_a_run_that_has_no_result(phase: str, again: bool) -> None:
+    runs = {RUN: EvalRunStatus(phase=phase)}  # type: ignore[arg-type]
+    off = raw(evals={"setRef": {"name": "support-evals"}, "mcp": "Off"})
+    draft = gate(drafted(before(RUN, ASKED), off, eval_runs=runs, run_objects={RUN: RUN_OBJECT}))
+    assert (draft.stray_run is not None) == again
+    assert not draft.events, "nobody else made the run"

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from claude_operator.api.evals import EvalFields, EvalTest
+from claude_operator.api.datasets import EvalFields
+from claude_operator.api.evals import EvalTest
 from claude_operator.core.evals.formats.expected import from_cell
 from claude_operator.core.evals.formats.yaml_values import iter_entries
 

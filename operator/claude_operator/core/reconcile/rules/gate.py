@@ -10,12 +10,14 @@ from claude_operator.api.evals import EvalRunStatus
 from claude_operator.core import render
 from claude_operator.core.evals.asked import spec_hash
 from claude_operator.core.evals.gate import RunReason
+from claude_operator.core.evals.outside import called, calls_sentence
 from claude_operator.core.evals.runs import FINAL
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.holds import gateways
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.spec import revision
 
 __all__ = ["gate"]
 
@@ -68,7 +70,19 @@ def _run(draft: Draft) -> Draft:
     )
     if found is not None:
         return _checked(draft, found, wanted)
-    return replace(draft.set_rollout(eval_run_spec=spec_hash(wanted["spec"])), new_run=wanted)
+    made = replace(draft.set_rollout(eval_run_spec=spec_hash(wanted["spec"])), new_run=wanted)
+    warning = _calls(draft, wanted["spec"])
+    return made.record_event(Reason.EVAL_CALLS_SERVERS, f"{current}: {warning}", warning=True) if warning else made
+
+
+def _calls(draft: Draft, asked: Object) -> str:
+    """A warning that names what the run will really call, empty where that is nothing."""
+    if asked.get("mcp") == "Off" or draft.obs.eval_set is None:
+        return ""
+    stored = [draft.obs.revisions.get(asked.get(field) or "") for field in ("revision", "baselineRevision")]
+    arms = [revision.arm(one, "canary", 0) for one in stored if one is not None]
+    unknown = {name: 0 for arm in arms for name in ("", *arm.subagents)}
+    return calls_sentence(called(arms, draft.obs.eval_set.asked or unknown))
 
 
 def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:
@@ -86,14 +100,19 @@ def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:
     if asked is None and (earlier or is_spec == spec_hash(wanted["spec"])):
         asked = is_spec
     if asked == is_spec and found.reason != RunReason.NOT_ASKED:
-        return draft.set_rollout(eval_run_spec=asked)
+        edited = found.phase not in FINAL and live["spec"].get("mcp") != wanted["spec"].get("mcp")
+        return _again(draft, live, wanted) if edited else draft.set_rollout(eval_run_spec=asked)
     note = (
         f"{rollout.eval_run} is not the run that the operator asked for: somebody made another one under its"
         " name. The operator deletes it and makes its own; find out who made it"
     )
+    return _again(draft, live, wanted).record_event(Reason.EVAL_RUN_REPLACED, note, warning=True)
+
+
+def _again(draft: Draft, live: Object, wanted: Object) -> Draft:
+    """Delete the run; the next pass makes what is wanted."""
     metadata = {key: live["metadata"].get(key) for key in ("name", "namespace", "uid")}
     again = draft.set_rollout(eval_run=wanted["metadata"]["name"], eval_run_spec=None).requeue_in(0.0)
-    again = again.record_event(Reason.EVAL_RUN_REPLACED, note, warning=True)
     return replace(again, stray_run={"kind": "ClaudeEvalRun", "metadata": metadata})
 
 

@@ -70,7 +70,7 @@ class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is read besides our own objects; `models` gives those of the cluster, by id and alias."""
+    """What is read besides our own objects; `models` are the cluster's, `price_fault` why they lack own prices."""
 
     gateways: GatewayReader
     references: ReferenceReader
@@ -80,7 +80,6 @@ class Sources:
     audited: bool = False
     """Admission holds people to their names."""
     price_fault: Callable[[], str] = str
-    """Says why the installation's own prices cannot be read."""
 
 
 _NOTHING = Believed(None)

@@ -169,10 +169,22 @@ def args(objects: Objects) -> list[str]:
             ["--allowed-address=10.0.0.0/8", "--denied-address=::/0"],
         ),
         ("{networkPolicy: {enabled: false}, audit: {enabled: true}}", ["--audited"]),
+        (
+            "{networkPolicy: {enabled: false}, prices: {configMap: negotiated}}",
+            ["--prices=/etc/claude-operator/prices/prices.yaml"],
+        ),
     ],
 )
 def test_values_become_options(template: Template, values: str, expected: list[str]) -> None:
     assert args(template(values)) == ["operator", "--lease=claude-operator", *expected]
+
+
+def test_prices_need_not_exist_for_the_operator_to_start(template: Template) -> None:
+    pod = one(template("prices: {configMap: negotiated}"), "Deployment")["spec"]["template"]["spec"]
+    assert {"name": "prices", "configMap": {"name": "negotiated", "optional": True}} in pod["volumes"]
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert {"name": "prices", "mountPath": "/etc/claude-operator/prices", "readOnly": True} in mounts
+    assert "prices" not in str(one(template(), "Deployment"))
 
 
 def test_the_operator_always_reaches_the_admin_port(template: Template) -> None:

@@ -52,7 +52,8 @@ def model() -> Iterator[str]:
 
 
 def made(name: str) -> Object:
-    spec = {"id": name, "maxOutputTokens": 4096, "releasedAt": day(-900)}
+    prices = {"input": 1, "output": 5, "cacheRead": 0.1, "cacheWrite5M": 1.25, "cacheWrite1H": 2}
+    spec = {"id": name, "maxOutputTokens": 4096, "releasedAt": day(-900), "pricesUSDPerMTok": prices}
     return {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeModel", "metadata": {"name": name}, "spec": spec}
 
 
@@ -133,3 +134,25 @@ def test_only_those_that_use_a_model_are_flagged(namespace: str, model: str) -> 
     told = lambda: [one for one in apps.events(namespace, "flagged") if one["reason"] == "Deprecated"]  # noqa: E731
     wait_for(told, 20, "it is not told")
     assert len(told()) == 1
+
+
+def test_a_price_reaches_gateways_and_a_missing_one_is_told(namespace: str, model: str) -> None:
+    """A person's ClaudeModel; what it costs is in the gateways' own document, and nowhere in the list."""
+    apps.apply(secret(), namespace)
+    apps.apply(deployment(request={"model": model, "max_tokens": 64}), namespace)
+    apps.promoted(namespace)
+
+    def told() -> Object:
+        """What gateways count by, of this model."""
+        written = (find("configmap", "app-gateway", namespace=namespace) or {}).get("data", {}).get("prices.json", "{}")
+        found: Object = json.loads(written).get(model, {})
+        return found
+
+    whole = {"input": 1.0, "output": 5.0, "cacheRead": 0.1, "cacheWrite5M": 1.25, "cacheWrite1H": 2.0}
+    wait_for(lambda: told() == whole, 60)
+    patch(model, pricesUSDPerMTok={"input": 2})
+    wait_for(lambda: told() == whole | {"input": 2.0}, 60)
+    patch(model, pricesUSDPerMTok=None)
+    said = apps.told(namespace, "ModelCurrent", "Unknown", "PriceUnknown")
+    assert said.startswith(f"{model} has no price, so what its answers cost is not known")
+    assert told() == {}

@@ -93,7 +93,7 @@ async def test_each_criterion_is_decided_apart_with_the_reason_first() -> None:
     assert outcome.failed == "llm-rubric: is polite, names a date (criterion 2 of 2)"
     [result] = outcome.results
     assert (result.holds, result.score, result.reason) == (False, 0.5, "because criterion_2")
-    assert (outcome.input_tokens, outcome.output_tokens, outcome.cost_usd) == (0, 0, 0.0), "the arm's alone"
+    assert (outcome.input_tokens, outcome.output_tokens, outcome.cost_usd) == (0, 0, None), "the arm's alone"
     assert (outcome.grader_input_tokens, outcome.grader_output_tokens) == (115, 7)
     assert outcome.grader_cost_usd == pytest.approx(115 * 1e-6, rel=5)
     [body] = it.bodies

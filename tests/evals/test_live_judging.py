@@ -13,6 +13,8 @@ from tests.evals.test_live_parts import sample
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.live import LiveGrading
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
+from claude_operator.core.catalogue.table import Prices
 from claude_operator.core.evals.live import live_checks
 from claude_operator.evals.ask import Asker
 from claude_operator.evals.live.judging import Judge
@@ -35,7 +37,11 @@ def decides(*decisions: bool, model: str = "claude-sonnet-5-5") -> Callable[[Bod
 
 @asynccontextmanager
 async def judging(
-    script: Callable[[Body], Any], state: State | None = None, most: float = 1.0, **live: Any
+    script: Callable[[Body], Any],
+    state: State | None = None,
+    most: float = 1.0,
+    prices: Book = LIST_PRICES,
+    **live: Any,
 ) -> AsyncIterator[tuple[Judge, Upstream]]:
     checks = live_checks(LiveGrading.model_validate(live or RUBRIC), EvalSetSpec())
     state = state or State()
@@ -44,7 +50,7 @@ async def judging(
         Asker(api.url, "sk-test", timeout=5, open_calls=4, retries=0, pause=0.001, patience=0.01) as asker,
         Patterns() as patterns,
     ):
-        yield Judge(checks, asker.ask, patterns, Spending(state, most), state.snapshots), api
+        yield Judge(checks, asker.ask, patterns, Spending(state, most), state.snapshots, prices=prices), api
 
 
 async def test_a_rubric_decides_and_its_answer_is_paid() -> None:
@@ -60,6 +66,16 @@ async def test_a_rubric_decides_and_its_answer_is_paid() -> None:
     assert ["who knows" in question(call.body) for call in api.calls] == [False, True]
     assert state.usd > 0
     assert state.snapshots == {"default": "claude-sonnet-5-5"}
+
+
+async def test_an_answer_is_paid_by_own_prices() -> None:
+    spent = []
+    for dear in (1.0, 3.0):
+        state, own = State(), {"claude-sonnet-5-5": Prices(2.0 * dear, 10.0 * dear, 0.0, 0.0, 0.0)}
+        async with judging(decides(True), state, prices=own) as (judge, _):
+            await judge.grade(sample())
+        spent.append(state.usd)
+    assert spent[1] == pytest.approx(3.0 * spent[0])
 
 
 async def test_votes_are_those_of_the_gate() -> None:

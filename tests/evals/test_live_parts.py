@@ -187,7 +187,7 @@ def test_an_answer_without_a_price_ends_it() -> None:
     spending = Spending(State(), 1.0)
     spending.begin(DAY)
     spending.end(DAY, None, "claude-unheard-of")
-    assert spending.over(DAY).startswith("claude-unheard-of has no list price, so maxCostUSDPerDay cannot be kept")
+    assert spending.over(DAY).startswith("claude-unheard-of has no price, so maxCostUSDPerDay cannot be kept")
 
 
 # --------------------------------------------------------------------------------------------- what is kept

@@ -15,6 +15,7 @@ import pytest
 from claude_operator.api.evals import EvalExecution, EvalGate
 from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
+from claude_operator.core.catalogue.table import Prices
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.checks import Check
 from claude_operator.core.evals.outcomes import Answer, ToolCall
@@ -348,6 +349,20 @@ async def test_graders_grade_both_arms_and_are_paid_apart() -> None:
         (one.outcome.cost_usd or 0) + (one.outcome.grader_cost_usd or 0) for arm in run.graded for one in arm["i0"]
     )
     assert run.budget.paid == pytest.approx(paid)
+
+
+async def test_own_prices_hold_for_answers_and_graders() -> None:
+    """Per million tokens: 10 x 100 + 100 x 10 + 5 x 125 + 7 x 500; and of the grader 10 x 1 + 7 x 5."""
+    own = {
+        "claude-haiku-5-5": Prices(100.0, 500.0, 125.0, 200.0, 10.0),
+        "claude-opus-5-5": Prices(1.0, 5.0, 0.0, 0.0, 0.0),
+    }
+    run = once(1, graders=[GRADER], prices=own)
+    await evaluate(rubric("llm-rubric"), arms("new"), Graded(new_i0="yes, please"), GATE, run)
+    [outcome] = [one.outcome for one in run.graded[0]["i0"]]
+    assert outcome.cost_usd == pytest.approx((1000 + 1000 + 625 + 3500) / 1e6)
+    assert outcome.grader_cost_usd == pytest.approx((10 + 35) / 1e6)
+    assert run.budget.paid == pytest.approx((6125 + 45) / 1e6)
 
 
 async def test_what_is_paid_counts_though_a_grader_does_not_decide() -> None:

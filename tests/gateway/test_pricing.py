@@ -11,7 +11,7 @@ from tests.gateway.pod import MODEL, Pod
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.catalogue.table import find
 from claude_operator.gateway.pricing import HitRatio, steady_price
-from claude_operator.gateway.usage import list_price, token_counts
+from claude_operator.gateway.usage import token_counts
 
 
 def usage(read: int = 0, short: int = 0, long: int = 0, **more: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ COLD, WARM = usage(short=8000), usage(read=8000)
 
 
 def steady(given: dict[str, Any], hit_ratio: float, model: str = MODEL) -> float | None:
-    return steady_price(model, given, token_counts(given), list_price(model, given), hit_ratio)
+    return steady_price(model, given, token_counts(given), cost_usd(model, given), hit_ratio)
 
 
 @pytest.mark.parametrize("hit_ratio", [0.0, 0.25, 0.9, 1.0])
@@ -65,6 +65,26 @@ def test_iterations_are_repriced_each_by_its_own_model() -> None:
 def test_an_unknown_price_stays_unknown() -> None:
     assert steady(COLD, 0.5, "claude-unknown-9") is None
     assert steady({**WARM, "iterations": [7]}, 0.5) is None
+
+
+def test_what_a_commitment_covers_is_compared_as_if_it_were_not() -> None:
+    """Priority Tier is paid in advance: it adds nothing to the bill, and both arms are still compared."""
+    covered = {**usage(3000, 5000), "service_tier": "priority"}
+    assert cost_usd(MODEL, covered) is None
+    assert steady(covered, 0.4) == steady(usage(3000, 5000), 0.4)
+
+
+def test_a_write_that_the_api_does_not_split_is_as_long_as_the_request_asked() -> None:
+    """Opus 5.5: a million tokens written for five minutes cost $5, for an hour $8."""
+    pod = Pod()
+    unsplit = {"input_tokens": 0, "cache_creation_input_tokens": 1_000_000}
+    for ttl in ("5m", "1h"):
+        call = pod.begin("session:a")
+        call.cache_ttl = ttl
+        pod.end(call, usage=dict(unsplit))
+    counters = pod.counters()
+    assert counters.cost.sum == pytest.approx(5.0 + 8.0)
+    assert (counters.tokens["cacheWrite5m"], counters.tokens["cacheWrite1h"]) == (1_000_000, 1_000_000)
 
 
 # ------------------------------------------------------------------------------------------ the hit ratio

@@ -37,6 +37,8 @@ async def test_an_answer_is_paid(api: Running, stream: bool) -> None:
     assert first["body"] == hashlib.sha256(orjson.dumps(body)).hexdigest()
     assert (first["model"], first["complete"], first["customId"]) == ("claude-haiku-5-5", True, None)
     assert min(first["inputTokens"], first["outputTokens"]) > 0
+    # Haiku 5.5, a prompt below 100,000 tokens without breakpoints: input 0.1, output 0.5 a million.
+    assert first["costUSD"] == pytest.approx(first["inputTokens"] * 0.1e-6 + first["outputTokens"] * 0.5e-6)
     async with api.http.delete(api.url + "/-/ledger") as response:
         assert response.status == 204
     assert await ledger(api) == {"dropped": 0, "payments": []}
@@ -82,3 +84,5 @@ def test_the_oldest_payments_go_first() -> None:
     assert document["dropped"] == 1
     assert [one["body"] for one in document["payments"]] == [hashlib.sha256(body).hexdigest() for body in (b"b", b"c")]
     assert (document["payments"][0]["inputTokens"], document["payments"][0]["outputTokens"]) == (6, 4)
+    # Input 1 x 0.1, written for 5 minutes 2 x 0.125, read 3 x 0.01, output 4 x 0.5, all a million.
+    assert document["payments"][0]["costUSD"] == pytest.approx((0.1 + 0.25 + 0.03 + 2.0) / 1e6)

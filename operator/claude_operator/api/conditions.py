@@ -116,6 +116,7 @@ class Reason(StrEnum):
     DEPRECATED = "Deprecated"
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
+    PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

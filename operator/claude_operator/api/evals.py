@@ -160,12 +160,11 @@ class EvalExecution(ApiModel):
     max_cost_usd: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
         default=20.0,
         alias="maxCostUSD",
-        description="Most that a run may cost at list price, over all its attempts. A run that reaches it is"
-        " Inconclusive.",
+        description="Most that a run may cost, over all its attempts. A run that reaches it is Inconclusive.",
     )
     max_tokens: Annotated[int, Field(ge=0, le=100_000_000_000)] = Field(
         default=20_000_000,
-        description="The same in tokens, for answers of models that have no list price; of one attempt.",
+        description="The same in tokens, for answers of models that have no price; of one attempt.",
     )
     mode: Literal["realtime", "batch", "auto"] = Field(
         default="realtime",
@@ -265,7 +264,7 @@ class Scores(StatusModel):
     refused: int = Field(default=0, description="Answers that were refusals.")
     input_tokens: int = Field(default=0, description="All input tokens, cached ones included.")
     output_tokens: int = Field(default=0, description="Output tokens.")
-    cost_usd: float | None = Field(default=None, alias="costUSD", description="At list price.")
+    cost_usd: float | None = Field(default=None, alias="costUSD", description="US dollars, if all prices are known.")
 
 
 class FailedItem(StatusModel):
@@ -334,7 +333,7 @@ class EvalRunStatus(StatusModel):
     )
     batches_at: Moment | None = Field(default=None, description="When they were submitted.")
     paid_usd: float = Field(
-        default=0.0, alias="paidUSD", description="Paid for this run so far at list price, over all its attempts."
+        default=0.0, alias="paidUSD", description="Paid for this run so far, over all its attempts."
     )
     candidate: Scores | None = Field(default=None, description="The revision's scores.")
     baseline: Scores | None = Field(default=None, description="The baseline's scores on the same items.")
@@ -349,7 +348,7 @@ class EvalRunStatus(StatusModel):
     comparisons: list[Comparison] = Field(default=[], description="What the comparison of each metric came to.")
     slices: list[Slice] = Field(default=[], description="The largest twenty slices by metadata.")
     allowed: bool = Field(default=False, description="Whether gate.onInconclusive lets an inconclusive revision go on.")
-    cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, at list price.")
+    cost_usd: float | None = Field(default=None, alias="costUSD", description="Of both arms, if all prices are known.")
     grader_cost_usd: float | None = Field(default=None, alias="graderCostUSD", description="Of the graders alone.")
     graders: list[str] = Field(default=[], description="The set's graders, each as `name: model`.")
     real_calls: list[RealCalls] = Field(

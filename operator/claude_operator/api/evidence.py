@@ -73,7 +73,7 @@ class Counters(Wire, frozen=True):
     duration: Histogram = Histogram()
     """Seconds of the whole exchange."""
     cost: Histogram = Histogram()
-    """US dollars at list price."""
+    """US dollars, of answers whose price is known."""
     tokens: Counted = {}
     """Sums by kind: input, output, cacheRead, cacheWrite5m, cacheWrite1h."""
     retries: Count = 0
@@ -83,7 +83,7 @@ class Counters(Wire, frozen=True):
     bad_conversations: Counted = {}
     """By `BAD_KINDS`: conversations with such an event, once for a kind and arm; still bad after 1, 3, 7 min: again."""
     normalised_cost: Histogram = Histogram()
-    """US dollars at list price, the cacheable part of the prompt priced at stable's steady cache hit ratio."""
+    """US dollars, the cacheable part of the prompt priced at stable's steady cache hit ratio."""
     output_tokens: Histogram = Histogram()
     """Output tokens of complete answers."""
     grades: Counted = {}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from claude_operator.api.faults import decode
+from claude_operator.api.prices import TokenPrices
 
 CONFIG_KEY = "config.json"
 SIGNATURE_KEY = "signature"
@@ -18,7 +19,10 @@ SIGNATURE_KEY = "signature"
 EGRESS_KEY = "egress.json"
 EGRESS_SIGNATURE_KEY = "egress-signature"
 """Keys of the ConfigMap with `Egress` and its signature: keys of their own, which older gateways pass over."""
-SIGNED_KEYS = (CONFIG_KEY, SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY)
+PRICES_KEY = "prices.json"
+PRICES_SIGNATURE_KEY = "prices-signature"
+"""The same with prices that hold instead of the list's."""
+SIGNED_KEYS = (CONFIG_KEY, SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, PRICES_KEY, PRICES_SIGNATURE_KEY)
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -184,6 +188,13 @@ class GatewayConfig(Wire, frozen=True):
     """Unset while no answers are sampled, so that older gateways read it."""
     egress: Egress | msgspec.UnsetType = msgspec.UNSET
     """Unset where it says nothing. In a ConfigMap it is a document of its own."""
+    prices: dict[str, TokenPrices] | msgspec.UnsetType = msgspec.UNSET
+    """By model id and alias, instead of the list's; unset where there are none. Also a document of its own."""
+
+    @property
+    def own_prices(self) -> Mapping[str, TokenPrices]:
+        """`prices`, also where there are none."""
+        return {} if self.prices is msgspec.UNSET else self.prices
 
     @property
     def limits(self) -> Egress:
@@ -212,8 +223,10 @@ def parse_config(data: bytes | str) -> GatewayConfig:
 
 
 def dump_config(config: GatewayConfig) -> str:
-    """The document as it is stored: stable key order, so equal configs are equal text. It leaves `egress` out."""
-    return msgspec.json.encode(msgspec.structs.replace(config, egress=msgspec.UNSET), order="sorted").decode()
+    """The document as it is stored: stable key order, so equal configs are equal text. It leaves out what is a document
+    of its own."""
+    own = msgspec.structs.replace(config, egress=msgspec.UNSET, prices=msgspec.UNSET)
+    return msgspec.json.encode(own, order="sorted").decode()
 
 
 def dump_egress(config: GatewayConfig) -> str:
@@ -226,11 +239,27 @@ def with_egress(config: GatewayConfig, egress: Egress) -> GatewayConfig:
     return msgspec.structs.replace(config, egress=msgspec.UNSET if egress == Egress() else egress)
 
 
+def dump_prices(config: GatewayConfig) -> str:
+    """The document with `prices`."""
+    return msgspec.json.encode(config.own_prices, order="sorted").decode()
+
+
+def with_prices(config: GatewayConfig, prices: Mapping[str, TokenPrices]) -> GatewayConfig:
+    """The config with these `prices`."""
+    return msgspec.structs.replace(config, prices=dict(prices) or msgspec.UNSET)
+
+
+def parse_prices(data: bytes | str) -> dict[str, TokenPrices]:
+    """Read a document with `prices`; raises `ValueError` naming the field that is wrong."""
+    return decode(data, dict[str, TokenPrices], "gateway prices")
+
+
 def parse_egress(data: bytes | str) -> Egress:
     """Read a document with `egress`; raises `ValueError` naming the field that is wrong."""
     return decode(data, Egress, "gateway egress")
 
 
 def read_config(data: Mapping[str, str]) -> GatewayConfig:
-    """The config in a ConfigMap's data as the operator wrote it, with its egress; raises `ValueError`."""
-    return with_egress(parse_config(data[CONFIG_KEY]), parse_egress(data.get(EGRESS_KEY, "{}")))
+    """The config in a ConfigMap's data as the operator wrote it, with its egress and prices; raises `ValueError`."""
+    config = with_egress(parse_config(data[CONFIG_KEY]), parse_egress(data.get(EGRESS_KEY, "{}")))
+    return with_prices(config, parse_prices(data.get(PRICES_KEY, "{}")))

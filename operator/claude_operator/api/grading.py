@@ -4,12 +4,14 @@ finds it and its keys."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from claude_operator.api.faults import decode
 from claude_operator.api.gateway import Deployment, Wire
+from claude_operator.api.prices import TokenPrices
 
 __all__ = [
     "GRADER_DIR",
@@ -43,6 +45,13 @@ class GradingPlan(Wire, frozen=True):
     """`graders` and `defaultTest` of the set in setRef."""
     arms: dict[str, list[str]] = {}
     """The models that answer, by revision."""
+    prices: dict[str, TokenPrices] | msgspec.UnsetType = msgspec.UNSET
+    """Those that hold instead of the list's; not said where there are none."""
+
+    @property
+    def own_prices(self) -> Mapping[str, TokenPrices]:
+        """`prices`, also where there are none."""
+        return {} if self.prices is msgspec.UNSET else self.prices
 
 
 def dump_plan(plan: GradingPlan) -> str:

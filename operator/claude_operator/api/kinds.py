@@ -153,7 +153,7 @@ EVAL_RUN = Kind(
         Column("Reason", ".status.reason", description="Why, as one word."),
         Column("Rate", ".status.candidate.passRate", "number", "Share of the revision's answers that passed."),
         Column("Was", ".status.baseline.passRate", "number", "The same of the baseline."),
-        Column("Cost", ".status.costUSD", "number", "Of all answers in US dollars, at list price.", wide=True),
+        Column("Cost", ".status.costUSD", "number", "Of all answers in US dollars.", wide=True),
         Column("Age", ".metadata.creationTimestamp", "date"),
         Column("Message", ".status.message", description="The result as a sentence.", wide=True),
     ),

@@ -36,7 +36,7 @@ class LiveGrading(ApiModel):
     max_cost_usd_per_day: Annotated[float, Field(gt=0, le=1_000_000)] = Field(
         default=10.0,
         alias="maxCostUSDPerDay",
-        description="Most that the graders may cost a day at list price. Then nothing is graded until the next day"
+        description="Most that the graders may cost a day. Then nothing is graded until the next day"
         " (UTC), and the rollout holds.",
     )
     rubric: Annotated[list[Criterion], Field(min_length=1, max_length=RUBRIC_LIMIT)] | None = Field(

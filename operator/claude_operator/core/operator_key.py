@@ -11,7 +11,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from claude_operator.api.gateway import CONFIG_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, SIGNATURE_KEY
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
+    SIGNATURE_KEY,
+)
 
 __all__ = [
     "NONCE",
@@ -19,6 +26,7 @@ __all__ = [
     "Purpose",
     "address",
     "admit",
+    "are_prices_signed",
     "ask",
     "is_answer",
     "is_egress_signed",
@@ -26,10 +34,11 @@ __all__ = [
     "prove",
     "sign_config",
     "sign_egress",
+    "sign_prices",
     "subkey",
 ]
 
-Purpose = Literal["config", "egress", "admin-request", "admin-answer", "assignment"]
+Purpose = Literal["config", "egress", "prices", "admin-request", "admin-answer", "assignment"]
 
 NONCE = "x-claudeops-nonce"
 _REQUEST = "x-claudeops-request-proof"
@@ -39,6 +48,8 @@ _SIGNED = (CONFIG_KEY,)
 """Keys of the ConfigMap that every gateway reads: others may be there, and mean nothing."""
 _EGRESS_SIGNED = (CONFIG_KEY, EGRESS_KEY)
 """Signed together: an old egress does not go with a newer config."""
+
+_PRICES_SIGNED = (CONFIG_KEY, PRICES_KEY)
 
 
 class ProofError(ValueError):
@@ -60,6 +71,11 @@ def sign_egress(key: bytes, data: Mapping[str, str]) -> str:
     return _sign(key, "egress", _EGRESS_SIGNED, data)
 
 
+def sign_prices(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of its prices, for its key `PRICES_SIGNATURE_KEY`."""
+    return _sign(key, "prices", _PRICES_SIGNED, data)
+
+
 def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether a ConfigMap's data have the signature of who has this key."""
     return _equal(sign_config(key, data), data.get(SIGNATURE_KEY, ""))
@@ -68,6 +84,11 @@ def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
 def is_egress_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether the egress in a ConfigMap's data is signed by who has this key, for the config beside it."""
     return _equal(sign_egress(key, data), data.get(EGRESS_SIGNATURE_KEY, ""))
+
+
+def are_prices_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether the prices in a ConfigMap's data are signed by who has this key, for the config beside them."""
+    return _equal(sign_prices(key, data), data.get(PRICES_SIGNATURE_KEY, ""))
 
 
 def ask(key: bytes, *, pod: str, method: str, target: str, nonce: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.sets import Item
 from claude_operator.core.evals.turns import Turns
 from claude_operator.core.request.compose import PreparedArm, compose
+from claude_operator.core.request.usage import split_writes
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules
 from claude_operator.core.spec.site_options import ALLOWED_OPTION
 from claude_operator.evals.connect import http_client, was_refused
@@ -97,7 +98,8 @@ class Asker:
             reply = await self.send(composed.body, headers)
             seconds += reply.seconds
             first = reply.first_token_seconds if first is None else first
-            if not turns.add(reply.blocks, reply.stop_reason, reply.usage):
+            split_writes(reply.usage, composed.cache_ttl)
+            if not turns.add(reply.blocks, reply.stop_reason, reply.usage, reply.model):
                 break
         times = {"seconds": seconds, "first_token_seconds": first}
         return turns.answer(reply.text, reply.stop_reason, reply.model, **times)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anthropic
@@ -131,6 +131,8 @@ def _read(line: bytes) -> dict[str, Answer]:
         one = _result.decode(line)
         if one.result["type"] != "succeeded":
             return {}
-        return {one.custom_id: answer_of(one.result["message"])}
+        answer = answer_of(one.result["message"])
+        # It is half the price, also where an upstream does not say so.
+        return {one.custom_id: replace(answer, usage={**answer.usage, "service_tier": "batch"})}
     except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
         return {}

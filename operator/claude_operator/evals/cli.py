@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 from claude_operator.api.gateway import ENV_DIR, UPSTREAM_KEY_FILE
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
+from claude_operator.core.catalogue.own_prices import parse_book
 from claude_operator.core.evals.runs import INFRASTRUCTURE_EXIT
 from claude_operator.core.spec.networks import rules_in_pod
-from claude_operator.core.spec.site_options import add_host_option, add_network_options
+from claude_operator.core.spec.site_options import PRICES_OPTION, add_host_option, add_network_options
 from claude_operator.evals.calibrate_cli import add_calibrate, run_calibrate
 from claude_operator.evals.importing.cli import add_import, run_import
 from claude_operator.evals.improve_cli import add_improve, run_improve
@@ -53,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pod.add_argument("--log-format", choices=("json", "text"), default="text", help="default: %(default)s")
     add_network_options(one, used="a run in a pod (on a laptop it may connect anywhere)")
     add_host_option(pod, used="the upstream and MCP servers of a run in a pod")
+    pod.add_argument(
+        PRICES_OPTION,
+        type=_prices,
+        default=LIST_PRICES,
+        metavar="JSON",
+        help="prices that hold instead of the list's, by model (default: the list prices)",
+    )
     keys = one.add_argument_group("credentials", "files")
     keys.add_argument(
         "--upstream-key-file",
@@ -116,6 +125,13 @@ def run(args: argparse.Namespace) -> int:
     return run_laptop(args)
 
 
+def _prices(text: str) -> Book:
+    try:
+        return parse_book(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _cancel(args: argparse.Namespace) -> int:
     from claude_operator.core.spec.policy import Policy
     from claude_operator.evals.ask import Asker
@@ -152,6 +168,7 @@ def _in_pod(args: argparse.Namespace) -> int:
         args.env_dir,
         args.run_uid,
         Policy(allowed_hosts=tuple(args.allowed_hosts)),
+        prices=args.own_prices,
     )
 
     async def job() -> int:

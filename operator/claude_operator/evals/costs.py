@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book, at_standard_tier, cost_usd
 from claude_operator.core.evals.outcomes import Answer
 
 __all__ = ["cost_of", "input_tokens", "output_tokens"]
@@ -20,12 +20,12 @@ def output_tokens(answer: Answer) -> int:
     return _count(answer, "output_tokens")
 
 
-def cost_of(answer: Answer) -> float | None:
-    """US dollars at list price, None where the catalogue has none or the usage makes no sense."""
-    try:
-        return cost_usd(answer.model, answer.usage)
-    except (TypeError, ValueError, AttributeError):
-        return None
+def cost_of(answer: Answer, book: Book = LIST_PRICES) -> float | None:
+    """US dollars, None where there is no price or the usage makes no sense.
+
+    An answer that a Priority Tier commitment covers counts as much as one that it does not.
+    """
+    return cost_usd(answer.model, at_standard_tier(answer.usage), book)
 
 
 def _count(answer: Answer, name: str) -> int:

@@ -12,6 +12,7 @@ import msgspec
 
 from claude_operator.api.gateway import Arm
 from claude_operator.api.graders import Grader
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.checks import LONGEST_SEARCHED, REFUSAL, Check, Finding
 from claude_operator.core.evals.graders.check import reaches
 from claude_operator.core.evals.graders.kinds import KINDS
@@ -50,11 +51,11 @@ class Spent:
     output_tokens: int = 0
     cost_usd: float | None = 0.0
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: Answer, prices: Book = LIST_PRICES) -> None:
         """Count one answer of a grader."""
         self.input_tokens += input_tokens(answer)
         self.output_tokens += output_tokens(answer)
-        cost = cost_of(answer)
+        cost = cost_of(answer, prices)
         self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
 
 
@@ -87,9 +88,11 @@ class Graders:
         kept: KeptGrades | None = None,
         *,
         snapshots: dict[str, str] | None = None,
+        prices: Book = LIST_PRICES,
     ) -> None:
         """`snapshots`: the model that each grader has answered as, which is added to; earlier ones where known."""
         self._graders = {grader.name: grader for grader in graders}
+        self._prices = prices
         self._ask, self._kept = ask, kept
         self._arms: dict[tuple[str, str], PreparedArm] = {}
         self._models: dict[str, str] = {} if snapshots is None else snapshots
@@ -200,7 +203,7 @@ class Graders:
         why = ""
         for _ in range(_ATTEMPTS):
             answer = await self._answer(grader, item, arm, asked)
-            spent.add(answer)
+            spent.add(answer, self._prices)
             self._check_model(grader, answer)
             if answer.stop_reason == REFUSAL:
                 raise Infrastructure(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.checks import REFUSAL, Check, Context, Finding, Subject, grade
 from claude_operator.core.evals.graders.kinds import KINDS, second_trials, trials_of
 from claude_operator.core.evals.outcomes import Answer, Outcome
@@ -26,9 +27,14 @@ class Grading:
     """Grades the answers of one arm. `patterns` tries regular expressions and schemas."""
 
     def __init__(
-        self, patterns: Patterns, *, tools: Tools = lambda _subagent: {}, graders: Graders | None = None
+        self,
+        patterns: Patterns,
+        *,
+        tools: Tools = lambda _subagent: {},
+        graders: Graders | None = None,
+        prices: Book = LIST_PRICES,
     ) -> None:
-        self._patterns, self._tools, self._graders = patterns, tools, graders
+        self._patterns, self._tools, self._graders, self._prices = patterns, tools, graders, prices
 
     async def grade(self, item: Item, answer: Answer, other: Answer | None = None) -> Outcome:
         """What the checks of an item make of an answer; its text is not kept.
@@ -36,7 +42,7 @@ class Grading:
         `other` is the other arm's answer, where `is_compared` says that the item needs it. Raises Infrastructure where
         a grader does not decide.
         """
-        cost = cost_of(answer)
+        cost = cost_of(answer, self._prices)
         tools = self._tools(item.subagent)
         trials = trials_of(item.checks, Subject(answer, Context(tools)))
         tried = await self._patterns.tried(trials) if trials else {}

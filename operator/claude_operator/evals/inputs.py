@@ -13,6 +13,7 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.evals import EvalRunSpec, EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import VOLUME_DIR
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.calibration import read_labels
 from claude_operator.core.evals.contents import claim_of, config_maps, contents_of, item_keys
 from claude_operator.core.evals.gate import RunReason
@@ -43,6 +44,8 @@ class JobPaths:
     """Its hosts: nobody else gets the key or a value."""
     volume: Path = Path(VOLUME_DIR)
     """Where the volume of a set is mounted."""
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Those that hold instead of the list's."""
 
 
 @dataclass(frozen=True, slots=True)

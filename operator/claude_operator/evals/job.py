@@ -124,6 +124,7 @@ class _Job:
             keeper=Keeper(place) if execution.keep_answers else None,
             paid=run_status(self._run).paid_usd,
             keep_text=execution.keep_text,
+            prices=self._paths.prices,
             estimated=self._log_estimate,
             progress=self._count_progress,
             notes=(inputs.changed,),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from claude_operator.api.evals import EvalExecution, RunCalibration
 from claude_operator.api.graders import Grader
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.budget import Budget, Estimate
 from claude_operator.core.evals.outcomes import Answer
 from claude_operator.core.evals.report import Graded
@@ -33,6 +34,8 @@ class Run:
     """Tokens of models without a price that earlier runs under the same cap have used."""
     batcher: Batcher | None = None
     keep_text: bool = False
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Those that hold instead of the list's."""
     estimated: Callable[[Estimate], None] = lambda _: None
     notes: Sequence[str] = ()
     """Sentences for the result's message."""
@@ -51,4 +54,4 @@ class Run:
 
     def pay(self, answer: Answer, *, grader: bool = False) -> None:
         """Count what an answer costs."""
-        self.budget.add(cost_of(answer), input_tokens(answer) + output_tokens(answer), grader=grader)
+        self.budget.add(cost_of(answer, self.prices), input_tokens(answer) + output_tokens(answer), grader=grader)

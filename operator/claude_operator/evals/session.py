@@ -67,8 +67,11 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
     async with Patterns() as patterns:
         check_models(used_graders(run.graders, items), arms.all)
         await patterns.check(items)
-        graders = Graders(run.graders, ask_grader, KeptGrades(run.keeper, run.url) if run.keeper else None)
-        gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+        kept_grades = KeptGrades(run.keeper, run.url) if run.keeper else None
+        graders = Graders(run.graders, ask_grader, kept_grades, prices=run.prices)
+        gradings = [
+            Grading(patterns, tools=declared_tools(arm), graders=graders, prices=run.prices) for arm in arms.all
+        ]
         session = _Session(items, arms, ask, gradings, run)
         kept = run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext()
         async with kept:
@@ -94,8 +97,8 @@ async def foresee(items: Sequence[Item], arms: Arms, run: Run) -> Estimate:
     async def ask(_arm: PreparedArm, _item: Item) -> Answer:
         raise Infrastructure("an estimate asks nothing")
 
-    graders, patterns = Graders(run.graders, ask), Patterns()
-    gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders) for arm in arms.all]
+    graders, patterns = Graders(run.graders, ask, prices=run.prices), Patterns()
+    gradings = [Grading(patterns, tools=declared_tools(arm), graders=graders, prices=run.prices) for arm in arms.all]
     session = _Session(items, arms, ask, gradings, run)
     async with run.keeper.open(lambda key: is_wanted(key, session.digests)) if run.keeper else nullcontext():
         return session.expected()
@@ -165,13 +168,14 @@ class _Session:
     def expected(self) -> Estimate:
         """What the planned epochs will cost, without the answers that were kept."""
         epochs = range(self.run.execution.epochs)
-        return estimate(
+        questions = (
             Question(body, times * missing)
             for index, arm in enumerate(self._arms)
             for item in self._items
             if (missing := sum(self._find(index, item, epoch) is None for epoch in epochs))
             for body, times in ((first_request(arm, item).body, 1), *self._gradings[index].expected(item))
         )
+        return estimate(questions, self.run.prices)
 
     async def ask_in_batches(self, batcher: Batcher, keeper: Keeper) -> str:
         """Keep the answers of batches that are over, or else submit what is not kept; why that is too dear.
@@ -199,7 +203,7 @@ class _Session:
         missing = {name: place for name, place in places.items() if self._find(*place) is None}
         if len(missing) < (_WORTH_A_BATCH if self.run.execution.mode == "auto" else 1):
             return ""
-        expected = estimate(Question(one.body) for one in self._requests(missing))
+        expected = estimate((Question(one.body) for one in self._requests(missing)), self.run.prices)
         self.run.estimated(expected)
         if why := self.run.budget.too_dear(replace(expected, least_usd=expected.usd / 2, least_tokens=expected.tokens)):
             return why

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from claude_operator.api.evidence import BAD_KINDS, OTHER, PINNED
 from claude_operator.api.gateway import Role
+from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
+from claude_operator.core.request.usage import split_writes
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
 from claude_operator.gateway.evidence import EvidenceStore
@@ -15,7 +17,7 @@ from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
-from claude_operator.gateway.usage import cache_state, list_price, token_counts
+from claude_operator.gateway.usage import cache_state, token_counts
 from claude_operator.log import Log
 
 __all__ = ["Accounting"]
@@ -70,8 +72,9 @@ class Accounting:
         live, role = call.live, call.role
         if live is None or role is None:
             return
+        split_writes(call.summary.usage, call.cache_ttl)
         tokens = token_counts(call.summary.usage)
-        cost = list_price(call.answering_model, call.summary.usage)
+        cost = cost_usd(call.answering_model, call.summary.usage, live.prices)
         if call.is_retry:
             live.evidence.counters(call.revision, role, call.stratum, cache_state(tokens)).retries += 1
         elif call.is_evidence:
@@ -111,9 +114,11 @@ class Accounting:
         stop_reason = "" if call.warms_cache else call.summary.stop_reason
         revision, surface, key = call.revision, call.stratum, call.conversation
         hit_ratio = self._store.hits.value
-        steady = (
-            steady_price(call.answering_model, call.summary.usage, tokens, cost, hit_ratio) if outcome == "ok" else None
-        )
+        steady = None
+        if outcome == "ok":
+            steady = steady_price(
+                call.answering_model, call.summary.usage, tokens, cost, hit_ratio=hit_ratio, book=live.prices
+            )
         counters = live.evidence.counters(revision, role, surface, cache_state(tokens))
         counters.add(
             outcome,

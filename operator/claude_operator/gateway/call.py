@@ -58,6 +58,8 @@ class Call:
     thread: Thread | None = None
     continues_unknown_thread: bool = False
     """Whether it continues a thread that this process has not seen begin."""
+    cache_ttl: str = "5m"
+    """How long what it writes to the cache lives, the longest where it has several breakpoints."""
     warms_cache: bool = False
     """Whether it asks for no answer, `max_tokens: 0`."""
     error_code: str = ""

@@ -10,14 +10,18 @@ from claude_operator.api.gateway import (
     EGRESS_KEY,
     EGRESS_SIGNATURE_KEY,
     OPERATOR_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
     SIGNATURE_KEY,
     Egress,
     GatewayConfig,
     parse_config,
     parse_egress,
+    parse_prices,
     with_egress,
+    with_prices,
 )
-from claude_operator.core.operator_key import is_egress_signed, is_signed
+from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed
 from claude_operator.core.spec.networks import Network
 from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
@@ -119,10 +123,12 @@ class Control:
         self._apply(config)
 
     def _parse(self, document: Document) -> GatewayConfig:
-        """The config with its egress. Without one it keeps to the last: an operator before it may have written it."""
+        """The config with its egress and prices. Without an egress it keeps to the last: an operator before it may have
+        written it."""
         config = parse_config(document.config)
         if self.on_a_laptop:
             return config
+        config = with_prices(config, parse_prices(document.prices or "{}"))
         if document.has_egress:
             return with_egress(config, parse_egress(document.egress))
         return with_egress(config, self.live.config.limits if self.live else Egress())
@@ -145,6 +151,9 @@ class Control:
         if document.has_egress and not is_egress_signed(key, data):
             what = f"the key {EGRESS_SIGNATURE_KEY} is not made with its key, for this {CONFIG_KEY}"
             return f"{EGRESS_KEY} is not signed by the operator ({what}), {writes}"
+        if (document.prices or document.prices_signature) and not are_prices_signed(key, data):
+            what = f"the key {PRICES_SIGNATURE_KEY} is not made with its key, for this {CONFIG_KEY}"
+            return f"{PRICES_KEY} is not signed by the operator ({what}), {writes}"
         if self._signed_egress and self.live is None and not document.has_egress:
             return (
                 f"there is no key {EGRESS_KEY}, so it is not known where secret values may go; the operator writes it"

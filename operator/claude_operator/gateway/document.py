@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from claude_operator.api.gateway import CONFIG_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, SIGNATURE_KEY
+from claude_operator.api.gateway import (
+    CONFIG_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
+    SIGNATURE_KEY,
+)
 
 __all__ = ["FURTHER_KEYS", "Document"]
 
-FURTHER_KEYS = (SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY)
+FURTHER_KEYS = (SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, PRICES_KEY, PRICES_SIGNATURE_KEY)
 """Keys of the ConfigMap that stand beside the config."""
 
 
@@ -21,6 +28,8 @@ class Document:
     signature: str = ""
     egress: str = ""
     egress_signature: str = ""
+    prices: str = ""
+    prices_signature: str = ""
 
     @classmethod
     def of(cls, config: bytes, further: Mapping[str, str]) -> Document:
@@ -40,4 +49,4 @@ class Document:
 
     @property
     def _further(self) -> tuple[str, ...]:
-        return self.signature, self.egress, self.egress_signature
+        return self.signature, self.egress, self.egress_signature, self.prices, self.prices_signature

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
+from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, rank
@@ -36,6 +38,8 @@ class LiveConfig:
     """What is not connected to, beside what the gateway knows itself."""
     withholds_key: bool = False
     """The upstream's host may not get the operator's key."""
+    prices: Book = field(default_factory=lambda: LIST_PRICES)
+    """Prices that hold instead of the list's."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -95,4 +99,15 @@ def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[Gate
     assignment = Assignment(subkey(key, "assignment")) if key else Assignment()
     withholds = not trusts(config.upstream.base_url) and config.auth.type != "Passthrough"
     surfaces, split = frozenset(config.surfaces), split_of(config)
-    return LiveConfig(config, arms, credentials, surfaces, begin(config), split, assignment, denied, withholds)
+    return LiveConfig(
+        config,
+        arms,
+        credentials,
+        surfaces,
+        begin(config),
+        split,
+        assignment,
+        denied,
+        withholds,
+        book_of(config.own_prices),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from claude_operator.core.catalogue.cost import PRIORITY
 from claude_operator.gateway.call import Call
 
 __all__ = ["Metrics"]
@@ -56,7 +57,8 @@ class Metrics:
         self.unnamed = self._counter("unnamed", "Calls that do not name their conversation.", *_ARM, "surface")
         self.stop_reasons = self._counter("stop_reasons", "Complete answers by stop_reason.", *_ARM, "stop_reason")
         self.tokens = self._counter("tokens", "Tokens by kind; input excludes the cache.", *_ARM, "kind")
-        self.cost = self._counter("cost_usd", "US dollars at list price.", *_ARM)
+        self.cost = self._counter("cost_usd", "US dollars, of answers whose price is known.", *_ARM)
+        self.unpriced = self._counter("unpriced", "Answers that cost_usd leaves out.", *_ARM, "reason")
         self.refused = self._counter("refused", "Calls that the gateway itself refused.", "status")
         self.grades = self._counter("grades", "Verdicts on sampled answers.", "revision", "arm", "result")
         self.config_errors = self._counter("config_errors", "Configs that were refused.")
@@ -108,6 +110,9 @@ class Metrics:
                     self.tokens.labels(*labels, name).inc(tokens[kind])
         if cost:
             self.cost.labels(*labels).inc(cost)
+        elif cost is None and call.summary.usage:
+            covered = call.summary.usage.get("service_tier") == PRIORITY
+            self.unpriced.labels(*labels, "priority_tier" if covered else "no_price").inc()
         if call.overhead:
             self.overhead.labels(*labels[:2]).observe(call.overhead)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from claude_operator.gateway.usage import cache_parts, entries, list_price
+from claude_operator.core.catalogue.cost import LIST_PRICES, PRIORITY, Book, at_standard_tier, cost_usd
+from claude_operator.gateway.usage import cache_parts, entries
 
 __all__ = ["HitRatio", "steady_price"]
 
@@ -43,14 +44,23 @@ class HitRatio:
 
 
 def steady_price(
-    model: str, usage: Mapping[str, Any], tokens: Mapping[str, int], cost: float | None, hit_ratio: float
+    model: str,
+    usage: Mapping[str, Any],
+    tokens: Mapping[str, int],
+    cost: float | None,
+    hit_ratio: float,
+    book: Book = LIST_PRICES,
 ) -> float | None:
-    """US dollars at list price with `hit_ratio` of the cacheable tokens read, None where a price is not known.
+    """US dollars with `hit_ratio` of the cacheable tokens read, None where a price is not known.
 
-    `tokens` are the sums of `usage` by kind and `cost` is its list price. A price is linear in the tokens of each kind
-    while the prompt keeps its size, so this is the weighted mean of the price with all of them read and the price with
-    all of them written.
+    `tokens` are the sums of `usage` by kind and `cost` is what it adds to the bill. A price is linear in the tokens of
+    each kind while the prompt keeps its size, so this is the weighted mean of the price with all of them read and the
+    price with all of them written. An answer that a Priority Tier commitment covers is compared by what it would cost
+    without one.
     """
+    if usage.get("service_tier") == PRIORITY:
+        usage = at_standard_tier(usage)
+        cost = cost_usd(model, usage, book)
     writes = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
     cacheable = tokens["cacheRead"] + writes
     if cost is None or not cacheable:
@@ -58,11 +68,11 @@ def steady_price(
     read: float | None
     written: float | None
     if usage.get("iterations"):  # each has its own proportions, and may have its own model
-        read = list_price(model, {**usage, "iterations": [_as_read(entry) for entry in entries(usage)]})
-        written = list_price(model, {**usage, "iterations": [_as_written(entry) for entry in entries(usage)]})
+        read = cost_usd(model, {**usage, "iterations": [_as_read(entry) for entry in entries(usage)]}, book)
+        written = cost_usd(model, {**usage, "iterations": [_as_written(entry) for entry in entries(usage)]}, book)
     else:
-        read = list_price(model, _as_read(usage)) if writes else cost
-        written = list_price(model, _as_written(usage))
+        read = cost_usd(model, _as_read(usage), book) if writes else cost
+        written = cost_usd(model, _as_written(usage), book)
     if read is None or written is None:
         return None
     return hit_ratio * read + (1.0 - hit_ratio) * written

@@ -238,6 +238,7 @@ class Proxy:
         call.model = composed.model
         call.model_label = composed.model if "model" in choice.arm.arm.request else ""
         call.stream = composed.stream
+        call.cache_ttl = composed.cache_ttl
         ignored = (names.WANTED_REVISION,) if choice.refused_pin else ()
         call.overridden = (*ignored, *overridden)
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from claude_operator.api.evidence import CacheState
-from claude_operator.core.catalogue.cost import cost_usd
 
-__all__ = ["cache_parts", "cache_state", "entries", "list_price", "loggable", "token_counts"]
+__all__ = ["cache_parts", "cache_state", "entries", "loggable", "token_counts"]
 
 _MOST_TOKENS = 10**9  # of one answer: more is no number of tokens
-_MOST_USD = 1e4  # of one answer
 _PARTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _SPLIT = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
@@ -49,17 +47,6 @@ def cache_state(tokens: Mapping[str, int]) -> CacheState:
     if tokens["cacheRead"]:
         return "read"
     return "write" if tokens["cacheWrite5m"] or tokens["cacheWrite1h"] else "none"
-
-
-def list_price(model: str, usage: Mapping[str, Any]) -> float | None:
-    """US dollars, None where the catalogue has no price or the usage makes no sense."""
-    if not usage:
-        return None
-    try:
-        cost = cost_usd(model, usage)
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        return None
-    return cost if cost is not None and cost <= _MOST_USD else None
 
 
 def loggable(usage: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from claude_operator.core import render
@@ -39,6 +40,7 @@ from claude_operator.shell.models import ModelBook
 from claude_operator.shell.name_reader import NameReader
 from claude_operator.shell.patrol import Patrol
 from claude_operator.shell.permits import Permits
+from claude_operator.shell.prices import PriceBook
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.queue import WorkQueue
 from claude_operator.shell.reconcile import DeploymentLoop, Reconciler, RunLoop
@@ -74,6 +76,8 @@ class Settings:
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
     """An admission policy holds people who promote, abort or retry to their names."""
+    prices: Path | None = None
+    """The file with prices that hold instead of the list's."""
 
 
 def _address_rules(site: render.Site) -> AddressRules:
@@ -184,12 +188,22 @@ class App:
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, policy, looked_up)
-            sources = Sources(gateways, references, prometheus, ledgers, models.models, self._settings.audited)
+            prices = PriceBook(models.models, self._settings.prices)
+            sources = Sources(
+                gateways,
+                references,
+                prometheus,
+                ledgers,
+                prices.models,
+                self._settings.audited,
+                price_fault=lambda: prices.fault,
+            )
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
             endings = Endings(clock)
             permits = Permits(kube, policy, looked_up)
-            runs = RunLoop(kube, addresses.denied_on(self._settings.site), self._clock, endings, permits)
+            site = addresses.denied_on(self._settings.site)
+            runs = RunLoop(kube, site, self._clock, endings, permits, prices.own_prices)
             deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings)
             reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(

@@ -12,7 +12,9 @@ import re
 import signal
 import socket
 import uuid
+from pathlib import Path
 
+from claude_operator.api.prices import PRICES_FILE
 from claude_operator.core.render import API_SERVER_PORTS, NetworkRules, Site
 from claude_operator.core.spec.policy import LABEL_USE, Policy
 from claude_operator.core.spec.site_options import add_header_option, add_host_option, add_network_options
@@ -91,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" (default: {' and '.join(map(str, API_SERVER_PORTS))})",
     )
     parser.add_argument(
+        "--prices",
+        type=Path,
+        metavar="FILE",
+        help=f"the prices that you have negotiated, {PRICES_FILE} of a ConfigMap (default: the list prices)",
+    )
+    parser.add_argument(
         "--audited",
         action="store_true",
         help="an admission policy makes people who promote, abort or retry write their own user name (default: no)",
@@ -145,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
         policy=policy,
         namespaces=tuple(dict.fromkeys(args.watch_namespace)),
         audited=args.audited,
+        prices=args.prices,
     )
     # What was imported stays: without this each full collection looks at all of it and holds up every thread.
     gc.collect()

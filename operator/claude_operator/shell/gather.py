@@ -70,7 +70,7 @@ class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is read besides our own objects; `models` gives those of the cluster, by id and alias."""
+    """What is read besides our own objects; `models` are the cluster's, `price_fault` why they lack own prices."""
 
     gateways: GatewayReader
     references: ReferenceReader
@@ -79,6 +79,7 @@ class Sources:
     models: Callable[[], Mapping[str, Model]]
     audited: bool = False
     """Admission holds people to their names."""
+    price_fault: Callable[[], str] = str
 
 
 _NOTHING = Believed(None)
@@ -220,6 +221,7 @@ class Gatherer:
             policy=self._sources.references.policy,
             resolved=reads.references.resolved,
             models=self._sources.models(),
+            price_fault=self._sources.price_fault(),
             audited=self._sources.audited,
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from claude_operator.api.deployment import EnvVar
 from claude_operator.api.evals import EvalRunStatus
+from claude_operator.api.prices import TokenPrices
 from claude_operator.core import names, render
 from claude_operator.core.evals.asked import Standing
 from claude_operator.core.evals.contents import claim_of
@@ -85,9 +86,16 @@ class RunLoop:
     """The loop of a ClaudeEvalRun: it owns its Job."""
 
     def __init__(
-        self, kube: Kube, site: render.Site, clock: Clock, endings: Endings, permits: Permits | None = None
+        self,
+        kube: Kube,
+        site: render.Site,
+        clock: Clock,
+        endings: Endings,
+        permits: Permits | None = None,
+        prices: Callable[[], Mapping[str, TokenPrices]] = dict,
     ) -> None:
         self._kube, self.site, self._clock, self._endings = kube, site, clock, endings
+        self._prices = prices
         self._permits = permits or Permits(kube, OPEN)
         self._cancels = BatchCancels(kube, self._permits)
 
@@ -152,7 +160,15 @@ class RunLoop:
     async def _create_job(self, run: Object, attempt: int, env: Sequence[EnvVar], claim: str | None) -> None:
         account = names.eval_account(run["spec"]["deployment"])
         try:
-            job = render.eval_job(run, attempt=attempt, site=self.site, account=account, env=env, claim=claim)
+            job = render.eval_job(
+                run,
+                attempt=attempt,
+                site=self.site,
+                account=account,
+                env=env,
+                claim=claim,
+                prices=self._prices(),
+            )
             await self._kube.create(JOBS, job)
         except KubeError as error:
             if not error.conflict:

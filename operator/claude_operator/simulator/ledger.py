@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.simulator.stream import Message
 
 __all__ = ["Ledger", "Payment"]
@@ -21,6 +22,8 @@ class Payment:
     body: str
     model: str
     tokens: tuple[int, int]
+    usd: float | None
+    """At list price, None where there is none."""
     custom_id: str | None = None
     complete: bool = False
 
@@ -42,7 +45,8 @@ class Ledger:
         usage = message.usage
         names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
         tokens = (sum(usage[name] for name in names), usage["output_tokens"])
-        payment = Payment(hashlib.sha256(body).hexdigest(), message.model.id, tokens, custom_id)
+        usd = cost_usd(message.model, usage)
+        payment = Payment(hashlib.sha256(body).hexdigest(), message.model.id, tokens, usd, custom_id)
         self._payments.append(payment)
         self._count += 1
         return payment
@@ -57,6 +61,7 @@ class Ledger:
                     "model": one.model,
                     "inputTokens": one.tokens[0],
                     "outputTokens": one.tokens[1],
+                    "costUSD": one.usd,
                     "customId": one.custom_id,
                     "complete": one.complete,
                 }

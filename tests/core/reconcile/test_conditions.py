@@ -345,6 +345,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             "spec": raw() | {"request": {"model": "claude-of-next-year", "max_tokens": 10}},
         },
     ),
+    (Type.MODEL_CURRENT, "Unknown", Reason.PRICE_UNKNOWN, {"status": serving(), "price_fault": "it is not UTF-8"}),
 ]
 
 

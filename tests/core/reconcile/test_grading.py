@@ -29,9 +29,12 @@ from claude_operator.api.deployment import Bake, DeploymentSpec, Step
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.evidence import Counters, Evidence
 from claude_operator.api.gateway import Live
+from claude_operator.api.grading import dump_plan, parse_plan
+from claude_operator.api.prices import TokenPrices
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.api.verdicts import ArmGrades, Grading
+from claude_operator.core.catalogue.table import Model, Prices
 from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading
 from claude_operator.core.judge.evidence.sample import Counts, Sample
@@ -40,6 +43,7 @@ from claude_operator.core.judge.metrics import declared, watched
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import desired_config
+from claude_operator.core.reconcile.grader import grader_plan
 from claude_operator.core.reconcile.grading import (
     GRADES,
     advance,
@@ -473,7 +477,7 @@ def test_the_gateway_that_was_asked_last_knows_of_the_grader() -> None:
         ({**RUBRIC, "graders": [{"name": "default", "model": "claude-haiku-4-5"}]}, {}, "is an alias"),
         ({**RUBRIC, "graders": [{"name": "default", "model": "claude-opus-5-5"}]}, {}, "is also a model that answers"),
         ({**RUBRIC, "graders": [{"name": "default", "model": "claude-opus-5-5", "ownModel": True}]}, {}, None),
-        ({**RUBRIC, "graders": [{"name": "default", "model": "some-model-1"}]}, {}, "has no list price"),
+        ({**RUBRIC, "graders": [{"name": "default", "model": "some-model-1"}]}, {}, "has no price"),
     ],
 )
 def test_a_combination_that_cannot_be_graded_is_refused_with_a_sentence(
@@ -488,3 +492,19 @@ def test_a_combination_that_cannot_be_graded_is_refused_with_a_sentence(
     assert problem.reason == Reason.INVALID_SPEC
     assert problem.message.startswith("spec.evals.live")
     assert says in problem.message
+
+
+def test_a_grader_with_a_price_of_ones_own_may_grade_and_is_told_of_it() -> None:
+    own = {"some-model-1": TokenPrices(1.0, 5.0)}
+    live = {**RUBRIC, "graders": [{"name": "default", "model": "some-model-1"}]}
+    draft = drafted(serving(), live_spec(live), eval_set=replace(SET, shared=EvalSetSpec.model_validate({})))
+    assert draft.obs.config is not None
+    priced = replace(draft.obs, config=msgspec.structs.replace(draft.obs.config, prices=own))
+    assert check(replace(draft, obs=priced)).problem is None
+    models = {"some-model-1": Model(id="some-model-1", prices=Prices(1.0, 5.0))}
+    plan = grader_plan(replace(priced, models=models), serving())
+    assert plan is not None
+    assert parse_plan(dump_plan(plan)).own_prices == own
+    unpriced = grader_plan(draft.obs, serving())
+    assert unpriced is not None
+    assert "prices" not in dump_plan(unpriced)  # as before there were any: no pod is replaced

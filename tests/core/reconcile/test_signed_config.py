@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from claude_operator.api.gateway import Arm, Deployment, Egress, GatewayConfig, dump_config, dump_egress
+from claude_operator.api.gateway import Arm, Deployment, Egress, GatewayConfig, dump_config, dump_egress, dump_prices
+from claude_operator.api.prices import TokenPrices
 from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.operator_key import sign_config, sign_egress
+from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices
 from claude_operator.core.reconcile import signed_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.signed_config import Known, believe_config, least_generation
@@ -34,6 +35,8 @@ def config_map(document: GatewayConfig | str, key: bytes | None = None, **data: 
         whole["signature"] = sign_config(key, whole)
         whole = {"egress.json": dump_egress(document) if isinstance(document, GatewayConfig) else "{}", **whole}
         whole["egress-signature"] = data.get("egress-signature") or sign_egress(key, whole)
+        whole = {"prices.json": dump_prices(document) if isinstance(document, GatewayConfig) else "{}", **whole}
+        whole["prices-signature"] = sign_prices(key, whole)
     return {"metadata": {"name": "support-gateway", "namespace": "demo"}, "data": whole}
 
 
@@ -102,6 +105,28 @@ def test_an_egress_that_is_not_the_operators_is_written_again(changes: dict[str,
     for last, expected in ((None, config()), (LIMITED, LIMITED), (newer, config())):
         believed = believe_config(found, key_of, Known(UID, lambda last=last: last))
         assert (believed.config, believed.stored, believed.doubt) == (LIMITED if stored else expected, stored, "")
+
+
+PRICED = msgspec.structs.replace(LIMITED, prices={"claude-opus-5-5": TokenPrices(3.2, 16.0)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ({}, True),
+        ({"prices.json": '{"claude-opus-5-5":{"input":0,"output":0}}'}, False),
+        ({"prices-signature": "0" * 64}, False),
+        ({"prices.json": "{", "prices-signature": sign_prices(MINE, {"prices.json": "{"})}, False),
+        ({"prices.json": None, "prices-signature": None}, False),  # an operator of before them
+    ],
+)
+def test_prices_that_are_not_the_operators_are_written_again(changes: dict[str, str | None], stored: bool) -> None:
+    """Those that this process has written last hold; one that knows of none counts by the list until then."""
+    found = config_map(PRICED, MINE)
+    found["data"] = {key: text for key, text in (found["data"] | changes).items() if text is not None}
+    for last, expected in ((None, LIMITED), (PRICED, PRICED)):
+        believed = believe_config(found, key_of, Known(UID, lambda last=last: last))
+        assert (believed.config, believed.stored, believed.doubt) == (PRICED if stored else expected, stored, "")
 
 
 def test_an_egress_goes_with_its_own_config_alone() -> None:

@@ -114,8 +114,8 @@ def everything(owner: Object) -> list[Object]:
     return [*objects, run, job(run, spec)]
 
 
-def job(run: Object, spec: DeploymentSpec, site: render.Site = SITE) -> Object:
+def job(run: Object, spec: DeploymentSpec, site: render.Site = SITE, **more: Any) -> Object:
     """The first Job of a run, as if it had been stored."""
     stored = run | {"metadata": run["metadata"] | {"uid": "5d4c0a54-0000-4000-8000-00000000000f"}}
     account = names.eval_account(run["spec"]["deployment"])
-    return render.eval_job(stored, attempt=1, site=site, account=account, env=spec.env or [])
+    return render.eval_job(stored, attempt=1, site=site, account=account, env=spec.env or [], **more)

@@ -32,8 +32,11 @@ from claude_operator.api.gateway import (
     parse_config,
 )
 from claude_operator.api.grading import GradingPlan, parse_plan, plan_hash
+from claude_operator.api.prices import TokenPrices
 from claude_operator.api.resources import RevisionSpec
 from claude_operator.core import names, render
+from claude_operator.core.catalogue.own_prices import parse_book
+from claude_operator.core.catalogue.table import Prices
 from claude_operator.gateway.cli import add_arguments
 
 HERE = Path(__file__).parent
@@ -424,6 +427,15 @@ def test_an_eval_job_knows_the_hosts_and_a_gateways_pod_does_not() -> None:
     [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
     assert "--allowed-host=a.example" in pod_of(job(run, spec_of(FULL), site))["containers"][0]["args"]
     assert "a.example" not in str(gateway(FULL, site)["Deployment"])  # a change of it would replace every pod
+
+
+def test_an_eval_job_knows_the_prices_that_are_not_the_lists() -> None:
+    [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
+    own = {"claude-opus-5-5": TokenPrices(3.2, 16.0, cache_read=0.16)}
+    [container] = pod_of(job(run, spec_of(FULL), prices=own))["containers"]
+    [option] = [one for one in container["args"] if one.startswith("--own-prices=")]
+    assert parse_book(option.partition("=")[2]) == {"claude-opus-5-5": Prices(3.2, 16.0, cache_read=0.16)}
+    assert "--own-prices" not in str(job(run, spec_of(FULL)))
 
 
 def test_client_secret_is_enough_for_an_sdk() -> None:

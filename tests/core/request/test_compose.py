@@ -273,6 +273,25 @@ def test_a_breakpoint_inside_a_tool_result_counts() -> None:
     assert result.overridden == ("system[0].cache_control",)
 
 
+@pytest.mark.parametrize(
+    ("request_", "client", "ttl"),
+    [
+        ({"system": [text("one")]}, {}, "5m"),
+        ({"system": [text("one", SHORT)]}, {}, "5m"),
+        ({"system": [text("one", HOUR)]}, {}, "1h"),
+        ({"tools": [tool("a", HOUR)], "system": [text("one", SHORT)]}, {}, "1h"),
+        ({"cache_control": HOUR}, {}, "1h"),
+        ({}, {"messages": marked(HOUR)}, "1h"),
+        ({"system": [text("one", SHORT)]}, {"messages": marked(HOUR)}, "1h"),  # ours gives way
+        ({"system": [text("one", HOUR)]}, {"system": [text("theirs", SHORT)]}, "1h"),  # replaced
+        ({"cache_control": HOUR}, {"messages": marked(SHORT)}, "5m"),  # ours gives way
+        ({}, {"cache_control": HOUR}, "1h"),
+    ],
+)
+def test_the_longest_ttl_is_told(request_: dict[str, Any], client: dict[str, Any], ttl: str) -> None:
+    assert composed(arm(request_), {"messages": HELLO} | client).cache_ttl == ttl
+
+
 def nests(blocks: list[Any]) -> dict[str, Any]:
     """Where the API takes blocks with breakpoints within another: the names are those of block types."""
     document = {"type": "document", "source": {"type": "content", "content": blocks}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from claude_operator.api.evals import EvalExecution
-from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book, cost_usd
 from claude_operator.core.evals.outcomes import Outcome
 from claude_operator.core.text import count
 
@@ -60,12 +60,14 @@ def _dollars(usd: float) -> str:
 class _Body(msgspec.Struct):
     model: str = ""
     max_tokens: int = _ANSWER_TOKENS
+    speed: str | None = None
+    inference_geo: str | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
 
 
-def estimate(questions: Iterable[Question]) -> Estimate:
+def estimate(questions: Iterable[Question], prices: Book = LIST_PRICES) -> Estimate:
     """What these will cost, by the length of the requests."""
     requests, usd, least_usd, tokens, least_tokens = 0, 0.0, 0.0, 0, 0
     for one in questions:
@@ -73,13 +75,14 @@ def estimate(questions: Iterable[Question]) -> Estimate:
         fields = _body.decode(one.body)
         input_tokens, answer = len(one.body) // _CHARACTERS, min(_ANSWER_TOKENS, max(0, fields.max_tokens))
         least = len(one.body) // _MOST_CHARACTERS
-        cost = cost_usd(fields.model, {"input_tokens": input_tokens, "output_tokens": answer})
+        ran = {"speed": fields.speed, "inference_geo": fields.inference_geo}
+        cost = cost_usd(fields.model, {"input_tokens": input_tokens, "output_tokens": answer, **ran}, prices)
         if cost is None:
             tokens += one.times * (input_tokens + answer)
             least_tokens += one.times * least
         else:
             usd += one.times * cost
-            least_usd += one.times * (cost_usd(fields.model, {"cache_read_input_tokens": least}) or 0.0)
+            least_usd += one.times * (cost_usd(fields.model, {"cache_read_input_tokens": least, **ran}, prices) or 0.0)
     return Estimate(requests, usd, least_usd, tokens, least_tokens)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from claude_operator.api.evals import EvalSetSpec, EvalTestDefaults
 from claude_operator.api.graders import NOT, Assert, Grader
 from claude_operator.api.live import LiveGrading
-from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book, cost_usd
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import check_graders, check_together, read_check, with_graders
 from claude_operator.core.evals.contents import SCHEME, Contents
@@ -63,7 +63,9 @@ def live_checks(live: LiveGrading, eval_set: EvalSetSpec | None) -> LiveChecks:
     return LiveChecks(checks, tuple(grader for grader in graders if grader.name in used), threshold)
 
 
-def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterable[str]) -> str:
+def live_problem(
+    live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterable[str], prices: Book = LIST_PRICES
+) -> str:
     """What is wrong with `spec.evals.live` and this set, empty for nothing. `models`: those that answer."""
     try:
         found = live_checks(live, eval_set)
@@ -76,9 +78,9 @@ def live_problem(live: LiveGrading, eval_set: EvalSetSpec | None, models: Iterab
                 f"{_PLACE}: graders, {grader.name}: {grader.model} is also a model that answers, and models prefer"
                 " their own answers: name another model, or write ownModel: true"
             )
-        if cost_usd(grader.model, {"input_tokens": 1, "output_tokens": 1}) is None:
+        if cost_usd(grader.model, {"input_tokens": 1, "output_tokens": 1}, prices) is None:
             return (
-                f"{_PLACE}: graders, {grader.name}: {grader.model} has no list price, so maxCostUSDPerDay cannot be"
+                f"{_PLACE}: graders, {grader.name}: {grader.model} has no price, so maxCostUSDPerDay cannot be"
                 " kept: name a model that has one"
             )
     return ""

@@ -13,6 +13,8 @@ from claude_operator.core.evals.sets import Item
 
 __all__ = ["Turns", "add_usage", "answer_of"]
 
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+_SHARED = ("service_tier", "inference_geo", "speed")
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -24,6 +26,7 @@ class Turns:
         self._made: Counter[str] = Counter()
         self._calls: list[ToolCall] = []
         self._usage: dict[str, Any] = {}
+        self._billed: list[Any] = []
         self._turns = 0
 
     @property
@@ -34,14 +37,17 @@ class Turns:
         begun = [bytes(one) for one in _messages.decode(self._item.messages)]
         return msgspec.Raw(b"[" + b",".join([*begun, *self._added]) + b"]")
 
-    def add(self, blocks: Sequence[Mapping[str, Any]], stop_reason: str, usage: Mapping[str, Any]) -> bool:
-        """Take an answer; whether the model is to be asked again.
+    def add(
+        self, blocks: Sequence[Mapping[str, Any]], stop_reason: str, usage: Mapping[str, Any], model: str = ""
+    ) -> bool:
+        """Take an answer of `model`; whether the model is to be asked again.
 
         The loop ends with an answer that calls no tool, with a call that the item has no result for, and after
         `max_turns` answers; also with one that cannot be sent back, such as half a surrogate pair.
         """
         self._turns += 1
         add_usage(self._usage, usage)
+        self._billed += _billed(usage, model)
         calls = [block for block in blocks if block.get("type") == "tool_use"]
         self._calls += [ToolCall(str(call.get("name")), call.get("input")) for call in calls]
         if stop_reason != "tool_use" or not calls or self._turns >= self._item.max_turns:
@@ -60,7 +66,11 @@ class Turns:
 
     def answer(self, text: str, stop_reason: str, model: str, **times: float | None) -> Answer:
         """All of it; `text`, `stop_reason` and `model` are the last answer's."""
-        return Answer(text, stop_reason, model, self._usage, tuple(self._calls), turns=self._turns, **times)
+        # Each turn has a price of its own: what a prompt costs depends on its size, and turns may differ in model.
+        usage = self._usage
+        if self._turns > 1:
+            usage = {name: usage[name] for name in usage if name not in _SHARED} | {"iterations": self._billed}
+        return Answer(text, stop_reason, model, usage, tuple(self._calls), turns=self._turns, **times)
 
     def _result(self, call: Mapping[str, Any]) -> dict[str, Any] | None:
         name = str(call.get("name"))
@@ -70,6 +80,19 @@ class Turns:
         content = given[min(self._made[name], len(given) - 1)]
         self._made[name] += 1
         return {"type": "tool_result", "tool_use_id": call.get("id"), "content": content}
+
+
+def _billed(usage: Mapping[str, Any], model: str) -> list[Any]:
+    """The entries of `usage.iterations`, or the usage as the only one, each with its model and what sets its price."""
+    shared = {name: usage[name] for name in _SHARED if usage.get(name)} | ({"model": model} if model else {})
+    given = usage.get("iterations") or [{name: usage[name] for name in _TOKENS if name in usage}]
+    entries = given if isinstance(given, list) else [given]  # what is no entry has no price either
+    return [
+        shared | {name: value for name, value in entry.items() if value is not None}
+        if isinstance(entry, dict)
+        else entry
+        for entry in entries
+    ]
 
 
 def answer_of(message: Mapping[str, Any]) -> Answer:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
+from claude_operator.api.prices import PRICES_FILE
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
@@ -16,6 +17,7 @@ from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
+from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
@@ -40,6 +42,7 @@ def conditions(
     draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
+    blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),
@@ -47,7 +50,7 @@ def conditions(
         Type.EVAL_PASSED: _eval_passed(draft),
         Type.CANARY_HEALTHY: _canary_healthy(draft),
         Type.PROMOTED: _promoted(draft),
-        Type.MODEL_CURRENT: model_condition(models),
+        Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
@@ -229,7 +232,8 @@ def _canary_healthy(draft: Draft) -> ConditionState:
     if ungraded is not None and (found is None or found.healthy == "True"):
         return ConditionState("Unknown", Reason.GRADES_MISSING, ungraded)
     if found is None:
-        return ConditionState("True", Reason.WATCHING, judgement.message)
+        blind = explain_blind(draft.obs, status)
+        return ConditionState("True", Reason.WATCHING, "; ".join(filter(None, (judgement.message, blind))))
     if found.reason == Reason.STABLE_FAILING:
         return ConditionState(found.healthy, found.reason, _way_out(draft) or judgement.message)
     return ConditionState(found.healthy, found.reason, found.message)
@@ -292,8 +296,33 @@ _MODEL_REASONS = {
 }  # the worst first
 
 
-def model_condition(models: Iterable[tuple[str, LifecycleState]]) -> ConditionState:
-    """The worst state of the models in use, given as (id, state)."""
+def model_condition(
+    models: Iterable[tuple[str, LifecycleState]], blind: Sequence[str] = (), price_fault: str = ""
+) -> ConditionState:
+    """The worst state of the models in use, given as (id, state), and what is not known of their prices.
+
+    `blind` are those without a price, `price_fault` says why the installation's own prices cannot be read.
+    """
+    state = _lifecycle_condition(models)
+    notes = [_explain_blind(blind)] if blind else []
+    if price_fault:
+        notes.append(f"the installation's own prices are not those of its ConfigMap: {price_fault}")
+    if not notes:
+        return state
+    if state.status == "True":
+        return ConditionState("Unknown", Reason.PRICE_UNKNOWN, "; ".join(notes))
+    return ConditionState(state.status, state.reason, "; ".join([state.message, *notes]))
+
+
+def _explain_blind(models: Sequence[str]) -> str:
+    have = "has no price, so what its" if len(models) == 1 else "have no price, so what their"
+    return (
+        f"{' and '.join(models)} {have} answers cost is not known: no metric counts it, and the judge does not compare"
+        f" it; add the price to {PRICES_FILE} or to a ClaudeModel"
+    )
+
+
+def _lifecycle_condition(models: Iterable[tuple[str, LifecycleState]]) -> ConditionState:
     known = list(models)
     for lifecycle, reason in _MODEL_REASONS.items():
         found = [(name, state) for name, state in known if state.lifecycle == lifecycle]

@@ -23,7 +23,7 @@ _WORSE = {
         Reason.METRIC_ERROR,
         Reason.SPLIT_MISMATCH,
     },
-    Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED},
+    Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED, Reason.PRICE_UNKNOWN},
     Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
     Type.GATEWAY_READY: {
         Reason.CONFIG_REFUSED,

@@ -15,6 +15,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.drain import arm_of, former
 from claude_operator.core.reconcile.grading import sampling
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.prices import prices_to_serve
 from claude_operator.core.reconcile.progress import active, canary_weight
 from claude_operator.core.reconcile.track_record import remembered
 from claude_operator.core.spec.plan import plan_of
@@ -30,9 +31,9 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
 
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
-    While the spec is not accepted, everything but the arms and the installer's egress stays as it is live. Where that
-    was lost and something serves, the spec has to do, unless the installer's policy refuses it: gateways keep serving
-    from memory, and a weight of 0 must reach them.
+    While the spec is not accepted, everything but the arms and the installer's egress and prices stays as it is live.
+    Where that was lost and something serves, the spec has to do, unless the installer's policy refuses it: gateways
+    keep serving from memory, and a weight of 0 must reach them.
     """
     live = obs.config
     if obs.spec is not None and (accepted or (live is None and status.stable_revision and _may_do(obs, obs.spec))):
@@ -51,7 +52,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
         live=_live(obs, status),
         generation=live.generation if live else _first(obs),
     )
-    wanted = wire.with_egress(wanted, _egress(obs))
+    wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices_to_serve(obs, status))
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.gateway import Deployment
 from claude_operator.api.grading import GradingPlan
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.lifecycle import models_in_use
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.prices import prices_to_serve
 from claude_operator.core.reconcile.progress import active
 
 __all__ = ["grader_plan", "needs_grader"]
@@ -38,6 +41,7 @@ def grader_plan(obs: Observation, status: DeploymentStatus) -> GradingPlan | Non
         base_url=spec.upstream.base_url,
         eval_set=_stored(obs.eval_set.shared) if obs.eval_set and obs.eval_set.shared else {},
         arms={name: _models(obs.revisions[name]["spec"]) for name in names if name in obs.revisions},
+        prices=dict(prices_to_serve(obs, status)) or msgspec.UNSET,
     )
 
 

@@ -148,7 +148,10 @@ class Observation:
     resolved: Resolved = field(default_factory=dict)
     """What names in the spec lead to. One that is not here is not known, and no reason to refuse it."""
     models: Mapping[str, Model] = field(default_factory=dict)
-    """The cluster's ClaudeModels by id and alias; the shipped table holds for the rest."""
+    """The cluster's ClaudeModels by id and alias, with the installation's own prices; the shipped table holds for the
+    rest."""
+    price_fault: str = ""
+    """Why the installation's own prices cannot be read, empty where they can, or where there are none."""
     audited: bool = False
     """Admission holds everybody who asks for something by annotation to their own name in `BY`."""
 

@@ -13,16 +13,20 @@ from typing import Any
 from claude_operator.api.gateway import (
     CONFIG_KEY,
     EGRESS_KEY,
+    PRICES_KEY,
     SIGNATURE_KEY,
     Egress,
     GatewayConfig,
     parse_config,
     parse_egress,
+    parse_prices,
     with_egress,
+    with_prices,
 )
+from claude_operator.api.prices import TokenPrices
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.names import gateway_name
-from claude_operator.core.operator_key import is_egress_signed, is_signed
+from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed
 from claude_operator.core.reconcile.observation import GatewayView
 
 __all__ = ["Believed", "KeyOf", "Known", "believe_config", "least_generation"]
@@ -53,7 +57,7 @@ class Believed:
 
     config: GatewayConfig | None
     stored: bool = False
-    """Exactly this is in the cluster, and signed, its egress too."""
+    """Exactly this is in the cluster, and signed, its egress and prices too."""
     doubt: str = ""
     """Why what is in the cluster is not believed."""
     old: bool = False
@@ -82,12 +86,17 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
     if found.generation < known.least:
         what = f"generation {found.generation}, where {known.least} was written before"
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
-    egress = _egress(key_of(known.uid), data)
-    if egress is not None:
-        return Believed(with_egress(found, egress), stored=mine)
-    last = known.last()  # the same again needs no new generation
-    same = last is not None and with_egress(found, last.limits) == last
-    return Believed(last if same else with_egress(found, Egress()))
+    key = key_of(known.uid)
+    egress, prices = _egress(key, data), _prices(key, data)
+    if egress is not None and prices is not None:
+        return Believed(with_prices(with_egress(found, egress), prices), stored=mine)
+    last = known.last()
+    if prices is None:
+        prices = last.own_prices if last is not None else {}
+    found = with_prices(found, prices)
+    # The same again needs no new generation.
+    same = egress is None and last is not None and with_egress(found, last.limits) == last
+    return Believed(last if same else with_egress(found, egress or Egress()))
 
 
 def _has_signed(key: bytes, data: Mapping[str, str]) -> bool:
@@ -100,6 +109,16 @@ def _egress(key: bytes, data: Mapping[str, str]) -> Egress | None:
         return None
     try:
         return parse_egress(data.get(EGRESS_KEY, ""))
+    except ValueError:
+        return None
+
+
+def _prices(key: bytes, data: Mapping[str, str]) -> Mapping[str, TokenPrices] | None:
+    """The prices beside the config; None where an operator before them wrote it, or somebody has changed them."""
+    if not key or not are_prices_signed(key, data):
+        return None
+    try:
+        return parse_prices(data.get(PRICES_KEY, ""))
     except ValueError:
         return None
 

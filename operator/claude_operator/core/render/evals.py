@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from claude_operator.api.base import API_VERSION, GROUP
 from claude_operator.api.deployment import DeploymentSpec, EnvVar, Upstream
 from claude_operator.api.gateway import VOLUME_DIR
+from claude_operator.api.prices import TokenPrices
 from claude_operator.core import names
 from claude_operator.core.evals.kept import slot_names
 from claude_operator.core.evals.runs import BATCH_EXIT, EXIT_CODES
@@ -23,12 +27,13 @@ from claude_operator.core.render.parts import (
     pod_spec,
     requirements,
 )
-from claude_operator.core.spec.site_options import HOST_OPTION
+from claude_operator.core.spec.site_options import HOST_OPTION, PRICES_OPTION
 
 __all__ = ["cancel_job", "eval_job", "eval_objects", "eval_run", "eval_stores"]
 
 """Exit codes of `claude-operator eval run` after which another pod would end the same way."""
 
+NO_PRICES: Mapping[str, TokenPrices] = MappingProxyType({})
 _DEADLINE = 4 * 3600  # seconds
 _KEEP = 86400  # seconds that a finished Job and its log stay
 _RETRIES = 2
@@ -132,11 +137,12 @@ def eval_job(
     account: str,
     env: Sequence[EnvVar],
     claim: str | None = None,
+    prices: Mapping[str, TokenPrices] = NO_PRICES,
 ) -> Object:
     """The Job of a ClaudeEvalRun, `run` as the API server stores it, which owns it.
 
     `attempt` counts the Jobs of this run from 1; `account` is the ServiceAccount; `env` the deployment's; `claim` the
-    PersistentVolumeClaim with the set's items.
+    PersistentVolumeClaim with the set's items; `prices` hold instead of the list's.
     """
     metadata = run["metadata"]
     job_labels = names.labels(run["spec"]["deployment"], "eval")
@@ -152,6 +158,7 @@ def eval_job(
             "--log-format=json",
             *address_args(site),
             *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),
+            *([f"{PRICES_OPTION}={_json(prices)}"] if prices else []),
         ],
         "resources": requirements(_RESOURCES),
     }
@@ -206,6 +213,10 @@ def cancel_job(run: Mapping[str, Any], batches: Sequence[str], *, site: Site) ->
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
+
+
+def _json(prices: Mapping[str, TokenPrices]) -> str:
+    return msgspec.json.encode(prices, order="sorted").decode()
 
 
 def _failure_rules() -> list[Object]:

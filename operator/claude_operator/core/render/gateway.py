@@ -23,6 +23,8 @@ from claude_operator.api.gateway import (
     MIB,
     OPERATOR_DIR,
     OPERATOR_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
     SERVICE_PORT,
     SIGNATURE_KEY,
     TLS_CERTIFICATE,
@@ -31,9 +33,10 @@ from claude_operator.api.gateway import (
     GatewayConfig,
     dump_config,
     dump_egress,
+    dump_prices,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config, sign_egress
+from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -88,10 +91,11 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config)}
+    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config), PRICES_KEY: dump_prices(config)}
     signatures = {
         SIGNATURE_KEY: sign_config(operator_key, data),
         EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
+        PRICES_SIGNATURE_KEY: sign_prices(operator_key, data),
     }
     return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 

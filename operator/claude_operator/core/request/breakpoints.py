@@ -5,12 +5,20 @@ Order of the prefix: tools, system, messages; an automatic breakpoint (top-level
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-__all__ = ["LIMIT", "MARKER", "Breakpoint", "breakpoint_ttl", "keep_breakpoints", "message_breakpoints"]
+__all__ = [
+    "LIMIT",
+    "MARKER",
+    "Breakpoint",
+    "breakpoint_ttl",
+    "keep_breakpoints",
+    "longest_ttl",
+    "message_breakpoints",
+]
 
 LIMIT = 4
 MARKER = b"cache_control"
@@ -77,6 +85,11 @@ def keep_breakpoints(points: Sequence[Breakpoint], *, last_is_marked: bool = Fal
     while len(kept) > LIMIT and any(point.ours for point in kept):
         kept.remove(next(point for point in kept if point.ours))
     return kept
+
+
+def longest_ttl(points: Iterable[Breakpoint]) -> str:
+    """How long the entries live that a request with these writes, the longest of them; 5m where it has none."""
+    return _HOUR if any(map(_long, points)) else "5m"
 
 
 def _long(point: Breakpoint) -> bool:

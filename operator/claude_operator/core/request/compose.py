@@ -18,6 +18,7 @@ from claude_operator.core.request.breakpoints import (
     Breakpoint,
     breakpoint_ttl,
     keep_breakpoints,
+    longest_ttl,
     message_breakpoints,
 )
 from claude_operator.core.request.prepare import (
@@ -54,6 +55,8 @@ class Composed:
     overridden: tuple[str, ...]
     model: str
     stream: bool
+    cache_ttl: str = "5m"
+    """The longest ttl of its breakpoints."""
 
     @property
     def size(self) -> int:
@@ -103,7 +106,7 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
     lists: dict[str, Sequence[Part]] = {}
     for name in LISTS:
         lists[name] = _merged(name, prepared.modes[name], variant, body.get(name), overridden.append)
-    dropped = _dropped(lists, variant, body)
+    dropped, ttl = _dropped(lists, variant, body)
     for name, parts in variant.lists.items():
         settled = lists[name] is parts and dropped is variant.dropped
         out[name] = variant.whole[name] if settled else joined(name, lists[name], dropped)
@@ -111,7 +114,8 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
         overridden.append(point.label)
         if point.where == "cache_control":
             out.pop("cache_control", None)
-    return Composed(_pieces(out), variant.betas, tuple(overridden), _text(out.get("model")), _true(out.get("stream")))
+    model, stream = _text(out.get("model")), _true(out.get("stream"))
+    return Composed(_pieces(out), variant.betas, tuple(overridden), model, stream, ttl)
 
 
 def warms_cache(body: Body) -> bool:
@@ -176,18 +180,19 @@ def _their_part(data: bytes) -> Part:
     return Part(data, data, breakpoint_ttl(item.cache_control), item.name, ours=False)
 
 
-def _dropped(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> tuple[Breakpoint, ...]:
-    """The revision's breakpoints that have to go, `variant.dropped` itself where the client has none."""
+def _dropped(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> tuple[tuple[Breakpoint, ...], str]:
+    """The revision's breakpoints that have to go, `variant.dropped` itself where the client has none; and the longest
+    ttl of those that stay."""
     points = list_breakpoints(lists)
     theirs, last_is_marked = message_breakpoints(body.get("messages"))
     automatic = variant.automatic or _automatic(body.get("cache_control"))
     if not theirs and all(point.ours for point in points) and (variant.automatic or not automatic):
-        return variant.dropped
+        return variant.dropped, variant.cache_ttl
     points += theirs
     if automatic:
         points.append(Breakpoint("cache_control", 0, automatic, variant.automatic is not None))
     kept = keep_breakpoints(points, last_is_marked=last_is_marked)
-    return tuple(point for point in points if point not in kept)
+    return tuple(point for point in points if point not in kept), longest_ttl(kept)
 
 
 def _same(theirs: bytes, ours: bytes) -> bool:

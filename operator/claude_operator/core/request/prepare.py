@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from claude_operator.api.gateway import Arm, Merge
-from claude_operator.core.request.breakpoints import Breakpoint, breakpoint_ttl, keep_breakpoints
+from claude_operator.core.request.breakpoints import Breakpoint, breakpoint_ttl, keep_breakpoints, longest_ttl
 from claude_operator.core.request.unsupported import Takes
 
 __all__ = [
@@ -75,6 +75,8 @@ class Variant:
     """The ttl of the top-level `cache_control`."""
     dropped: tuple[Breakpoint, ...]
     """Breakpoints that the revision cannot have whatever the client sends."""
+    cache_ttl: str
+    """The longest ttl of those that it keeps where the client has none, 5m without any."""
     betas: tuple[str, ...]
     takes: Takes
     """What its model takes of a client; everything where it is not known, or nothing is to be dropped."""
@@ -155,6 +157,7 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, to
         whole={name: joined(name, parts, dropped) for name, parts in lists.items()},
         automatic=automatic,
         dropped=dropped,
+        cache_ttl=longest_ttl(kept),
         betas=tuple(dict.fromkeys([*betas, *_implied(fields, betas)])),
         takes=Takes(),
     )

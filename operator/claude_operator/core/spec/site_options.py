@@ -14,6 +14,7 @@ __all__ = [
     "EGRESS_OPTION",
     "FORWARD_OPTION",
     "HOST_OPTION",
+    "PRICES_OPTION",
     "add_header_option",
     "add_host_option",
     "add_network_options",
@@ -24,6 +25,7 @@ DENIED_OPTION = "--denied-address"
 EGRESS_OPTION = "--signed-egress"
 FORWARD_OPTION = "--forward-header"
 HOST_OPTION = "--allowed-host"
+PRICES_OPTION = "--own-prices"
 
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NEVER = frozenset(

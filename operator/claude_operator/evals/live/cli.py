@@ -120,7 +120,7 @@ class _Process:
     async def _grade(self, plan: Plan, memory: Memory, metrics: Metrics) -> None:
         async with Patterns() as patterns, Pods(self._key) as pods, await self._asker(plan) as asker:
             spending = Spending(memory.state, plan.live.max_cost_usd_per_day)
-            judge = Judge(plan.checks, asker.ask, patterns, spending, memory.state.snapshots)
+            judge = Judge(plan.checks, asker.ask, patterns, spending, memory.state.snapshots, prices=plan.prices)
             try:
                 await judge.prepare()
             except InvalidPattern as error:

@@ -11,6 +11,7 @@ import anthropic
 import msgspec
 
 from claude_operator.api.samples import Sample
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.live import LiveChecks
 from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
@@ -40,11 +41,19 @@ class Judge:
     """Grades samples of both arms in the same way. `snapshots`: the model that each grader answers as."""
 
     def __init__(
-        self, checks: LiveChecks, ask: Ask, patterns: Patterns, spending: Spending, snapshots: dict[str, str]
+        self,
+        checks: LiveChecks,
+        ask: Ask,
+        patterns: Patterns,
+        spending: Spending,
+        snapshots: dict[str, str],
+        *,
+        prices: Book = LIST_PRICES,
     ) -> None:
         self._checks, self._ask, self._patterns, self._spending = checks, ask, patterns, spending
-        graders = Graders(checks.graders, self._paid, snapshots=snapshots)
-        self._grading = Grading(patterns, graders=graders)
+        self._prices = prices
+        graders = Graders(checks.graders, self._paid, snapshots=snapshots, prices=prices)
+        self._grading = Grading(patterns, graders=graders, prices=prices)
 
     async def prepare(self) -> None:
         """Look at all patterns and schemas; raises InvalidPattern."""
@@ -74,7 +83,7 @@ class Judge:
         except BaseException:
             self._spending.end(_now())
             raise
-        self._spending.end(_now(), cost_of(answer), answer.model)
+        self._spending.end(_now(), cost_of(answer, self._prices), answer.model)
         return answer
 
 

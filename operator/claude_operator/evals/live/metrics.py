@@ -22,7 +22,7 @@ class Metrics:
         self.grades = self._counter("grades", "Verdicts: pass, fail or unknown.", "arm", "result")
         self.reports = self._counter("reports", "Verdicts told to gateways, by what became of them.", "result")
         self.silent = self._counter("silent_pods", "Gateway pods that did not answer when they were asked.")
-        self.cost = self._gauge("cost_today_usd", "US dollars at list price that graders have cost today (UTC).")
+        self.cost = self._gauge("cost_today_usd", "US dollars that graders have cost today (UTC).")
         self.open = self._gauge("open_samples", "Answers that are being graded.")
         self.kept = self._gauge("kept_samples", "Failed answers that are kept.")
 

@@ -11,7 +11,8 @@ from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.grading import GradingPlan, parse_plan, plan_hash
 from claude_operator.api.live import LiveGrading
-from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.catalogue.cost import Book, cost_usd
+from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.evals.live import LiveChecks, live_checks, same_model
 from claude_operator.core.spec.policy import Policy
 
@@ -30,6 +31,8 @@ class Plan:
     live: LiveGrading
     checks: LiveChecks
     hash: str
+    prices: Book
+    """Those that hold instead of the list's."""
 
 
 def read_plan(path: Path, policy: Policy) -> Plan:
@@ -47,11 +50,12 @@ def read_plan(path: Path, policy: Policy) -> Plan:
         raise InvalidPlan(str(error)) from error
     if found := policy.host_problems([("spec.upstream.baseURL", source.base_url)]):
         raise InvalidPlan(found[0].message)
-    _check_models(checks, source)
-    return Plan(source, live, checks, plan_hash(text))
+    prices = book_of(source.own_prices)
+    _check_models(checks, source, prices)
+    return Plan(source, live, checks, plan_hash(text), prices)
 
 
-def _check_models(checks: LiveChecks, source: GradingPlan) -> None:
+def _check_models(checks: LiveChecks, source: GradingPlan, prices: Book) -> None:
     for grader in checks.graders:
         for revision, models in source.arms.items():
             if not grader.own_model and any(same_model(grader.model, model) for model in models):
@@ -59,8 +63,8 @@ def _check_models(checks: LiveChecks, source: GradingPlan) -> None:
                     f"evals.live: graders, {grader.name}: {grader.model} is also the model of {revision}, and models"
                     " prefer their own answers: name another model, or write ownModel: true"
                 )
-        if cost_usd(grader.model, {"input_tokens": 1, "output_tokens": 1}) is None:
+        if cost_usd(grader.model, {"input_tokens": 1, "output_tokens": 1}, prices) is None:
             raise InvalidPlan(
-                f"evals.live: graders, {grader.name}: {grader.model} has no list price, so maxCostUSDPerDay cannot be"
+                f"evals.live: graders, {grader.name}: {grader.model} has no price, so maxCostUSDPerDay cannot be"
                 " kept: name a model that has one"
             )

@@ -31,7 +31,7 @@ class Spending:
         self._open = 0
         self._dearest = 0.0
         self.unpriced = ""
-        """The model that has answered and has no list price."""
+        """The model that has answered and has no price."""
 
     def begin(self, now: dt.datetime) -> str:
         """Count a question that is about to be asked; or why it may not be, and nothing is counted."""
@@ -62,7 +62,7 @@ class Spending:
         self._roll(now)
         if self.unpriced:
             return (
-                f"{self.unpriced} has no list price, so maxCostUSDPerDay cannot be kept: name a grader that has one, or"
+                f"{self.unpriced} has no price, so maxCostUSDPerDay cannot be kept: name a grader that has one, or"
                 " add its price by a ClaudeModel"
             )
         if self._state.usd + (self._open + 1) * self._dearest > self._most or self._state.usd >= self._most:

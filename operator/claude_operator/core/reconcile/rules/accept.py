@@ -16,6 +16,7 @@ from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
+from claude_operator.core.reconcile.prices import book_in_force
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
@@ -53,7 +54,7 @@ def _live_problems(draft: Draft, spec: DeploymentSpec) -> list[Problem]:
     stable = obs.revisions.get(draft.status.stable_revision or "")
     if stable is not None:
         asked += models_in_use(stable["spec"]["request"], stable["spec"].get("subagents"))
-    why = live_problem(live, obs.eval_set.shared, asked)
+    why = live_problem(live, obs.eval_set.shared, asked, book_in_force(obs))
     return [Problem(Reason.INVALID_SPEC, f"spec.{why}")] if why else []
 
 

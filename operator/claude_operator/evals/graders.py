@@ -40,7 +40,7 @@ class InvalidGrader(InvalidPattern):
 class Ask(Protocol):
     """Asks one question; raises Rejected or Infrastructure."""
 
-    async def __call__(self, arm: PreparedArm, item: Item) -> Answer: ...
+    async def __call__(self, arm: PreparedArm, item: Item, /) -> Answer: ...
 
 
 @dataclass(slots=True)

@@ -263,7 +263,7 @@ class _Improver:
             usage = {"input_tokens": len(body) // (_CHARACTERS - 1), "output_tokens": _most_tokens(one)}
             cost = cost_usd(self._plan.editor, usage)
             total, tokens = total + (cost or 0.0), tokens + (sum(usage.values()) if cost is None else 0)
-            if budget.too_dear(Estimate(total, total, tokens, tokens)):
+            if budget.too_dear(Estimate(number + 1, total, total, tokens, tokens)):
                 if not number:
                     raise _Over
                 return number

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Protocol
 
 from claude_operator.api.evals import EvalGate
 from claude_operator.core.evals.budget import Estimate, Question, estimate, unpriced_tokens
@@ -32,7 +31,7 @@ from claude_operator.evals.ask import Infrastructure, Rejected
 from claude_operator.evals.batches import Asked, Batcher
 from claude_operator.evals.calibrating import calibrate
 from claude_operator.evals.failures import OverBudget
-from claude_operator.evals.graders import Graders, check_models, used_graders
+from claude_operator.evals.graders import Ask, Graders, check_models, used_graders
 from claude_operator.evals.grading import Grading, declared_tools, is_compared
 from claude_operator.evals.keeping import Keeper
 from claude_operator.evals.kept_grades import KeptGrades
@@ -43,12 +42,6 @@ __all__ = ["Arms", "Ask", "Run", "evaluate", "foresee"]
 
 _WORTH_A_BATCH = 50  # questions
 _MOST_EPOCHS = 200  # four times as many as a set may ask for
-
-
-class Ask(Protocol):
-    """Asks one question; raises Rejected or Infrastructure."""
-
-    async def __call__(self, arm: PreparedArm, item: Item) -> Answer: ...
 
 
 async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, run: Run) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -109,7 +110,7 @@ def _checked(draft: Draft, found: EvalRunStatus, wanted: Object) -> Draft:
     return _again(draft, live, wanted).record_event(Reason.EVAL_RUN_REPLACED, note, warning=True)
 
 
-def _again(draft: Draft, live: Object, wanted: Object) -> Draft:
+def _again(draft: Draft, live: Mapping[str, Any], wanted: Object) -> Draft:
     """Delete the run; the next pass makes what is wanted."""
     metadata = {key: live["metadata"].get(key) for key in ("name", "namespace", "uid")}
     again = draft.set_rollout(eval_run=wanted["metadata"]["name"], eval_run_spec=None).requeue_in(0.0)

@@ -65,7 +65,7 @@ def test_people_steer_a_rollout(namespace: str, plugin: Plugin) -> None:
         assert "spec.paused holds" in plugin.run("pause", "app")
         assert plugin.run("promote", "app", code=1)
         assert plugin.run("resume", "app")
-        said = plugin.run("promote", "app")  # the weight is a step of its own, and may be over by the time of the answer
+        said = plugin.run("promote", "app")  # the weight is a step of its own, and may be over by then
         assert said in [f"{second}/2 continues with step {step} at 50 %\n" for step in (2, 3)]
         assert f"Promoted {second} to 100 %" in plugin.run("status", "app", "--watch", "--timeout=10m")
         traffic.stop()

@@ -164,6 +164,7 @@ async def test_the_line_of_a_call(gateway: Gateway) -> None:
         "status": 200,
         "outcome": "ok",
         "error": "",
+        "explanation": "",
         "model": "claude-opus-5-5",
         "stop_reason": "end_turn",
         "stream": False,

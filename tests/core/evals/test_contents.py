@@ -102,7 +102,7 @@ def test_a_key_that_is_missing_or_does_not_say_what_it_is() -> None:
         load(dataset("a.txt"), {("m0", "a.txt"): ""})
     named = {"dataset": {"configMaps": [{"name": "m0", "key": "a.txt", "format": "CSV"}]}, **COMMON}
     assert load(named, {("m0", "a.txt"): "input\nHi\n"})
-    with pytest.raises(ValueError, match="exactly one of configMapKeyRef and configMaps"):
+    with pytest.raises(ValueError, match="exactly one of configMapKeyRef, configMaps and volume"):
         load({"dataset": {}})
     old = {"dataset": {"configMapKeyRef": {"name": "m", "key": "a.csv"}}}
     with pytest.raises(ValueError, match=r"line 1 is not JSON .*CSV is read from dataset.configMaps: \[{name: m, key"):

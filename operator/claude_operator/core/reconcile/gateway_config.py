@@ -52,7 +52,9 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
         live=_live(obs, status),
         generation=live.generation if live else _first(obs),
     )
-    wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices_to_serve(obs, status))
+    # Without a spec that is accepted, or behind an error, nothing may keep traffic from being taken back.
+    prices = prices_to_serve(obs, status) if accepted or live is None else live.own_prices
+    wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices)
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)

@@ -20,6 +20,7 @@ from claude_operator.core.judge.evidence.increments import Memory
 from claude_operator.core.judge.evidence.pod_readings import PodReading
 from claude_operator.core.judge.evidence.sample import NOTHING
 from claude_operator.core.judge.evidence.seen import FRESH, grown
+from claude_operator.core.judge.judges.dispatch import judge_of
 from claude_operator.core.judge.metrics import declared, mode_of
 from claude_operator.core.names import grader_name
 from claude_operator.core.reconcile.observation import Observation
@@ -72,7 +73,7 @@ def graded_plan(spec: DeploymentSpec) -> Plan:
 def _with_metric(analysis: Analysis) -> Analysis:
     """As the plan has it where it names the metric, and where its judge needs a threshold of each."""
     known = declared(analysis)
-    if analysis.judge == "Threshold" or any(metric.name == _METRIC for metric in known):
+    if not judge_of(analysis).compares or any(metric.name == _METRIC for metric in known):
         return analysis
     return analysis.model_copy(update={"metrics": [*known, Metric(name=_METRIC)]})
 

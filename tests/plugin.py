@@ -27,12 +27,21 @@ class Plugin:
                 f"#!{sys.executable}\nimport sys\nfrom claude_operator.cli.main import {entry}\nsys.exit({entry}())\n"
             )
             script.chmod(0o755)
+        self._begun: list[subprocess.Popen[str]] = []
         self.environment = {**environment, "PATH": f"{folder}:{path}", "PYTHONPATH": str(ROOT / "operator")}
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """A command, begun."""
         command = ["kubectl", "claude", words[0], f"--namespace={self.namespace}", *words[1:]]
-        return subprocess.Popen(command, env=self.environment, text=True, **{**_PIPES, **options})
+        self._begun.append(subprocess.Popen(command, env=self.environment, text=True, **{**_PIPES, **options}))
+        return self._begun[-1]
+
+    def end_all(self) -> None:
+        """End what a test has left that failed."""
+        for one in self._begun:
+            if one.poll() is None:
+                one.kill()
+                one.wait(60)
 
     def run(self, *words: str, code: int = 0) -> str:
         """What a command prints; it ends with `code`, and what an error says is in the result too."""

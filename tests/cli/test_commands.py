@@ -118,6 +118,14 @@ def test_who_would_undo_a_change_is_told(metadata: Object, says: str | None) -> 
     assert (found is None) if says is None else (found is not None and says in found)
 
 
+def test_the_rollout_of_an_older_spec_is_not_followed() -> None:
+    world = on_trial()
+    world.say("Be precise.")
+    followed = Followed()
+    assert followed.code(world.owner) is None
+    assert followed.trial is None
+
+
 # --------------------------------------------------------------------------------------------------------- kubectl
 
 
@@ -130,6 +138,7 @@ def test_who_would_undo_a_change_is_told(metadata: Object, says: str | None) -> 
         ("E1130 18:00:00.1 memcache.go:265] x\nThe connection to a:1 was refused", "The connection to", "", True),
         ('error: context "x" does not exist', 'context "x" does not exist', "", True),
         ('error: the server doesn\'t have a resource type "cld"', "install claude-operator first", "NotFound", False),
+        ("error: You must be logged in to the server (Unauthorized)", "You must be logged in", "Unauthorized", False),
         ("", "kubectl failed without a word", "", True),
     ],
 )  # fmt: skip

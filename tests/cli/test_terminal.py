@@ -16,12 +16,13 @@ from claude_operator.cli.view.paint import to_text, visible
 from claude_operator.cli.view.status import list_facts, list_view, status_facts, status_view
 from claude_operator.cli.view.why import chosen_trial, why_facts, why_view
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x9b1A\u202egood"
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b1A\u202egood [/x] [a-z]+ :100:"
 
 
 def assert_harmless(text: str) -> None:
     assert "u001b" in text
     assert not set(text) & set("\x1b\x07\x9b\u202e")
+    assert "💯" not in text
 
 
 def test_prompts_events_messages_and_logs_are_shown_as_text() -> None:

@@ -116,10 +116,10 @@ async def test_what_says_nothing_of_the_request(answer: Text | Refusal, calls: i
 @pytest.mark.parametrize("headers", [{"retry-after-ms": "1"}, {}, {"retry-after": "soon"}])
 async def test_an_api_that_is_busy_is_waited_for_and_not_for_ever(status: int, headers: dict[str, str]) -> None:
     refusal = Refusal(status, "overloaded_error", headers=headers)
-    async with upstream(lambda _: refusal) as api, asker(api.url, patience=0.1) as one:
-        with pytest.raises(Infrastructure, match=rf"answers {status}: no .*waited for at most 0.1 s"):
+    async with upstream(lambda _: refusal) as api, asker(api.url, patience=1.0) as one:
+        with pytest.raises(Infrastructure, match=rf"answers {status}: no .*waited for at most 1 s"):
             await one.ask(arm(), ITEM)
-    assert 2 < len(api.calls) < 20
+    assert 2 < len(api.calls) < 30
 
 
 async def test_questions_wait_together_and_fewer_are_asked_at_a_time() -> None:

@@ -171,3 +171,14 @@ async def test_what_the_api_quotes_of_a_client_is_told_nowhere(answer: Any, told
         assert verdict.passed is None
         assert told in verdict.why
         assert not {"parcel", "Aunt", "Jemima"} & set(verdict.why.split())
+
+
+async def test_a_pattern_that_is_broken_off_decides_nothing() -> None:
+    """Neither a failed answer of an arm that writes more, nor one after the other until all fail alike."""
+    live: dict[str, Any] = {"assert": [{"type": "regex", "value": "^(a+)+$"}]}
+    async with judging(decides(True), **live) as (judge, _):
+        for _ in range(2):
+            verdict = await judge.grade(sample(text="a" * 40 + "b"))
+            assert verdict.passed is None
+            assert verdict.why.startswith("a check of evals.live ")
+        assert (await judge.grade(sample(text="aaa"))).passed is True

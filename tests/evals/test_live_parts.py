@@ -7,6 +7,7 @@ import base64
 import datetime as dt
 import json
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +29,15 @@ from claude_operator.api.live import LiveGrading
 from claude_operator.api.samples import Sample, SampledAnswer
 from claude_operator.core.evals.sets import load_items
 from claude_operator.evals.live.batches import ENOUGH, Batches
-from claude_operator.evals.live.failed import LARGEST, RETENTION, failed_sample, kept, pack_samples, read_samples
+from claude_operator.evals.live.failed import (
+    LARGEST,
+    RETENTION,
+    failed_sample,
+    kept,
+    pack_samples,
+    read_samples,
+    redacted,
+)
 from claude_operator.evals.live.quota import ROLES, Quota, shares
 from claude_operator.evals.live.spending import Spending, State
 from claude_operator.evals.live.store import FileStore, NoStore, SecretStore
@@ -87,6 +96,27 @@ def test_an_arm_with_many_conversations_gets_its_share_of_them_and_both_no_more_
     found = taken(quota, 600, conversations=100, start=720)
     assert 590 <= sum(found.values()) <= 610
     assert found["stable"] >= 58
+
+
+def test_graders_that_are_too_slow_leave_no_arm_without_verdicts() -> None:
+    """Two questions at a look: the arm with few conversations gets what it has waited for."""
+    quota = Quota(LiveGrading(min_per_minute=6, max_per_minute=60), 0)
+    found = dict.fromkeys(ROLES, 0)
+    for second in range(0, 1200, 5):
+        quota.see("stable", 800, second)
+        for role, count in quota.wanted(second, 2).items():
+            quota.take(role, count, second)
+            found[role] += count
+    assert 110 <= found["canary"] <= 125
+    assert found["stable"] >= 300
+
+
+def test_what_costs_nothing_is_not_asked_four_at_a_time_for_ever() -> None:
+    spending = Spending(State(), 1.0)
+    assert spending.room == 4
+    assert not spending.begin(DAY)
+    spending.end(DAY, 0.0, "a-free-model")
+    assert spending.room > 1000
 
 
 def test_no_minute_has_more_than_the_most_also_after_a_pause() -> None:
@@ -206,6 +236,27 @@ def test_what_is_kept_names_neither_conversation_nor_person_nor_key() -> None:
     assert "I am [email], my key is [key]" in text
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk_live_51HabcdefghijklmnopQ",
+        "github_pat_11ABCDEFG0abcdefghijklm",
+        "ghr_abcdefghijklmnopqrstuvwx",
+        "glpat-abcdefghij0123456789",
+        "npm_abcdefghijklmnopqrstuvwxyz0123456789",
+        "hf_abcdefghijklmnopqrstuvwxyz012345",
+        "xapp-1-ABCDEFGHIJ",
+        "ASIAABCDEFGHIJKLMNOP",
+        "AIzaSyabcdefghijklmnopqrstuvwxyz0123",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\n-----END RSA PRIVATE KEY-----",
+        "0123456789abcdef0123",
+    ],
+)
+def test_keys_of_well_known_forms_are_not_kept(secret: str) -> None:
+    text = f"x-api-key: {secret} is mine"
+    assert redacted(text) == "x-api-key: [key] is mine"
+
+
 def test_the_newest_are_kept_and_none_for_long() -> None:
     found = [failed_sample(sample(number), "equals", "") for number in range(300)]
     now = 1300.0
@@ -293,9 +344,13 @@ async def test_a_file_remembers(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------- what is printed
 
 
+AT = time.time() - 3600  # what is older than 30 days is not shown
+
+
 async def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     found = [failed_sample(sample(number, f"no {number}"), "llm-rubric: It is right.", "") for number in (1, 2)]
     found.append(failed_sample(sample(3, "no 3", [{"role": "user", "content": [{"type": "image"}]}]), "equals", ""))
+    found = [msgspec.structs.replace(one, at=AT + one.at) for one in found]
     async with cluster() as made:
         owned(made, **{SAMPLES_KEY: base64.b64encode(pack_samples(found)).decode()})
         monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, made.url))
@@ -324,7 +379,8 @@ async def test_failed_answers_in_lines(
 ) -> None:
     assert await printed(tmp_path, monkeypatch, "app", "-n", "demo") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "1970-01-01T00:16:42+00:00  app-canary  chat  llm-rubric: It is right.  no 2"
+    when = dt.datetime.fromtimestamp(AT + sample(2).at, dt.UTC).isoformat(timespec="seconds")
+    assert lines[1] == f"{when}  app-canary  chat  llm-rubric: It is right.  no 2"
     assert await printed(tmp_path, monkeypatch, "other", "-n", "demo") == 1
     assert "no failed answers of other are kept in the namespace demo" in capsys.readouterr().err
 

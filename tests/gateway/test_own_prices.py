@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.gateway.harness import Gateway, make_arm, make_config, written
+from tests.gateway.harness import CANARY, Gateway, make_arm, make_config, written
 from tests.gateway.upstream import MESSAGE, json_answer
 
 from claude_operator.api.gateway import dump_config, dump_prices
@@ -52,6 +53,17 @@ async def test_of_an_operator_without_prices_the_list_holds(gateway: Gateway) ->
     gateway.service.control.offer(replace(whole, prices="", prices_signature=""))
     assert gateway.service.control.error == ""
     assert await cost_of(gateway, {"input_tokens": M}) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("odd", [{OPUS: {"input": 12000, "output": 1}}, {OPUS: {"input": 1, "output": 1, "new": 1}}])
+async def test_no_price_keeps_traffic_from_being_taken_back(gateway: Gateway, odd: Any) -> None:
+    """What an operator has signed and this gateway cannot read: the prices of before hold, and the config is served."""
+    gateway.serve(make_arm(weight=5000), make_arm(CANARY, "canary", 5000), generation=2, prices=HALF)
+    document, prices = dump_config(make_config(gateway.upstream.url, make_arm(), generation=3)), json.dumps(odd)
+    gateway.service.control.offer(written(document.encode(), prices=prices))
+    assert gateway.service.control.error == ""
+    assert gateway.service.control.generation == 3
+    assert await cost_of(gateway, {"input_tokens": M}) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("how", ["others", "none", "another key", "an older one"])

@@ -47,6 +47,16 @@ def test_a_question_of_any_shape_stays_within_its_bound(messages: list[Any], tim
         assert b'"source"' not in encoded
 
 
+def test_the_question_stays_whatever_its_tools_were_told() -> None:
+    used = {"type": "tool_use", "id": "t", "name": "read", "input": {"path": "x" * 9000}}
+    told = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "y" * 40_000}]}
+    asked = {"role": "user", "content": "What is in it?"}
+    loop = [{"role": "assistant", "content": [used]}, {"role": "user", "content": [told]}] * 3
+    found, _, cut = tail(raw([asked, *loop]))
+    assert (found[0], len(found), cut) == (asked, 7, True)
+    assert found[2]["content"][0]["content"].startswith("yyy")
+
+
 @given(st.lists(TEXTS.filter(bool), min_size=1, max_size=20), st.lists(st.integers(1, 4000), max_size=10))
 def test_a_stream_is_read_however_it_is_split(texts: list[str], cuts: list[int]) -> None:
     whole = b"".join(stream_events(*texts))

@@ -30,6 +30,7 @@ from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Assigning, Live
 from claude_operator.api.samples import LONGEST_PART, MOST_SAMPLES, Sample, Samples, parse_samples
 from claude_operator.core.operator_key import address, ask, is_answer
+from claude_operator.gateway import sampled as parts
 from claude_operator.gateway import sampler as sampling
 
 ALL = Live(1.0, 0)
@@ -295,6 +296,34 @@ async def test_the_smaller_arm_has_its_minimum_whatever_its_weight(gateway: Gate
     found = Counter(sample.role for sample in (await take(gateway)).samples)
     assert found["canary"] >= 1
     assert found["stable"] >= 1
+
+
+async def test_a_token_goes_to_a_conversation_that_begins(gateway: Gateway) -> None:
+    """Of an arm with many, later turns would be graded against the first ones of an arm with few."""
+    serve(gateway, NONE)
+    await converse(gateway, *names(10))
+    serve(gateway, Live(1e-12, 1), generation=2)  # one token an arm
+    turns = [*QUESTION, {"role": "assistant", "content": "Hello"}, *QUESTION]
+    await converse(gateway, *names(10), messages=turns)
+    assert (await take(gateway)).samples == []
+    await converse(gateway, *names(10, "new"))
+    assert 1 <= len((await take(gateway)).samples) <= 2
+
+
+async def test_a_question_that_is_not_looked_at_is_no_sample(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_DECODED", 200)
+    serve(gateway)
+    await converse(gateway, "a", messages=[{"role": "user", "content": "x" * 300}])
+    assert (await take(gateway)).samples == []
+
+
+async def test_calls_of_subagents_are_no_samples(gateway: Gateway) -> None:
+    arms = (make_arm(weight=5000, subagents={"r": {}}), make_arm(CANARY, "canary", 5000, subagents={"r": {}}))
+    gateway.serve(*arms, generation=1, live=ALL, surfaces=["chat"])
+    await converse(gateway, "a", **{"x-claude-subagent": "r"})
+    assert (await take(gateway)).samples == []
+    await converse(gateway, "a")
+    assert len((await take(gateway)).samples) == 1
 
 
 async def test_without_live_grading_and_without_a_canary_nothing_is_kept(gateway: Gateway) -> None:

@@ -9,9 +9,11 @@ from pydantic import Field, StringConstraints
 from claude_operator.api.base import ApiModel, list_map
 from claude_operator.api.graders import Asserts, Grader
 
-__all__ = ["RUBRIC_LIMIT", "SHARE_PATTERN", "LiveGrading"]
+__all__ = ["MOST_KEPT", "RUBRIC_LIMIT", "SHARE_PATTERN", "LiveGrading"]
 
 SHARE_PATTERN = r"^(0\.[0-9]*[1-9][0-9]*|1(\.0+)?)$"
+MOST_KEPT = 200
+"""Failed samples."""
 RUBRIC_LIMIT = 32
 """Criteria of a rubric."""
 
@@ -56,7 +58,7 @@ class LiveGrading(ApiModel):
         description="Models that grade answers. Left out: those of the set in setRef.",
         json_schema_extra={"maxItems": 16, **list_map("name")},
     )
-    keep_failed: Annotated[int, Field(ge=0, le=200)] = Field(
+    keep_failed: Annotated[int, Field(ge=0, le=MOST_KEPT)] = Field(
         default=0,
         description="How many of the newest failed samples are kept, with question and answer, in the Secret"
         " <name>-failed-samples. 0: none.",

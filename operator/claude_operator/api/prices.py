@@ -6,15 +6,18 @@ from typing import Annotated
 
 import msgspec
 
-__all__ = ["PRICES_FILE", "Discount", "ModelName", "PriceList", "TokenPrices"]
+__all__ = ["LONGEST_NAME", "MOST_USD", "PRICES_FILE", "Discount", "ModelName", "PriceList", "TokenPrices"]
 
 PRICES_FILE = "prices.yaml"
 """Key of the installer's ConfigMap."""
-_MOST_USD = 10_000.0
+MOST_USD = 10_000.0
+"""Largest price."""
+LONGEST_NAME = 128
+"""Characters of a model's name that a price may be given for."""
 
-Dollars = Annotated[float, msgspec.Meta(ge=0.0, le=_MOST_USD)]
+Dollars = Annotated[float, msgspec.Meta(ge=0.0, le=MOST_USD)]
 Discount = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 
 
 class TokenPrices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):

@@ -27,8 +27,9 @@ class Cluster:
 
     def events(self, name: str) -> list[Event]:
         """Its Events, the newest last."""
-        selector = f"--field-selector=regarding.kind=ClaudeDeployment,regarding.name={name}"
-        return events_of(self.kubectl.list("events.events.k8s.io", selector), name)
+        # Of the core group: the cluster's own roles view, edit and admin may read no others.
+        selector = f"--field-selector=involvedObject.kind=ClaudeDeployment,involvedObject.name={name}"
+        return events_of(self.kubectl.list("events", selector), name)
 
     def revisions(self, name: str) -> list[Object]:
         """Its revisions, the oldest first."""

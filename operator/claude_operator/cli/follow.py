@@ -34,7 +34,7 @@ class Followed:
     def code(self, obj: Object) -> Exit | None:
         """The exit code, None while it goes on. Another rollout that begins meanwhile does not count."""
         status = status_of(obj)
-        if self.trial is None:
+        if self.trial is None and phase_of(obj).name != "Unknown":  # else it is the trial of an older spec
             self.trial = trial_of(status)
         end = ended(status, self.trial) if self.trial else None
         if end is not None and end.outcome:

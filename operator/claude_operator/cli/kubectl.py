@@ -10,7 +10,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,9 @@ MANAGER = "kubectl-claude"
 _LOG_LINE = re.compile(r"^[IWEF]\d{4} ")
 _ANSWER = re.compile(r"^Error from server(?: \((\w+)\))?: (.*)$", re.DOTALL)
 _NO_SUCH_KIND = "doesn't have a resource type"
+_NO_LOGIN = "You must be logged in to the server"
 _CALL = 30  # seconds for a call
+_SILENT = 1.0  # seconds until what kubectl says beside its answer is shown
 _LINES = 20_000  # the newest of each pod
 
 
@@ -109,21 +113,44 @@ class Kubectl:
         if program is None:
             raise Failure("kubectl is not in PATH: install it, since it is what speaks with the cluster")
         command = [program, *words, *self._flags, f"--request-timeout={_CALL}s"]
+        code, out, err = _spoken(command, given, time.monotonic() + 10 * _CALL)
+        if code is None:
+            raise KubectlError(f"kubectl {words[0]} has not ended in {10 * _CALL} s")
+        if code:
+            raise _error(err)
+        return out
+
+
+def _spoken(command: Sequence[str], given: str | None, end: float) -> tuple[int | None, str, str]:
+    """Exit code (None where it has not ended), output and errors; what a credential plugin asks is shown at once."""
+    pipe, shown = subprocess.PIPE, 0
+    stdin = None if given is None else pipe
+    with subprocess.Popen(  # noqa: S603  (words of ours and the person's own flags, no shell)
+        command, stdin=stdin, stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
+    ) as process:
         try:
-            done = subprocess.run(  # noqa: S603  (words of ours and the person's own flags, no shell)
-                command, input=given, capture_output=True, text=True, encoding="utf-8", timeout=10 * _CALL, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise KubectlError(f"kubectl {words[0]} has not ended in {10 * _CALL} s") from None
-        if done.returncode:
-            raise _error(done.stderr)
-        return done.stdout
+            while time.monotonic() < end:
+                try:
+                    out, err = process.communicate(given, timeout=_SILENT)
+                    return process.returncode, out, err
+                except subprocess.TimeoutExpired as late:
+                    given, said = None, late.stderr or b""
+                    if sys.stdin.isatty() and isinstance(said, bytes):
+                        sys.stderr.write(said[shown:].decode(errors="replace"))
+                        sys.stderr.flush()
+                        shown = len(said)
+            return None, "", ""
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def _error(text: str) -> KubectlError:
     said = "\n".join(line for line in text.splitlines() if not _LOG_LINE.match(line)).strip()
     if _NO_SUCH_KIND in said:
         return KubectlError("this cluster has no ClaudeDeployments: install claude-operator first", "NotFound")
+    if _NO_LOGIN in said:
+        return KubectlError(said.removeprefix("error: "), "Unauthorized")
     answer = _ANSWER.match(said)
     if answer:
         return KubectlError(f"the API server refused: {answer[2].strip()}", answer[1] or "")

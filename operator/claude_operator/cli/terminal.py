@@ -24,8 +24,9 @@ class Terminal:
         self.form: Form = form
         # Lines that go to a file or a pipe are not broken at 80 columns.
         wide = None if sys.stdout.isatty() else 200
-        self.console = Console(highlight=False, width=wide, soft_wrap=False)
-        self._beside = Console(stderr=True, highlight=False, soft_wrap=True)
+        # What others wrote is no markup.
+        self.console = Console(highlight=False, markup=False, emoji=False, width=wide, soft_wrap=False)
+        self._beside = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     @property
     def is_live(self) -> bool:
@@ -35,9 +36,9 @@ class Terminal:
     def show(self, facts: Any, view: RenderableType) -> None:
         """The result, as it was asked for."""
         if self.form == "json":
-            sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(visible(json.dumps(facts, indent=2, ensure_ascii=False)) + "\n")
         elif self.form == "yaml":
-            yaml.safe_dump(facts, sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+            yaml.safe_dump(facts, sys.stdout, sort_keys=False, allow_unicode=visible(facts) == facts, width=120)
         else:
             self.console.print(Text(visible(view)) if isinstance(view, str) else view)
         sys.stdout.flush()

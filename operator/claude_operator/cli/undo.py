@@ -88,17 +88,18 @@ def _sources(
         for one in obj["spec"].get("promptFrom") or ()
     }
     unchanged = {prompts[key]: key for key in reversed(present) if key in prompts}
-    sources, texts = [], {}
+    # All of them, also those that are read elsewhere: another undo to this revision keeps the same.
+    texts = {f"{number}.txt": one["text"] for number, one in enumerate(blocks)}
+    sources, is_needed = [], False
     for number, block in enumerate(blocks):
         where = unchanged.get(block["text"])
         if where is None:
-            where = (_kept_in(name), f"{number}.txt")
-            texts[where[1]] = block["text"]
+            where, is_needed = (_kept_in(name), f"{number}.txt"), True
         source: dict[str, Any] = {"configMapKeyRef": {"name": where[0], "key": where[1]}}
         if "cache_control" in block:
             source["cache_control"] = block["cache_control"]
         sources.append(source)
-    return sources, texts
+    return sources, texts if is_needed else {}
 
 
 def _step(field: str, present: Any, wanted: Any) -> dict[str, Any] | None:

@@ -88,6 +88,10 @@ class Asker:
     ) -> None:
         await self._client.close()
 
+    def use(self, key: str) -> None:
+        """Ask with this key from now on: somebody may have given another."""
+        self._client.api_key = key
+
     async def ask(self, arm: PreparedArm, item: Item) -> Answer:
         """The arm's answer to an item, over all turns of its tool loop; raises Rejected or Infrastructure."""
         turns, seconds, first = Turns(item), 0.0, None

@@ -31,8 +31,11 @@ class Labels:
     trouble: str = ""
 
 
-async def calibrate(labels: Labels, items: Sequence[Item], graders: Graders) -> RunCalibration:
-    """How far the graders agree with people. What goes wrong is told, and fails no run."""
+async def calibrate(labels: Labels, items: Sequence[Item], graders: Graders, at_once: int = 4) -> RunCalibration:
+    """How far the graders agree with people. What goes wrong is told, and fails no run.
+
+    `at_once` labels are asked about at a time: the budget knows only what has been answered.
+    """
     found = RunCalibration(min_kappa=labels.least, trouble=labels.trouble)
     if labels.trouble:
         return found
@@ -42,14 +45,24 @@ async def calibrate(labels: Labels, items: Sequence[Item], graders: Graders) -> 
     found = found.model_copy(update={"unused": len(labels.labels) - len(judged)})
     if not judged:
         return found.model_copy(update={"trouble": f"{_UNUSED}: draw new ones with `claude-operator eval calibrate`"})
-    said = await asyncio.gather(*(_holds(graders, *one) for one in judged), return_exceptions=True)
-    pairs = []
-    for verdict, (label, _, _) in zip(said, judged, strict=True):
-        if isinstance(verdict, Infrastructure | OverBudget):
-            return found.model_copy(update={"trouble": f"the graders were not asked about all labels: {verdict}"})
-        if isinstance(verdict, BaseException):
-            raise verdict
-        pairs.append((verdict, bool(label.holds)))
+    pairs: list[tuple[bool, bool]] = []
+    trouble: list[str] = []
+    left = iter(judged)
+
+    async def ask() -> None:
+        for label, item, check in left:
+            if trouble:
+                return
+            try:
+                pairs.append((await _holds(graders, label, item, check), bool(label.holds)))
+            except (Infrastructure, OverBudget) as error:
+                trouble.append(str(error))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(ask())
+    if trouble:
+        return found.model_copy(update={"trouble": f"the graders were not asked about all labels: {trouble[0]}"})
     return as_status(agree(pairs), found)
 
 

@@ -110,6 +110,11 @@ def read_prompt(path: Path) -> Prompt:
     name = next((_name(one) for one in documents if _kind(one) in _ARMS), None) or path.stem
     if (spec := _spec(documents, "ClaudeDeployment", ())) is not None:
         system = spec["request"].get("system") or ()
+        places = [
+            (one["configMapKeyRef"]["name"], one["configMapKeyRef"]["key"]) for one in spec.get("promptFrom") or ()
+        ]
+        if len(set(places)) < len(places):
+            raise ValueError(f"{path}: promptFrom reads one key twice, so a patch cannot change one of the texts alone")
         return Prompt(
             "ClaudeDeployment", name, read_blocks(system, spec.get("promptFrom") or (), _config_maps(documents))
         )

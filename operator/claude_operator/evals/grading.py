@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.checks import REFUSAL, Check, Context, Finding, Subject, grade
+from claude_operator.core.evals.graders.check import Trial, Tried
 from claude_operator.core.evals.graders.kinds import KINDS, second_trials, trials_of
 from claude_operator.core.evals.outcomes import Answer, Outcome
 from claude_operator.core.evals.sets import Item
@@ -15,7 +17,6 @@ from claude_operator.core.request.compose import PreparedArm
 from claude_operator.core.request.prepare import Part
 from claude_operator.evals.costs import cost_of, input_tokens, output_tokens
 from claude_operator.evals.graders import Graders, Spent
-from claude_operator.evals.patterns import Patterns
 
 __all__ = ["Grading", "Tools", "declared_tools", "is_compared"]
 
@@ -23,12 +24,18 @@ Tools = Callable[[str | None], Mapping[str, str]]
 """The tools that a request with a subagent declares: JSON of the input schema by name, empty where the API knows it."""
 
 
+class Tries(Protocol):
+    """Tries regular expressions and schemas."""
+
+    async def tried(self, trials: Iterable[Trial], /) -> dict[Trial, Tried]: ...
+
+
 class Grading:
     """Grades the answers of one arm. `patterns` tries regular expressions and schemas."""
 
     def __init__(
         self,
-        patterns: Patterns,
+        patterns: Tries,
         *,
         tools: Tools = lambda _subagent: {},
         graders: Graders | None = None,

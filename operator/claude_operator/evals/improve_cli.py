@@ -118,9 +118,17 @@ def _search(args: argparse.Namespace) -> int:
 
     ended = asyncio.run(stoppable(search()))
     files = patch_files(args.output, prompt, ended, plan)
+    all_written = True
     for path, text in files.items():
-        _write_new(path, text)
+        try:
+            _write_new(path, text)
+        except ValueError as error:  # it is paid for
+            all_written = False
+            sys.stderr.write(f"claude-operator eval: {error}: it is on standard output\n")
+            sys.stdout.write(f"---\n{text}")
     sys.stdout.write(summary(ended, plan, list(files)))
+    if not all_written:
+        return INFRASTRUCTURE_EXIT
     if ended.best is not None:
         return EXIT_CODES["Passed"]
     return EXIT_CODES["Inconclusive" if ended.ended_early else "Failed"]

@@ -68,6 +68,11 @@ def _announce(work: Work, most: float | None) -> None:
     more = work.baseline is not None and work.spec.gate.on_inconclusive == "AddEpochs"
     helps = "; up to 4 times as much where the gate asks for more epochs" if more and expected.requests else ""
     sys.stderr.write(f"estimated cost: {expected}{helps}\n")
+    if most is not None and expected.tokens:
+        raise ValueError(
+            f"about {expected.tokens:,} tokens are of models without a price, so --max-cost cannot be kept: nothing was"
+            " asked; leave it out, and set execution.maxTokens in the set"
+        )
     if most is not None and expected.usd > most:
         raise ValueError(
             f"the run would cost about {dollars(expected.usd)}, more than --max-cost {most:g}: nothing was asked"

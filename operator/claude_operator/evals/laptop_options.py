@@ -89,6 +89,8 @@ def check_laptop_options(args: argparse.Namespace) -> None:
         args.parser.error("--from belongs to --self: it compares the answers of an earlier run with themselves")
     if args.from_report and args.request:
         args.parser.error("--from asks nothing: leave out --request")
+    if args.from_report and (args.filter or args.sample or args.failed):
+        args.parser.error("--from compares the whole report: leave out --filter, --sample and --failed")
     if not args.request and not args.from_report:
         args.parser.error("-f needs --request: the file with the request to evaluate")
     several = len(args.request or ["a report's"]) * len(args.model or ["the request's"]) > 1

@@ -6,14 +6,17 @@ import argparse
 import asyncio
 import datetime as dt
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
+from claude_operator.api.live import MOST_KEPT
 from claude_operator.core.names import failed_samples
-from claude_operator.evals.live.failed import FailedSample
+from claude_operator.evals.live.failed import FailedSample, kept
 from claude_operator.evals.live.store import samples_in
+from claude_operator.evals.plain import line
 
 __all__ = ["add_samples", "as_set", "run_samples"]
 
@@ -64,7 +67,7 @@ async def _load(name: str, namespace: str | None) -> list[FailedSample]:
     async with await Kube.from_environment() as kube:
         space = namespace or await current_namespace()
         secret = await kube.get(SECRETS, failed_samples(name), space)
-    found = samples_in((secret or {}).get("data") or {})
+    found = kept(samples_in((secret or {}).get("data") or {}), MOST_KEPT, time.time())
     if not found:
         raise ValueError(
             f"no failed answers of {name} are kept in the namespace {space}: they are where spec.evals.live.keepFailed"
@@ -105,14 +108,10 @@ def _described(one: FailedSample) -> str:
 
 def _line(one: FailedSample) -> str:
     cut = " (cut)" if one.cut else ""
-    parts = (_date(one), one.revision, one.surface, one.failed, f"{_short(one.answer)}{cut}")
+    texts = (line(one.revision), line(one.surface), line(one.failed, _LONGEST))
+    parts = (_date(one), *texts, f"{line(one.answer, _SHOWN + 1)}{cut}")
     return "  ".join(parts) + "\n"
 
 
 def _date(one: FailedSample) -> str:
     return dt.datetime.fromtimestamp(one.at, dt.UTC).isoformat(timespec="seconds")
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

@@ -72,7 +72,7 @@ async def evaluate(items: Sequence[Item], arms: Arms, ask: Ask, gate: EvalGate, 
                 return _over_budget(why, 0, session.total)
             result = await _judged(session, items, arms, gate)
             if run.labels is not None:
-                run.calibration = await calibrate(run.labels, items, graders)
+                run.calibration = await calibrate(run.labels, items, graders, run.execution.max_concurrency)
     run.graded = session.graded()
     baseline = arms.baseline.arm if arms.baseline else None
     notes = [unexercised(items, arms.candidate.arm, baseline), left_out_sentence(arms.left_out), *run.notes]

@@ -61,9 +61,11 @@ class Accounting:
                 self._store.attempts.add(call)
             call.summary.stop_reason = self._named_stop(call.summary.stop_reason)
         if call.counted and call.live is not None and call.choice is not None:
-            self._count(call)
-            self._units.settle(call)
-            self._store.sampler.finish(call)
+            try:
+                self._count(call)
+                self._units.settle(call)
+            finally:
+                self._store.sampler.finish(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
         self.log.write("call", call_fields(call))

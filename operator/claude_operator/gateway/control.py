@@ -21,6 +21,7 @@ from claude_operator.api.gateway import (
     with_egress,
     with_prices,
 )
+from claude_operator.api.prices import TokenPrices
 from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed
 from claude_operator.core.spec.networks import Network
 from claude_operator.core.spec.site_options import HOST_OPTION
@@ -128,10 +129,21 @@ class Control:
         config = parse_config(document.config)
         if self.on_a_laptop:
             return config
-        config = with_prices(config, parse_prices(document.prices or "{}"))
+        config = with_prices(config, self._prices(document))
         if document.has_egress:
             return with_egress(config, parse_egress(document.egress))
         return with_egress(config, self.live.config.limits if self.live else Egress())
+
+    def _prices(self, document: Document) -> dict[str, TokenPrices]:
+        """Those of the document. What is signed and cannot be read is of another version: then the last ones hold.
+
+        No price may keep traffic from being taken back.
+        """
+        try:
+            return parse_prices(document.prices or "{}")
+        except ValueError as error:
+            self._log.event("prices cannot be read; those of before hold", "warning", reason=str(error))
+            return dict(self.live.config.own_prices) if self.live else {}
 
     def _doubt(self, document: Document) -> str:
         """Why the operator cannot have written this, empty where it has."""

@@ -14,6 +14,7 @@ _MOST_MESSAGES = 100
 _DECODED = 8 * 1024 * 1024  # bytes of a message that is looked at: images are large, and are left out
 _MEDIA = ("image", "document", "thinking", "redacted_thinking", "container_upload")
 _SHORTEST = 64  # characters
+_MATERIAL = 2048  # characters of what a tool was told or said: no grader sees it, and the question has to stay
 _CUT = "\n[cut]\n"
 
 _messages = msgspec.json.Decoder(list[msgspec.Raw])
@@ -145,11 +146,14 @@ def tail(messages: msgspec.Raw) -> tuple[list[Any], int, bool]:
     """
     raw = _messages.decode(messages)
     found: list[Any] = []
+    cuts: list[bool] = []
     left = LONGEST_PART
     for message in reversed(raw[-_MOST_MESSAGES:]):
         if len(message) > _DECODED:
+            if not found:
+                raise ValueError("the question is larger than what is looked at")
             break
-        plain = _plain(msgspec.json.decode(message))
+        plain = _plain(msgspec.json.decode(message), cuts)
         size = len(msgspec.json.encode(plain))
         if size > left and found:
             break
@@ -161,18 +165,24 @@ def tail(messages: msgspec.Raw) -> tuple[list[Any], int, bool]:
         found.append(plain)
         left -= size
     found.reverse()
-    return found, LONGEST_PART - left, len(found) < len(raw)
+    return found, LONGEST_PART - left, len(found) < len(raw) or bool(cuts)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, cuts: list[bool]) -> Any:
     """A message, or a part of one, without what is no text, and without marks of the cache."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(one, cuts) for one in value]
     if not isinstance(value, dict):
         return value
     if value.get("type") in _MEDIA:
         return {"type": value["type"]}
-    return {key: _plain(one) for key, one in value.items() if key not in ("cache_control", "citations", "source")}
+    if value.get("type") == "tool_result" and len(said := _text(value.get("content"))) > _MATERIAL:
+        cuts.append(True)
+        value = {**value, "content": f"{said[:_MATERIAL]}{_CUT}"}
+    elif value.get("type") == "tool_use" and len(msgspec.json.encode(value.get("input"))) > _MATERIAL:
+        cuts.append(True)
+        value = {**value, "input": {}}
+    return {key: _plain(one, cuts) for key, one in value.items() if key not in ("cache_control", "citations", "source")}
 
 
 def _shortened(message: Any, most: int) -> Any:

@@ -100,14 +100,14 @@ class Sampler:
         live, revision, known = self._live, call.revision, call.known
         if live is None or opted_out or revision not in self._kept or not call.counted or call.warms_cache:
             return
-        if known is None or call.moved or (call.choice and call.choice.pinned):
+        if known is None or call.moved or call.subagent or (call.choice and call.choice.pinned):
             return
         if known.drawn.canary != self._canary or known.drawn.era < self._since:
             return
         if call.turn == 0 and not call.claims_retry:
             self._conversations[revision] += 1
         digest = self._digest(call)
-        if not self._chooses(live, digest, revision):
+        if not self._chooses(live, digest, revision, begins=call.turn == 0):
             return
         if self._open[revision] >= MOST_SAMPLES:
             self._dropped[revision] += 1
@@ -117,7 +117,7 @@ class Sampler:
         except (KeyError, ValueError, RecursionError, OverflowError):  # the API refuses it too
             return
         self._open[revision] += 1
-        call.sample = Pending(digest, messages, size, cut, AnswerTap())
+        call.sample = Pending(digest, messages, size, cut or call.continues_thread, AnswerTap())
 
     def finish(self, call: Call) -> None:
         """Keep the sample of a call that has ended, if it got a whole answer that is final."""
@@ -191,16 +191,19 @@ class Sampler:
         live, known = call.live, call.known
         if live is None or known is None:
             return ""
-        key = call.conversation or f"{known.digest:032x}"
+        # A user is drawn and counted anew with each weight, and so is the digest.
+        by_user = live.split is not None and live.split.unit == "User"
+        key = (None if by_user else call.conversation) or f"{known.digest:032x}"
         found = live.assignment.digest(live.config.deployment.uid, f"graded\0{call.revision}\0{key}")
         return f"{found:032x}"
 
-    def _chooses(self, live: Live, digest: str, revision: str) -> bool:
+    def _chooses(self, live: Live, digest: str, revision: str, *, begins: bool) -> bool:
+        """A token goes to a conversation that begins: of a large arm later turns would be graded against first ones."""
         sampled = self._chosen.get(digest)
         if sampled is not None:
             return not sampled
         bucket, now = self._buckets[revision], self._clock()
-        has_token = bucket.has_token(now)
+        has_token = bucket.has_token(now) and begins
         if not has_token and int(digest[:8], 16) >= live.sample_rate * _FRACTION:
             return False
         bucket.take()

@@ -79,11 +79,14 @@ class GraderParts:
                 raise
 
     async def _stop(self, owner: Owner) -> bool:
-        """End the pod; whether there has been a grader."""
+        """End the pod, which may write no more as it ends; whether there has been a grader."""
         metadata = owner["metadata"]
         live = await self._kube.get(DEPLOYMENTS, names.grader_name(metadata["name"]), metadata["namespace"])
         if live is None or not names.is_controlled_by(live, metadata["uid"]):
             return False
+        role = await self._kube.get(ROLES, names.grader_name(metadata["name"]), metadata["namespace"])
+        if role is not None and names.is_controlled_by(role, metadata["uid"]) and role.get("rules"):
+            await self._merge(ROLES, role, {"rules": []})
         if live["spec"].get("replicas"):
             await self._merge(DEPLOYMENTS, live, {"spec": {"replicas": 0}})
         return True

@@ -51,11 +51,13 @@ class PriceBook:
             look = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
             if look == self._seen:
                 return
-            self._own = parse_price_list(path.read_text("utf-8"))
-            self._seen, fault = look, ""
+            self._seen = look
+            self._own, fault = parse_price_list(path.read_text("utf-8")), ""
         except FileNotFoundError:
+            self._seen = None
             fault = f"the ConfigMap of the prices does not exist, or has no key {PRICES_FILE}"
         except OSError as error:
+            self._seen = None
             fault = f"{PRICES_FILE} cannot be read: {error.strerror}"
         except ValueError as error:
             fault = str(error) if str(error).startswith(PRICES_FILE) else f"{PRICES_FILE} is not UTF-8"
@@ -65,5 +67,3 @@ class PriceBook:
                 _log.warning("own prices cannot be read; those of before hold", extra=fields(error=fault))
             else:
                 _log.info("own prices were read", extra=fields(models=len(self._own.models)))
-        if fault:
-            self._seen = None

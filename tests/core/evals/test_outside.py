@@ -79,6 +79,12 @@ def test_which_tools_are_called(tool: dict[str, Any], outside: bool) -> None:
     assert bare.request["tools"] == ([] if outside else [tool])
 
 
+def test_a_subagent_without_tools_inherits_no_choice_of_one() -> None:
+    bare, _ = without_calls(arm({"small": {"tools": [SEARCH]}, "own": {}}, tools=[OURS], tool_choice={"type": "any"}))
+    assert bare.request["tool_choice"] == {"type": "any"}
+    assert bare.subagents == {"small": {"tools": [], "tool_choice": None}, "own": {}}
+
+
 def test_what_goes_with_what_is_left_out() -> None:
     search = {"type": "tool", "name": "web_search"}
     bare, left_out = without_calls(

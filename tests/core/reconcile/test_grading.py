@@ -505,6 +505,12 @@ def test_a_grader_with_a_price_of_ones_own_may_grade_and_is_told_of_it() -> None
     plan = grader_plan(replace(priced, models=models), serving())
     assert plan is not None
     assert parse_plan(dump_plan(plan)).own_prices == own
+    # It is accepted, and told to the grader, as soon as the price is known: gateways have it only afterwards.
+    later = replace(draft.obs, models=models)
+    assert check(replace(draft, obs=later)).problem is None
+    plan = grader_plan(later, serving())
+    assert plan is not None
+    assert parse_plan(dump_plan(plan)).own_prices == own
     unpriced = grader_plan(draft.obs, serving())
     assert unpriced is not None
     assert "prices" not in dump_plan(unpriced)  # as before there were any: no pod is replaced

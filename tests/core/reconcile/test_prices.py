@@ -13,6 +13,7 @@ from claude_operator.api.conditions import Type
 from claude_operator.api.gateway import dump_config, parse_config
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.status import DeploymentStatus, SoakStatus
+from claude_operator.core.catalogue.lifecycle import from_spec
 from claude_operator.core.catalogue.own_prices import lay_over
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decide import decide
@@ -111,6 +112,12 @@ def test_new_prices_reach_the_gateways_in_a_document_of_their_own() -> None:
     assert parse_config(dump_config(decision.config)).own_prices == {}
     assert decision.config.own_prices == {OPUS: HALF}
     assert decision.config.generation == obs.config.generation + 1
+
+
+@pytest.mark.parametrize("prices", [{"input": -1, "output": 1}, {"input": 12_000, "output": 60_000}])
+def test_a_price_that_gateways_refuse_is_no_price(prices: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="prices are not from 0 to 10,000: write US dollars per million tokens"):
+        from_spec({"id": "my-model", "pricesUSDPerMTok": prices})
 
 
 def test_the_ratio_is_of_the_prices_that_gateways_count_by() -> None:

@@ -90,5 +90,8 @@ def fields(rows: dict[str, RenderableType | None]) -> Table:
 def to_text(view: RenderableType, width: int = 120) -> str:
     """As plain text, without colours and blanks at the ends of lines."""
     target = io.StringIO()
-    Console(file=target, width=width, color_system=None, force_terminal=False, highlight=False).print(view)
+    plain = Console(
+        file=target, width=width, color_system=None, force_terminal=False, highlight=False, markup=False, emoji=False
+    )
+    plain.print(view)
     return "\n".join(line.rstrip() for line in target.getvalue().splitlines()) + "\n"

@@ -14,6 +14,7 @@ Line = list[Part]
 
 _ALIKE = 0.5  # words in common, as a share, from which on a line counts as edited
 _MOST = 64  # lines of a changed passage that are paired; a longer passage is new
+_MOST_PAIRS = 4_000_000  # of words that are compared; beyond, the line is new
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
 
@@ -79,11 +80,16 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _likeness(old: str, new: str) -> float:
-    return SequenceMatcher(None, _TOKEN.findall(old), _TOKEN.findall(new), autojunk=False).ratio()
+    before, after = _TOKEN.findall(old), _TOKEN.findall(new)
+    if len(before) * len(after) > _MOST_PAIRS:
+        return 0.0
+    return SequenceMatcher(None, before, after, autojunk=False).ratio()
 
 
 def _words(old: str, new: str) -> Line:
     before, after = _TOKEN.findall(old), _TOKEN.findall(new)
+    if len(before) * len(after) > _MOST_PAIRS:
+        return [["-", old], ["+", new]]
     line: Line = []
     for kind, start, end, first, last in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "equal":

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from claude_operator.api.faults import decode
-from claude_operator.api.prices import PriceList, TokenPrices
+from claude_operator.api.prices import LONGEST_NAME, PriceList, TokenPrices
 from claude_operator.core.catalogue.cost import Book
 from claude_operator.core.catalogue.table import Model, Prices, all_models, find
 
@@ -41,6 +41,8 @@ def own_prices(models: Mapping[str, Model]) -> dict[str, TokenPrices]:
     found = {}
     for name, model in models.items():
         shipped = find(name)
+        if len(name) > LONGEST_NAME:
+            continue
         if model.prices is not None and (shipped is None or shipped.prices != model.prices):
             found[name] = to_wire(model.prices)
     kept = sorted(found, key=lambda name: (find(name) is None, name))[:_MOST_TOLD]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from claude_operator.api.prices import MOST_USD
 from claude_operator.core.catalogue.table import Model, Prices
 
 _NAMES = {  # field of Model -> field of ClaudeModel.spec
@@ -118,4 +119,6 @@ def _prices_in(spec: Mapping[str, Any] | None, above: Mapping[str, Any] | None) 
     if spec.get("input") is None or spec.get("output") is None:
         raise ValueError("prices lack input or output; write both in US dollars per million tokens")
     values = {here: float(spec[there]) for here, there in _PRICES.items() if spec.get(there) is not None}
+    if not all(0.0 <= value <= MOST_USD for value in values.values()):  # gateways refuse others
+        raise ValueError(f"prices are not from 0 to {MOST_USD:,.0f}: write US dollars per million tokens")
     return Prices(**values, above_100k=_prices_in(above, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -80,8 +81,9 @@ def without_calls(arm: Arm) -> tuple[Arm, tuple[str, ...]]:
     left_out = called([arm], dict.fromkeys(("", *arm.subagents), 0))
     if not left_out:
         return arm, ()
-    subagents = {name: _stripped(fields, {**arm.request, **fields}) for name, fields in arm.subagents.items()}
-    bare = msgspec.structs.replace(arm, request=_stripped(arm.request, arm.request), subagents=subagents)
+    request = _stripped(arm.request, arm.request)
+    subagents = {name: _stripped(fields, {**arm.request, **fields}, request) for name, fields in arm.subagents.items()}
+    bare = msgspec.structs.replace(arm, request=request, subagents=subagents)
     return bare, tuple(one.label for one in left_out)
 
 
@@ -126,8 +128,8 @@ def _is_run_by_the_api(tool: Fields) -> bool:
     return kind not in (None, "custom") and not str(kind).startswith(_NEVER_OUTSIDE)
 
 
-def _stripped(fields: Fields, whole: Fields) -> dict[str, Any]:
-    """`fields`, all of a request or what a subagent has in place of it, without what `whole` calls.
+def _stripped(fields: Fields, whole: Fields, inherited: Fields = MappingProxyType({})) -> dict[str, Any]:
+    """`fields`, all of a request or what a subagent has in place of `inherited`, without what `whole` calls.
 
     With it goes what the API takes only beside it: a choice of such a tool, the container of code, its callers.
     """
@@ -138,9 +140,11 @@ def _stripped(fields: Fields, whole: Fields) -> dict[str, Any]:
         ]
     tools = _entries(whole, "tools")
     left = {tool.get("name") for tool in tools if not _is_run_by_the_api(tool)}
-    choice = kept.get("tool_choice")
+    choice = whole.get("tool_choice")
     if isinstance(choice, dict) and (not left or ("name" in choice and choice["name"] not in left)):
-        del kept["tool_choice"]
+        kept.pop("tool_choice", None)
+        if "tool_choice" in inherited:
+            kept["tool_choice"] = None  # or that would hold
     if any(str(tool.get("type")).startswith(_CODE) for tool in tools):
         kept.pop("container", None)
     return kept

@@ -147,9 +147,13 @@ def _size(obs: Observation, name: str) -> int:
 
 def _live(obs: Observation, status: DeploymentStatus) -> wire.Live | msgspec.UnsetType:
     """What is sampled. Pods of earlier versions refuse a config that says so, which is not known of pods that go."""
+    now = obs.config.live if obs.config is not None else msgspec.UNSET
+    if obs.spec is None:  # it cannot be read: what is sampled of a canary stays as it is
+        rollout = active(status)
+        graded = rollout is not None and rollout.plan.grades is not None and status.canary_revision is not None
+        return now if graded else msgspec.UNSET
     wanted = sampling(obs.spec, status)
-    told = obs.config is not None and obs.config.live is not msgspec.UNSET
-    return wanted if wanted is not None and (told or obs.gateway.settled) else msgspec.UNSET
+    return wanted if wanted is not None and (now is not msgspec.UNSET or obs.gateway.settled) else msgspec.UNSET
 
 
 def _assigning(status: DeploymentStatus, spec: DeploymentSpec) -> wire.Assigning | msgspec.UnsetType:

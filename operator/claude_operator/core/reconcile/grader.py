@@ -13,7 +13,7 @@ from claude_operator.api.grading import GradingPlan
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.lifecycle import models_in_use
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.reconcile.prices import prices_to_serve
+from claude_operator.core.reconcile.prices import prices_to_serve, with_new
 from claude_operator.core.reconcile.progress import active
 
 __all__ = ["grader_plan", "needs_grader"]
@@ -41,7 +41,7 @@ def grader_plan(obs: Observation, status: DeploymentStatus) -> GradingPlan | Non
         base_url=spec.upstream.base_url,
         eval_set=_stored(obs.eval_set.shared) if obs.eval_set and obs.eval_set.shared else {},
         arms={name: _models(obs.revisions[name]["spec"]) for name in names if name in obs.revisions},
-        prices=dict(prices_to_serve(obs, status)) or msgspec.UNSET,
+        prices=with_new(obs, prices_to_serve(obs, status)) or msgspec.UNSET,
     )
 
 

@@ -178,8 +178,9 @@ def _cause(obs: Observation) -> str:
         asked = f"for {duration(note.asked)}" if note else "yet"
         return f"Deployment {name} has asked no gateway for samples {asked}: see why with {_logs(obs)}"
     return _trouble(obs) or (
-        "the grader asks for samples and tells of no trouble. Graded are conversations that begin during the rollout:"
-        f" where few do, raise sampleRate or minPerMinute in spec.evals.live, or wait; otherwise see {_logs(obs)}"
+        "the grader asks for samples and tells of no trouble. Graded are answers that call no tool, of conversations"
+        " that begin during the rollout: where no answer is such, take spec.evals.live out; where few are, raise"
+        f" sampleRate or minPerMinute in spec.evals.live, or wait; otherwise see {_logs(obs)}"
     )
 
 

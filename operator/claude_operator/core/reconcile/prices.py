@@ -15,7 +15,7 @@ from claude_operator.core.judge.metrics import declared
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active, soaking
 
-__all__ = ["book_in_force", "cost_ratio", "explain_blind", "prices_to_serve", "unpriced"]
+__all__ = ["book_in_force", "cost_ratio", "explain_blind", "prices_to_serve", "unpriced", "with_new"]
 
 Request = Mapping[str, Any]
 
@@ -29,6 +29,12 @@ def prices_to_serve(obs: Observation, status: DeploymentStatus) -> Mapping[str, 
     if obs.config is not None and (obs.price_fault or active(status) or soaking(status)):
         return obs.config.own_prices
     return {} if obs.price_fault else own_prices(obs.models)
+
+
+def with_new(obs: Observation, told: Mapping[str, TokenPrices]) -> dict[str, TokenPrices]:
+    """`told`, and the prices of models that have none by it: no figure is changed by them."""
+    book = book_of(told)
+    return {name: one for name, one in own_prices(obs.models).items() if _prices(book, name) is None} | dict(told)
 
 
 def cost_ratio(obs: Observation, stable: str, canary: str) -> float:

@@ -71,7 +71,7 @@ def leaf_of(kind: str, value: Any) -> dict[str, Any] | None:
                 same += [found for found in [json.loads(value)] if not isinstance(found, str)]
         return {"enum": same}
     patterns = {"contains": "{}", "starts-with": "^{}"}
-    if kind in patterns and isinstance(value, str):
+    if kind in patterns and isinstance(value, str) and "{{" not in value:  # what is filled in later is not escaped
         return {"type": "string", "pattern": patterns[kind].format(re.escape(value))}
     if kind == "regex" and isinstance(value, str):
         return {"type": "string", "pattern": value}

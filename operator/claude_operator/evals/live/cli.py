@@ -19,6 +19,9 @@ from aiohttp import web, web_response
 
 from claude_operator.api.gateway import ADMIN_PORT, GRADER_KEY, UPSTREAM_KEY_FILE
 from claude_operator.api.grading import GRADER_DIR, PLAN_DIR, PLAN_KEY
+from claude_operator.core.evals.outcomes import Answer
+from claude_operator.core.evals.sets import Item
+from claude_operator.core.request.compose import PreparedArm
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules, rules_in_pod
 from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.site_options import add_host_option, add_network_options
@@ -120,7 +123,13 @@ class _Process:
     async def _grade(self, plan: Plan, memory: Memory, metrics: Metrics) -> None:
         async with Patterns() as patterns, Pods(self._key) as pods, await self._asker(plan) as asker:
             spending = Spending(memory.state, plan.live.max_cost_usd_per_day)
-            judge = Judge(plan.checks, asker.ask, patterns, spending, memory.state.snapshots, prices=plan.prices)
+
+            async def ask(arm: PreparedArm, item: Item) -> Answer:
+                if key := api_key(self.args.upstream_key_file):  # somebody may give another in the middle of a rollout
+                    asker.use(key)
+                return await asker.ask(arm, item)
+
+            judge = Judge(plan.checks, ask, patterns, spending, memory.state.snapshots, prices=plan.prices)
             try:
                 await judge.prepare()
             except InvalidPattern as error:

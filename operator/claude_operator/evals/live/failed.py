@@ -20,7 +20,10 @@ LARGEST = 700_000  # bytes of all that are kept, packed
 RETENTION = dt.timedelta(days=30)
 _UNPACKED = 64 * 1024 * 1024
 _SECRET = re.compile(
-    r"\b(?:sk|pk|rk)-[\w-]{16,}|\bgh[opsu]_\w{20,}|\bxox[abprs]-[\w-]{10,}|\bAKIA[0-9A-Z]{16}\b"
+    r"\b(?:sk|pk|rk)[-_][\w-]{16,}|\bgh[oprsu]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bnpm_\w{30,}|\bhf_\w{30,}"
+    r"|\bxox[abeprs]-[\w-]{10,}|\bxapp-[\w-]{10,}|\bA[KS]IA[0-9A-Z]{16}\b|\bAIza[\w-]{30,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
+    r"|(?i:(?<=api-key: )|(?<=api_key=)|(?<=api-key=)|(?<=apikey=))[\w.~+/-]{12,}=*"
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|(?<=[Bb]earer )[\w.~+/-]{16,}=*"
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 
 from claude_operator.api.samples import Sample
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
+from claude_operator.core.evals.graders.check import Trial, Tried
 from claude_operator.core.evals.live import LiveChecks
 from claude_operator.core.evals.outcomes import Answer, ToolCall
 from claude_operator.core.evals.sets import Item
@@ -37,6 +39,19 @@ class Verdict:
     """The grader's own words, which may quote the answer."""
 
 
+@dataclass(slots=True)
+class _Decided:
+    """Patterns of which one that is broken off decides nothing; at the gate it fails the item."""
+
+    patterns: Patterns
+
+    async def tried(self, trials: Iterable[Trial], /) -> dict[Trial, Tried]:
+        found = await self.patterns.tried(trials)
+        if why := next((one.why for one in found.values() if one.outcome == "unknown"), ""):
+            raise Infrastructure(f"a check of evals.live {why}")
+        return found
+
+
 class Judge:
     """Grades samples of both arms in the same way. `snapshots`: the model that each grader answers as."""
 
@@ -53,7 +68,12 @@ class Judge:
         self._checks, self._ask, self._patterns, self._spending = checks, ask, patterns, spending
         self._prices = prices
         graders = Graders(checks.graders, self._paid, snapshots=snapshots, prices=prices)
-        self._grading = Grading(patterns, graders=graders, prices=prices)
+        self._grading = Grading(_Decided(patterns), graders=graders, prices=prices)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a model grades, which costs something."""
+        return bool(self._checks.graders)
 
     async def prepare(self) -> None:
         """Look at all patterns and schemas; raises InvalidPattern."""

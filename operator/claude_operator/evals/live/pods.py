@@ -24,6 +24,7 @@ from claude_operator.kube.bodies import read_body
 __all__ = ["Place", "Pods", "Sent", "find_places"]
 
 _PATIENCE = 5.0  # seconds
+_CONNECT = 2.0  # seconds
 _LARGEST = 32 * 1024 * 1024  # bytes; a gateway keeps 4 MiB of samples, which escapes may make more
 _GRADES_PATH = "/-/grades"
 
@@ -76,7 +77,7 @@ class Pods:
         # A pod that went away must not hold a connection that the next one of its address gets.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=100, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=_PATIENCE),
+            timeout=aiohttp.ClientTimeout(total=_PATIENCE, sock_connect=_CONNECT),
             trust_env=False,
             auto_decompress=False,
         )
@@ -122,7 +123,7 @@ class Pods:
                 if one.status == 204:
                     return "counted"
                 return "dropped" if one.status in (400, 404) else "again"
-        except aiohttp.ClientConnectorError:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):  # no byte was sent
             return "gone"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return "again"

@@ -56,13 +56,12 @@ class Quota:
             fresh = self._due[role] + rate / 60 * (now - self._at)
             self._due[role] = min(fresh, max(1.0, rate / 60 * _BURST))
         self._at = now
-        left = min(room, self._live.max_per_minute - _sum(self._taken, now))
-        found: dict[Role, int] = {}
-        # The arm that waits for more comes first: of what is left of the minute it needs the most.
-        for role in sorted(ROLES, key=lambda one: -self._due[one]):
-            found[role] = max(0, min(int(self._due[role]), left))
-            left -= found[role]
-        return found
+        left = max(0, min(room, self._live.max_per_minute - _sum(self._taken, now)))
+        due = {role: max(0, int(self._due[role])) for role in ROLES}
+        # The arm that has waited longest for its share comes first, and takes no more than half where both want it.
+        first, second = sorted(ROLES, key=lambda one: -self._due[one] / max(rates[one], 1e-9))
+        given = min(due[first], max(left - due[second], (left + 1) // 2))
+        return {first: given, second: min(due[second], left - given)}
 
     def _rate(self, role: Role, now: float) -> float:
         return max(self._live.min_per_minute, self._live.rate * _sum(self._seen[role], now))

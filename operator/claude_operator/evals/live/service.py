@@ -112,7 +112,8 @@ class Service:
         self.pods.forget(self._places)
         over = self.spending.over(dt.datetime.now(dt.UTC)) or self._forgotten
         now = time.monotonic()
-        room = 0 if over else min(_OPEN - self._grading, self.spending.room)
+        free = _OPEN - self._grading
+        room = 0 if over else min(free, self.spending.room) if self.judge.asks else free
         wanted = self._quota.wanted(now, room)
         answered = 0
         for place in random.sample(list(self._places), len(self._places)):

@@ -8,7 +8,8 @@ import msgspec
 
 __all__ = ["Spending", "State"]
 
-_FIRST = 4  # questions at a time until one has cost something
+_FIRST = 4  # questions at a time until one was answered
+_FREE = 1_000_000  # questions that cost nothing
 
 
 class State(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -30,6 +31,7 @@ class Spending:
         self._state, self._most = state, most
         self._open = 0
         self._dearest = 0.0
+        self._answered = False
         self.unpriced = ""
         """The model that has answered and has no price."""
 
@@ -47,14 +49,17 @@ class Spending:
         if cost is None:
             self.unpriced = model or "the grader"
             return
+        self._answered = self._answered or cost > 0.0 or bool(model)
         self._state.usd += cost
         self._dearest = max(self._dearest, cost)
 
     @property
     def room(self) -> int:
         """How many more questions can be paid today, as the dearest so far; few while no price is known."""
-        if not self._dearest:
+        if not self._answered:
             return max(0, _FIRST - self._open)
+        if not self._dearest:
+            return _FREE
         return max(0, int((self._most - self._state.usd) / self._dearest) - self._open)
 
     def over(self, now: dt.datetime) -> str:

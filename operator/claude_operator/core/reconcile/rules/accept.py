@@ -10,13 +10,14 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
+from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.evals.live import live_problem
 from claude_operator.core.judge import assessment
 from claude_operator.core.reconcile import grading
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
-from claude_operator.core.reconcile.prices import book_in_force
+from claude_operator.core.reconcile.prices import with_new
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
@@ -54,7 +55,8 @@ def _live_problems(draft: Draft, spec: DeploymentSpec) -> list[Problem]:
     stable = obs.revisions.get(draft.status.stable_revision or "")
     if stable is not None:
         asked += models_in_use(stable["spec"]["request"], stable["spec"].get("subagents"))
-    why = live_problem(live, obs.eval_set.shared, asked, book_in_force(obs))
+    told = obs.config.own_prices if obs.config is not None else {}  # a price may come after the grader
+    why = live_problem(live, obs.eval_set.shared, asked, book_of(with_new(obs, told)))
     return [Problem(Reason.INVALID_SPEC, f"spec.{why}")] if why else []
 
 

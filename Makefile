@@ -25,6 +25,7 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@$(DEV) browser
 	@$(BIN)/python -m tests.clients.packages
+	@$(BIN)/python hack/plugin.py --fetch
 	@ran=0; failed=0; log=$$(mktemp); slow=; \
 	trap 'kill -INT -- -$$slow 2>/dev/null && wait $$slow || true; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(QUICK) && ran=1 || [ $$? -eq 5 ]; \

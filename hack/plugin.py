@@ -94,12 +94,7 @@ def build(where: Platform, pythons: tuple[str, ...], work: Path) -> Path:
     folder.mkdir(parents=True)
     for python in pythons:
         packages = work / f"packages-{where.system}-{where.machine}-{python}"
-        tags = [word for tag in where.wheels for word in ("--platform", tag)]
-        step(
-            f"Fetching packages of {where.system}-{where.machine} for Python {python}",
-            *PIP, "install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:", "--require-hashes",
-            "--python-version", python, *tags, "--target", packages, "--requirement", CONTENT,
-        )  # fmt: skip
+        shutil.copytree(fetch_packages(where, python), packages)
         shutil.copytree(
             ROOT / "operator/claude_operator",
             packages / "claude_operator",
@@ -118,15 +113,33 @@ def build(where: Platform, pythons: tuple[str, ...], work: Path) -> Path:
     return done
 
 
+def fetch_packages(where: Platform, python: str) -> Path:
+    """The pinned packages of a platform and a version of Python, in the cache."""
+    tags = [word for tag in where.wheels for word in ("--platform", tag)]
+    wheels = ["--no-compile", "--only-binary", ":all:", "--python-version", python, *tags]
+    name = f"plugin-{where.system}-{where.machine}-{python}"
+    return installed(name, f"Fetching packages of {where.system}-{where.machine} for Python {python}", CONTENT, *wheels)
+
+
+def fetch_shiv() -> Path:
+    """shiv, in the cache."""
+    return installed("shiv", "Installing shiv", TOOL)
+
+
+def installed(name: str, title: str, pins: Path, *options: str) -> Path:
+    """What is pinned there, installed in the cache, keyed by its content."""
+    folder = CACHE / f"{name}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+    if not folder.exists():
+        made = folder.with_name(f"{folder.name}.{os.getpid()}")
+        pip = [*PIP, "install", "--quiet", "--no-deps", "--require-hashes"]
+        step(title, *pip, *options, "--target", made, "--requirement", pins)
+        made.rename(folder)
+    return folder
+
+
 def shiv(packages: Path, program: Path) -> None:
     """A program out of these packages."""
-    key = hashlib.sha256(TOOL.read_bytes()).hexdigest()[:12]
-    tool = CACHE / f"shiv-{key}"
-    if not tool.exists():
-        made = tool.with_suffix(f".{os.getpid()}")
-        pip = [*PIP, "install", "--quiet", "--no-deps", "--require-hashes"]
-        step("Installing shiv", *pip, "--target", made, "--requirement", TOOL)
-        made.rename(tool)
+    tool = fetch_shiv()
     words = ["--site-packages", packages, "--entry-point", "claude_operator.cli.main:run", "--compressed"]
     words += ["--reproducible", "--python", "/usr/bin/env python3", "--output-file", program]
     step(f"Making {program.name}", sys.executable, "-m", "shiv", *words, env={"PYTHONPATH": str(tool)})
@@ -168,6 +181,7 @@ def main() -> None:
     """Build for this machine and its Python; with --all for all platforms and versions of Python."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="all platforms and versions of Python")
+    parser.add_argument("--fetch", action="store_true", help="only fetch what a build needs, for one without a network")
     parser.add_argument(
         "--url", default="https://example.com/claude-operator", help="where the archives will be (default: %(default)s)"
     )
@@ -175,6 +189,12 @@ def main() -> None:
     try:
         platforms = PLATFORMS if arguments.all else (here(),)
         pythons = PYTHONS if arguments.all else (f"{sys.version_info[0]}.{sys.version_info[1]}",)
+        if arguments.fetch:
+            fetch_shiv()
+            for where in platforms:
+                for python in pythons:
+                    fetch_packages(where, python)
+            return
         shutil.rmtree(DIST, ignore_errors=True)
         work = DIST / "work"
         work.mkdir(parents=True)

@@ -41,13 +41,14 @@ def grader_objects(
         return []
     name = owner["metadata"]["name"]
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [names.failed_samples(name)]}
-    config = _child(owner, "ConfigMap", "v1") | {"data": {PLAN_KEY: dump_plan(plan)}}
+    text = dump_plan(plan)
+    config = _child(owner, "ConfigMap", "v1") | {"data": {PLAN_KEY: text}}
     return [
         *access(owner, names.grader_name(name), _labels(owner), [rule | {"verbs": ["get", "patch"]}]),
         _service(owner),
         config,
         *([grader_policy(owner, site.network, site.allowed_addresses)] if site.network else []),
-        _deployment(owner, spec, site, plan, needed=needed),
+        _deployment(owner, spec, site, plan_hash(text), needed=needed),
     ]
 
 
@@ -78,10 +79,8 @@ def _service(owner: Mapping[str, Any]) -> Object:
     return service | {"spec": {**headless, "selector": names.selector(name, "gateway"), "ports": ports}}
 
 
-def _deployment(
-    owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, plan: GradingPlan, *, needed: bool
-) -> Object:
-    """Never two at a time: each would grade, and pay, up to the limits. A changed plan is a new pod."""
+def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site, plan: str, *, needed: bool) -> Object:
+    """A plan of another hash `plan` is a new pod, after the old one: each would grade, and pay, up to the limits."""
     name = owner["metadata"]["name"]
     pod = pod_spec(site, names.grader_name(name), _container(owner, site, plan), terminationGracePeriodSeconds=_GRACE)
     add_volume(pod, "plan", PLAN_DIR, configMap={"name": names.grader_name(name)})
@@ -101,13 +100,13 @@ def _deployment(
 _KEY = {"key": GRADER_KEY, "path": GRADER_KEY}
 
 
-def _container(owner: Mapping[str, Any], site: Site, plan: GradingPlan) -> Object:
+def _container(owner: Mapping[str, Any], site: Site, plan: str) -> Object:
     metadata = owner["metadata"]
     return {
         "name": "grader",
         "args": [
             "grade",
-            f"--plan-hash={plan_hash(dump_plan(plan))}",
+            f"--plan-hash={plan}",
             f"--gateways={names.gateway_pods(metadata['name'])}.{metadata['namespace']}.svc:{ADMIN_PORT}",
             f"--secret={names.failed_samples(metadata['name'])}",
             f"--namespace={metadata['namespace']}",

@@ -30,7 +30,8 @@ test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	trap 'kill -INT -- -$$slow 2>/dev/null && wait $$slow || true; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(QUICK) && ran=1 || [ $$? -eq 5 ]; \
 	set -m; $(WHOLE) -m "slow and not cluster" >"$$log" 2>&1 </dev/null & slow=$$!; set +m; \
-	$(WHOLE) -m cluster && ran=1 || [ $$? -eq 5 ] || failed=1; \
+	$(WHOLE) -m "cluster and alone" && ran=1 || [ $$? -eq 5 ] || failed=1; \
+	$(WHOLE) -m "cluster and not alone" -n 2 --dist loadfile && ran=1 || [ $$? -eq 5 ] || failed=1; \
 	wait $$slow && ran=1 || [ $$? -eq 5 ] || failed=1; cat "$$log"; \
 	[ $$ran$$failed != 00 ] || { echo "no test ran: correct ARGS"; failed=1; }; exit $$failed
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from tests.cluster import apps
-from tests.cluster.apps import SIMULATOR, Object, deployment, secret
+from tests.cluster.apps import Object, deployment, secret
 from tests.cluster.rollouts import scenario
-from tests.cluster.support import condition, find, get, kubectl, wait_for
+from tests.cluster.support import SIMULATOR, condition, find, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")

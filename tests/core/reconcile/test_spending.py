@@ -302,7 +302,9 @@ def test_while_the_spec_cannot_be_read_what_is_refused_stays() -> None:
 def test_the_month_turns() -> None:
     obs = throttled(seen(serving(), budgeted("Throttle"), spent("2000")), LIVE)
     last = decide(obs, SITE)
-    assert last.requeue == pytest.approx((MONTH_END - NOW).total_seconds())
+    assert last.requeue == 900.0
+    late = MONTH_END - dt.timedelta(seconds=7)
+    assert decide(replace(obs, now=late, usage=spent("2000", at=late)), SITE).requeue == 7.0
     ready = next(one for one in last.status.conditions if one.type == Type.READY)
     assert (ready.status, ready.reason) == ("False", Reason.COST_OVER_BUDGET)
     assert UNTIL in ready.message

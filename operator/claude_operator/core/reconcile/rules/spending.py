@@ -13,6 +13,7 @@ from claude_operator.core.reconcile.spending import explain, reached, spending_o
 __all__ = ["watch"]
 
 _EVERY = dt.timedelta(minutes=5)  # between two writes of figures that change nothing else
+_LOOK = 900.0  # seconds between two looks, where nobody reads the gateways any more
 
 
 def watch(draft: Draft) -> Draft:
@@ -29,7 +30,7 @@ def watch(draft: Draft) -> Draft:
     mark = reached(budget, spent)
     news = mark if mark not in (None, told) and told != "Over" else None
     now = now.model_copy(update={"told": news or told})
-    draft = draft.requeue_in((spent.ends - obs.now).total_seconds())
+    draft = draft.requeue_in(min((spent.ends - obs.now).total_seconds(), _LOOK))
     draft = draft.set(spending=now if before is None or _is_news(before, now) else before)
     text = explain(budget, now)
     if news is not None:

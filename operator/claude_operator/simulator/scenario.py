@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from claude_operator.api.faults import faults, yaml_fault
 
 __all__ = [
     "ALL",
+    "Account",
     "Answer",
     "AnswerFile",
     "Behaviour",
@@ -23,6 +24,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "ScenarioError",
+    "SpendLimit",
     "ToolUse",
     "parse",
 ]
@@ -142,6 +144,20 @@ class Batching(ApiModel):
     expired_rate: Share = 0.0
 
 
+SpendLimit = Literal["Credits", "Organization", "Workspace", "Tier"]
+
+
+class Account(ApiModel):
+    """What the account may spend; then every request is refused, until the ledger is reset.
+
+    Credits: prepaid ones are used up. Organization, Workspace: the limit that its administrator has set. Tier: that of
+    the organization's API tier.
+    """
+
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limit: SpendLimit = "Credits"
+
+
 class Answer(ApiModel):
     """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
@@ -163,6 +179,7 @@ class Scenario(ApiModel):
     today: datetime.date | None = None
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
     batches: Batching = Batching()
+    account: Account | None = None
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

@@ -25,6 +25,7 @@ class Type(StrEnum):
     CANARY_HEALTHY = "CanaryHealthy"
     PROMOTED = "Promoted"
     MODEL_CURRENT = "ModelCurrent"
+    WITHIN_BUDGET = "WithinBudget"
 
 
 class Reason(StrEnum):
@@ -73,7 +74,7 @@ class Reason(StrEnum):
     MAX_TOKENS_INCREASED = "MaxTokensIncreased"  # more answers end at max_tokens
     CONTEXT_WINDOW_INCREASED = "ContextWindowIncreased"  # more answers end at the context window
     TOOL_USE_CHANGED = "ToolUseChanged"  # tools are called more often, or less often
-    OVER_BUDGET = "OverBudget"  # more requests are over a latency budget
+    OVER_BUDGET = "OverBudget"  # more requests are over a latency budget, or a budget is over; holds
     CACHE_MISSES_INCREASED = "CacheMissesIncreased"
     GRADES_WORSENED = "GradesWorsened"  # sampled live grading fails more answers
     TIME_TO_FIRST_TOKEN_INCREASED = "TimeToFirstTokenIncreased"  # noqa: S105
@@ -117,6 +118,11 @@ class Reason(StrEnum):
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
+    # WithinBudget
+    WITHIN_BUDGET = "Within"  # every budget with traffic is kept
+    RECOVERING = "Recovering"  # a budget is over in its window, but no longer now
+    FEW_CALLS = "FewCalls"  # too few calls to say
+    USAGE_UNKNOWN = "UsageUnknown"  # gateways do not tell how long calls took
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

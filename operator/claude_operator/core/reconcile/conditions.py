@@ -19,6 +19,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
+from claude_operator.core.reconcile.service_levels import budget_state
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
 from claude_operator.core.spec.validate import warning
@@ -52,6 +53,9 @@ def conditions(
         Type.PROMOTED: _promoted(draft),
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
     }
+    budgets = budget_state(draft.obs, draft.status.budgets)
+    if budgets is not None:
+        states[Type.WITHIN_BUDGET] = ConditionState(*budgets)
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
     return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in states.items()]

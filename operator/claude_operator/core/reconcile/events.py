@@ -32,6 +32,7 @@ _WORSE = {
         Reason.PODS_FAILING,
     },
     Type.PROMOTED: {Reason.WRITE_REFUSED},
+    Type.WITHIN_BUDGET: {Reason.OVER_BUDGET},
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},

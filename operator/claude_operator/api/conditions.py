@@ -119,6 +119,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
     # WithinBudget
+    NO_BUDGET = "NoBudget"  # no latency budgets are declared
     WITHIN_BUDGET = "Within"  # every budget with traffic is kept
     RECOVERING = "Recovering"  # a budget is over in its window, but no longer now
     FEW_CALLS = "FewCalls"  # too few calls to say

@@ -343,6 +343,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "False", Reason.ABORTED, {"status": ended("Aborted")}),
     (Type.PROMOTED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
     (Type.PROMOTED, "False", Reason.REJECTED, problem(Reason.SECRET_NOT_FOUND)),
+    (Type.WITHIN_BUDGET, "True", Reason.NO_BUDGET, {"status": serving()}),
     (Type.WITHIN_BUDGET, "True", Reason.WITHIN_BUDGET, budgeted(990, 10)),
     (Type.WITHIN_BUDGET, "False", Reason.OVER_BUDGET, budgeted(800, 200)),
     (Type.WITHIN_BUDGET, "False", Reason.RECOVERING, budgeted(800, 200, ago=600)),
@@ -454,8 +455,7 @@ def test_every_reason_is_reached_above() -> None:
 
 
 def test_all_in_order() -> None:
-    assert [one.type for one in decided(**budgeted(990, 10)).status.conditions] == list(Type)
-    assert [one.type for one in decided(serving()).status.conditions] == [*Type][:-1]  # without budgets
+    assert [one.type for one in decided(serving()).status.conditions] == list(Type)
 
 
 def test_a_transition_has_a_time_of_its_own() -> None:

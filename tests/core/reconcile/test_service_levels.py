@@ -125,9 +125,17 @@ def test_what_is_not_known_is_not_healthy() -> None:
     assert decide(world(None), SITE).status.budgets == []
 
 
-def test_without_budgets_there_is_no_condition() -> None:
-    types = [one.type for one in decide(observed(serving(), usage=usage({})), SITE).status.conditions]
-    assert Type.WITHIN_BUDGET not in types
+def test_without_budgets_nothing_is_said_of_usage() -> None:
+    one = within(observed(serving(), usage=None))
+    assert (one.status, one.reason) == ("True", Reason.NO_BUDGET)
+
+
+def test_of_a_spec_that_cannot_be_read_no_budget_is_known() -> None:
+    before = decide(world(counted(KEPT)), SITE).status
+    obs = replace(world(counted(KEPT), status=before), spec=None)
+    one = within(obs)
+    assert (one.status, one.reason) == ("Unknown", Reason.NOT_YET_REPORTED)
+    assert decide(obs, SITE).status.budgets == before.budgets
 
 
 def test_surfaces_that_no_budget_names_are_told() -> None:

@@ -52,10 +52,8 @@ def conditions(
         Type.CANARY_HEALTHY: _canary_healthy(draft),
         Type.PROMOTED: _promoted(draft),
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
+        Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
     }
-    budgets = budget_state(draft.obs, draft.status.budgets)
-    if budgets is not None:
-        states[Type.WITHIN_BUDGET] = ConditionState(*budgets)
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
     return [_as_condition(type_, one, before.get(type_), generation, now) for type_, one in states.items()]

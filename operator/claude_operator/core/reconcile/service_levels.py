@@ -49,10 +49,12 @@ def budget_statuses(obs: Observation) -> list[BudgetStatus]:
     return found
 
 
-def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding | None:
-    """The condition WithinBudget; None where there are no budgets."""
-    if obs.spec is None or not obs.spec.budgets:
-        return None
+def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
+    """The condition WithinBudget."""
+    if obs.spec is None:
+        return "Unknown", Reason.NOT_YET_REPORTED, "the spec cannot be read, so its budgets are not known"
+    if not obs.spec.budgets:
+        return "True", Reason.NO_BUDGET, "the spec declares no latency budgets"
     usage = _known(obs)
     if usage is None:
         return "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told for 15 minutes how long its calls took"

@@ -188,6 +188,8 @@ def test_events_tell_of_a_breach_and_of_its_end() -> None:
     assert [one.reason for one in over.events] == [Reason.OVER_BUDGET]
     again = decide(world(counted(SLOW), status=over.status), SITE)
     assert not again.events
+    better = decide(world(counted(KEPT, SLOW), status=over.status), SITE)
+    assert [(one.reason, one.type) for one in better.events] == [(Reason.RECOVERING, "Normal")]
     kept = decide(world(counted(KEPT), status=over.status), SITE)
     assert [one.reason for one in kept.events] == [Reason.RECOVERED]
 

@@ -36,6 +36,7 @@ _WORSE = {
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
+    Type.WITHIN_BUDGET: {Reason.RECOVERING},
 }
 
 

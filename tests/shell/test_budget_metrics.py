@@ -44,7 +44,7 @@ def test_what_exists_no_more_has_none() -> None:
     metrics = UsageMetrics(registry)
     for name in ("support", "sales"):
         metrics.show_budgets("demo", name, [Standing(FIRST, Counted(920, 80), Counted())])
-    metrics.drop(Key("demo", "support", DEPLOYMENT))
+    metrics.drop(Key(DEPLOYMENT, "demo", "support"))
     assert all('name="sales"' in line for line in series(registry))
     assert len(series(registry)) == 2
     metrics.clear()

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from claude_operator.api import moments
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
+from claude_operator.api.budgets import BudgetStatus
 from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
@@ -372,6 +373,7 @@ class DeploymentStatus(StatusModel):
     spending: Spending | None = Field(default=None, description=Spending.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
+    budgets: list[BudgetStatus] = Field(default=[], description="How each of spec.budgets stands.")
     conditions: list[Condition] = Field(
         default=[], description="Conditions, for people and for kubectl wait.", json_schema_extra=list_map("type")
     )

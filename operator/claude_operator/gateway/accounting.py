@@ -38,6 +38,7 @@ class Accounting:
         self._store = store
         self._stops = set(_STOPS)
         self._units = store.units
+        metrics.registry.register(store.usage.budgets)
 
     def start(self, call: Call) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""

@@ -220,8 +220,7 @@ class Proxy:
         named = identity(asked.user or asked.user_id)
         call.session_id, call.user_id = asked.session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
-        surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in live.surfaces else "other"
+        call.surface = self._control.store.usage.budgets.surface_of(live, headers.get(names.SURFACE, ""))
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
         call.callers = tuple(live.assignment.caller(key) for key in keys)
@@ -318,7 +317,9 @@ class Proxy:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
-            async for chunk in answer.chunks():
+            budgets = self._control.store.usage.budgets
+            surface = budgets.surface_of(live, request.headers.get(names.SURFACE, ""))
+            async for chunk in budgets.passing.follow(request.method, endpoint.target, surface, answer):
                 await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
             await self._deliver(reply, reply.finish())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Gauge
 
 from claude_operator.api.spending import Spending
 from claude_operator.core.usage.figures import figures
+from claude_operator.core.usage.service_level import Standing
 from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.keys import Key
 
@@ -30,6 +33,19 @@ class UsageMetrics:
             _DEPLOYMENT,
             registry=registry,
         )
+        budget = (*_DEPLOYMENT, "surface", "metric", "percentile")
+        self._attainment = Gauge(
+            "claude_operator_budget_attainment",
+            "Share of a surface's calls that kept to a budget over its window.",
+            budget,
+            registry=registry,
+        )
+        self._burn_rate = Gauge(
+            "claude_operator_budget_burn_rate",
+            "Share of calls over a budget, as a multiple of the share that is allowed, over its window.",
+            budget,
+            registry=registry,
+        )
 
     def show(self, key: Key, state: UsageState) -> None:
         """What is known of one after a reading."""
@@ -46,12 +62,26 @@ class UsageMetrics:
         else:
             self._budget.labels(key.namespace, key.name).set(float(spending.monthly_usd))
 
+    def show_budgets(self, namespace: str, name: str, found: Sequence[Standing]) -> None:
+        """How the budgets of one stand, by its last pass; those without calls have no series."""
+        self._drop_budgets(namespace, name)
+        for one in found:
+            if one.counted.calls:
+                labels = namespace, name, one.level.surface, one.level.metric, f"{one.level.percentile:g}"
+                self._attainment.labels(*labels).set(one.attainment)
+                self._burn_rate.labels(*labels).set(one.burn_rate)
+
+    def _drop_budgets(self, namespace: str, name: str) -> None:
+        for gauge in (self._attainment, self._burn_rate):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
+
     def drop(self, key: Key) -> None:
         """It exists no more."""
+        self._drop_budgets(key.namespace, key.name)
         for gauge in (self._cost, self._budget):
             gauge.remove_by_labels({"namespace": key.namespace, "name": key.name})
 
     def clear(self) -> None:
         """This replica leads no longer: another one shows them."""
-        self._cost.clear()
-        self._budget.clear()
+        for gauge in (self._cost, self._budget, self._attainment, self._burn_rate):
+            gauge.clear()

@@ -422,6 +422,14 @@ def test_who_keeps_to_an_egress_is_known_by_the_template() -> None:
     assert not render.reads_egress({})
 
 
+def test_who_reads_budgets_is_known_by_the_template() -> None:
+    template = gateway(FULL)["Deployment"]["spec"]["template"]
+    assert render.reads_budgets(template)
+    del template["metadata"]["annotations"]
+    assert not render.reads_budgets(template)
+    assert not render.reads_budgets({})
+
+
 def test_an_eval_job_knows_the_hosts_and_a_gateways_pod_does_not() -> None:
     site = replace(SITE, allowed_hosts=("a.example",))
     [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]

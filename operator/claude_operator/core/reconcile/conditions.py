@@ -20,6 +20,7 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
+from claude_operator.core.reconcile.service_levels import budget_state
 from claude_operator.core.reconcile.spending import explain, explain_throttled
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
@@ -54,6 +55,7 @@ def conditions(
         Type.PROMOTED: _promoted(draft),
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
         Type.WITHIN_COST: _within_cost(draft),
+        Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now

@@ -70,6 +70,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    reads_budgets: bool = False
+    """All pods are of a version that reads budgets in its config."""
     reads_egress: bool = False
     """The pods are of a version that keeps to the egress in its config."""
     foreign: tuple[str, ...] = ()

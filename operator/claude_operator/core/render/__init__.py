@@ -10,6 +10,7 @@ from claude_operator.core.render.gateway import (
     gateway_secret,
     grader_secret,
     has_operator_key,
+    reads_budgets,
     reads_egress,
     reads_grader_secret,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "grader_store",
     "has_operator_key",
     "lacks",
+    "reads_budgets",
     "reads_egress",
     "reads_grader_secret",
     "revision",

@@ -25,7 +25,9 @@ __all__ = [
 OTHER_KEY = "other"
 """Stands for the API keys that a history does not list one by one."""
 
-Refusal = Literal["NoKey", "InvalidKey", "WorkspaceKey", "IndividualAccount", "ClaudePlatformOnAWS", "OtherOrganization"]
+Refusal = Literal[
+    "NoKey", "InvalidKey", "WorkspaceKey", "IndividualAccount", "ClaudePlatformOnAWS", "OtherOrganization"
+]
 
 
 class Tokens(Wire, frozen=True, omit_defaults=True):
@@ -33,8 +35,8 @@ class Tokens(Wire, frozen=True, omit_defaults=True):
 
     input: int = 0
     cache_read: int = 0
-    cache_write5m: int = 0
-    cache_write1h: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
     output: int = 0
     web_searches: int = 0
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.organisation.rig import (
@@ -173,3 +175,21 @@ async def test_a_store_that_fails_is_told_and_opened_again(open_file: OpenStore)
             await world.poll_until(poller, MIDNIGHT + 200)
             assert poller.error == ""
             assert await world.polls()
+
+
+async def test_a_lost_store_is_filled_again(open_file: OpenStore, tmp_path: Path) -> None:
+    async with organisation(scenario()) as world:
+        for _ in range(3):
+            await world.use(KEY)
+            world.clock.now += DAY
+        found = []
+        for _ in range(2):
+            async with world.polling(open_file) as poller:
+                await world.poll_until(poller, world.clock.now + FILLED)
+            found.append(history(open_file, world.clock.now))
+            shutil.rmtree(tmp_path)
+            tmp_path.mkdir()
+    assert found[0].usage
+    assert found[0].costs
+    for name in ("usage", "costs", "key_costs", "keys"):
+        assert getattr(found[0], name) == getattr(found[1], name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.organisation.rig import (
     stored_usage,
 )
 
+from claude_operator.organisation.sqlite import open_sqlite
 from claude_operator.organisation.store import Store
 
 OpenStore = Callable[[], Store]
@@ -177,18 +178,17 @@ async def test_a_store_that_fails_is_told_and_opened_again(open_file: OpenStore)
             assert await world.polls()
 
 
-async def test_a_lost_store_is_filled_again(open_file: OpenStore, tmp_path: Path) -> None:
+async def test_a_lost_store_is_filled_again(tmp_path: Path) -> None:
     async with organisation(scenario()) as world:
         for _ in range(3):
             await world.use(KEY)
             world.clock.now += DAY
         found = []
-        for _ in range(2):
+        for name in ("lost.db", "new.db"):
+            open_file = partial(open_sqlite, tmp_path / name)
             async with world.polling(open_file) as poller:
                 await world.poll_until(poller, world.clock.now + FILLED)
             found.append(history(open_file, world.clock.now))
-            shutil.rmtree(tmp_path)
-            tmp_path.mkdir()
     assert found[0].usage
     assert found[0].costs
     for name in ("usage", "costs", "key_costs", "keys"):

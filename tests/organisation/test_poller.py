@@ -152,6 +152,16 @@ async def test_what_the_organisation_lacks_is_told_and_the_rest_is_read(open_fil
         assert (await asked(world)).count("analytics/cost") == 1
 
 
+async def test_usage_is_read_without_speed_when_its_beta_has_ended(open_file: OpenStore) -> None:
+    async with organisation(scenario(fastMode=False)) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + FILLED)
+            assert poller.error == ""
+            assert stored_usage(await world.stored(poller)) == booked_usage(await world.book())
+
+
 async def test_late_usage_is_added(open_file: OpenStore) -> None:
     async with organisation(scenario(lateRate=1.0, lateBy="6h")) as world:
         await world.use(KEY)

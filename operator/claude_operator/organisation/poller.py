@@ -87,6 +87,8 @@ class Poller:
         self._known: _Known | None = None
         self._turns: dict[str, Turn] = {}
         self._reading: _Reading | None = None
+        self._plain: set[str] = set()
+        """Feeds that the API refused with what a beta brings."""
         self._key = ""
         self._confirmed = False
         """Whether this key belongs to the organisation of the store."""
@@ -177,12 +179,15 @@ class Poller:
         polled = {} if known.last_poll is None else {"last_poll": repr(known.last_poll)}
         await self._keeper.use(lambda store: store.save(last_request=repr(asked), **polled))
         known.last_request = asked
-        parameters = polling.query(reading.feed, reading.span, reading.cursor)
-        answer = await self._client.get(reading.feed, parameters, key)
+        feed = reading.feed.plain if reading.feed.plain and reading.feed.name in self._plain else reading.feed
+        answer = await self._client.get(feed, polling.query(feed, reading.span, reading.cursor), key)
         paging = reading.cursor is not None
         found = polling.meaning(answer, reading.feed, paging=paging, failures=known.failures, key=key)
         if found.kind == "ok":
             found = await self._take(known, reading, answer, asked)
+        elif answer.status == 400 and found.kind == "broken" and feed.plain:
+            self._plain.add(feed.name)
+            found = replace(found, delay=self._time.period)
         self.metrics.count(reading.feed.name, found.kind)
         await self._follow(known, reading.feed, found, asked)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -69,6 +69,8 @@ class Feed:
     costs: bool = False
     optional: bool = False
     """Whether an organisation may lack it: its buckets are split over pages, and replaced when all are read."""
+    plain: Feed | None = None
+    """The same without what a beta brings: betas end, and then the API refuses questions that name them."""
 
 
 def _groups(*names: str) -> tuple[tuple[str, str], ...]:
@@ -76,15 +78,19 @@ def _groups(*names: str) -> tuple[tuple[str, str], ...]:
 
 
 def _usage(width: str, series: Series, buckets: int) -> Feed:
-    return Feed(
+    plain = Feed(
         series.name,
         "/v1/organizations/usage_report/messages",
         pages.usage_report,
         series.refresh,
-        (("bucket_width", width), ("limit", str(buckets)), *_groups(*USAGE_DIMENSIONS)),
-        beta=_FAST_MODE,
+        (
+            ("bucket_width", width),
+            ("limit", str(buckets)),
+            *_groups(*(name for name in USAGE_DIMENSIONS if name != "speed")),
+        ),
         series=series,
     )
+    return replace(plain, parameters=(*plain.parameters, *_groups("speed")), beta=_FAST_MODE, plain=plain)
 
 
 def _analytics(kind: str, series: Series, read: Callable[[bytes], pages.Page], *groups: str) -> Feed:

@@ -162,6 +162,13 @@ async def test_usage_is_read_without_speed_when_its_beta_has_ended(open_file: Op
             assert stored_usage(await world.stored(poller)) == booked_usage(await world.book())
 
 
+async def test_a_month_of_analytics_is_read_week_after_week_at_once(open_file: OpenStore) -> None:
+    async with organisation(scenario()) as world, world.polling(open_file) as poller:
+        await world.poll_until(poller, MIDNIGHT + FILLED)
+        paths = await asked(world)
+    assert (paths.count("analytics/cost"), paths.count("analytics/usage")) == (5, 5)
+
+
 async def test_late_usage_is_added(open_file: OpenStore) -> None:
     async with organisation(scenario(lateRate=1.0, lateBy="6h")) as world:
         await world.use(KEY)

@@ -182,14 +182,15 @@ class Poller:
         feed = reading.feed.plain if reading.feed.plain and reading.feed.name in self._plain else reading.feed
         answer = await self._client.get(feed, polling.query(feed, reading.span, reading.cursor), key)
         paging = reading.cursor is not None
-        found = polling.meaning(answer, reading.feed, paging=paging, failures=known.failures, key=key)
+        pause = polling.pause_after(known.failures, self._time.period)
+        found = polling.meaning(answer, reading.feed, paging=paging, pause=pause, key=key)
         if found.kind == "ok":
             found = await self._take(known, reading, answer, asked)
         elif answer.status == 400 and found.kind == "broken" and feed.plain:
             self._plain.add(feed.name)
             found = replace(found, delay=self._time.period)
         self.metrics.count(reading.feed.name, found.kind)
-        await self._follow(known, reading.feed, found, asked)
+        await self._follow(known, reading, found, asked)
 
     async def _take(self, known: _Known, reading: _Reading, answer: Answer, asked: float) -> Meaning:
         """Put an answer into the store."""
@@ -212,6 +213,13 @@ class Poller:
         if page.next is None:
             await self._finish(known, reading, int(asked))
         return Meaning("ok")
+
+    def _leads_on(self, known: _Known, reading: _Reading, asked: float) -> bool:
+        """Whether a span was read that ends in the past: what follows it is due at once."""
+        series, span = reading.feed.series, reading.span
+        if series is None or span is None or span.end >= series.floor(asked):
+            return False
+        return span.end - series.width in known.marks.get(series.name, {})
 
     async def _finish(self, known: _Known, reading: _Reading, asked: int) -> None:
         """All pages are there."""
@@ -248,12 +256,14 @@ class Poller:
         self._confirmed = True
         return True
 
-    async def _follow(self, known: _Known, feed: Feed, found: Meaning, asked: float) -> None:
+    async def _follow(self, known: _Known, reading: _Reading, found: Meaning, asked: float) -> None:
         """Draw the conclusions from an answer."""
+        feed = reading.feed
         turn = self._turns.get(feed.name, Turn())
         if found.kind == "ok":
             done = self._reading is None
-            self._turns[feed.name] = replace(turn, asked=asked if done else turn.asked, error="", not_before=0.0)
+            last = turn.asked if not done else asked - feed.refresh if self._leads_on(known, reading, asked) else asked
+            self._turns[feed.name] = replace(turn, asked=last, error="", not_before=0.0)
             known.failures, known.not_before, known.last_poll = 0, 0.0, asked
             self.refusal = None
             self.metrics.last_poll.set(asked)

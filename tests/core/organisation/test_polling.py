@@ -15,6 +15,7 @@ from claude_operator.core.organisation.polling import (
     choose,
     meaning,
     on_aws,
+    pause_after,
     query,
 )
 
@@ -85,8 +86,7 @@ def test_a_request_groups_by_everything_and_follows_the_cursor() -> None:
         (Answer(401), {}, "refused", 300),
         (Answer(403), {}, "refused", 300),
         (Answer(500), {}, "again", 61),
-        (Answer(500), {"failures": 3}, "again", 8 * 61),
-        (Answer(500), {"failures": 400}, "again", 3600),
+        (Answer(500), {"pause": 488.0}, "again", 488),
         (Answer(529), {}, "again", 61),
         (Answer(302), {}, "again", 61),
         (Answer(0, problem="no answer in 60 s"), {}, "again", 61),
@@ -96,10 +96,14 @@ def test_a_request_groups_by_everything_and_follows_the_cursor() -> None:
     ],
 )
 def test_answers(answer: Answer, more: dict[str, Any], kind: str, delay: float) -> None:
-    given = {"feed": HOURS, "paging": False, "failures": 0, "key": "sk-ant-admin01-x"} | more
+    given = {"feed": HOURS, "paging": False, "pause": 61.0, "key": "sk-ant-admin01-x"} | more
     found = meaning(answer, **given)
     assert (found.kind, found.delay) == (kind, delay)
     assert bool(found.error) == (kind not in ("ok", "expired"))
+
+
+def test_pauses_grow_up_to_an_hour() -> None:
+    assert [pause_after(failures) for failures in (0, 1, 3, 400)] == [61, 122, 488, 3600]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_answers(answer: Answer, more: dict[str, Any], kind: str, delay: float) 
     ],
 )
 def test_a_refused_key_is_told_with_the_apis_words(status: int, said: str, key: str, refusal: str, words: str) -> None:
-    found = meaning(Answer(status, error(said)), ORGANIZATION, paging=False, failures=0, key=key)
+    found = meaning(Answer(status, error(said)), ORGANIZATION, paging=False, pause=61.0, key=key)
     assert found.refusal == refusal
     assert said in found.error
     assert words in found.error

@@ -37,6 +37,7 @@ __all__ = [
     "choose",
     "meaning",
     "on_aws",
+    "pause_after",
     "query",
     "refused",
 ]
@@ -184,6 +185,11 @@ def query(feed: Feed, span: Span | None, cursor: str | None) -> list[tuple[str, 
     return found
 
 
+def pause_after(failures: int, period: float = PERIOD) -> float:
+    """How long to wait after so many failures, one after the other: twice as long each time, an hour at most."""
+    return min(LONGEST_WAIT, period * 2.0 ** min(failures, 20))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back; status 0 where nothing did, and `problem` then says why."""
@@ -215,8 +221,8 @@ class _Envelope(msgspec.Struct):
     error: _Error = msgspec.field(default_factory=_Error)
 
 
-def meaning(answer: Answer, feed: Feed, *, paging: bool, failures: int, key: str) -> Meaning:
-    """Judge an answer; `failures` is the number of failed requests before it, one after the other."""
+def meaning(answer: Answer, feed: Feed, *, paging: bool, pause: float, key: str) -> Meaning:
+    """Judge an answer; `pause` is how long to wait where the API has failed and does not say."""
     said = _said(answer.body)
     quoted = f"HTTP {answer.status}" + (f": {said}" if said else "")
     if answer.status == 200:
@@ -230,7 +236,7 @@ def meaning(answer: Answer, feed: Feed, *, paging: bool, failures: int, key: str
         return Meaning("absent", ABSENT_WAIT, f"the API does not give {feed.path} to this organisation ({quoted})")
     if 400 <= answer.status < 500 and answer.status not in (408, 409, 425, 429):
         return Meaning("broken", ABSENT_WAIT, f"the API does not accept the question for {feed.path} ({quoted})")
-    delay = max(PERIOD * 2.0 ** min(failures, 10), answer.retry_after or 0.0)
+    delay = max(pause, answer.retry_after or 0.0)
     why = answer.problem or quoted
     return Meaning("again", min(LONGEST_WAIT, delay), f"the API did not answer {feed.path} ({why}); it is asked again")
 

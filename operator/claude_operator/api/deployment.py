@@ -11,6 +11,7 @@ from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
+from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
@@ -99,6 +100,12 @@ class Upstream(ApiModel):
     api_key_secret_ref: KeyRef | None = Field(
         default=None,
         description="The Claude API key: a Secret and its key. Required unless gateway.auth.type is Passthrough.",
+    )
+    api_key_id: ApiKeyId | None = Field(
+        default=None,
+        alias="apiKeyID",
+        description="The id of that key, such as apikey_01..., by which the organisation's usage is attributed. When"
+        " left out, the key is looked for by its first and last characters.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
 

@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
+from claude_operator.api.budgets import Budget
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.organisation import ApiKeyId
@@ -327,23 +328,6 @@ class Strategy(ApiModel):
     """How traffic moves to a new revision. A change concerns the next rollout."""
 
     canary: Canary = Field(default=Canary(), description=Canary.__doc__ or "")
-
-
-class Budget(ApiModel):
-    """A service level of one surface. A breach on both arms holds, it does not blame the canary."""
-
-    surface: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)] = Field(
-        description="The surface, as sent in x-claude-surface."
-    )
-    metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="What is measured: timeToFirstToken or duration."
-    )
-    percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(
-        default=None, description="Which percentile of it, for example 95."
-    )
-    max: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="The most that it may be, for example 1500ms."
-    )
 
 
 Policy = Literal["Ignore", "Warn", "Reject"]

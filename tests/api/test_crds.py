@@ -172,6 +172,7 @@ def test_names_columns_and_status() -> None:
         "ces": "ClaudeEvalSet",
         "cer": "ClaudeEvalRun",
         "clm": "ClaudeModel",
+        "cor": "ClaudeOrganization",
     }
     assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {"ClaudeModel"}
     for spec in found.values():

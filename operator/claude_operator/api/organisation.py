@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from claude_operator.api.base import ApiModel, ObjectName, StatusModel, list_map
+from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.moments import Moment
 
@@ -75,6 +75,7 @@ class OrganizationReason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a Secret or its key is missing
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105  a Secret lacks the label that allows this use
     INVALID_SPEC = "InvalidSpec"
+    NOT_A_DATABASE = "NotADatabase"  # what is in the Secret is not the URL of a PostgreSQL database
     # KeyAccepted
     ACCEPTED = "Accepted"
     NOT_TRIED = "NotTried"  # no call has been made with it yet
@@ -134,6 +135,11 @@ class OrganizationSpec(ApiModel):
         default="https://api.anthropic.com",
         alias="baseURL",
         description="Where the admin API is; /v1/organizations is put after it.",
+    )
+    poll_interval: Duration = Field(
+        default="1m",
+        description="Time between two calls of the admin API, which allows one a minute. Write more where several"
+        " clusters read the same organisation.",
     )
     history: History = Field(default=History(), description=History.__doc__)
 

@@ -258,7 +258,7 @@ class App:
                 kube,
                 HistoryParts(kube, keyring, self._settings.namespace),
                 history.read,
-                holders,
+                holders.of,
                 place=lambda: Place(self._settings.namespace, runs.site, permits.policy),
                 models=prices.models,
                 clock=self._clock,
@@ -307,7 +307,7 @@ class App:
         await queue.run()
 
     async def _keep_organizations(self, organizations: Organizations) -> None:
-        """Look at the ClaudeOrganizations. They belong to the cluster: with rights in some namespaces there are none."""
+        """Look at the ClaudeOrganizations. They belong to the cluster, as the ClaudeModels do."""
         if self._settings.namespaces:
             _log.info("ClaudeOrganizations are left alone, because --watch-namespace is set")
             await asyncio.Event().wait()

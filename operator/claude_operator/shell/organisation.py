@@ -9,17 +9,18 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from claude_operator.api.base import API_VERSION
 from claude_operator.api.faults import first_fault
-from claude_operator.api.organisation import OrganizationReason, OrganizationSpec, OrganizationStatus
+from claude_operator.api.organisation import OrganizationReason, OrganizationSpec, OrganizationStatus, SecretKey
 from claude_operator.core import names, render
 from claude_operator.core.catalogue.table import Model
-from claude_operator.core.organisation.admin_key import Fault, key_fault, platform_fault
+from claude_operator.core.organisation.admin_key import Fault, key_fault, platform_fault, store_fault
+from claude_operator.core.organisation.attribution import ApiKey, Holder
 from claude_operator.core.organisation.conditions import Seen
 from claude_operator.core.organisation.pricing import rates_of
 from claude_operator.core.organisation.reading import Reading
@@ -29,7 +30,6 @@ from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_ORGANIZATIONS, SECRETS
 from claude_operator.log import fields
 from claude_operator.shell.clock import Clock
-from claude_operator.shell.organisation_holders import Holders
 from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.organisation_parts import HistoryParts
 from claude_operator.shell.organisation_reader import history_url
@@ -43,6 +43,9 @@ _LOOK = 15.0  # seconds between two looks at them
 _READ = 60.0  # seconds between two readings of a history that is well
 
 Read = Callable[[str, str], Awaitable[Reading | None]]
+"""What a history says, by its URL and the key to show."""
+FindHolders = Callable[[Sequence[ApiKey]], Awaitable[Sequence[Holder]]]
+"""All ClaudeDeployments, with the id of their API key where it is among these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,14 @@ class Organizations:
         kube: Kube,
         parts: HistoryParts,
         read: Read,
-        holders: Holders,
+        find_holders: FindHolders,
         *,
         place: Callable[[], Place],
         models: Callable[[], Mapping[str, Model]],
         clock: Clock,
         metrics: OrganizationMetrics,
     ) -> None:
-        self._kube, self._parts, self._read, self._holders = kube, parts, read, holders
+        self._kube, self._parts, self._read, self._find_holders = kube, parts, read, find_holders
         self._place, self._models, self._clock, self._metrics = place, models, clock, metrics
         self._known: dict[str, _Known] = {}
         self._problem = ""
@@ -126,7 +129,7 @@ class Organizations:
             key_fault=key_wrong,
             started=reading is not None or await self._parts.started(owner),
             reading=reading,
-            holders=await self._holders.of(reading.keys if reading else ()),
+            holders=await self._find_holders(reading.keys if reading else ()),
         )
         before = _status(owner)
         # A month of many keys takes a while to add up, and others want the loop.
@@ -155,11 +158,12 @@ class Organizations:
         uses += [SecretUse("spec.history.postgresURLSecretRef", url.name, url.key, "admin")] if url else []
         for problem in await read_secrets(self._kube, place.policy, place.namespace, uses):
             return (OrganizationReason(problem.reason), problem.message), None
-        return None, key_fault(await self._key(place.namespace, ref.name, ref.key))
+        store = store_fault(await self._value(place, url)) if url else None
+        return store, key_fault(await self._value(place, ref))
 
-    async def _key(self, namespace: str, name: str, key: str) -> str:
-        found = await self._kube.get(SECRETS, name, namespace)
-        data = ((found or {}).get("data") or {}).get(key) or ""
+    async def _value(self, place: Place, ref: SecretKey) -> str:
+        found = await self._kube.get(SECRETS, ref.name, place.namespace)
+        data = ((found or {}).get("data") or {}).get(ref.key) or ""
         try:
             return base64.b64decode(data, validate=True).decode().strip()
         except (binascii.Error, ValueError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
-from claude_operator.api.organisation import PAGE_KEY, OrganizationReason, OrganizationSpec
+from claude_operator.api.organisation import OrganizationReason, OrganizationSpec
 from claude_operator.core import names, render
 from claude_operator.core.organisation.admin_key import Fault
 from claude_operator.kube.client import Kube, KubeError, Object
@@ -66,11 +65,8 @@ class HistoryParts:
         return bool(live and (live.get("status") or {}).get("readyReplicas"))
 
     async def _secret(self, owner: Mapping[str, Any]) -> None:
-        key = await self.page_key(owner)
-        live = await self._mine(owner, SECRETS)
-        wanted = render.history_secret(owner, key, self._namespace)
-        if live is None or (live.get("data") or {}).get(PAGE_KEY) != base64.b64encode(key.encode()).decode():
-            await self._kube.apply(SECRETS, wanted, field_manager=names.FIELD_MANAGER)
+        wanted = render.history_secret(owner, await self.page_key(owner), self._namespace)
+        await self._write(SECRETS, wanted, await self._mine(owner, SECRETS))
 
     async def _claim(self, wanted: Object) -> None:
         """Nobody owns it; what shows that it is ours are its labels."""
@@ -78,12 +74,15 @@ class HistoryParts:
         live = await self._kube.get(CLAIMS, metadata["name"], self._namespace)
         if live is not None and not render.covers(live["metadata"].get("labels"), metadata["labels"]):
             raise PartTaken(_taken(live))
-        await self._write(CLAIMS, wanted, live)
+        if live is None:
+            await self._kube.create(CLAIMS, wanted)
+        elif not render.covers(live, wanted):
+            await self._kube.apply(CLAIMS, wanted, field_manager=names.FIELD_MANAGER)
 
     async def _write(self, resource: Resource, wanted: Object, live: Object | None) -> None:
         if live is None or not render.covers(live, wanted):
             live = await self._kube.apply(resource, wanted, field_manager=names.FIELD_MANAGER)
-        if resource != CLAIMS and (more := render.excess(live, wanted)):
+        if more := render.excess(live, wanted):
             fenced = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
             await self._kube.merge(resource, {**kind, **more, "metadata": {**more.get("metadata", {}), **fenced}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from claude_operator.api.organisation import OrganizationReason as Reason
-from claude_operator.core.organisation.admin_key import key_fault, platform_fault
+from claude_operator.core.organisation.admin_key import key_fault, platform_fault, store_fault
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,13 @@ def test_platforms_without_this_api(url: str, refused: bool) -> None:
     assert bool(fault) == refused
     if fault:
         assert fault[0] == Reason.PLATFORM_ON_AWS and "AWS Cost Explorer" in fault[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"), [("postgresql://h/db", False), ("postgres://h/db", False), ("op-abc", True), ("", True)]
+)
+def test_databases(url: str, refused: bool) -> None:
+    fault = store_fault(url)
+    assert bool(fault) == refused
+    if fault and url:
+        assert url not in fault[1]

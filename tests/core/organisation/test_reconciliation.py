@@ -1,4 +1,4 @@
-"""The gateways' measure against the organisation's: the same keys and closed days; a difference is explained or told."""
+"""The gateways' measure against the organisation's: the same keys and closed days; differences are told by key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def used(number: int, tokens: int, *, key: str = "apikey_a", model: str = OPUS, 
     return Usage(Slot(day(number), model, tier), key, Tokens(tokens))
 
 
-def holder(counted: dict[int, int], *, name: str = "a", key: str = "apikey_a", since: int = 0, model: str = OPUS) -> Holder:
+def holder(
+    counted: dict[int, int], *, name: str = "a", key: str = "apikey_a", since: int = 0, model: str = OPUS
+) -> Holder:
     measured = {(day(number), model): Tokens(tokens) for number, tokens in counted.items()}
     return Holder("shop", name, key, measured, day(since))
 
@@ -61,7 +63,7 @@ def test_a_key_of_which_one_holder_has_no_known_measure_is_not_compared() -> Non
 
 
 def test_a_week_at_most_is_compared() -> None:
-    found = reconcile([], [holder({})], (day(-20), day(2)))
+    found = reconcile([], [holder({}, since=-20)], (day(-20), day(2)))
     assert found is not None
     assert found.since == day(-4)
 

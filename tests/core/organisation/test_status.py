@@ -77,6 +77,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             Reason.SECRET_NOT_FOUND,
             Reason.SECRET_NOT_ALLOWED,
             Reason.INVALID_SPEC,
+            Reason.NOT_A_DATABASE,
         )
     ),
     (Type.KEY_ACCEPTED, "True", Reason.ACCEPTED, {}),
@@ -187,7 +188,9 @@ def test_times_in_messages_are_no_change() -> None:
     later = seen(**read(read_at=NOW + dt.timedelta(minutes=1), usage_until=NOW), now=NOW + dt.timedelta(minutes=1))
     after = organization_status(later, rates_of({}), before)
     assert after != before and not changed(before, after)
-    assert [one.last_transition_time for one in after.conditions] == [one.last_transition_time for one in before.conditions]
+    assert [one.last_transition_time for one in after.conditions] == [
+        one.last_transition_time for one in before.conditions
+    ]
 
 
 def test_a_history_is_read_by_days() -> None:

@@ -1,11 +1,11 @@
-"""Which key reads the usage of an organisation, told by its form before it is sent anywhere."""
+"""Whether a key, an address and a database can be what they are to be, told by their form before any is used."""
 
 from __future__ import annotations
 
 from claude_operator.api.organisation import OrganizationReason
 from claude_operator.core.spec.hosts import host_of
 
-__all__ = ["Fault", "key_fault", "platform_fault"]
+__all__ = ["Fault", "key_fault", "platform_fault", "store_fault"]
 
 Fault = tuple[OrganizationReason, str]
 """Why a key or an address cannot work, and what to use instead."""
@@ -34,3 +34,11 @@ def platform_fault(base_url: str) -> Fault | None:
         " ClaudeOrganization; status.cost of each ClaudeDeployment has what its gateways measured"
     )
     return OrganizationReason.PLATFORM_ON_AWS, message
+
+
+def store_fault(url: str) -> Fault | None:
+    """What is wrong with a database; None where it has the form of one. Other Secrets are none of the history's."""
+    if url.startswith(("postgresql://", "postgres://")):
+        return None
+    message = "spec.history.postgresURLSecretRef: what is in the Secret is not the URL of a PostgreSQL database"
+    return OrganizationReason.NOT_A_DATABASE, f"{message}: write postgresql://USER:PASSWORD@HOST/DATABASE"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from claude_operator.api.base import seconds
 from claude_operator.api.organisation import (
     ADMIN_KEY_FILE,
     HISTORY_DIR,
@@ -63,7 +65,8 @@ def history_claim(owner: Mapping[str, Any], spec: OrganizationSpec, namespace: s
 
 def history_secret(owner: Mapping[str, Any], key: str, namespace: str) -> Object:
     """With the key by which the operator and the history know each other."""
-    return _child(_placed(owner, namespace), "Secret", "v1") | {"type": "Opaque", "stringData": {PAGE_KEY: key}}
+    data = {PAGE_KEY: b64encode(key.encode()).decode()}
+    return _child(_placed(owner, namespace), "Secret", "v1") | {"type": "Opaque", "data": data}
 
 
 def _placed(owner: Mapping[str, Any], namespace: str) -> Mapping[str, Any]:
@@ -140,6 +143,7 @@ def _container(spec: OrganizationSpec, site: Site) -> Object:
             store,
             f"--reader-key-file={PAGE_KEY_FILE}",
             f"--port={HISTORY_PORT}",
+            f"--poll-seconds={seconds(spec.poll_interval):g}",
             "--log-format=json",
             *address_args(site),
             *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from claude_operator.api.base import DURATION_PATTERN, YEAR, fraction, seconds
+from claude_operator.api.budgets import Budget
 from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
-from claude_operator.api.budgets import Budget
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of

@@ -174,7 +174,10 @@ def test_names_columns_and_status() -> None:
         "clm": "ClaudeModel",
         "cor": "ClaudeOrganization",
     }
-    assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {"ClaudeModel"}
+    assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {
+        "ClaudeModel",
+        "ClaudeOrganization",
+    }
     for spec in found.values():
         assert spec["names"]["categories"] == ["claude"]
         assert spec["versions"][0]["subresources"] == {"status": {}}

@@ -23,15 +23,14 @@ from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.organisation_parts import HistoryParts
 
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
-DAY = dt.date(2026, 11, 29)
+DAY = dt.date(2026, 11, 28)
 SYSTEM = "claude-system"
 NAME = "acme-organization"
 PARTS = ("ServiceAccount", "Service", "NetworkPolicy", "Deployment", "Secret")
 READING = Reading(
     read_at=NOW,
     usage_until=NOW - dt.timedelta(hours=1),
-    final_since=NOW - dt.timedelta(days=5),
-    final_until=dt.datetime(2026, 11, 30, tzinfo=dt.UTC),
+    usage_since=NOW - dt.timedelta(days=5),
     cost={DAY: 12.5},
     cost_until=DAY,
     keys=(ApiKey("apikey_a", "support"),),

@@ -22,7 +22,7 @@ from claude_operator.core.organisation.status import changed, organization_statu
 
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 MIDNIGHT = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
-DAY = dt.date(2026, 11, 29)
+DAY = dt.date(2026, 11, 28)
 OPUS = "claude-opus-5-5"
 KEYS = (ApiKey("apikey_a", "support", "", "Prod"), ApiKey("apikey_b", "batch job"))
 ROOT = Path(__file__).parents[3]
@@ -39,10 +39,9 @@ def holder(tokens: int | None, key: str = "apikey_a", name: str = "support") -> 
 READING = Reading(
     read_at=NOW,
     usage_until=NOW - dt.timedelta(hours=1),
-    final_since=MIDNIGHT - dt.timedelta(days=5),
-    final_until=MIDNIGHT,
-    cost={DAY: 12.5, dt.date(2026, 11, 28): 7.5, dt.date(2026, 10, 31): 99.0},
-    cost_until=DAY,
+    usage_since=MIDNIGHT - dt.timedelta(days=5),
+    cost={dt.date(2026, 11, 29): 12.5, DAY: 7.5, dt.date(2026, 10, 31): 99.0},
+    cost_until=dt.date(2026, 11, 29),
     keys=KEYS,
     usage=(used(1000),),
 )
@@ -103,7 +102,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"holders": ()}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"holders": (holder(None),)}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"reading": None}),
-    (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, read(final_until=None)),
+    (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, read(usage_since=None)),
 ]
 
 
@@ -129,14 +128,14 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
     message = next(one for one in found.conditions if one.type == Type.RECONCILED).message
     assert message == (
         "600 tokens of key support (apikey_a) went around the gateways (40 % of it), among it with claude-haiku-5-5,"
-        " which no gateway was answered by. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-29 to"
-        " 2026-11-29 (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID). To tell"
+        " which no gateway was answered by. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to"
+        " 2026-11-28 (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID). To tell"
         " them apart, give whoever uses a key beside its gateways a key of their own"
     )
     assert found.reconciliation is not None
     assert found.reconciliation.model_dump() == {
-        "since": "2026-11-29",
-        "until": "2026-11-29",
+        "since": "2026-11-28",
+        "until": "2026-11-28",
         "gateways": 900,
         "organization": 1500,
         "difference": "40.0%",
@@ -194,13 +193,12 @@ def test_times_in_messages_are_no_change() -> None:
 
 
 def test_a_history_is_read_by_days() -> None:
-    start = int(MIDNIGHT.timestamp()) - 86_400
+    start = int(MIDNIGHT.timestamp()) - 2 * 86_400
     history = History(
         key="accepted",
         last_poll=NOW.timestamp(),
         complete_from=start + 3600,
         complete_to=start + 86_400 + 7200,
-        final_to=start + 86_400,
         cost_to=start + 86_400,
         usage=[UsageRow(start, "apikey_a", "wrkspc_1", OPUS, "", Counted(1, 2, 3, 4, 5, 6))],
         costs=[CostRow(start, "123.45"), CostRow(start, "0.55", model=OPUS)],
@@ -211,10 +209,20 @@ def test_a_history_is_read_by_days() -> None:
     assert found.usage == [Usage(Slot(DAY, OPUS), "apikey_a", Tokens(1, 5, 2, 3, 4))]
     assert (found.cost, found.cost_until, found.cost_since) == ({DAY: 1.24}, DAY, DAY)
     assert [one.workspace for one in found.keys] == ["Prod", ""]
-    assert found.final_days is None  # the first day was read from one o'clock on
-    assert replace(found, final_since=found.final_until - dt.timedelta(days=2)).final_days == (  # type: ignore[operator]
-        dt.date(2026, 11, 28),
-        DAY,
-    )
     with pytest.raises(ValueError, match="'x' is not an amount of cents"):
         reading_of(History(costs=[CostRow(0, "x")]))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "days"),
+    [
+        ("2026-11-20T00", "2026-11-30T12", ("2026-11-20", "2026-11-28")),
+        ("2026-11-20T01", "2026-11-30T00", ("2026-11-21", "2026-11-28")),
+        ("2026-11-20T01", "2026-11-29T23", ("2026-11-21", "2026-11-27")),
+        ("2026-11-28T01", "2026-11-30T12", None),
+    ],
+)
+def test_days_are_closed_a_day_after_their_end(since: str, until: str, days: tuple[str, str] | None) -> None:
+    moments = [dt.datetime.fromisoformat(one).replace(tzinfo=dt.UTC) for one in (since, until)]
+    found = Reading(usage_since=moments[0], usage_until=moments[1]).closed_days
+    assert (found and tuple(map(str, found))) == days

@@ -14,6 +14,8 @@ from claude_operator.core.organisation.attribution import ApiKey, Slot, Tokens, 
 __all__ = ["Reading", "reading_of"]
 
 _DAY = dt.timedelta(days=1)
+_LATE = dt.timedelta(days=1)
+"""What the API tells late, it tells within a day; hours are read again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,8 @@ class Reading:
     read_at: dt.datetime | None = None
     """When the admin API last answered."""
     usage_until: dt.datetime | None = None
-    """Each hour before was read after its end."""
-    final_until: dt.datetime | None = None
-    """Nothing more is added to the usage before."""
-    final_since: dt.datetime | None = None
+    usage_since: dt.datetime | None = None
+    """Each hour in between was read after its end."""
     cost: Mapping[dt.date, float] = field(default_factory=dict)
     """US dollars by day."""
     cost_until: dt.date | None = None
@@ -42,11 +42,11 @@ class Reading:
         return min(self.cost, default=None)
 
     @property
-    def final_days(self) -> tuple[dt.date, dt.date] | None:
-        """The first and the last whole day (UTC) to whose usage nothing more is added."""
-        if self.final_since is None or self.final_until is None:
+    def closed_days(self) -> tuple[dt.date, dt.date] | None:
+        """The first and the last whole day (UTC) to whose usage hardly anything is added any more."""
+        if self.usage_since is None or self.usage_until is None:
             return None
-        begin, end = self.final_since, self.final_until.date() - _DAY
+        begin, end = self.usage_since, (self.usage_until - _LATE).date() - _DAY
         first = begin.date() if begin.time() == dt.time() else begin.date() + _DAY
         return (first, end) if first <= end else None
 
@@ -63,8 +63,7 @@ def reading_of(history: History) -> Reading:
     return Reading(
         read_at=_moment(history.last_poll),
         usage_until=_moment(history.complete_to),
-        final_until=_moment(history.final_to),
-        final_since=_moment(history.complete_from),
+        usage_since=_moment(history.complete_from),
         cost={day: float(cents) / 100 for day, cents in cost.items()},
         cost_until=_day(history.cost_to) - _DAY if history.cost_to is not None else None,
         keys=[ApiKey(one.id, one.name, one.hint, workspaces.get(one.workspace, one.workspace)) for one in history.keys],

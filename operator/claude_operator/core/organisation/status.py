@@ -29,7 +29,7 @@ FIGURES = dt.timedelta(minutes=5)
 def organization_status(seen: Seen, rates: Rates, before: OrganizationStatus) -> OrganizationStatus:
     """The whole of it."""
     reading = seen.reading
-    closed = reading.final_days if reading else None
+    closed = reading.closed_days if reading else None
     found = reconcile(reading.usage, seen.holders, closed) if reading and closed else None
     told = conditions(seen, found, before.conditions)
     base = {"observed_generation": seen.generation, "conditions": told}

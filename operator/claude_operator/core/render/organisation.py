@@ -142,6 +142,7 @@ def _container(spec: OrganizationSpec, site: Site) -> Object:
             f"--key-file={ADMIN_KEY_FILE}",
             store,
             f"--reader-key-file={PAGE_KEY_FILE}",
+            "--host=0.0.0.0",
             f"--port={HISTORY_PORT}",
             f"--poll-seconds={seconds(spec.poll_interval):g}",
             "--log-format=json",

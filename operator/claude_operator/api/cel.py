@@ -7,7 +7,7 @@ from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN
 from claude_operator.api.live import SHARE_PATTERN
-from claude_operator.api.organisation import API_KEY_ID_PATTERN, QUANTITY_PATTERN
+from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ PATTERNS = {
     r"^https?://[^\s]+$": "is not a URL: write for example https://api.anthropic.com",
     r"^https?://[^\s/][^\s]*$": "is not a URL: write for example http://prometheus.monitoring:9090",
     API_KEY_ID_PATTERN: "is not the id of an API key: write it as the Console shows it, such as apikey_01Rj2N8SVvo6",
+    MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",

@@ -16,6 +16,7 @@ __all__ = [
     "API_KEY_ID_PATTERN",
     "HISTORY_DIR",
     "HISTORY_PORT",
+    "MONTHLY_USD_PATTERN",
     "MOST_LISTED",
     "PAGE_KEY",
     "PAGE_KEY_FILE",
@@ -25,6 +26,7 @@ __all__ = [
     "DeploymentShare",
     "History",
     "HistoryState",
+    "OrganizationBudget",
     "OrganizationReason",
     "OrganizationSpec",
     "OrganizationStatus",
@@ -48,6 +50,7 @@ MOST_LISTED = 20
 
 API_KEY_ID_PATTERN = r"^apikey_[A-Za-z0-9]{1,64}$"
 QUANTITY_PATTERN = r"^[1-9][0-9]*(Mi|Gi|Ti)$"
+MONTHLY_USD_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,2})?$"
 ApiKeyId = Annotated[str, StringConstraints(pattern=API_KEY_ID_PATTERN, max_length=80)]
 
 
@@ -57,6 +60,7 @@ class OrganizationType(StrEnum):
     READY = "Ready"
     KEY_ACCEPTED = "KeyAccepted"
     RECONCILED = "Reconciled"
+    WITHIN_COST = "WithinCost"  # where there is a budget
 
 
 class OrganizationReason(StrEnum):
@@ -90,6 +94,11 @@ class OrganizationReason(StrEnum):
     AROUND_GATEWAYS = "AroundGateways"  # a key is used by others than the gateways that hold it
     UNEXPLAINED = "Unexplained"  # the gateways measured more than the organisation
     NOTHING_TO_COMPARE = "NothingToCompare"  # no closed day that both know, or no ClaudeDeployment holds a key
+    # WithinCost
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    COST_NEAR_BUDGET = "CostNearBudget"  # 80 % or more
+    COST_OVER_BUDGET = "CostOverBudget"  # 100 % or more
+    COST_UNKNOWN = "CostUnknown"  # the organisation's cost is not known, or not up to the day before yesterday
 
 
 class SecretKey(ApiModel):
@@ -125,6 +134,16 @@ class History(ApiModel):
     )
 
 
+class OrganizationBudget(ApiModel):
+    """What the organisation may cost in a calendar month (UTC)."""
+
+    monthly_usd: Annotated[str, StringConstraints(pattern=MONTHLY_USD_PATTERN, max_length=12)] = Field(
+        alias="monthlyUSD",
+        description='US dollars a month, for example "2000" or "0.50". From 80 % on the condition WithinCost says so,'
+        " from 100 % on it is False.",
+    )
+
+
 class OrganizationSpec(ApiModel):
     """A Claude organisation, whose usage and cost are read."""
 
@@ -142,6 +161,7 @@ class OrganizationSpec(ApiModel):
         " clusters read the same organisation.",
     )
     history: History = Field(default=History(), description=History.__doc__)
+    budget: OrganizationBudget | None = Field(default=None, description=OrganizationBudget.__doc__)
 
 
 class DeploymentShare(StatusModel):

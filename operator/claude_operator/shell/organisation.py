@@ -129,6 +129,7 @@ class Organizations:
             key_fault=key_wrong,
             started=reading is not None or await self._parts.started(owner),
             reading=reading,
+            monthly_usd=spec.budget.monthly_usd if spec and spec.budget else "",
             holders=await self._find_holders(reading.keys if reading else ()),
         )
         before = _status(owner)

@@ -15,6 +15,7 @@ from claude_operator.api.organisation import MOST_LISTED, OrganizationStatus
 from claude_operator.api.organisation import OrganizationReason as Reason
 from claude_operator.api.organisation import OrganizationType as Type
 from claude_operator.core.organisation.attribution import ApiKey, Holder, Slot, Tokens, Usage
+from claude_operator.core.organisation.budget import MonthSpend, month_spend
 from claude_operator.core.organisation.conditions import Seen
 from claude_operator.core.organisation.pricing import rates_of
 from claude_operator.core.organisation.reading import Reading, reading_of
@@ -103,6 +104,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"holders": (holder(None),)}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"reading": None}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, read(usage_since=None)),
+    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, {"monthly_usd": "25.01"}),
+    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, {"monthly_usd": "25"}),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {"monthly_usd": "20"}),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {"monthly_usd": "0"}),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {"monthly_usd": "25", **read(cost_until=None)}),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {"monthly_usd": "25", "reading": None}),
 ]
 
 
@@ -226,3 +233,17 @@ def test_days_are_closed_a_day_after_their_end(since: str, until: str, days: tup
     moments = [dt.datetime.fromisoformat(one).replace(tzinfo=dt.UTC) for one in (since, until)]
     found = Reading(usage_since=moments[0], usage_until=moments[1]).closed_days
     assert (found and tuple(map(str, found))) == days
+
+
+def test_a_budget_is_held_against_the_organisations_cost_and_the_gateways_for_the_days_that_lacks() -> None:
+    spent = {dt.date(2026, 11, 29): 100.0, dt.date(2026, 11, 30): 4.0}
+    ours, elsewhere = replace(holder(1), spent=spent), replace(holder(1, ""), spent=spent)
+    found = month_spend(READING, (ours, elsewhere), NOW.date())
+    assert found == MonthSpend(12.5 + 7.5 + 4.0, complete=True)
+    assert month_spend(None, (ours,), NOW.date()) == MonthSpend(104.0, complete=False)
+    assert month_spend(READING, (ours,), dt.date(2026, 12, 1)) == MonthSpend(0.0, complete=True)
+    assert month_spend(READING, (ours,), dt.date(2026, 12, 2)).complete is False
+
+
+def test_without_a_budget_there_is_no_condition_about_one() -> None:
+    assert Type.WITHIN_COST not in {one.type for one in told(seen()).conditions}

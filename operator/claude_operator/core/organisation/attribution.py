@@ -96,6 +96,8 @@ class Holder:
     key: str = ""
     measured: Mapping[tuple[dt.date, str], Tokens] | None = None
     since: dt.date | None = None
+    spent: Mapping[dt.date, float] = field(default_factory=dict)
+    """US dollars by day, as its gateways measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ from claude_operator.api.organisation import OrganizationReason as Reason
 from claude_operator.api.organisation import OrganizationType as Type
 from claude_operator.core.organisation.admin_key import Fault
 from claude_operator.core.organisation.attribution import ApiKey, Holder
+from claude_operator.core.organisation.budget import month_spend
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import TOLERANCE, KeyDifference, Reconciled
 from claude_operator.core.text import count, cut, duration, join_names, share
 
 __all__ = ["Seen", "State", "conditions"]
 
+_NEAR = 0.8
 _LATE = dt.timedelta(days=1)  # the slowest report of the API takes as long
 _REFUSALS: Mapping[str, Reason] = {
     "NoKey": Reason.SECRET_NOT_FOUND,
@@ -54,6 +56,8 @@ class Seen:
     """None where the history does not answer."""
     holders: Sequence[Holder] = field(default=())
     """All ClaudeDeployments."""
+    monthly_usd: str = ""
+    """The budget, empty where there is none."""
 
 
 def conditions(seen: Seen, found: Reconciled | None, before: Sequence[Condition]) -> list[Condition]:
@@ -63,6 +67,8 @@ def conditions(seen: Seen, found: Reconciled | None, before: Sequence[Condition]
         Type.KEY_ACCEPTED: _key_accepted(seen),
         Type.RECONCILED: _reconciled(seen, found),
     }
+    if seen.monthly_usd:
+        states[Type.WITHIN_COST] = _within_cost(seen)
     known = {one.type: one for one in before}
     return [_condition(type_, state, known.get(type_), seen) for type_, state in states.items()]
 
@@ -123,6 +129,18 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     names = join_names(_named(one.key, seen) for one in found.keys)
     helps = "check spec.upstream.apiKeyID of the ClaudeDeployments with this key, and whether usage still arrives"
     return State("False", Reason.UNEXPLAINED, f"{both}; they differ for {names}{_without(seen)}: {helps}")
+
+
+def _within_cost(seen: Seen) -> State:
+    spent, limit = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date()), float(seen.monthly_usd)
+    told = f"${spent.usd:,.2f} of the month's ${limit:,.2f} are spent"
+    if spent.usd >= limit:
+        return State("False", Reason.COST_OVER_BUDGET, f"{told}; raise spec.budget.monthlyUSD, or see who spends it")
+    if not spent.complete:
+        return State("Unknown", Reason.COST_UNKNOWN, f"at least {told}; the organisation's cost is not known up to now")
+    if spent.usd >= _NEAR * limit:
+        return State("True", Reason.COST_NEAR_BUDGET, f"{told}, which is {share(spent.usd / limit)}")
+    return State("True", Reason.COST_WITHIN_BUDGET, told)
 
 
 def _around(one: KeyDifference, seen: Seen) -> str:

@@ -6,10 +6,12 @@ import json
 import secrets
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from claude_operator.simulator.admin_book import key_id
 from tests.cluster.apps import SIMULATOR, Object, answered, apply, deployment, promoted, secret
+from tests.cluster.rollouts import scenario
 from tests.cluster.support import SYSTEM, condition, find, get, kubectl, wait_for
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -18,13 +20,33 @@ CALLS = 3
 
 
 @pytest.fixture
-def name(namespace: str) -> Iterator[str]:
-    """A name for a ClaudeOrganization, of which nothing is left afterwards."""
+def name(namespace: str, tmp_path: Path) -> Iterator[str]:
+    """A name for a ClaudeOrganization, of which nothing is left afterwards; and a volume for it.
+
+    The project's own cluster makes none: it has no StorageClass.
+    """
     made = f"org-{secrets.token_hex(3)}"
+    tmp_path.chmod(0o777)  # a pod's user writes there
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": made},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Gi"},
+            "claimRef": {"namespace": SYSTEM, "name": f"{made}-organization"},
+            "hostPath": {"path": str(tmp_path)},
+            "persistentVolumeReclaimPolicy": "Retain",
+        },
+    }
+    kubectl("apply", "-f", "-", input=volume)
+    scenario(organization={"lag": "0s"})
     yield made
+    scenario()
     kubectl("delete", "cor", made, "--ignore-not-found")
     for what in (f"secret/{made}-key", f"pvc/{made}-organization"):
         kubectl("delete", what, "--ignore-not-found", "--wait=false", namespace=SYSTEM)
+    kubectl("delete", "pv", made, "--wait=false")
 
 
 def ask_around(key: str) -> int:

@@ -58,7 +58,7 @@ def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
     usage = [one for one in reading.usage if (one.slot.day.year, one.slot.day.month) == (month.year, month.month)]
     whose = attribute(usage, seen.holders)
     shares, others = _shares(seen.holders, whose, rates), _others(seen, reading.keys, whose, rates)
-    unlisted = [*shares[MOST_LISTED:], *others[MOST_LISTED:]]
+    unlisted = [one.tokens for one in shares[MOST_LISTED:]] + [one.tokens for one in others[MOST_LISTED:]]
     return {
         "month": f"{month:%Y-%m}",
         "cost": _cost(reading, month),
@@ -71,7 +71,7 @@ def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
         ),
         "deployments": shares[:MOST_LISTED],
         "other_keys": others[:MOST_LISTED],
-        "not_listed": sum(one.tokens for one in unlisted),
+        "not_listed": sum(unlisted),
     }
 
 

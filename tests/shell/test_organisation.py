@@ -112,7 +112,7 @@ async def test_a_history_is_made_read_and_told_and_then_nothing_is_written(rig: 
     assert "ownerReferences" not in rig.kube.take("PersistentVolumeClaim", NAME, SYSTEM)["metadata"]
     assert rig.asked == ["http://acme-organization.claude-system.svc:9100"]
     assert rig.reasons() == ["Polling", "Accepted", "Agrees"]
-    assert (rig.status["month"], rig.status["cost"], rig.status["tokens"]) == ("2026-11", "12.50 USD", 1000)
+    assert (rig.status["month"], rig.status["cost"], rig.status["tokens"]) == ("2026-11", "$12.50", 1000)
     assert rig.status["deployments"][0] | {"cost": ""} == {
         "namespace": "shop",
         "name": "support",
@@ -132,7 +132,7 @@ async def test_figures_are_written_every_five_minutes_at_most_and_conditions_at_
     await rig.organizations.look()
     rig.kube.writes.clear()
     rig.reading = Reading(**{name: getattr(READING, name) for name in READING.__slots__} | {"cost": {DAY: 20.0}})
-    for minutes, cost in ((2, "12.50 USD"), (4, "20.00 USD")):
+    for minutes, cost in ((2, "$12.50"), (4, "$20.00")):
         rig.clock.moment += dt.timedelta(minutes=minutes)
         await rig.organizations.look()
         assert rig.status["cost"] == cost
@@ -141,7 +141,7 @@ async def test_figures_are_written_every_five_minutes_at_most_and_conditions_at_
     rig.clock.moment += dt.timedelta(minutes=1)
     await rig.organizations.look()
     assert rig.reasons() == ["Starting", "NotTried", "NothingToCompare"]
-    assert rig.status["cost"] == "20.00 USD"
+    assert rig.status["cost"] == "$20.00"
     assert rig.registry.get_sample_value("claude_organization_cost_usd", {"name": "acme", "window": "month"}) is None
 
 

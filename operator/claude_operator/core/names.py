@@ -37,6 +37,7 @@ __all__ = [
     "report_name",
     "revision_name",
     "selector",
+    "usage_name",
 ]
 
 FIELD_MANAGER = "claude-operator"
@@ -52,7 +53,7 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 NAME_MAX = 63  # a Job's name becomes a label value on its pods
 _HASH = 8
 
-Component = Literal["gateway", "eval", "grader", "ledger"]
+Component = Literal["gateway", "eval", "grader", "ledger", "usage"]
 
 
 def gateway_name(name: str) -> str:
@@ -88,6 +89,11 @@ def failed_samples(name: str) -> str:
 def organization_name(name: str) -> str:
     """Name of everything around the history of the ClaudeOrganization `name`, in the operator's namespace."""
     return f"{name}-organization"
+
+
+def usage_name(name: str) -> str:
+    """Name of the ConfigMap with what was used and paid."""
+    return f"{name}-usage"
 
 
 def eval_account(name: str) -> str:

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from claude_operator.api.organisation import OrganizationStatus, OrganizationType
 from claude_operator.core.organisation.conditions import Seen
+from claude_operator.core.organisation.status import cost_of_month, forecast_of_month
 
 __all__ = ["OrganizationMetrics"]
 
@@ -60,9 +61,13 @@ class OrganizationMetrics:
                 self._condition.labels(name, one.type).set(one.status == "True")
         if seen.reading is None:  # the figures are of before
             return
-        for window, amount in (("month", status.cost), ("forecast", status.forecast)):
-            if amount:
-                self._cost.labels(name, window).set(float(amount.split()[0].replace(",", "")))
+        amounts = {
+            "month": cost_of_month(seen.reading, seen.now),
+            "forecast": forecast_of_month(seen.reading, seen.now),
+        }
+        for window, usd in amounts.items():
+            if usd is not None:
+                self._cost.labels(name, window).set(usd)
         self._tokens.labels(name).set(status.tokens)
         for share in status.deployments:
             self._deployment.labels(name, share.namespace, share.name).set(share.tokens)

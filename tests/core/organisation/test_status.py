@@ -159,8 +159,8 @@ def test_figures_of_the_month() -> None:
     holders = (holder(300), holder(100, name="sales"), holder(0, "apikey_b", "jobs"))
     usage = (used(500), used(20, "apikey_b"), used(7, ""), replace(used(9), slot=Slot(dt.date(2026, 10, 31), OPUS)))
     found = told(seen(**read(usage=usage), holders=holders))
-    assert (found.month, found.cost, found.tokens) == ("2026-11", "20.00 USD", 527)
-    assert found.forecast == "22.86 USD"  # 20.00 so far, and for the 30th the mean of 23 to 29 November, 20.00 / 7
+    assert (found.month, found.cost, found.tokens) == ("2026-11", "$20.00", 527)
+    assert found.forecast == "$22.86"  # 20.00 so far, and for the 30th the mean of 23 to 29 November, 20.00 / 7
     assert [(one.name, one.tokens, one.shared_with) for one in found.deployments] == [
         ("support", 300, 1),
         ("sales", 100, 1),

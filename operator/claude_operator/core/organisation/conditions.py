@@ -16,6 +16,7 @@ from claude_operator.core.organisation.budget import month_spend
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import TOLERANCE, KeyDifference, Reconciled
 from claude_operator.core.text import count, cut, duration, join_names, share
+from claude_operator.core.usage.figures import dollars
 
 __all__ = ["Seen", "State", "conditions"]
 
@@ -133,7 +134,7 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
 
 def _within_cost(seen: Seen) -> State:
     spent, limit = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date()), float(seen.monthly_usd)
-    told = f"${spent.usd:,.2f} of the month's ${limit:,.2f} are spent"
+    told = f"{dollars(spent.usd)} of the month's {dollars(limit)} are spent"
     if spent.usd >= limit:
         return State("False", Reason.COST_OVER_BUDGET, f"{told}; raise spec.budget.monthlyUSD, or see who spends it")
     if not spent.complete:

@@ -20,8 +20,9 @@ from claude_operator.core.organisation.forecast import forecast, in_month
 from claude_operator.core.organisation.pricing import Rates, cost_of
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import Reconciled, reconcile
+from claude_operator.core.usage.figures import dollars
 
-__all__ = ["FIGURES", "changed", "dollars", "organization_status"]
+__all__ = ["FIGURES", "changed", "cost_of_month", "forecast_of_month", "organization_status"]
 
 FIGURES = dt.timedelta(minutes=5)
 
@@ -48,9 +49,20 @@ def _words(status: OrganizationStatus) -> tuple[object, ...]:
     return (status.observed_generation, *((one.type, one.status, one.reason) for one in status.conditions))
 
 
-def dollars(usd: float | None) -> str:
-    """An amount for a person; empty where it is not known."""
-    return "" if usd is None else f"{usd:,.2f} USD"
+def cost_of_month(reading: Reading, now: dt.datetime) -> float | None:
+    """US dollars that the organisation reports of the month so far; None where no day of it is known."""
+    month = now.astimezone(dt.UTC).date()
+    if reading.cost_until is None or reading.cost_until < month.replace(day=1):
+        return None
+    return in_month(reading.cost, month, reading.cost_until)
+
+
+def forecast_of_month(reading: Reading, now: dt.datetime) -> float | None:
+    """US dollars that all of the month will cost; None where no day is known."""
+    if reading.cost_since is None or reading.cost_until is None:
+        return None
+    month = now.astimezone(dt.UTC).date()
+    return forecast(reading.cost, month, since=reading.cost_since, until=reading.cost_until)
 
 
 def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
@@ -61,8 +73,8 @@ def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
     unlisted = [one.tokens for one in shares[MOST_LISTED:]] + [one.tokens for one in others[MOST_LISTED:]]
     return {
         "month": f"{month:%Y-%m}",
-        "cost": _cost(reading, month),
-        "forecast": _forecast(reading, month),
+        "cost": _told(cost_of_month(reading, seen.now)),
+        "forecast": _told(forecast_of_month(reading, seen.now)),
         "tokens": sum(one.tokens.all for one in usage),
         "history": HistoryState(
             usage_until=reading.usage_until,
@@ -75,16 +87,8 @@ def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
     }
 
 
-def _cost(reading: Reading, month: dt.date) -> str:
-    if reading.cost_until is None or reading.cost_until < month.replace(day=1):
-        return ""
-    return dollars(in_month(reading.cost, month, reading.cost_until))
-
-
-def _forecast(reading: Reading, month: dt.date) -> str:
-    if reading.cost_since is None or reading.cost_until is None:
-        return ""
-    return dollars(forecast(reading.cost, month, since=reading.cost_since, until=reading.cost_until))
+def _told(usd: float | None) -> str:
+    return "" if usd is None else dollars(usd)
 
 
 def _shares(holders: Sequence[Holder], whose: Attribution, rates: Rates) -> list[DeploymentShare]:
@@ -98,7 +102,7 @@ def _shares(holders: Sequence[Holder], whose: Attribution, rates: Rates) -> list
             api_key_id=holder.key,
             shared_with=holding[holder.key] - 1,
             tokens=_sum(slots),
-            cost=dollars(cost_of(slots, rates)),
+            cost=_told(cost_of(slots, rates)),
         )
         for holder, slots in zip(holders, whose.of, strict=True)
         if holder.key
@@ -118,7 +122,7 @@ def _others(seen: Seen, keys: Sequence[ApiKey], whose: Attribution, rates: Rates
                 workspace=about.workspace,
                 held=key in held,
                 tokens=_sum(slots),
-                cost=dollars(cost_of(slots, rates)),
+                cost=_told(cost_of(slots, rates)),
             )
         )
     return sorted(made, key=lambda one: (-one.tokens, one.api_key_id))

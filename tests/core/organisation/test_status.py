@@ -137,7 +137,7 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
         "600 tokens of key support (apikey_a) went around the gateways (40 % of it), among it with claude-haiku-5-5,"
         " which no gateway was answered by. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to"
         " 2026-11-28 (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID). To tell"
-        " them apart, give whoever uses a key beside its gateways a key of their own"
+        " them apart, give those who use a key beside its gateways another key"
     )
     assert found.reconciliation is not None
     assert found.reconciliation.model_dump() == {

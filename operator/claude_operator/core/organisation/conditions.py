@@ -124,7 +124,7 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     around = [one for one in found.keys if one.around > 0]
     if around and sum(one.around for one in around) > apart / 2:
         told = "; ".join(_around(one, seen) for one in around[:3])
-        helps = "give whoever uses a key beside its gateways a key of their own"
+        helps = "give those who use a key beside its gateways another key"
         sums = f"T{both[1:]}{_without(seen)}"
         return State("False", Reason.AROUND_GATEWAYS, f"{told}. {sums}. To tell them apart, {helps}")
     names = join_names(_named(one.key, seen) for one in found.keys)

@@ -15,8 +15,8 @@ _DAY = dt.timedelta(days=1)
 
 
 def holder_of(namespace: str, name: str, key: str, usage: UsageState | None) -> Holder:
-    """With the sums of its ledger by day and model; without them where the ledger is not known, or has not begun."""
-    if usage is None or usage.spend.began is None:
+    """With the sums of its ledger by day and model; without them where the ledger is not known, or lacks a gateway."""
+    if usage is None or usage.spend.began is None or usage.coverage.silent:
         return Holder(namespace, name, key)
     spent: dict[dt.date, float] = {}
     measured: dict[tuple[dt.date, str], Tokens] = defaultdict(Tokens)

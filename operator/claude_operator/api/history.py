@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from claude_operator.api.faults import decode
 from claude_operator.api.gateway import Wire
 
@@ -35,8 +37,8 @@ class Tokens(Wire, frozen=True, omit_defaults=True):
 
     input: int = 0
     cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
+    cache_write_5m: int = msgspec.field(default=0, name="cacheWrite5m")
+    cache_write_1h: int = msgspec.field(default=0, name="cacheWrite1h")
     output: int = 0
     web_searches: int = 0
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.admin_book import Book
 from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import CacheLookup, PromptCache
 from claude_operator.simulator.draws import Draw, draw
@@ -57,6 +58,7 @@ class Simulator:
     limits: RateLimits = field(default_factory=RateLimits)
     threads: Threads = field(default_factory=Threads)
     ledger: Ledger = field(default_factory=Ledger)
+    book: Book = field(default_factory=Book)
     _numbers: Counter[str] = field(default_factory=Counter)
     _asked: Counter[bytes] = field(default_factory=Counter)
 

@@ -55,6 +55,7 @@ async def test_else_the_keys_hint_shows_it_and_the_secret_is_read_every_five_min
     holders.note(seen(apiKeySecretRef=SECRET))
     assert [one.key for one in await holders.of(KEYS)] == [""]  # there is no Secret
     put(kube, f"{KEY}\n")
+    clock.now += 300.0
     assert [one.key for one in await holders.of(KEYS)] == ["apikey_a"]
     before = len(kube.calls)
     assert [one.key for one in await holders.of(KEYS)] == ["apikey_a"]

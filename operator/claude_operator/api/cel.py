@@ -322,8 +322,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "OrganizationSpec": (
         Rule(
-            f"!{_is_duration('self.pollInterval')} || duration(self.pollInterval) >= duration('1m')"
-            " || !self.baseURL.contains('anthropic.com')",
+            f"!has(self.pollInterval) || !{_is_duration('self.pollInterval')}"
+            " || duration(self.pollInterval) >= duration('1m') || !self.baseURL.contains('anthropic.com')",
             "the admin API allows one call a minute: write 1m or more",
             field=".pollInterval",
         ),

@@ -155,10 +155,10 @@ class OrganizationSpec(ApiModel):
         alias="baseURL",
         description="Where the admin API is; /v1/organizations is put after it.",
     )
-    poll_interval: Duration = Field(
-        default="1m",
-        description="Time between two calls of the admin API, which allows one a minute. Write more where several"
-        " clusters read the same organisation.",
+    poll_interval: Duration | None = Field(
+        default=None,
+        description="Time between two calls of the admin API, which allows one a minute: a second more than that when"
+        " left out. Write more where several clusters read the same organisation.",
     )
     history: History = Field(default=History(), description=History.__doc__)
     budget: OrganizationBudget | None = Field(default=None, description=OrganizationBudget.__doc__)

@@ -137,10 +137,14 @@ class _Handlers:
 
 
 def _by_day(store: Store, hours: Span | None, start: int, end: int) -> list[tuple[Any, ...]]:
-    """Each day from one series: from hours where all of a day's are known, from days where they are older."""
+    """Each day from one series: from hours where all of a day's are known, from days where they are older.
+
+    What is newer than the hours comes from minutes.
+    """
     border = end if hours is None else -(-hours.start // _DAY) * _DAY
     border = min(max(border, start), end)
-    return [*store.usage(DAYS.name, start, border), *store.usage(HOURS.name, border, end)]
+    newest = store.usage(MINUTES.name, hours.end, end) if hours else []
+    return [*store.usage(DAYS.name, start, border), *store.usage(HOURS.name, border, end), *newest]
 
 
 def _known_to(series: Series, marks: Mapping[str, Mapping[int, int]]) -> int | None:

@@ -8,8 +8,10 @@ from typing import Any
 from tests.core.render.sample import SITE
 from tests.netpol import Flow, Place, allowed
 
+from claude_operator.__main__ import make_parser
 from claude_operator.api.organisation import HISTORY_PORT, OrganizationSpec
 from claude_operator.core import names, render
+from claude_operator.core.organisation.polling import PERIOD
 
 OWNER = {
     "apiVersion": "claudeops.dev/v1alpha1",
@@ -100,3 +102,18 @@ def test_who_reaches_its_port() -> None:
     assert not allowed(Flow(Place("203.0.113.9"), history, HISTORY_PORT), [policy])
     tight = replace(SITE, network=render.NetworkRules(({"podSelector": {"matchLabels": {"app": "prometheus"}}},)))
     assert not allowed(Flow(operator, history, HISTORY_PORT), [made(spec(), tight)["NetworkPolicy"]])
+
+
+def test_the_command_takes_its_args_and_finds_its_files() -> None:
+    site = replace(SITE, allowed_addresses=("10.1.0.0/16",), allowed_hosts=("claude.example.com",))
+    for fields in (PLAIN, POSTGRES, {**PLAIN, "pollInterval": "5m"}):
+        found = pod(OrganizationSpec.model_validate(fields), site)
+        [container] = found["containers"]
+        args = make_parser(container["args"]).parse_args(container["args"])
+        folders = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+        assert (str(args.key_file.parent), str(args.reader_key_file.parent)) == (folders["admin"], folders["page"])
+        where = args.store_url_file or args.store
+        assert str(where.parent) == folders["store" if fields is POSTGRES else "history"]
+        assert (args.host, args.port, args.base_url) == ("0.0.0.0", HISTORY_PORT, "https://api.anthropic.com")
+        assert args.poll_seconds == (300 if "pollInterval" in fields else PERIOD)
+        assert (args.allowed_hosts, list(map(str, args.allowed_addresses))) == (["claude.example.com"], ["10.1.0.0/16"])

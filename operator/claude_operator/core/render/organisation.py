@@ -144,7 +144,7 @@ def _container(spec: OrganizationSpec, site: Site) -> Object:
             f"--reader-key-file={PAGE_KEY_FILE}",
             "--host=0.0.0.0",
             f"--port={HISTORY_PORT}",
-            f"--poll-seconds={seconds(spec.poll_interval):g}",
+            *([f"--poll-seconds={seconds(spec.poll_interval):g}"] if spec.poll_interval else []),
             "--log-format=json",
             *address_args(site),
             *(f"{HOST_OPTION}={host}" for host in site.allowed_hosts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.shell.fakes import FakeKube, SetClock
+from tests.waiting import until
 
 from claude_operator.core.organisation.attribution import ApiKey, Holder, Slot, Tokens, Usage
 from claude_operator.core.organisation.reading import Reading
@@ -245,6 +247,15 @@ async def test_without_the_definition_or_the_right_nothing_happens(rig: Rig, cap
         await rig.organizations.look()
     assert [one.message for one in caplog.records] == ["ClaudeOrganizations are left alone"]
     assert rig.kube.writes == []
+
+
+async def test_who_leads_no_longer_has_no_series(rig: Rig) -> None:
+    running = asyncio.create_task(rig.organizations.run())
+    where = {"name": "acme", "type": "Ready"}
+    await until(lambda: rig.registry.get_sample_value("claude_organization_condition", where))
+    running.cancel()
+    await asyncio.wait([running])
+    assert rig.registry.get_sample_value("claude_organization_condition", where) is None
 
 
 async def test_one_that_was_deleted_has_no_series(rig: Rig) -> None:

@@ -36,43 +36,72 @@ def seen(**upstream: Any) -> Observation:
     return observed(DeploymentStatus(), raw(upstream=upstream))
 
 
+def listed(kube: Any, clock: Clock | None = None) -> Holders:
+    """After the first list, of one ClaudeDeployment."""
+    made = Holders(kube, clock or Clock())
+    made.forget({UID})
+    return made
+
+
+async def keys_of(holders: Holders) -> list[str]:
+    return [one.key for one in await holders.of(KEYS) or ()]
+
+
+UID = seen(apiKeySecretRef=SECRET).owner["metadata"]["uid"]
 NAMESPACE = seen(apiKeySecretRef=SECRET).owner["metadata"]["namespace"]
 
 
 async def test_the_spec_names_it_and_one_of_another_organisation_is_none() -> None:
     kube: Any = FakeKube()
-    holders = Holders(kube, Clock())
+    holders = listed(kube)
     for named, found in (("apikey_b", "apikey_b"), ("apikey_elsewhere", "")):
         holders.note(seen(apiKeySecretRef=SECRET, apiKeyID=named))
-        assert [one.key for one in await holders.of(KEYS)] == [found]
+        assert await keys_of(holders) == [found]
     assert kube.calls == []
 
 
 async def test_else_the_keys_hint_shows_it_and_the_secret_is_read_every_five_minutes_at_most() -> None:
     kube: Any = FakeKube()
     clock = Clock()
-    holders = Holders(kube, clock)
+    holders = listed(kube, clock)
     holders.note(seen(apiKeySecretRef=SECRET))
-    assert [one.key for one in await holders.of(KEYS)] == [""]  # there is no Secret
+    assert await keys_of(holders) == [""]  # there is no Secret
     put(kube, f"{KEY}\n")
     clock.now += 300.0
-    assert [one.key for one in await holders.of(KEYS)] == ["apikey_a"]
+    assert await keys_of(holders) == ["apikey_a"]
     before = len(kube.calls)
-    assert [one.key for one in await holders.of(KEYS)] == ["apikey_a"]
+    assert await keys_of(holders) == ["apikey_a"]
     assert len(kube.calls) == before
     put(kube, "sk-ant-api03-Zzzxxxxxxxxxxxxxxxxxzzzz")
     clock.now += 300.0
-    assert [one.key for one in await holders.of(KEYS)] == ["apikey_b"]
+    assert await keys_of(holders) == ["apikey_b"]
     assert await holders.of(()) != []
     assert KEY not in repr(vars(holders))
 
 
 async def test_one_that_was_deleted_is_none_and_a_spec_that_cannot_be_read_changes_nothing() -> None:
     kube: Any = FakeKube()
-    holders = Holders(kube, Clock())
+    holders = listed(kube)
     one = seen(apiKeySecretRef=SECRET, apiKeyID="apikey_a")
     holders.note(one)
     holders.note(replace(one, spec=None))
-    assert [found.key for found in await holders.of(KEYS)] == ["apikey_a"]
+    assert await keys_of(holders) == ["apikey_a"]
     holders.forget(set())
     assert await holders.of(KEYS) == []
+
+
+async def test_they_are_not_known_before_all_had_a_pass_or_some_never_will() -> None:
+    kube: Any = FakeKube()
+    clock = Clock()
+    holders = Holders(kube, clock)
+    assert await holders.of(KEYS) is None
+    one = seen(apiKeySecretRef=SECRET, apiKeyID="apikey_a")
+    uid = one.owner["metadata"]["uid"]
+    holders.forget({uid, "another"})
+    holders.note(one)
+    assert await holders.of(KEYS) is None
+    clock.now += 300.0
+    assert len(await holders.of(KEYS) or ()) == 1
+    clock.now = 0.0
+    holders.forget({uid})
+    assert len(await holders.of(KEYS) or ()) == 1

@@ -44,8 +44,8 @@ _READ = 60.0  # seconds between two readings of a history that is well
 
 Read = Callable[[str, str], Awaitable[Reading | None]]
 """What a history says, by its URL and the key to show."""
-FindHolders = Callable[[Sequence[ApiKey]], Awaitable[Sequence[Holder]]]
-"""All ClaudeDeployments, with the id of their API key where it is among these."""
+FindHolders = Callable[[Sequence[ApiKey]], Awaitable[Sequence[Holder] | None]]
+"""All ClaudeDeployments, with the id of their API key where it is among these; None while not all are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,13 @@ class Organizations:
         self._problem = ""
 
     async def run(self) -> None:
-        """Look forever."""
-        while True:
-            await self.look()
-            await asyncio.sleep(_LOOK)
+        """Look forever. Afterwards another replica shows what is known."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(_LOOK)
+        finally:
+            self._metrics.keep(set())
 
     async def look(self) -> None:
         """One look at all of them; what goes wrong with one keeps none of the others."""

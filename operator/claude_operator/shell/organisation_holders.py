@@ -18,6 +18,7 @@ from claude_operator.kube.resources import SECRETS
 __all__ = ["Holders"]
 
 _AGAIN = 300.0  # seconds until a key is compared with the hints again
+_PATIENCE = 300.0  # seconds after which those are left out that never had a pass which could read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,9 @@ class Holders:
     def __init__(self, kube: Kube, clock: Callable[[], float]) -> None:
         self._kube, self._clock = kube, clock
         self._known: dict[str, _Known] = {}
+        self._living: set[str] | None = None
+        """All that there are; None before the first list."""
+        self._since = clock()
         self._found: dict[tuple[str, str, str], tuple[float, Sequence[ApiKey], str]] = {}
 
     def note(self, seen: Observation) -> None:
@@ -51,11 +55,15 @@ class Holders:
         self._known[metadata["uid"]] = _Known(metadata["namespace"], metadata["name"], key, secret, seen.usage)
 
     def forget(self, live: set[str]) -> None:
-        """Drop those that no longer exist; `live` are UIDs."""
+        """Drop those that no longer exist; `live` are the UIDs of all others."""
+        self._living = live
         self._known = {uid: one for uid, one in self._known.items() if uid in live}
 
-    async def of(self, keys: Sequence[ApiKey]) -> list[Holder]:
-        """All ClaudeDeployments, with the id of their key where it is among these."""
+    async def of(self, keys: Sequence[ApiKey]) -> list[Holder] | None:
+        """All ClaudeDeployments, with the id of their key where it is among these; None while not all are known."""
+        late = self._clock() - self._since >= _PATIENCE
+        if self._living is None or not (late or self._living <= self._known.keys()):
+            return None
         ids = {one.id for one in keys}
         found = []
         for one in sorted(self._known.values(), key=lambda one: (one.namespace, one.name)):

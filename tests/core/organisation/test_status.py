@@ -247,3 +247,12 @@ def test_a_budget_is_held_against_the_organisations_cost_and_the_gateways_for_th
 
 def test_without_a_budget_there_is_no_condition_about_one() -> None:
     assert Type.WITHIN_COST not in {one.type for one in told(seen()).conditions}
+
+
+def test_after_a_change_of_leaders_what_was_told_stays_until_all_deployments_had_a_pass() -> None:
+    before = told(seen(monthly_usd="25"))
+    after = organization_status(seen(holders=None, monthly_usd="25"), rates_of({}), before)
+    assert not changed(before, after)
+    assert after.deployments == before.deployments
+    first = told(seen(holders=None))
+    assert next(one for one in first.conditions if one.type == Type.RECONCILED).status == "Unknown"

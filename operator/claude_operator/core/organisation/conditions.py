@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from claude_operator.api.conditions import Condition
@@ -55,8 +55,8 @@ class Seen:
     """Whether the history's pod is ready."""
     reading: Reading | None = None
     """None where the history does not answer."""
-    holders: Sequence[Holder] = field(default=())
-    """All ClaudeDeployments."""
+    holders: Sequence[Holder] | None = ()
+    """All ClaudeDeployments; None while not all of them have had a pass, after the operator began to lead."""
     monthly_usd: str = ""
     """The budget, empty where there is none."""
 
@@ -71,7 +71,11 @@ def conditions(seen: Seen, found: Reconciled | None, before: Sequence[Condition]
     if seen.monthly_usd:
         states[Type.WITHIN_COST] = _within_cost(seen)
     known = {one.type: one for one in before}
-    return [_condition(type_, state, known.get(type_), seen) for type_, state in states.items()]
+    kept = () if seen.holders is not None else (Type.RECONCILED, Type.WITHIN_COST)
+    return [
+        known[type_] if type_ in kept and type_ in known else _condition(type_, state, known.get(type_), seen)
+        for type_, state in states.items()
+    ]
 
 
 def _ready(seen: Seen) -> State:
@@ -133,7 +137,10 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
 
 
 def _within_cost(seen: Seen) -> State:
-    spent, limit = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date()), float(seen.monthly_usd)
+    spent, limit = (
+        month_spend(seen.reading, seen.holders or (), seen.now.astimezone(dt.UTC).date()),
+        float(seen.monthly_usd),
+    )
     told = f"{dollars(spent.usd)} of the month's {dollars(limit)} are spent"
     if spent.usd >= limit:
         return State("False", Reason.COST_OVER_BUDGET, f"{told}; raise spec.budget.monthlyUSD, or see who spends it")
@@ -152,13 +159,15 @@ def _around(one: KeyDifference, seen: Seen) -> str:
 
 def _without(seen: Seen) -> str:
     """Which ClaudeDeployments are not in a comparison."""
-    keyless = [f"{one.namespace}/{one.name}" for one in seen.holders if not one.key]
+    keyless = [f"{one.namespace}/{one.name}" for one in seen.holders or () if not one.key]
     if not keyless:
         return ""
     return f"; of {join_names(keyless)} no key of this organisation is known (spec.upstream.apiKeyID)"
 
 
 def _nothing(seen: Seen) -> str:
+    if seen.holders is None:
+        return "the operator has not looked at all ClaudeDeployments yet"
     if seen.reading is None or seen.reading.usage_until is None:
         return "the organisation's usage is not known yet"
     if not any(one.key for one in seen.holders):

@@ -31,12 +31,12 @@ def organization_status(seen: Seen, rates: Rates, before: OrganizationStatus) ->
     """The whole of it."""
     reading = seen.reading
     closed = reading.closed_days if reading else None
-    found = reconcile(reading.usage, seen.holders, closed) if reading and closed else None
+    found = reconcile(reading.usage, seen.holders, closed) if reading and closed and seen.holders else None
     told = conditions(seen, found, before.conditions)
     base = {"observed_generation": seen.generation, "conditions": told}
-    if reading is None:  # what was known is not known to be otherwise
+    if reading is None or seen.holders is None:  # what was known is not known to be otherwise
         return before.model_copy(update=base)
-    figures = _figures(seen, reading, rates)
+    figures = _figures(seen, reading, seen.holders, rates)
     return OrganizationStatus(**base, **figures, reconciliation=_reconciliation(found), figures_at=seen.now)
 
 
@@ -65,11 +65,11 @@ def forecast_of_month(reading: Reading, now: dt.datetime) -> float | None:
     return forecast(reading.cost, month, since=reading.cost_since, until=reading.cost_until)
 
 
-def _figures(seen: Seen, reading: Reading, rates: Rates) -> dict[str, object]:
+def _figures(seen: Seen, reading: Reading, holders: Sequence[Holder], rates: Rates) -> dict[str, object]:
     month = seen.now.astimezone(dt.UTC).date()
     usage = [one for one in reading.usage if (one.slot.day.year, one.slot.day.month) == (month.year, month.month)]
-    whose = attribute(usage, seen.holders)
-    shares, others = _shares(seen.holders, whose, rates), _others(seen, reading.keys, whose, rates)
+    whose = attribute(usage, holders)
+    shares, others = _shares(holders, whose, rates), _others(holders, reading.keys, whose, rates)
     unlisted = [one.tokens for one in shares[MOST_LISTED:]] + [one.tokens for one in others[MOST_LISTED:]]
     return {
         "month": f"{month:%Y-%m}",
@@ -110,8 +110,8 @@ def _shares(holders: Sequence[Holder], whose: Attribution, rates: Rates) -> list
     return sorted(made, key=lambda one: (-one.tokens, one.namespace, one.name))
 
 
-def _others(seen: Seen, keys: Sequence[ApiKey], whose: Attribution, rates: Rates) -> list[OtherKey]:
-    known, held = {one.id: one for one in keys}, {one.key for one in seen.holders}
+def _others(holders: Sequence[Holder], keys: Sequence[ApiKey], whose: Attribution, rates: Rates) -> list[OtherKey]:
+    known, held = {one.id: one for one in keys}, {one.key for one in holders}
     made = []
     for key, slots in whose.rest.items():
         about = known.get(key, ApiKey(key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from claude_operator.api.base import DURATION_PATTERN
+from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
 
@@ -51,6 +51,7 @@ PATTERNS = {
     MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
+    MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
 }
 

@@ -25,6 +25,7 @@ class Type(StrEnum):
     CANARY_HEALTHY = "CanaryHealthy"
     PROMOTED = "Promoted"
     MODEL_CURRENT = "ModelCurrent"
+    WITHIN_COST = "WithinCost"
 
 
 class Reason(StrEnum):
@@ -117,6 +118,12 @@ class Reason(StrEnum):
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
+    # WithinCost
+    NO_BUDGET = "NoBudget"  # the spec has no monthly budget
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    COST_NEAR_BUDGET = "CostNearBudget"  # 80 % of the month's budget are spent
+    COST_OVER_BUDGET = "CostOverBudget"  # all of it is; holds, and gateways refuse calls, as spec.budget.action says
+    COST_UNKNOWN = "CostUnknown"  # what calls cost this month is not known, or only in part
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

@@ -17,7 +17,7 @@ class CostStatus(StatusModel):
     month: str = Field(description="Since the first of the month, UTC.")
     forecast: str | None = Field(
         default=None,
-        description="The whole month, if it goes on as in the last seven days. Left out until a day is known.",
+        description="The whole month, its rest at the mean of the last seven days. Left out until a day is known.",
     )
     unpriced: int = Field(
         default=0, description="Calls of this month whose cost is not known: the dollars leave them out."

@@ -14,6 +14,7 @@ from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
+from claude_operator.api.spending import MonthlyBudget
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
 _QUANTITIES: JsonDict = {
@@ -379,6 +380,7 @@ class DeploymentSpec(ApiModel):
         description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",
         json_schema_extra={"maxItems": 32},
     )
+    budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(

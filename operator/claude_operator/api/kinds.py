@@ -99,6 +99,9 @@ DEPLOYMENT = Kind(
         ),
         Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
         Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
+        Column(
+            "Budget", ".status.spending.used", description="The part of the month's budget that is spent.", wide=True
+        ),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),

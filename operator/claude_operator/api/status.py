@@ -14,6 +14,7 @@ from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import Unit
 from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
+from claude_operator.api.spending import Spending
 from claude_operator.api.sums import (
     IncidentField,
     IncidentSums,
@@ -368,6 +369,7 @@ class DeploymentStatus(StatusModel):
     )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
+    spending: Spending | None = Field(default=None, description=Spending.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
     conditions: list[Condition] = Field(

@@ -40,6 +40,8 @@ class LiveConfig:
     """The upstream's host may not get the operator's key."""
     prices: Book = field(default_factory=lambda: LIST_PRICES)
     """Prices that hold instead of the list's."""
+    throttled_until: float = 0.0
+    """Seconds since the epoch up to which calls that cost something are refused."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -110,4 +112,5 @@ def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[Gate
         denied,
         withholds,
         book_of(config.own_prices),
+        config.throttle.until.timestamp() if config.throttle else 0.0,
     )

@@ -41,6 +41,7 @@ from claude_operator.gateway.outcome import outcome_when_client_left, raised_at,
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
+from claude_operator.gateway.throttle import turn_away
 
 __all__ = ["Proxy"]
 
@@ -160,6 +161,7 @@ class Proxy:
         if endpoint.kind == "administer" and live.swaps_key:
             message = "this endpoint manages the account, and the gateway does not call such endpoints with its own key"
             raise Refused(403, "permission_error", f"{message}: call the Claude API directly with your key")
+        turn_away(live, request.method, endpoint)
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from claude_operator.api.spending import Spending
 from claude_operator.core.usage.figures import figures
 from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.keys import Key
@@ -23,6 +24,12 @@ class UsageMetrics:
             (*_DEPLOYMENT, "window"),
             registry=registry,
         )
+        self._budget = Gauge(
+            "claude_operator_monthly_budget_usd",
+            "US dollars that a ClaudeDeployment may cost a month, where spec.budget says so.",
+            _DEPLOYMENT,
+            registry=registry,
+        )
 
     def show(self, key: Key, state: UsageState) -> None:
         """What is known of one after a reading."""
@@ -32,10 +39,19 @@ class UsageMetrics:
         if found.forecast is not None:
             self._cost.labels(key.namespace, key.name, "forecast").set(found.forecast)
 
+    def show_budget(self, key: Key, spending: Spending | None) -> None:
+        """What a month may cost; no series where nobody has said."""
+        if spending is None:
+            self._budget.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        else:
+            self._budget.labels(key.namespace, key.name).set(float(spending.monthly_usd))
+
     def drop(self, key: Key) -> None:
         """It exists no more."""
-        self._cost.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        for gauge in (self._cost, self._budget):
+            gauge.remove_by_labels({"namespace": key.namespace, "name": key.name})
 
     def clear(self) -> None:
         """This replica leads no longer: another one shows them."""
         self._cost.clear()
+        self._budget.clear()

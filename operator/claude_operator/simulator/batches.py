@@ -74,6 +74,7 @@ class Batches:
             raise of_status(400, "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'")
         if len({one.custom_id for one in requests}) < len(requests):
             raise of_status(400, "requests: custom_id must be unique in a batch")
+        self._simulator.check_account()
         now = self._simulator.clock()
         ends = now + self._simulator.scenario.batch_seconds
         batch = _Batch(new_id("msgbatch"), requests, sender, now, ends)

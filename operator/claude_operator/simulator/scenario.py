@@ -13,6 +13,7 @@ from claude_operator.api.faults import faults, yaml_fault
 
 __all__ = [
     "ALL",
+    "Account",
     "Answer",
     "AnswerFile",
     "Behaviour",
@@ -24,6 +25,7 @@ __all__ = [
     "Rule",
     "Scenario",
     "ScenarioError",
+    "SpendLimit",
     "ToolUse",
     "Workspace",
     "parse",
@@ -144,6 +146,20 @@ class Batching(ApiModel):
     expired_rate: Share = 0.0
 
 
+SpendLimit = Literal["Credits", "Organization", "Workspace", "Tier"]
+
+
+class Account(ApiModel):
+    """What the account may spend; then every request is refused, until the ledger is reset.
+
+    Credits: prepaid ones are used up. Organization, Workspace: the limit that its administrator has set. Tier: that of
+    the organization's API tier.
+    """
+
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limit: SpendLimit = "Credits"
+
+
 class Answer(ApiModel):
     """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
@@ -197,6 +213,7 @@ class Scenario(ApiModel):
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
     batches: Batching = Batching()
     organization: Organization = Organization()
+    account: Account | None = None
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

@@ -225,7 +225,7 @@ class _Api:
         exchange.fields["error"] = error.kind
         if http.path == "/v1/messages" and "rule" not in exchange.fields:
             self.simulator.stats.invalid(error.kind)
-        headers = self._headers(exchange, exhausted=error.status == 429) | error.headers
+        headers = self._headers(exchange, exhausted=error.status == 429 and not error.code) | error.headers
         response = web.Response(status=error.status, body=error.body(exchange.request_id), headers=headers)
         if error.status == 413:
             response.force_close()

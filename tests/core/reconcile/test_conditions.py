@@ -29,6 +29,7 @@ from tests.core.reconcile.rules.sample import (
     trial,
 )
 from tests.core.reconcile.rules.test_soak import soaking
+from tests.core.reconcile.test_spending import spent
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evals import EvalRunStatus
@@ -88,6 +89,11 @@ def harmed(leading: str, reason: str = "") -> Judgement:
 def changed(name: str) -> Judgement:
     state = MetricState(name=name, evidence=50.0, canary=[58, 31], stable=[512, 4], score=Score(-161.0, 100.0))
     return judgement(asks=[name], state=[state])
+
+
+def spending(usd: str | None, status: DeploymentStatus | None = None, action: str = "Warn", **more: Any) -> Any:
+    budget = {"monthlyUSD": "2000", "action": action}
+    return {"status": status or serving(), "spec": raw(budget=budget), "usage": usd and spent(usd, **more)}
 
 
 OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
@@ -346,6 +352,15 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.MODEL_CURRENT, "Unknown", Reason.PRICE_UNKNOWN, {"status": serving(), "price_fault": "it is not UTF-8"}),
+    (Type.WITHIN_COST, "True", Reason.NO_BUDGET, {"status": serving()}),
+    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, spending("1599.99")),
+    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, spending("1600")),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, spending("2000")),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending("1600", silent=1)),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending(None)),
+    (Type.READY, "False", Reason.COST_OVER_BUDGET, spending("2000", action="Throttle")),
+    (Type.PROMOTED, "Unknown", Reason.COST_OVER_BUDGET, spending("2000", trial(1), action="HoldRollouts")),
+    (Type.PROMOTED, "Unknown", Reason.COST_UNKNOWN, spending(None, trial(1), action="HoldRollouts")),
 ]
 
 
@@ -435,7 +450,7 @@ def test_every_reason_is_reached_above() -> None:
     assert {reason for _, _, reason, _ in CASES} | EVENTS_ONLY == set(Reason)
 
 
-def test_all_seven_in_order() -> None:
+def test_all_eight_in_order() -> None:
     assert [one.type for one in decided(serving()).status.conditions] == list(Type)
 
 

@@ -58,7 +58,8 @@ class Rig:
             return self.reading
 
         async def holders(keys: Sequence[ApiKey]) -> list[Holder]:
-            return [Holder("shop", "support", keys[0].id if keys else "", {(DAY, "claude-opus-5-5"): Tokens(990)}, DAY)]
+            measured = {(DAY, "claude-opus-5-5"): Tokens(990)}
+            return [Holder("shop", "support", keys[0].id if keys else "", measured, DAY, uid="uid-of-support")]
 
         kube: Any = self.kube
         site = Site("image", "Always", network=NetworkRules())
@@ -247,6 +248,24 @@ async def test_without_the_definition_or_the_right_nothing_happens(rig: Rig, cap
         await rig.organizations.look()
     assert [one.message for one in caplog.records] == ["ClaudeOrganizations are left alone"]
     assert rig.kube.writes == []
+
+
+async def test_who_is_concerned_by_a_budget_is_woken_when_that_changes(rig: Rig) -> None:
+    woken: list[None] = []
+    rig.organizations.wake = lambda: woken.append(None)
+    await rig.organizations.look()
+    assert len(woken) == 1  # from now on it is known that there is no budget
+    rig.put(budget={"monthlyUSD": "10", "action": "Throttle"})
+    for _ in range(2):
+        rig.clock.moment += dt.timedelta(minutes=1)
+        await rig.organizations.look()
+        found = rig.organizations.limits.of("uid-of-support")
+        assert found is not None
+        assert (found.name, found.level, len(woken)) == ("acme", "Over", 2)
+    assert rig.reasons()[-1] == "CostOverBudget"
+    rig.put()
+    await rig.organizations.look()
+    assert (rig.organizations.limits.of("uid-of-support"), len(woken)) == (None, 3)
 
 
 async def test_who_leads_no_longer_has_no_series(rig: Rig) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 from claude_operator.api.base import ApiModel, Duration, ObjectName, StatusModel, list_map
 from claude_operator.api.conditions import Condition
 from claude_operator.api.moments import Moment
+from claude_operator.api.spending import Action
 
 __all__ = [
     "ADMIN_KEY_FILE",
@@ -135,12 +136,16 @@ class History(ApiModel):
 
 
 class OrganizationBudget(ApiModel):
-    """What the organisation may cost in a calendar month (UTC)."""
+    """What the organisation may cost in a calendar month (UTC), and what happens at 100 %."""
 
     monthly_usd: Annotated[str, StringConstraints(pattern=MONTHLY_USD_PATTERN, max_length=12)] = Field(
-        alias="monthlyUSD",
-        description='US dollars a month, for example "2000" or "0.50". From 80 % on the condition WithinCost says so,'
-        " from 100 % on it is False.",
+        alias="monthlyUSD", description='US dollars a month, for example "2000" or "0.50".'
+    )
+    action: Action = Field(
+        default="Warn",
+        description="Warn: the condition WithinCost is False. HoldRollouts: also, no canary of a ClaudeDeployment with"
+        " a key of this organisation begins or gets more traffic. Throttle: also, their gateways answer every new call"
+        " with 429 until the month (UTC) ends or the budget is raised.",
     )
 
 

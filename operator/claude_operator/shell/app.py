@@ -209,6 +209,7 @@ class App:
                 self._settings.audited,
                 price_fault=lambda: prices.fault,
                 usage=lambda uid: usage.state(uid),
+                organization=lambda uid: None if self._settings.namespaces else organizations.limits.of(uid),
             )
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
@@ -271,6 +272,7 @@ class App:
                 clock=self._clock,
                 metrics=self._metrics.organizations,
             )
+            organizations.wake = lookout.add_all
             self._queue, self._lookout = queue, lookout
             self._metrics.blind.set_function(lookout.blind_seconds)
             try:

@@ -30,6 +30,7 @@ from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_ORGANIZATIONS, SECRETS
 from claude_operator.log import fields
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.organisation_limits import OrganizationLimits
 from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.organisation_parts import HistoryParts
 from claude_operator.shell.organisation_reader import history_url
@@ -84,6 +85,9 @@ class Organizations:
         self._place, self._models, self._clock, self._metrics = place, models, clock, metrics
         self._known: dict[str, _Known] = {}
         self._problem = ""
+        self.limits = OrganizationLimits()
+        self.wake: Callable[[], None] = lambda: None
+        """Called where another limit holds for some ClaudeDeployment."""
 
     async def run(self) -> None:
         """Look forever. Afterwards another replica shows what is known."""
@@ -100,8 +104,11 @@ class Organizations:
             found = await self._kube.list(CLAUDE_ORGANIZATIONS)
         except KubeError as error:
             self._tell("" if error.not_found else f"ClaudeOrganizations cannot be listed: {error}")
+            if error.status in (403, 404):  # there are none for this operator
+                self._concern(set(), self.limits.state())
             return
         self._tell("")
+        before = self.limits.state()
         living = [one for one in found if not one["metadata"].get("deletionTimestamp")]
         self._known = {uid: self._known.get(uid, _Known()) for one in living if (uid := one["metadata"]["uid"])}
         self._metrics.keep({one["metadata"]["name"] for one in living})
@@ -111,6 +118,13 @@ class Organizations:
             except KubeError as error:
                 where = {"organization": one["metadata"]["name"]}
                 _log.warning("a ClaudeOrganization was not looked at", extra=fields(**where, error=str(error)))
+        self._concern(set(self._known), before)
+
+    def _concern(self, living: set[str], before: object) -> None:
+        """The limits are as they were found, of these; wake who is concerned in another way than before."""
+        self.limits.looked(living)
+        if self.limits.state() != before:
+            self.wake()
 
     async def _one(self, owner: Object) -> None:
         place, known = self._place(), self._known[owner["metadata"]["uid"]]
@@ -132,9 +146,10 @@ class Organizations:
             key_fault=key_wrong,
             started=reading is not None or await self._parts.started(owner),
             reading=reading,
-            monthly_usd=spec.budget.monthly_usd if spec and spec.budget else "",
+            budget=spec.budget if spec else None,
             holders=await self._find_holders(reading.keys if reading else ()),
         )
+        self.limits.note(metadata["uid"], metadata["name"], seen.budget, seen)
         before = _status(owner)
         # A month of many keys takes a while to add up, and others want the loop.
         after = await asyncio.to_thread(organization_status, seen, rates_of(self._models()), before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from claude_operator.api.deployment import KeyRef
 from claude_operator.core.organisation.attribution import ApiKey, Holder, key_of
@@ -66,9 +66,10 @@ class Holders:
             return None
         ids = {one.id for one in keys}
         found = []
-        for one in sorted(self._known.values(), key=lambda one: (one.namespace, one.name)):
+        for uid, one in sorted(self._known.items(), key=lambda item: (item[1].namespace, item[1].name)):
             key = one.key if one.key is not None else await self._hinted(one, keys)
-            found.append(holder_of(one.namespace, one.name, key if key in ids else "", one.usage))
+            holder = holder_of(one.namespace, one.name, key if key in ids else "", one.usage)
+            found.append(replace(holder, uid=uid))
         return found
 
     async def _hinted(self, one: _Known, keys: Sequence[ApiKey]) -> str:

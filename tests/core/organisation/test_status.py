@@ -11,7 +11,7 @@ import pytest
 
 from claude_operator.api.history import CostRow, History, KeyRow, UsageRow, WorkspaceRow
 from claude_operator.api.history import Tokens as Counted
-from claude_operator.api.organisation import MOST_LISTED, OrganizationStatus
+from claude_operator.api.organisation import MOST_LISTED, OrganizationBudget, OrganizationStatus
 from claude_operator.api.organisation import OrganizationReason as Reason
 from claude_operator.api.organisation import OrganizationType as Type
 from claude_operator.core.organisation.attribution import ApiKey, Holder, Slot, Tokens, Usage
@@ -50,6 +50,10 @@ READING = Reading(
 
 def seen(**fields: Any) -> Seen:
     return replace(Seen(NOW, 3, started=True, reading=READING, holders=(holder(1000),)), **fields)
+
+
+def budget(usd: str, action: Any = "Warn") -> dict[str, Any]:
+    return {"budget": OrganizationBudget(monthly_usd=usd, action=action)}
 
 
 def read(**fields: Any) -> dict[str, Any]:
@@ -104,12 +108,12 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"holders": (holder(None),)}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, {"reading": None}),
     (Type.RECONCILED, "Unknown", Reason.NOTHING_TO_COMPARE, read(usage_since=None)),
-    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, {"monthly_usd": "25.01"}),
-    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, {"monthly_usd": "25"}),
-    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {"monthly_usd": "20"}),
-    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {"monthly_usd": "0"}),
-    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {"monthly_usd": "25", **read(cost_until=None)}),
-    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {"monthly_usd": "25", "reading": None}),
+    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, {**budget("25.01")}),
+    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, {**budget("25")}),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {**budget("20")}),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, {**budget("0")}),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {**budget("25"), **read(cost_until=None)}),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, {**budget("25"), "reading": None}),
 ]
 
 
@@ -250,8 +254,8 @@ def test_without_a_budget_there_is_no_condition_about_one() -> None:
 
 
 def test_after_a_change_of_leaders_what_was_told_stays_until_all_deployments_had_a_pass() -> None:
-    before = told(seen(monthly_usd="25"))
-    after = organization_status(seen(holders=None, monthly_usd="25"), rates_of({}), before)
+    before = told(seen(**budget("25")))
+    after = organization_status(seen(holders=None, **budget("25")), rates_of({}), before)
     assert not changed(before, after)
     assert after.deployments == before.deployments
     first = told(seen(holders=None))

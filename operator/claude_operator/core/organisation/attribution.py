@@ -98,6 +98,7 @@ class Holder:
     since: dt.date | None = None
     spent: Mapping[dt.date, float] = field(default_factory=dict)
     """US dollars by day, as its gateways measured."""
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from claude_operator.api.spending import Action, Level
 from claude_operator.core.organisation.attribution import Holder
 from claude_operator.core.organisation.forecast import in_month
 from claude_operator.core.organisation.reading import Reading
 
-__all__ = ["MonthSpend", "month_spend"]
+__all__ = ["NOT_LOOKED", "MonthSpend", "OrganizationLimit", "limit_of", "month_spend"]
 
+_NEAR = 0.8
 _LATE = 2  # days after which a day's cost ought to be known
 
 
@@ -38,3 +40,31 @@ def month_spend(reading: Reading | None, holders: Iterable[Holder], today: dt.da
     ]
     complete = known is not None and (today - known).days <= _LATE
     return MonthSpend(organization + sum(after), complete)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationLimit:
+    """How far the budget of a ClaudeOrganization is spent, for the ClaudeDeployments that use its keys."""
+
+    name: str
+    monthly_usd: str
+    action: Action
+    level: Level
+    ends: dt.datetime
+    """When the next month begins."""
+
+
+NOT_LOOKED = OrganizationLimit("", "0", "Warn", "Unknown", dt.datetime.max.replace(tzinfo=dt.UTC))
+"""While the operator, which has just begun to lead, has not looked at ClaudeOrganizations yet: nothing changes."""
+
+
+def limit_of(name: str, monthly_usd: str, action: Action, spent: MonthSpend, now: dt.datetime) -> OrganizationLimit:
+    """By what is spent: what is known to be over is over, also where something is missing."""
+    limit = float(monthly_usd)
+    level: Level = "Within" if spent.usd < _NEAR * limit else "Near"
+    if spent.usd >= limit:
+        level = "Over"
+    elif not spent.complete:
+        level = "Unknown"
+    first = now.astimezone(dt.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return OrganizationLimit(name, monthly_usd, action, level, (first + dt.timedelta(days=32)).replace(day=1))

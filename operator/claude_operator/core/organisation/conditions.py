@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from claude_operator.api.conditions import Condition
+from claude_operator.api.organisation import OrganizationBudget
 from claude_operator.api.organisation import OrganizationReason as Reason
 from claude_operator.api.organisation import OrganizationType as Type
 from claude_operator.core.organisation.admin_key import Fault
 from claude_operator.core.organisation.attribution import ApiKey, Holder
-from claude_operator.core.organisation.budget import month_spend
+from claude_operator.core.organisation.budget import limit_of, month_spend
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import TOLERANCE, KeyDifference, Reconciled
 from claude_operator.core.text import count, cut, duration, join_names, share
@@ -20,7 +21,11 @@ from claude_operator.core.usage.figures import dollars
 
 __all__ = ["Seen", "State", "conditions"]
 
-_NEAR = 0.8
+_OVER = {
+    "Warn": "",
+    "HoldRollouts": ": no canary of a ClaudeDeployment with a key of this organisation begins or gets more traffic",
+    "Throttle": ": gateways with a key of this organisation answer every new call with 429 until the month (UTC) ends",
+}
 _LATE = dt.timedelta(days=1)  # the slowest report of the API takes as long
 _REFUSALS: Mapping[str, Reason] = {
     "NoKey": Reason.SECRET_NOT_FOUND,
@@ -57,8 +62,7 @@ class Seen:
     """None where the history does not answer."""
     holders: Sequence[Holder] | None = ()
     """All ClaudeDeployments; None while not all of them have had a pass, after the operator began to lead."""
-    monthly_usd: str = ""
-    """The budget, empty where there is none."""
+    budget: OrganizationBudget | None = None
 
 
 def conditions(seen: Seen, found: Reconciled | None, before: Sequence[Condition]) -> list[Condition]:
@@ -68,8 +72,8 @@ def conditions(seen: Seen, found: Reconciled | None, before: Sequence[Condition]
         Type.KEY_ACCEPTED: _key_accepted(seen),
         Type.RECONCILED: _reconciled(seen, found),
     }
-    if seen.monthly_usd:
-        states[Type.WITHIN_COST] = _within_cost(seen)
+    if seen.budget:
+        states[Type.WITHIN_COST] = _within_cost(seen, seen.budget)
     known = {one.type: one for one in before}
     kept = () if seen.holders is not None else (Type.RECONCILED, Type.WITHIN_COST)
     return [
@@ -136,18 +140,20 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     return State("False", Reason.UNEXPLAINED, f"{both}; they differ for {names}{_without(seen)}: {helps}")
 
 
-def _within_cost(seen: Seen) -> State:
-    spent, limit = (
-        month_spend(seen.reading, seen.holders or (), seen.now.astimezone(dt.UTC).date()),
-        float(seen.monthly_usd),
-    )
-    told = f"{dollars(spent.usd)} of the month's {dollars(limit)} are spent"
-    if spent.usd >= limit:
-        return State("False", Reason.COST_OVER_BUDGET, f"{told}; raise spec.budget.monthlyUSD, or see who spends it")
-    if not spent.complete:
-        return State("Unknown", Reason.COST_UNKNOWN, f"at least {told}; the organisation's cost is not known up to now")
-    if spent.usd >= _NEAR * limit:
-        return State("True", Reason.COST_NEAR_BUDGET, f"{told}, which is {share(spent.usd / limit)}")
+def _within_cost(seen: Seen, budget: OrganizationBudget) -> State:
+    spent = month_spend(seen.reading, seen.holders or (), seen.now.astimezone(dt.UTC).date())
+    limit = limit_of("", budget.monthly_usd, budget.action, spent, seen.now)
+    told = f"{dollars(spent.usd)} of the month's {dollars(float(budget.monthly_usd))} are spent"
+    does = _OVER[budget.action]
+    match limit.level:
+        case "Over":
+            return State("False", Reason.COST_OVER_BUDGET, f"{told}{does}; to end that, raise spec.budget.monthlyUSD")
+        case "Unknown":
+            message = f"at least {told}; the organisation's cost is not known up to now"
+            return State("Unknown", Reason.COST_UNKNOWN, message)
+        case "Near":
+            part = share(spent.usd / float(budget.monthly_usd))
+            return State("True", Reason.COST_NEAR_BUDGET, f"{told}, which is {part}")
     return State("True", Reason.COST_WITHIN_BUDGET, told)
 
 

@@ -24,6 +24,7 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@$(DEV) browser
+	@$(DEV) database
 	@$(BIN)/python -m tests.clients.packages
 	@$(BIN)/python hack/plugin.py --fetch
 	@ran=0; failed=0; log=$$(mktemp); slow=; \

@@ -127,6 +127,20 @@ def test_a_day_is_told_once_from_hours_or_from_itself(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(("first", "known", "tokens"), [(0, 5, 5), (-3, 5, 5), (1, 0, 0)])
+def test_minutes_lead_on_from_the_last_hour_or_not_at_all(tmp_path: Path, first: int, known: int, tokens: int) -> None:
+    store = open_sqlite(tmp_path / "history.db")
+    fill(store, 24)
+    end = 2 * 86_400
+    used = UsageRow(tuple("x" for _ in USAGE_DIMENSIONS), (1, 0, 0, 0, 0, 0))
+    for number in range(first, 5):
+        store.replace("usage/1m", [Bucket(end + number * 60, (used,))], 10**9)
+    found = read_history(store, end + 600.0, 5)
+    store.close()
+    assert (found.complete_to, found.usage_to) == (end, end + known * 60)
+    assert sum(row.tokens.input for row in found.usage) == 100 + 24 + tokens
+
+
 def test_the_largest_keys_are_told_one_by_one(tmp_path: Path) -> None:
     store = open_sqlite(tmp_path / "history.db")
     rows = []

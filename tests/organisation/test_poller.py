@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.organisation.rig import (
@@ -18,6 +20,8 @@ from tests.organisation.rig import (
     stored_usage,
 )
 
+from claude_operator.organisation import poller as module
+from claude_operator.organisation.sqlite import open_sqlite
 from claude_operator.organisation.store import Store
 
 OpenStore = Callable[[], Store]
@@ -35,17 +39,23 @@ async def test_usage_is_told_by_key_and_day(open_file: OpenStore) -> None:
         await world.use(KEY)
         world.clock.now += 2 * 3600
         await world.use(KEY, model="claude-sonnet-5-5")
+        booked = booked_usage(await world.book())
         async with world.polling(open_file) as poller:
             await world.poll_until(poller, world.clock.now + FILLED)
+            found = await world.stored(poller)
             assert poller.accepted
             assert poller.error == ""
-        found = history(open_file, world.clock.now)
-        (first, _) = booked_usage(await world.book()).items()
-        assert stored_usage(found) == dict([first])  # the hour of the other one has not ended
-        assert [key.hint for key in found.keys] == ["sk-ant-api03-sup...6789"]
-        assert (found.complete_to, found.complete_from) == (MIDNIGHT + 2 * 3600, MIDNIGHT - 31 * DAY + 2 * 3600)
-        assert found.cost_to == MIDNIGHT
-        assert found.name == "Simulated organisation"
+            assert stored_usage(found) == booked  # of the hour that has not ended, from its minutes
+            assert (found.complete_to, found.complete_from) == (MIDNIGHT + 7200, MIDNIGHT - 31 * DAY + 7200)
+            assert found.usage_to is not None
+            assert 7200 + FILLED - 900 < found.usage_to - MIDNIGHT < 7200 + FILLED
+            assert found.cost_to == MIDNIGHT
+            assert found.name == "Simulated organisation"
+            assert [key.hint for key in found.keys] == ["sk-ant-api03-sup...6789"]
+            await world.poll_until(poller, MIDNIGHT + 5 * 3600)
+            later = await world.stored(poller)
+            assert stored_usage(later) == booked  # and now from the hour: once
+            assert later.complete_to == MIDNIGHT + 4 * 3600
 
 
 async def test_one_request_a_minute_also_in_a_process_that_is_started_again_and_again(open_file: OpenStore) -> None:
@@ -142,6 +152,16 @@ async def test_what_the_organisation_lacks_is_told_and_the_rest_is_read(open_fil
         assert (await asked(world)).count("analytics/cost") == 1
 
 
+async def test_usage_is_read_without_speed_when_its_beta_has_ended(open_file: OpenStore) -> None:
+    async with organisation(scenario(fastMode=False)) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + FILLED)
+            assert poller.error == ""
+            assert stored_usage(await world.stored(poller)) == booked_usage(await world.book())
+
+
 async def test_late_usage_is_added(open_file: OpenStore) -> None:
     async with organisation(scenario(lateRate=1.0, lateBy="6h")) as world:
         await world.use(KEY)
@@ -173,3 +193,29 @@ async def test_a_store_that_fails_is_told_and_opened_again(open_file: OpenStore)
             await world.poll_until(poller, MIDNIGHT + 200)
             assert poller.error == ""
             assert await world.polls()
+
+
+async def test_pages_without_an_end_are_given_up(open_file: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_PAGES", 3)
+    async with organisation(scenario(pageSize=100)) as world, world.polling(open_file) as poller:
+        await world.poll_until(poller, MIDNIGHT + FILLED)  # the hours have eight pages
+        assert "usage_report/messages: the API's pages have no end" in poller.error
+        assert (await asked(world)).count("api_keys") == 1  # the rest is read
+        assert (await world.stored(poller)).cost_to == MIDNIGHT
+
+
+async def test_a_lost_store_is_filled_again(tmp_path: Path) -> None:
+    async with organisation(scenario()) as world:
+        for _ in range(3):
+            await world.use(KEY)
+            world.clock.now += DAY
+        found = []
+        for name in ("lost.db", "new.db"):
+            open_file = partial(open_sqlite, tmp_path / name)
+            async with world.polling(open_file) as poller:
+                await world.poll_until(poller, world.clock.now + FILLED)
+            found.append(history(open_file, world.clock.now))
+    assert found[0].usage
+    assert found[0].costs
+    for name in ("usage", "costs", "key_costs", "keys"):
+        assert getattr(found[0], name) == getattr(found[1], name)

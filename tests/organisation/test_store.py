@@ -48,6 +48,19 @@ def test_a_bucket_is_replaced_and_counts_once(open_store: OpenStore) -> None:
     store.close()
 
 
+def test_a_bucket_that_has_not_changed_is_marked_and_not_written_again(open_file: OpenStore) -> None:
+    store = open_file()
+    buckets = [Bucket(n * HOUR, (used("a", n), used("b", n))) for n in range(100)]
+    store.replace("usage/1h", buckets, 1)
+    before = store._db.rows("SELECT MAX(rowid) FROM usage")
+    buckets[7] = Bucket(7 * HOUR, (used("a", 1),))
+    buckets[8] = Bucket(8 * HOUR, buckets[8].rows[::-1])
+    store.replace("usage/1h", buckets, 2)
+    assert set(store.marks()["usage/1h"].values()) == {2}
+    assert store._db.rows("SELECT start, api_key_id FROM usage WHERE rowid > ?", before[0]) == [(7 * HOUR, "a")]
+    store.close()
+
+
 def test_numbers_are_exact(open_store: OpenStore) -> None:
     store = open_store()
     many = 2**52 + 1

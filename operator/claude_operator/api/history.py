@@ -88,7 +88,7 @@ class WorkspaceRow(Wire, frozen=True, omit_defaults=True):
 class History(Wire, frozen=True, omit_defaults=True):
     """The answer to `GET /v1/history?days=40`: today and the days before it, by UTC days.
 
-    Rows say nothing about hours that nobody has read: those before `complete_from` and after `complete_to`.
+    Rows say nothing about what nobody has read: it is not known, and not zero.
     """
 
     organization: str = ""
@@ -106,6 +106,8 @@ class History(Wire, frozen=True, omit_defaults=True):
     """Each hour in between was read after its end. What the API learns late may still be added."""
     final_to: int | None = None
     """Nothing more is added to the hours from `complete_from` to here."""
+    usage_to: int | None = None
+    """Rows of usage reach up to here: beyond `complete_to`, what the API reports of the hour that has not ended."""
     cost_to: int | None = None
     """The costs of the days before this moment were read."""
     usage: list[UsageRow] = []

@@ -31,6 +31,7 @@ def read_history(store: Store, now: float, days: int) -> History:
     end = (int(now) // _DAY + 1) * _DAY
     start = end - days * _DAY
     hours = HOURS.complete(marks.get(HOURS.name, {}))
+    usage_to = _usage_to(hours, marks)
     last = settings.get("last_poll")
     return History(
         organization=settings.get("organization", ""),
@@ -40,8 +41,9 @@ def read_history(store: Store, now: float, days: int) -> History:
         complete_from=hours.start if hours else None,
         complete_to=hours.end if hours else None,
         final_to=HOURS.final_to(marks.get(HOURS.name, {})),
+        usage_to=usage_to,
         cost_to=_known_to(COSTS, marks),
-        usage=_usage_rows(_fold(_by_day(store, hours, start, end))),
+        usage=_usage_rows(_fold(_by_day(store, hours, usage_to, start, end))),
         costs=_cost_rows(store, COSTS, start, end),
         key_costs=_cost_rows(store, KEY_COSTS, start, end) if marks.get(KEY_COSTS.name) else None,
         keys=store.keys(),
@@ -136,15 +138,21 @@ class _Handlers:
             raise web.HTTPUnauthorized(text="the reader's key is missing or wrong: send it as Authorization: Bearer\n")
 
 
-def _by_day(store: Store, hours: Span | None, start: int, end: int) -> list[tuple[Any, ...]]:
-    """Each day from one series: from hours where all of a day's are known, from days where they are older.
+def _by_day(store: Store, hours: Span | None, usage_to: int | None, start: int, end: int) -> list[tuple[Any, ...]]:
+    """Each moment from one series: days that are older than the hours, hours, and minutes of what has not ended."""
+    border = end if hours is None else min(max(-(-hours.start // _DAY) * _DAY, start), end)
+    rows = [*store.usage(DAYS.name, start, border), *store.usage(HOURS.name, border, end)]
+    if hours is not None and usage_to is not None:
+        rows += store.usage(MINUTES.name, max(hours.end, border), usage_to)
+    return rows
 
-    What is newer than the hours comes from minutes.
-    """
-    border = end if hours is None else -(-hours.start // _DAY) * _DAY
-    border = min(max(border, start), end)
-    newest = store.usage(MINUTES.name, hours.end, end) if hours else []
-    return [*store.usage(DAYS.name, start, border), *store.usage(HOURS.name, border, end), *newest]
+
+def _usage_to(hours: Span | None, marks: Mapping[str, Mapping[int, int]]) -> int | None:
+    """Up to where usage is known: minutes lead on from the last hour, if none of them is missing."""
+    minutes = MINUTES.complete(marks.get(MINUTES.name, {}))
+    if hours is None or minutes is None or minutes.start > hours.end:
+        return hours.end if hours else None
+    return max(hours.end, minutes.end)
 
 
 def _known_to(series: Series, marks: Mapping[str, Mapping[int, int]]) -> int | None:
@@ -153,12 +161,10 @@ def _known_to(series: Series, marks: Mapping[str, Mapping[int, int]]) -> int | N
 
 
 def _fold(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The largest keys by themselves, the others together."""
+    """One row a group, of the largest keys by themselves, and of the others together."""
     sizes: Counter[str] = Counter()
     for row in rows:
         sizes[row[1]] += sum(row[5:10])
-    if len(sizes) <= _MOST_KEYS:
-        return list(rows)
     largest = {key for key, _ in sizes.most_common(_MOST_KEYS)}
     folded: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ __all__ = ["Poller", "Timing"]
 
 _STORE_AGAIN = 10.0  # seconds until a store that failed is tried again
 _DELETE_EVERY = 3600.0
+_MOST_PAGES = 1000  # of one reading: sixteen hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class _Reading:
     cursor: str | None = None
     buckets: list[Bucket] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
+    complete_to: float = float("inf")
+    """What each of the pages knew."""
+    read: int = 0
+    """Pages."""
 
 
 @dataclass(slots=True)
@@ -82,6 +87,8 @@ class Poller:
         self._known: _Known | None = None
         self._turns: dict[str, Turn] = {}
         self._reading: _Reading | None = None
+        self._plain: set[str] = set()
+        """Feeds that the API refused with what a beta brings."""
         self._key = ""
         self._confirmed = False
         """Whether this key belongs to the organisation of the store."""
@@ -172,12 +179,15 @@ class Poller:
         polled = {} if known.last_poll is None else {"last_poll": repr(known.last_poll)}
         await self._keeper.use(lambda store: store.save(last_request=repr(asked), **polled))
         known.last_request = asked
-        parameters = polling.query(reading.feed, reading.span, reading.cursor)
-        answer = await self._client.get(reading.feed, parameters, key)
+        feed = reading.feed.plain if reading.feed.plain and reading.feed.name in self._plain else reading.feed
+        answer = await self._client.get(feed, polling.query(feed, reading.span, reading.cursor), key)
         paging = reading.cursor is not None
         found = polling.meaning(answer, reading.feed, paging=paging, failures=known.failures, key=key)
         if found.kind == "ok":
             found = await self._take(known, reading, answer, asked)
+        elif answer.status == 400 and found.kind == "broken" and feed.plain:
+            self._plain.add(feed.name)
+            found = replace(found, delay=self._time.period)
         self.metrics.count(reading.feed.name, found.kind)
         await self._follow(known, reading.feed, found, asked)
 
@@ -189,17 +199,21 @@ class Poller:
             return Meaning("broken", self._time.period, f"{reading.feed.path}: {error}")
         if reading.feed == ORGANIZATION and not await self._same_organization(known, page.items[0]):
             return Meaning("refused", polling.REFUSED_WAIT, polling.refused("OtherOrganization"), "OtherOrganization")
+        reading.read += 1
+        if page.next is not None and (page.next == reading.cursor or reading.read >= _MOST_PAGES):
+            return Meaning("broken", polling.ABSENT_WAIT, f"{reading.feed.path}: the API's pages have no end")
         reading.buckets += page.buckets
         reading.items += page.items
+        reading.complete_to = min(reading.complete_to, page.complete_to or float("-inf"))
         if reading.feed.series is not None and not reading.feed.optional:
-            await self._store_buckets(known, reading, reading.buckets, int(asked))
+            await self._store_buckets(known, reading, pages.merge(reading.buckets), int(asked))
             reading.buckets = []
         reading.cursor = page.next
         if page.next is None:
-            await self._finish(known, reading, page, int(asked))
+            await self._finish(known, reading, int(asked))
         return Meaning("ok")
 
-    async def _finish(self, known: _Known, reading: _Reading, page: pages.Page, asked: int) -> None:
+    async def _finish(self, known: _Known, reading: _Reading, asked: int) -> None:
         """All pages are there."""
         self._reading = None
         series, span, items = reading.feed.series, reading.span, list(reading.items)
@@ -210,11 +224,10 @@ class Poller:
         elif reading.feed.optional and series is not None and span is not None:
             found = {one.start: one for one in pages.merge(reading.buckets)}
             starts = range(span.start, span.end, series.width)
-            known_to = page.complete_to if page.complete_to is not None else float("-inf")
-            whole = [found.get(start, Bucket(start)) for start in starts if start + series.width <= known_to]
+            whole = [found.get(start, Bucket(start)) for start in starts if start + series.width <= reading.complete_to]
             await self._store_buckets(known, reading, whole, asked)
 
-    async def _store_buckets(self, known: _Known, reading: _Reading, buckets: list[Bucket], asked: int) -> None:
+    async def _store_buckets(self, known: _Known, reading: _Reading, buckets: Sequence[Bucket], asked: int) -> None:
         series = reading.feed.series
         if series is None:
             return

@@ -15,7 +15,7 @@ def _texts(names: tuple[str, ...]) -> str:
 
 _FIRST = (
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE bucket (series TEXT NOT NULL, start BIGINT NOT NULL, read_at BIGINT NOT NULL,"
+    "CREATE TABLE bucket (series TEXT NOT NULL, start BIGINT NOT NULL, read_at BIGINT NOT NULL, digest TEXT NOT NULL,"
     " PRIMARY KEY (series, start))",
     f"CREATE TABLE usage (series TEXT NOT NULL, start BIGINT NOT NULL, {_texts(USAGE_DIMENSIONS)},"
     f" {', '.join(f'{name} BIGINT NOT NULL' for name in COUNTS)})",

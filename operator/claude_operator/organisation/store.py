@@ -6,6 +6,7 @@ it or nothing.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,14 +83,18 @@ class Store:
         return found
 
     def replace(self, series: str, buckets: Sequence[Bucket], read_at: int, *, costs: bool = False) -> None:
-        """Put buckets in the place of what was known of them."""
-        table = "cost" if costs else "usage"
+        """Put buckets in the place of what was known of them; most of them have not changed since they were read."""
+        if not buckets:
+            return
+        table, insert = ("cost", _INSERT_COST) if costs else ("usage", _INSERT_USAGE)
+        digests = {bucket.start: _digest(bucket) for bucket in buckets}
         with self._db.transaction():
-            for name in (table, "bucket"):
-                self._db.many(_DELETE.format(table=name), [(series, bucket.start) for bucket in buckets])
-            self._db.many(_MARK, [(series, bucket.start, read_at) for bucket in buckets])
-            statement = _INSERT_COST if costs else _INSERT_USAGE
-            self._db.many(statement, [_values(series, bucket.start, row) for bucket in buckets for row in bucket.rows])
+            known = dict(self._db.rows(_DIGESTS, (series, min(digests), max(digests))))
+            changed = [bucket for bucket in buckets if known.get(bucket.start) != digests[bucket.start]]
+            self._db.many(_DELETE.format(table=table), [(series, bucket.start) for bucket in changed])
+            self._db.many(insert, [_values(series, bucket.start, row) for bucket in changed for row in bucket.rows])
+            self._db.many(_DELETE.format(table="bucket"), [(series, start) for start in digests])
+            self._db.many(_MARK, [(series, start, read_at, digest) for start, digest in digests.items()])
 
     def save_keys(self, keys: Sequence[KeyRow]) -> None:
         """The API keys that the organisation has now. Those that it had stay known: their usage is."""
@@ -153,7 +158,8 @@ class Store:
 
 
 _DELETE = "DELETE FROM {table} WHERE series = ? AND start = ?"
-_MARK = "INSERT INTO bucket (series, start, read_at) VALUES (?, ?, ?)"
+_MARK = "INSERT INTO bucket (series, start, read_at, digest) VALUES (?, ?, ?, ?)"
+_DIGESTS = "SELECT start, digest FROM bucket WHERE series = ? AND start >= ? AND start <= ?"
 _SUM_USAGE = (
     "SELECT start / ? * ?, api_key_id, workspace_id, model, service_tier, "  # noqa: S608  (names of ours)
     + ", ".join(f"SUM({name})" for name in COUNTS)
@@ -172,6 +178,11 @@ def _insert(table: str, names: Sequence[str]) -> str:
 
 _INSERT_USAGE = _insert("usage", (*USAGE_DIMENSIONS, *COUNTS))
 _INSERT_COST = _insert("cost", (*COST_DIMENSIONS, "cents"))
+
+
+def _digest(bucket: Bucket) -> str:
+    """The same for the same rows in whatever order."""
+    return hashlib.blake2b("\n".join(sorted(map(repr, bucket.rows))).encode(), digest_size=16).hexdigest()
 
 
 def _values(series: str, start: int, row: UsageRow | CostRow) -> tuple[Any, ...]:

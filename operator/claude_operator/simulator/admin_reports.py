@@ -55,7 +55,10 @@ class _Asked:
 def usage_report(simulator: Simulator, query: MultiMapping[str], betas: Iterable[str]) -> dict[str, Any]:
     """`usage_report/messages`: whole buckets that have ended; raises ApiError."""
     asked = _asked(simulator, query, _USAGE_GROUPS, "1d")
-    if "speed" in asked.groups and _FAST_MODE not in ",".join(betas):
+    beta = _FAST_MODE in ",".join(betas)
+    if beta and not simulator.scenario.source.organization.fast_mode:
+        raise of_status(400, f"Unexpected value(s) `{_FAST_MODE}` for the `anthropic-beta` header.")
+    if "speed" in asked.groups and not beta:
         raise of_status(400, f"group_by: speed needs the beta {_FAST_MODE}")
     visible = simulator.clock() - seconds(simulator.scenario.source.organization.lag)
     return _buckets(simulator, asked, visible, _usage_results)

@@ -195,6 +195,7 @@ class Organization(ApiModel):
     lag: Duration = "5m"
     late_rate: Share = 0.0
     late_by: Duration = "6h"
+    fast_mode: bool = True
     analytics: bool = True
     analytics_lag: Duration = "4h"
     cursor_life: Duration = "10m"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from claude_operator.core.organisation.buckets import USAGE_DIMENSIONS, Marks, S
 from claude_operator.core.text import cut
 
 __all__ = [
+    "ABSENT_WAIT",
     "COSTS",
     "DAYS",
     "FEEDS",
@@ -46,7 +47,7 @@ PERIOD = 61.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 LONGEST_WAIT = 3600.0
 REFUSED_WAIT = 300.0  # a person has to act
-_ABSENT_WAIT = 6 * 3600.0
+ABSENT_WAIT = 6 * 3600.0
 _FAST_MODE = "fast-mode-2026-02-01"  # without it the API does not group by speed
 _ANALYTICS = "analytics-usage-cost-2026-08-24"
 _AWS_HOSTS = (".api.aws", ".amazonaws.com", ".amazonaws.com.cn")
@@ -68,6 +69,8 @@ class Feed:
     costs: bool = False
     optional: bool = False
     """Whether an organisation may lack it: its buckets are split over pages, and replaced when all are read."""
+    plain: Feed | None = None
+    """The same without what a beta brings: betas end, and then the API refuses questions that name them."""
 
 
 def _groups(*names: str) -> tuple[tuple[str, str], ...]:
@@ -75,15 +78,19 @@ def _groups(*names: str) -> tuple[tuple[str, str], ...]:
 
 
 def _usage(width: str, series: Series, buckets: int) -> Feed:
-    return Feed(
+    plain = Feed(
         series.name,
         "/v1/organizations/usage_report/messages",
         pages.usage_report,
         series.refresh,
-        (("bucket_width", width), ("limit", str(buckets)), *_groups(*USAGE_DIMENSIONS)),
-        beta=_FAST_MODE,
+        (
+            ("bucket_width", width),
+            ("limit", str(buckets)),
+            *_groups(*(name for name in USAGE_DIMENSIONS if name != "speed")),
+        ),
         series=series,
     )
+    return replace(plain, parameters=(*plain.parameters, *_groups("speed")), beta=_FAST_MODE, plain=plain)
 
 
 def _analytics(kind: str, series: Series, read: Callable[[bytes], pages.Page], *groups: str) -> Feed:
@@ -108,7 +115,7 @@ _FOREVER = 1830 * _DAY  # five years
 #                       name, width, settle, filled, kept, refresh, longest
 HOURS = Series("usage/1h", _HOUR, 7 * _DAY, 31 * _DAY, 400 * _DAY, 300, 31 * _DAY)
 DAYS = Series("usage/1d", _DAY, 31 * _DAY, 90 * _DAY, _FOREVER, 3600, 93 * _DAY)
-MINUTES = Series("usage/1m", _MINUTE, 3 * _HOUR, 3 * _HOUR, 2 * _DAY, 300, _DAY)
+MINUTES = Series("usage/1m", _MINUTE, 3 * _HOUR, 3 * _HOUR, 2 * _DAY, 180, _DAY)
 COSTS = Series("cost/1d", _DAY, 31 * _DAY, 90 * _DAY, _FOREVER, 1800, 93 * _DAY)
 KEY_COSTS = Series("analytics/cost", _DAY, 3 * _DAY, 31 * _DAY, _FOREVER, 3600, 7 * _DAY)
 _ANALYTICS_USAGE = Series("analytics/usage", _DAY, 3 * _DAY, 31 * _DAY, _FOREVER, 3600, 7 * _DAY)
@@ -220,9 +227,9 @@ def meaning(answer: Answer, feed: Feed, *, paging: bool, failures: int, key: str
         refusal = _refusal(said, key)
         return Meaning("refused", REFUSED_WAIT, refused(refusal, quoted), refusal)
     if answer.status in (401, 403, 404):
-        return Meaning("absent", _ABSENT_WAIT, f"the API does not give {feed.path} to this organisation ({quoted})")
+        return Meaning("absent", ABSENT_WAIT, f"the API does not give {feed.path} to this organisation ({quoted})")
     if 400 <= answer.status < 500 and answer.status not in (408, 409, 425, 429):
-        return Meaning("broken", _ABSENT_WAIT, f"the API does not accept the question for {feed.path} ({quoted})")
+        return Meaning("broken", ABSENT_WAIT, f"the API does not accept the question for {feed.path} ({quoted})")
     delay = max(PERIOD * 2.0 ** min(failures, 10), answer.retry_after or 0.0)
     why = answer.problem or quoted
     return Meaning("again", min(LONGEST_WAIT, delay), f"the API did not answer {feed.path} ({why}); it is asked again")

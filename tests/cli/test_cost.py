@@ -43,7 +43,14 @@ def spend(scale: int, *, days: int = 10) -> Spend:
 
 USED = [
     Used("shop", "support", {"team": "care"}, Usages(spend(4)), read="3 of 3"),
-    Used("shop", "search", {"team": "find"}, Usages(spend(1, days=40)), read="1 of 2"),
+    Used(
+        "shop",
+        "search",
+        {"team": "find"},
+        Usages(spend(1, days=40)),
+        read="1 of 2",
+        note="the record had to begin again",
+    ),
     Used("labs", "draft", {}, Usages(Spend(NOON - DAY / 2)), created=NOON - DAY / 2),
     Used("labs", "old", {"team": "find"}, blind="the operator has recorded nothing yet"),
 ]

@@ -238,7 +238,7 @@ async def test_what_cannot_be_read_is_told_and_begun_anew(data: str) -> None:
     bench.start()
     bench.pods.calls["a"] = 5
     await bench.read()
-    assert bench.state.fault.startswith("spend: ")
+    assert bench.state.fault.startswith("the record had to begin again: spend: ")
     assert bench.stored == 5
 
 
@@ -260,7 +260,8 @@ async def test_who_may_write_configmaps_writes_no_costs(data: dict[str, str]) ->
         bench.pods.calls["a"] += 2
         await bench.read()
         assert bench.stored == spent(bench.state.spend).calls == bench.pods.calls["a"]
-        assert bench.state.fault == (f"the ConfigMap {NAME}-usage was not written by the operator" if starts else "")
+        said = f"the record had to begin again: the ConfigMap {NAME}-usage was not written by the operator"
+        assert bench.state.fault == (said if starts else "")
 
 
 async def test_a_configmap_of_somebody_else_is_left_alone() -> None:

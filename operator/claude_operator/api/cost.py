@@ -23,5 +23,9 @@ class CostStatus(StatusModel):
         default=0, description="Calls of this month whose cost is not known: the dollars leave them out."
     )
     gateways: str = Field(description="Gateways that were read, such as 3 of 3. What others count is not known yet.")
+    note: str | None = Field(
+        default=None,
+        description="What is wrong with the record: it had to begin again, or is not written. Left out: all is well.",
+    )
     since: Moment = Field(description="When the record began.")
     at: Moment = Field(description="When the gateways were read.")

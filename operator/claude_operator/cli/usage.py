@@ -28,6 +28,8 @@ class Used:
     """When the ClaudeDeployment was made."""
     read: str = ""
     """Gateways that the operator read last, `2 of 3`; empty where it has not said."""
+    note: str = ""
+    """What the operator says is wrong with the record."""
 
 
 def used_of(deployment: Object, config_map: Object | None) -> Used:
@@ -50,4 +52,5 @@ def used_of(deployment: Object, config_map: Object | None) -> Used:
         blind,
         created=dt.datetime.fromisoformat(made) if (made := metadata.get("creationTimestamp")) else None,
         read=str(cost.get("gateways") or ""),
+        note=str(cost.get("note") or ""),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -14,6 +15,7 @@ from claude_operator.core.usage.ledger import Spend, absorb
 from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
 DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
+DAYS = [f"2026-11-{day:02d}" for day in range(1, 21)]
 KEY = Key("r1", "chat", "", "m")
 
 
@@ -28,10 +30,11 @@ def spend(usd: dict[str, float], began: dt.datetime) -> Spend:
         ("2026-11-01T00:00", {"2026-11-01": 1.0, "2026-11-02": 1.0, "2026-11-03": 1.0, "2026-11-04": 0.5},
          "2026-11-04T12:00", 3.5 + 26.5),
         # Of older days the month counts, the mean does not: 6 days and a half at 2 dollars.
-        ("2026-10-01T00:00", {f"2026-11-{day:02d}": (10.0 if day < 14 else 2.0 if day < 20 else 1.0) for day in range(1, 21)},
+        ("2026-10-01T00:00", dict.fromkeys(DAYS[:13], 10.0) | dict.fromkeys(DAYS[13:19], 2.0) | {"2026-11-20": 1.0},
          "2026-11-20T12:00", 130 + 12 + 1 + 10.5 * 2),
         # The mean reaches back into the last month.
-        ("2026-10-01T00:00", {"2026-10-28": 7.0, "2026-10-29": 7.0, "2026-11-01": 0.0}, "2026-11-01T12:00", 14 / 6.5 * 29.5),
+        ("2026-10-01T00:00", {"2026-10-28": 7.0, "2026-10-29": 7.0, "2026-11-01": 0.0}, "2026-11-01T12:00",
+         14 / 6.5 * 29.5),
         ("2026-11-04T12:00", {"2026-11-04": 1.0, "2026-11-05": 1.0}, "2026-11-05T12:00", 2.0 + 25.5 * 2.0),
         ("2026-11-04T12:00", {"2026-11-04": 1.0, "2026-11-05": 1.0}, "2026-11-05T11:59", None),
         ("2026-12-30T00:00", {"2026-12-31": 2.0}, "2026-12-31T12:00", 2.0 + 2.0 / 1.5 * 0.5),
@@ -95,3 +98,11 @@ def test_what_is_not_known_stays_as_it_was_said() -> None:
     silent = cost_status(known(2, NOON + 6 * MINUTE, Coverage(1, ("b",))), before, changes=False)
     assert silent is not None
     assert silent.gateways == "1 of 2"
+
+
+def test_trouble_with_the_record_is_said_at_once() -> None:
+    before = cost_status(known(2, NOON), None, changes=False)
+    troubled = dataclasses.replace(known(2, NOON + MINUTE), fault="the record had to begin again: spend: not gzip")
+    after = cost_status(troubled, before, changes=False)
+    assert after is not None
+    assert after.note == "the record had to begin again: spend: not gzip"

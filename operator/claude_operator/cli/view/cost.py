@@ -162,6 +162,8 @@ def _notes(one: Used, question: Question) -> Iterator[str]:
     where = f"{one.namespace}/{one.name}"
     if spend is not None and spend.began is not None and _is_late(one, spend.began, question):
         yield f"{where}: recorded since {spend.began.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC; what was before is unknown"
+    if one.note:
+        yield f"{where}: {one.note}"
     read, _, pods = one.read.partition(" of ")
     if pods and read != pods:
         yield f"{where}: read {one.read} gateways; what the others count is missing until they answer"

@@ -265,7 +265,7 @@ class Actor:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             _log.log(level, event.note, extra=fields(reason=event.reason, **where))
 
-    def _count(self, owner: Object, decision: Decision) -> None:
+    def _count(self, owner: Mapping[str, Any], decision: Decision) -> None:
         self._metrics.usage.show_budget(key_of(DEPLOYMENT, owner), decision.status.spending)
         for ended in decision.ended:
             self._metrics.rollouts.labels(ended.outcome).inc()

@@ -160,7 +160,7 @@ def test_differences_of_two_keys_do_not_cancel_each_other() -> None:
 
 
 def test_figures_of_the_month() -> None:
-    holders = (holder(300), holder(100, name="sales"), holder(0, "apikey_b", "jobs"))
+    holders = (holder(300), holder(100, name="sales"), holder(0, "apikey_b", "jobs"), holder(9, "", "nameless"))
     usage = (used(500), used(20, "apikey_b"), used(7, ""), replace(used(9), slot=Slot(dt.date(2026, 10, 31), OPUS)))
     found = told(seen(**read(usage=usage), holders=holders))
     assert (found.month, found.cost, found.tokens) == ("2026-11", "$20.00", 527)

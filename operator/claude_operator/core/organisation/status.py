@@ -111,7 +111,7 @@ def _shares(holders: Sequence[Holder], whose: Attribution, rates: Rates) -> list
 
 
 def _others(holders: Sequence[Holder], keys: Sequence[ApiKey], whose: Attribution, rates: Rates) -> list[OtherKey]:
-    known, held = {one.id: one for one in keys}, {one.key for one in holders}
+    known, held = {one.id: one for one in keys}, {one.key for one in holders if one.key}
     made = []
     for key, slots in whose.rest.items():
         about = known.get(key, ApiKey(key))

@@ -1,1 +1,1 @@
-"""What is decided about the usage and cost of an organisation, without I/O and clock."""
+"""The organisation's usage and cost: what is read of them, whose they are, and how they agree with the gateways."""

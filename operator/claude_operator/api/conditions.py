@@ -25,6 +25,7 @@ class Type(StrEnum):
     CANARY_HEALTHY = "CanaryHealthy"
     PROMOTED = "Promoted"
     MODEL_CURRENT = "ModelCurrent"
+    CACHE_EFFECTIVE = "CacheEffective"
 
 
 class Reason(StrEnum):
@@ -117,6 +118,10 @@ class Reason(StrEnum):
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
+    # CacheEffective; NoTraffic too
+    WARM = "Warm"
+    COLD = "Cold"  # less than 70 % of what could be read from the prompt cache is
+    NOT_CACHED = "NotCached"  # requests have no cache_control
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

@@ -98,6 +98,12 @@ DEPLOYMENT = Kind(
         ),
         Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
         Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
+        Column(
+            "Cache",
+            ".status.cache.hitRatio",
+            description="Share of the input tokens of the last 24 hours that were read from the prompt cache.",
+            wide=True,
+        ),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),

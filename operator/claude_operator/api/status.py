@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from claude_operator.api import moments
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
+from claude_operator.api.cache_status import CacheStatus
 from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
@@ -368,6 +369,7 @@ class DeploymentStatus(StatusModel):
     )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
+    cache: CacheStatus | None = Field(default=None, description=CacheStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
     conditions: list[Condition] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from claude_operator.core.usage.cache_verdict import hit_ratios
 from claude_operator.core.usage.figures import figures
 from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.keys import Key
@@ -24,6 +25,13 @@ class UsageMetrics:
             registry=registry,
         )
 
+        self._cache = Gauge(
+            "claude_operator_cache_hit_ratio",
+            "Share of the input tokens of the last 24 hours that were read from the prompt cache, of all revisions.",
+            (*_DEPLOYMENT, "surface"),
+            registry=registry,
+        )
+
     def show(self, key: Key, state: UsageState) -> None:
         """What is known of one after a reading."""
         found = figures(state.spend, state.read_at)
@@ -31,11 +39,16 @@ class UsageMetrics:
         self._cost.labels(key.namespace, key.name, "month").set(found.month.usd)
         if found.forecast is not None:
             self._cost.labels(key.namespace, key.name, "forecast").set(found.forecast)
+        self._cache.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        for surface, ratio in hit_ratios(state.cache, state.read_at).items():
+            self._cache.labels(key.namespace, key.name, surface).set(ratio)
 
     def drop(self, key: Key) -> None:
         """It exists no more."""
-        self._cost.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        for gauge in (self._cost, self._cache):
+            gauge.remove_by_labels({"namespace": key.namespace, "name": key.name})
 
     def clear(self) -> None:
         """This replica leads no longer: another one shows them."""
         self._cost.clear()
+        self._cache.clear()

@@ -195,8 +195,13 @@ def _difference(now: Sums, before: Sums) -> Sums:
             calls, tokens = lost.calls - old.calls, max(lost.tokens - old.tokens, 0)
             usd, unpriced = max(lost.usd - old.usd, 0.0), max(lost.unpriced - old.unpriced, 0)
             cold[name] = Lost(calls, tokens, usd, unpriced, lost.where, lost.hint)
-    numbers = (now.calls - before.calls, now.input - before.input, now.read - before.read, now.written - before.written)
-    return Sums(*(max(number, 0) for number in numbers), cold)
+    return Sums(
+        calls=max(now.calls - before.calls, 0),
+        input=max(now.input - before.input, 0),
+        read=max(now.read - before.read, 0),
+        written=max(now.written - before.written, 0),
+        cold=cold,
+    )
 
 
 def _aged(slots: Mapping[int, tuple[Entry, ...]], second: int) -> dict[int, tuple[Entry, ...]]:

@@ -97,11 +97,19 @@ def cold_cache() -> World:
     world = on_trial()
     status = world.owner["status"]
     status["cost"] = {
-        **{"today": "$12.34", "month": "$310.20", "forecast": "$402.00", "unpriced": 3, "gateways": "2 of 2"},
-        **{"since": "2026-11-01T00:00:00Z", "at": "2026-11-24T10:00:00Z"},
+        "today": "$12.34",
+        "month": "$310.20",
+        "forecast": "$402.00",
+        "unpriced": 3,
+        "gateways": "2 of 2",
+        "since": "2026-11-01T00:00:00Z",
+        "at": "2026-11-24T10:00:00Z",
     }
     status["cache"] = {
-        **{"revision": status["stableRevision"], "hitRatio": "31%", "lost": "$1.20/h", "at": "2026-11-24T10:00:00Z"},
+        "revision": status["stableRevision"],
+        "hitRatio": "31%",
+        "lost": "$1.20/h",
+        "at": "2026-11-24T10:00:00Z",
     }
     cold = {"type": "CacheEffective", "status": "False", "reason": "Cold", "lastTransitionTime": "2026-11-24T10:00:00Z"}
     said = "surface chat of support-c49a4f2c25 reads 31 % of its input tokens from the cache: in 58 of 60 calls …"

@@ -15,7 +15,9 @@ PAGE = Path(__file__).parents[2] / "docs/cache-tutorial.md"
 BLOCKS = re.findall(r"^```(sh|text)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 PORTS = ("8080", "8081", "9090")
 WAIT = "until (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null; do sleep 0.1; done\n"
-SERVED = "until curl -s localhost:{port}/metrics | grep -q '^claude_gateway_config_generation {n}.0'; do sleep 0.1; done\n"
+SERVED = (
+    "until curl -s localhost:{port}/metrics | grep -q '^claude_gateway_config_generation {n}.0'; do sleep 0.1; done\n"
+)
 
 
 def play(folder: Path) -> list[str]:
@@ -29,7 +31,9 @@ def play(folder: Path) -> list[str]:
         if "sleep 2\n" in text:
             generation += 1
             text = text.replace("sleep 2\n", SERVED.format(port=ports["9090"], n=generation))
-        text = text.replace("config config.json", f"config config.json --port {ports['8080']} --admin-port {ports['9090']}")
+        text = text.replace(
+            "config config.json", f"config config.json --port {ports['8080']} --admin-port {ports['9090']}"
+        )
         text = text.replace("simulator --tokens", f"simulator --port {ports['8081']} --tokens")
         parts.append(f"{{\n{text}}} > out.{number} 2>&1\n")
         if "simulator" in text:

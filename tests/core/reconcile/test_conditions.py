@@ -394,6 +394,16 @@ def test_what_was_said_of_the_cache_stays_for_five_minutes() -> None:
     assert said(later, Type.CACHE_EFFECTIVE).reason == Reason.COLD
 
 
+def test_the_first_calls_are_told_at_once() -> None:
+    few, more = cached(calls=3, read=2000)["usage"], cached(calls=4, read=2000)["usage"]
+    first = decided(serving(), usage=few)
+    assert said(first, Type.CACHE_EFFECTIVE).reason == Reason.NO_TRAFFIC
+    soon = {"read_at": NOW + dt.timedelta(minutes=1)}
+    assert decided(first.status, usage=replace(more, **soon)).status.cache == first.status.cache
+    enough = decided(first.status, usage=replace(cached(lost=2000)["usage"], **soon))
+    assert said(enough, Type.CACHE_EFFECTIVE).reason == Reason.COLD
+
+
 def test_the_cache_of_another_stable_revision_is_judged_at_once() -> None:
     first = decided(serving(), usage=cached(read=2000)["usage"]).status
     assert first.cache is not None

@@ -31,28 +31,31 @@ class CacheReport:
 
 
 def report_cache(usage: UsageState | None, before: DeploymentStatus, now: DeploymentStatus) -> CacheReport:
-    """The report; what was said stays for five minutes, and while nothing is known, as after a change of the leader."""
+    """The report; what was said stays for five minutes, and while nothing is known, as after a change of the leader.
+    The first calls after a time without traffic are told at once."""
     said = next((one for one in before.conditions if one.type == Type.CACHE_EFFECTIVE), None)
-    if before.cache is not None and said is not None and _still_holds(usage, before.cache, now.stable_revision):
+    holds = said is not None and _still_holds(usage, before.cache, now.stable_revision)
+    if said is not None and holds and said.reason != Reason.NO_TRAFFIC:
         return _repeat(before.cache, said)
     if usage is None:
-        return CacheReport(None, "Unknown", Reason.NO_TRAFFIC, _NOT_READ)
+        return CacheReport(before.cache, "Unknown", Reason.NO_TRAFFIC, _NOT_READ)
     if usage.coverage.silent and not usage.coverage.read:
-        message = "no gateway pod says what it has used"
-        return CacheReport(before.cache, "Unknown", Reason.NO_TRAFFIC, message)
+        return CacheReport(before.cache, "Unknown", Reason.NO_TRAFFIC, "no gateway pod says what it has used")
     verdict = judge_cache(usage.cache, now.stable_revision, now.canary_revision, usage.read_at)
+    if said is not None and holds and verdict.state == said.reason:
+        return _repeat(before.cache, said)
     cache = _status(verdict, now.stable_revision, usage.read_at) if now.stable_revision else None
     return CacheReport(cache, _ANSWERS[verdict.is_effective], Reason(verdict.state), verdict.message)
 
 
-def _still_holds(usage: UsageState | None, cache: CacheStatus, stable: str | None) -> bool:
+def _still_holds(usage: UsageState | None, cache: CacheStatus | None, stable: str | None) -> bool:
     """Whether the last report is new enough, and about the revision that serves."""
-    if cache.revision != stable:
+    if cache is None or cache.revision != stable:
         return False
     return usage is None or cache.at <= usage.read_at < cache.at + _PAUSE
 
 
-def _repeat(cache: CacheStatus, said: Condition) -> CacheReport:
+def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:
     return CacheReport(cache, said.status, Reason(said.reason), said.message)
 
 

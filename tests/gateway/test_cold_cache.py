@@ -213,6 +213,23 @@ async def test_a_prefix_that_stays_is_read_and_has_a_name(tmp_path: Path) -> Non
     assert sum(row.calls for row in page.prefixes) == case.calls
 
 
+async def test_metrics_are_what_the_page_has(tmp_path: Path) -> None:
+    async with running_simulator() as simulator, pair(tmp_path, simulator) as two:
+        await play(two, Case(Cause.UNEXPLAINED, "", ask, request=REVISION, calls=5))
+        for number in range(2):
+            await two.call(ask(number, tools=[*tools(1, unlike(number)), tools(2)[-1] | CACHED]))
+        usage = parse_usage(await two.gateway.read("/-/usage"))
+        page = two.gateway.service.metrics.page().decode()
+    named = next(row for row in usage.prefixes if row.prefix != "other")
+    surface = 'arm="stable",kind="{}",revision="support-5f6d8c1a2b",surface="other"'
+    prefix = f'kind="cache_read",prefix="{named.prefix}",revision="{STABLE}"'
+    read = sum(row.read for row in usage.prefixes)
+    assert read == sum(row.cache_read for row in usage.rows) > named.read > 0
+    assert f"claude_gateway_surface_tokens_total{{{surface.format('cache_read')}}} {read}.0" in page
+    assert f"claude_gateway_prefix_tokens_total{{{prefix}}} {named.read}.0" in page
+    assert f'cold_calls_total{{cause="ToolsChanged",revision="{STABLE}",surface="other"}} 2.0' in page
+
+
 async def test_what_a_client_writes_is_on_no_page(tmp_path: Path) -> None:
     async with running_simulator() as simulator, pair(tmp_path, simulator) as two:
         two.gateway.serve(make_arm(), url=simulator.url)

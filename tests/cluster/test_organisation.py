@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from claude_operator.simulator.admin_book import key_id
 from tests.cluster.apps import SIMULATOR, Object, answered, apply, deployment, promoted, secret
 from tests.cluster.rollouts import scenario
 from tests.cluster.support import SYSTEM, condition, find, get, kubectl, wait_for
+
+from claude_operator.simulator.admin_book import key_id
 
 pytestmark = pytest.mark.usefixtures("operator")
 

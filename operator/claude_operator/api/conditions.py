@@ -27,6 +27,7 @@ class Type(StrEnum):
     MODEL_CURRENT = "ModelCurrent"
     WITHIN_COST = "WithinCost"
     WITHIN_BUDGET = "WithinBudget"
+    CACHE_EFFECTIVE = "CacheEffective"
 
 
 class Reason(StrEnum):
@@ -130,6 +131,10 @@ class Reason(StrEnum):
     RECOVERING = "Recovering"  # a budget is over in its window, but no longer now
     FEW_CALLS = "FewCalls"  # too few calls to say
     USAGE_UNKNOWN = "UsageUnknown"  # gateways do not tell how long calls took
+    # CacheEffective; NoTraffic too
+    WARM = "Warm"
+    COLD = "Cold"  # less than 70 % of what could be read from the prompt cache is
+    NOT_CACHED = "NotCached"  # requests have no cache_control
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

@@ -102,6 +102,12 @@ DEPLOYMENT = Kind(
         Column(
             "Budget", ".status.spending.used", description="The part of the month's budget that is spent.", wide=True
         ),
+        Column(
+            "Cache",
+            ".status.cache.hitRatio",
+            description="Share of the input tokens of the last 24 hours that were read from the prompt cache.",
+            wide=True,
+        ),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),

@@ -208,9 +208,9 @@ class Proxy:
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
         sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)
-        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._accounting.start(call)
+        self._accounting.start(call, composed)
+        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         async with sending as answer:
             await self._relay(call, answer, reply)
 

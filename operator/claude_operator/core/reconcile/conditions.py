@@ -16,6 +16,7 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
+from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
@@ -46,6 +47,7 @@ def conditions(
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
+    cache = report_cache(draft.obs.usage, draft.obs.status, draft.status)
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),
@@ -56,6 +58,7 @@ def conditions(
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
         Type.WITHIN_COST: _within_cost(draft),
         Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
+        Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now

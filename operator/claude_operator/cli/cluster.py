@@ -16,12 +16,12 @@ from claude_operator.core.catalogue.objects import models_by_name
 from claude_operator.core.catalogue.own_prices import parse_book
 from claude_operator.core.catalogue.table import Model
 
-__all__ = ["CLD", "CLM", "CLR", "COR", "Cluster"]
+__all__ = ["CES", "CLD", "CLM", "CLR", "COR", "Cluster"]
 
 _USAGE = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER},{names.LABEL_COMPONENT}=usage"
 
 CLD, CLR, COR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}", f"claudeorganizations.{GROUP}"
-CLM = f"claudemodels.{GROUP}"
+CES, CLM = f"claudeevalsets.{GROUP}", f"claudemodels.{GROUP}"
 
 
 class Cluster:
@@ -73,6 +73,15 @@ class Cluster:
             used_of(one, by_place.get((one["metadata"]["namespace"], names.usage_name(one["metadata"]["name"]))))
             for one in found
         ]
+
+    def eval_set(self, name: str) -> Object:
+        """One ClaudeEvalSet."""
+        return self.kubectl.get(CES, name)
+
+    def config_maps(self, wanted: Iterable[str]) -> list[Object]:
+        """Those of these names that there are."""
+        found = (self.kubectl.find("configmap", name) for name in dict.fromkeys(wanted))
+        return [one for one in found if one is not None]
 
     def models(self) -> dict[str, Model]:
         """The cluster's own models, by id and alias."""

@@ -51,5 +51,5 @@ def gate_risk(case: Case, what: str) -> str:
     elif evals.required:
         gate = f"the eval gate ({evals.set_ref.name}) has to pass first, and then the canary"
     else:
-        gate = f"evals.required is false: read the result of {evals.set_ref.name} yourself; the canary does not wait for it"
+        gate = f"evals.required is false: the canary does not wait for {evals.set_ref.name}"
     return f"{what}: {gate}"

@@ -204,7 +204,7 @@ class App:
             permits = Permits(kube, policy, looked_up)
             site = addresses.denied_on(self._settings.site)
             runs = RunLoop(kube, site, self._clock, endings, permits, prices.own_prices)
-            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings)
+            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings, self._metrics.deployments)
             reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(
                 reconciler,
@@ -263,6 +263,7 @@ class App:
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
+                self._metrics.deployments.clear()
 
     def _policy(self, addresses: ApiServerAddresses) -> Policy:
         """What the installer allows, with the API server's addresses as of now."""

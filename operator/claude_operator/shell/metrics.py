@@ -12,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from claude_operator.shell.deployment_series import DeploymentSeries
+
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -22,11 +24,13 @@ _STALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The operator's instruments, in a registry of their own. No label names an object: series stay few."""
+    """The operator's instruments, in a registry of their own. Only those of `deployments` name an object."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU seconds and memory, under their usual names
+        self.deployments = DeploymentSeries()
+        registry.register(self.deployments)
         self.reconcile_duration = Histogram(
             "claude_operator_reconcile_duration_seconds",
             "Seconds of a pass over one object, by its kind and how the pass ended.",

@@ -28,6 +28,7 @@ from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVA
 from claude_operator.shell.act import Actor
 from claude_operator.shell.batch_cancels import BatchCancels
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.deployment_series import DeploymentSeries
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
@@ -43,21 +44,27 @@ _OVERTAKEN = 5  # times in a row, after which it is an error like any other
 class DeploymentLoop:
     """The loop of a ClaudeDeployment."""
 
-    def __init__(self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings) -> None:
+    def __init__(
+        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings, series: DeploymentSeries
+    ) -> None:
         self._gatherer, self._actor, self._site, self._endings = gatherer, actor, site, endings
+        self._series = series
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
         try:
             seen = await self._gatherer.gather(key)
         except UnreadableStatus as error:  # a conflict: the next pass begins with none
+            self._series.drop(key.namespace, key.name)
             await self._actor.clear_status(error.owner)
             raise
         except NoMasterKey as error:
+            self._series.drop(key.namespace, key.name)
             await self._actor.failed(error.owner, error)
             raise
         if seen is None:
             self._endings.drop(key)
+            self._series.drop(key.namespace, key.name)
             return None
         uid = seen.observation.owner["metadata"]["uid"]
         if self._endings.has(key, uid):
@@ -66,8 +73,10 @@ class DeploymentLoop:
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:
+            self._series.drop(key.namespace, key.name)  # what was true before is not known to be true now
             await self._actor.failed(seen.observation.owner, error)
             raise
+        self._series.show(key.namespace, key.name, decision.status)
         self._gatherer.announce(seen, decision.status)
         try:
             after = await self._actor.act(seen, decision)

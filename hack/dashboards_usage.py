@@ -1,0 +1,160 @@
+"""The dashboards of cost and cache, and of latency."""
+
+from __future__ import annotations
+
+from dashboards_parts import CHOICE, EACH, ONE, WHO, Dashboard, Panel, Row, figure, quantile, rate, ratio
+
+__all__ = ["COST", "LATENCY"]
+
+_OK, _OVERLOAD = ', outcome="ok"', ', outcome="overload"'
+_READ, _PROMPT = ', kind="cache_read"', ', kind!="output"'  # of tokens; `input` is without the cache
+
+
+def _hits(by: str) -> str:
+    """The share of a prompt's tokens that were read from the cache."""
+    return ratio(by, "claude_gateway_tokens_total", _READ, _PROMPT)
+
+
+COST = Dashboard(
+    "cost",
+    "Cost and cache",
+    "What calls cost, by whom and on which model, and how much of the prompts comes from the cache.",
+    (
+        figure(
+            "Cost an hour",
+            "US dollars an hour, of answers whose price is known.",
+            f"sum(rate(claude_gateway_cost_usd_total{{{ONE}}}[1h])) * 3600",
+            unit="currencyUSD",
+        ),
+        figure(
+            "Cache-hit ratio",
+            "Share of all prompt tokens that were read from the cache, over an hour.",
+            f"sum(rate(claude_gateway_tokens_total{{{ONE}{_READ}}}[1h]))"
+            f" / sum(rate(claude_gateway_tokens_total{{{ONE}{_PROMPT}}}[1h]))",
+            unit="percentunit",
+        ),
+        figure(
+            "Answers without a price",
+            "In an hour; the figures of cost leave them out.",
+            f"sum(increase(claude_gateway_unpriced_total{{{ONE}}}[1h]))",
+            alarming=1,
+        ),
+        Row("Cost"),
+        Panel(
+            "Cost by ClaudeDeployment",
+            "US dollars an hour.",
+            ((f"{rate(EACH, 'claude_gateway_cost_usd_total')} * 3600", WHO),),
+            "currencyUSD",
+            stacked=True,
+        ),
+        Panel(
+            "Cost by model",
+            "US dollars an hour, by the model that the revision declares.",
+            ((f"{rate('model', 'claude_gateway_cost_usd_total')} * 3600", "{{model}}"),),
+            "currencyUSD",
+            stacked=True,
+        ),
+        Panel(
+            "Cost of a request by revision",
+            "Mean of the requests that were answered, in US dollars.",
+            (
+                (
+                    f"{rate(f'{EACH}, revision', 'claude_gateway_cost_usd_total')}"
+                    f" / {rate(f'{EACH}, revision', 'claude_gateway_requests_total', _OK)}",
+                    "{{revision}}",
+                ),
+            ),
+            "currencyUSD",
+        ),
+        Panel(
+            "Answers without a price",
+            "A second. `no_price`: the model is in no price list. `priority_tier`: the price is in a contract.",
+            ((rate(f"{EACH}, model, reason", "claude_gateway_unpriced_total"), f"{WHO} {{{{model}}}} {{{{reason}}}}"),),
+            "reqps",
+        ),
+        Row("Tokens and cache"),
+        Panel(
+            "Cache-hit ratio by ClaudeDeployment",
+            "Share of all prompt tokens that were read from the cache.",
+            ((_hits(EACH), WHO),),
+            "percentunit",
+        ),
+        Panel(
+            "Cache-hit ratio by arm",
+            "A new revision begins with a cold cache.",
+            ((_hits(f"{EACH}, arm"), f"{WHO} {{{{arm}}}}"),),
+            "percentunit",
+        ),
+        Panel(
+            "Tokens by kind",
+            "A second; `input` is without what was read from the cache or written to it.",
+            ((rate("kind", "claude_gateway_tokens_total"), "{{kind}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Prompt tokens of a call",
+            "Half of the calls have no more, and 95 %, with the cache.",
+            tuple(
+                (
+                    quantile(share, EACH, "gen_ai_client_token_usage", ', gen_ai_token_type="input"'),
+                    f"{WHO} {share:.0%}",
+                )
+                for share in (0.5, 0.95)
+            ),
+        ),
+    ),
+    CHOICE,
+)
+
+_FIRST, _LAST = "gen_ai_client_operation_time_to_first_chunk_seconds", "gen_ai_client_operation_duration_seconds"
+LATENCY = Dashboard(
+    "latency",
+    "Latency",
+    "How long applications wait, by arm.",
+    (
+        Panel(
+            "Time to the first token",
+            "Of streams, to the first content.",
+            tuple((quantile(share, f"{EACH}, arm", _FIRST), f"{WHO} {{{{arm}}}} {share:.0%}") for share in (0.5, 0.95)),
+            "s",
+        ),
+        Panel(
+            "Duration",
+            "From the request's arrival to its last byte, of complete answers.",
+            tuple(
+                (quantile(share, f"{EACH}, arm", _LAST, _OK), f"{WHO} {{{{arm}}}} {share:.0%}") for share in (0.5, 0.95)
+            ),
+            "s",
+        ),
+        Panel(
+            "Time to the first token by model",
+            "95 % of the streams begin no later.",
+            ((quantile(0.95, "model", _FIRST), "{{model}}"),),
+            "s",
+        ),
+        Panel(
+            "Duration by model",
+            "95 % of the complete answers take no longer.",
+            ((quantile(0.95, "model", _LAST, _OK), "{{model}}"),),
+            "s",
+        ),
+        Panel(
+            "Output tokens of an answer",
+            "Half of the answers have no more, and 95 %; longer answers take longer.",
+            tuple(
+                (
+                    quantile(share, f"{EACH}, arm", "gen_ai_client_token_usage", ', gen_ai_token_type="output"'),
+                    f"{WHO} {{{{arm}}}} {share:.0%}",
+                )
+                for share in (0.5, 0.95)
+            ),
+        ),
+        Panel(
+            "Overloads of the API",
+            "Share of the requests that the API answers 429 or 529.",
+            ((ratio(EACH, "claude_gateway_requests_total", _OVERLOAD), WHO),),
+            "percentunit",
+        ),
+    ),
+    CHOICE,
+)

@@ -1,0 +1,139 @@
+"""A real operator and a real gateway under a real Prometheus: each panel of the dashboards has data, alerts fire.
+
+The operator promotes a revision and takes another one back meanwhile. UPDATE_PICTURES=1 draws docs/img/dashboard-*.svg.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.apiserver.client import Client, wait_for
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.objects import deployment, secret
+from tests.apiserver.process import Operator
+from tests.cluster.prometheus import NoPrometheusError, Prometheus, program
+from tests.monitoring.panels import Series, draw
+from tests.monitoring.promtool import CHART, RULES
+from tests.monitoring.stage import GatewayPod, Simulator, Traffic
+
+from claude_operator.api.gateway import ADMIN_PORT
+
+PICTURES = Path(__file__).parents[2] / "docs/img"
+SCENARIO = """
+defaults: {latency: {median: 60ms, p95: 200ms}, tokensPerSecond: 600}
+rules:
+- {match: {systemContains: "Be rude"}, errorRate: 0.35, latency: {median: 150ms, p95: 500ms}}
+- {match: {questionContains: "Question 1"}, overloadRate: 0.03}
+"""
+POINTS = 150  # of a series in a picture
+WITHOUT_DATA = {
+    "rollouts: Verdicts by arm": "nothing is graded here",
+    "rollouts: Graders": "nothing is graded here",
+    "cost: Answers without a price": "each model has a price",
+    "gateways: Retries and calls without a conversation": "",
+}
+
+
+def request(words: str) -> dict[str, Any]:
+    """A prompt that is long enough to be cached."""
+    text = f"{words}. " + "Answer questions about orders, parcels and bills of our shop. " * 200
+    block = {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
+    return {"model": "claude-opus-5-5", "max_tokens": 64, "system": [block]}
+
+
+class Asking:
+    """What Prometheus answers over the time of the test, as a dashboard asks."""
+
+    def __init__(self, url: str, since: float) -> None:
+        self._url, self.span = url, (since, time.time())
+
+    def __call__(self, expr: str) -> list[Series]:
+        seconds = int(self.span[1] - self.span[0])
+        for variable, value in {"$__rate_interval": "15s", "$__range": f"{seconds}s"}.items():
+            expr = expr.replace(variable, value)
+        expr = re.sub(r"\$(namespace|name|job)\b", ".*", expr)
+        step = max(seconds // POINTS, 1)
+        asked = {"query": expr, "start": self.span[0], "end": self.span[1], "step": step}
+        with urllib.request.urlopen(f"{self._url}/api/v1/query_range?{urllib.parse.urlencode(asked)}") as answer:
+            found = json.load(answer)["data"]["result"]
+        return [
+            Series(one["metric"], tuple((float(t), float(value)) for t, value in one["values"]))
+            for one in sorted(found, key=lambda one: sorted(one["metric"].items()))
+        ]
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
+    """It has the chart's rules."""
+    try:
+        program()
+    except NoPrometheusError as error:
+        pytest.skip(str(error))
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    with Prometheus(folder, rules=[RULES]) as running:
+        yield running
+
+
+def reason(admin: Client, namespace: str) -> str:
+    """Of the condition Promoted."""
+    conditions = admin.take("ClaudeDeployment", "support", namespace).get("status", {}).get("conditions", [])
+    return next((one["reason"] for one in conditions if one["type"] == "Promoted"), "")
+
+
+def test_each_panel_has_data_and_a_rollback_alerts(
+    admin: Client, namespace: str, operate: Callable[..., Operator], prometheus: Prometheus, tmp_path: Path
+) -> None:
+    began = time.time()
+    operator = operate()
+    operator.until_leading()
+    canary = {"steps": [{"setWeight": 50}, {"pause": {"duration": "20s"}}], "analysis": {"interval": "2s"}}
+    folder = tmp_path / "pod"
+    folder.mkdir()
+    with Simulator(folder, SCENARIO) as simulator:
+        upstream = {"baseURL": simulator.url, "apiKeySecretRef": {"name": "anthropic", "key": "api-key"}}
+        body = deployment(request=request("Be kind"), upstream=upstream, strategy={"canary": canary})
+        admin.create(secret(), namespace)
+        admin.create(body, namespace)
+        pod = GatewayPod(admin, namespace, "support", folder)
+        with Kubelet(admin, namespace, lambda _: [pod.address]), pod, Traffic(pod):
+            where = {"namespace": namespace, "name": "support", "pod": pod.pod, "job": "claude-gateways"}
+            system = {"namespace": namespace, "pod": "operator-a", "job": "claude-operator-metrics"}
+            targets = [(f"{pod.address}:{ADMIN_PORT}", where), (f"127.0.0.1:{operator.port}", system)]
+            prometheus.reads_each(targets)
+            for words, outcome in (("Be kind", "Promoted"), ("Be brief", "Promoted"), ("Be rude", "RolledBack")):
+                change = {"spec": {"request": request(words)}}
+                admin.patch("ClaudeDeployment", "support", namespace, change)
+                time.sleep(3)  # until the operator has seen it
+                wait_for(lambda outcome=outcome: reason(admin, namespace) == outcome, 240, f"{words}: not {outcome}")
+            time.sleep(8)
+            asking = Asking(prometheus.url, began)
+    check_panels(asking, tmp_path)
+    fired = {one.labels["alertname"] for one in asking('ALERTS{alertstate="firing"}')}
+    assert "ClaudeCanaryRolledBack" in fired
+    assert fired <= {"ClaudeCanaryRolledBack", "ClaudeErrorRateHigh"}
+
+
+def check_panels(asking: Asking, folder: Path) -> None:
+    """Each panel has data where something happens, and each dashboard can be drawn."""
+    empty = []
+    for path in sorted((CHART / "dashboards").glob("*.json")):
+        dashboard = json.loads(path.read_text())
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                if not asking(target["expr"]):
+                    empty.append(f"{path.stem}: {panel['title']}")
+        picture = draw(dashboard, asking, asking.span)
+        (folder / f"{path.stem}.svg").write_text(picture)
+        if os.environ.get("UPDATE_PICTURES"):
+            (PICTURES / f"dashboard-{path.stem}.svg").write_text(picture)
+    assert set(empty) <= WITHOUT_DATA.keys()

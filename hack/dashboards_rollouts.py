@@ -14,7 +14,7 @@ ROLLOUTS = Dashboard(
         figure("Not ready", "ClaudeDeployments that are not being served.", holding("Ready", "False"), alarming=1),
         figure("Rolling out", "Rollouts under way or held.", holding("Promoted", "Unknown")),
         figure("Taken back or refused", "Newest specs that do not serve.", holding("Promoted", "False"), alarming=1),
-        figure("Evidence of harm", "Canaries with evidence of harm.", holding("CanaryHealthy", "False"), alarming=1),
+        figure("Harmful canaries", "Canaries with evidence of harm.", holding("CanaryHealthy", "False"), alarming=1),
         figure(
             "Promoted",
             "Rollouts that ended well in this time.",

@@ -145,9 +145,9 @@ OPERATOR = Dashboard(
             "Those that the leader knows.",
             'count(count by (namespace, name) (claude_operator_condition{type="Ready"}))',
         ),
-        figure("Queue", "Objects that wait for a worker.", f"max(claude_operator_queue_depth{{{_JOB}}})", alarming=50),
+        figure("Waiting", "Objects that wait for a worker.", f"max(claude_operator_queue_depth{{{_JOB}}})", alarming=50),
         figure(
-            "Blind",
+            "Blind now",
             "For how long the leader has not seen changes of some kind.",
             f"max(claude_operator_blind_seconds{{{_JOB}}})",
             unit="s",

@@ -34,7 +34,7 @@ COST = Dashboard(
             unit="percentunit",
         ),
         figure(
-            "Answers without a price",
+            "Unpriced answers",
             "In an hour; the figures of cost leave them out.",
             f"sum(increase(claude_gateway_unpriced_total{{{ONE}}}[1h]))",
             alarming=1,
@@ -71,6 +71,12 @@ COST = Dashboard(
             "A second. `no_price`: the model is in no price list. `priority_tier`: the price is in a contract.",
             ((rate(f"{EACH}, model, reason", "claude_gateway_unpriced_total"), f"{WHO} {{{{model}}}} {{{{reason}}}}"),),
             "reqps",
+        ),
+        Panel(
+            "Cost of live grading",
+            "US dollars since midnight in UTC; not part of the figures above.",
+            ((f"sum by ({EACH}) (claude_grader_cost_today_usd{{{ONE}}})", WHO),),
+            "currencyUSD",
         ),
         Row("Tokens and cache"),
         Panel(

@@ -41,7 +41,7 @@ def own_labels() -> dict[str, set[str]]:
 
 def _series(registry: CollectorRegistry) -> Iterator[tuple[str, set[str]]]:
     for collector in set(registry._collector_to_names):
-        for family in collector.describe():
+        for family in getattr(collector, "describe", collector.collect)():
             labels = set(getattr(family, "_labelnames", ())) or set(getattr(collector, "_labelnames", ()))
             for suffix in _SUFFIXES[family.type]:
                 yield family.name + suffix, labels | ({"le"} if suffix == "_bucket" else set())

@@ -13,12 +13,16 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.shell.metrics import Metrics
 
 Series = dict[tuple[str, ...], float]
+LABELS = ("namespace", "name", "type", "status", "reason", "revision", "role", "metric", "model")
 
 
 def shown(metrics: Metrics) -> Series:
     """Series about ClaudeDeployments, by their name without the prefix and the values of their labels."""
     return {
-        (sample.name.removeprefix("claude_operator_"), *(sample.labels[one] for one in sample.labels)): sample.value
+        (
+            sample.name.removeprefix("claude_operator_"),
+            *(sample.labels[one] for one in LABELS if one in sample.labels),
+        ): sample.value
         for family in text_string_to_metric_families(metrics.page().decode())
         for sample in family.samples
         if "namespace" in sample.labels
@@ -39,7 +43,7 @@ async def test_what_is_served_and_judged_is_shown() -> None:
     assert conditions["Promoted"][0] == "Unknown"
     assert {role: percent for (_, role), percent in of(rig, "traffic_percent").items()} == {"stable": 90, "canary": 10}
     assert of(rig, "gateways_ready")[()] >= 1
-    rig.gateways.serve("gw-1", "canary", 20, bad=30)
+    rig.gateways.serve("gw-1", "canary", 48, bad=2)
     rig.gateways.serve("gw-1", "stable", 450)
     rig.wait(5)
     await rig.one()

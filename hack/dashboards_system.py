@@ -145,7 +145,9 @@ OPERATOR = Dashboard(
             "Those that the leader knows.",
             'count(count by (namespace, name) (claude_operator_condition{type="Ready"}))',
         ),
-        figure("Waiting", "Objects that wait for a worker.", f"max(claude_operator_queue_depth{{{_JOB}}})", alarming=50),
+        figure(
+            "Waiting", "Objects that wait for a worker.", f"max(claude_operator_queue_depth{{{_JOB}}})", alarming=50
+        ),
         figure(
             "Blind now",
             "For how long the leader has not seen changes of some kind.",

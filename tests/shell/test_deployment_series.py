@@ -10,6 +10,7 @@ from tests.shell.rig import NAME, SPACE, Rig, on_trial, serving
 
 from claude_operator.api.served import ModelStatus
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 
 Series = dict[tuple[str, ...], float]
@@ -92,7 +93,7 @@ async def test_nothing_is_shown_while_nothing_can_be_decided(monkeypatch: pytest
 def test_when_a_model_is_switched_off(date: str | None, known: bool) -> None:
     metrics = Metrics()
     status = DeploymentStatus(model=ModelStatus(id="claude-x", lifecycle="Deprecated", retires_at=date))
-    metrics.deployments.show("shop", "support", status)
+    metrics.deployments.show(Key(DEPLOYMENT, "shop", "support"), status)
     key = ("model_retirement_timestamp_seconds", "shop", "support", "claude-x")
     end = dt.datetime(2027, 2, 1, tzinfo=dt.UTC).timestamp()
     assert shown(metrics) == ({key: end} if known else {})

@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from claude_operator.api.status import DeploymentStatus, Judgement
+from claude_operator.shell.keys import Key
 
 __all__ = ["DeploymentSeries"]
 
@@ -33,15 +34,15 @@ class DeploymentSeries(Collector):
     """Series with the labels `namespace` and `name`. A replica that does not lead has none."""
 
     def __init__(self) -> None:
-        self._samples: dict[tuple[str, str], tuple[_Sample, ...]] = {}
+        self._samples: dict[Key, tuple[_Sample, ...]] = {}
 
-    def show(self, namespace: str, name: str, status: DeploymentStatus) -> None:
+    def show(self, key: Key, status: DeploymentStatus) -> None:
         """Take in what was decided now."""
-        self._samples[namespace, name] = tuple(_samples(status))
+        self._samples[key] = tuple(_samples(status))
 
-    def drop(self, namespace: str, name: str) -> None:
+    def drop(self, key: Key) -> None:
         """Nothing is known of it, or it is gone."""
-        self._samples.pop((namespace, name), None)
+        self._samples.pop(key, None)
 
     def clear(self) -> None:
         """This replica leads no longer: another one knows now."""
@@ -54,9 +55,9 @@ class DeploymentSeries(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The families. Asked in another thread than the one that shows, hence the copy."""
         families = _families()
-        for where, samples in self._samples.copy().items():
+        for key, samples in self._samples.copy().items():
             for family, labels, value in samples:
-                families[family].add_metric([*where, *labels], value)
+                families[family].add_metric([key.namespace, key.name, *labels], value)
         return iter(families.values())
 
 

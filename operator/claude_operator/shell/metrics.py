@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from claude_operator.shell.deployment_series import DeploymentSeries
+from claude_operator.shell.usage_metrics import UsageMetrics
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -24,7 +25,7 @@ _STALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The operator's instruments, in a registry of their own. Only those of `deployments` name an object."""
+    """The operator's instruments, in a registry of their own. Only `deployments` and `usage` name objects."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -97,6 +98,8 @@ class Metrics:
             "The longest delay of the event loop by its own work, in seconds, since this replica began to lead.",
             registry=registry,
         )
+
+        self.usage = UsageMetrics(registry)
 
     def page(self) -> bytes:
         """All series as `CONTENT_TYPE`."""

@@ -30,10 +30,11 @@ from claude_operator.shell.batch_cancels import BatchCancels
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.deployment_series import DeploymentSeries
 from claude_operator.shell.endings import Endings
-from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
+from claude_operator.shell.gather import Gatherer, NoMasterKey
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.permits import Permits
+from claude_operator.shell.stored_objects import UnreadableStatus
 
 __all__ = ["DeploymentLoop", "Reconciler", "RunLoop"]
 
@@ -55,16 +56,16 @@ class DeploymentLoop:
         try:
             seen = await self._gatherer.gather(key)
         except UnreadableStatus as error:  # a conflict: the next pass begins with none
-            self._series.drop(key.namespace, key.name)
+            self._series.drop(key)
             await self._actor.clear_status(error.owner)
             raise
         except NoMasterKey as error:
-            self._series.drop(key.namespace, key.name)
+            self._series.drop(key)
             await self._actor.failed(error.owner, error)
             raise
         if seen is None:
             self._endings.drop(key)
-            self._series.drop(key.namespace, key.name)
+            self._series.drop(key)
             return None
         uid = seen.observation.owner["metadata"]["uid"]
         if self._endings.has(key, uid):
@@ -73,10 +74,10 @@ class DeploymentLoop:
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:
-            self._series.drop(key.namespace, key.name)  # what was true before is not known to be true now
+            self._series.drop(key)  # what was true before is not known to be true now
             await self._actor.failed(seen.observation.owner, error)
             raise
-        self._series.show(key.namespace, key.name, decision.status)
+        self._series.show(key, decision.status)
         self._gatherer.announce(seen, decision.status)
         try:
             after = await self._actor.act(seen, decision)

@@ -15,6 +15,12 @@ def _hits(by: str) -> str:
     return ratio(by, "claude_gateway_tokens_total", _READ, _PROMPT)
 
 
+def _spent(window: str, by: str = "") -> str:
+    """Dollars as the operator has added them up, whatever restarts."""
+    found = f'(claude_operator_cost_usd{{{ONE}, window="{window}"}})'
+    return f"sum by ({by}) {found}" if by else f"sum{found}"
+
+
 COST = Dashboard(
     "cost",
     "Cost and cache",
@@ -39,6 +45,9 @@ COST = Dashboard(
             f"sum(increase(claude_gateway_unpriced_total{{{ONE}}}[1h]))",
             alarming=1,
         ),
+        figure("Today", "US dollars since midnight in UTC.", _spent("day"), unit="currencyUSD"),
+        figure("This month", "US dollars since the month began in UTC.", _spent("month"), unit="currencyUSD"),
+        figure("Forecast", "US dollars at the end of the month.", _spent("forecast"), unit="currencyUSD"),
         Row("Cost"),
         Panel(
             "Cost by ClaudeDeployment",
@@ -46,6 +55,15 @@ COST = Dashboard(
             ((f"{rate(EACH, 'claude_gateway_cost_usd_total')} * 3600", WHO),),
             "currencyUSD",
             stacked=True,
+        ),
+        Panel(
+            "Cost of the month",
+            "US dollars since the month began in UTC, and what it will be at the end.",
+            (
+                (_spent("month", EACH), f"{WHO} so far"),
+                (_spent("forecast", EACH), f"{WHO} forecast"),
+            ),
+            "currencyUSD",
         ),
         Panel(
             "Cost by model",

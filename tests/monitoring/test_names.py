@@ -83,6 +83,7 @@ def test_queries_ask_for_values_that_exist(hack: ModuleType) -> None:
         "arm": set(Role.__args__),
         "outcome": {"ok", "error", "overload", "account", "refused", "canceled", "Promoted", "RolledBack"},
         "kind": {"input", "output", "cache_read", "cache_write_5m", "cache_write_1h"},
+        "window": {"day", "month", "forecast"},
         "within": {"true", "false"},
         "result": {"ok", "error", "conflict"},
         "gen_ai_token_type": {"input", "output"},
@@ -113,7 +114,7 @@ def test_panels_say_what_they_show(hack: ModuleType) -> None:
 
 
 def test_the_documents_name_each_series_with_its_labels() -> None:
-    documents = "".join((ROOT / "docs" / name).read_text() for name in ("rollouts.md", "evals/live.md"))
+    documents = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     documented = {
         name: {label.strip() for label in labels.split(",") if label}
         for name, labels in re.findall(r"`(claude_(?:operator|grader)_\w+)(?:\{([\w, ]*)\})?`", documents)

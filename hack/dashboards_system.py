@@ -6,6 +6,9 @@ from dashboards_parts import CHOICE, EACH, ONE, RATE, WHO, Dashboard, Panel, Row
 
 __all__ = ["GATEWAYS", "OPERATOR"]
 
+# Processes of all kinds have these series.
+_GATEWAYS = "and on (job, instance) claude_gateway_in_flight"
+_OPERATORS = "and on (job, instance) claude_operator_leader"
 _GENERATION = f"claude_gateway_config_generation{{{ONE}}}"
 
 GATEWAYS = Dashboard(
@@ -89,7 +92,7 @@ GATEWAYS = Dashboard(
             "Memory by pod",
             "Resident bytes of the process, and bytes reserved for bodies.",
             (
-                (f"process_resident_memory_bytes{{{ONE}}}", "{{pod}}"),
+                (f"process_resident_memory_bytes{{{ONE}}} {_GATEWAYS}", "{{pod}}"),
                 (f"claude_gateway_body_bytes{{{ONE}}}", "{{pod}} bodies"),
             ),
             "bytes",
@@ -97,7 +100,7 @@ GATEWAYS = Dashboard(
         Panel(
             "CPU by pod",
             "Cores in use; a gateway process uses one at most.",
-            ((f"rate(process_cpu_seconds_total{{{ONE}}}{RATE})", "{{pod}}"),),
+            ((f"rate(process_cpu_seconds_total{{{ONE}}}{RATE}) {_GATEWAYS}", "{{pod}}"),),
         ),
         Panel(
             "Generation of the configuration by pod",
@@ -241,10 +244,14 @@ OPERATOR = Dashboard(
         Panel(
             "Memory",
             "Resident bytes by pod.",
-            ((f"process_resident_memory_bytes{{{_JOB}}}", "{{pod}}"),),
+            ((f"process_resident_memory_bytes{{{_JOB}}} {_OPERATORS}", "{{pod}}"),),
             "bytes",
         ),
-        Panel("CPU", "Cores in use by pod.", ((f"rate(process_cpu_seconds_total{{{_JOB}}}{RATE})", "{{pod}}"),)),
+        Panel(
+            "CPU",
+            "Cores in use by pod.",
+            ((f"rate(process_cpu_seconds_total{{{_JOB}}}{RATE}) {_OPERATORS}", "{{pod}}"),),
+        ),
     ),
     {"job": "label_values(claude_operator_leader, job)"},
 )

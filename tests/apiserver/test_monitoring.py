@@ -12,12 +12,13 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.apiserver.client import Client, wait_for
+from tests.apiserver.conftest import clear, new_namespace
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.objects import deployment, secret
 from tests.apiserver.process import Operator
@@ -59,19 +60,25 @@ class Asking:
     def __init__(self, url: str, since: float) -> None:
         self._url, self.span = url, (since, time.time())
 
-    def __call__(self, expr: str) -> list[Series]:
+    def __call__(self, expr: str, at_the_end: bool = False) -> list[Series]:
         seconds = int(self.span[1] - self.span[0])
         for variable, value in {"$__rate_interval": "15s", "$__range": f"{seconds}s"}.items():
             expr = expr.replace(variable, value)
-        expr = re.sub(r"\$(namespace|name|job)\b", ".*", expr)
-        step = max(seconds // POINTS, 1)
-        asked = {"query": expr, "start": self.span[0], "end": self.span[1], "step": step}
-        with urllib.request.urlopen(f"{self._url}/api/v1/query_range?{urllib.parse.urlencode(asked)}") as answer:
-            found = json.load(answer)["data"]["result"]
+        asked: dict[str, Any] = {"query": re.sub(r"\$(namespace|name|job)\b", ".*", expr)}
+        if at_the_end:
+            found = self._ask("query", {**asked, "time": self.span[1]})
+        else:
+            step = max(seconds // POINTS, 1)
+            found = self._ask("query_range", {**asked, "start": self.span[0], "end": self.span[1], "step": step})
         return [
-            Series(one["metric"], tuple((float(t), float(value)) for t, value in one["values"]))
+            Series(one["metric"], tuple((float(t), float(value)) for t, value in one.get("values") or [one["value"]]))
             for one in sorted(found, key=lambda one: sorted(one["metric"].items()))
         ]
+
+    def _ask(self, path: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(asked)}") as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+            return found
 
 
 @pytest.fixture
@@ -88,15 +95,17 @@ def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
 
 
 def reason(admin: Client, namespace: str) -> str:
-    """Of the condition Promoted."""
-    conditions = admin.take("ClaudeDeployment", "support", namespace).get("status", {}).get("conditions", [])
+    """Of the condition Promoted, of the newest spec; empty until the operator has seen that."""
+    found = admin.take("ClaudeDeployment", "support", namespace)
+    newest = found["metadata"]["generation"]
+    conditions = [one for one in found.get("status", {}).get("conditions", []) if one["observedGeneration"] == newest]
     return next((one["reason"] for one in conditions if one["type"] == "Promoted"), "")
 
 
 def test_each_panel_has_data_and_a_rollback_alerts(
-    admin: Client, namespace: str, operate: Callable[..., Operator], prometheus: Prometheus, tmp_path: Path
+    admin: Client, operate: Callable[..., Operator], prometheus: Prometheus, tmp_path: Path
 ) -> None:
-    began = time.time()
+    began, namespace = time.time(), new_namespace(admin, "shop")
     operator = operate()
     operator.until_leading()
     canary = {"steps": [{"setWeight": 50}, {"pause": {"duration": "20s"}}], "analysis": {"interval": "2s"}}
@@ -108,20 +117,28 @@ def test_each_panel_has_data_and_a_rollback_alerts(
         admin.create(secret(), namespace)
         admin.create(body, namespace)
         pod = GatewayPod(admin, namespace, "support", folder)
-        with Kubelet(admin, namespace, lambda _: [pod.address]), pod, Traffic(pod):
-            where = {"namespace": namespace, "name": "support", "pod": pod.pod, "job": "claude-gateways"}
-            system = {"namespace": namespace, "pod": "operator-a", "job": "claude-operator-metrics"}
+        with ExitStack() as running:
+            running.enter_context(Kubelet(admin, namespace, lambda _: [pod.address]))
+            running.enter_context(pod)
+            where = {"namespace": namespace, "name": "support", "pod": pod.pod, "job": "gateways", "instance": pod.pod}
+            system = {"namespace": namespace, "pod": "operator-a", "job": "operator", "instance": "operator-a"}
             targets = [(f"{pod.address}:{ADMIN_PORT}", where), (f"127.0.0.1:{operator.port}", system)]
             prometheus.reads_each(targets)
-            for words, outcome in (("Be kind", "Promoted"), ("Be brief", "Promoted"), ("Be rude", "RolledBack")):
+            wait_for(lambda: reason(admin, namespace) == "Promoted", 120, "the first revision does not serve")
+            running.enter_context(Traffic(pod))
+            for words, outcome in (("Be brief", "Promoted"), ("Be rude", "RolledBack")):
                 change = {"spec": {"request": request(words)}}
                 admin.patch("ClaudeDeployment", "support", namespace, change)
-                time.sleep(3)  # until the operator has seen it
                 wait_for(lambda outcome=outcome: reason(admin, namespace) == outcome, 240, f"{words}: not {outcome}")
             wait_for(lambda: spends(operator), 120, "the operator knows no cost")
             time.sleep(8)  # some scrapes more
             asking = Asking(prometheus.url, began)
+        clear(admin, namespace)
     check_panels(asking, tmp_path)
+    ended = {one.labels["outcome"]: one.points[0][1] for one in asking("claude_operator_rollouts_total", True)}
+    assert {outcome: count for outcome, count in ended.items() if count} == {"Promoted": 2, "RolledBack": 1}
+    [rolled_back] = asking('increase(claude_operator_rollouts_total{outcome="RolledBack"}[$__range])', True)
+    assert rolled_back.points[0][1] > 0  # also the first of its kind
     fired = {one.labels["alertname"] for one in asking('ALERTS{alertstate="firing"}')}
     assert "ClaudeCanaryRolledBack" in fired
     assert fired <= {"ClaudeCanaryRolledBack", "ClaudeErrorRateHigh"}
@@ -140,7 +157,7 @@ def check_panels(asking: Asking, folder: Path) -> None:
     for path in sorted((CHART / "dashboards").glob("*.json")):
         dashboard = json.loads(path.read_text())
         for panel in dashboard["panels"]:
-            if "targets" in panel and not any(asking(target["expr"]) for target in panel["targets"]):
+            if "targets" in panel and not any(asking(target["expr"], target["instant"]) for target in panel["targets"]):
                 empty.append(f"{path.stem}: {panel['title']}")
         picture = draw(dashboard, asking, asking.span)
         (folder / f"{path.stem}.svg").write_text(picture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,8 +63,27 @@ def _condition(alert: str, type_: str, status: str, reason: str, waits: int, *ot
     values = f"1x{lasts * _STEP} stale"
     return [
         Case(alert, {name(reason): values}, firing=during, silent=(*before, after)),
+        *([_brief(alert, name(reason), waits)] if waits else []),
         *(Case(alert, {name(one): values}, silent=during, why=f"not with {one}") for one in others),
     ]
+
+
+def _brief(alert: str, condition: str, waits: int) -> Case:
+    """It ends half a minute early: another reason stands in its place."""
+    samples = waits * _STEP
+    other = condition.replace('reason="', 'reason="Other')
+    series = {
+        condition: f"1x{samples - 2} stale",
+        re.sub('status="[^"]*"', 'status="True"', other): f"_x{samples} 1x20",
+    }
+    return Case(alert, series, silent=(f"{waits}m", f"{waits + 1}m", f"{waits + 3}m"), why="not if it ends early")
+
+
+def _gap() -> Case:
+    """The leader's series end, and another one's begin a minute later: the alert goes on."""
+    condition = f'claude_operator_condition{{{WHO},type="Ready",status="False",reason="NotServing",pod='
+    series = {f'{condition}"a"}}': "1x20 stale", f'{condition}"b"}}': "_x24 1x20"}
+    return Case("ClaudeNotServing", series, firing=("10m", "11m", "12m", "13m"), why="also while the leader changes")
 
 
 def _share(alert: str, outcome: str, bad: int, tolerated: int) -> list[Case]:
@@ -162,6 +182,7 @@ BUDGETS = [
 
 _MODEL = {"namespace": "shop", "name": "support", "model": "claude-x"}
 CASES = [
+    _gap(),
     *_condition("ClaudeNotServing", "Ready", "False", "NotServing", 2, "ConfigPending", "NoRevision"),
     *_condition("ClaudeRequestsFailing", "Ready", "False", "RequestsFailing", 1),
     *_share("ClaudeErrorRateHigh", "error", bad=6, tolerated=2),

@@ -36,8 +36,8 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
-Answer = Callable[[str], Sequence[Series]]
-"""What a query finds over the time that is drawn."""
+Answer = Callable[[str, bool], Sequence[Series]]
+"""What a query finds: over the time that is drawn, or at its end."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,11 @@ def _panel(panel: dict[str, Any], box: Box, answer: Answer, span: tuple[float, f
         ' rx="4"/>\n'
     )
     yield _text(box.x + _PAD + 3, box.y + 20, panel["title"], "title")
-    found = [(target["legendFormat"], one) for target in panel["targets"] for one in answer(target["expr"])]
+    found = [
+        (target["legendFormat"], one)
+        for target in panel["targets"]
+        for one in answer(target["expr"], target["instant"])
+    ]
     drawn = {"stat": _figure, "table": _table, "timeseries": _lines}[panel["type"]]
     if found:
         yield from drawn(panel, box, found, span)
@@ -148,7 +152,7 @@ class _Scale:
             self._low = math.floor(math.log10(max(min(positive), 1e-6)))
             self._high = max(math.ceil(math.log10(min(max(positive), 1e12))), self._low + 1)
         else:
-            most = max(max(values), 1e-9)
+            most = max(values) or 1.0
             step = 10.0 ** math.floor(math.log10(most))
             self._low, self._high = (
                 0,

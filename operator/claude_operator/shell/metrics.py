@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -12,6 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from claude_operator.api.status import Outcome
 from claude_operator.shell.deployment_series import DeploymentSeries
 from claude_operator.shell.usage_metrics import UsageMetrics
 
@@ -45,6 +48,8 @@ class Metrics:
         self.rollouts = Counter(
             "claude_operator_rollouts", "Ended rollouts by outcome.", ("outcome",), registry=registry
         )
+        for outcome in get_args(Outcome):  # seen as 0 before the first, without which no increase is seen
+            self.rollouts.labels(outcome)
         self.rollback_latency = Histogram(
             "claude_operator_rollback_latency_seconds",
             "Seconds from the first tick that failed to weight 0 written.",

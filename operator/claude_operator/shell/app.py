@@ -217,7 +217,9 @@ class App:
             )
 
             looked_up.wake = queue.add
-            usage = UsageKeeper(UsageStore(kube), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage)
+            usage = UsageKeeper(
+                UsageStore(kube, children), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):

@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _MATCHER = re.compile(rf"(\w+)\s*(?:=~|!~|!=|=)\s*({_TEXT})")
-_WORDS = {"and", "or", "unless", "bool"}
+_WORDS = {"and", "or", "unless", "bool", "offset"}
 
 
 @dataclass

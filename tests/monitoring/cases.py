@@ -175,7 +175,7 @@ BUDGETS = [
         _budget(((72 * 12, 0, 100), (60 * 12, 8, 92), (24 * 12, 0, 100))),
         labels=_MISSED,
         interval="5m",
-        firing=("118h", "131h"),
+        firing=("119h", "131h"),
         silent=("72h", "116h", "136h"),
     ),
 ]

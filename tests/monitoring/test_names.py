@@ -115,10 +115,9 @@ def test_panels_say_what_they_show(hack: ModuleType) -> None:
 
 def test_the_documents_name_each_series_with_its_labels() -> None:
     documents = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
-    documented = {
-        name: {label.strip() for label in labels.split(",") if label} - {"namespace", "name"}
-        for name, labels in re.findall(r"`(claude_(?:operator|grader)_\w+)(?:\{([\w, ]*)\})?`", documents)
-    }
+    documented: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"`(claude_(?:operator|grader)_\w+)(?:\{([\w, ]*)\})?`", documents):
+        documented.setdefault(name, set()).update(label.strip() for label in labels.split(",") if label)
     for name, labels in own_labels().items():
         if name.startswith(("claude_operator", "claude_grader")):
-            assert documented.get(name) == labels - {"namespace", "name"}, name
+            assert documented[name] - {"namespace", "name"} == labels - {"namespace", "name"}, name

@@ -93,7 +93,8 @@ def test_the_pod_monitor_chooses_gateways_and_graders(template: Template) -> Non
     request = {"model": "claude-opus-5-5", "max_tokens": 10}
     upstream = {"apiKeySecretRef": {"name": "a", "key": "b"}}
     spec = DeploymentSpec.model_validate({"request": request, "upstream": upstream})
-    owner = {"metadata": {"name": "support", "namespace": "shop", "uid": "u"}, "kind": "ClaudeDeployment"}
+    kind = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeDeployment"}
+    owner = kind | {"metadata": {"name": "support", "namespace": "shop", "uid": "u"}}
     [gateway] = found(render.gateway_objects(owner, spec, render.Site("image", "Always")), "Deployment")
     pod = gateway["spec"]["template"]
     assert selects(monitor, pod["metadata"]["labels"])

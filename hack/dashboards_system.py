@@ -65,6 +65,12 @@ GATEWAYS = Dashboard(
             "reqps",
         ),
         Panel(
+            "Refused for the month's budget",
+            "Refusals a second because `spec.budget` is spent.",
+            ((rate(EACH, "claude_gateway_throttled_total"), WHO),),
+            "reqps",
+        ),
+        Panel(
             "In flight by pod",
             "Calls being answered.",
             ((f"claude_gateway_in_flight{{{ONE}}}", "{{pod}}"),),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dashboards_parts import CHOICE, EACH, ONE, WHO, Dashboard, Panel, Row, figure, quantile, rate, ratio
+from dashboards_parts import CHOICE, EACH, ONE, RATE, WHO, Dashboard, Panel, Row, figure, quantile, rate, ratio
 
 __all__ = ["COST", "LATENCY"]
 
 _OK, _OVERLOAD = ', outcome="ok"', ', outcome="overload"'
+_OVER = ', within="false"'
 _READ, _PROMPT = ', kind="cache_read"', ', kind!="output"'  # of tokens; `input` is without the cache
 
 
@@ -58,10 +59,11 @@ COST = Dashboard(
         ),
         Panel(
             "Cost of the month",
-            "US dollars since the month began in UTC, and what it will be at the end.",
+            "US dollars since the month began in UTC, what it will be at the end, and the budget.",
             (
                 (_spent("month", EACH), f"{WHO} so far"),
                 (_spent("forecast", EACH), f"{WHO} forecast"),
+                (f"sum by ({EACH}) (claude_operator_monthly_budget_usd{{{ONE}}})", f"{WHO} budget"),
             ),
             "currencyUSD",
         ),
@@ -110,6 +112,36 @@ COST = Dashboard(
             "percentunit",
         ),
         Panel(
+            "Cache-hit ratio by surface, of a day",
+            "Share of the prompt tokens of the last 24 hours that were read from the cache, of all revisions.",
+            ((f"claude_operator_cache_hit_ratio{{{ONE}}}", f"{WHO} {{{{surface}}}}"),),
+            "percentunit",
+        ),
+        Panel(
+            "Cache-hit ratio by prefix",
+            "Of the prefixes that are used most; a prefix is all that stands before a breakpoint.",
+            ((ratio(f"{EACH}, prefix", "claude_gateway_prefix_tokens_total", _READ), f"{WHO} {{{{prefix}}}}"),),
+            "percentunit",
+        ),
+        Panel(
+            "Cold calls by cause",
+            "Calls a second that read less from the cache than they could have.",
+            (
+                (
+                    rate(f"{EACH}, surface, cause", "claude_gateway_cold_calls_total"),
+                    f"{WHO} {{{{surface}}}} {{{{cause}}}}",
+                ),
+            ),
+            "reqps",
+            stacked=True,
+        ),
+        Panel(
+            "Tokens by surface",
+            "A second, of all kinds together.",
+            ((rate(f"{EACH}, surface", "claude_gateway_surface_tokens_total"), f"{WHO} {{{{surface}}}}"),),
+            stacked=True,
+        ),
+        Panel(
             "Tokens by kind",
             "A second; `input` is without what was read from the cache or written to it.",
             ((rate("kind", "claude_gateway_tokens_total"), "{{kind}}"),),
@@ -136,6 +168,48 @@ LATENCY = Dashboard(
     "Latency",
     "How long applications wait, by arm.",
     (
+        Panel(
+            "Budgets: share of calls that keep to them",
+            "Over the window of each budget, and the share that should.",
+            (
+                (f"claude_operator_budget_attainment{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}}"),
+                (f"claude_operator_budget_target{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}} target"),
+            ),
+            "percentunit",
+        ),
+        Panel(
+            "Budgets: burn rate",
+            "1: as many calls are over the limit as the budget allows. Over its own window, and over 5 minutes.",
+            (
+                (f"claude_operator_budget_burn_rate{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}}"),
+                (f"claude:budget_burn_rate:5m{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}} 5 min"),
+            ),
+        ),
+        Panel(
+            "Budgets: calls over the limit by arm",
+            "Share of an arm's calls.",
+            (
+                (
+                    ratio(f"{EACH}, arm, surface, metric", "claude_gateway_budget_calls_total", _OVER),
+                    f"{WHO} {{{{arm}}}} {{{{surface}}}} {{{{metric}}}}",
+                ),
+            ),
+            "percentunit",
+        ),
+        Panel(
+            "Batches",
+            "Batches that pass through, and their requests, in each interval.",
+            (
+                (
+                    f"sum by ({EACH}, state) (increase(claude_gateway_batches_total{{{ONE}}}{RATE}))",
+                    f"{WHO} {{{{state}}}}",
+                ),
+                (
+                    f"sum by ({EACH}, result) (increase(claude_gateway_batch_requests_total{{{ONE}}}{RATE}))",
+                    f"{WHO} requests {{{{result}}}}",
+                ),
+            ),
+        ),
         Panel(
             "Time to the first token",
             "Of streams, to the first content.",

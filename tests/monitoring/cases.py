@@ -112,6 +112,10 @@ def _unpriced(reason: str) -> str:
     return f'claude_gateway_unpriced_total{{{WHO},arm="stable",model="claude-x",reason="{reason}"}}'
 
 
+def _cost(window: str) -> str:
+    return f'claude_operator_cost_usd{{{WHO},window="{window}"}}'
+
+
 def _operator(name: str, values: str, labels: str = "") -> dict[str, str]:
     return {f'{name}{{namespace="claude-system",job="claude-operator-metrics",pod="a"{labels}}}': values}
 
@@ -232,6 +236,20 @@ CASES = [
         {_unpriced("priority_tier"): "0+1x100"},
         silent=("20m", "45m"),
         why="not of the Priority Tier",
+    ),
+    *_condition("ClaudeCacheCold", "CacheEffective", "False", "Cold", 30),
+    Case(
+        "ClaudeCostOverBudget",
+        {_cost("month"): "99x40 100x40 1x40", f"claude_operator_monthly_budget_usd{{{WHO}}}": "100x200"},
+        firing=("26m", "38m"),
+        silent=("19m", "24m", "45m"),
+    ),
+    Case("ClaudeCostOverBudget", {_cost("month"): "1000x80"}, silent=("30m",), why="not without a budget"),
+    Case(
+        "ClaudeCostForecastOverBudget",
+        {_cost("forecast"): "100x40 101x160 80x40", f"claude_operator_monthly_budget_usd{{{WHO}}}": "100x300"},
+        firing=("82m", "95m"),
+        silent=("19m", "79m", "105m"),
     ),
     Case(
         "ClaudeOperatorWithoutLeader",

@@ -6,8 +6,9 @@ import datetime as dt
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.shell.rig import NAME, SPACE, Rig, on_trial, serving
+from tests.shell.rig import NAME, SPACE, START, Rig, on_trial, serving
 
+from claude_operator.api.budgets import BudgetStatus
 from claude_operator.api.served import ModelStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
@@ -87,6 +88,16 @@ async def test_nothing_is_shown_while_nothing_can_be_decided(monkeypatch: pytest
     assert shown(rig.metrics) == {}
     await rig.one()
     assert of(rig, "condition")
+
+
+@pytest.mark.parametrize(("target", "share"), [("95 %", 0.95), ("99.9 %", 0.999), ("50", 0.5), ("most", None)])
+def test_the_target_of_a_budget(target: str, share: float | None) -> None:
+    metrics = Metrics()
+    budget = BudgetStatus(
+        surface="chat", metric="duration", limit="at most 2s", target=target, window="1h", state="Within", as_of=START
+    )
+    metrics.deployments.show(Key(DEPLOYMENT, "shop", "support"), DeploymentStatus(budgets=[budget]))
+    assert list(shown(metrics).values()) == ([] if share is None else [pytest.approx(share)])
 
 
 @pytest.mark.parametrize(("date", "known"), [("2027-02-01", True), (None, False), ("soon", False)])

@@ -20,6 +20,7 @@ _FAMILIES = {
     "gateways_ready": ("Ready gateway pods.", ()),
     "evidence": ("Evidence of harm while a revision is judged, by metric; combined: of all together.", ("metric",)),
     "evidence_threshold": ("Combined evidence at which traffic is taken back.", ()),
+    "budget_target": ("Share of calls that should keep to a latency budget.", ("surface", "metric")),
     "model_retirement_timestamp_seconds": ("When the newest revision's model is switched off.", ("model",)),
 }
 
@@ -81,6 +82,9 @@ def _samples(status: DeploymentStatus) -> Iterator[_Sample]:
         for metric in judgement.state:
             yield _Sample("evidence", (metric.name,), metric.evidence)
         yield _Sample("evidence_threshold", (), judgement.threshold)
+    for budget in status.budgets:
+        if (target := _share(budget.target)) is not None:
+            yield _Sample("budget_target", (budget.surface, budget.metric), target)
     if status.model is not None and (end := _midnight(status.model.retires_at)) is not None:
         yield _Sample("model_retirement_timestamp_seconds", (status.model.id,), end)
 
@@ -90,6 +94,14 @@ def _judgement(status: DeploymentStatus) -> Judgement | None:
     if status.canary_revision is not None:
         return status.judgement
     return status.soak.judgement if status.soak is not None else None
+
+
+def _share(percent: str) -> float | None:
+    """A percentage as a share; None for what is no number, since others may have written the status."""
+    try:
+        return float(percent.rstrip(" %")) / 100
+    except ValueError:
+        return None
 
 
 def _midnight(date: str | None) -> float | None:

@@ -22,6 +22,7 @@ from claude_operator.core.evals.runs import (
     watched_job,
 )
 from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.policy import OPEN
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVAL_SETS, JOBS
@@ -46,10 +47,12 @@ class DeploymentLoop:
     """The loop of a ClaudeDeployment."""
 
     def __init__(
-        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings, series: DeploymentSeries
-    ) -> None:
+        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings, series: DeploymentSeries,
+        note: Callable[[Observation], None] = lambda seen: None,
+    ) -> None:  # fmt: skip
+        """`series` shows what each pass has decided, `note` gets what it has seen."""
         self._gatherer, self._actor, self._site, self._endings = gatherer, actor, site, endings
-        self._series = series
+        self._series, self._note = series, note
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -71,6 +74,7 @@ class DeploymentLoop:
         if self._endings.has(key, uid):
             return None
         seen = await self._actor.repair(seen)
+        self._note(seen.observation)
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:

@@ -11,12 +11,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from dashboards_organization import ORGANIZATION
 from dashboards_parts import Dashboard, Panel, Row
 from dashboards_rollouts import ROLLOUTS
 from dashboards_system import GATEWAYS, OPERATOR
 from dashboards_usage import COST, LATENCY
 
-DASHBOARDS = (ROLLOUTS, COST, LATENCY, GATEWAYS, OPERATOR)
+DASHBOARDS = (ROLLOUTS, COST, LATENCY, GATEWAYS, OPERATOR, ORGANIZATION)
 FOLDER = Path(__file__).parent.parent / "charts/claude-operator/dashboards"
 _COLUMNS = 24  # of Grafana's grid
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}

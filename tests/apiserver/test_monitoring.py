@@ -37,7 +37,7 @@ rules:
 - {match: {systemContains: "Be rude"}, errorRate: 0.35, latency: {median: 150ms, p95: 500ms}}
 - {match: {questionContains: "Question 1"}, overloadRate: 0.03}
 """
-BUDGETS = [{"surface": "other", "metric": "timeToFirstToken", "percentile": 95, "max": "150ms"}]
+BUDGETS = [{"surface": "other", "metric": "timeToFirstToken", "percentile": 95, "max": "30s"}]
 SECONDS = {"m": 1, "h": 60, "d": 1440}  # a sixtieth of them
 BURNS = 'ALERTS{alertname="ClaudeLatencyBudgetBurnsFast", alertstate="firing"}'
 POINTS = 150  # of a series in a picture
@@ -149,6 +149,7 @@ def test_each_panel_has_data_and_a_rollback_alerts(
                 admin.patch("ClaudeDeployment", "support", namespace, change)
                 wait_for(lambda outcome=outcome: reason(admin, namespace) == outcome, 240, f"{words}: not {outcome}")
             burns = lambda: bool(Asking(prometheus.url, began)(BURNS, True))  # noqa: E731
+            assert not burns()
             for most, fires in (("1ms", True), ("30s", False)):
                 budgets = [{**BUDGETS[0], "max": most}]
                 admin.patch("ClaudeDeployment", "support", namespace, {"spec": {"budgets": budgets}})

@@ -25,6 +25,12 @@ def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
         assert alert["annotations"]["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
 
 
+def test_the_document_lists_the_alerts() -> None:
+    document = (ROOT / "docs/monitoring.md").read_text()
+    rows = dict(re.findall(r"^\| \[`(\w+)`\]\(runbooks\.md#\w+\) \| (\w+) \| .+ \|$", document, re.MULTILINE))
+    assert rows == {name: alert["labels"]["severity"] for name, alert in alerts().items()}
+
+
 def test_alerts_say_what_to_do() -> None:
     for name, alert in alerts().items():
         assert alert["labels"].keys() == {"severity"}, name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards_parts import Dashboard, Panel, Row, figure
+from dashboards_parts import RATE, Dashboard, Panel, Row, figure
 
 __all__ = ["ORGANIZATION"]
 
@@ -49,6 +49,32 @@ ORGANIZATION = Dashboard(
             "Tokens around the gateways",
             "Tokens of the month of keys that are no ClaudeDeployment's, of the 20 largest.",
             ((f"sum by (key) (claude_organization_other_key_tokens{{{_NAME}}})", "{{key}}"),),
+        ),
+        Panel(
+            "Requests to the API's reports",
+            "Requests by what was asked and what came of it, in each interval.",
+            (
+                (
+                    f"sum by (feed, result) (increase(claude_organization_polls_total{{{_NAME}}}{RATE}))",
+                    "{{feed}} {{result}}",
+                ),
+            ),
+            stacked=True,
+        ),
+        Panel(
+            "Age of the history",
+            "Time since the last answer, and since the end of the newest hour that is known.",
+            (
+                (
+                    f"time() - claude_organization_history_last_poll_timestamp_seconds{{{_NAME}}}",
+                    "{{name}} last answer",
+                ),
+                (
+                    f"time() - claude_organization_history_complete_to_timestamp_seconds{{{_NAME}}}",
+                    "{{name}} newest hour",
+                ),
+            ),
+            "s",
         ),
         Panel(
             "Conditions",

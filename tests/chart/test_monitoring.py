@@ -77,7 +77,7 @@ def test_the_dashboards_are_the_files(template: Template) -> None:
 
 def selects(monitor: dict[str, Any], labels: dict[str, str]) -> bool:
     selector = monitor["spec"]["selector"]
-    assert {one["operator"] for one in selector["matchExpressions"]} == {"In", "Exists"}
+    assert {one["operator"] for one in selector["matchExpressions"]} == {"In"}
     return selector["matchLabels"].items() <= labels.items() and all(
         one["key"] in labels and labels[one["key"]] in one.get("values", [labels[one["key"]]])
         for one in selector["matchExpressions"]
@@ -88,7 +88,7 @@ def test_the_pod_monitor_chooses_gateways_and_graders(template: Template) -> Non
     [monitor] = found(template(ON), "PodMonitor")
     assert monitor["spec"]["namespaceSelector"] == {"any": True}
     [narrow] = found(template(f"{{watchNamespaces: [a, b], {ON}}}"), "PodMonitor")
-    assert narrow["spec"]["namespaceSelector"] == {"matchNames": ["a", "b"]}
+    assert narrow["spec"]["namespaceSelector"] == {"matchNames": ["a", "b", "claude-system"]}
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
     request = {"model": "claude-opus-5-5", "max_tokens": 10}
     upstream = {"apiKeySecretRef": {"name": "a", "key": "b"}}
@@ -100,6 +100,10 @@ def test_the_pod_monitor_chooses_gateways_and_graders(template: Template) -> Non
     assert selects(monitor, pod["metadata"]["labels"])
     assert endpoint["port"] in [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
     assert selects(monitor, names.labels("support", "grader"))
+    assert selects(monitor, names.organization_labels("main"))
+    [relabeling] = endpoint["relabelings"]
+    assert relabeling["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_instance"]
+    assert pod["metadata"]["labels"][names.LABEL_INSTANCE] == "support"
     assert not selects(monitor, names.labels("support", "eval"))
     for item in found(template(), "Deployment"):
         assert not selects(monitor, item["spec"]["template"]["metadata"]["labels"])

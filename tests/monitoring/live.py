@@ -14,6 +14,7 @@ from claude_operator.gateway.accounting import Accounting
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.service import Service, Settings
 from claude_operator.log import Log
+from claude_operator.organisation.metrics import Metrics as HistoryMetrics
 from claude_operator.shell.metrics import Metrics as OperatorMetrics
 
 TARGET = {"job", "instance", "pod", "container", "endpoint", "service"}  # the Prometheus operator's own labels
@@ -26,6 +27,7 @@ def shown() -> dict[str, set[str]]:
     for registry, place in (
         (_gateway(), {"namespace", "name"}),  # the PodMonitor puts them on what pods tell
         (GraderMetrics().registry, {"namespace", "name"}),
+        (HistoryMetrics().registry, {"namespace", "name"}),
         (OperatorMetrics().registry, {"namespace"}),
     ):
         for name, labels in _series(registry):

@@ -151,8 +151,10 @@ async def test_a_write_that_is_lost_or_answered_late_counts_once() -> None:
     assert bench.state.fault.startswith("what was used is not stored: ")
     assert (bench.stored, spent(bench.state.spend).calls) == (3, 5)
     bench.kube.before = lambda verb, kind, name: None
+    woken = len(bench.woken)
     await bench.read()
     assert (bench.stored, bench.state.fault) == (5, "")
+    assert len(bench.woken) == woken + 1  # status is to say so
     # The API server stores it, and nobody hears of that.
     bench.pods.calls["a"] = 9
     late = copy_of(bench)

@@ -66,6 +66,11 @@ class _Entry:
     pages: dict[Process, PodUsage] = field(default_factory=dict)
     """The newest page of each process that is not yet written."""
 
+    @property
+    def news(self) -> tuple[Coverage, str, str]:
+        """What a pass is made for, beside what was used: who has answered, whether it is written, and the day."""
+        return self.coverage, self.refused, day_of(self.read_at) if self.read_at else ""
+
 
 @dataclass(slots=True)
 class _Due:
@@ -160,17 +165,16 @@ class UsageKeeper:
             entry = self._entries[uid] = _Entry(fleet.key, stored.kept, stored.kept, stored.version, _anew(stored))
         asked = [pod for pod in fleet.pods if pod.address and (whole or pod.name in fleet.leaving)]
         pages = await self._reader.read_usage(asked)
-        now, before = self._clock.now(), (entry.kept, entry.coverage, entry.read_at)
+        now, kept, before = self._clock.now(), entry.kept, entry.news
         entry.pages |= {(page.pod, page.usage.boot_id): page for page in pages}
         entry.kept = absorb(entry.kept, UsageReading(tuple(pages), _present(fleet)), now, last=entry.read_at)
-        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is before[0].spend.days else 0
+        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is kept.spend.days else 0
         if whole:
             entry.coverage = _coverage(fleet, entry.kept, pages)
             entry.read_at = now
             self._metrics.show(entry.key, UsageState(entry.kept, now))
         await self._save(entry, fleet, now)
-        new_day = before[2] is not None and day_of(before[2]) != day_of(now)
-        if whole and (entry.kept is not before[0] or entry.coverage != before[1] or before[2] is None or new_day):
+        if whole and (entry.kept is not kept or entry.news != before):
             self._add(fleet.key)
         if entry.kept is not entry.saved:
             return _RETRY

@@ -29,6 +29,9 @@ from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.usage.amounts import REST, Amounts
+from claude_operator.core.usage.ledger import Spend, day_of
+from claude_operator.core.usage.state import Usages, UsageState
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
 
 __all__ = ["QUICK", "STEPS", "UNPROVEN", "CrashError", "Rates", "World", "stored"]
@@ -78,6 +81,8 @@ class World(Traffic, Invariants):
         self.kube.before, self.kube.changed, self.kube.time = self._called, self._changed, self._server_time
         self.pods: list[Pod] = []
         self.models: dict[str, Model] = {}
+        self.spent: int | None = None
+        """US dollars of this month, as far as the operator has read; None: it has not."""
         self.rates: dict[str, Rates] = {}
         self.log: list[str] = []
         self.writes = 0
@@ -198,6 +203,12 @@ class World(Traffic, Invariants):
             self.kube.put({**self.owner, "spec": raw})
         self.user(note or f"edits {', '.join(fields)}")
 
+    def spend(self, usd: int | None) -> None:
+        """So much is read to be spent this month."""
+        self.spent = usd
+        self.wake()
+        self.user(f"${usd} are spent" if usd is not None else "what is spent is not known any more")
+
     def say(self, text: str) -> None:
         """Another system prompt: another revision."""
         self.edit(f"changes the prompt to {text!r}", request=REQUEST | {"system": [{"type": "text", "text": text}]})
@@ -242,7 +253,8 @@ class World(Traffic, Invariants):
 
     def restart_operator(self) -> None:
         """Another process takes over: what the one before remembered is gone."""
-        self.process = Process(self.kube, self.clock, self._fetch, self._known_models, self._decided, self._done)
+        known = self._known_models, self._known_usage
+        self.process = Process(self.kube, self.clock, self._fetch, *known, self._decided, self._done)
         self._dead = False
         self._runs_due = dict.fromkeys(self.runs, self.now)
         self.wake()
@@ -418,6 +430,12 @@ class World(Traffic, Invariants):
 
     def _known_models(self) -> Mapping[str, Model]:
         return self.models
+
+    def _known_usage(self, uid: str) -> UsageState | None:
+        if self.spent is None:
+            return None
+        day = {day_of(self.now): {REST: Amounts(calls=1, nano=self.spent * 10**9)}}
+        return UsageState(Usages(Spend(self.now - dt.timedelta(days=60), day)), self.now)
 
     async def _fetch(
         self, address: str, target: str, headers: Mapping[str, str]

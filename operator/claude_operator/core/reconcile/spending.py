@@ -23,6 +23,7 @@ __all__ = [
     "throttle_to_serve",
 ]
 
+_MOMENT = "%Y-%m-%d %H:%M UTC"
 _NEAR, _CENT = Decimal("0.8"), Decimal("0.01")
 _HELD = "no canary begins or gets more traffic"
 _AT_100 = {"Warn": "an Event warns again", "HoldRollouts": _HELD, "Throttle": "gateways refuse calls"}
@@ -101,7 +102,8 @@ def explain_hold(obs: Observation) -> tuple[Level, str] | None:
     spent = month_spend(obs)
     level = level_of(budget, spent)
     if level == "Over":
-        return level, f"the month's budget of {_dollars(budget.monthly_usd)} is spent, {_until(spent.ends)}"
+        next_month = f"the next one begins at {spent.ends:{_MOMENT}}"
+        return level, f"the month's budget of {_dollars(budget.monthly_usd)} is spent; {next_month}"
     if level == "Unknown":
         return level, f"it is not known how much of the month's budget is spent, since {spent.missing}"
     return None
@@ -134,4 +136,4 @@ def _end_of(month: str) -> dt.datetime:
 
 
 def _until(end: dt.datetime) -> str:
-    return f"until {end:%Y-%m-%d %H:%M} UTC or until spec.budget.monthlyUSD is raised"
+    return f"until {end:{_MOMENT}} or until spec.budget.monthlyUSD is raised"

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -175,7 +176,13 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, keys: bool = True, **settings: Any
+    upstream: RecordingUpstream,
+    folder: Path,
+    *,
+    on_a_laptop: bool = False,
+    keys: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     paths = [folder / name for name in ("upstream-key", "env", "client", "operator")]
     files = CredentialFiles(*paths, on_a_laptop=on_a_laptop)
@@ -190,7 +197,7 @@ async def running_gateway(
     output = io.StringIO()
     default = {"host": "127.0.0.1", "port": 0, "admin_port": 0, "settle_seconds": 0.0, "drain_seconds": 2.0, "pod": POD}
     options = Settings(**(default | settings))
-    service = Service(options, NoSource(), files, Log(output, "json"))
+    service = Service(options, NoSource(), files, Log(output, "json"), clock)
     task = asyncio.create_task(service.run())
     await service.started.wait()
     try:

@@ -70,9 +70,9 @@ class Process:
         clock: Clock,
         fetch: Fetch,
         models: Callable[[], Mapping[str, Model]],
-        usage: Callable[[str], UsageState | None],
         decided: Callable[[Observation, Decision], None],
         done: Callable[[Observation, Decision], None],
+        usage: Callable[[str], UsageState | None],
     ) -> None:
         api: Any = kube
         keyring = Keyring(api, NAMESPACE, clock=clock.monotonic)

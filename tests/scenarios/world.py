@@ -81,9 +81,9 @@ class World(Traffic, Invariants):
         self.kube.before, self.kube.changed, self.kube.time = self._called, self._changed, self._server_time
         self.pods: list[Pod] = []
         self.models: dict[str, Model] = {}
-        self.spent: int | None = None
-        """US dollars of this month, as far as the operator has read; None: it has not."""
         self.rates: dict[str, Rates] = {}
+        self.usage: UsageState | None = None
+        """What gateways have told of usage; nobody reads it but a scenario."""
         self.log: list[str] = []
         self.writes = 0
         self.passes = 0
@@ -204,8 +204,10 @@ class World(Traffic, Invariants):
         self.user(note or f"edits {', '.join(fields)}")
 
     def spend(self, usd: int | None) -> None:
-        """So much is read to be spent this month."""
-        self.spent = usd
+        """So much is read to be spent this month; None: it is not known."""
+        day = {day_of(self.now): {REST: Amounts(calls=1, nano=(usd or 0) * 10**9)}}
+        spend = Spend(self.now - dt.timedelta(days=60), day)
+        self.usage = None if usd is None else UsageState(Usages(spend), self.now)
         self.wake()
         self.user(f"${usd} are spent" if usd is not None else "what is spent is not known any more")
 
@@ -253,8 +255,8 @@ class World(Traffic, Invariants):
 
     def restart_operator(self) -> None:
         """Another process takes over: what the one before remembered is gone."""
-        known = self._known_models, self._known_usage
-        self.process = Process(self.kube, self.clock, self._fetch, *known, self._decided, self._done)
+        known = self._known_models, self._decided, self._done, self._known_usage
+        self.process = Process(self.kube, self.clock, self._fetch, *known)
         self._dead = False
         self._runs_due = dict.fromkeys(self.runs, self.now)
         self.wake()
@@ -428,14 +430,11 @@ class World(Traffic, Invariants):
     def _done(self, seen: Observation, decision: Decision) -> None:
         self._told = [event.note for event in decision.events]
 
+    def _known_usage(self, _: str) -> UsageState | None:
+        return self.usage
+
     def _known_models(self) -> Mapping[str, Model]:
         return self.models
-
-    def _known_usage(self, uid: str) -> UsageState | None:
-        if self.spent is None:
-            return None
-        day = {day_of(self.now): {REST: Amounts(calls=1, nano=self.spent * 10**9)}}
-        return UsageState(Usages(Spend(self.now - dt.timedelta(days=60), day)), self.now)
 
     async def _fetch(
         self, address: str, target: str, headers: Mapping[str, str]

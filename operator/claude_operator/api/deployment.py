@@ -12,6 +12,7 @@ from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, Wi
 from claude_operator.api.budgets import Budget
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
+from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
 from claude_operator.api.spending import MonthlyBudget
 
@@ -101,6 +102,12 @@ class Upstream(ApiModel):
     api_key_secret_ref: KeyRef | None = Field(
         default=None,
         description="The Claude API key: a Secret and its key. Required unless gateway.auth.type is Passthrough.",
+    )
+    api_key_id: ApiKeyId | None = Field(
+        default=None,
+        alias="apiKeyID",
+        description="The id of that key, such as apikey_01..., by which the organisation's usage is attributed. When"
+        " left out, the key is looked for by its first and last characters.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
 

@@ -189,6 +189,14 @@ class Live(Wire, frozen=True):
     """Of each arm at least, whatever the rate."""
 
 
+class Limit(Wire, frozen=True):
+    """The most that calls of a surface may take, in seconds; they are counted on either side of it."""
+
+    surface: str
+    metric: Literal["timeToFirstToken", "duration", "timePerOutputToken"]
+    max: float
+
+
 class GatewayConfig(Wire, frozen=True):
     """One deployment's traffic, whole: an empty `arms` answers 503 until a first revision may serve."""
 
@@ -208,6 +216,8 @@ class GatewayConfig(Wire, frozen=True):
     """The default where it is not said, so that older gateways read it."""
     live: Live | msgspec.UnsetType = msgspec.UNSET
     """Unset while no answers are sampled, so that older gateways read it."""
+    budgets: Annotated[list[Limit], msgspec.Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
+    """Unset while there may be pods of before it, so that older gateways read it."""
     egress: Egress | msgspec.UnsetType = msgspec.UNSET
     """Unset where it says nothing. In a ConfigMap it is a document of its own."""
     prices: dict[str, TokenPrices] | msgspec.UnsetType = msgspec.UNSET

@@ -208,9 +208,9 @@ class Proxy:
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
         sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)
-        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._accounting.start(call)
+        self._accounting.start(call, composed)
+        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         async with sending as answer:
             await self._relay(call, answer, reply)
 
@@ -220,8 +220,7 @@ class Proxy:
         named = identity(asked.user or asked.user_id)
         call.session_id, call.user_id = asked.session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
-        surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in live.surfaces else "other"
+        call.surface = self._control.store.usage.budgets.surface_of(live, headers.get(names.SURFACE, ""))
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
         call.callers = tuple(live.assignment.caller(key) for key in keys)
@@ -318,7 +317,9 @@ class Proxy:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
-            async for chunk in answer.chunks():
+            budgets = self._control.store.usage.budgets
+            surface = budgets.surface_of(live, request.headers.get(names.SURFACE, ""))
+            async for chunk in budgets.passing.follow(request.method, endpoint.target, surface, answer):
                 await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
             await self._deliver(reply, reply.finish())

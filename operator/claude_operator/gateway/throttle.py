@@ -38,7 +38,8 @@ def turn_away(live: LiveConfig, method: str, endpoint: Route) -> None:
         429,
         "rate_limit_error",
         "this application's budget of the month is spent: the gateway answers its calls again from"
-        f" {until:%Y-%m-%d %H:%M} UTC on, or once spec.budget.monthlyUSD of its ClaudeDeployment is raised",
+        f" {until:%Y-%m-%d %H:%M} UTC on, or once spec.budget.monthlyUSD of its ClaudeDeployment or ClaudeOrganization"
+        " is raised",
         math.ceil(left),
         retry=False,
     )

@@ -17,6 +17,7 @@ from claude_operator.core.reconcile.conditions import refused
 from claude_operator.core.reconcile.decision import Decision, Event
 from claude_operator.core.reconcile.events import transitions
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.service_levels import standings
 from claude_operator.core.spec.definitions import APPLY_CRDS
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS
@@ -97,6 +98,8 @@ class Actor:
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
         self._count(owner, decision)
+        where = owner["metadata"]["namespace"], owner["metadata"]["name"]
+        self._metrics.usage.show_budgets(*where, standings(seen.observation))
         try:
             again = await self._besides(seen, decision)
         except KubeError:  # the namespace is being deleted

@@ -16,8 +16,10 @@ RETRY_AFTER_SECONDS = 5
 _KINDS = {
     400: ("invalid_request_error", "Invalid request"),
     401: ("authentication_error", "invalid x-api-key"),
+    403: ("permission_error", "Your API key does not have permission to use the specified resource."),
     404: ("not_found_error", "Not found"),
     405: ("invalid_request_error", "Method Not Allowed"),
+    410: ("invalid_request_error", "The page token has expired; start from the first page"),
     413: ("request_too_large", "Request exceeds the maximum size"),
     429: ("rate_limit_error", "This request would exceed your organization's rate limit. Please try again later."),
     500: ("api_error", "Internal server error"),

@@ -21,11 +21,13 @@ __all__ = [
     "Editor",
     "Grader",
     "Match",
+    "Organization",
     "Rule",
     "Scenario",
     "ScenarioError",
     "SpendLimit",
     "ToolUse",
+    "Workspace",
     "parse",
 ]
 
@@ -172,6 +174,38 @@ class AnswerFile(ApiModel):
     file: Annotated[str, Field(min_length=1)]
 
 
+Patterns = Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=1000)]
+
+
+class Workspace(ApiModel):
+    """A workspace, and the keys that belong to it, as globs; other keys belong to the default workspace."""
+
+    id: Annotated[str, Field(pattern=r"^wrkspc_[A-Za-z0-9]{1,64}$")]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    keys: Patterns = Field(default_factory=list)
+
+
+class Organization(ApiModel):
+    """What the admin endpoints tell of the organisation, and how they fail."""
+
+    account: Literal["organization", "individual", "aws"] = "organization"
+    id: Annotated[str, Field(min_length=1, max_length=64)] = "00000000-0000-4000-8000-000000000000"
+    workspaces: Annotated[list[Workspace], Field(max_length=1000)] = Field(default_factory=list)
+    priority_keys: Patterns = Field(default_factory=list)
+    lag: Duration = "5m"
+    late_rate: Share = 0.0
+    late_by: Duration = "6h"
+    fast_mode: bool = True
+    analytics: bool = True
+    analytics_lag: Duration = "4h"
+    cursor_life: Duration = "10m"
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 600
+    error_rate: Share = 0.0
+    rate_limit_rate: Share = 0.0
+    break_rate: Share = 0.0
+
+
 class Scenario(ApiModel):
     """The whole document."""
 
@@ -180,6 +214,7 @@ class Scenario(ApiModel):
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
     batches: Batching = Batching()
     account: Account | None = None
+    organization: Organization = Organization()
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

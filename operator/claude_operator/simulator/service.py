@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.admin_book import Book
 from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import CacheLookup, PromptCache
+from claude_operator.simulator.diagnostics import Diagnostics
 from claude_operator.simulator.draws import Draw, draw
 from claude_operator.simulator.errors import ApiError, new_id, of_status, spent
 from claude_operator.simulator.ledger import Ledger
@@ -56,7 +58,9 @@ class Simulator:
     stats: Stats = field(default_factory=Stats)
     limits: RateLimits = field(default_factory=RateLimits)
     threads: Threads = field(default_factory=Threads)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
     ledger: Ledger = field(default_factory=Ledger)
+    book: Book = field(default_factory=Book)
     _numbers: Counter[str] = field(default_factory=Counter)
     _asked: Counter[bytes] = field(default_factory=Counter)
 
@@ -126,7 +130,9 @@ class Simulator:
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         thinking = "" if turn.draw.refused else thoughts(turn.request)
-        message = Message(new_id("msg"), model, reply, usage, thinking)
+        message_id = new_id("msg")
+        told = self.diagnostics.compare(turn.request, model, message_id)
+        message = Message(message_id, model, reply, usage, thinking, told)
         if not (turn.draw.refused or turn.draw.broken):
             self.threads.store(turn.request, message, self.clock())
         if turn.draw.refused:

@@ -16,10 +16,12 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
+from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
+from claude_operator.core.reconcile.service_levels import budget_state
 from claude_operator.core.reconcile.spending import explain, explain_throttled
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
@@ -45,6 +47,7 @@ def conditions(
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
+    cache = report_cache(draft.obs.usage, draft.obs.status, draft.status)
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),
@@ -54,6 +57,8 @@ def conditions(
         Type.PROMOTED: _promoted(draft),
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
         Type.WITHIN_COST: _within_cost(draft),
+        Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
+        Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now

@@ -19,6 +19,7 @@ from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.service_levels import explain_breach
 from claude_operator.core.reconcile.spending import explain_hold
 from claude_operator.core.text import count, duration, percent
 
@@ -210,8 +211,19 @@ def _verdicts(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.GRADES_MISSING, f"holds: {missing}; to go on without: {go}")
 
 
+def _over_budget(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """While a latency budget is over nothing moves on, whichever arm it is: it says nothing of who is to blame."""
+    rollout = draft.status.rollout
+    breach = explain_breach(draft.obs, draft.status)
+    if rollout is None or breach is None:
+        return None
+    go = draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))
+    return Hold(Reason.OVER_BUDGET, f"holds, and blames no arm: {breach}; to go on without: {go}")
+
+
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _judged,
+    _over_budget,
     _few_users,
     _verdicts,
     _person,

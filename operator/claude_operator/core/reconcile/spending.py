@@ -9,6 +9,7 @@ import msgspec
 
 from claude_operator.api.gateway import Throttle
 from claude_operator.api.spending import Level, MonthlyBudget, Spending
+from claude_operator.core.organisation.budget import NOT_LOOKED, OrganizationLimit
 from claude_operator.core.reconcile.month import MonthSpend, month_spend
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.text import share
@@ -76,7 +77,24 @@ def throttle_to_serve(obs: Observation) -> Throttle | msgspec.UnsetType:
     live = obs.config.throttle if obs.config is not None else msgspec.UNSET
     if obs.spec is None:  # it cannot be read: what is refused stays as it is
         return live
-    budget = obs.spec.budget
+    own = _own_throttle(obs, obs.spec.budget, live)
+    return own if own is not msgspec.UNSET else _organization_throttle(obs.organization, live)
+
+
+def _organization_throttle(
+    limit: OrganizationLimit | None, live: Throttle | msgspec.UnsetType
+) -> Throttle | msgspec.UnsetType:
+    if limit is NOT_LOOKED:
+        return live
+    if limit is None or limit.action != "Throttle":
+        return msgspec.UNSET
+    wanted = Throttle(limit.ends, limit.monthly_usd)
+    return wanted if limit.level == "Over" or (limit.level == "Unknown" and live == wanted) else msgspec.UNSET
+
+
+def _own_throttle(
+    obs: Observation, budget: MonthlyBudget | None, live: Throttle | msgspec.UnsetType
+) -> Throttle | msgspec.UnsetType:
     if budget is None or budget.action != "Throttle":
         return msgspec.UNSET
     spent = month_spend(obs)
@@ -90,22 +108,39 @@ def explain_throttled(obs: Observation, throttle: Throttle | msgspec.UnsetType) 
     """That gateways refuse calls and until when; empty where they do not."""
     if throttle is msgspec.UNSET or throttle.until <= obs.now:
         return ""
-    spent = f"the month's budget of {_dollars(throttle.monthly_usd)} is spent"
-    return f"{spent}: gateways answer every new call with 429 {_until(throttle.until)}"
+    limit = obs.organization
+    own = obs.spec.budget if obs.spec else None
+    whose = limit if limit and limit is not NOT_LOOKED and (own is None or own.action != "Throttle") else None
+    return f"{_spent(throttle.monthly_usd, whose)}: gateways answer every new call with 429 {_until(throttle.until)}"
 
 
 def explain_hold(obs: Observation) -> tuple[Level, str] | None:
     """Why no canary may begin or get more traffic; None where it may."""
     budget = obs.spec.budget if obs.spec else None
-    if budget is None or budget.action == "Warn":
-        return None
+    found = _explain_own_hold(obs, budget) if budget is not None and budget.action != "Warn" else None
+    return found or _explain_organization_hold(obs.organization)
+
+
+def _explain_own_hold(obs: Observation, budget: MonthlyBudget) -> tuple[Level, str] | None:
     spent = month_spend(obs)
     level = level_of(budget, spent)
     if level == "Over":
-        next_month = f"the next one begins at {spent.ends:{_MOMENT}}"
-        return level, f"the month's budget of {_dollars(budget.monthly_usd)} is spent; {next_month}"
+        return level, f"{_spent(budget.monthly_usd)}; the next one begins at {spent.ends:{_MOMENT}}"
     if level == "Unknown":
         return level, f"it is not known how much of the month's budget is spent, since {spent.missing}"
+    return None
+
+
+def _explain_organization_hold(limit: OrganizationLimit | None) -> tuple[Level, str] | None:
+    if limit is None or limit.action == "Warn":
+        return None
+    if limit.level == "Over":
+        return limit.level, f"{_spent(limit.monthly_usd, limit)}; the next one begins at {limit.ends:{_MOMENT}}"
+    if limit.level == "Unknown":
+        return (
+            limit.level,
+            f"it is not known how much of the month's budget of ClaudeOrganization {limit.name} is spent",
+        )
     return None
 
 
@@ -124,6 +159,11 @@ def explain(budget: MonthlyBudget, known: Spending) -> str:
         case "Unknown":
             return f"{spent}, and it may be more, since {known.missing}{held}"
     return spent
+
+
+def _spent(monthly_usd: str, limit: OrganizationLimit | None = None) -> str:
+    whose = f" of ClaudeOrganization {limit.name}," if limit else " of"
+    return f"the month's budget{whose} {_dollars(monthly_usd)}{',' if limit else ''} is spent"
 
 
 def _dollars(amount: str) -> str:

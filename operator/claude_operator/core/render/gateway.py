@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import GROUP, seconds
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import (
     ADMIN_PORT,
@@ -64,13 +64,17 @@ __all__ = [
     "gateway_secret",
     "grader_secret",
     "has_operator_key",
+    "reads_budgets",
     "reads_egress",
     "reads_grader_secret",
 ]
 
+ANNOTATION_READS = f"{GROUP}/gateway-reads"
+"""Of the pods' template: what they read in their config that earlier versions refuse."""
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
 _KEYS = "operator"  # the volume with what the operator and graders show
+_READS = "budgets"
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": f"{MEMORY // MIB}Mi"}}
 
 
@@ -149,6 +153,11 @@ def reads_grader_secret(template: Mapping[str, Any]) -> bool:
     return any(one.get("name") == _KEYS and one.get("projected") for one in volumes)
 
 
+def reads_budgets(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template read budgets in their config: those of earlier versions refuse it."""
+    return (template.get("metadata", {}).get("annotations") or {}).get(ANNOTATION_READS) == _READS
+
+
 def reads_egress(template: Mapping[str, Any]) -> bool:
     """Whether pods of this template keep to the egress in their ConfigMap: those of earlier versions do not."""
     containers = (template.get("spec") or {}).get("containers") or ()
@@ -194,7 +203,10 @@ def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> O
             "selector": _selector(owner),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
-                "metadata": {"labels": names.labels(owner["metadata"]["name"], "gateway")},
+                "metadata": {
+                    "labels": names.labels(owner["metadata"]["name"], "gateway"),
+                    "annotations": {ANNOTATION_READS: _READS},
+                },
                 "spec": _pod(owner, spec, site),
             },
         }

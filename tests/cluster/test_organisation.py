@@ -74,7 +74,7 @@ def organization(name: str, key: str) -> Object:
     }
 
 
-def shown(operator: Operator, metric: str, name: str, label: str) -> dict[str, float]:
+def shown(operator: Operator, metric: str, label: str, **where: str) -> dict[str, float]:
     """What the leader shows of a ClaudeOrganization, by a label. The status has it after up to five minutes."""
     found: dict[str, float] = {}
     for pod in operator.pods():
@@ -84,7 +84,7 @@ def shown(operator: Operator, metric: str, name: str, label: str) -> dict[str, f
         except (OSError, KeyError):
             continue
         for line in text.splitlines():
-            if line.startswith(f"{metric}{{") and f'name="{name}"' in line:
+            if line.startswith(f"{metric}{{") and all(f'{key}="{value}"' in line for key, value in where.items()):
                 labels, _, value = line.rpartition(" ")
                 found[labels.partition(f'{label}="')[2].partition('"')[0]] = float(value)
     return found
@@ -118,14 +118,19 @@ def test_usage_is_attributed_by_key_and_what_goes_around_the_gateways_is_named(
 
     def tokens() -> dict[str, float] | None:
         """Of the three, once what the gateways measured is known to the operator."""
-        rest = shown(operator, "claude_organization_other_key_tokens", name, "key")
-        found = shown(operator, "claude_organization_deployment_tokens", name, "deployment")
+        rest = shown(operator, "claude_organization_other_key_tokens", "key", name=name)
+        where = {"name": name, "namespace": namespace}
+        found = shown(operator, "claude_organization_deployment_tokens", "deployment", **where)
         return found if rest.get(key_id(shared)) == around and all(found.get(app) for app in "abc") else None
 
     found = wait_for(tokens, 400, "usage was not attributed")
     assert found["a"] == found["b"]
     status = get("cor", name)["status"]
-    keys = {one["name"]: (one["apiKeyID"], one["sharedWith"]) for one in status["deployments"]}
+    keys = {
+        one["name"]: (one["apiKeyID"], one["sharedWith"])
+        for one in status["deployments"]
+        if one["namespace"] == namespace
+    }
     assert keys["c"] == (key_id(own), 0)
     assert keys["a"] == (key_id(shared), 1)
 

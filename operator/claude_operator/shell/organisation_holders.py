@@ -67,8 +67,9 @@ class Holders:
         ids = {one.id for one in keys}
         found = []
         for uid, one in sorted(self._known.items(), key=lambda item: (item[1].namespace, item[1].name)):
-            key = one.key if one.key is not None else await self._hinted(one, keys)
-            holder = holder_of(one.namespace, one.name, key if key in ids else "", one.usage)
+            # An id that is none of these hides no key from the organisation's budget.
+            key = one.key if one.key in ids else await self._hinted(one, keys)
+            holder = holder_of(one.namespace, one.name, key or "", one.usage)
             found.append(replace(holder, uid=uid))
         return found
 

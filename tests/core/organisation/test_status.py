@@ -153,6 +153,13 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
     }
 
 
+def test_priority_tier_is_told_since_no_cost_has_it() -> None:
+    paid = replace(used(400), slot=Slot(DAY, OPUS, "priority"))
+    found = told(seen(**read(usage=(used(600), paid))))
+    message = next(one for one in found.conditions if one.type == Type.RECONCILED).message
+    assert "; 400 tokens of Priority Tier among them are in no cost" in message
+
+
 def test_differences_of_two_keys_do_not_cancel_each_other() -> None:
     holders = (holder(900), holder(1100, "apikey_b", "other"))
     found = told(seen(**read(usage=(used(1000), used(1000, "apikey_b"))), holders=holders))

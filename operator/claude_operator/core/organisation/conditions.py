@@ -127,6 +127,8 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     apart = sum(abs(one.around) for one in found.keys)
     days = f"from {found.since} to {found.until} (UTC)"
     both = f"the organisation counts {count(found.organization, 'token')}, the gateways {found.gateways:,}, {days}"
+    if found.priority:
+        both += f"; {count(found.priority, 'token')} of Priority Tier among them are in no cost"
     if apart <= TOLERANCE * max(found.organization, found.gateways):
         return State("True", Reason.AGREES, f"{both}{_without(seen)}")
     around = [one for one in found.keys if one.around > 0]

@@ -266,6 +266,17 @@ def test_windows_end_though_no_call_comes(slots: Any, after: float | None) -> No
     assert decide(world(slots), SITE).requeue == after
 
 
+@pytest.mark.parametrize("moment", ["2026-11-24T10:00:00", "1026-11-24T10:00:00Z"])
+def test_moments_that_nobody_can_have_written_are_dropped(moment: str) -> None:
+    stored = decide(world(counted(KEPT)), SITE).status.to_dict()
+    stored["budgets"][0]["asOf"] = moment
+    stored["cost"] = {"today": "$1", "month": "$1", "gateways": "1 of 1", "since": moment, "at": moment}
+    decision = decide(world(counted(KEPT), status=DeploymentStatus.model_validate(stored)), SITE)
+    assert decision.status.budgets[0].as_of == NOW
+    (event,) = [one for one in decision.events if one.reason == Reason.STATUS_NOT_TRUSTED]
+    assert event.note.endswith("dropped: budgets, cost")
+
+
 def test_a_clock_that_was_set_makes_nothing_unknown() -> None:
     """The rollout's time runs on, and the gateways are read by the wall clock."""
     obs = world(counted(KEPT), read_at=NOW + dt.timedelta(hours=2))

@@ -53,8 +53,9 @@ def test_evidence_is_what_the_schema_says() -> None:
 
 
 def test_every_metric_is_named() -> None:
+    collectors = Metrics().registry, EvidenceStore().usage.budgets
     registered = {
-        metric.name + ("_total" if metric.type == "counter" else "") for metric in Metrics().registry.collect()
+        metric.name + ("_total" if metric.type == "counter" else "") for one in collectors for metric in one.collect()
     }
     documented = set(re.findall(r"^\| `((?:gen_ai|claude_gateway)_\w+)` \|", PAGE, re.MULTILINE))
     assert documented == registered

@@ -25,7 +25,9 @@ class Type(StrEnum):
     CANARY_HEALTHY = "CanaryHealthy"
     PROMOTED = "Promoted"
     MODEL_CURRENT = "ModelCurrent"
+    WITHIN_COST = "WithinCost"
     WITHIN_BUDGET = "WithinBudget"
+    CACHE_EFFECTIVE = "CacheEffective"
 
 
 class Reason(StrEnum):
@@ -118,12 +120,21 @@ class Reason(StrEnum):
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
+    # WithinCost
+    NO_BUDGET = "NoBudget"  # the spec has none
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    COST_NEAR_BUDGET = "CostNearBudget"  # 80 % of the month's budget are spent
+    COST_OVER_BUDGET = "CostOverBudget"  # all of it is; holds, and gateways refuse calls, as spec.budget.action says
+    COST_UNKNOWN = "CostUnknown"  # what calls cost this month is not known, or only in part
     # WithinBudget
-    NO_BUDGET = "NoBudget"  # no latency budgets are declared
     WITHIN_BUDGET = "Within"  # every budget with traffic is kept
     RECOVERING = "Recovering"  # a budget is over in its window, but no longer now
     FEW_CALLS = "FewCalls"  # too few calls to say
     USAGE_UNKNOWN = "UsageUnknown"  # gateways do not tell how long calls took
+    # CacheEffective; NoTraffic too
+    WARM = "Warm"
+    COLD = "Cold"  # less than 70 % of what could be read from the prompt cache is
+    NOT_CACHED = "NotCached"  # requests have no cache_control
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

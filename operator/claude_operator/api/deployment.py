@@ -12,7 +12,9 @@ from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, Wi
 from claude_operator.api.budgets import Budget
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
+from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
+from claude_operator.api.spending import MonthlyBudget
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
 _QUANTITIES: JsonDict = {
@@ -100,6 +102,12 @@ class Upstream(ApiModel):
     api_key_secret_ref: KeyRef | None = Field(
         default=None,
         description="The Claude API key: a Secret and its key. Required unless gateway.auth.type is Passthrough.",
+    )
+    api_key_id: ApiKeyId | None = Field(
+        default=None,
+        alias="apiKeyID",
+        description="The id of that key, such as apikey_01..., by which the organisation's usage is attributed. When"
+        " left out, the key is looked for by its first and last characters.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
 
@@ -372,6 +380,7 @@ class DeploymentSpec(ApiModel):
         description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",
         json_schema_extra={"maxItems": 32},
     )
+    budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(

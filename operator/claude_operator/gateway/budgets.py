@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from claude_operator.api.evidence import OTHER
 from claude_operator.api.gateway import Limit, Role
@@ -31,7 +30,7 @@ class _Cell:
         self.within = self.over = 0
 
 
-class BudgetStore(Collector):
+class BudgetStore:
     """The budgets and batches of one gateway process, since boot.
 
     Rows of revisions that are no longer served go first where there are too many. `/metrics` is made of the rows when

@@ -11,6 +11,7 @@ from claude_operator.core.request.quotes import Answer
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, Drawn
 from claude_operator.gateway.live_config import Choice, LiveConfig
+from claude_operator.gateway.prompt_note import PromptNote
 from claude_operator.gateway.sampled import Pending
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
@@ -63,6 +64,8 @@ class Call:
     """Whether it continues a thread that this process has not seen begin."""
     cache_ttl: str = "5m"
     """How long what it writes to the cache lives, the longest where it has several breakpoints."""
+    prompt: PromptNote | None = None
+    """What can be cached of it, None where that is not known."""
     warms_cache: bool = False
     """Whether it asks for no answer, `max_tokens: 0`."""
     error_code: str = ""

@@ -42,6 +42,8 @@ class LiveConfig:
     """The upstream's host may not get the operator's key."""
     prices: Book = field(default_factory=lambda: LIST_PRICES)
     """Prices that hold instead of the list's."""
+    throttled_until: float = 0.0
+    """Seconds since the epoch up to which calls that cost something are refused."""
     limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
     """By surface, what its calls are counted against."""
 
@@ -114,6 +116,7 @@ def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[Gate
         denied,
         withholds,
         book_of(config.own_prices),
+        config.throttle.until.timestamp() if config.throttle else 0.0,
         _by_surface(config),
     )
 

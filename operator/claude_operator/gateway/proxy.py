@@ -41,6 +41,7 @@ from claude_operator.gateway.outcome import outcome_when_client_left, raised_at,
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
+from claude_operator.gateway.throttle import turn_away
 
 __all__ = ["Proxy"]
 
@@ -160,6 +161,7 @@ class Proxy:
         if endpoint.kind == "administer" and live.swaps_key:
             message = "this endpoint manages the account, and the gateway does not call such endpoints with its own key"
             raise Refused(403, "permission_error", f"{message}: call the Claude API directly with your key")
+        turn_away(live, request.method, endpoint)
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):
@@ -206,9 +208,9 @@ class Proxy:
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
         sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)
-        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._accounting.start(call)
+        self._accounting.start(call, composed)
+        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         async with sending as answer:
             await self._relay(call, answer, reply)
 

@@ -25,6 +25,7 @@ from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Seen
+from claude_operator.shell.keys import DEPLOYMENT, key_of
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.writes import What
@@ -96,7 +97,7 @@ class Actor:
             await self._status(seen.observation, decision.status)
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
-        self._count(decision)
+        self._count(owner, decision)
         where = owner["metadata"]["namespace"], owner["metadata"]["name"]
         self._metrics.usage.show_budgets(*where, standings(seen.observation))
         try:
@@ -267,7 +268,8 @@ class Actor:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             _log.log(level, event.note, extra=fields(reason=event.reason, **where))
 
-    def _count(self, decision: Decision) -> None:
+    def _count(self, owner: Mapping[str, Any], decision: Decision) -> None:
+        self._metrics.usage.show_budget(key_of(DEPLOYMENT, owner), decision.status.spending)
         for ended in decision.ended:
             self._metrics.rollouts.labels(ended.outcome).inc()
             if ended.latency is not None:

@@ -486,6 +486,16 @@ def test_a_first_run_has_no_baseline() -> None:
     assert paths(pod_of(job(run, spec_of(MINIMAL)))) == {"tmp": "/tmp"}
 
 
+def test_what_only_says_whose_a_key_is_makes_no_other_eval_run() -> None:
+    upstream = {"baseURL": "https://claude.example.com"}
+    runs = [
+        render.eval_run(MINIMAL, "support-5f6d8c1a2b", None, "questions", "f" * 64, {**upstream, **more})
+        for more in ({}, {"apiKeyID": "apikey_01"})
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0]["spec"]["upstream"] == upstream
+
+
 def test_a_job_has_a_name_that_its_pods_can_have() -> None:
     run = {
         "apiVersion": "claudeops.dev/v1alpha1",

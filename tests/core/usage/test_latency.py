@@ -94,7 +94,7 @@ STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(STEPS)
 def test_each_count_is_taken_once(steps: list[tuple[str, Any, Any, Any]]) -> None:
-    """Whatever pods count, whoever is read, whenever pods and operators end, and if a reading is taken in again late."""
+    """Whatever pods count, whoever is read or ends, and if a page is taken in again late."""
     boots, counts = dict.fromkeys("abc", 0), {}
     told: dict[str, tuple[int, int]] = {}
     state = stored = LatencyUsage()
@@ -116,10 +116,9 @@ def test_each_count_is_taken_once(steps: list[tuple[str, Any, Any, Any]]) -> Non
                 if (pod, boots[pod]) in counts
             )
             for each in (pages, late) if second else (pages,):
-                moment = NOW + dt.timedelta(seconds=at)
-                state = absorb(
-                    state, UsageReading(each, frozenset("abc")), moment, last=moment - dt.timedelta(seconds=60)
-                )
+                now = NOW + dt.timedelta(seconds=at)
+                reading = UsageReading(each, frozenset("abc"))
+                state = absorb(state, reading, now, last=now - dt.timedelta(seconds=60))
                 for one in each:
                     seen = one.usage.latency[0]
                     before = told.get(one.usage.boot_id, (0, 0))

@@ -17,6 +17,7 @@ from claude_operator.core.reconcile.grading import sampling
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import prices_to_serve
 from claude_operator.core.reconcile.progress import active, canary_weight
+from claude_operator.core.reconcile.spending import throttle_to_serve
 from claude_operator.core.reconcile.track_record import remembered
 from claude_operator.core.spec.budgets import limits
 from claude_operator.core.spec.plan import plan_of
@@ -32,7 +33,8 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
 
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
-    While the spec is not accepted, everything but the arms and the installer's egress and prices stays as it is live.
+    While the spec is not accepted, everything but the arms, what a month may cost and the installer's egress and prices
+    stays as it is live.
     Where that was lost and something serves, the spec has to do, unless the installer's policy refuses it: gateways
     keep serving from memory, and a weight of 0 must reach them.
     """
@@ -56,6 +58,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     # Without a spec that is accepted, or behind an error, nothing may keep traffic from being taken back.
     prices = prices_to_serve(obs, status) if accepted or live is None else live.own_prices
     wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices)
+    wanted = wire.with_throttle(wanted, throttle_to_serve(obs))
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)

@@ -15,6 +15,7 @@ from claude_operator.core.render.gateway import (
     reads_grader_secret,
 )
 from claude_operator.core.render.grader import grader_objects, grader_store
+from claude_operator.core.render.organisation import history_claim, history_objects, history_secret
 from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
@@ -40,6 +41,9 @@ __all__ = [
     "grader_secret",
     "grader_store",
     "has_operator_key",
+    "history_claim",
+    "history_objects",
+    "history_secret",
     "lacks",
     "reads_budgets",
     "reads_egress",

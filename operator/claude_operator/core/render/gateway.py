@@ -27,6 +27,8 @@ from claude_operator.api.gateway import (
     PRICES_SIGNATURE_KEY,
     SERVICE_PORT,
     SIGNATURE_KEY,
+    THROTTLE_KEY,
+    THROTTLE_SIGNATURE_KEY,
     TLS_CERTIFICATE,
     TLS_DIR,
     TLS_KEY,
@@ -34,9 +36,10 @@ from claude_operator.api.gateway import (
     dump_config,
     dump_egress,
     dump_prices,
+    dump_throttle,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices
+from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices, sign_throttle
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -95,11 +98,17 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config), PRICES_KEY: dump_prices(config)}
+    data = {
+        CONFIG_KEY: dump_config(config),
+        EGRESS_KEY: dump_egress(config),
+        PRICES_KEY: dump_prices(config),
+        THROTTLE_KEY: dump_throttle(config),
+    }
     signatures = {
         SIGNATURE_KEY: sign_config(operator_key, data),
         EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
         PRICES_SIGNATURE_KEY: sign_prices(operator_key, data),
+        THROTTLE_SIGNATURE_KEY: sign_throttle(operator_key, data),
     }
     return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 

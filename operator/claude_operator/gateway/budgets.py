@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily
 
@@ -12,7 +12,9 @@ from claude_operator.api.gateway import Limit, Role
 from claude_operator.api.usage_latency import MOST_LATENCY_ROWS, MOST_UNBUDGETED, BatchCounts, LatencyRow
 from claude_operator.gateway.batches import BatchStore
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.headers import SURFACE
 from claude_operator.gateway.live_config import LiveConfig
+from claude_operator.gateway.ports import ClientRequest, UpstreamReply
 
 __all__ = ["BudgetStore", "is_within"]
 
@@ -61,6 +63,13 @@ class BudgetStore:
         if live.surfaces and len(self._unbudgeted) < MOST_UNBUDGETED and _SURFACE.fullmatch(sent):
             self._unbudgeted[sent] = None
         return OTHER
+
+    def follow(
+        self, live: LiveConfig, request: ClientRequest, target: str, answer: UpstreamReply
+    ) -> AsyncIterator[bytes]:
+        """The chunks of an answer that passes through, unchanged; what it says of batches is noted."""
+        surface = self.surface_of(live, request.headers.get(SURFACE, ""))
+        return self.passing.follow(request.method, target, surface, answer)
 
     def record(self, call: Call, tokens: Mapping[str, int], _: float | None = None) -> None:
         """Take in an ended `POST /v1/messages` that an arm answered."""

@@ -218,6 +218,19 @@ async def test_a_silent_pod_is_told() -> None:
     assert len(bench.woken) == 2
 
 
+async def test_what_was_read_long_ago_says_nothing_of_now() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 3}
+    await bench.read()
+    bench.clock.moment += 15 * MINUTE
+    bench.clock.skew = 7200.0  # a clock that people set is no reason
+    assert bench.keeper.state(UID) is not None
+    bench.clock.moment += MINUTE
+    assert bench.keeper.state(UID) is None
+    await bench.read()
+    assert bench.keeper.state(UID) is not None
+
+
 async def test_a_configmap_that_somebody_deletes_is_written_again_with_all_that_is_known() -> None:
     bench = Bench()
     bench.pods.calls = {"a": 3}

@@ -61,6 +61,10 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
     records = [one for one in status.rollouts if _is_record(one, now)][-_RECORDS:]
     handled = [one for one in status.handled[-_HANDLED:] if len(one) <= _MARK]
     conditions = [one for one in status.conditions if _known(one.last_transition_time)]
+    if any(not _known(one.as_of) for one in status.budgets):
+        found["budgets"] = []
+    if status.cost is not None and not (_known(status.cost.at) and _known(status.cost.since)):
+        found["cost"] = None
     if len(records) != len(status.rollouts):
         found["rollouts"] = records
     if len(handled) != len(status.handled):

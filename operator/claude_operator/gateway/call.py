@@ -15,7 +15,10 @@ from claude_operator.gateway.prompt_note import PromptNote
 from claude_operator.gateway.sampled import Pending
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
-__all__ = ["Call"]
+__all__ = ["FEWEST_TOKENS", "Call"]
+
+FEWEST_TOKENS = 32
+"""Of a stream whose pace counts: shorter ones come in a read or two, so their pace tells their length."""
 
 
 @dataclass(slots=True)
@@ -143,6 +146,11 @@ class Call:
     def ttft(self) -> float | None:
         """Seconds to the first content of a stream."""
         return self.first_content - self.began if self.first_content else None
+
+    def time_per_output_token(self, output: int) -> float | None:
+        """Seconds for each output token after the first of a complete stream that is long enough to say."""
+        timed = self.outcome == "ok" and self.first_content and output >= FEWEST_TOKENS
+        return (self.ended - self.first_content) / (output - 1) if timed else None
 
     @property
     def duration(self) -> float:

@@ -21,7 +21,8 @@ _LASTING = frozenset((400, 401, 403, 404, 413, 431))
 class Refused(Exception):  # noqa: N818  (an answer, not a fault)
     """Answered by the gateway itself with `status` and the API's `error.type`; `retry_after` in seconds, 0 for none.
 
-    `retry` False says that the same request will be refused again until a person has changed something.
+    `retry` False says that the same request will be refused again until a person has changed something, or for longer
+    than a client should wait.
     """
 
     code: str = ""
@@ -38,9 +39,8 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault)
     @property
     def headers(self) -> list[tuple[str, str]]:
         """The headers that tell an SDK or Claude Code when to retry, or not to."""
-        if not self.retry:
-            return [("x-should-retry", "false")]
-        return [("retry-after", str(self.retry_after))] if self.retry_after else []
+        after = [("retry-after", str(self.retry_after))] if self.retry_after else []
+        return after if self.retry else [*after, ("x-should-retry", "false")]
 
 
 class UpstreamFailed(Exception):  # noqa: N818

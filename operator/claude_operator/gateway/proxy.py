@@ -41,6 +41,7 @@ from claude_operator.gateway.outcome import outcome_when_client_left, raised_at,
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
+from claude_operator.gateway.throttle import turn_away
 
 __all__ = ["Proxy"]
 
@@ -160,6 +161,7 @@ class Proxy:
         if endpoint.kind == "administer" and live.swaps_key:
             message = "this endpoint manages the account, and the gateway does not call such endpoints with its own key"
             raise Refused(403, "permission_error", f"{message}: call the Claude API directly with your key")
+        turn_away(live, request.method, endpoint)
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):
@@ -218,8 +220,7 @@ class Proxy:
         named = identity(asked.user or asked.user_id)
         call.session_id, call.user_id = asked.session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
-        surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in live.surfaces else "other"
+        call.surface = self._control.store.usage.budgets.surface_of(live, headers.get(names.SURFACE, ""))
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
         call.callers = tuple(live.assignment.caller(key) for key in keys)
@@ -316,7 +317,9 @@ class Proxy:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
-            async for chunk in answer.chunks():
+            budgets = self._control.store.usage.budgets
+            surface = budgets.surface_of(live, request.headers.get(names.SURFACE, ""))
+            async for chunk in budgets.passing.follow(request.method, endpoint.target, surface, answer):
                 await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
             await self._deliver(reply, reply.finish())

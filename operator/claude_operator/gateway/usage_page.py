@@ -89,6 +89,7 @@ class UsageStore:
             prefixes=self.prefixes.rows(),
             latency=self.budgets.rows(),
             batches=self.budgets.batches(),
+            unbudgeted=self.budgets.unbudgeted(),
         )
         return msgspec.json.encode(usage)
 

@@ -29,6 +29,7 @@ from tests.core.reconcile.rules.sample import (
     trial,
 )
 from tests.core.reconcile.rules.test_soak import soaking
+from tests.core.reconcile.test_spending import spent
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evals import EvalRunStatus
@@ -49,6 +50,7 @@ from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
 from claude_operator.core.usage.cache import CacheUsage, Entry, Lost, Sums
 from claude_operator.core.usage.cold import Cause
+from claude_operator.core.usage.latency import LatencyUsage, Series, Slot
 from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
 
@@ -110,6 +112,20 @@ def harmed(leading: str, reason: str = "") -> Judgement:
 def changed(name: str) -> Judgement:
     state = MetricState(name=name, evidence=50.0, canary=[58, 31], stable=[512, 4], score=Score(-161.0, 100.0))
     return judgement(asks=[name], state=[state])
+
+
+def spending(usd: str | None, status: DeploymentStatus | None = None, action: str = "Warn", **more: Any) -> Any:
+    budget = {"monthlyUSD": "2000", "action": action}
+    return {"status": status or serving(), "spec": raw(budget=budget), "usage": usd and spent(usd, **more)}
+
+
+def budgeted(within: int, over: int, ago: int = 0) -> dict[str, Any]:
+    """A budget of 95 % and calls of stable's; `ago`: seconds since the last."""
+    budget = {"surface": "chat", "metric": "duration", "max": "30s"}
+    end = int(NOW.timestamp()) - ago
+    slots = {Series(STABLE, "chat", "duration", 30.0): (Slot(end - 60, end, within, over),)}
+    usage = UsageState(Usages(latency=LatencyUsage(slots)), NOW, Coverage(2))
+    return {"status": serving(), "spec": raw(budgets=[budget]), "usage": usage}
 
 
 OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
@@ -354,6 +370,14 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "False", Reason.ABORTED, {"status": ended("Aborted")}),
     (Type.PROMOTED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
     (Type.PROMOTED, "False", Reason.REJECTED, problem(Reason.SECRET_NOT_FOUND)),
+    (Type.WITHIN_BUDGET, "True", Reason.NO_BUDGET, {"status": serving()}),
+    (Type.WITHIN_BUDGET, "True", Reason.WITHIN_BUDGET, budgeted(990, 10)),
+    (Type.WITHIN_BUDGET, "False", Reason.OVER_BUDGET, budgeted(800, 200)),
+    (Type.WITHIN_BUDGET, "False", Reason.RECOVERING, budgeted(800, 200, ago=600)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.FEW_CALLS, budgeted(1, 1)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.NO_TRAFFIC, budgeted(0, 0)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.USAGE_UNKNOWN, budgeted(0, 0) | {"usage": None}),
+    (Type.PROMOTED, "Unknown", Reason.OVER_BUDGET, budgeted(800, 200) | {"status": trial(1)}),
     (Type.MODEL_CURRENT, "True", Reason.ACTIVE, model()),
     (Type.MODEL_CURRENT, "False", Reason.LEGACY, model(superseded=TODAY - DAY)),
     (Type.MODEL_CURRENT, "False", Reason.DEPRECATED, model(deprecated=TODAY - DAY, retires=TODAY + DAY)),
@@ -368,6 +392,15 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.MODEL_CURRENT, "Unknown", Reason.PRICE_UNKNOWN, {"status": serving(), "price_fault": "it is not UTF-8"}),
+    (Type.WITHIN_COST, "True", Reason.NO_BUDGET, {"status": serving()}),
+    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, spending("1599.99")),
+    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, spending("1600")),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, spending("2000")),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending("1600", silent=1)),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending(None)),
+    (Type.READY, "False", Reason.COST_OVER_BUDGET, spending("2000", action="Throttle")),
+    (Type.PROMOTED, "Unknown", Reason.COST_OVER_BUDGET, spending("2000", trial(1), action="HoldRollouts")),
+    (Type.PROMOTED, "Unknown", Reason.COST_UNKNOWN, spending(None, trial(1), action="HoldRollouts")),
     (Type.CACHE_EFFECTIVE, "True", Reason.WARM, cached(read=2000)),
     (Type.CACHE_EFFECTIVE, "False", Reason.COLD, cached(lost=2000)),
     (Type.CACHE_EFFECTIVE, "False", Reason.NOT_CACHED, cached(lost=2000, cause=Cause.NOT_CACHED)),

@@ -33,9 +33,11 @@ _WORSE = {
         Reason.PODS_FAILING,
     },
     Type.PROMOTED: {Reason.WRITE_REFUSED},
+    Type.WITHIN_BUDGET: {Reason.OVER_BUDGET},
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
+    Type.WITHIN_BUDGET: {Reason.RECOVERING},
 }
 
 

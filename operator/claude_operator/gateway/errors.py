@@ -12,7 +12,18 @@ import secrets
 
 import msgspec
 
-__all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelope", "error_event", "new_request_id"]
+from claude_operator.api.gateway import BODY_LIMIT
+
+__all__ = [
+    "ClientGone",
+    "Refused",
+    "UpstreamFailed",
+    "UpstreamTimeout",
+    "envelope",
+    "error_event",
+    "new_request_id",
+    "too_large",
+]
 
 
 _LASTING = frozenset((400, 401, 403, 404, 413, 431))
@@ -81,3 +92,14 @@ def envelope(kind: str, message: str, request_id: str, code: str = "") -> bytes:
 def error_event(kind: str, message: str, request_id: str) -> bytes:
     """The same as the last event of a stream."""
     return b"event: error\ndata: " + envelope(kind, message, request_id) + b"\n\n"
+
+
+def too_large(size: int, composed: int, revision: str) -> Refused:
+    """The answer to a request that its revision, of which clients may not know the name, makes too large."""
+    named = f"revision {revision}" if revision else "the revision"
+    return Refused(
+        413,
+        "request_too_large",
+        f"the request has {size} bytes and {named} adds {composed - size}: send at least"
+        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
+    )

@@ -34,6 +34,7 @@ from claude_operator.gateway.errors import (
     envelope,
     error_event,
     new_request_id,
+    too_large,
 )
 from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.memory import Lease, Memory, overloaded
@@ -199,7 +200,7 @@ class Proxy:
         betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
         self._record_composition(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
-            raise _too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
+            raise too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
         outgoing = self._headers.make(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _BUFFERED:
@@ -373,17 +374,6 @@ async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> Async
             yield bytes(piece[begin : begin + _CHUNK])
         del piece
     lease.release()
-
-
-def _too_large(size: int, composed: int, revision: str) -> Refused:
-    """The answer to a request that its revision, of which clients may not know the name, makes too large."""
-    named = f"revision {revision}" if revision else "the revision"
-    return Refused(
-        413,
-        "request_too_large",
-        f"the request has {size} bytes and {named} adds {composed - size}: send at least"
-        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
-    )
 
 
 def _upstream_key(live: LiveConfig) -> str | None:

@@ -62,8 +62,11 @@ class Played:
     """Pod and seconds to the first token of what was answered well before the rollout."""
 
 
-def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
-    """Send the requests where they belong; the last of `steps` goes on for ever."""
+def play(case: Case, drawn: Drawn, steps: Sequence[Step], *, ordered: bool = True) -> Played:
+    """Send the requests where they belong; the last of `steps` goes on for ever.
+
+    `ordered`: by time, not only those of each conversation.
+    """
     starts = np.array([step.start for step in steps])
     weights = np.array([0.0, *(step.weight for step in steps)])
     step = np.searchsorted(starts, drawn.time, "right")
@@ -80,7 +83,8 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
     cold = opens | (moved & ~np.concatenate([[False], moved[:-1]]))
     before = np.flatnonzero((drawn.time < 0.0) & (drawn.outcome[0] < ERROR))
     here = np.flatnonzero(drawn.time >= 0.0)
-    here = here[np.argsort(drawn.time[here], kind="stable")]
+    if ordered:
+        here = here[np.argsort(drawn.time[here], kind="stable")]
     return Played(
         here=here,
         time=drawn.time[here],
@@ -154,6 +158,15 @@ def _turns(case: Case, drawn: Drawn, outcome: Ints, era: Ints) -> Ints:
 def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
     """Requests of the same unit that the same process saw answered before, with an error or without."""
     process = drawn.pod
+    answered = outcome <= ERROR
+    if case.unit == "Conversation" and not case.pods.restart_seconds:
+        start, seen = _since_start(drawn.conversation), np.zeros(len(process), dtype=np.int64)
+        for pod in range(case.pods.count):
+            here = process == pod
+            known = np.cumsum(here & answered)
+            earlier = known - (here & answered)
+            seen[here] = (earlier - earlier[start])[here]
+        return seen
     if case.pods.restart_seconds:
         every = case.pods.restart_seconds
         boot = np.floor((drawn.time + process * every / case.pods.count) / every).astype(np.int64)
@@ -163,7 +176,7 @@ def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
     group = unit * (int(process.max()) + 1) + process
     order = np.lexsort((drawn.time, group))
     ordered = group[order]
-    counts = (outcome[order] <= ERROR).astype(np.int64)
+    counts = answered[order].astype(np.int64)
     earlier = np.cumsum(counts) - counts
     seen = np.empty(len(group), dtype=np.int64)
     seen[order] = earlier - earlier[_since_start(ordered)]

@@ -24,13 +24,14 @@ def offsets(case: Case, drawn: Drawn) -> list[Offsets]:
     ttft = np.log(drawn.ttft[0][before])
     cost = np.log(price(drawn.prompt[0][before], drawn.output[0][before]))
     history = offset.CohortHistory(_rows(user, complete, ttft, cost))
-    labels = dict(zip(user.tolist(), drawn.label[drawn.conversation[before]].tolist(), strict=True))
+    labels = np.zeros(int(user.max(initial=0)) + 1)
+    labels[user] = drawn.label[drawn.conversation[before]]  # one a user
     found = []
     for weight in case.weights:
         high, low = (
             offset.estimate(
                 history,
-                lambda one, weight=weight: labels[one] < weight,
+                lambda one, weight=weight: bool(labels[one] < weight),
                 ttft_within=float(np.var(ttft)),
                 cost_within=float(np.var(cost)),
                 caution=caution,

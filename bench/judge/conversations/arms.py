@@ -174,7 +174,9 @@ def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
     if not len(process):
         return process
     group = unit * (int(process.max()) + 1) + process
-    order = np.lexsort((drawn.time, group))
+    order = np.argsort(drawn.time, kind="stable")
+    few = np.uint16 if int(group.max()) < 1 << 16 else np.int64  # which are sorted by their digits
+    order = order[np.argsort(group[order].astype(few), kind="stable")]
     ordered = group[order]
     counts = answered[order].astype(np.int64)
     earlier = np.cumsum(counts) - counts

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ def of_events(firsts: Firsts, exposed: Floats, numbers: Ints) -> Floats:
 def of_values(watch: Watched, values: Values, numbers: Ints, offset: Floats) -> Floats:
     """Evidence of a quantity in one period after each tick; `offset`: by how much the canary's users had more."""
     assert isinstance(watch.kind, Quantity)
+    if not (values.closed < len(numbers)).any():
+        return np.ones(len(numbers))
     edges, known_at = ([], len(numbers)) if watch.both_ways else _edges(values, len(numbers))
     strata = _Strata(watch, values, edges, known_at, len(numbers))
     return strata.evidence(numbers, offset)
@@ -112,10 +115,16 @@ def _before(growth: Floats) -> Floats:
 
 def _mean_ratio(growth: Floats, numbers: Ints) -> Floats:
     """The mean of likelihood ratios by tick, none of whose logarithms falls below its floor."""
-    floors = np.array([eprocess.stored([-math.inf], number)[0] for number in range(1, int(numbers[-1]) + 2)])
+    floors = _floors(int(numbers[-1]) + 1)[np.maximum(numbers, 1) - 1]
     logs = np.cumsum(growth, axis=0)
-    lifted = np.maximum.accumulate(floors[np.maximum(numbers, 1) - 1][:, None] - logs, axis=0)
+    lifted = np.maximum.accumulate(floors[:, None] - logs, axis=0)
     return np.exp(np.minimum(logs + np.maximum(lifted, 0.0), eprocess.LN_CAP)).mean(axis=1)
+
+
+@lru_cache(maxsize=64)
+def _floors(many: int) -> Floats:
+    """What no logarithm falls below, from the first tick on."""
+    return np.array([eprocess.stored([-math.inf], number)[0] for number in range(1, many + 1)])
 
 
 def _edges(values: Values, ticks: int) -> tuple[list[int], int]:

@@ -23,8 +23,8 @@ from bench.judge.ticks import Floats, Ints
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.evidence import LN_WIDTH, TURNS
 from claude_operator.api.status import Offsets
-from claude_operator.api.sums import IncidentSums, RecentRequests
-from claude_operator.core.judge.evidence import incident, recent
+from claude_operator.api.sums import IncidentSums
+from claude_operator.core.judge.evidence import incident
 from claude_operator.core.judge.evidence.sample import Counts
 from claude_operator.core.judge.judges.engine import NO_OFFSETS, offsets_at
 from claude_operator.core.judge.judges.held import FALSE_HOLD_RATE
@@ -37,6 +37,7 @@ _NEAR = 0.9  # of a limit, from which on the judge has to say
 _NEAR_RATIO = 1.0  # nats below the limit of the split test
 _ROW = 3  # failed requests of a canary that answers nothing well
 _EVEN_ERRORS, _EVEN_TIMES = 0.04, 0.38  # less than what an incident takes: 5 points, and ln 1.5
+_OUTAGE = 0.5  # of a tick's requests, less than what an outage takes
 _ANALYSIS = Analysis()
 _WATCHES = watched(_ANALYSIS)
 _EVENTS = [one.kind.event for one in _WATCHES if isinstance(one.kind, Binary)]
@@ -85,12 +86,13 @@ class Screen:
         if _longest_failure(canary) >= _ROW:
             return False
         times, ln_sum = self._first_tokens()
-        if _is_even(stable, times, ln_sum):
+        failed = [one.errors / one.judged for one in stable if one.judged]
+        if max(failed) >= _OUTAGE:
+            return False
+        if max(failed) - min(failed) < _EVEN_ERRORS and _are_even(times, ln_sum):
             return True
-        past, lately, elapsed = IncidentSums(), RecentRequests(), 0.0
-        for tick in range(self.ticks):
-            ours, theirs = canary[tick], stable[tick]
-            lately = recent.update(lately, seconds=elapsed, canary=ours, stable=theirs)
+        past, elapsed = IncidentSums(), 0.0
+        for tick, theirs in enumerate(stable):
             past = incident.update(
                 past,
                 seconds=elapsed,
@@ -99,7 +101,7 @@ class Screen:
                 times=times[tick],
                 ln_sum=ln_sum[tick],
             )
-            if incident.explain(past, lately):
+            if past.failing or past.slow:
                 return False
             elapsed = self._case.tick_seconds
         return True
@@ -222,11 +224,10 @@ class Screen:
         return np.bincount(code[drawn], minlength=2 * self.ticks * width).reshape(self.ticks, width, 2)
 
 
-def _is_even(stable: Sequence[Counts], times: Sequence[int], ln_sum: Sequence[float]) -> bool:
-    """Whether no tick of stable is so much worse than another that any weighted means of them could be an incident."""
-    failed = [one.errors / one.judged for one in stable if one.judged]
+def _are_even(times: Sequence[int], ln_sum: Sequence[float]) -> bool:
+    """Whether no tick of stable is so much slower than another that weighted means of them could be an incident."""
     means = [total / many for total, many in zip(ln_sum, times, strict=True) if many]
-    return max(failed) - min(failed) < _EVEN_ERRORS and max(failed) < 0.5 and max(means) - min(means) < _EVEN_TIMES
+    return max(means) - min(means) < _EVEN_TIMES
 
 
 def _longest_failure(canary: Sequence[Counts]) -> int:

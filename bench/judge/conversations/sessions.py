@@ -274,7 +274,7 @@ def _values(
     pace = math.log(_PER_TOKEN) + _PER_TOKEN_SIGMA * noise[3]
     found: dict[str, np.ndarray] = {}
     for arm in _arms(case):
-        factor = struck * float(arm)
+        factor = struck * 1.0 if arm else 0.0
         seconds = np.exp(ttft + factor * math.log(harm.ttft))
         tokens = np.maximum(np.rint(np.exp(output + factor * math.log(harm.output * harm.cost))), 1.0).astype(np.int64)
         found[f"ttft{arm}"] = seconds

@@ -26,14 +26,15 @@ def offsets(case: Case, drawn: Drawn) -> list[Offsets]:
     history = offset.CohortHistory(_rows(user, complete, ttft, cost))
     labels = np.zeros(int(user.max(initial=0)) + 1)
     labels[user] = drawn.label[drawn.conversation[before]]  # one a user
+    within = float(np.var(ttft)), float(np.var(cost))
     found = []
     for weight in case.weights:
         high, low = (
             offset.estimate(
                 history,
                 lambda one, weight=weight: bool(labels[one] < weight),
-                ttft_within=float(np.var(ttft)),
-                cost_within=float(np.var(cost)),
+                ttft_within=within[0],
+                cost_within=within[1],
                 caution=caution,
             )
             for caution in (offset.CAUTION, -offset.CAUTION)

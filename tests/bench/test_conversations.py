@@ -12,8 +12,9 @@ from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import CASES, Case, find_cases
 from bench.judge.conversations.kinds import SINGLE, Harm, Kind, Pods
 from bench.judge.conversations.prototype import found_at
+from bench.judge.conversations.quantities import price
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, OK, Drawn, draw
-from bench.judge.conversations.tally import CANARY, STABLE, Tally, price
+from bench.judge.conversations.tally import CANARY, STABLE, Tally
 
 from claude_operator.api.evidence import MOVED, TURNS, Evidence
 

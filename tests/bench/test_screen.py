@@ -74,12 +74,14 @@ def judgements(case: Case, number: int = 0) -> Iterator[Judgement]:
         small("single", 240.0, weights=(0.1, 0.5)),
         small("surfaces", 150.0),
         pytest.param(small("restarts-5rps"), marks=pytest.mark.slow),
+        small("agents-cached", 240.0),
         small("agents+20-rescue", 60.0),
         small("slower-1.5", 120.0),
         small("cut", 120.0),
         pytest.param(BY_NAME["tenant-sick"], marks=pytest.mark.slow),
         pytest.param(BY_NAME["diurnal-5rps"], marks=pytest.mark.slow),
         pytest.param(BY_NAME["giant-by-request"], marks=pytest.mark.slow),
+        pytest.param(BY_NAME["chat-cached"], marks=pytest.mark.slow),
         pytest.param(BY_NAME["pareto"], marks=pytest.mark.slow),
         pytest.param(BY_NAME["single"], marks=pytest.mark.slow),
     ],
@@ -167,9 +169,9 @@ def test_incident_is_looked_for_tick_by_tick_where_ticks_differ(monkeypatch: pyt
 
 
 def test_only_rollouts_that_go_through_all_ticks_are_screened() -> None:
-    for name in ("agents", "users-5rps", "giant-sick-10pods"):
+    for name in ("agents", "agents-cached", "users-5rps", "giant-sick-10pods"):
         assert can_screen(BY_NAME[name])
-    for name in ("agents+20", "agents-cached", "cut"):
+    for name in ("agents+20", "cut"):
         assert not can_screen(BY_NAME[name])
     assert not can_screen(small("single", steps="evidence"))
 

@@ -29,7 +29,7 @@ Way = Literal["fast", "slow"]
 WAYS: tuple[Way, ...] = ("fast", "slow")
 _HERE = Path(__file__).parent
 _SIMULATION = (
-    *("sessions", "arms", "sums", "firsts", "tally", "hangs"),
+    *("sessions", "arms", "sums", "firsts", "quantities", "tally", "hangs"),
     *("judged", "screen", "evidence", "users", "gateways"),
 )
 _SAID = 6  # different words of holds that are kept as examples

@@ -134,8 +134,9 @@ def _edges(values: Values, ticks: int) -> tuple[list[int], int]:
     if enough >= ticks:
         return [], ticks
     known = values.bucket[~values.canary & (values.tick <= enough)]
-    buckets, many = np.unique(known, return_counts=True)
-    return continuous.choose_edges(dict(zip(buckets.tolist(), many.tolist(), strict=True))), enough
+    low = int(known.min())
+    many = np.bincount(known - low).tolist()
+    return continuous.choose_edges({low + place: count for place, count in enumerate(many) if count}), enough
 
 
 class _Strata:
@@ -155,6 +156,7 @@ class _Strata:
         row[codes] = np.arange(len(codes))
         mine = row[code] >= 0
         self._here, self._row, self._stable = here[mine], row[code][mine], stable[mine]
+        self._arm = 2 * self._row + ~self._stable
         self.tick = codes // width
         self.upto = np.searchsorted(self.tick, np.arange(ticks), "right")
         """How many there are after each tick."""
@@ -165,11 +167,8 @@ class _Strata:
 
     def _sums(self, of: Floats | None) -> tuple[Floats, Floats]:
         """By stratum, of stable and of the canary."""
-        size = len(self.tick)
-        both = [
-            np.bincount(self._row[arm], None if of is None else of[arm], size) for arm in (self._stable, ~self._stable)
-        ]
-        return both[0].astype(np.float64), both[1].astype(np.float64)
+        both = np.bincount(self._arm, of, 2 * len(self.tick)).astype(np.float64)
+        return both[::2], both[1::2]
 
     def evidence(self, numbers: Ints, offset: Floats) -> Floats:
         """After each tick."""

@@ -15,12 +15,14 @@ from bench.judge.conversations.cases import Case
 from bench.judge.conversations.evidence import Firsts, Values, closing_ticks, of_events, of_values
 from bench.judge.conversations.firsts import PERIODS, bad_events, first_of, lives_of, periods_of, turn_buckets
 from bench.judge.conversations.kinds import NO_HARM
+from bench.judge.conversations.quantities import values_of
 from bench.judge.conversations.sessions import ERROR, Drawn
 from bench.judge.conversations.sums import by_tick
-from bench.judge.conversations.tally import FEWEST_TOKENS, price
+from bench.judge.conversations.tally import FEWEST_TOKENS
 from bench.judge.conversations.users import offsets
 from bench.judge.ticks import Floats, Ints
 from claude_operator.api.analysis import Analysis
+from claude_operator.api.base import seconds
 from claude_operator.api.evidence import LN_WIDTH, TURNS
 from claude_operator.api.status import Offsets
 from claude_operator.api.sums import IncidentSums
@@ -28,7 +30,7 @@ from claude_operator.core.judge.evidence import incident
 from claude_operator.core.judge.evidence.sample import Counts
 from claude_operator.core.judge.judges.engine import NO_OFFSETS, offsets_at
 from claude_operator.core.judge.judges.held import FALSE_HOLD_RATE
-from claude_operator.core.judge.metrics import Binary, watched
+from claude_operator.core.judge.metrics import METRICS, Binary, watched
 from claude_operator.core.judge.stats import sample_ratio
 
 __all__ = ["Screen", "can_screen"]
@@ -40,13 +42,18 @@ _EVEN_ERRORS, _EVEN_TIMES = 0.04, 0.38  # less than what an incident takes: 5 po
 _OUTAGE = 0.5  # of a tick's requests, less than what an outage takes
 _ANALYSIS = Analysis()
 _WATCHES = watched(_ANALYSIS)
+_QUANTITIES = {
+    "timeToFirstToken": "ttft",
+    "cost": "cost",
+    "outputTokens": "output_tokens",
+    "timePerOutputToken": "time_per_output_token",
+}
 _EVENTS = [one.kind.event for one in _WATCHES if isinstance(one.kind, Binary)]
 
 
 def can_screen(case: Case) -> bool:
     """Whether a case is one of those whose rollouts all go through the same ticks, and mostly pass."""
-    plain = case.harm == NO_HARM and not case.cached
-    return plain and case.right.answer == "null" and case.steps == "fixed"
+    return case.harm == NO_HARM and case.right.answer == "null" and case.steps == "fixed"
 
 
 class Screen:
@@ -119,7 +126,7 @@ class Screen:
         one = self._played
         here = np.flatnonzero(~one.canary & (one.outcome < ERROR))
         tick = self._tick[here]
-        ln_sum = np.bincount(tick, np.log(one.ttft[here]), self.ticks)
+        ln_sum = np.bincount(tick, np.log(values_of(self._case, one, "ttft", here)), self.ticks)
         return np.bincount(tick, minlength=self.ticks).tolist(), ln_sum.tolist()
 
     def _split(self) -> Floats:
@@ -188,21 +195,21 @@ class Screen:
         strata = {id(places): self._strata(places) for places in (whole, some)}
         size = np.maximum(*(self._sizes(places, strata[id(places)]) for places in (whole, some))).sum(axis=2)
         closing, order = closing_ticks(size)
-        for name, places, value in (
-            ("timeToFirstToken", whole, one.ttft[whole]),
-            ("cost", whole, price(one.prompt[whole], one.output[whole])),
-            ("outputTokens", whole, one.output[whole].astype(np.float64)),
-            ("timePerOutputToken", some, (one.duration[some] - one.ttft[some]) / np.maximum(one.output[some] - 1, 1)),
-        ):
-            ln = np.log(value)
+        if self._case.cached:
+            closing[closing * self._case.tick_seconds < seconds(_ANALYSIS.warmup)] = self.ticks  # are not compared
+        for quantity, name in _QUANTITIES.items():
+            places = some if name == "time_per_output_token" else whole
+            ln = np.log(values_of(self._case, one, name, places))
             bucket = np.floor(ln / LN_WIDTH).astype(np.int64)
-            stratum = strata[id(places)]
-            tick = self._tick[places]
+            stratum, tick = strata[id(places)], self._tick[places]
             closed = np.where(stratum >= 0, closing[tick, stratum], self.ticks)
+            place = order[tick, stratum]
+            if self._case.cached and METRICS[quantity].by_cache:
+                place = 2 * place + one.cold[places]  # what was read from the cache comes first
             for number, period in enumerate(PERIODS):
                 mine = self._period[places] == number
-                rest = (tick, one.canary[places], closed, order[tick, stratum], ln, bucket)
-                yield (name, period), Values(*(each[mine] for each in rest))
+                rest = (tick, one.canary[places], closed, place, ln, bucket)
+                yield (quantity, period), Values(*(each[mine] for each in rest))
 
     def _kept(self, places: Ints) -> Ints:
         return places[~self._played.moved[places]]

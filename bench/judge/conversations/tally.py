@@ -15,9 +15,10 @@ import numpy as np
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
 from bench.judge.conversations.firsts import BAD, PERIODS, bad_events, first_of, lives_of, periods_of, turn_buckets
+from bench.judge.conversations.quantities import values_of
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL
 from bench.judge.conversations.sums import Growing, by_tick, counted, grown
-from bench.judge.ticks import Floats, Ints
+from bench.judge.ticks import Ints
 from claude_operator.api.evidence import (
     MOVED,
     TURNS,
@@ -28,24 +29,15 @@ from claude_operator.api.evidence import (
     UnitCounters,
     UnitStratum,
 )
-from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.gateway.unit_accounting import FEWEST_TOKENS
 
-__all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
+__all__ = ["BOOT", "CANARY", "STABLE", "Tally"]
 
 STABLE, CANARY = "app-stable", "app-canary"
 BOOT = "all-pods"
-MODEL = "claude-opus-5-5"
 _CACHES = ("none", "read", "write")
 _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED: "overload", HUNG: "canceled"}
-_WARM = 0.123  # of the price of a prompt, where most of it is read from the cache
 _QUANTITIES = ("ttft", "duration", "cost", "output_tokens", "time_per_output_token")
-
-
-def price(prompt: Floats | Ints, output: Ints) -> Floats:
-    """US dollars of an answer, without a prompt cache."""
-    each = [cost_usd(MODEL, {f"{kind}_tokens": 1000}) or 0.0 for kind in ("input", "output")]
-    return prompt * (each[0] / 1000.0) + output * (each[1] / 1000.0)
 
 
 @dataclass
@@ -97,7 +89,6 @@ class Tally:
         asked = np.where(one.moved, one.surface, surface)
         request = np.ravel_multi_index((one.step, one.canary.astype(np.int64), asked, cache), self._request_shape)
         life = lives_of(self._case, one, period)
-        values = self._values()
         entered = first_of(life, answered)
         self._count("entries", entered, cell)
         self._first_bad(cell)
@@ -105,9 +96,9 @@ class Tally:
             first = first_of(
                 life, complete & (one.output >= FEWEST_TOKENS) if name == "time_per_output_token" else complete
             )
-            self._grow("unit", name, first, cell, values[name])
+            self._grow("unit", name, first, cell)
             if name != "time_per_output_token":
-                self._grow("arm", name, np.flatnonzero(complete), request, values[name])
+                self._grow("arm", name, np.flatnonzero(complete), request)
         self._requests(request, complete)
 
     def _cache(self, complete: np.ndarray) -> Ints:
@@ -115,18 +106,6 @@ class Tally:
         if not self._case.cached:
             return np.zeros(len(complete), dtype=np.int64)
         return np.where(complete, np.where(self._played.cold, 2, 1), 0)
-
-    def _values(self) -> dict[str, Floats]:
-        one = self._played
-        slower = np.where(one.cold, 2.1, 1.0) if self._case.cached else 1.0
-        ttft = one.ttft * slower
-        return {
-            "ttft": ttft,
-            "duration": one.duration - one.ttft + ttft,
-            "cost": price(one.prompt * (_WARM if self._case.cached else 1.0), one.output),
-            "output_tokens": one.output.astype(np.float64),
-            "time_per_output_token": (one.duration - one.ttft) / np.maximum(one.output - 1, 1),
-        }
 
     def _first_bad(self, cell: Ints) -> None:
         bucket = turn_buckets(self._played.turn)
@@ -149,8 +128,9 @@ class Tally:
         for tick, code, count in counted(self._tick[places], cell[places]):
             self._events[tick].append((what, code, count))
 
-    def _grow(self, what: str, name: str, places: Ints, cell: Ints, values: Floats) -> None:
-        for tick, code, count, sums, buckets in grown(self._tick[places], cell[places], values[places]):
+    def _grow(self, what: str, name: str, places: Ints, cell: Ints) -> None:
+        values = values_of(self._case, self._played, name, places)
+        for tick, code, count, sums, buckets in grown(self._tick[places], cell[places], values):
             self._events[tick].append((what, code, name, count, sums, buckets))
 
     # ------------------------------------------------------------------------------------------- what is shown then

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.quantities import price
 from bench.judge.conversations.sessions import ERROR, Drawn
-from bench.judge.conversations.tally import price
 from bench.judge.ticks import Floats, Ints
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence import offset

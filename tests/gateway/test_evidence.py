@@ -12,9 +12,9 @@ from tests.gateway.pod import Pod
 from tests.gateway.upstream import MESSAGE, json_answer, sse_answer, stream_events
 
 from claude_operator.api.evidence import parse_evidence
+from claude_operator.api.packing import unpack
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.gateway import admin
-from claude_operator.kube.bodies import unpack
 
 STREAM = {"messages": [], "stream": True}
 

@@ -26,9 +26,9 @@ from claude_operator.api.evidence import (
     UnitCounters,
     UnitStratum,
 )
+from claude_operator.api.packing import TooLarge, pack, unpack
 from claude_operator.api.status import Reading
 from claude_operator.core.operator_key import NONCE, admit, prove
-from claude_operator.kube.bodies import TooLarge, pack, unpack
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.scrape import AdminPorts, Peer, Scraper, is_ready

@@ -96,6 +96,8 @@ DEPLOYMENT = Kind(
             description="The former stable revision, while it keeps the conversations that began on it.",
             wide=True,
         ),
+        Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
+        Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),

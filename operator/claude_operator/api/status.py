@@ -10,6 +10,7 @@ from claude_operator.api import moments
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.conditions import Condition
+from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import Unit
 from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
@@ -366,6 +367,7 @@ class DeploymentStatus(StatusModel):
         description="The time of a step or a soak is counted up to here; a time without passes does not count.",
     )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
+    cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
     conditions: list[Condition] = Field(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from claude_operator.api.base import GROUP
 from claude_operator.cli.events import Event, events_of
 from claude_operator.cli.failure import Failure
 from claude_operator.cli.kubectl import Kubectl, Object
+from claude_operator.cli.usage import Used, used_of
 from claude_operator.core import names
 
 __all__ = ["CLD", "CLR", "Cluster"]
+
+_USAGE = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER},{names.LABEL_COMPONENT}=usage"
 
 CLD, CLR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}"
 
@@ -49,6 +52,21 @@ class Cluster:
         found = {name: self.kubectl.find("configmap", name) for name in dict.fromkeys(name for name, _ in wanted)}
         texts = {(name, key): ((found[name] or {}).get("data") or {}).get(key) for name, key in wanted}
         return {where: text for where, text in texts.items() if text is not None}
+
+    def usages(self, wanted: Sequence[str], *where: str) -> list[Used]:
+        """What ClaudeDeployments have used, those of these names or all; `where` are flags of `kubectl get`."""
+        found = [self.deployment(name) for name in wanted] if wanted else self.kubectl.list(CLD, *where)
+        if wanted:
+            stored = (self.kubectl.find("configmap", names.usage_name(name)) for name in wanted)
+            kept = [one for one in stored if one is not None]
+        else:
+            everywhere = [flag for flag in where if flag == "--all-namespaces"]
+            kept = self.kubectl.list("configmaps", f"--selector={_USAGE}", *everywhere)
+        by_place = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in kept}
+        return [
+            used_of(one, by_place.get((one["metadata"]["namespace"], names.usage_name(one["metadata"]["name"]))))
+            for one in found
+        ]
 
     def gateway_logs(self, name: str, since: str) -> str:
         """What its gateway pods have logged since a moment."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_operator import __version__
+from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.reading import diff, history, why
 from claude_operator.cli.commands.spec import pause, resume, undo
 from claude_operator.cli.commands.steering import abort, promote, retry
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for _command in (status, why, history, diff, promote, abort, retry, pause, resume, undo):
+for _command in (status, cost, why, history, diff, promote, abort, retry, pause, resume, undo):
     cli.add_command(_command)
 
 

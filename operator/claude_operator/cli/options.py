@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,12 +16,13 @@ from claude_operator.cli.failure import Failure
 from claude_operator.cli.kubectl import Kubectl
 from claude_operator.cli.terminal import Form, Terminal
 
-__all__ = ["Session", "Span", "asks", "command", "deployment", "revision"]
+__all__ = ["Session", "Span", "asks", "command", "deployment", "deployments", "revision"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FLAGS = ("namespace", "context", "kubeconfig", "cluster", "user", "as_")
 _WAIT = 60.0  # seconds
+_FORMS: tuple[Form, ...] = ("table", "json", "yaml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Span(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-def command(function: F) -> F:
+def command(function: F, *, forms: Sequence[Form] = _FORMS) -> F:
     """With the flags of kubectl, and a `Session` as first argument."""
 
     @functools.wraps(function)
@@ -56,7 +57,10 @@ def command(function: F) -> F:
         form: Form = given.pop("output")
         return function(Session(Cluster(Kubectl(flags)), Terminal(form)), **given)
 
-    for option in reversed(_OPTIONS):
+    output = click.option(
+        "-o", "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="What to print."
+    )
+    for option in reversed((*_OPTIONS, output)):
         run = option(run)
     return run  # type: ignore[return-value]
 
@@ -78,6 +82,13 @@ def deployment(*, required: bool = True) -> Callable[[F], F]:
     """The argument that names a ClaudeDeployment; `cld/NAME` is taken too."""
     return click.argument(
         "name", required=required, callback=_plain_name, shell_complete=functools.partial(_names, CLD), metavar="NAME"
+    )
+
+
+def deployments() -> Callable[[F], F]:
+    """Arguments that name ClaudeDeployments; none for all."""
+    return click.argument(
+        "names", nargs=-1, callback=_plain_names, shell_complete=functools.partial(_names, CLD), metavar="[NAME]..."
     )
 
 
@@ -103,6 +114,10 @@ def _plain_name(ctx: click.Context, param: click.Parameter, value: str | None) -
     return name
 
 
+def _plain_names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for value in values if (name := _plain_name(ctx, param, value))))
+
+
 def _names(kind: str, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names in the chosen namespace; none where the cluster does not answer."""
     flags = _kubectl_flags({name: ctx.params.get(name) for name in _FLAGS})
@@ -121,12 +136,4 @@ _OPTIONS = (
     click.option("--cluster", metavar="NAME", help="The kubeconfig cluster."),
     click.option("--user", metavar="NAME", help="The kubeconfig user."),
     click.option("--as", "as_", metavar="USER", help="The user to impersonate."),
-    click.option(
-        "-o",
-        "--output",
-        type=click.Choice(["table", "json", "yaml"]),
-        default="table",
-        show_default=True,
-        help="What to print.",
-    ),
 )

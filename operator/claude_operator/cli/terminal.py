@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import yaml
@@ -14,7 +16,9 @@ from claude_operator.cli.view.paint import visible
 
 __all__ = ["Form", "Terminal"]
 
-Form = Literal["table", "json", "yaml"]
+Form = Literal["table", "json", "yaml", "csv"]
+
+_FORMULA = ("=", "+", "-", "@")
 
 
 class Terminal:
@@ -43,6 +47,13 @@ class Terminal:
             self.console.print(Text(visible(view)) if isinstance(view, str) else view)
         sys.stdout.flush()
 
+    def rows(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """The result as CSV. What a spreadsheet would take for a formula is a text."""
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(headings)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+        sys.stdout.flush()
+
     def line(self, text: str, style: str = "") -> None:
         """A line of what happens while a command waits; beside the result where that is for a program."""
         console = self.console if self.form == "table" else self._beside
@@ -55,3 +66,8 @@ class Terminal:
     def fail(self, text: str) -> None:
         """Why the command ends without doing what was asked."""
         self._beside.print(Text(f"error: {visible(text)}", style="red"))
+
+
+def _cell(value: object) -> object:
+    text = visible(value)
+    return f"'{text}" if isinstance(text, str) and text[:1] in _FORMULA else text

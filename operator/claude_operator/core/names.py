@@ -34,6 +34,7 @@ __all__ = [
     "report_name",
     "revision_name",
     "selector",
+    "usage_name",
 ]
 
 FIELD_MANAGER = "claude-operator"
@@ -49,7 +50,7 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 NAME_MAX = 63  # a Job's name becomes a label value on its pods
 _HASH = 8
 
-Component = Literal["gateway", "eval", "grader", "ledger"]
+Component = Literal["gateway", "eval", "grader", "ledger", "usage"]
 
 
 def gateway_name(name: str) -> str:
@@ -80,6 +81,11 @@ def grader_secret(name: str) -> str:
 def failed_samples(name: str) -> str:
     """Name of the Secret that the grader writes: what it has spent, and the failed samples that it keeps."""
     return f"{name}-failed-samples"
+
+
+def usage_name(name: str) -> str:
+    """Name of the ConfigMap with what was used and paid."""
+    return f"{name}-usage"
 
 
 def eval_account(name: str) -> str:

@@ -84,6 +84,7 @@ class Accounting:
         else:
             live.evidence.callers.of(call.revision, call.caller).left_out += 1
         self.metrics.record(call, tokens, cost)
+        self._store.usage.record(call, tokens, cost)
 
     def _admit(self, call: Call, live: LiveConfig) -> bool:
         """Whether a call of a caller with a key of its own is evidence."""

@@ -1,5 +1,5 @@
-"""The admin port: evidence for the operator, verdicts from graders, metrics for Prometheus, probes for the kubelet, and
-what the other gateways of the deployment tell of conversations."""
+"""The admin port: evidence and usage for the operator, verdicts from graders, metrics for Prometheus, probes for the
+kubelet, and what the other gateways of the deployment tell of conversations."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from aiohttp import web
 
 from claude_operator.api.evidence import parse_grade
 from claude_operator.api.gateway import GRADER_KEY
+from claude_operator.api.packing import PACKED, pack
 from claude_operator.api.samples import MOST_SAMPLES, SAMPLES_PATH
+from claude_operator.api.usage import USAGE_PATH
 from claude_operator.core.operator_key import ProofError, address, admit, prove
 from claude_operator.gateway.control import Control
 from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.peer_client import LIMIT, PATH
 from claude_operator.gateway.peers import Peers
-from claude_operator.kube.bodies import PACKED, pack, read_body
+from claude_operator.kube.bodies import read_body
 
 __all__ = ["make_admin"]
 
@@ -66,6 +68,10 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
 
     def cohorts(_: web.Request) -> bytes:
         return control.store.cohorts()
+
+    def usage(_: web.Request) -> bytes:
+        store = control.store
+        return store.usage.document(store.boot_id, control.generation, time.monotonic() - booted)
 
     def conversations(request: web.Request) -> bytes:
         try:
@@ -119,7 +125,13 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
         return web.Response(text="alive\n")
 
     app = web.Application(client_max_size=_BODY_LIMIT)
-    documents = {"/-/evidence": evidence, "/-/evidence/cohorts": cohorts, "/-/recent": recent, PATH: conversations}
+    documents = {
+        "/-/evidence": evidence,
+        "/-/evidence/cohorts": cohorts,
+        "/-/recent": recent,
+        USAGE_PATH: usage,
+        PATH: conversations,
+    }
     for path, document in documents.items():
         app.router.add_get(path, _for_operator(control, peers.own.pod, document))
     app.router.add_get(SAMPLES_PATH, _for_grader(control, samples))

@@ -23,6 +23,7 @@ from claude_operator.gateway.pricing import HitRatio
 from claude_operator.gateway.readings import Readings
 from claude_operator.gateway.sampler import Sampler
 from claude_operator.gateway.unit_accounting import UnitAccounting
+from claude_operator.gateway.usage_page import UsageStore
 from claude_operator.gateway.verdicts import Verdicts
 
 __all__ = ["EvidenceStore"]
@@ -53,6 +54,7 @@ class EvidenceStore:
         self.units = UnitAccounting(self.memory, self.eras, self.hang_limits)
         self.sampler = Sampler(self.boot_id, clock)
         self.verdicts = Verdicts()
+        self.usage = UsageStore()
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 

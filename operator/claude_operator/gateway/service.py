@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from claude_operator.log import Log
 __all__ = ["Service", "Settings"]
 
 _SWEEP = 1.0  # seconds between two looks for heads that do not come
+_TELL_SECONDS = 8.0  # seconds at the end of the drain for the operator to read what the last calls cost
 _CLOSE_SECONDS = 2.0  # seconds for calls that were cut off at the end of the drain
 
 
@@ -194,3 +195,13 @@ class Service:
             await asyncio.wait(proxy.tasks, timeout=_CLOSE_SECONDS)
         if self.control.store.eras.watches:
             await self.peers.hand_over(deadline - loop.time())
+        await self._until_told(min(deadline, loop.time() + _TELL_SECONDS))
+
+    async def _until_told(self, deadline: float) -> None:
+        """Wait until the operator has read what the last calls cost: it reads pods on their way out again and again."""
+        usage = self.control.store.usage
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while not usage.is_told:
+                    usage.was_read.clear()
+                    await usage.was_read.wait()

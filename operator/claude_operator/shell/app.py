@@ -49,6 +49,8 @@ from claude_operator.shell.scope import Scope, ScopeChanged, view
 from claude_operator.shell.scrape import AdminPorts, Scraper
 from claude_operator.shell.server import HealthServer
 from claude_operator.shell.supervise import STUCK, LoopWatch, Supervisor
+from claude_operator.shell.usage import UsageKeeper
+from claude_operator.shell.usage_store import UsageStore
 
 __all__ = ["App", "Settings"]
 
@@ -197,6 +199,7 @@ class App:
                 prices.models,
                 self._settings.audited,
                 price_fault=lambda: prices.fault,
+                usage=lambda uid: usage.state(uid),
             )
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
@@ -214,6 +217,7 @@ class App:
             )
 
             looked_up.wake = queue.add
+            usage = UsageKeeper(UsageStore(kube), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage)
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):
@@ -222,6 +226,7 @@ class App:
             def forget(live: set[str]) -> None:
                 gatherer.forget(live)
                 children.forget(live)
+                usage.forget(live)
 
             def definitions_changed(found: Definitions) -> None:
                 children.writes.definitions = found
@@ -256,6 +261,7 @@ class App:
                     definitions.keep(definitions_changed),
                     addresses.keep(addresses_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
+                    usage.run(),
                 )
             except CannotSee as error:
                 self._away = str(error)
@@ -263,6 +269,7 @@ class App:
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
+                self._metrics.usage.clear()
 
     def _policy(self, addresses: ApiServerAddresses) -> Policy:
         """What the installer allows, with the API server's addresses as of now."""

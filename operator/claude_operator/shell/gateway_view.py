@@ -28,7 +28,7 @@ from claude_operator.shell.pod_owners import PodOwners
 from claude_operator.shell.scrape import Peer, Scraper, is_ready
 from claude_operator.shell.tasks import Group
 
-__all__ = ["GatewayReader", "Gateways"]
+__all__ = ["Fleet", "GatewayReader", "Gateways"]
 
 _FORBIDDEN = (
     "the operator may not list ReplicaSets, so it cannot tell its gateway's pods from others and reads none: apply the"
@@ -50,6 +50,19 @@ class Gateways:
     """Pods of others with our labels."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The gateway pods of a ClaudeDeployment as its last pass saw them; `leaving` are being deleted."""
+
+    key: Key
+    owner: Object
+    """Its kind, names and UID alone."""
+    pods: Sequence[Peer]
+    leaving: frozenset[str] = frozenset()
+    strangers: frozenset[str] = frozenset()
+    """Pods of which nobody can tell whose they are: they are not asked."""
+
+
 class GatewayReader:
     """Reads; keeps, by UID, which gateways rest, whose pods are, and which ends for lack of memory were reported."""
 
@@ -57,6 +70,7 @@ class GatewayReader:
         self._kube, self._scraper, self._children, self._clock = kube, scraper, children, clock
         self._owners = PodOwners(kube)
         self._resting: dict[str, Resting] = {}
+        self._fleets: dict[str, Fleet] = {}
         self._killed_before: dict[str, frozenset[MemoryKill]] = {}
 
     async def read(self, key: Key, owner: Object, expected: Expected, key_of: KeyOf) -> Gateways:
@@ -69,6 +83,7 @@ class GatewayReader:
             listing = group.create_task(self._kube.list(PODS, key.namespace, label_selector=selector))
         deployment, pods = reading.result(), listing.result()
         if deployment is not None and not self._children.is_ours(owner, deployment):
+            self._fleets.pop(uid, None)
             return Gateways(GatewayView())
         if deployment is not None and not names.is_controlled_by(deployment, uid):
             self._children.look_at(owner, deployment)
@@ -82,6 +97,7 @@ class GatewayReader:
             found = Sorted(unknown=pods)
             forbidden = _FORBIDDEN
         peers = [_peer(pod, found, key_of(uid)) for pod in found.ours]
+        self._fleets[uid] = _fleet(key, owner, peers, found)
         readings, cohorts = await self._asked(peers, expected)
         readings += [PodReading(pod["metadata"]["name"], is_ready(pod), None) for pod in found.unknown]
         present = [pod for pod in (pods if forbidden else found.ours) if not pod["metadata"].get("deletionTimestamp")]
@@ -117,6 +133,14 @@ class GatewayReader:
         """Those of which no readings are made, as their last pass saw them."""
         return list(self._resting.values())
 
+    def fleets(self) -> Mapping[str, Fleet]:
+        """The pods of all ClaudeDeployments, by UID."""
+        return self._fleets
+
+    def drop(self, key: Key) -> None:
+        """The ClaudeDeployment is deleted, or being deleted: its pods are not looked at any more."""
+        self._fleets = {uid: one for uid, one in self._fleets.items() if one.key != key}
+
     def remember(self, uid: str, seen: Gateways) -> None:
         """The pass that saw them is done: what it reported of foreign pods and lack of memory is no longer news."""
         self._owners.remember(uid, seen.foreign)
@@ -129,6 +153,7 @@ class GatewayReader:
         self._owners.forget(live)
         self._killed_before = {uid: known for uid, known in self._killed_before.items() if uid in live}
         self._resting = {uid: one for uid, one in self._resting.items() if uid in live}
+        self._fleets = {uid: one for uid, one in self._fleets.items() if uid in live}
 
     def _rests(self, key: Key, uid: str, peers: Sequence[Peer], living: Sequence[GatewayPod], *, watched: bool) -> None:
         ready = [pod for pod in living if pod.ready]
@@ -146,6 +171,13 @@ class GatewayReader:
 
 def _peer(pod: Mapping[str, Any], found: Sorted, operator_key: bytes) -> Peer:
     return Peer.of(pod, None if pod["metadata"]["name"] in found.keyless else operator_key)
+
+
+def _fleet(key: Key, owner: Object, peers: Sequence[Peer], found: Sorted) -> Fleet:
+    leaving = frozenset(pod["metadata"]["name"] for pod in found.ours if pod["metadata"].get("deletionTimestamp"))
+    slim = {"apiVersion": owner["apiVersion"], "kind": owner["kind"]}
+    slim["metadata"] = {name: owner["metadata"][name] for name in ("name", "namespace", "uid")}
+    return Fleet(key, slim, peers, leaving, frozenset(pod["metadata"]["name"] for pod in found.unknown))
 
 
 def _pod(reading: PodReading) -> GatewayPod:

@@ -12,12 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
-from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.evals import EvalRunStatus
-from claude_operator.api.faults import first_fault
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
@@ -33,6 +29,7 @@ from claude_operator.core.reconcile.signed_config import Believed, KeyOf, Known,
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.validate import Problem
+from claude_operator.core.usage.state import UsageState
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_RUNS, CLAUDE_REVISIONS, CONFIG_MAPS
 from claude_operator.log import fields
@@ -45,19 +42,12 @@ from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.patrol import Resting
 from claude_operator.shell.prometheus import PrometheusReader
 from claude_operator.shell.references import ReferenceReader, References, unwritten
+from claude_operator.shell.stored_objects import read_run_status, read_spec, read_status
 from claude_operator.shell.tasks import Group
 
-__all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources", "UnreadableStatus"]
+__all__ = ["Gatherer", "NoMasterKey", "Repairs", "Seen", "Sources"]
 
 _log = logging.getLogger(__name__)
-
-
-class UnreadableStatus(KubeError):  # noqa: N818  # a state, not an error of the pass
-    """A status that cannot be read, of another version say: it is to be cleared, and the pass starts again."""
-
-    def __init__(self, owner: Object) -> None:
-        super().__init__(409, "Unreadable", f"the status of {owner['metadata']['name']} cannot be read")
-        self.owner = owner
 
 
 class NoMasterKey(KubeError):  # noqa: N818  # a state, not an error of the pass
@@ -80,6 +70,8 @@ class Sources:
     audited: bool = False
     """Admission holds people to their names."""
     price_fault: Callable[[], str] = str
+    usage: Callable[[str], UsageState | None] = lambda _: None
+    """What is known of the usage of the ClaudeDeployment with a UID."""
 
 
 _NOTHING = Believed(None)
@@ -160,8 +152,9 @@ class Gatherer:
         """
         owner = await self._kube.get(CLAUDE_DEPLOYMENTS, key.name, key.namespace)
         if owner is None or owner["metadata"].get("deletionTimestamp"):
+            self._sources.gateways.drop(key)
             return None
-        uid, stored, (spec, invalid) = owner["metadata"]["uid"], _status(owner), _parse(owner)
+        uid, stored, (spec, invalid) = owner["metadata"]["uid"], read_status(owner), read_spec(owner)
         expected = self._evidence.expected(uid, stored)
         try:
             key_of = await self._children.operator_keys()
@@ -204,7 +197,7 @@ class Gatherer:
             revision_sizes=revisions.sizes,
             forged=frozenset(one["metadata"]["name"] for one in revisions.forged),
             eval_set=reads.references.eval_set,
-            eval_runs={name: _run_status(run) for name, run in runs.items()},
+            eval_runs={name: read_run_status(run) for name, run in runs.items()},
             run_objects=runs,
             config=believed.config,
             gateway=reads.gateways.view,
@@ -223,6 +216,7 @@ class Gatherer:
             models=self._sources.models(),
             price_fault=self._sources.price_fault(),
             audited=self._sources.audited,
+            usage=self._sources.usage(uid),
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, believed, unwritten(reads.references, observation))
@@ -365,36 +359,3 @@ def _history(status: DeploymentStatus, memory: Memory) -> dict[str, Values]:
         for name, (quantity, period) in valued(rollout.plan.analysis).items()
         if name not in known
     }
-
-
-def _status(owner: Object) -> DeploymentStatus:
-    """The status as stored; one that cannot be read goes whole, since half of it could give traffic unwatched."""
-    try:
-        return DeploymentStatus.model_validate(owner.get("status") or {})
-    except ValidationError as error:
-        _unreadable(owner, error)
-        raise UnreadableStatus(owner) from None
-
-
-def _parse(owner: Object) -> tuple[DeploymentSpec | None, list[Problem]]:
-    """The spec, or the first thing in it that cannot be read."""
-    try:
-        return DeploymentSpec.model_validate(owner["spec"]), []
-    except ValidationError as error:
-        return None, [Problem(Reason.INVALID_SPEC, first_fault(error, "spec"))]
-
-
-def _run_status(run: Object) -> EvalRunStatus:
-    """The status of a run; one that cannot be read gates as one that has not ended."""
-    try:
-        return EvalRunStatus.model_validate(run.get("status") or {})
-    except ValidationError as error:
-        _unreadable(run, error)
-        return EvalRunStatus()
-
-
-def _unreadable(one: Object, error: ValidationError) -> None:
-    metadata = {key: one["metadata"][key] for key in ("namespace", "name")}
-    _log.error(
-        "a status cannot be read", extra=fields(kind=one["kind"], **metadata, error=first_fault(error, "status"))
-    )

@@ -12,6 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from claude_operator.shell.usage_metrics import UsageMetrics
+
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -22,7 +24,7 @@ _STALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The operator's instruments, in a registry of their own. No label names an object: series stay few."""
+    """The operator's instruments, in a registry of their own. No label names an object, except those of usage."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -93,6 +95,8 @@ class Metrics:
             "The longest delay of the event loop by its own work, in seconds, since this replica began to lead.",
             registry=registry,
         )
+
+        self.usage = UsageMetrics(registry)
 
     def page(self) -> bytes:
         """All series as `CONTENT_TYPE`."""

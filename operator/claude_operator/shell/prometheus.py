@@ -18,11 +18,12 @@ from weakref import WeakValueDictionary
 import aiohttp
 import msgspec
 
+from claude_operator.api.packing import TooLarge
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.core.spec.hosts import is_allowed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
 from claude_operator.core.spec.site_options import ALLOWED_OPTION, HOST_OPTION
-from claude_operator.kube.bodies import TooLarge, read_body
+from claude_operator.kube.bodies import read_body
 from claude_operator.shell.resolver import ResolverThreads
 
 __all__ = ["PrometheusReader"]

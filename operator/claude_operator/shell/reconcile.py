@@ -29,10 +29,11 @@ from claude_operator.shell.act import Actor
 from claude_operator.shell.batch_cancels import BatchCancels
 from claude_operator.shell.clock import Clock
 from claude_operator.shell.endings import Endings
-from claude_operator.shell.gather import Gatherer, NoMasterKey, UnreadableStatus
+from claude_operator.shell.gather import Gatherer, NoMasterKey
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.permits import Permits
+from claude_operator.shell.stored_objects import UnreadableStatus
 
 __all__ = ["DeploymentLoop", "Reconciler", "RunLoop"]
 

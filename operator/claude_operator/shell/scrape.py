@@ -16,10 +16,13 @@ from yarl import URL
 from claude_operator.api.conversations import PeerAddress, name_peers
 from claude_operator.api.evidence import Cohorts, Serving, parse_cohorts, parse_evidence, parse_serving
 from claude_operator.api.gateway import ADMIN_PORT
+from claude_operator.api.packing import PACKED, unpack
 from claude_operator.api.status import Reading
+from claude_operator.api.usage import USAGE_PATH, parse_usage
 from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.operator_key import ask, is_answer
-from claude_operator.kube.bodies import PACKED, read_body, unpack
+from claude_operator.core.usage.reading import PodUsage
+from claude_operator.kube.bodies import read_body
 from claude_operator.shell.metrics import Metrics
 
 __all__ = ["AdminPorts", "Fetch", "Peer", "Scraper", "is_ready"]
@@ -114,6 +117,11 @@ class Scraper:
         """What each pod that answers knows of the users of stable."""
         found = await asyncio.gather(*(self._get(peer, "/-/evidence/cohorts", parse_cohorts) for peer in peers))
         return [one for one in found if one is not None]
+
+    async def read_usage(self, peers: Sequence[Peer]) -> list[PodUsage]:
+        """What each pod that answers has seen used and paid."""
+        found = await asyncio.gather(*(self._get(peer, f"{USAGE_PATH}?gzip=1", parse_usage) for peer in peers))
+        return [PodUsage(peer.name, usage) for peer, usage in zip(peers, found, strict=True) if usage is not None]
 
     async def _pod(self, peer: Peer, since: str, keep: bool, known: Sequence[PeerAddress]) -> PodReading:
         query = {"since": since, "callers": "1", "units": "1", "grading": "1"} | ({"keep": "1"} if keep else {})

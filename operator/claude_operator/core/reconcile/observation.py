@@ -21,6 +21,7 @@ from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.spec.policy import OPEN, Policy, Resolved
 from claude_operator.core.spec.validate import Problem
+from claude_operator.core.usage.state import UsageState
 
 __all__ = ["BY", "EvalSetView", "GatewayPod", "GatewayView", "MemoryKill", "Observation"]
 
@@ -152,6 +153,8 @@ class Observation:
     rest."""
     price_fault: str = ""
     """Why the installation's own prices cannot be read, empty where they can, or where there are none."""
+    usage: UsageState | None = None
+    """What was used and paid, as far as it was read and kept; None: nothing is known, which is not zero."""
     audited: bool = False
     """Admission holds everybody who asks for something by annotation to their own name in `BY`."""
 

@@ -10,6 +10,7 @@ from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.conditions import conditions
+from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.notice import Notice
@@ -42,7 +43,9 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         else status.gateway,
     }
     changed = status.model_copy(update=fields)
-    return changed.model_copy(update={"conditions": conditions(draft, config, models)})
+    told = conditions(draft, config, models)
+    cost = cost_status(obs.usage, obs.status.cost, changes=told != obs.status.conditions)
+    return changed.model_copy(update={"conditions": told, "cost": cost})
 
 
 def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:

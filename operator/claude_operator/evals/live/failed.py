@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from claude_operator.api.packing import pack, unpack
 from claude_operator.api.samples import Sample
 from claude_operator.core.request.privacy import without_emails
-from claude_operator.kube.bodies import pack, unpack
 
 __all__ = ["LARGEST", "RETENTION", "FailedSample", "failed_sample", "kept", "pack_samples", "read_samples", "redacted"]
 

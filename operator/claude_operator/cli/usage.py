@@ -1,0 +1,43 @@
+"""What a ClaudeDeployment has used and paid, as the operator keeps it in the ConfigMap `<name>-usage`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from claude_operator.core import names
+from claude_operator.core.usage.state import Usages, decode
+
+__all__ = ["Used", "used_of"]
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Of one ClaudeDeployment. `kept` is None where nothing is known: `blind` says why, and it is not zero."""
+
+    namespace: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    kept: Usages | None = None
+    blind: str = ""
+    read: str = ""
+    """Gateways that the operator read last, `2 of 3`; empty where it has not said."""
+
+
+def used_of(deployment: Object, config_map: Object | None) -> Used:
+    """What is known of one."""
+    metadata = deployment["metadata"]
+    kept, blind = None, ""
+    if config_map is None:
+        blind = "the operator has recorded nothing yet: it is of an earlier version, or has not read a gateway"
+    elif not names.is_controlled_by(config_map, metadata["uid"]):
+        blind = f"the ConfigMap {names.usage_name(metadata['name'])} belongs to something else"
+    else:
+        found, blind = decode(config_map.get("binaryData") or {})
+        kept = None if blind else found
+    cost = (deployment.get("status") or {}).get("cost") or {}
+    read = str(cost.get("gateways") or "")
+    return Used(metadata["namespace"], metadata["name"], metadata.get("labels") or {}, kept, blind, read)

@@ -1,0 +1,1 @@
+"""What the gateways of a ClaudeDeployment have seen used and paid, kept beyond the life of any process. Pure."""

@@ -1,0 +1,220 @@
+"""Reads what gateways have seen used and paid, and keeps it: beside the passes, which find it in what they observe.
+
+Counters of gateways only grow, so a reading that is lost, or taken in twice, changes nothing. What matters is that no
+process ends before its last counts are written: pods on their way out are read again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from claude_operator.core.usage.ledger import Process, day_of
+from claude_operator.core.usage.reading import PodUsage, UsageReading
+from claude_operator.core.usage.state import Coverage, Usages, UsageState, absorb
+from claude_operator.kube.client import KubeError
+from claude_operator.log import fields
+from claude_operator.shell.clock import Clock
+from claude_operator.shell.gateway_view import Fleet
+from claude_operator.shell.keys import Key
+from claude_operator.shell.scrape import Peer
+from claude_operator.shell.tasks import Group
+from claude_operator.shell.usage_metrics import UsageMetrics
+from claude_operator.shell.usage_store import NameTaken, Stored, UsageStore
+
+__all__ = ["UsageKeeper"]
+
+_log = logging.getLogger(__name__)
+
+_TICK = 1.0  # seconds between two looks at what is due
+_BUSY, _IDLE = 60.0, 300.0  # seconds between two readings: while calls come, and once none have come for ...
+_QUIET = 5  # ... so many readings
+_LEAVING = 3.0  # the same of pods that are being deleted
+_RETRY = 10.0  # seconds until what failed is tried again
+_AT_ONCE = 16  # ClaudeDeployments that are read at the same time
+_TRIES = 3  # writes that another one may overtake before it is left to the next reading
+
+
+class Reader(Protocol):
+    """The verb that it needs."""
+
+    async def read_usage(self, peers: Sequence[Peer]) -> list[PodUsage]:
+        """What each pod that answers tells."""
+        ...
+
+
+@dataclass(slots=True)
+class _Entry:
+    """Of one ClaudeDeployment."""
+
+    key: Key
+    kept: Usages
+    saved: Usages
+    version: str | None
+    fault: str = ""
+    """What could not be read of what was stored."""
+    refused: str = ""
+    """Why it cannot be written."""
+    coverage: Coverage = field(default_factory=Coverage)
+    read_at: dt.datetime | None = None
+    quiet: int = 0
+    """Readings in a row that found no call."""
+    pages: dict[Process, PodUsage] = field(default_factory=dict)
+    """The newest page of each process that is not yet written."""
+
+
+@dataclass(slots=True)
+class _Due:
+    """By the monotonic clock, when all of its pods are read, and those that leave."""
+
+    whole: float = 0.0
+    leaving: float = 0.0
+    running: bool = False
+    pods: frozenset[str] = frozenset()
+    """Those that were there when all were read."""
+
+
+class UsageKeeper:
+    """Of all ClaudeDeployments of one leadership, by UID. `add` has a pass made where something has changed."""
+
+    def __init__(
+        self,
+        store: UsageStore,
+        reader: Reader,
+        fleets: Callable[[], Mapping[str, Fleet]],
+        clock: Clock,
+        add: Callable[[Key], None],
+        metrics: UsageMetrics,
+    ) -> None:
+        self._store, self._reader, self._fleets, self._clock, self._add = store, reader, fleets, clock, add
+        self._metrics = metrics
+        self._entries: dict[str, _Entry] = {}
+        self._due: dict[str, _Due] = {}
+        self._told: dict[str, str] = {}
+        """The last trouble of each that the log has."""
+
+    def state(self, uid: str) -> UsageState | None:
+        """What is known of it, None where nothing is."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.read_at is None:
+            return None
+        return UsageState(entry.kept, entry.read_at, entry.coverage, entry.refused or entry.fault)
+
+    def forget(self, live: set[str]) -> None:
+        """Drop those that no longer exist; `live` are UIDs."""
+        for uid in self._entries.keys() - live:
+            self._metrics.drop(self._entries[uid].key)
+        for known in (self._entries, self._due, self._told):
+            for uid in known.keys() - live:
+                known.pop(uid, None)
+
+    async def run(self) -> None:
+        """Read all in turn, until cancelled."""
+        places = asyncio.Semaphore(_AT_ONCE)
+        async with Group() as looks:
+            while True:
+                for uid, fleet in list(self._fleets().items()):
+                    due = self._due.setdefault(uid, _Due())
+                    if not due.running and (whole := self._is_due(uid, due, fleet)) is not None:
+                        due.running = True
+                        looks.create_task(self._look(uid, fleet, whole=whole, places=places))
+                await asyncio.sleep(_TICK)
+
+    def _is_due(self, uid: str, due: _Due, fleet: Fleet) -> bool | None:
+        """True: all pods are to be read. False: those that leave. None: nothing is."""
+        now, entry = self._clock.monotonic(), self._entries.get(uid)
+        new_day = entry is not None and entry.read_at is not None and day_of(entry.read_at) != day_of(self._clock.now())
+        if now >= due.whole or new_day or due.pods != _present(fleet):
+            return True
+        return False if fleet.leaving and now >= due.leaving else None
+
+    async def _look(self, uid: str, fleet: Fleet, *, whole: bool, places: asyncio.Semaphore) -> None:
+        due, wait = self._due[uid], _RETRY
+        try:
+            async with places:
+                wait = await self.read(uid, fleet, whole=whole)
+                if (entry := self._entries.get(uid)) is not None and not entry.refused:
+                    self._told.pop(uid, None)
+        except (KubeError, NameTaken) as error:
+            self._tell(uid, fleet.key, str(error))
+        except Exception:  # what people are told of costs must not stop rollouts
+            _log.exception("usage was not read", extra=fields(namespace=fleet.key.namespace, name=fleet.key.name))
+        finally:
+            now = self._clock.monotonic()
+            due.running, due.leaving = False, now + _LEAVING
+            if whole:
+                due.whole, due.pods = now + wait, _present(fleet)
+
+    async def read(self, uid: str, fleet: Fleet, *, whole: bool = True) -> float:
+        """One reading, written where it adds something; returns the seconds until the next.
+
+        Raises `KubeError` and `NameTaken` where what is stored cannot be loaded.
+        """
+        entry = self._entries.get(uid)
+        if entry is None:
+            stored = await self._store.load(fleet.owner)
+            entry = self._entries[uid] = _Entry(fleet.key, stored.kept, stored.kept, stored.version, stored.fault)
+        asked = [pod for pod in fleet.pods if pod.address and (whole or pod.name in fleet.leaving)]
+        pages = await self._reader.read_usage(asked)
+        now, before = self._clock.now(), (entry.kept, entry.coverage, entry.read_at)
+        entry.pages |= {(page.pod, page.usage.boot_id): page for page in pages}
+        entry.kept = absorb(entry.kept, UsageReading(tuple(pages), _present(fleet)), now, last=entry.read_at)
+        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is before[0].spend.days else 0
+        if whole:
+            entry.coverage = _coverage(fleet, entry.kept, pages)
+            entry.read_at = now
+            self._metrics.show(entry.key, UsageState(entry.kept, now))
+        await self._save(entry, fleet, now)
+        new_day = before[2] is not None and day_of(before[2]) != day_of(now)
+        if whole and (entry.kept is not before[0] or entry.coverage != before[1] or before[2] is None or new_day):
+            self._add(fleet.key)
+        if entry.kept is not entry.saved:
+            return _RETRY
+        return _BUSY if entry.quiet < _QUIET else _IDLE
+
+    async def _save(self, entry: _Entry, fleet: Fleet, now: dt.datetime) -> None:
+        """Write what is new. Where somebody else has written, what they wrote counts, and our pages on top of it."""
+        for _ in range(_TRIES):
+            if entry.kept is entry.saved:
+                return
+            kept = entry.kept
+            try:
+                entry.version = await self._store.save(fleet.owner, kept, entry.version)
+            except KubeError as error:
+                if not error.conflict and not error.not_found:
+                    entry.refused = f"what was used is not stored: {error}"
+                    self._tell(fleet.owner["metadata"]["uid"], fleet.key, entry.refused)
+                    return
+                self._rebase(entry, fleet, await self._store.load(fleet.owner), now)
+            else:
+                entry.saved, entry.refused = kept, ""
+                entry.pages.clear()
+
+    def _rebase(self, entry: _Entry, fleet: Fleet, stored: Stored, now: dt.datetime) -> None:
+        entry.version = stored.version
+        if stored.version is None or stored.fault:  # deleted, or spoiled: what is known here is written again
+            entry.saved = stored.kept
+            return
+        reading = UsageReading(tuple(entry.pages.values()), _present(fleet))
+        entry.kept, entry.saved = absorb(stored.kept, reading, now, last=entry.read_at), stored.kept
+
+    def _tell(self, uid: str, key: Key, why: str) -> None:
+        if self._told.get(uid) != why:
+            self._told[uid] = why
+            _log.warning("usage is not kept", extra=fields(namespace=key.namespace, name=key.name, error=why))
+
+
+def _present(fleet: Fleet) -> frozenset[str]:
+    return frozenset(pod.name for pod in fleet.pods if pod.address) | fleet.strangers
+
+
+def _coverage(fleet: Fleet, kept: Usages, pages: Sequence[PodUsage]) -> Coverage:
+    told = {page.pod for page in pages}
+    counting = {pod for (pod, _), mark in kept.spend.marks.items() if mark.gone is None}
+    serving = {pod.name for pod in fleet.pods if pod.address and (pod.ready or pod.name in counting)}
+    silent = (serving | fleet.strangers) - told - fleet.leaving
+    return Coverage(len(told), tuple(sorted(silent)))

@@ -1,0 +1,111 @@
+"""What calls cost, as a person reads it: sums, and what is not in them."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from typing import Any
+
+import pytest
+from tests.cli.test_views import check
+from tests.core.usage.readings import NOON, page, reading
+
+from claude_operator.api.usage import UsageRow
+from claude_operator.cli.failure import Failure
+from claude_operator.cli.usage import Used, used_of
+from claude_operator.cli.view.cost import Question, cost_facts, cost_rows, cost_view, first_day
+from claude_operator.core.usage.ledger import Spend, absorb
+from claude_operator.core.usage.state import Usages, encode
+
+DAY = dt.timedelta(days=1)
+OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
+
+
+def row(surface: str, calls: int, usd: float, model: str = OPUS, subagent: str = "", unpriced: int = 0) -> UsageRow:
+    """Some calls; `usd` is what they cost together."""
+    tokens = 100 * calls, 50 * calls, 900 * calls, 20 * calls, 0
+    return UsageRow("support-c49a4f2c25", "stable", surface, subagent, model, calls, unpriced, *tokens, usd)
+
+
+def spend(scale: int, *, days: int = 10) -> Spend:
+    """Some days up to noon of the thirtieth."""
+    state = Spend()
+    for day in range(1, days + 1):
+        rows = [
+            row("chat", 100 * day * scale, 1.25 * day * scale),
+            row("agent", 10 * day * scale, 2.5 * day * scale, subagent="scout"),
+            row("agent", 4 * day * scale, 0.0, "claude-unheard-of-9", unpriced=4 * day * scale),
+            row("other", day * scale, 0.0004 * day * scale, HAIKU),
+        ]
+        state = absorb(state, reading(page("a", *rows)), NOON - (days - day) * DAY)
+    return state
+
+
+USED = [
+    Used("shop", "support", {"team": "care"}, Usages(spend(4)), read="3 of 3"),
+    Used("shop", "search", {"team": "find"}, Usages(spend(1, days=40)), read="1 of 2"),
+    Used("labs", "draft", {}, Usages(Spend(NOON - DAY / 2))),
+    Used("labs", "old", {"team": "find"}, blind="the operator has recorded nothing yet"),
+]
+
+
+@pytest.mark.parametrize(
+    ("by", "since"),
+    [("deployment", None), ("label:team", None), ("surface", "7d"), ("day", "3d"), ("model", "1d"), ("revision", None),
+     ("namespace", None), ("subagent", "2026-11-29")],
+)  # fmt: skip
+def test_costs_by(by: str, since: str | None) -> None:
+    question = Question(by, first_day(since, NOON), NOON)
+    facts = cost_facts(USED, question)
+    check(cost_view(facts, question), facts, f"cost_{by.replace(':', '_')}")
+    assert sum(one["calls"] for one in facts["rows"]) == facts["total"]["calls"]
+    assert sum(one["costUSD"] for one in facts["rows"]) == pytest.approx(facts["total"]["costUSD"])
+
+
+def test_what_is_unknown_is_empty_in_csv_and_never_zero() -> None:
+    question = Question("deployment", first_day(None, NOON), NOON)
+    headings, rows = cost_rows(cost_facts(USED, question), question)
+    assert headings == [
+        "namespace", "name", "calls", "unpricedCalls", "inputTokens", "cacheReadTokens", "cacheWrite5mTokens",
+        "cacheWrite1hTokens", "outputTokens", "costUSD",
+    ]  # fmt: skip
+    found = {f"{one[0]}/{one[1]}": one[-1] for one in rows}
+    assert found == {"shop/support": 150.016, "shop/search": 112.512, "labs/draft": 0.0, "labs/old": ""}
+
+
+@pytest.mark.parametrize(
+    ("since", "day"),
+    [(None, "2026-11-01"), ("1d", "2026-11-30"), ("7d", "2026-11-24"), ("2026-10-02", "2026-10-02")],
+)
+def test_since(since: str | None, day: str) -> None:
+    assert first_day(since, NOON).isoformat() == day
+
+
+@pytest.mark.parametrize("since", ["7", "0d", "-1d", "yesterday", "24h", "²d", "2026-13-01", ""])
+def test_what_is_no_day_is_refused(since: str) -> None:
+    with pytest.raises(Failure, match=r"is no number of days and no date; use e\.g\. 7d or 2026-11-30"):
+        first_day(since, NOON)
+
+
+def deployment(uid: str = "u1", **cost: Any) -> dict[str, Any]:
+    metadata = {"namespace": "shop", "name": "support", "uid": uid, "labels": {"team": "care"}}
+    return {"metadata": metadata, "status": {"cost": cost}}
+
+
+def config_map(data: dict[str, str], uid: str = "u1") -> dict[str, Any]:
+    owner = {"controller": True, "uid": uid, "kind": "ClaudeDeployment", "name": "support"}
+    return {"metadata": {"name": "support-usage", "namespace": "shop", "ownerReferences": [owner]}, "binaryData": data}
+
+
+def test_what_the_operator_keeps_is_read_and_nothing_else() -> None:
+    kept = Usages(spend(1))
+    found = used_of(deployment(gateways="2 of 3"), config_map(encode(kept)))
+    assert (found.kept, found.blind, found.read, found.labels) == (kept, "", "2 of 3", {"team": "care"})
+    for other, why in (
+        (None, "has recorded nothing yet"),
+        (config_map(encode(kept), "u2"), "belongs to something else"),
+        (config_map({"spend": base64.b64encode(b"spoiled").decode()}), "spend: not gzip"),
+    ):
+        blind = used_of(deployment(), other)
+        assert blind.kept is None
+        assert why in blind.blind

@@ -129,15 +129,18 @@ def _since_start(conversation: Ints) -> Ints:
 
 def _rescued(case: Case, drawn: Drawn, on_canary: Bools) -> Bools:
     """Requests after their conversation failed `rescue_after` times in a row on the canary."""
-    size = len(drawn.time)
-    if not case.rescue_after or case.unit != "Conversation":
+    size, many = len(drawn.time), case.rescue_after
+    if not many or case.unit != "Conversation":
         return np.zeros(size, dtype=bool)
     failing = on_canary & (drawn.outcome[1] == ERROR)
+    failed = np.flatnonzero(failing)
+    if not (failed[many - 1 :] - failed[: len(failed) - many + 1] == many - 1).any():  # none in a row
+        return np.zeros(size, dtype=bool)
     places = np.arange(size)
     start = _since_start(drawn.conversation)
     calm = np.maximum.accumulate(np.where(failing, -1, places))
     run = places - np.maximum(calm, start - 1)
-    enough = np.where(failing & (run >= case.rescue_after), places, -1)
+    enough = np.where(failing & (run >= many), places, -1)
     last = np.maximum.accumulate(enough)
     before = np.concatenate([[-1], last[:-1]])  # of an earlier request, and of the same conversation
     return before >= start
@@ -148,37 +151,34 @@ def _turns(case: Case, drawn: Drawn, outcome: Ints, era: Ints) -> Ints:
     if case.unit == "Request":
         return np.zeros(len(drawn.time), dtype=np.int64)
     if case.unit == "User":  # a user begins anew with each era
-        return _seen_by_pod(case, drawn, drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era, outcome)
+        user = drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era
+        return _seen_by_pod(case, drawn.time, drawn.pod, user, outcome)
     start = _since_start(drawn.conversation)
     answered = np.cumsum(outcome < ERROR) - (outcome < ERROR)
     turns = answered - answered[start]
-    return np.maximum(turns, _seen_by_pod(case, drawn, drawn.conversation, outcome))
+    failed = np.zeros(len(drawn.begin), dtype=bool)
+    failed[drawn.conversation[outcome == ERROR]] = True
+    here = np.flatnonzero(failed[drawn.conversation])  # elsewhere no process has seen more than was answered
+    seen = _seen_by_pod(case, drawn.time[here], drawn.pod[here], drawn.conversation[here], outcome[here])
+    turns[here] = np.maximum(turns[here], seen)
+    return turns
 
 
-def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
+def _seen_by_pod(case: Case, time: Floats, pod: Ints, unit: Ints, outcome: Ints) -> Ints:
     """Requests of the same unit that the same process saw answered before, with an error or without."""
-    process = drawn.pod
-    answered = outcome <= ERROR
-    if case.unit == "Conversation" and not case.pods.restart_seconds:
-        start, seen = _since_start(drawn.conversation), np.zeros(len(process), dtype=np.int64)
-        for pod in range(case.pods.count):
-            here = process == pod
-            known = np.cumsum(here & answered)
-            earlier = known - (here & answered)
-            seen[here] = (earlier - earlier[start])[here]
-        return seen
+    process = pod
     if case.pods.restart_seconds:
         every = case.pods.restart_seconds
-        boot = np.floor((drawn.time + process * every / case.pods.count) / every).astype(np.int64)
+        boot = np.floor((time + process * every / case.pods.count) / every).astype(np.int64)
         process = process + case.pods.count * (boot - boot.min(initial=0))
     if not len(process):
         return process
     group = unit * (int(process.max()) + 1) + process
-    order = np.argsort(drawn.time, kind="stable")
+    order = np.argsort(time, kind="stable")
     few = np.uint16 if int(group.max()) < 1 << 16 else np.int64  # which are sorted by their digits
     order = order[np.argsort(group[order].astype(few), kind="stable")]
     ordered = group[order]
-    counts = answered[order].astype(np.int64)
+    counts = (outcome[order] <= ERROR).astype(np.int64)
     earlier = np.cumsum(counts) - counts
     seen = np.empty(len(group), dtype=np.int64)
     seen[order] = earlier - earlier[_since_start(ordered)]

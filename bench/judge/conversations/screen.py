@@ -206,10 +206,11 @@ class Screen:
             place = order[tick, stratum]
             if self._case.cached and METRICS[quantity].by_cache:
                 place = 2 * place + one.cold[places]  # what was read from the cache comes first
+            columns = (tick, one.canary[places], closed, place, ln, bucket)
             for number, period in enumerate(PERIODS):
-                mine = self._period[places] == number
-                rest = (tick, one.canary[places], closed, place, ln, bucket)
-                yield (quantity, period), Values(*(each[mine] for each in rest))
+                mine = np.flatnonzero(self._period[places] == number)
+                whose = columns if len(mine) == len(places) else (each[mine] for each in columns)
+                yield (quantity, period), Values(*whose)
 
     def _kept(self, places: Ints) -> Ints:
         return places[~self._played.moved[places]]

@@ -46,6 +46,7 @@ def test_every_case_has_a_name_of_its_own_and_both_speeds() -> None:
         plain = case.name.removesuffix("-10pods").removesuffix("-5rps")
         assert {f"{plain}", f"{plain}-5rps"} <= set(BY_NAME)
         assert case.planned_seconds % case.tick_seconds == 0
+        assert case.ways == ("slow",) or not case.retries
     with pytest.raises(ValueError, match="no cell nothing; there are: agents"):
         find_cases(["nothing"])
     assert [one.name for one in find_cases(["chat", "agents"])] == ["agents", "chat"]

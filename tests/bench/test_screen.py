@@ -105,13 +105,15 @@ def test_evidence_is_the_judges(case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", ["agents", "single", "users", "loop-during", "agents-toxic-gap20"])
-def test_what_passes_is_promoted_by_the_judge(name: str) -> None:
+def test_screened_rollouts_end_as_the_judge_has_them_end(name: str) -> None:
+    """After as many seconds, with as many requests and failures."""
     case = small(name, 90.0)
-    clear = [number for number in range(6) if screened(case, number).is_clear()]
-    assert clear
-    for number in clear:
-        found = judge(case, FAST, rollout(case, number)[0])
-        assert (found.end, found.holds) == ("promoted", ()), number
+    passed = 0
+    for number in range(1, 7):
+        found, expected = run(case, FAST, seed=11, number=number), judge(case, FAST, rollout(case, number)[0])
+        assert found == replace(expected, words=found.words), number
+        passed += not found.words
+    assert passed > 3
 
 
 @pytest.mark.parametrize(

@@ -24,13 +24,15 @@ demo: image ## run the demo: five revisions, from the first to a rollback, on th
 test: image ## run all tests, those on a real cluster too; ARGS goes to pytest
 	@$(BIN)/python -m tests.cluster.prometheus  # the cluster's own network leads nowhere else
 	@$(DEV) browser
+	@$(DEV) database
 	@$(BIN)/python -m tests.clients.packages
 	@$(BIN)/python hack/plugin.py --fetch
 	@ran=0; failed=0; log=$$(mktemp); slow=; \
 	trap 'kill -INT -- -$$slow 2>/dev/null && wait $$slow || true; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
 	$(QUICK) && ran=1 || [ $$? -eq 5 ]; \
 	set -m; $(WHOLE) -m "slow and not cluster" >"$$log" 2>&1 </dev/null & slow=$$!; set +m; \
-	$(WHOLE) -m cluster && ran=1 || [ $$? -eq 5 ] || failed=1; \
+	$(WHOLE) -m "cluster and alone" && ran=1 || [ $$? -eq 5 ] || failed=1; \
+	$(WHOLE) -m "cluster and not alone" -n 2 --dist loadfile && ran=1 || [ $$? -eq 5 ] || failed=1; \
 	wait $$slow && ran=1 || [ $$? -eq 5 ] || failed=1; cat "$$log"; \
 	[ $$ran$$failed != 00 ] || { echo "no test ran: correct ARGS"; failed=1; }; exit $$failed
 

@@ -51,6 +51,16 @@ def browser() -> None:
         say(f"no Chromium for the tests of pages: {error}")
 
 
+def database() -> None:
+    """Install Debian's PostgreSQL, for the tests of a store in it; where it cannot be had they are skipped."""
+    if list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return
+    try:
+        packages.debian(postgresql="initdb")
+    except SetupError as error:
+        say(f"no PostgreSQL for the tests of a store in it: {error}")
+
+
 def build_image() -> None:
     """Build the operator's image from this checkout, unless it is cached, and load it into the cluster."""
     cluster = choose()
@@ -77,6 +87,7 @@ def run(command: list[str]) -> None:
 VERBS: dict[str, Callable[[], None]] = {
     "setup": setup,
     "browser": browser,
+    "database": database,
     "cluster-up": cluster_up,
     "cluster-down": cluster_down,
     "image": build_image,

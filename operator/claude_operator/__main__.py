@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": ("claude_operator.evals.cli", "ask and grade an eval set, as a Job or on a laptop"),
     "grade": ("claude_operator.evals.live.cli", "grade answers of live traffic that gateways have sampled"),
     "judge": ("claude_operator.replay.cli", "replay and plot the evidence of a rollout"),
+    "organisation": ("claude_operator.organisation.cli", "keep the usage and cost of an organisation"),
     "simulator": ("claude_operator.simulator.cli", "a simulated Claude API for tests"),
     "crds": ("claude_operator.crds.cli", "write the CustomResourceDefinitions"),
 }

@@ -172,8 +172,12 @@ def test_names_columns_and_status() -> None:
         "ces": "ClaudeEvalSet",
         "cer": "ClaudeEvalRun",
         "clm": "ClaudeModel",
+        "cor": "ClaudeOrganization",
     }
-    assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {"ClaudeModel"}
+    assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {
+        "ClaudeModel",
+        "ClaudeOrganization",
+    }
     for spec in found.values():
         assert spec["names"]["categories"] == ["claude"]
         assert spec["versions"][0]["subresources"] == {"status": {}}

@@ -20,6 +20,7 @@ from tests.ending import end
 
 from claude_operator.api.evidence import Before, Cohorts, Counters, Evidence, GenerationEvidence, Recent, Stratum
 from claude_operator.api.gateway import ADMIN_PORT, CONFIG_KEY, GatewayConfig, Role, parse_config
+from claude_operator.api.usage import USAGE_PATH, Usage, UsageRow
 from claude_operator.core import names
 from claude_operator.core.operator_key import ProofError, is_signed
 
@@ -56,6 +57,7 @@ class Pod:
     read_at: float = 0.0
     asked: int = 0
     kept: OrderedDict[int, Before] = field(default_factory=OrderedDict)
+    usage: list[UsageRow] = field(default_factory=list)
 
     def generations(self) -> list[GenerationEvidence]:
         strata: dict[int, list[Stratum]] = defaultdict(list)
@@ -158,6 +160,8 @@ class Gateways:
         pod = self._by_address[request.transport.get_extra_info("sockname")[0]]
         if request.path == "/-/evidence/cohorts":
             return await self._proven(pod, request, Cohorts(pod.boot, 0.0, [], [], [], [], [], [], []))
+        if request.path == USAGE_PATH:
+            return await self._proven(pod, request, Usage(pod.boot, time.monotonic() - pod.born, 1, rows=pod.usage))
         if request.path != "/-/evidence":
             return web.Response(status=404)
         self.reads += 1
@@ -166,7 +170,7 @@ class Gateways:
         evidence = pod.evidence(request.query.get("since", ""), request.query.get("keep") == "1")
         return await self._proven(pod, request, evidence)
 
-    async def _proven(self, pod: Pod, request: web.BaseRequest, document: Evidence | Cohorts) -> web.Response:
+    async def _proven(self, pod: Pod, request: web.BaseRequest, document: Evidence | Cohorts | Usage) -> web.Response:
         """The answer to the operator, 401 to others. The key is read again where it is not that of who asks."""
         body, name = msgspec.json.encode(document), f"{names.gateway_name(pod.deployment)}-0"
         for _ in range(2):

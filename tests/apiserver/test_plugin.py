@@ -20,6 +20,8 @@ from tests.apiserver.server import ApiServer, environment
 from tests.apiserver.test_people import bind
 from tests.plugin import Plugin, Watching
 
+from claude_operator.api.usage import UsageRow
+
 Object = dict[str, Any]
 
 
@@ -240,3 +242,33 @@ def test_with_the_audit_events_name_the_person(
     finally:
         for one in policies:
             admin.delete(one["kind"], one["metadata"]["name"])
+
+
+def test_costs_outlive_operators_and_a_configmap_that_is_deleted(
+    admin: Client, namespace: str, operate: Callable[..., Operator], plugin: Plugin
+) -> None:
+    first = operate()
+    with served(admin, namespace, first) as gateways:
+        pod, name = gateways.pods["support"], "support-usage"
+
+        def costs(calls: int, what: str) -> None:
+            pod.usage = [UsageRow("r1", "stable", "chat", "", "claude-opus-5-5", calls, cost_usd=calls * 0.25)]
+
+            def told() -> bool:
+                total = plugin.facts("cost", "support")["total"]
+                assert total["calls"] <= calls
+                return bool((total["calls"], total["costUSD"]) == (calls, calls * 0.25))
+
+            wait_for(told, 150, what)
+
+        costs(3, "what calls cost is not kept")
+        admin.delete("ConfigMap", name, namespace)
+        costs(5, "a record that was deleted is not written again")
+        first.kill()
+        second = operate()
+        second.until_leading()
+        costs(9, "another operator does not go on")
+        wait_for(lambda: second.metric("claude_operator_cost_usd", 'window="day"') == 2.25)
+    assert status(admin, namespace)["cost"]["gateways"] == "1 of 1"
+    assert "REVISION" in plugin.run("cost", "--by", "revision")
+    assert plugin.run("cost", "--by", "label:team", "-o", "csv").splitlines()[1].startswith("(none),9,0,")

@@ -28,6 +28,10 @@ NOT_SEEN: Verbs = {  # granted, and not among the calls here
     ("claudeops.dev", "claudeevalruns/finalizers"): {"update"},
     ("claudeops.dev", "clauderevisions"): {"get"},  # where a name is taken; and handed on to eval Jobs
 }
+OF_CLUSTER: Verbs = {  # the same, with rights in all namespaces
+    ("claudeops.dev", "claudeorganizations/finalizers"): {"update"},  # as above
+    ("", "persistentvolumeclaims"): {"patch"},  # where a volume is to grow, which takes a StorageClass that allows it
+}
 _FAILED = ("FailureTarget", "Failed")
 
 
@@ -97,6 +101,8 @@ def tenants(server: ApiServer, programs: Path, tmp_path: Path) -> Iterator[Tenan
     for model in made.admin.list("ClaudeModel"):  # those of an earlier test's operator would not be made again
         made.admin.delete("ClaudeModel", model["metadata"]["name"])
     yield made
+    if made.admin.get("ClaudeOrganization", "acme"):
+        made.admin.delete("ClaudeOrganization", "acme")
     for namespace in (made.release, made.inside, made.outside):
         clear(made.admin, namespace)
 
@@ -162,6 +168,18 @@ def roll_out(it: Tenants, gateways: Gateways) -> None:
         )  # fmt: skip
 
 
+def organize(it: Tenants) -> None:
+    """A history is made for a ClaudeOrganization."""
+    key = {"name": "admin-key", "key": "key"}
+    it.admin.create({**secret("admin-key"), "stringData": {"key": "sk-ant-admin01-any"}}, it.release)
+    kind = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeOrganization"}
+    it.admin.create({**kind, "metadata": {"name": "acme"}, "spec": {"adminKeySecretRef": key}})
+    for part in ("PersistentVolumeClaim", "Service", "Deployment", "NetworkPolicy"):
+        wait_for(lambda part=part: it.admin.get(part, "acme-organization", it.release), 60)
+    found = wait_for(lambda: it.admin.take("ClaudeOrganization", "acme")["status"]["conditions"], 60)
+    assert [one["reason"] for one in found] == ["Starting", "NotTried", "NothingToCompare"]
+
+
 @pytest.mark.parametrize("named", [True, False], ids=["watchNamespaces", "all namespaces"])
 def test_the_chart_grants_what_is_used_and_nothing_else(tenants: Tenants, named: bool) -> None:
     it, admin = tenants, tenants.admin
@@ -179,6 +197,8 @@ def test_the_chart_grants_what_is_used_and_nothing_else(tenants: Tenants, named:
             mend_and_adopt(it)
             run = gate(it)
             roll_out(it, gateways)
+            if not named:
+                organize(it)
             wait_for(lambda: admin.get("ClaudeEvalRun", run, it.inside) is None, 60)
             assert operator.stop() == 0
     except (AssertionError, KeyError) as error:
@@ -187,11 +207,12 @@ def test_the_chart_grants_what_is_used_and_nothing_else(tenants: Tenants, named:
         operator.kill()
     assert it.refused() == []
     rights = [granted(one["rules"]) for one in objects if one["kind"] in ("Role", "ClusterRole")]
-    assert union(it.used(), NOT_SEEN) == union(*rights)
+    assert union(it.used(), NOT_SEEN, {} if named else OF_CLUSTER) == union(*rights)
     if named:
         assert it.status(it.outside) == {}
         assert admin.list("Deployment", it.outside) == []
         assert "ClaudeModels are not read" in operator.log(10**6)
+        assert "ClaudeOrganizations are left alone, because --watch-namespace is set" in operator.log(10**6)
 
 
 def test_a_namespace_without_rights_holds_up_no_other(tenants: Tenants) -> None:

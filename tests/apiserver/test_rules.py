@@ -66,3 +66,25 @@ def test_tools_servers_and_toolsets_belong_together(
     every = (UNIQUE_TOOLS, UNIQUE_SERVERS, ONE_TOOLSET, UNKNOWN_SERVER)
     assert tuple(one for one in every if one in found) == said, found
     assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("amount", "fault"),
+    [
+        ("2000", ""),
+        ("0.50", ""),
+        ("0", "is not an amount"),
+        ("-5", "is not an amount"),
+        ("2,000", "is not an amount"),
+        (2000, "must be of type string"),
+    ],
+)
+def test_a_budget_is_an_amount_above_zero(amount: str | int, fault: str, admin: Client, namespace: str) -> None:
+    try:
+        stored = admin.create(deployment(budget={"monthlyUSD": amount}), namespace)
+        found = ""
+        assert stored["spec"]["budget"] == {"monthlyUSD": amount, "action": "Warn"}
+    except ApiError as error:
+        found = str(error)
+    assert fault in found
+    assert bool(fault) == bool(found), found

@@ -47,6 +47,11 @@ MODELS: Verbs = {
     (GROUP, "claudemodels"): {"list", "watch", "create", "patch"},
     (GROUP, "claudemodels/status"): {"patch"},
 }
+ORGANIZATIONS: Verbs = {
+    (GROUP, "claudeorganizations"): {"list"},
+    (GROUP, "claudeorganizations/status"): {"patch"},
+    (GROUP, "claudeorganizations/finalizers"): {"update"},
+}
 # The same for the Roles that it makes: nobody may grant what they do not have. The operator uses each of these too.
 HANDED_ON: Verbs = {
     ("", "configmaps"): READ | {"patch"},
@@ -96,7 +101,7 @@ def test_nothing_is_granted_only_to_be_handed_on() -> None:
 
 def test_cluster_role_grants_what_is_needed_and_no_more(template: Template) -> None:
     rules = role(template(), "ClusterRole", "claude-operator")
-    assert granted(rules) == union(NAMESPACED, MODELS)
+    assert granted(rules) == union(NAMESPACED, MODELS, ORGANIZATIONS)
     assert not [rule for rule in rules if "*" in str(rule)]
 
 

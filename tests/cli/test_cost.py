@@ -43,8 +43,15 @@ def spend(scale: int, *, days: int = 10) -> Spend:
 
 USED = [
     Used("shop", "support", {"team": "care"}, Usages(spend(4)), read="3 of 3"),
-    Used("shop", "search", {"team": "find"}, Usages(spend(1, days=40)), read="1 of 2"),
-    Used("labs", "draft", {}, Usages(Spend(NOON - DAY / 2))),
+    Used(
+        "shop",
+        "search",
+        {"team": "find"},
+        Usages(spend(1, days=40)),
+        read="1 of 2",
+        note="the record had to begin again",
+    ),
+    Used("labs", "draft", {}, Usages(Spend(NOON - DAY / 2)), created=NOON - DAY / 2),
     Used("labs", "old", {"team": "find"}, blind="the operator has recorded nothing yet"),
 ]
 
@@ -83,7 +90,7 @@ def test_since(since: str | None, day: str) -> None:
 
 @pytest.mark.parametrize("since", ["7", "0d", "-1d", "yesterday", "24h", "²d", "2026-13-01", ""])
 def test_what_is_no_day_is_refused(since: str) -> None:
-    with pytest.raises(Failure, match=r"is no number of days and no date; use e\.g\. 7d or 2026-11-30"):
+    with pytest.raises(Failure, match=r"is not a number of days or a date; use e\.g\. 7d or 2026-11-30"):
         first_day(since, NOON)
 
 

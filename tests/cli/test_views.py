@@ -92,12 +92,38 @@ def not_accepted() -> World:
     return world
 
 
+def cold_cache() -> World:
+    """What the gateways have told of cost and cache."""
+    world = on_trial()
+    status = world.owner["status"]
+    status["cost"] = {
+        "today": "$12.34",
+        "month": "$310.20",
+        "forecast": "$402.00",
+        "unpriced": 3,
+        "gateways": "2 of 2",
+        "since": "2026-11-01T00:00:00Z",
+        "at": "2026-11-24T10:00:00Z",
+    }
+    status["cache"] = {
+        "revision": status["stableRevision"],
+        "hitRatio": "31%",
+        "lost": "$1.20/h",
+        "at": "2026-11-24T10:00:00Z",
+    }
+    cold = {"type": "CacheEffective", "status": "False", "reason": "Cold", "lastTransitionTime": "2026-11-24T10:00:00Z"}
+    said = "surface chat of support-c49a4f2c25 reads 31 % of its input tokens from the cache: in 58 of 60 calls …"
+    others = [one for one in status["conditions"] if one["type"] != "CacheEffective"]
+    status["conditions"] = [*others, {**cold, "message": said}]
+    return world
+
+
 def never_seen() -> World:
     return World()
 
 
 @pytest.mark.parametrize(
-    "build", [in_progress, rolled_back, paused, not_accepted, never_seen], ids=lambda one: one.__name__
+    "build", [in_progress, rolled_back, paused, not_accepted, cold_cache, never_seen], ids=lambda one: one.__name__
 )
 def test_status(build: Callable[[], World]) -> None:
     world = build()

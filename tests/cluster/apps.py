@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster.support import SYSTEM, condition, find, get, kubectl, wait, wait_for
+from tests.cluster.support import SIMULATOR, condition, find, get, kubectl, wait, wait_for
 
-SIMULATOR = f"http://claude-simulator.{SYSTEM}.svc:8081"
 Object = dict[str, Any]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import secrets
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,10 +64,24 @@ def image(cluster: None) -> str:
     return reference
 
 
+@contextmanager
+def one_by_one(folders: pytest.TempPathFactory) -> Iterator[None]:
+    """What the workers of a run share is made by one after the other."""
+    folder = folders.getbasetemp()
+    with ((folder.parent if support.WORKER else folder) / "installing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
-def operator(image: str) -> support.Operator:
+def operator(image: str, tmp_path_factory: pytest.TempPathFactory) -> support.Operator:
     """The operator and the simulator, installed by the chart into claude-system; they stay for the next run."""
-    return support.install(image)
+    with one_by_one(tmp_path_factory):
+        installed = support.install(image)
+        rollouts.scenario(at=support.SYSTEM)  # the examples ask this one
+        if support.WORKER:
+            support.install_simulator(image)
+    return installed
 
 
 @pytest.fixture
@@ -88,6 +104,7 @@ def namespace(cluster: None, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def crds(cluster: None) -> None:
+def crds(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The resource definitions of crds/, served; for tests that need no operator."""
-    support.apply_crds()
+    with one_by_one(tmp_path_factory):
+        support.apply_crds()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster.record import Watch
 from tests.cluster.replicas import LEASE, LEASES, ONE_LEASE, holder, leading_pod, processes, send
-from tests.cluster.support import SYSTEM, Operator, kubectl, wait_for
+from tests.cluster.support import SYSTEM, Operator, kubectl, must_be_alone, wait_for
 
 _PATIENCE = 90.0  # seconds until somebody leads, or the API answers
 
@@ -66,6 +66,7 @@ def component_freezes(name: str, seconds: float, _: Operator) -> Iterator[Fault]
 @contextmanager
 def component_ends(name: str, _: Operator) -> Iterator[Fault]:
     """A component of the control plane is killed; the node starts it again."""
+    must_be_alone()
     pids = components(name)
 
     def returned() -> float:
@@ -78,6 +79,7 @@ def component_ends(name: str, _: Operator) -> Iterator[Fault]:
 @contextmanager
 def frozen(pids: list[int], seconds: float | None) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
     """SIGSTOP, and SIGCONT after `seconds` or at the end, whatever happens: how to begin, and to wait for the end."""
+    must_be_alone()
     ends = threading.Event()
 
     def thaw() -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.support import SYSTEM, Operator, get, kubectl, wait_for
+from tests.cluster.support import SYSTEM, Operator, get, kubectl, must_be_alone, wait_for
 
 LEASE = "claude-operator"
 LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases"
@@ -21,13 +21,15 @@ def both_ready(operator: Operator) -> str:
 
     One whose container was killed before is replaced: the kubelet would wait ever longer before it starts it again.
     """
+    must_be_alone()
     for pod in operator.pods():
         if any(one["restartCount"] for one in pod["status"].get("containerStatuses", [])):
             kubectl("delete", "pod", pod["metadata"]["name"], "--wait=true", "--timeout=300s", namespace=SYSTEM)
-    return wait_for(lambda: _leader_of_two(operator), 90, "there are no two operator replicas")
+    return wait_for(lambda: leader_of_two(operator), 90, "there are no two operator replicas")
 
 
-def _leader_of_two(operator: Operator) -> str:
+def leader_of_two(operator: Operator) -> str:
+    """The leader's pod, where there are two replicas that are ready; else empty."""
     pods = [pod for pod in operator.pods() if "deletionTimestamp" not in pod["metadata"]]
     ready = {pod["metadata"]["name"] for pod in pods if all(s["ready"] for s in pod["status"]["containerStatuses"])}
     holder = leader()
@@ -70,7 +72,8 @@ def kill(pod: dict[str, Any]) -> float:
 
 
 def leading_pod(operator: Operator) -> dict[str, Any]:
-    """The pod of the replica that leads."""
+    """The pod of the replica that leads, to be ended or frozen."""
+    must_be_alone()
 
     def leads() -> dict[str, Any] | None:
         name = leader()  # of nobody while one takes over from another

@@ -8,9 +8,8 @@ from typing import Any
 
 from tests.cluster import support
 from tests.cluster.record import Record
-from tests.cluster.support import SYSTEM, get, kubectl, wait_for
+from tests.cluster.support import SIMULATOR, STAGE, get, kubectl, wait_for
 
-SIMULATOR = f"http://claude-simulator.{SYSTEM}.svc:8081"
 SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",
@@ -52,10 +51,11 @@ def deployment(prompt: str, steps: list[dict[str, Any]] | None = None, **spec: A
     }
 
 
-def scenario(*rules: dict[str, Any], **fields: Any) -> None:
-    """Have the simulator answer by these rules from now on."""
+def scenario(*rules: dict[str, Any], at: str = STAGE, **fields: Any) -> None:
+    """Have the simulator, the one in the namespace `at`, answer by these rules from now on."""
     body = json.dumps({"defaults": QUICK, "rules": list(rules), **fields}).encode()
-    request = urllib.request.Request(f"{SIMULATOR}/-/scenario", data=body, method="PUT")
+    url = f"http://claude-simulator.{at}.svc:8081/-/scenario"
+    request = urllib.request.Request(url, data=body, method="PUT")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status < 300
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import time
@@ -20,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/claude-operator"
 CRDS = ROOT / "crds"
 RELEASE = "claude-operator"
-SYSTEM = "claude-system"  # the namespace of the operator and the simulator
+SYSTEM = "claude-system"  # the namespace of the operator and the chart's simulator
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty where no other tests go on beside these
+STAGE = f"{SYSTEM}-{WORKER}" if WORKER else SYSTEM  # the namespace of the simulator that these tests steer
+SIMULATOR = f"http://claude-simulator.{STAGE}.svc:8081"
 OURS = "cld,clr,ces,cer"  # the namespaced kinds
 
 
@@ -139,19 +143,38 @@ class Operator:
 
 def install(image: str, *options: str) -> Operator:
     """Install or upgrade the chart with this image and the simulator; wait until all of it is ready."""
-    repository, _, tag = image.rpartition(":")
+    if options:
+        must_be_alone()
     status = json.loads(_helm_status() or "{}").get("info", {}).get("status", "deployed")
     if status != "deployed":  # left by a run that was interrupted
         command("helm", "uninstall", RELEASE, "--namespace", SYSTEM, "--wait")
-    # As text: helm takes a tag of digits alone for a number.
-    values = [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
     try:
         command("helm", "upgrade", "--install", RELEASE, CHART, "--namespace", SYSTEM, "--create-namespace",
-                "--wait", "--timeout", "10m", *values, *options)  # fmt: skip
+                "--wait", "--timeout", "10m", *_values(image), *options)  # fmt: skip
     except CommandError as error:
         raise AssertionError(f"{error}\n{describe(SYSTEM)}\n{Operator(SYSTEM, RELEASE, image).logs()}") from None
     wait("-f", CRDS, until="condition=Established")
     return Operator(SYSTEM, RELEASE, image)
+
+
+def install_simulator(image: str) -> None:
+    """The chart's simulator once more, in `STAGE`: for tests beside which others steer another."""
+    words = ("template", RELEASE, CHART, "--namespace", STAGE, "--show-only", "templates/simulator.yaml")
+    objects = command("helm", *words, "--kube-version", "1.34.0", *_values(image))
+    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": STAGE}})
+    apply(objects, STAGE)
+    kubectl("rollout", "status", "deployment/claude-simulator", "--timeout=600s", namespace=STAGE)
+
+
+def must_be_alone() -> None:
+    """For what other tests would notice: it is only done by a test that is marked `alone`."""
+    assert not WORKER, "other tests go on beside this one: mark it with pytest.mark.alone"
+
+
+def _values(image: str) -> list[str]:
+    repository, _, tag = image.rpartition(":")
+    # As text: helm takes a tag of digits alone for a number.
+    return [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
 
 
 def _helm_status() -> str:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.cluster.replicas import both_ready
+from tests.cluster.replicas import leader_of_two
 from tests.cluster.support import (
     RELEASE,
     SYSTEM,
@@ -51,7 +51,7 @@ def may(operator: Operator, verb: str, resource: str, namespace: str) -> bool:
 
 
 def test_install_runs_two_replicas_of_which_one_leads(operator: Operator) -> None:
-    assert both_ready(operator)  # the pod of the one that leads
+    wait_for(lambda: leader_of_two(operator), 90, "there are no two replicas of which one leads")
     assert len(get("lease", namespace=operator.namespace)) == 1
     assert definitions() == {kind.kind for kind in KINDS}
 
@@ -98,6 +98,7 @@ def living(operator: Operator) -> list[dict[str, Any]]:
     return [pod for pod in operator.pods() if "deletionTimestamp" not in pod["metadata"]]
 
 
+@pytest.mark.alone  # it takes the operator away
 def test_upgrade_uninstall_and_install_again(operator: Operator, namespace: str) -> None:
     """A changed value reaches the pods; what users made outlives the release; a new release takes it up."""
     install(operator.image, "--set", "podAnnotations.changed=yes", "--set", "replicas=1")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.cluster import support
 from tests.cluster.support import RELEASE, ROOT, SYSTEM, CommandError, apply, find, get, kubectl, wait_for
 
 pytestmark = pytest.mark.usefixtures("crds")
@@ -337,6 +338,7 @@ def nowhere(cluster: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def quiet(cluster: None) -> Iterator[None]:
     """No operator, so that nobody else writes status; it comes back afterwards."""
+    support.must_be_alone()
     deployment = find("deployment", RELEASE, namespace=SYSTEM)
     if not deployment:
         yield
@@ -448,6 +450,7 @@ def table(kind: str, item: Object, namespace: str | None) -> dict[str, str]:
     return dict(zip(columns, values, strict=True))
 
 
+@pytest.mark.alone
 def test_columns_tell_what_is_going_on(quiet: None, namespace: str) -> None:
     apply(GOOD, namespace)
     condition = {"lastTransitionTime": "2026-11-24T01:00:00Z", "message": "m", "observedGeneration": 1}
@@ -492,6 +495,7 @@ ENDED: Object = {
 }
 
 
+@pytest.mark.alone
 def test_columns_of_the_other_kinds(quiet: None, namespace: str) -> None:
     apply(REVISION, namespace)
     status(namespace, "clr", REVISION, {"state": "Canary", "eval": "Passed"})
@@ -510,6 +514,7 @@ def test_columns_of_the_other_kinds(quiet: None, namespace: str) -> None:
     assert table("ces", EVAL_SET, namespace)["ITEMS"] == "2"
 
 
+@pytest.mark.alone
 def test_columns_of_models(quiet: None) -> None:
     apply(MODEL)
     try:

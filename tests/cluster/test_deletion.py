@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster import apps
+from tests.cluster import apps, support
 from tests.cluster.apps import Object, deployment, secret
 from tests.cluster.support import ROOT, CommandError, Operator, find, get, kubectl, wait_for
 
@@ -95,6 +95,7 @@ def application(operator: Operator, namespace: str) -> str:
 @pytest.fixture
 def without_operator(application: str, operator: Operator) -> Iterator[None]:
     """Nobody but Kubernetes' own garbage collector is there."""
+    support.must_be_alone()
     scale = ("scale", f"deployment/{operator.release}")
     replicas = get("deployment", operator.release, namespace=operator.namespace)["spec"]["replicas"]
     kubectl(*scale, "--replicas=0", namespace=operator.namespace)
@@ -138,6 +139,7 @@ def test_everything_that_it_owned_goes(operator: Operator, namespace: str) -> No
     apps.answered(namespace, "triage")
 
 
+@pytest.mark.alone  # it takes the operator away
 def test_everything_goes_while_the_operator_is_away(application: str, without_operator: None) -> None:
     """Gateways serve without it, and owner references are all that a deletion needs."""
     apps.answered(application)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from tests.cluster import apps, faults, support
-from tests.cluster.apps import SIMULATOR, deployment, secret
+from tests.cluster.apps import deployment, secret
 from tests.cluster.listener import METADATA, OUTSIDE, TOKEN, Listener, give_address
-from tests.cluster.support import CommandError, Operator, condition, find, get, kubectl, wait_for
+from tests.cluster.support import SIMULATOR, CommandError, Operator, condition, find, get, kubectl, wait_for
 
 DEPLOYER = ("--as=deployer", "--as-group=system:authenticated")
 TIGHT = (
     "--set=security.secretsOptIn=true",
-    "--set=security.allowedHosts={claude-simulator.claude-system.svc:8081}",
+    f"--set=security.allowedHosts={{{SIMULATOR.removeprefix('http://')}}}",
 )
 RIGHTS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -124,6 +124,7 @@ def _queries(name: str, address: str) -> dict[str, Any]:
     return deployment(name=name, strategy={"canary": canary})
 
 
+@pytest.mark.alone  # it installs the operator with other settings
 def test_nothing_that_a_deployer_tries_brings_a_secret_out(operator: Operator, namespace: str) -> None:
     """By default the stated trust alone, which is that of a pod in this namespace; in the tight setting nothing."""
     if not faults.of_own_cluster():

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from tests.cluster import apps
-from tests.cluster.apps import SIMULATOR, Object, deployment, secret
+from tests.cluster.apps import Object, deployment, secret
 from tests.cluster.rollouts import scenario
-from tests.cluster.support import condition, find, get, kubectl, wait_for
+from tests.cluster.support import SIMULATOR, condition, find, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -315,6 +315,59 @@ def test_an_outage_in_the_middle_is_tried_again_and_nothing_is_paid_twice(namesp
     report = get("configmap", f"{next(iter(runs(namespace)))}-report", namespace=namespace)
     lines = gzip.decompress(base64.b64decode(report["binaryData"]["report.jsonl.gz"])).splitlines()
     assert len(lines) == 1 + 180
+
+
+SIZE, SEED = 500, 20_261_130
+"""Of the set of `test_ten_points_are_blocked_and_an_equal_prompt_passes`, whose outcome is certain at 500 items:
+docs/evals/gate.md has the rates (at 100 items an equal candidate passes in 58 % of gates)."""
+EASY, HARD = {"share": 0.82, "alpha": 60, "beta": 0.8}, {"share": 0.18, "alpha": 1.2, "beta": 1.2}
+MEAN = 0.82 * 60 / 60.8 + 0.18 / 2  # of all items: the share of answers that is right
+WEAKER = "Answer with the shelf, and be quick."
+
+
+def test_ten_points_are_blocked_and_an_equal_prompt_passes(namespace: str) -> None:
+    """Epochs differ as answers of a model do: each question has its own chance of a right answer, for all prompts."""
+    items = [(f"On which shelf is article {number}?", f"shelf {number % 17}") for number in range(SIZE)]
+    lines = [
+        json.dumps({"id": f"i{number}", "input": question, "assert": [{"type": "equals", "value": answer}]})
+        for number, (question, answer) in enumerate(items)
+    ]
+    scenario(
+        {"match": {"systemContains": WEAKER}, "accuracy": 1 - 0.1 / MEAN},
+        seed=SEED,
+        answers=[{"question": question, "answer": answer} for question, answer in items],
+        defaults={"latency": {"median": "0s"}, "tokensPerSecond": 1e6, "difficulty": [EASY, HARD]},
+    )
+    sizes = {"dataset": {"configMapKeyRef": {"name": "items", "key": "items.jsonl"}}}
+    try:
+        apps.apply(secret(), namespace)
+        apps.apply(apps.config_map("items", items_jsonl="\n".join(lines)), namespace)
+        apps.apply({**eval_set(), "spec": {**sizes, "execution": {"maxConcurrency": 16}}}, namespace)
+        apps.apply(gated("Name the shelf."), namespace)
+        first = apps.promoted(namespace, timeout=180)
+        apps.answered(namespace)
+        with Traffic("app", namespace) as traffic:
+            apps.apply(gated(WEAKER), namespace)
+            blocked = apps.told(namespace, "Promoted", "False", "EvalFailed", timeout=180)
+            wait_for(lambda: len(traffic.answers) > 10, 30)
+        print(blocked)
+        assert set(traffic.by_revision()) == {first}
+        assert not traffic.failed()
+        apps.apply(gated("Say which shelf it is."), namespace)
+        equal = apps.promoted(namespace, timeout=180)
+    finally:
+        scenario()
+    found = {run["spec"]["revision"]: run["status"] for run in runs(namespace).values()}
+    assert {one["phase"] for one in found.values()} == {"Passed", "Failed"}
+    [failed] = [one for one in found.values() if one["phase"] == "Failed"]
+    [quality] = [one for one in failed["comparisons"] if one["metric"] == "quality"]
+    assert (failed["reason"], failed["candidate"]["items"]) == ("WorseThanBaseline", SIZE)
+    assert quality["difference"] == pytest.approx(-0.1, abs=0.04)
+    passed = found[equal]
+    print(passed["message"])
+    assert (passed["reason"], passed["rule"], passed["candidate"]["items"]) == ("Passed", "Paired", SIZE)
+    [quality] = [one for one in passed["comparisons"] if one["metric"] == "quality"]
+    assert -quality["margin"] <= quality["lower"]
 
 
 def test_a_batch_runs_without_a_pod_and_its_answers_pass(namespace: str) -> None:

@@ -234,6 +234,7 @@ def assert_holds(statuses: list[dict[str, Any]], reason: str, words: str) -> Non
 # ------------------------------------------------------------------------------------------------------- ledger
 
 
+@pytest.mark.alone  # it kills the leader
 def test_kills_in_mid_bake_lose_nothing_and_double_nothing(operator: Operator, namespace: str, tmp_path: Path) -> None:
     """What was judged is what the gateways counted, and the ledger comes to the same evidence.
 

@@ -24,6 +24,7 @@ from claude_operator.api.gateway import ADMIN_PORT, SERVICE_PORT
 
 pytestmark = [
     pytest.mark.usefixtures("operator"),
+    pytest.mark.alone,  # it records the packets of all pods
     pytest.mark.skipif(sys.platform != "linux", reason="records packets as Linux shows them"),
     pytest.mark.skipif(bool(os.environ.get("CLUSTER_CONTEXT")), reason="kind's pods are not in this machine's network"),
 ]

@@ -15,6 +15,8 @@ from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, rest
 from tests.cluster.support import SYSTEM, Operator, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 
+pytestmark = pytest.mark.alone  # each ends the leader
+
 QUESTIONS = [f"What is {number} and {number}?" for number in range(1, 11)]
 ANSWERS = [{"question": text, "answer": str(2 * number)} for number, text in enumerate(QUESTIONS, 1)]
 SET = {

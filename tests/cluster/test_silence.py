@@ -36,6 +36,7 @@ def test_without_traffic_nothing_moves(operator: Operator, namespace: str) -> No
         goes_on(record, namespace, second)
 
 
+@pytest.mark.alone  # it replaces operators that were killed
 @pytest.mark.skipif(
     "project's own" not in os.environ.get("CLAUDE_OPERATOR_CLUSTER", ""), reason="needs the cluster's own iptables"
 )

@@ -67,6 +67,7 @@ def test_harm_after_the_promotion_brings_the_former_one_back(namespace: str) -> 
     assert {one.revision for one in traffic.answers if one.began > back} == {first}
 
 
+@pytest.mark.alone  # it kills the leader
 def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: str) -> None:
     """While it is watched, and between the write to config.json that takes it back and that to status."""
     both_ready(operator)

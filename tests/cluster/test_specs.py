@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps
 from tests.cluster.apps import Object, config_map, deployment, secret
-from tests.cluster.support import CommandError, condition, find, get, kubectl
+from tests.cluster.support import SIMULATOR, CommandError, condition, find, get, kubectl
 from tests.cluster.test_crds import GOOD, WRONG
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -103,7 +103,7 @@ def analysis(**fields: Any) -> Object:
 
 
 def upstream(name: str, key: str, **fields: Any) -> Object:
-    return {"upstream": {"baseURL": apps.SIMULATOR, "apiKeySecretRef": {"name": name, "key": key}, **fields}}
+    return {"upstream": {"baseURL": SIMULATOR, "apiKeySecretRef": {"name": name, "key": key}, **fields}}
 
 
 ONLY_THE_OPERATOR_SEES = {

@@ -19,6 +19,7 @@ def serving(operator: Operator) -> Iterator[str]:
         yield namespace
 
 
+@pytest.mark.alone  # it breaks the leader and the API server
 @pytest.mark.parametrize("kind", ["leader killed -9", "API server stopped for 20 s"])
 def test_a_canary_that_fails_everything_is_never_promoted(operator: Operator, serving: str, kind: str) -> None:
     """It begins 2 s before its last bake ends, and nobody looks meanwhile: the Event counts all of it."""

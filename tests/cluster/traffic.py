@@ -53,6 +53,8 @@ class Traffic:
     sessions: int = 0
     user: str = ""
     """Where it is given, all requests have this `metadata.user_id` and none names its conversation."""
+    surface: str = ""
+    """What it sends in x-claude-surface."""
     timeout: float = 60.0
     """Seconds that a client waits for an answer."""
     answers: list[Answer] = field(default_factory=list)
@@ -83,7 +85,10 @@ class Traffic:
             api_key=self._env["ANTHROPIC_API_KEY"],
             max_retries=self.retries,
             timeout=self.timeout,
-            default_headers={} if self.keep_alive else {"connection": "close"},
+            default_headers={
+                **({} if self.keep_alive else {"connection": "close"}),
+                **({"x-claude-surface": self.surface} if self.surface else {}),
+            },
         )
         async with client:
             begun, number, tasks = time.monotonic(), 0, set()

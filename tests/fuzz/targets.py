@@ -39,6 +39,8 @@ from claude_operator.core.judge.evidence.increments import PodReading, advance
 from claude_operator.core.judge.ledger.lines import parse as parse_ledger
 from claude_operator.core.judge.ledger.points import read_points
 from claude_operator.core.judge.ledger.reading import LineError
+from claude_operator.core.organisation import pages
+from claude_operator.core.organisation.buckets import UsageRow
 from claude_operator.core.request.assignment import opening_name
 from claude_operator.core.request.betas import united
 from claude_operator.core.request.compose import compose, prepare
@@ -295,6 +297,31 @@ def _ledger(data: bytes) -> None:
     read_points(text)
 
 
+def _pages(data: bytes) -> None:
+    """The API's answers about an organisation: read or refused; what is read can be stored and added up."""
+    for read in (
+        pages.usage_report,
+        pages.cost_report,
+        pages.analytics_usage,
+        pages.analytics_costs,
+        pages.api_keys,
+        pages.workspaces,
+        pages.organization,
+    ):
+        try:
+            page = read(data)
+        except ValueError:
+            continue
+        for bucket in pages.merge(page.buckets):
+            assert abs(bucket.start) < 2**62
+            for row in bucket.rows:
+                assert all("\0" not in text and text.encode() is not None for text in row.group)
+                if isinstance(row, UsageRow):
+                    assert all(0 <= count < 2**62 for count in row.counts)
+                else:
+                    assert row.cents + row.cents == 2 * row.cents
+
+
 def _words(data: bytes) -> None:
     """Addresses, amounts and durations as people write them."""
     text = data.decode("utf-8", "replace")
@@ -438,6 +465,43 @@ _ITEMS = (
 )
 
 
+_USAGE_PAGE = {
+    "data": [
+        {
+            "starting_at": "2025-08-01T00:00:00Z",
+            "results": [
+                {
+                    "uncached_input_tokens": 1500,
+                    "cache_creation": {"ephemeral_1h_input_tokens": 1000, "ephemeral_5m_input_tokens": 500},
+                    "output_tokens": 500,
+                    "server_tool_use": {"web_search_requests": 10},
+                    "api_key_id": "apikey_01",
+                    "workspace_id": None,
+                }
+            ],
+        }
+    ],
+    "has_more": True,
+    "next_page": "page_MjAy",
+}
+_COST_PAGE = {
+    "data": [{"starting_at": "2025-08-01T00:00:00Z", "results": [{"amount": "123.78912", "currency": "USD"}]}],
+    "has_more": False,
+}
+_ANALYTICS_PAGE = {
+    "data": [
+        {
+            "starting_at": "2025-08-01T00:00:00+00:00",
+            "group": {"model": "claude-opus-5-5", "api_key_id": None},
+            "usage": {"uncached_input_tokens": 1, "output_tokens": 2},
+            "cost": {"amount": "1e-7"},
+        }
+    ],
+    "data_refreshed_at": "2025-08-02T04:00:00Z",
+}
+_KEYS_PAGE = {"data": [{"id": "apikey_01", "name": "Search"}], "has_more": True, "last_id": "apikey_01"}
+
+
 def _encoded(*documents: Any) -> list[bytes]:
     return [json.dumps(one).encode() for one in documents]
 
@@ -468,5 +532,6 @@ TARGETS: Final[dict[str, Target]] = {
     "config": Target(_config, _encoded(_CONFIG)),
     "conversations": Target(_conversations, [*_encoded(_TALK), b"gw-1@10.0.0.5:9090,gw-2.x@[fd00::1]:9091"]),
     "ledger": Target(_ledger, [_LINES]),
+    "pages": Target(_pages, _encoded(_USAGE_PAGE, _COST_PAGE, _ANALYTICS_PAGE, _KEYS_PAGE)),
     "words": Target(_words, [b"https://api.anthropic.com:443/x?y#z", b"256Mi", b"1h30m", b"http://[::1]:80", b"1e3"]),
 }

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from claude_operator.api.gateway import (
     CONFIG_KEY,
     EGRESS_KEY,
     PRICES_KEY,
+    THROTTLE_KEY,
     Arm,
     Auth,
     Deployment,
@@ -32,8 +34,9 @@ from claude_operator.api.gateway import (
     dump_config,
     dump_egress,
     dump_prices,
+    dump_throttle,
 )
-from claude_operator.core.operator_key import ask, is_answer, sign_config, sign_egress, sign_prices
+from claude_operator.core.operator_key import ask, is_answer, sign_config, sign_egress, sign_prices, sign_throttle
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.document import Document
 from claude_operator.gateway.service import Service, Settings
@@ -66,12 +69,27 @@ def make_config(
     )
 
 
-def written(document: bytes, egress: str = "{}", key: str = OPERATOR_KEY, prices: str = "{}") -> Document:
+def written(
+    document: bytes, egress: str = "{}", key: str = OPERATOR_KEY, prices: str = "{}", throttle: str = "{}"
+) -> Document:
     """A config as the operator with this key writes it."""
     secret = key.encode()
-    data = {CONFIG_KEY: document.decode("utf-8", "surrogateescape"), EGRESS_KEY: egress, PRICES_KEY: prices}
-    signatures = sign_config(secret, data), sign_egress(secret, data), sign_prices(secret, data)
-    return Document(document, signatures[0], egress, signatures[1], prices, signatures[2])
+    data = {
+        CONFIG_KEY: document.decode("utf-8", "surrogateescape"),
+        EGRESS_KEY: egress,
+        PRICES_KEY: prices,
+        THROTTLE_KEY: throttle,
+    }
+    return Document(
+        document,
+        sign_config(secret, data),
+        egress,
+        sign_egress(secret, data),
+        prices,
+        sign_prices(secret, data),
+        throttle,
+        sign_throttle(secret, data),
+    )
 
 
 class NoSource:
@@ -102,11 +120,16 @@ class Gateway:
 
     def serve(self, *arms: Arm, **more: Any) -> None:
         self.config = make_config(more.pop("url", self.upstream.url), *(arms or (make_arm(),)), **more)
-        self.offer(dump_config(self.config).encode(), dump_egress(self.config), dump_prices(self.config))
+        self.offer(
+            dump_config(self.config).encode(),
+            dump_egress(self.config),
+            dump_prices(self.config),
+            dump_throttle(self.config),
+        )
 
-    def offer(self, document: bytes, egress: str = "{}", prices: str = "{}") -> None:
+    def offer(self, document: bytes, egress: str = "{}", prices: str = "{}", throttle: str = "{}") -> None:
         """As the operator writes it."""
-        self.service.control.offer(written(document, egress, prices=prices))
+        self.service.control.offer(written(document, egress, prices=prices, throttle=throttle))
 
     async def post(
         self, body: Any = None, headers: dict[str, str] | None = None, path: str = "/v1/messages"
@@ -153,7 +176,13 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    upstream: RecordingUpstream, folder: Path, *, on_a_laptop: bool = False, keys: bool = True, **settings: Any
+    upstream: RecordingUpstream,
+    folder: Path,
+    *,
+    on_a_laptop: bool = False,
+    keys: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+    **settings: Any,
 ) -> AsyncIterator[Gateway]:
     paths = [folder / name for name in ("upstream-key", "env", "client", "operator")]
     files = CredentialFiles(*paths, on_a_laptop=on_a_laptop)
@@ -168,7 +197,7 @@ async def running_gateway(
     output = io.StringIO()
     default = {"host": "127.0.0.1", "port": 0, "admin_port": 0, "settle_seconds": 0.0, "drain_seconds": 2.0, "pod": POD}
     options = Settings(**(default | settings))
-    service = Service(options, NoSource(), files, Log(output, "json"))
+    service = Service(options, NoSource(), files, Log(output, "json"), clock)
     task = asyncio.create_task(service.run())
     await service.started.wait()
     try:

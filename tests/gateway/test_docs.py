@@ -21,6 +21,8 @@ from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.memory import MemoryBudget
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.usage_metrics import UsageCollector
+from claude_operator.gateway.usage_page import UsageStore
 from claude_operator.log import Log
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,9 +55,9 @@ def test_evidence_is_what_the_schema_says() -> None:
 
 
 def test_every_metric_is_named() -> None:
-    registered = {
-        metric.name + ("_total" if metric.type == "counter" else "") for metric in Metrics().registry.collect()
-    }
+    registry = Metrics().registry
+    registry.register(UsageCollector(UsageStore()))
+    registered = {metric.name + ("_total" if metric.type == "counter" else "") for metric in registry.collect()}
     documented = set(re.findall(r"^\| `((?:gen_ai|claude_gateway)_\w+)` \|", PAGE, re.MULTILINE))
     assert documented == registered
 

@@ -14,6 +14,7 @@ from claude_operator.core import render
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import Clock
@@ -71,13 +72,14 @@ class Process:
         models: Callable[[], Mapping[str, Model]],
         decided: Callable[[Observation, Decision], None],
         done: Callable[[Observation, Decision], None],
+        usage: Callable[[str], UsageState | None],
     ) -> None:
         api: Any = kube
         keyring = Keyring(api, NAMESPACE, clock=clock.monotonic)
         self.children = Children(api, keyring, clock=clock.monotonic)
         ledgers = Ledgers(api)
         gateways = GatewayReader(api, Scraper(METRICS, fetch), self.children, clock)
-        sources = Sources(gateways, ReferenceReader(api), PrometheusReader(), ledgers, models)
+        sources = Sources(gateways, ReferenceReader(api), PrometheusReader(), ledgers, models, usage=usage)
         self.gatherer = Gatherer(api, self.children, sources, clock)
         recorder = Recorder(api, instance="one", clock=clock)
         actor = WatchedActor(api, self.children, recorder, ledgers, decided, done)

@@ -16,6 +16,8 @@ from tests.scenarios.golden_file import check_transcript
 from tests.scenarios.world import QUICK, STEPS, UNPROVEN, Rates, World
 
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.usage.latency import LatencyUsage, Series, Slot
+from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
 GOLDEN = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, Callable[[], World]] = {}
@@ -197,6 +199,39 @@ def a_shared_slowdown_holds_and_goes_on() -> World:
     world.rates = before
     world.user("the upstream is as it was")
     world.settle()
+    return world
+
+
+def minutes(world: World, number: int, late: float) -> None:
+    """Minutes of 600 calls of surface chat, of which a share is over its limit on both arms, read at their ends."""
+    for _ in range(number):
+        world.run(60)
+        kept = world.usage.kept if world.usage else Usages()
+        rows = [(arm.revision, round(600 * arm.weight / 10_000)) for arm in (world.config.arms if world.config else ())]
+        slots = {
+            Series(name, "chat", "timeToFirstToken", 1.5): (round(calls * (1 - late)), round(calls * late))
+            for name, calls in rows
+        }
+        end = int(world.now.timestamp())
+        known = kept.latency.slots
+        added = {one: (*known.get(one, ()), Slot(end - 60, end, *counts)) for one, counts in slots.items()}
+        world.usage = UsageState(Usages(latency=LatencyUsage({**known, **added})), world.now, Coverage(2))
+        world.wake()
+
+
+@scenario
+def a_latency_budget_that_both_arms_break_holds() -> World:
+    world = served()
+    world.edit(budgets=[{"surface": "chat", "metric": "timeToFirstToken", "percentile": 95, "max": "1500ms"}])
+    minutes(world, 10, late=0.01)
+    world.user("the upstream gets slow: half of the calls are over their budget")
+    minutes(world, 2, late=0.5)
+    world.say("Be brief.")
+    minutes(world, 5, late=0.5)
+    world.user("the upstream is as it was")
+    minutes(world, 6, late=0.01)
+    world.settle()
+    minutes(world, 60, late=0.01)
     return world
 
 

@@ -29,6 +29,7 @@ from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
 
 __all__ = ["QUICK", "STEPS", "UNPROVEN", "CrashError", "Rates", "World", "stored"]
@@ -79,6 +80,8 @@ class World(Traffic, Invariants):
         self.pods: list[Pod] = []
         self.models: dict[str, Model] = {}
         self.rates: dict[str, Rates] = {}
+        self.usage: UsageState | None = None
+        """What gateways have told of usage; nobody reads it but a scenario."""
         self.log: list[str] = []
         self.writes = 0
         self.passes = 0
@@ -242,7 +245,8 @@ class World(Traffic, Invariants):
 
     def restart_operator(self) -> None:
         """Another process takes over: what the one before remembered is gone."""
-        self.process = Process(self.kube, self.clock, self._fetch, self._known_models, self._decided, self._done)
+        known = self._known_models, self._decided, self._done, self._known_usage
+        self.process = Process(self.kube, self.clock, self._fetch, *known)
         self._dead = False
         self._runs_due = dict.fromkeys(self.runs, self.now)
         self.wake()
@@ -415,6 +419,9 @@ class World(Traffic, Invariants):
 
     def _done(self, seen: Observation, decision: Decision) -> None:
         self._told = [event.note for event in decision.events]
+
+    def _known_usage(self, _: str) -> UsageState | None:
+        return self.usage
 
     def _known_models(self) -> Mapping[str, Model]:
         return self.models

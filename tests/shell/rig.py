@@ -20,6 +20,7 @@ from claude_operator.core.judge.evidence.increments import PodReading
 from claude_operator.core.judge.evidence.measurements import Measurement, Query
 from claude_operator.core.operator_key import is_signed
 from claude_operator.core.spec.policy import OPEN
+from claude_operator.core.usage.state import UsageState
 from claude_operator.kube.client import Object
 from claude_operator.shell.act import Actor
 from claude_operator.shell.children import Children
@@ -184,6 +185,8 @@ class Rig:
         self.prometheus = Prometheus()
         self.metrics = Metrics()
         self.policy = OPEN
+        self.usage: UsageState | None = None
+        """What is known of it."""
         self.start_operator()
 
     def start_operator(self) -> None:
@@ -193,7 +196,8 @@ class Rig:
         self.children = Children(kube, keyring, clock=self.clock.monotonic, network_policies=True)
         ledgers = Ledgers(kube)
         gateways = GatewayReader(kube, self.gateways, self.children, self.clock)  # type: ignore[arg-type]
-        sources = Sources(gateways, ReferenceReader(kube, self.policy), self.prometheus, ledgers, dict)  # type: ignore[arg-type]
+        references, prometheus, usage = ReferenceReader(kube, self.policy), self.prometheus, lambda uid: self.usage
+        sources = Sources(gateways, references, prometheus, ledgers, dict, usage=usage)  # type: ignore[arg-type]
         self.gatherer = Gatherer(kube, self.children, sources, self.clock)
         self.actor = Actor(kube, self.children, Recorder(kube, instance="one"), ledgers, self.metrics)
         loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings(self.clock.monotonic))

@@ -460,7 +460,11 @@ async def test_the_gateways_are_settled_when_all_are_new_and_available(status: A
     found["spec"]["replicas"], found["metadata"]["generation"] = 2, 9
     stored = rig.kube.objects["Deployment", "demo", "support-gateway"] = {**found, "status": status}
     assert stored
-    assert (await observed(rig)).gateway.settled is settled
+    seen = (await observed(rig)).gateway
+    assert (seen.settled, seen.reads_budgets) == (settled, settled)
+    del found["spec"]["template"]["metadata"]["annotations"]  # as an earlier version made it
+    rig.kube.objects["Deployment", "demo", "support-gateway"] = {**found, "status": status}
+    assert not (await observed(rig)).gateway.reads_budgets
 
 
 async def test_pods_that_end_are_read_and_do_not_count_as_ready() -> None:

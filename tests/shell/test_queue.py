@@ -105,6 +105,29 @@ def test_at_most_so_many_workers_first_come_first_served() -> None:
     run(main())
 
 
+def test_tenants_take_turns() -> None:
+    """A tenant with many keys that wait holds up another one's by one pass, whether they are urgent or not."""
+
+    async def main(*, urgent: bool) -> None:
+        work = Log(seconds=1)
+        queue = make(work, workers=1, tenant=lambda key: key.partition("/")[0])
+        keys = [*(f"many/{number}" for number in range(4)), "shop/a", "shop/b", "home/a"]
+        for key in keys:
+            queue.rank(key, urgent=urgent)
+            queue.add(key)
+        running = asyncio.create_task(queue.run())
+        await asyncio.sleep(4.5)
+        queue.rank("late/a", urgent=urgent)
+        queue.add("late/a")
+        await asyncio.sleep(4)
+        order = ["many/0", "shop/a", "home/a", "many/1", "shop/b", "many/2", "late/a", "many/3"]
+        assert [key for _, key in work.began] == order
+        running.cancel()
+
+    run(main(urgent=False))
+    run(main(urgent=True))
+
+
 def test_urgent_keys_go_first_and_a_quarter_of_the_workers_waits_for_them() -> None:
     async def main() -> None:
         work = Log(seconds=10)

@@ -142,6 +142,10 @@ async def test_the_config_maps_of_a_set_are_read_whole_only_where_they_have_chan
     found = [(await reader.read(KEY, spec)).eval_set for _ in range(3)]
     assert kube.calls.count(("get", "ConfigMap", "items")) == 1
     assert found[0] is found[1] is found[2] is not None
+    noted = eval_set(**DATASET)
+    noted["metadata"]["annotations"] = {"note": "a person's"}
+    kube.put(noted)
+    assert (await reader.read(KEY, spec)).eval_set is found[0]
     kube.put(config_map("items", **{"all.jsonl": LINE + "\n" + LINE.replace('"a"', '"b"')}))
     changed = (await reader.read(KEY, spec)).eval_set
     assert changed and changed.items == 2

@@ -28,7 +28,9 @@ from claude_operator.api.evidence import (
 )
 from claude_operator.api.packing import TooLarge, pack, unpack
 from claude_operator.api.status import Reading
+from claude_operator.api.usage import Usage, UsageRow
 from claude_operator.core.operator_key import NONCE, admit, prove
+from claude_operator.core.usage.reading import PodUsage
 from claude_operator.shell import scrape
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.scrape import AdminPorts, Peer, Scraper, is_ready
@@ -429,3 +431,16 @@ async def test_it_reads_only_while_entered() -> None:
 )
 def test_a_pod_gets_traffic_while_it_is_ready_and_not_on_its_way_out(one: dict[str, Any], ready: bool) -> None:
     assert is_ready(one) is ready
+
+
+async def test_usage_is_what_the_pod_has_proven(gateway: Gateway) -> None:
+    page = Usage("boot", 12.5, 3, rows=[UsageRow("r1", "stable", "chat", "", "m", 2, cost_usd=0.5)])
+    gateway.answer = gateway.proven(packed=pack(msgspec.json.encode(page)))
+    async with AdminPorts() as ports:
+        reader = Scraper(Metrics(), ports.fetch)
+        assert await reader.read_usage([peer(key=KEY)]) == [PodUsage("gw-1", page)]
+        assert gateway.asked == ["/-/usage"]
+        gateway.answer = gateway.proven(packed=pack(msgspec.json.encode(page)), key=b"another")
+        assert await reader.read_usage([peer(key=KEY)]) == []
+        gateway.answer = gateway.proven(packed=pack(b'{"bootId": "b"}'))
+        assert await reader.read_usage([peer(key=KEY)]) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from tests.core.usage.readings import NOON, page, row, spent
 from tests.shell.fakes import FakeKube, SetClock, run
 from tests.shell.rig import KEY, NAME, SPACE
 
+from claude_operator.core.operator_key import sign_usage
 from claude_operator.core.usage.reading import PodUsage
 from claude_operator.core.usage.state import Coverage, UsageState, decode
 from claude_operator.kube.client import KubeError
@@ -47,6 +48,16 @@ class Pods:
         return [page(pod, row(self.calls[pod], 0.5), boot=f"{pod}.{self.boots.get(pod, 0)}") for pod in found]
 
 
+class Signing:
+    """The operator's keys."""
+
+    async def operator_keys(self) -> Callable[[str], bytes]:
+        return lambda uid: f"key of {uid}".encode()
+
+    async def signing_key(self, uid: str) -> bytes:
+        return (await self.operator_keys())(uid)
+
+
 class Bench:
     """A keeper on an API server in memory; `start` begins another process of the operator."""
 
@@ -58,7 +69,7 @@ class Bench:
 
     def start(self) -> None:
         kube: Any = self.kube
-        store, add, metrics = UsageStore(kube), self.woken.append, Metrics().usage
+        store, add, metrics = UsageStore(kube, Signing()), self.woken.append, Metrics().usage
         self.keeper = UsageKeeper(store, self.pods, lambda: {UID: self.fleet}, self.clock, add, metrics)
 
     @property
@@ -215,18 +226,42 @@ async def test_a_configmap_that_somebody_deletes_is_written_again_with_all_that_
     assert bench.stored == 4
 
 
-@pytest.mark.parametrize("data", ["AAAA", "no base64", ""])
+@pytest.mark.parametrize("data", ["AAAA", "no base64", "e30="])
 async def test_what_cannot_be_read_is_told_and_begun_anew(data: str) -> None:
     bench = Bench()
     bench.pods.calls = {"a": 3}
     await bench.read()
     body = bench.kube.take("ConfigMap", f"{NAME}-usage")
-    bench.kube.put({**body, "binaryData": {"spend": data} if data else {}})
+    stored = {"spend": data}
+    signature = sign_usage(await Signing().signing_key(UID), (SPACE, NAME), stored)
+    bench.kube.put({**body, "binaryData": stored, "data": {"signature": signature}})
     bench.start()
     bench.pods.calls["a"] = 5
     await bench.read()
-    assert bench.state.fault.startswith("spend: ") is bool(data)
+    assert bench.state.fault.startswith("the record had to begin again: spend: ")
     assert bench.stored == 5
+
+
+@pytest.mark.parametrize("data", [{}, {"signature": "00"}, {"signature": "another deployment's"}])
+async def test_who_may_write_configmaps_writes_no_costs(data: dict[str, str]) -> None:
+    """They can only have the record begin anew, and only where an operator starts at that moment."""
+    bench, rich = Bench(), Bench()
+    for one, calls in ((bench, 3), (rich, 1_000_000)):
+        one.pods.calls = {"a": calls}
+        await one.read()
+    forged = rich.kube.take("ConfigMap", f"{NAME}-usage")["binaryData"]
+    if "signature" in data and data["signature"] != "00":
+        data = {"signature": sign_usage(await Signing().signing_key(UID), (SPACE, "another"), forged)}
+    for starts in (False, True):
+        body = bench.kube.take("ConfigMap", f"{NAME}-usage")
+        bench.kube.put({**body, "binaryData": forged, "data": data})
+        if starts:
+            bench.start()
+        bench.pods.calls["a"] += 2
+        await bench.read()
+        assert bench.stored == spent(bench.state.spend).calls == bench.pods.calls["a"]
+        said = f"the record had to begin again: the ConfigMap {NAME}-usage was not written by the operator"
+        assert bench.state.fault == (said if starts else "")
 
 
 async def test_a_configmap_of_somebody_else_is_left_alone() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.simulator.harness import HEADERS, Running, message
 
 from claude_operator.core.catalogue.table import find
+from claude_operator.core.request.outcomes import of_error, read_error
 from claude_operator.simulator.answers import Reply
 from claude_operator.simulator.ledger import Ledger
 from claude_operator.simulator.stream import Message
@@ -86,3 +87,37 @@ def test_the_oldest_payments_go_first() -> None:
     assert (document["payments"][0]["inputTokens"], document["payments"][0]["outputTokens"]) == (6, 4)
     # Input 1 x 0.1, written for 5 minutes 2 x 0.125, read 3 x 0.01, output 4 x 0.5, all a million.
     assert document["payments"][0]["costUSD"] == pytest.approx((0.1 + 0.25 + 0.03 + 2.0) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "kind", "says", "code"),
+    [
+        ("Credits", 400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", None),
+        ("Organization", 400, "invalid_request_error", "You have reached your specified API usage limits. You", None),
+        ("Workspace", 400, "invalid_request_error", "You have reached your specified workspace API usage limits", None),
+        ("Tier", 429, "rate_limit_error", "You have reached your API usage limits: ", "enforced_spend_limit_reached"),
+    ],
+)
+async def test_an_account_ends_when_it_is_spent(
+    api: Running, limit: str, status: int, kind: str, says: str, code: str | None
+) -> None:
+    """The answer with which it is spent is given whole; from the next on all are refused, batches too."""
+    fast = "defaults: {latency: {median: 0s}, tokensPerSecond: 1000000}"
+    await api.steer(f"{{{fast}, account: {{usd: 0.000001, limit: {limit}}}}}")
+    assert (await api.ask())[0] == 200
+    batch = {"requests": [{"custom_id": "a", "params": message()}]}
+    for path, body in (("", message()), ("/batches", batch)):
+        async with api.http.post(api.url + "/v1/messages" + path, json=body, headers=HEADERS) as response:
+            error = (await response.json())["error"]
+            assert (response.status, error["type"]) == (status, kind)
+            assert "retry-after" not in response.headers
+        assert error["message"].startswith(says)
+        assert error.get("details") == (code and {"error_code": code})
+        assert ("regain access on 2026-12-01 at 00:00 UTC." in error["message"]) == (limit != "Credits")
+        assert of_error(status, read_error(error)) == "account"
+    total = (await api.stats())["total"]
+    assert (total["requests"], total["errors"]) == (2, 1)
+    assert len((await ledger(api))["payments"]) == 1
+    async with api.http.delete(api.url + "/-/ledger"):  # somebody pays, or the month turns
+        pass
+    assert (await api.ask())[0] == 200

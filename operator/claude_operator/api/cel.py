@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from claude_operator.api.base import DURATION_PATTERN
+from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
 from claude_operator.api.live import SHARE_PATTERN
+from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,11 @@ PATTERNS = {
     r"^[a-zA-Z0-9_-]{1,63}$": "is not a surface: write 1 to 63 letters, digits, _ or -",
     r"^https?://[^\s]+$": "is not a URL: write for example https://api.anthropic.com",
     r"^https?://[^\s/][^\s]*$": "is not a URL: write for example http://prometheus.monitoring:9090",
+    API_KEY_ID_PATTERN: "is not the id of an API key: write it as the Console shows it, such as apikey_01Rj2N8SVvo6",
+    MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
+    QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
+    MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
 }
 
@@ -314,6 +319,20 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "has(self.format) || self.path.matches('(?i)[.](jsonl|ndjson|json|csv|yaml|yml)$')",
             "the path's suffix does not say what it is: write format: JSONL, JSON, CSV or YAML",
             field=".format",
+        ),
+    ),
+    "OrganizationSpec": (
+        Rule(
+            f"!has(self.pollInterval) || !{_is_duration('self.pollInterval')}"
+            " || duration(self.pollInterval) >= duration('1m') || !self.baseURL.contains('anthropic.com')",
+            "the admin API allows one call a minute: write 1m or more",
+            field=".pollInterval",
+        ),
+    ),
+    "History": (
+        Rule(
+            "!(has(self.storage) && has(self.postgresURLSecretRef))",
+            "usage is kept in one place: write storage or postgresURLSecretRef, not both",
         ),
     ),
     "EvalFile": (

@@ -25,6 +25,9 @@ class Type(StrEnum):
     CANARY_HEALTHY = "CanaryHealthy"
     PROMOTED = "Promoted"
     MODEL_CURRENT = "ModelCurrent"
+    WITHIN_COST = "WithinCost"
+    WITHIN_BUDGET = "WithinBudget"
+    CACHE_EFFECTIVE = "CacheEffective"
 
 
 class Reason(StrEnum):
@@ -73,7 +76,7 @@ class Reason(StrEnum):
     MAX_TOKENS_INCREASED = "MaxTokensIncreased"  # more answers end at max_tokens
     CONTEXT_WINDOW_INCREASED = "ContextWindowIncreased"  # more answers end at the context window
     TOOL_USE_CHANGED = "ToolUseChanged"  # tools are called more often, or less often
-    OVER_BUDGET = "OverBudget"  # more requests are over a latency budget
+    OVER_BUDGET = "OverBudget"  # more requests are over a latency budget, or a budget is over; holds
     CACHE_MISSES_INCREASED = "CacheMissesIncreased"
     GRADES_WORSENED = "GradesWorsened"  # sampled live grading fails more answers
     TIME_TO_FIRST_TOKEN_INCREASED = "TimeToFirstTokenIncreased"  # noqa: S105
@@ -117,6 +120,21 @@ class Reason(StrEnum):
     RETIRED = "Retired"
     UNKNOWN_MODEL = "UnknownModel"
     PRICE_UNKNOWN = "PriceUnknown"  # what a model's answers cost is not known
+    # WithinCost
+    NO_BUDGET = "NoBudget"  # the spec has none
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    COST_NEAR_BUDGET = "CostNearBudget"  # 80 % of the month's budget are spent
+    COST_OVER_BUDGET = "CostOverBudget"  # all of it is; holds, and gateways refuse calls, as spec.budget.action says
+    COST_UNKNOWN = "CostUnknown"  # what calls cost this month is not known, or only in part
+    # WithinBudget
+    WITHIN_BUDGET = "Within"  # every budget with traffic is kept
+    RECOVERING = "Recovering"  # a budget is over in its window, but no longer now
+    FEW_CALLS = "FewCalls"  # too few calls to say
+    USAGE_UNKNOWN = "UsageUnknown"  # gateways do not tell how long calls took
+    # CacheEffective; NoTraffic too
+    WARM = "Warm"
+    COLD = "Cold"  # less than 70 % of what could be read from the prompt cache is
+    NOT_CACHED = "NotCached"  # requests have no cache_control
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet

@@ -17,11 +17,15 @@ class CostStatus(StatusModel):
     month: str = Field(description="Since the first of the month, UTC.")
     forecast: str | None = Field(
         default=None,
-        description="The whole month, if it goes on as in the last seven days. Left out until a day is known.",
+        description="The whole month, its rest at the mean of the last seven days. Left out until a day is known.",
     )
     unpriced: int = Field(
         default=0, description="Calls of this month whose cost is not known: the dollars leave them out."
     )
     gateways: str = Field(description="Gateways that were read, such as 3 of 3. What others count is not known yet.")
+    note: str | None = Field(
+        default=None,
+        description="What is wrong with the record: it had to begin again, or is not written. Left out: all is well.",
+    )
     since: Moment = Field(description="When the record began.")
     at: Moment = Field(description="When the gateways were read.")

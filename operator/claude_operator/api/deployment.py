@@ -9,9 +9,12 @@ from pydantic.config import JsonDict
 
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
+from claude_operator.api.budgets import Budget
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.live import LiveGrading
+from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
+from claude_operator.api.spending import MonthlyBudget
 
 Percent = Annotated[float, Field(ge=0, le=100, multiple_of=0.01)]
 _QUANTITIES: JsonDict = {
@@ -99,6 +102,12 @@ class Upstream(ApiModel):
     api_key_secret_ref: KeyRef | None = Field(
         default=None,
         description="The Claude API key: a Secret and its key. Required unless gateway.auth.type is Passthrough.",
+    )
+    api_key_id: ApiKeyId | None = Field(
+        default=None,
+        alias="apiKeyID",
+        description="The id of that key, such as apikey_01..., by which the organisation's usage is attributed. When"
+        " left out, the key is looked for by its first and last characters.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
 
@@ -322,23 +331,6 @@ class Strategy(ApiModel):
     canary: Canary = Field(default=Canary(), description=Canary.__doc__ or "")
 
 
-class Budget(ApiModel):
-    """A service level of one surface. A breach on both arms holds, it does not blame the canary."""
-
-    surface: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)] = Field(
-        description="The surface, as sent in x-claude-surface."
-    )
-    metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="What is measured: timeToFirstToken or duration."
-    )
-    percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(
-        default=None, description="Which percentile of it, for example 95."
-    )
-    max: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="The most that it may be, for example 1500ms."
-    )
-
-
 Policy = Literal["Ignore", "Warn", "Reject"]
 
 
@@ -388,6 +380,7 @@ class DeploymentSpec(ApiModel):
         description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",
         json_schema_extra={"maxItems": 32},
     )
+    budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(

@@ -5,6 +5,7 @@ It is strict: a document that does not parse is refused whole.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -22,7 +23,19 @@ EGRESS_SIGNATURE_KEY = "egress-signature"
 PRICES_KEY = "prices.json"
 PRICES_SIGNATURE_KEY = "prices-signature"
 """The same with prices that hold instead of the list's."""
-SIGNED_KEYS = (CONFIG_KEY, SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, PRICES_KEY, PRICES_SIGNATURE_KEY)
+THROTTLE_KEY = "throttle.json"
+THROTTLE_SIGNATURE_KEY = "throttle-signature"
+"""The same with `Throttle`."""
+FURTHER_KEYS = (
+    SIGNATURE_KEY,
+    EGRESS_KEY,
+    EGRESS_SIGNATURE_KEY,
+    PRICES_KEY,
+    PRICES_SIGNATURE_KEY,
+    THROTTLE_KEY,
+    THROTTLE_SIGNATURE_KEY,
+)
+SIGNED_KEYS = (CONFIG_KEY, *FURTHER_KEYS)
 BASIS_POINTS = 10_000
 
 # Where the gateway's pod finds what is not in the config. One file a value, reloaded when it changes.
@@ -158,6 +171,15 @@ class Egress(Wire, frozen=True):
     """Networks that are not connected to, beside those that the gateway knows itself."""
 
 
+class Throttle(Wire, frozen=True):
+    """Every call that costs something is refused, since the month's budget is spent."""
+
+    until: Annotated[dt.datetime, msgspec.Meta(tz=True)]
+    """When that ends by itself."""
+    monthly_usd: str = msgspec.field(name="monthlyUSD")
+    """The budget; with another one it ends at once."""
+
+
 class Live(Wire, frozen=True):
     """Which answers are sampled for live grading."""
 
@@ -165,6 +187,14 @@ class Live(Wire, frozen=True):
     """Share of the conversations."""
     min_per_minute: int = 0
     """Of each arm at least, whatever the rate."""
+
+
+class Limit(Wire, frozen=True):
+    """The most that calls of a surface may take, in seconds; they are counted on either side of it."""
+
+    surface: str
+    metric: Literal["timeToFirstToken", "duration", "timePerOutputToken"]
+    max: float
 
 
 class GatewayConfig(Wire, frozen=True):
@@ -186,10 +216,14 @@ class GatewayConfig(Wire, frozen=True):
     """The default where it is not said, so that older gateways read it."""
     live: Live | msgspec.UnsetType = msgspec.UNSET
     """Unset while no answers are sampled, so that older gateways read it."""
+    budgets: Annotated[list[Limit], msgspec.Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
+    """Unset while there may be pods of before it, so that older gateways read it."""
     egress: Egress | msgspec.UnsetType = msgspec.UNSET
     """Unset where it says nothing. In a ConfigMap it is a document of its own."""
     prices: dict[str, TokenPrices] | msgspec.UnsetType = msgspec.UNSET
     """By model id and alias, instead of the list's; unset where there are none. Also a document of its own."""
+    throttle: Throttle | msgspec.UnsetType = msgspec.UNSET
+    """Unset while calls are answered. Also a document of its own."""
 
     @property
     def own_prices(self) -> Mapping[str, TokenPrices]:
@@ -225,7 +259,7 @@ def parse_config(data: bytes | str) -> GatewayConfig:
 def dump_config(config: GatewayConfig) -> str:
     """The document as it is stored: stable key order, so equal configs are equal text. It leaves out what is a document
     of its own."""
-    own = msgspec.structs.replace(config, egress=msgspec.UNSET, prices=msgspec.UNSET)
+    own = msgspec.structs.replace(config, egress=msgspec.UNSET, prices=msgspec.UNSET, throttle=msgspec.UNSET)
     return msgspec.json.encode(own, order="sorted").decode()
 
 
@@ -249,6 +283,21 @@ def with_prices(config: GatewayConfig, prices: Mapping[str, TokenPrices]) -> Gat
     return msgspec.structs.replace(config, prices=dict(prices) or msgspec.UNSET)
 
 
+def dump_throttle(config: GatewayConfig) -> str:
+    """The document with `throttle`."""
+    return "{}" if config.throttle is msgspec.UNSET else msgspec.json.encode(config.throttle, order="sorted").decode()
+
+
+def with_throttle(config: GatewayConfig, throttle: Throttle | msgspec.UnsetType) -> GatewayConfig:
+    """The config with this `throttle`."""
+    return msgspec.structs.replace(config, throttle=throttle)
+
+
+def parse_throttle(data: bytes | str) -> Throttle | msgspec.UnsetType:
+    """Read a document with `throttle`; raises `ValueError` naming the field that is wrong."""
+    return msgspec.UNSET if data in ("{}", b"{}") else decode(data, Throttle, "gateway throttle")
+
+
 def parse_prices(data: bytes | str) -> dict[str, TokenPrices]:
     """Read a document with `prices`; raises `ValueError` naming the field that is wrong."""
     return decode(data, dict[str, TokenPrices], "gateway prices")
@@ -260,6 +309,7 @@ def parse_egress(data: bytes | str) -> Egress:
 
 
 def read_config(data: Mapping[str, str]) -> GatewayConfig:
-    """The config in a ConfigMap's data as the operator wrote it, with its egress and prices; raises `ValueError`."""
+    """The config in a ConfigMap's data as the operator wrote it, with its further documents; raises `ValueError`."""
     config = with_egress(parse_config(data[CONFIG_KEY]), parse_egress(data.get(EGRESS_KEY, "{}")))
-    return with_prices(config, parse_prices(data.get(PRICES_KEY, "{}")))
+    config = with_prices(config, parse_prices(data.get(PRICES_KEY, "{}")))
+    return with_throttle(config, parse_throttle(data.get(THROTTLE_KEY, "{}")))

@@ -10,6 +10,7 @@ from claude_operator.api import cel
 from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalRunSpec, EvalRunStatus, EvalSetSpec, EvalSetStatus
+from claude_operator.api.organisation import OrganizationSpec, OrganizationStatus
 from claude_operator.api.resources import ModelObjectStatus, ModelSpec, RevisionSpec, RevisionStatus
 from claude_operator.api.schema import TRUSTED, USER, Profile, Schema, structural
 from claude_operator.api.status import DeploymentStatus
@@ -98,6 +99,15 @@ DEPLOYMENT = Kind(
         ),
         Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
         Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
+        Column(
+            "Budget", ".status.spending.used", description="The part of the month's budget that is spent.", wide=True
+        ),
+        Column(
+            "Cache",
+            ".status.cache.hitRatio",
+            description="Share of the input tokens of the last 24 hours that were read from the prompt cache.",
+            wide=True,
+        ),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),
@@ -180,7 +190,29 @@ MODEL = Kind(
     ),
 )
 
-KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL)
+ORGANIZATION = Kind(
+    kind="ClaudeOrganization",
+    plural="claudeorganizations",
+    short="cor",
+    doc="A Claude organisation, whose usage and cost are read with its admin key, kept in the cluster, and attributed"
+    " to the ClaudeDeployments whose gateways use its API keys.",
+    spec=OrganizationSpec,
+    status=OrganizationStatus,
+    namespaced=False,
+    rules=cel.NAME_RULES,
+    columns=(
+        Column("Ready", _condition("Ready", "status"), description="Whether its usage is read."),
+        Column("Key", _condition("KeyAccepted", "status"), description="Whether the admin key is accepted."),
+        Column("Reconciled", _condition("Reconciled", "reason"), description="Whether gateways measured the same."),
+        Column("Cost", ".status.cost", description="Cost of the month so far."),
+        Column("Forecast", ".status.forecast", description="What the month will cost."),
+        Column("Until", ".status.history.usageUntil", "date", "Since when usage is not complete yet."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+        Column("Message", _condition("Ready", "message"), description="The reason as a sentence.", wide=True),
+    ),
+)
+
+KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL, ORGANIZATION)
 
 
 def object_schema(kind: Kind) -> Schema:

@@ -9,11 +9,14 @@ from pydantic import Field, model_validator
 from claude_operator.api import moments
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
+from claude_operator.api.budgets import BudgetStatus
+from claude_operator.api.cache_status import CacheStatus
 from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import Unit
 from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
+from claude_operator.api.spending import Spending
 from claude_operator.api.sums import (
     IncidentField,
     IncidentSums,
@@ -368,8 +371,11 @@ class DeploymentStatus(StatusModel):
     )
     gateway: GatewayStatus | None = Field(default=None, description="How applications reach it.")
     cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
+    spending: Spending | None = Field(default=None, description=Spending.__doc__)
+    cache: CacheStatus | None = Field(default=None, description=CacheStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
+    budgets: list[BudgetStatus] = Field(default=[], description="How each of spec.budgets stands.")
     conditions: list[Condition] = Field(
         default=[], description="Conditions, for people and for kubectl wait.", json_schema_extra=list_map("type")
     )

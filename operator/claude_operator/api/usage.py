@@ -13,7 +13,7 @@ import msgspec
 from claude_operator.api.faults import decode
 from claude_operator.api.gateway import Count, Text, Wire
 from claude_operator.api.usage_cache import PrefixRow
-from claude_operator.api.usage_latency import BatchCounts, LatencyRow
+from claude_operator.api.usage_latency import MOST_UNBUDGETED, BatchCounts, LatencyRow
 
 __all__ = ["MOST_MODELS", "MOST_ROWS", "USAGE_PATH", "Usage", "UsageRow", "parse_usage"]
 
@@ -63,6 +63,8 @@ class Usage(Wire, frozen=True, omit_defaults=True):
     prefixes: Annotated[list[PrefixRow], msgspec.Meta(max_length=4096)] = []
     latency: Annotated[list[LatencyRow], msgspec.Meta(max_length=4096)] = []
     batches: BatchCounts | None = None
+    unbudgeted: Annotated[list[Text], msgspec.Meta(max_length=MOST_UNBUDGETED)] = []
+    """Surfaces that clients send and no budget names."""
 
 
 def parse_usage(data: bytes) -> Usage:

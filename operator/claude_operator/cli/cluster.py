@@ -11,11 +11,11 @@ from claude_operator.cli.kubectl import Kubectl, Object
 from claude_operator.cli.usage import Used, used_of
 from claude_operator.core import names
 
-__all__ = ["CLD", "CLR", "Cluster"]
+__all__ = ["CLD", "CLR", "COR", "Cluster"]
 
 _USAGE = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER},{names.LABEL_COMPONENT}=usage"
 
-CLD, CLR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}"
+CLD, CLR, COR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}", f"claudeorganizations.{GROUP}"
 
 
 class Cluster:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from claude_operator import __version__
 from claude_operator.cli.commands.cost import cost
+from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
 from claude_operator.cli.commands.spec import pause, resume, undo
 from claude_operator.cli.commands.steering import abort, promote, retry
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _command in (status, cost, why, history, diff, promote, abort, retry, pause, resume, undo):
+for _command in (status, cost, organization, why, history, diff, promote, abort, retry, pause, resume, undo):
     cli.add_command(_command)
 
 

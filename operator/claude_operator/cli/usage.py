@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +24,12 @@ class Used:
     labels: Mapping[str, str] = field(default_factory=dict)
     kept: Usages | None = None
     blind: str = ""
+    created: dt.datetime | None = None
+    """When the ClaudeDeployment was made."""
     read: str = ""
     """Gateways that the operator read last, `2 of 3`; empty where it has not said."""
+    note: str = ""
+    """What the operator says is wrong with the record."""
 
 
 def used_of(deployment: Object, config_map: Object | None) -> Used:
@@ -39,5 +44,13 @@ def used_of(deployment: Object, config_map: Object | None) -> Used:
         found, blind = decode(config_map.get("binaryData") or {})
         kept = None if blind else found
     cost = (deployment.get("status") or {}).get("cost") or {}
-    read = str(cost.get("gateways") or "")
-    return Used(metadata["namespace"], metadata["name"], metadata.get("labels") or {}, kept, blind, read)
+    return Used(
+        metadata["namespace"],
+        metadata["name"],
+        metadata.get("labels") or {},
+        kept,
+        blind,
+        created=dt.datetime.fromisoformat(made) if (made := metadata.get("creationTimestamp")) else None,
+        read=str(cost.get("gateways") or ""),
+        note=str(cost.get("note") or ""),
+    )

@@ -30,6 +30,9 @@ __all__ = [
     "is_controlled_by",
     "job_name",
     "labels",
+    "organization_labels",
+    "organization_name",
+    "organization_selector",
     "owner_reference",
     "report_name",
     "revision_name",
@@ -81,6 +84,11 @@ def grader_secret(name: str) -> str:
 def failed_samples(name: str) -> str:
     """Name of the Secret that the grader writes: what it has spent, and the failed samples that it keeps."""
     return f"{name}-failed-samples"
+
+
+def organization_name(name: str) -> str:
+    """Name of everything around the history of the ClaudeOrganization `name`, in the operator's namespace."""
+    return f"{name}-organization"
 
 
 def usage_name(name: str) -> str:
@@ -145,6 +153,16 @@ def labels(name: str, component: Component) -> dict[str, str]:
         LABEL_COMPONENT: component,
         LABEL_DEPLOYMENT: name,
     }
+
+
+def organization_selector(name: str) -> dict[str, str]:
+    """What tells the pod of a ClaudeOrganization's history from all others."""
+    return {LABEL_NAME: "claude-organization", LABEL_INSTANCE: name}
+
+
+def organization_labels(name: str) -> dict[str, str]:
+    """Labels of every object made for the ClaudeOrganization `name`; no ClaudeDeployment has them."""
+    return organization_selector(name) | {LABEL_MANAGED_BY: FIELD_MANAGER, LABEL_COMPONENT: "organization"}
 
 
 def owner_reference(obj: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from claude_operator.api.gateway import (
     PRICES_KEY,
     PRICES_SIGNATURE_KEY,
     SIGNATURE_KEY,
+    THROTTLE_KEY,
+    THROTTLE_SIGNATURE_KEY,
 )
 
 __all__ = [
@@ -31,14 +33,18 @@ __all__ = [
     "is_answer",
     "is_egress_signed",
     "is_signed",
+    "is_throttle_signed",
+    "is_usage_signed",
     "prove",
     "sign_config",
     "sign_egress",
     "sign_prices",
+    "sign_throttle",
+    "sign_usage",
     "subkey",
 ]
 
-Purpose = Literal["config", "egress", "prices", "admin-request", "admin-answer", "assignment"]
+Purpose = Literal["config", "egress", "prices", "throttle", "admin-request", "admin-answer", "assignment", "usage"]
 
 NONCE = "x-claudeops-nonce"
 _REQUEST = "x-claudeops-request-proof"
@@ -50,6 +56,9 @@ _EGRESS_SIGNED = (CONFIG_KEY, EGRESS_KEY)
 """Signed together: an old egress does not go with a newer config."""
 
 _PRICES_SIGNED = (CONFIG_KEY, PRICES_KEY)
+_THROTTLE_SIGNED = (CONFIG_KEY, THROTTLE_KEY)
+_USAGE_SIGNED = ("spend", "cache", "latency")
+"""All keys of the ConfigMap with what was used."""
 
 
 class ProofError(ValueError):
@@ -76,6 +85,21 @@ def sign_prices(key: bytes, data: Mapping[str, str]) -> str:
     return _sign(key, "prices", _PRICES_SIGNED, data)
 
 
+def sign_throttle(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of its throttle, for its key `THROTTLE_SIGNATURE_KEY`."""
+    return _sign(key, "throttle", _THROTTLE_SIGNED, data)
+
+
+def sign_usage(key: bytes, where: tuple[str, str], data: Mapping[str, str]) -> str:
+    """The signature of what a ClaudeDeployment used and paid, for `SIGNATURE_KEY`.
+
+    `where`: its namespace and name, so that no other one's record counts as its own. `data`: in base64, as stored.
+    """
+    return _mac(
+        subkey(key, "usage"), [*where, *(part for name in _USAGE_SIGNED for part in (name, data.get(name, "")))]
+    )
+
+
 def is_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether a ConfigMap's data have the signature of who has this key."""
     return _equal(sign_config(key, data), data.get(SIGNATURE_KEY, ""))
@@ -89,6 +113,16 @@ def is_egress_signed(key: bytes, data: Mapping[str, str]) -> bool:
 def are_prices_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether the prices in a ConfigMap's data are signed by who has this key, for the config beside them."""
     return _equal(sign_prices(key, data), data.get(PRICES_SIGNATURE_KEY, ""))
+
+
+def is_throttle_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether the throttle in a ConfigMap's data is signed by who has this key, for the config beside it."""
+    return _equal(sign_throttle(key, data), data.get(THROTTLE_SIGNATURE_KEY, ""))
+
+
+def is_usage_signed(key: bytes, where: tuple[str, str], data: Mapping[str, str], signature: str) -> bool:
+    """Whether what this ClaudeDeployment used and paid is signed by who has this key."""
+    return bool(key) and _equal(sign_usage(key, where, data), signature)
 
 
 def ask(key: bytes, *, pod: str, method: str, target: str, nonce: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from claude_operator.api.evidence import BAD_KINDS, OTHER, PINNED
 from claude_operator.api.gateway import Role
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.request.assignment import cohort
+from claude_operator.core.request.compose import Composed
+from claude_operator.core.request.outcomes import BUDGET_SPENT
 from claude_operator.core.request.usage import split_writes
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
@@ -37,12 +39,15 @@ class Accounting:
         self._store = store
         self._stops = set(_STOPS)
         self._units = store.units
+        metrics.registry.register(store.usage.budgets)
 
-    def start(self, call: Call) -> None:
+    def start(self, call: Call, composed: Composed | None = None) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""
         self._store.in_flight.add(call)
         if not call.counted or call.live is None:
             return
+        if composed is not None and composed.prompt is not None:
+            self._store.usage.prefixes.begin(call, composed.prompt, composed.size)
         call.earlier_attempts = self._store.attempts.claim(call)
         if call.callers and not call.is_retry and call.stratum != PINNED:
             call.is_evidence = self._admit(call, live=call.live)
@@ -68,6 +73,8 @@ class Accounting:
                 self._store.sampler.finish(call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
+            if call.error_code == BUDGET_SPENT:
+                self.metrics.throttled.inc()
         self.log.write("call", call_fields(call))
 
     def _count(self, call: Call) -> None:

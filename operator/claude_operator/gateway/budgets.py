@@ -1,25 +1,122 @@
-"""What is counted against latency budgets, and of batches that pass through, cumulative since boot."""
+"""What is counted against latency budgets, exactly at each limit: a histogram's buckets end elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
-from claude_operator.api.usage_latency import BatchCounts, LatencyRow
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from claude_operator.api.evidence import OTHER
+from claude_operator.api.gateway import Limit, Role
+from claude_operator.api.usage_latency import MOST_LATENCY_ROWS, MOST_UNBUDGETED, BatchCounts, LatencyRow
+from claude_operator.gateway.batches import BatchStore
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.live_config import LiveConfig
 
-__all__ = ["BudgetStore"]
+__all__ = ["BudgetStore", "is_within"]
+
+_SURFACE = re.compile(r"[a-zA-Z0-9_-]{1,63}")
+
+_Key = tuple[str, Role, str, str, float]
 
 
-class BudgetStore:
-    """The budgets and batches of one gateway process."""
+class _Cell:
+    """Calls of one row."""
 
-    def record(self, call: Call, tokens: Mapping[str, int], cost: float | None) -> None:
-        """Take in an ended `POST /v1/messages` that an arm answered."""
+    __slots__ = ("over", "within")
+
+    def __init__(self) -> None:
+        self.within = self.over = 0
+
+
+class BudgetStore(Collector):
+    """The budgets and batches of one gateway process, since boot.
+
+    Rows of revisions that are no longer served go first where there are too many. `/metrics` is made of the rows when
+    somebody asks for it, so a call costs no more than its row.
+    """
+
+    def __init__(self) -> None:
+        self.passing = BatchStore()
+        self._cells: dict[_Key, _Cell] = {}
+        self._unbudgeted: dict[str, None] = {}
 
     def rows(self) -> list[LatencyRow]:
         """As `Usage.latency`."""
-        return []
+        return [LatencyRow(*key, cell.within, cell.over) for key, cell in self._cells.items()]
 
     def batches(self) -> BatchCounts | None:
         """As `Usage.batches`."""
-        return None
+        return self.passing.counts
+
+    def unbudgeted(self) -> list[str]:
+        """As `Usage.unbudgeted`."""
+        return list(self._unbudgeted)
+
+    def surface_of(self, live: LiveConfig, sent: str) -> str:
+        """The surface that a call counts under, by what its client sends."""
+        if sent in live.surfaces:
+            return sent
+        if live.surfaces and len(self._unbudgeted) < MOST_UNBUDGETED and _SURFACE.fullmatch(sent):
+            self._unbudgeted[sent] = None
+        return OTHER
+
+    def record(self, call: Call, tokens: Mapping[str, int], _: float | None = None) -> None:
+        """Take in an ended `POST /v1/messages` that an arm answered."""
+        live, role = call.live, call.role
+        limits = live.limits.get(call.stratum) if live is not None else None
+        if not limits or live is None or role is None or call.warms_cache:
+            return
+        for limit in limits:
+            within = is_within(call, limit, tokens)
+            if within is None:
+                continue
+            key = (call.revision, role, call.stratum, limit.metric, limit.max)
+            cell = self._cells.get(key) or self._add(key, live.arms)
+            if within:
+                cell.within += 1
+            else:
+                cell.over += 1
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counters of `/metrics`."""
+        labels = ("revision", "arm", "surface", "metric", "max", "within")
+        calls = CounterMetricFamily(
+            "claude_gateway_budget_calls", "Calls on either side of a budget's max, in seconds.", labels=labels
+        )
+        for (revision, role, surface, metric, most), cell in self._cells.items():
+            row = revision, role, surface, metric, f"{most:g}"
+            calls.add_metric((*row, "true"), cell.within)
+            calls.add_metric((*row, "false"), cell.over)
+        yield calls
+        yield from self.passing.collect()
+
+    def _add(self, key: _Key, served: Iterable[str]) -> _Cell:
+        if len(self._cells) >= MOST_LATENCY_ROWS:
+            del self._cells[next((one for one in self._cells if one[0] not in served), next(iter(self._cells)))]
+        cell = self._cells[key] = _Cell()
+        return cell
+
+
+def is_within(call: Call, limit: Limit, tokens: Mapping[str, int]) -> bool | None:
+    """Whether a call came in time; None where that cannot be said of it.
+
+    One that ends before there is anything to measure, because its client leaves or it fails, is over the limit once it
+    has waited longer. Who leaves early says nothing.
+    """
+    value: float | None
+    match limit.metric:
+        case "timeToFirstToken" if call.stream:
+            value = call.ttft
+        case "duration":
+            value = call.duration if call.outcome == "ok" else None
+        case "timePerOutputToken":
+            pace = call.time_per_output_token(tokens["output"])
+            return None if pace is None else pace <= limit.max
+        case _:
+            return None
+    if value is None:
+        return False if call.duration > limit.max else None
+    return value <= limit.max

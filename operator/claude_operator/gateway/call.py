@@ -11,10 +11,14 @@ from claude_operator.core.request.quotes import Answer
 from claude_operator.core.request.threads import Thread
 from claude_operator.gateway.conversation_memory import BEFORE, Conversation, Drawn
 from claude_operator.gateway.live_config import Choice, LiveConfig
+from claude_operator.gateway.prompt_note import PromptNote
 from claude_operator.gateway.sampled import Pending
 from claude_operator.gateway.sse import AnswerSummary, SseRelay
 
-__all__ = ["Call"]
+__all__ = ["FEWEST_TOKENS", "Call"]
+
+FEWEST_TOKENS = 32
+"""Of a stream whose pace counts: shorter ones come in a read or two, so their pace tells their length."""
 
 
 @dataclass(slots=True)
@@ -60,6 +64,8 @@ class Call:
     """Whether it continues a thread that this process has not seen begin."""
     cache_ttl: str = "5m"
     """How long what it writes to the cache lives, the longest where it has several breakpoints."""
+    prompt: PromptNote | None = None
+    """What can be cached of it, None where that is not known."""
     warms_cache: bool = False
     """Whether it asks for no answer, `max_tokens: 0`."""
     error_code: str = ""
@@ -140,6 +146,11 @@ class Call:
     def ttft(self) -> float | None:
         """Seconds to the first content of a stream."""
         return self.first_content - self.began if self.first_content else None
+
+    def time_per_output_token(self, output: int) -> float | None:
+        """Seconds for each output token after the first of a complete stream that is long enough to say."""
+        timed = self.outcome == "ok" and self.first_content and output >= FEWEST_TOKENS
+        return (self.ended - self.first_content) / (output - 1) if timed else None
 
     @property
     def duration(self) -> float:

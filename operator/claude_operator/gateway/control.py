@@ -13,16 +13,20 @@ from claude_operator.api.gateway import (
     PRICES_KEY,
     PRICES_SIGNATURE_KEY,
     SIGNATURE_KEY,
+    THROTTLE_KEY,
+    THROTTLE_SIGNATURE_KEY,
     Egress,
     GatewayConfig,
     parse_config,
     parse_egress,
     parse_prices,
+    parse_throttle,
     with_egress,
     with_prices,
+    with_throttle,
 )
 from claude_operator.api.prices import TokenPrices
-from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed
+from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed, is_throttle_signed
 from claude_operator.core.spec.networks import Network
 from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
@@ -124,12 +128,12 @@ class Control:
         self._apply(config)
 
     def _parse(self, document: Document) -> GatewayConfig:
-        """The config with its egress and prices. Without an egress it keeps to the last: an operator before it may have
+        """The config with what stands beside it. Without an egress it keeps to the last: an operator before it may have
         written it."""
         config = parse_config(document.config)
         if self.on_a_laptop:
             return config
-        config = with_prices(config, self._prices(document))
+        config = self._with_throttle(with_prices(config, self._prices(document)), document)
         if document.has_egress:
             return with_egress(config, parse_egress(document.egress))
         return with_egress(config, self.live.config.limits if self.live else Egress())
@@ -144,6 +148,15 @@ class Control:
         except ValueError as error:
             self._log.event("prices cannot be read; those of before hold", "warning", reason=str(error))
             return dict(self.live.config.own_prices) if self.live else {}
+
+    def _with_throttle(self, config: GatewayConfig, document: Document) -> GatewayConfig:
+        """With what the document refuses. What is signed and cannot be read is of another version, and refuses nothing:
+        no call is turned away without a reason that is known."""
+        try:
+            return with_throttle(config, parse_throttle(document.throttle or "{}"))
+        except ValueError as error:
+            self._log.event("the throttle cannot be read; calls are answered", "warning", reason=str(error))
+            return config
 
     def _doubt(self, document: Document) -> str:
         """Why the operator cannot have written this, empty where it has."""
@@ -166,6 +179,9 @@ class Control:
         if (document.prices or document.prices_signature) and not are_prices_signed(key, data):
             what = f"the key {PRICES_SIGNATURE_KEY} is not made with its key, for this {CONFIG_KEY}"
             return f"{PRICES_KEY} is not signed by the operator ({what}), {writes}"
+        if (document.throttle or document.throttle_signature) and not is_throttle_signed(key, data):
+            what = f"the key {THROTTLE_SIGNATURE_KEY} is not made with its key, for this {CONFIG_KEY}"
+            return f"{THROTTLE_KEY} is not signed by the operator ({what}), {writes}"
         if self._signed_egress and self.live is None and not document.has_egress:
             return (
                 f"there is no key {EGRESS_KEY}, so it is not known where secret values may go; the operator writes it"

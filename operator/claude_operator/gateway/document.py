@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from claude_operator.api.gateway import (
-    CONFIG_KEY,
-    EGRESS_KEY,
-    EGRESS_SIGNATURE_KEY,
-    PRICES_KEY,
-    PRICES_SIGNATURE_KEY,
-    SIGNATURE_KEY,
-)
+from claude_operator.api.gateway import CONFIG_KEY, FURTHER_KEYS
 
-__all__ = ["FURTHER_KEYS", "Document"]
-
-FURTHER_KEYS = (SIGNATURE_KEY, EGRESS_KEY, EGRESS_SIGNATURE_KEY, PRICES_KEY, PRICES_SIGNATURE_KEY)
-"""Keys of the ConfigMap that stand beside the config."""
+__all__ = ["Document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +20,8 @@ class Document:
     egress_signature: str = ""
     prices: str = ""
     prices_signature: str = ""
+    throttle: str = ""
+    throttle_signature: str = ""
 
     @classmethod
     def of(cls, config: bytes, further: Mapping[str, str]) -> Document:
@@ -45,8 +37,13 @@ class Document:
     def data(self) -> dict[str, str]:
         """As a ConfigMap's data, which signatures are made of."""
         config = self.config.decode("utf-8", "surrogateescape")
-        return {CONFIG_KEY: config, **dict(zip(FURTHER_KEYS, self._further, strict=True))}
-
-    @property
-    def _further(self) -> tuple[str, ...]:
-        return self.signature, self.egress, self.egress_signature, self.prices, self.prices_signature
+        further = (
+            self.signature,
+            self.egress,
+            self.egress_signature,
+            self.prices,
+            self.prices_signature,
+            self.throttle,
+            self.throttle_signature,
+        )
+        return {CONFIG_KEY: config, **dict(zip(FURTHER_KEYS, further, strict=True))}

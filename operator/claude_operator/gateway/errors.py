@@ -12,7 +12,18 @@ import secrets
 
 import msgspec
 
-__all__ = ["ClientGone", "Refused", "UpstreamFailed", "UpstreamTimeout", "envelope", "error_event", "new_request_id"]
+from claude_operator.api.gateway import BODY_LIMIT
+
+__all__ = [
+    "ClientGone",
+    "Refused",
+    "UpstreamFailed",
+    "UpstreamTimeout",
+    "envelope",
+    "error_event",
+    "new_request_id",
+    "too_large",
+]
 
 
 _LASTING = frozenset((400, 401, 403, 404, 413, 431))
@@ -21,7 +32,8 @@ _LASTING = frozenset((400, 401, 403, 404, 413, 431))
 class Refused(Exception):  # noqa: N818  (an answer, not a fault)
     """Answered by the gateway itself with `status` and the API's `error.type`; `retry_after` in seconds, 0 for none.
 
-    `retry` False says that the same request will be refused again until a person has changed something.
+    `retry` False says that the same request will be refused again until a person has changed something, or for longer
+    than a client should wait.
     """
 
     code: str = ""
@@ -38,9 +50,8 @@ class Refused(Exception):  # noqa: N818  (an answer, not a fault)
     @property
     def headers(self) -> list[tuple[str, str]]:
         """The headers that tell an SDK or Claude Code when to retry, or not to."""
-        if not self.retry:
-            return [("x-should-retry", "false")]
-        return [("retry-after", str(self.retry_after))] if self.retry_after else []
+        after = [("retry-after", str(self.retry_after))] if self.retry_after else []
+        return after if self.retry else [*after, ("x-should-retry", "false")]
 
 
 class UpstreamFailed(Exception):  # noqa: N818
@@ -81,3 +92,14 @@ def envelope(kind: str, message: str, request_id: str, code: str = "") -> bytes:
 def error_event(kind: str, message: str, request_id: str) -> bytes:
     """The same as the last event of a stream."""
     return b"event: error\ndata: " + envelope(kind, message, request_id) + b"\n\n"
+
+
+def too_large(size: int, composed: int, revision: str) -> Refused:
+    """The answer to a request that its revision, of which clients may not know the name, makes too large."""
+    named = f"revision {revision}" if revision else "the revision"
+    return Refused(
+        413,
+        "request_too_large",
+        f"the request has {size} bytes and {named} adds {composed - size}: send at least"
+        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
+    )

@@ -7,7 +7,9 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from claude_operator.api.gateway import GatewayConfig
+import msgspec
+
+from claude_operator.api.gateway import GatewayConfig, Limit
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.catalogue.rules import takes
@@ -40,6 +42,10 @@ class LiveConfig:
     """The upstream's host may not get the operator's key."""
     prices: Book = field(default_factory=lambda: LIST_PRICES)
     """Prices that hold instead of the list's."""
+    throttled_until: float = 0.0
+    """Seconds since the epoch up to which calls that cost something are refused."""
+    limits: Mapping[str, tuple[Limit, ...]] = field(default_factory=dict)
+    """By surface, what its calls are counted against."""
 
     def admits(self, keys: Sequence[str]) -> bool:
         """Whether a client that shows these keys may be served, by any of them; compares in constant time."""
@@ -110,4 +116,13 @@ def build(config: GatewayConfig, credentials: Credentials, begin: Callable[[Gate
         denied,
         withholds,
         book_of(config.own_prices),
+        config.throttle.until.timestamp() if config.throttle else 0.0,
+        _by_surface(config),
     )
+
+
+def _by_surface(config: GatewayConfig) -> dict[str, tuple[Limit, ...]]:
+    found: dict[str, tuple[Limit, ...]] = {}
+    for limit in () if config.budgets is msgspec.UNSET else config.budgets:
+        found[limit.surface] = (*found.get(limit.surface, ()), limit)
+    return found

@@ -60,6 +60,7 @@ class Metrics:
         self.cost = self._counter("cost_usd", "US dollars, of answers whose price is known.", *_ARM)
         self.unpriced = self._counter("unpriced", "Answers that cost_usd leaves out.", *_ARM, "reason")
         self.refused = self._counter("refused", "Calls that the gateway itself refused.", "status")
+        self.throttled = self._counter("throttled", "Calls refused since the month's budget is spent.")
         self.grades = self._counter("grades", "Verdicts on sampled answers.", "revision", "arm", "result")
         self.config_errors = self._counter("config_errors", "Configs that were refused.")
         self.overhead = Histogram(

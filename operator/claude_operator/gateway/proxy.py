@@ -34,6 +34,7 @@ from claude_operator.gateway.errors import (
     envelope,
     error_event,
     new_request_id,
+    too_large,
 )
 from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.memory import Lease, Memory, overloaded
@@ -41,6 +42,7 @@ from claude_operator.gateway.outcome import outcome_when_client_left, raised_at,
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
+from claude_operator.gateway.throttle import turn_away
 
 __all__ = ["Proxy"]
 
@@ -160,6 +162,7 @@ class Proxy:
         if endpoint.kind == "administer" and live.swaps_key:
             message = "this endpoint manages the account, and the gateway does not call such endpoints with its own key"
             raise Refused(403, "permission_error", f"{message}: call the Claude API directly with your key")
+        turn_away(live, request.method, endpoint)
         if len(self.tasks) > self._memory.budget.calls:
             raise overloaded()
         if endpoint.kind in ("messages", "count_tokens"):
@@ -197,7 +200,7 @@ class Proxy:
         betas, displaced = united(request.headers.getall(names.BETA, ()), composed.betas)
         self._record_composition(call, choice, (*composed.overridden, *([names.BETA] if displaced else ())), composed)
         if composed.size > BODY_LIMIT:
-            raise _too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
+            raise too_large(len(data), composed.size, call.revision if live.exposes_revision else "")
         outgoing = self._headers.make(request.headers, _upstream_key(live), betas)
         body: bytes | AsyncIterator[bytes] = composed.body
         if composed.size > _BUFFERED:
@@ -206,9 +209,9 @@ class Proxy:
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
         sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)
-        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         call.sent = self._clock()
-        self._accounting.start(call)
+        self._accounting.start(call, composed)
+        del data, fields, composed, body  # an answer may take minutes, its request need not live as long
         async with sending as answer:
             await self._relay(call, answer, reply)
 
@@ -218,8 +221,7 @@ class Proxy:
         named = identity(asked.user or asked.user_id)
         call.session_id, call.user_id = asked.session or named.session, named.user[:_MAX_USER]
         call.subagent = headers.get(names.SUBAGENT, "")
-        surface = headers.get(names.SURFACE, "")
-        call.surface = surface if surface in live.surfaces else "other"
+        call.surface = self._control.store.usage.budgets.surface_of(live, headers.get(names.SURFACE, ""))
         # A key shared by all clients identifies nobody, and rotating it would move conversations.
         keys = () if live.swaps_key else names.credentials(headers)
         call.callers = tuple(live.assignment.caller(key) for key in keys)
@@ -316,7 +318,9 @@ class Proxy:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
-            async for chunk in answer.chunks():
+            budgets = self._control.store.usage.budgets
+            surface = budgets.surface_of(live, request.headers.get(names.SURFACE, ""))
+            async for chunk in budgets.passing.follow(request.method, endpoint.target, surface, answer):
                 await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
             await self._deliver(reply, reply.finish())
@@ -370,17 +374,6 @@ async def _send_pieces(pieces: deque[bytes | memoryview], lease: Lease) -> Async
             yield bytes(piece[begin : begin + _CHUNK])
         del piece
     lease.release()
-
-
-def _too_large(size: int, composed: int, revision: str) -> Refused:
-    """The answer to a request that its revision, of which clients may not know the name, makes too large."""
-    named = f"revision {revision}" if revision else "the revision"
-    return Refused(
-        413,
-        "request_too_large",
-        f"the request has {size} bytes and {named} adds {composed - size}: send at least"
-        f" {composed - BODY_LIMIT} bytes less, since the API accepts {BODY_LIMIT}",
-    )
 
 
 def _upstream_key(live: LiveConfig) -> str | None:

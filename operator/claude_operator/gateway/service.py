@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ from claude_operator.gateway.server import TrackingAppRunner, TrackingServer, ma
 from claude_operator.gateway.source import Source
 from claude_operator.gateway.tls import TlsFiles
 from claude_operator.gateway.upstream import AiohttpUpstream
+from claude_operator.gateway.usage_metrics import UsageCollector
 from claude_operator.log import Log
 
 __all__ = ["Service", "Settings"]
@@ -70,7 +73,14 @@ class Settings:
 class Service:
     """Runs until `stop` is called."""
 
-    def __init__(self, settings: Settings, source: Source, files: CredentialFiles, log: Log) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        files: CredentialFiles,
+        log: Log,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.settings = settings
         self.port = 0
         self.admin_port = 0
@@ -78,10 +88,12 @@ class Service:
         self.metrics = Metrics()
         self.metrics.body_bytes.set_function(lambda: self.memory.used)
         self.control = Control(files, EvidenceStore(), self.metrics, log, signed_egress=settings.signed_egress)
+        self.metrics.registry.register(UsageCollector(self.control.store.usage))
         self.draining = False
         self.started = asyncio.Event()
         self._source = source
         self._log = log
+        self._clock = clock
         self.peers = self._make_peers()
         self._tls = TlsFiles(settings.tls, log) if settings.tls else None
         self.tables: list[ConnectionTable] = []
@@ -98,7 +110,7 @@ class Service:
             self.control.deny = upstream.deny
             accounting = Accounting(self.control.store, self.metrics, self._log)
             headers = UpstreamHeaders(self.settings.forwarded_headers, self._tell_dropped)
-            proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers)
+            proxy = Proxy(self.control, upstream, accounting, self.memory, headers=headers, clock=self._clock)
             places = min(self.memory.budget.connections, connections_for(self.settings.descriptors))
             await stack.enter_async_context(self.peers)
             app = make_admin(self.control, self.metrics, self._is_draining, self.peers)

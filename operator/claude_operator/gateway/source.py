@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import aiohttp
 import msgspec
 
-from claude_operator.api.gateway import CONFIG_KEY
-from claude_operator.gateway.document import FURTHER_KEYS, Document
+from claude_operator.api.gateway import CONFIG_KEY, FURTHER_KEYS
+from claude_operator.gateway.document import Document
 from claude_operator.log import Log
 
 __all__ = ["ApiServer", "ConfigMapSource", "FileSource", "Source"]

@@ -8,7 +8,7 @@ and a decoded copy is read: no event of the gateway can follow its bytes.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +31,7 @@ class Message(msgspec.Struct):
     model: str | None = None
     stop_reason: str | None = None
     usage: dict[str, Any] | None = None
+    diagnostics: Any = None
 
 
 class _Event(msgspec.Struct):
@@ -53,15 +54,43 @@ _block_event = msgspec.json.Decoder(_BlockEvent)
 _PING = re.compile(rb'event: ?ping$|data: ?\{"type": ?"ping"')
 
 
+class CacheMiss(NamedTuple):
+    """`diagnostics.cache_miss_reason` of an answer: what differs from the request before, and its tokens."""
+
+    type: str = ""
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, diagnostics: Any) -> CacheMiss:
+        """As the API sent it; empty where it makes no sense."""
+        reason = diagnostics.get("cache_miss_reason") if isinstance(diagnostics, dict) else None
+        found = reason if isinstance(reason, dict) else {}
+        kind, tokens = found.get("type"), found.get("cache_missed_input_tokens")
+        return cls(kind if isinstance(kind, str) else "", tokens if isinstance(tokens, int) and tokens > 0 else 0)
+
+
 class AnswerSummary:
     """What is known of an answer so far."""
 
-    __slots__ = ("code", "error", "explanation", "failure", "message_id", "model", "stop_reason", "stopped", "usage")
+    __slots__ = (
+        "cache_miss",
+        "code",
+        "error",
+        "explanation",
+        "failure",
+        "message_id",
+        "model",
+        "stop_reason",
+        "stopped",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.message_id = ""
         self.model = ""
         self.usage: dict[str, Any] = {}
+        self.cache_miss = CacheMiss()
+        """What the API says of the prompt cache, where the client asks."""
         self.stop_reason = ""
         self.error = ""
         self.code = ""
@@ -90,6 +119,8 @@ class AnswerSummary:
         self.model = message.model or self.model
         self.stop_reason = message.stop_reason or self.stop_reason
         merge_usage(self.usage, message.usage or {})
+        if message.diagnostics is not None:
+            self.cache_miss = CacheMiss.of(message.diagnostics)
 
 
 class SseRelay:

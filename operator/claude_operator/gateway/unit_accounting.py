@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Mapping
 
 from claude_operator.api.evidence import MOVED, PINNED, CacheState
-from claude_operator.gateway.call import Call
+from claude_operator.gateway.call import FEWEST_TOKENS, Call
 from claude_operator.gateway.conversation_memory import Conversation, ConversationMemory
 from claude_operator.gateway.eras import Eras
 from claude_operator.gateway.hangs import HangLimits
@@ -14,9 +14,6 @@ from claude_operator.gateway.units import EraUnits, UnitKey, Values, count_unit,
 from claude_operator.gateway.usage import cache_state
 
 __all__ = ["FEWEST_TOKENS", "UnitAccounting"]
-
-FEWEST_TOKENS = 32
-"""Of a stream whose pace counts: shorter ones come in a read or two, so their pace tells their length."""
 
 _Place = tuple[EraUnits, UnitKey]
 
@@ -124,6 +121,4 @@ def _values(call: Call, tokens: Mapping[str, int], cost: float | None) -> Values
     if call.outcome != "ok":
         return Values(call.ttft)
     output = tokens["output"]
-    timed = call.first_content and output >= FEWEST_TOKENS
-    pace = (call.ended - call.first_content) / (output - 1) if timed else None
-    return Values(call.ttft, call.duration, cost, output, pace)
+    return Values(call.ttft, call.duration, cost, output, call.time_per_output_token(output))

@@ -70,8 +70,12 @@ class UsageStore:
         sums.write_5m += tokens["cacheWrite5m"]
         sums.write_1h += tokens["cacheWrite1h"]
         sums.cost += cost or 0.0
-        self.prefixes.record(call, tokens, cost)
+        self.prefixes.record(call, tokens)
         self.budgets.record(call, tokens, cost)
+
+    def rows(self) -> list[UsageRow]:
+        """What calls used and cost."""
+        return [sums.row(key) for key, sums in self._rows.items()]
 
     def document(self, boot_id: str, config_generation: int, uptime: float) -> bytes:
         """The answer to `GET /-/usage`."""
@@ -81,10 +85,11 @@ class UsageStore:
             boot_id,
             uptime,
             config_generation,
-            rows=[sums.row(key) for key, sums in self._rows.items()],
+            rows=self.rows(),
             prefixes=self.prefixes.rows(),
             latency=self.budgets.rows(),
             batches=self.budgets.batches(),
+            unbudgeted=self.budgets.unbudgeted(),
         )
         return msgspec.json.encode(usage)
 

@@ -17,6 +17,7 @@ from claude_operator.core.reconcile.conditions import refused
 from claude_operator.core.reconcile.decision import Decision, Event
 from claude_operator.core.reconcile.events import transitions
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.service_levels import standings
 from claude_operator.core.spec.definitions import APPLY_CRDS
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_DEPLOYMENTS, CLAUDE_EVAL_SETS, CLAUDE_REVISIONS, CONFIG_MAPS
@@ -24,6 +25,7 @@ from claude_operator.log import fields
 from claude_operator.shell.children import Children
 from claude_operator.shell.events import Recorder
 from claude_operator.shell.gather import Seen
+from claude_operator.shell.keys import DEPLOYMENT, key_of
 from claude_operator.shell.ledgers import Ledgers
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.writes import What
@@ -95,7 +97,9 @@ class Actor:
             await self._status(seen.observation, decision.status)
             await self._config(seen, decision)
         events = [one for one in decision.events if made or one.reason != Reason.REVISION_CREATED]
-        self._count(decision)
+        self._count(owner, decision)
+        where = owner["metadata"]["namespace"], owner["metadata"]["name"]
+        self._metrics.usage.show_budgets(*where, standings(seen.observation))
         try:
             again = await self._besides(seen, decision)
         except KubeError:  # the namespace is being deleted
@@ -264,7 +268,8 @@ class Actor:
             level = logging.WARNING if event.type == "Warning" else logging.INFO
             _log.log(level, event.note, extra=fields(reason=event.reason, **where))
 
-    def _count(self, decision: Decision) -> None:
+    def _count(self, owner: Mapping[str, Any], decision: Decision) -> None:
+        self._metrics.usage.show_budget(key_of(DEPLOYMENT, owner), decision.status.spending)
         for ended in decision.ended:
             self._metrics.rollouts.labels(ended.outcome).inc()
             if ended.latency is not None:

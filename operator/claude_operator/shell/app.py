@@ -38,6 +38,10 @@ from claude_operator.shell.lookout import CannotSee, Lookout
 from claude_operator.shell.metrics import Metrics
 from claude_operator.shell.models import ModelBook
 from claude_operator.shell.name_reader import NameReader
+from claude_operator.shell.organisation import Organizations, Place
+from claude_operator.shell.organisation_holders import Holders
+from claude_operator.shell.organisation_parts import HistoryParts
+from claude_operator.shell.organisation_reader import HistoryReader
 from claude_operator.shell.patrol import Patrol
 from claude_operator.shell.permits import Permits
 from claude_operator.shell.prices import PriceBook
@@ -186,7 +190,12 @@ class App:
         policy = self._policy(addresses)
         address, hosts = self._settings.prometheus_address, policy.allowed_hosts
         reader = PrometheusReader(address, rules=policy.rules, hosts=hosts)
-        async with AdminPorts() as ports, reader as prometheus, NameReader(clock, policy.rules) as looked_up:
+        async with (
+            AdminPorts() as ports,
+            reader as prometheus,
+            NameReader(clock, policy.rules) as looked_up,
+            HistoryReader() as history,
+        ):
             scraper, ledgers = Scraper(self._metrics, ports.fetch), Ledgers(kube)
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, policy, looked_up)
@@ -200,6 +209,7 @@ class App:
                 self._settings.audited,
                 price_fault=lambda: prices.fault,
                 usage=lambda uid: usage.state(uid),
+                organization=lambda uid: None if self._settings.namespaces else organizations.limits.of(uid),
             )
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
@@ -207,7 +217,8 @@ class App:
             permits = Permits(kube, policy, looked_up)
             site = addresses.denied_on(self._settings.site)
             runs = RunLoop(kube, site, self._clock, endings, permits, prices.own_prices)
-            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings)
+            holders = Holders(kube, clock)
+            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings, note=holders.note)
             reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(
                 reconciler,
@@ -217,7 +228,9 @@ class App:
             )
 
             looked_up.wake = queue.add
-            usage = UsageKeeper(UsageStore(kube), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage)
+            usage = UsageKeeper(
+                UsageStore(kube, children), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage
+            )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:
                 if children.changed(key.namespace, key.name, type_, kind, body):
@@ -226,6 +239,7 @@ class App:
             def forget(live: set[str]) -> None:
                 gatherer.forget(live)
                 children.forget(live)
+                holders.forget(live)
                 usage.forget(live)
 
             def definitions_changed(found: Definitions) -> None:
@@ -248,6 +262,17 @@ class App:
                 forget=forget,
                 where=scope.view,
             )
+            organizations = Organizations(
+                kube,
+                HistoryParts(kube, keyring, self._settings.namespace),
+                history.read,
+                holders.of,
+                place=lambda: Place(self._settings.namespace, runs.site, permits.policy),
+                models=prices.models,
+                clock=self._clock,
+                metrics=self._metrics.organizations,
+            )
+            organizations.wake = lookout.add_all
             self._queue, self._lookout = queue, lookout
             self._metrics.blind.set_function(lookout.blind_seconds)
             try:
@@ -261,6 +286,7 @@ class App:
                     definitions.keep(definitions_changed),
                     addresses.keep(addresses_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
+                    self._keep_organizations(organizations),
                     usage.run(),
                 )
             except CannotSee as error:
@@ -290,6 +316,13 @@ class App:
             async with asyncio.timeout(_MODELS_WAIT):
                 await self._models_read.wait()
         await queue.run()
+
+    async def _keep_organizations(self, organizations: Organizations) -> None:
+        """Look at the ClaudeOrganizations. They belong to the cluster, as the ClaudeModels do."""
+        if self._settings.namespaces:
+            _log.info("ClaudeOrganizations are left alone, because --watch-namespace is set")
+            await asyncio.Event().wait()
+        await organizations.run()
 
     async def _keep_models(self, models: ModelBook, lookout: Lookout) -> None:
         """Keep the ClaudeModels as of today; a change of them concerns every ClaudeDeployment.

@@ -16,7 +16,7 @@ from claude_operator.core.reconcile.pod_trouble import is_settled, memory_kills,
 from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.reconcile.signed_config import KeyOf
-from claude_operator.core.render import has_operator_key, reads_egress
+from claude_operator.core.render import has_operator_key, reads_budgets, reads_egress
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import DEPLOYMENTS, PODS
 from claude_operator.shell.children import Children
@@ -103,12 +103,14 @@ class GatewayReader:
         present = [pod for pod in (pods if forbidden else found.ours) if not pod["metadata"].get("deletionTimestamp")]
         here = {pod["metadata"]["name"] for pod in present}
         living = [_pod(reading) for reading in readings if reading.pod in here]
+        settled = deployment is not None and is_settled(deployment) and not forbidden
         view = GatewayView(
-            deployment is not None and is_settled(deployment) and not forbidden,
+            settled,
             sum(pod.ready for pod in living),
             tuple(living),
             forbidden or trouble(deployment, present),
             self._killed(uid, memory_kills(present)),
+            reads_budgets=settled and deployment is not None and reads_budgets(deployment["spec"]["template"]),
             reads_egress=deployment is not None and reads_egress(deployment["spec"]["template"]),
             foreign=self._owners.news(uid, found.foreign),
         )

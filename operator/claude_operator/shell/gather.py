@@ -22,6 +22,7 @@ from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.judges import threshold
 from claude_operator.core.judge.metrics import valued
+from claude_operator.core.organisation.budget import OrganizationLimit
 from claude_operator.core.reconcile.grading import latest_note
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
@@ -72,6 +73,8 @@ class Sources:
     price_fault: Callable[[], str] = str
     usage: Callable[[str], UsageState | None] = lambda _: None
     """What is known of the usage of the ClaudeDeployment with a UID."""
+    organization: Callable[[str], OrganizationLimit | None] = lambda _: None
+    """The budget of the organisation that it belongs to, by UID."""
 
 
 _NOTHING = Believed(None)
@@ -217,6 +220,7 @@ class Gatherer:
             price_fault=self._sources.price_fault(),
             audited=self._sources.audited,
             usage=self._sources.usage(uid),
+            organization=self._sources.organization(uid),
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, believed, unwritten(reads.references, observation))

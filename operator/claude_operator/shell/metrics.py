@@ -12,6 +12,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.usage_metrics import UsageMetrics
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
@@ -95,8 +96,8 @@ class Metrics:
             "The longest delay of the event loop by its own work, in seconds, since this replica began to lead.",
             registry=registry,
         )
-
         self.usage = UsageMetrics(registry)
+        self.organizations = OrganizationMetrics(registry)
 
     def page(self) -> bytes:
         """All series as `CONTENT_TYPE`."""

@@ -17,6 +17,7 @@ from claude_operator.kube.client import URGENT
 from claude_operator.log import fields
 from claude_operator.shell.heavy import HeavyLane
 from claude_operator.shell.spending import METER, Meter, Metered
+from claude_operator.shell.turns import Turns
 
 __all__ = ["WorkQueue"]
 
@@ -37,8 +38,8 @@ class WorkQueue(Generic[Key]):
     `longest`: seconds after which a pass is cut and counts as failed. `clock`: seconds, monotonic.
     `jitter`: a number in [0, 1). `on_depth` gets the number of keys that are due and wait for a worker.
     Urgent keys go first, and the others never take the last quarter of the workers: a start with very many of them
-    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out. Keys whose passes
-    take much computing have a lane of their own, and `tenant` says whose a key is (`heavy.HeavyLane`).
+    holds up no urgent one. One worker is theirs in turn, so that urgent keys cannot push them out. Tenants take turns;
+    `tenant` says whose a key is. Keys whose passes take much computing have a lane of their own (`heavy.HeavyLane`).
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class WorkQueue(Generic[Key]):
         self._due: dict[Key, float] = {}  # every key that waits, for its time or for a worker
         self._timetable: list[tuple[float, int, Key]] = []  # a heap; what differs from _due is stale
         self._order = itertools.count()
-        self._ready: dict[Key, None] = {}  # due, first come first served
-        self._hurried: dict[Key, None] = {}  # due and urgent
+        self._ready: Turns[Key] = Turns(tenant)  # due
+        self._hurried: Turns[Key] = Turns(tenant)  # due and urgent
         self._urgent: set[Key] = set()
         self._calm = 0  # workers that are busy with what is not urgent
         self._share = workers - workers // 4
@@ -87,14 +88,14 @@ class WorkQueue(Generic[Key]):
             self._urgent.discard(key)
         here, there = (self._ready, self._hurried) if urgent else (self._hurried, self._ready)
         if key in here:
-            del here[key]
-            there[key] = None
+            here.discard(key)
+            there.add(key)
 
     def forget(self, key: Key) -> None:
         """No further pass, unless it is added again; the present one ends by itself."""
         self._due.pop(key, None)
-        self._ready.pop(key, None)
-        self._hurried.pop(key, None)
+        self._ready.discard(key)
+        self._hurried.discard(key)
         self._urgent.discard(key)
         self._heavy.discard(key)
         self._failures.pop(key, None)
@@ -143,12 +144,12 @@ class WorkQueue(Generic[Key]):
                 if self._heavy.holds(key):
                     self._heavy.put(key)
                 else:
-                    (self._hurried if key in self._urgent else self._ready)[key] = None
+                    (self._hurried if key in self._urgent else self._ready).add(key)
         if len(self._running) < self._workers and (heavy := self._heavy.take(now)) is not None:
             self._begin(heavy, "heavy")
         while (chosen := self._next()) is not None:
             calm = chosen not in self._hurried
-            del (self._ready if calm else self._hurried)[chosen]
+            (self._ready if calm else self._hurried).take(chosen)
             self._begin(chosen, "calm" if calm else "urgent")
         if len(self._running) < self._workers:
             self._moved = now
@@ -166,11 +167,11 @@ class WorkQueue(Generic[Key]):
         free = self._workers - len(self._running)
         if free <= 0:
             return None
-        calm = self._ready and self._calm < self._share
+        calm = self._ready.first() if self._calm < self._share else None
         # Where none of the others runs, the last worker is theirs: urgent passes do not keep them waiting forever.
-        if self._hurried and (free > 1 or not calm or self._calm > 0 or self._workers == 1):
-            return next(iter(self._hurried))
-        return next(iter(self._ready)) if calm else None
+        if self._hurried and (free > 1 or calm is None or self._calm > 0 or self._workers == 1):
+            return self._hurried.first()
+        return calm
 
     async def _pass(self, key: Key, lane: Lane, meter: Meter) -> None:
         after: float | None

@@ -22,6 +22,7 @@ from claude_operator.core.evals.runs import (
     watched_job,
 )
 from claude_operator.core.reconcile.decide import decide
+from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.policy import OPEN
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVAL_SETS, JOBS
@@ -44,8 +45,13 @@ _OVERTAKEN = 5  # times in a row, after which it is an error like any other
 class DeploymentLoop:
     """The loop of a ClaudeDeployment."""
 
-    def __init__(self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings) -> None:
+    def __init__(
+        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings,
+        note: Callable[[Observation], None] = lambda seen: None,
+    ) -> None:  # fmt: skip
+        """`note` gets what each pass has seen."""
         self._gatherer, self._actor, self._site, self._endings = gatherer, actor, site, endings
+        self._note = note
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
@@ -64,6 +70,7 @@ class DeploymentLoop:
         if self._endings.has(key, uid):
             return None
         seen = await self._actor.repair(seen)
+        self._note(seen.observation)
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:

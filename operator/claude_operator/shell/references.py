@@ -56,8 +56,8 @@ class ReferenceReader:
 
     def __init__(self, kube: Kube, policy: Policy = OPEN, names: NameReader | None = None) -> None:
         self._kube, self.policy, self._names = kube, policy, names
-        self._sets: dict[tuple[str, str, str], EvalSetView | Problem] = {}
-        """By UID and resourceVersion of the set, and resourceVersions of its ConfigMaps."""
+        self._sets: dict[tuple[str, int, str], EvalSetView | Problem] = {}
+        """By UID and generation of the set, and resourceVersions of its ConfigMaps."""
 
     async def read(self, key: Key, spec: DeploymentSpec) -> References:
         """Read Secrets (for their keys alone), ConfigMaps, the eval set, and what names lead to."""
@@ -116,10 +116,10 @@ class ReferenceReader:
         return view
 
 
-def _known(found: Object, versions: Mapping[str, str | None]) -> tuple[str, str, str]:
-    """What a set is remembered by; what is missing has no version and is never remembered."""
+def _known(found: Object, versions: Mapping[str, str | None]) -> tuple[str, int, str]:
+    """What a set is remembered by: its spec, without notes and status. What is missing has no version: it is not."""
     maps = ",".join(f"{name}={version}" for name, version in versions.items())
-    return found["metadata"]["uid"], found["metadata"]["resourceVersion"], maps
+    return found["metadata"]["uid"], found["metadata"]["generation"], maps
 
 
 async def _version(kube: Kube, name: str, namespace: str) -> str | None:

@@ -157,7 +157,7 @@ class UsageKeeper:
         entry = self._entries.get(uid)
         if entry is None:
             stored = await self._store.load(fleet.owner)
-            entry = self._entries[uid] = _Entry(fleet.key, stored.kept, stored.kept, stored.version, stored.fault)
+            entry = self._entries[uid] = _Entry(fleet.key, stored.kept, stored.kept, stored.version, _anew(stored))
         asked = [pod for pod in fleet.pods if pod.address and (whole or pod.name in fleet.leaving)]
         pages = await self._reader.read_usage(asked)
         now, before = self._clock.now(), (entry.kept, entry.coverage, entry.read_at)
@@ -206,6 +206,10 @@ class UsageKeeper:
         if self._told.get(uid) != why:
             self._told[uid] = why
             _log.warning("usage is not kept", extra=fields(namespace=key.namespace, name=key.name, error=why))
+
+
+def _anew(stored: Stored) -> str:
+    return f"the record had to begin again: {stored.fault}" if stored.fault else ""
 
 
 def _present(fleet: Fleet) -> frozenset[str]:

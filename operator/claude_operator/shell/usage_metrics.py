@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Gauge
 
+from claude_operator.api.spending import Spending
+from claude_operator.core.usage.cache_verdict import hit_ratios
 from claude_operator.core.usage.figures import figures
+from claude_operator.core.usage.service_level import Standing
 from claude_operator.core.usage.state import UsageState
 from claude_operator.shell.keys import Key
 
@@ -23,6 +28,32 @@ class UsageMetrics:
             (*_DEPLOYMENT, "window"),
             registry=registry,
         )
+        self._budget = Gauge(
+            "claude_operator_monthly_budget_usd",
+            "US dollars that a ClaudeDeployment may cost a month, where spec.budget says so.",
+            _DEPLOYMENT,
+            registry=registry,
+        )
+        budget = (*_DEPLOYMENT, "surface", "metric", "percentile")
+        self._attainment = Gauge(
+            "claude_operator_budget_attainment",
+            "Share of a surface's calls that kept to a budget over its window.",
+            budget,
+            registry=registry,
+        )
+        self._burn_rate = Gauge(
+            "claude_operator_budget_burn_rate",
+            "Share of calls over a budget, as a multiple of the share that is allowed, over its window.",
+            budget,
+            registry=registry,
+        )
+        self._cache = Gauge(
+            "claude_operator_cache_hit_ratio",
+            "Share of the input tokens of the last 24 hours that were read from the prompt cache, of all revisions.",
+            (*_DEPLOYMENT, "surface"),
+            registry=registry,
+        )
+        self._gauges = (self._cost, self._budget, self._attainment, self._burn_rate, self._cache)
 
     def show(self, key: Key, state: UsageState) -> None:
         """What is known of one after a reading."""
@@ -31,11 +62,33 @@ class UsageMetrics:
         self._cost.labels(key.namespace, key.name, "month").set(found.month.usd)
         if found.forecast is not None:
             self._cost.labels(key.namespace, key.name, "forecast").set(found.forecast)
+        self._cache.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        for surface, ratio in hit_ratios(state.cache, state.read_at).items():
+            self._cache.labels(key.namespace, key.name, surface).set(ratio)
+
+    def show_budget(self, key: Key, spending: Spending | None) -> None:
+        """What a month may cost; no series where nobody has said."""
+        if spending is None:
+            self._budget.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        else:
+            self._budget.labels(key.namespace, key.name).set(float(spending.monthly_usd))
+
+    def show_budgets(self, namespace: str, name: str, found: Sequence[Standing]) -> None:
+        """How the budgets of one stand, by its last pass; those without calls have no series."""
+        for gauge in (self._attainment, self._burn_rate):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
+        for one in found:
+            if one.counted.calls:
+                labels = namespace, name, one.level.surface, one.level.metric, f"{one.level.percentile:g}"
+                self._attainment.labels(*labels).set(one.attainment)
+                self._burn_rate.labels(*labels).set(one.burn_rate)
 
     def drop(self, key: Key) -> None:
         """It exists no more."""
-        self._cost.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        for gauge in self._gauges:
+            gauge.remove_by_labels({"namespace": key.namespace, "name": key.name})
 
     def clear(self) -> None:
         """This replica leads no longer: another one shows them."""
-        self._cost.clear()
+        for gauge in self._gauges:
+            gauge.clear()

@@ -15,7 +15,7 @@ from claude_operator.simulator.errors import ApiError, empty_account, new_id, of
 from claude_operator.simulator.request import read
 from claude_operator.simulator.service import Simulator
 
-__all__ = ["Batches"]
+__all__ = ["Batches", "Sender"]
 
 _MOST = 100_000  # requests in a batch
 _KEPT = 100  # batches; the oldest go first
@@ -33,11 +33,20 @@ class _Body(msgspec.Struct):
     requests: list[_Asked]
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends a batch, and the headers that count for each of its requests."""
+
+    version: str | None
+    betas: list[str]
+    key: str = ""
+
+
 @dataclass(slots=True)
 class _Batch:
     id: str
     requests: list[_Asked]
-    headers: tuple[str | None, list[str]]
+    sender: Sender
     created: float
     ends: float
     results: list[dict[str, Any]] | None = None
@@ -52,7 +61,7 @@ class Batches:
         self._simulator = simulator
         self._batches: dict[str, _Batch] = {}
 
-    def create(self, body: bytes, version: str | None, betas: list[str]) -> dict[str, Any]:
+    def create(self, body: bytes, sender: Sender) -> dict[str, Any]:
         """Take a batch; raises ApiError 400 where its form is wrong. What is wrong in a request shows in its result."""
         try:
             requests = msgspec.json.decode(body, type=_Body).requests
@@ -65,9 +74,10 @@ class Batches:
             raise of_status(400, "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'")
         if len({one.custom_id for one in requests}) < len(requests):
             raise of_status(400, "requests: custom_id must be unique in a batch")
+        self._simulator.check_account()
         now = self._simulator.clock()
         ends = now + self._simulator.scenario.batch_seconds
-        batch = _Batch(new_id("msgbatch"), requests, (version, betas), now, ends)
+        batch = _Batch(new_id("msgbatch"), requests, sender, now, ends)
         self._batches[batch.id] = batch
         if len(self._batches) > _KEPT:
             del self._batches[next(iter(self._batches))]
@@ -119,7 +129,7 @@ class Batches:
     def _result(self, batch: _Batch, one: _Asked) -> dict[str, Any]:
         raw = bytes(one.params)
         try:
-            request = read(raw, *batch.headers)
+            request = read(raw, batch.sender.version, batch.sender.betas)
             if "stream" in request.body:
                 raise of_status(400, "stream: Extra inputs are not permitted")
             turn = self._simulator.begin(request)
@@ -130,6 +140,8 @@ class Batches:
         except ApiError as error:
             return {"type": "errored", "error": orjson.loads(error.body(new_id("req")))}
         self._simulator.ledger.add(raw, message, one.custom_id).complete = True
+        scenario = self._simulator.scenario.source.organization
+        self._simulator.book.add(batch.ends, batch.sender.key, message, scenario)
         return {"type": "succeeded", "message": orjson.loads(message.json())}
 
     def _document(self, batch: _Batch) -> dict[str, Any]:

@@ -34,11 +34,14 @@ class Ledger:
     def __init__(self, most: int = _MOST) -> None:
         self._payments: deque[Payment] = deque(maxlen=most)
         self._count = 0
+        self.usd = 0.0
+        """All of it at list price, as far as there is one."""
 
     def reset(self) -> None:
         """Begin at zero."""
         self._payments.clear()
         self._count = 0
+        self.usd = 0.0
 
     def add(self, body: bytes, message: Message, custom_id: str | None = None) -> Payment:
         """Enter an answer to this body, as sent; the caller says later whether it got through."""
@@ -49,6 +52,7 @@ class Ledger:
         payment = Payment(hashlib.sha256(body).hexdigest(), message.model.id, tokens, usd, custom_id)
         self._payments.append(payment)
         self._count += 1
+        self.usd += usd or 0.0
         return payment
 
     def document(self) -> dict[str, Any]:

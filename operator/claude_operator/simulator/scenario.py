@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from claude_operator.api.faults import faults, yaml_fault
 
 __all__ = [
     "ALL",
+    "Account",
     "Answer",
     "AnswerFile",
     "Behaviour",
@@ -20,10 +21,13 @@ __all__ = [
     "Editor",
     "Grader",
     "Match",
+    "Organization",
     "Rule",
     "Scenario",
     "ScenarioError",
+    "SpendLimit",
     "ToolUse",
+    "Workspace",
     "parse",
 ]
 
@@ -142,6 +146,20 @@ class Batching(ApiModel):
     expired_rate: Share = 0.0
 
 
+SpendLimit = Literal["Credits", "Organization", "Workspace", "Tier"]
+
+
+class Account(ApiModel):
+    """What the account may spend; then every request is refused, until the ledger is reset.
+
+    Credits: prepaid ones are used up. Organization, Workspace: the limit that its administrator has set. Tier: that of
+    the organization's API tier.
+    """
+
+    usd: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    limit: SpendLimit = "Credits"
+
+
 class Answer(ApiModel):
     """A question, exactly as the user puts it, its right answer, and the tools to call before that answer."""
 
@@ -156,6 +174,38 @@ class AnswerFile(ApiModel):
     file: Annotated[str, Field(min_length=1)]
 
 
+Patterns = Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=1000)]
+
+
+class Workspace(ApiModel):
+    """A workspace, and the keys that belong to it, as globs; other keys belong to the default workspace."""
+
+    id: Annotated[str, Field(pattern=r"^wrkspc_[A-Za-z0-9]{1,64}$")]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    keys: Patterns = Field(default_factory=list)
+
+
+class Organization(ApiModel):
+    """What the admin endpoints tell of the organisation, and how they fail."""
+
+    account: Literal["organization", "individual", "aws"] = "organization"
+    id: Annotated[str, Field(min_length=1, max_length=64)] = "00000000-0000-4000-8000-000000000000"
+    workspaces: Annotated[list[Workspace], Field(max_length=1000)] = Field(default_factory=list)
+    priority_keys: Patterns = Field(default_factory=list)
+    lag: Duration = "5m"
+    late_rate: Share = 0.0
+    late_by: Duration = "6h"
+    fast_mode: bool = True
+    analytics: bool = True
+    analytics_lag: Duration = "4h"
+    cursor_life: Duration = "10m"
+    page_size: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 600
+    error_rate: Share = 0.0
+    rate_limit_rate: Share = 0.0
+    break_rate: Share = 0.0
+
+
 class Scenario(ApiModel):
     """The whole document."""
 
@@ -163,6 +213,8 @@ class Scenario(ApiModel):
     today: datetime.date | None = None
     answers: list[Answer] | AnswerFile = Field(default_factory=list)
     batches: Batching = Batching()
+    account: Account | None = None
+    organization: Organization = Organization()
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

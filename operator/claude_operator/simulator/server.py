@@ -12,7 +12,9 @@ from aiohttp import web
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
 from claude_operator.log import Log
-from claude_operator.simulator.batches import Batches
+from claude_operator.simulator.admin import Admin
+from claude_operator.simulator.admin_book import tier_of
+from claude_operator.simulator.batches import Batches, Sender
 from claude_operator.simulator.control import Compile, Control
 from claude_operator.simulator.errors import ApiError, empty_account, new_id, of_status
 from claude_operator.simulator.ledger import Payment
@@ -42,7 +44,7 @@ _SSE = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no
 def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Application:
     """The application; `compile_text` makes a scenario from the body of `PUT /-/scenario`."""
     app = web.Application(client_max_size=_MAX_BODY)
-    api, control = _Api(simulator, log), Control(simulator, compile_text)
+    api, control, admin = _Api(simulator, log), Control(simulator, compile_text), Admin(simulator)
     for method, path, handler in (
         ("POST", "/v1/messages", api.messages),
         ("POST", "/v1/messages/count_tokens", api.count_tokens),
@@ -59,6 +61,7 @@ def make_app(simulator: Simulator, log: Log, compile_text: Compile) -> web.Appli
         ("GET", "/-/ledger", control.show_ledger),
         ("DELETE", "/-/ledger", control.reset_ledger),
         ("GET", "/-/ready", control.ready),
+        *admin.routes(),
         ("*", "/{any:.*}", api.unknown_path),
     ):
         app.router.add_route(method, path, api.wrap(handler))
@@ -91,7 +94,7 @@ class _Api:
                 return web.Response(status=local.status, body=local.body, headers=self._headers(exchange))
             try:
                 if http.path.startswith("/v1/"):
-                    authenticate(http)
+                    exchange.key = authenticate(http)
                 response = await handler(http, exchange)
             except ApiError as error:
                 response = self._error_response(http, exchange, error)
@@ -128,8 +131,10 @@ class _Api:
         await asyncio.sleep(turn.draw.latency)
         if turn.draw.status != 200:
             raise self._drawn_error(turn)
-        message = self.simulator.answer(turn, lookup)
+        scenario = self.simulator.scenario.source.organization
+        message = self.simulator.answer(turn, lookup, tier=tier_of(exchange.key, request, scenario))
         payment = self.simulator.ledger.add(raw, message)
+        self.simulator.book.add(self.simulator.clock(), exchange.key, message, scenario)
         exchange.fields |= {
             "ttft_ms": round(turn.draw.latency * 1e3, 1),
             "stop_reason": message.reply.stop_reason,
@@ -150,7 +155,8 @@ class _Api:
     async def create_batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """POST /v1/messages/batches."""
         raw = await body(http, _MAX_BODY)
-        return json_response(exchange, self.batches.create(raw, http.headers.get("anthropic-version"), betas(http)))
+        sender = Sender(http.headers.get("anthropic-version"), betas(http), exchange.key)
+        return json_response(exchange, self.batches.create(raw, sender))
 
     async def batch(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/messages/batches/{id}."""
@@ -219,7 +225,7 @@ class _Api:
         exchange.fields["error"] = error.kind
         if http.path == "/v1/messages" and "rule" not in exchange.fields:
             self.simulator.stats.invalid(error.kind)
-        headers = self._headers(exchange, exhausted=error.status == 429) | error.headers
+        headers = self._headers(exchange, exhausted=error.status == 429 and not error.code) | error.headers
         response = web.Response(status=error.status, body=error.body(exchange.request_id), headers=headers)
         if error.status == 413:
             response.force_close()

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from claude_operator.core.catalogue.table import Model
+from claude_operator.simulator.admin_book import Book
 from claude_operator.simulator.answers import Reply, reply_to
 from claude_operator.simulator.cache import CacheLookup, PromptCache
+from claude_operator.simulator.diagnostics import Diagnostics
 from claude_operator.simulator.draws import Draw, draw
-from claude_operator.simulator.errors import new_id, of_status
+from claude_operator.simulator.errors import ApiError, new_id, of_status, spent
 from claude_operator.simulator.ledger import Ledger
 from claude_operator.simulator.limits import RateLimits
 from claude_operator.simulator.models import find_served
@@ -56,7 +58,9 @@ class Simulator:
     stats: Stats = field(default_factory=Stats)
     limits: RateLimits = field(default_factory=RateLimits)
     threads: Threads = field(default_factory=Threads)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
     ledger: Ledger = field(default_factory=Ledger)
+    book: Book = field(default_factory=Book)
     _numbers: Counter[str] = field(default_factory=Counter)
     _asked: Counter[bytes] = field(default_factory=Counter)
 
@@ -94,10 +98,21 @@ class Simulator:
         self._numbers[profile.label] += 1
         self.stats.request(profile.label, model.id)
         self.limits.add(began, requests=1)
+        try:
+            self.check_account()
+        except ApiError as error:
+            self.stats.error(profile.label, model.id, error.kind)
+            raise
         drawn = draw(profile, scenario.seed, number)
         counts = drawn.status == 200 and (profile.difficulty or profile.grader or profile.editor)
         asked = self._count_asked(request, model, system_hash) if counts else 0
         return Turn(request, model, profile, drawn, began, scenario, system_hash, asked)
+
+    def check_account(self) -> None:
+        """Raises ApiError where the account may spend nothing more."""
+        account = self.scenario.source.account
+        if account is not None and self.ledger.usd >= account.usd:
+            raise spent(account.limit, self.clock())
 
     def look_up_prompt(self, request: Request, model: Model, now: float) -> CacheLookup:
         """The prompt's tokens, and those of them in the cache."""
@@ -115,7 +130,9 @@ class Simulator:
         if "speed" in turn.request.body:
             usage["speed"] = turn.request.body["speed"]
         thinking = "" if turn.draw.refused else thoughts(turn.request)
-        message = Message(new_id("msg"), model, reply, usage, thinking)
+        message_id = new_id("msg")
+        told = self.diagnostics.compare(turn.request, model, message_id)
+        message = Message(message_id, model, reply, usage, thinking, told)
         if not (turn.draw.refused or turn.draw.broken):
             self.threads.store(turn.request, message, self.clock())
         if turn.draw.refused:

@@ -32,6 +32,8 @@ class Message:
     prompt_usage: dict[str, Any]
     thinking: str = ""
     """What it thought before it answered: a block of its own, signed."""
+    diagnostics: dict[str, Any] | None = None
+    """What the request is told of the cache, where it asks."""
 
     @property
     def output_tokens(self) -> int:
@@ -102,7 +104,8 @@ class Message:
 
     def _message(self, content: list[dict[str, Any]], usage: dict[str, Any], end: dict[str, Any]) -> dict[str, Any]:
         who = {"id": self.id, "type": "message", "role": "assistant", "model": self.model.id}
-        return who | {"content": content, **end, "usage": usage}
+        told = {"diagnostics": self.diagnostics} if self.diagnostics else {}
+        return who | {"content": content, **end, "usage": usage, **told}
 
     def _content(self, *, empty: bool = False) -> list[dict[str, Any]]:
         """The one block that answers, or none where the answer is empty."""

@@ -26,6 +26,7 @@ class Exchange:
 
     request_id: str
     status: int = 200
+    key: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -37,8 +38,8 @@ def json_response(exchange: Exchange, document: object) -> web.Response:
     return web.Response(body=orjson.dumps(document), headers={**PLAIN_HEADERS, "request-id": exchange.request_id})
 
 
-def authenticate(http: web.Request) -> None:
-    """Accept any key except `invalid`, as x-api-key or Bearer; one right key is enough."""
+def authenticate(http: web.Request) -> str:
+    """The key: any except `invalid`, as x-api-key or Bearer; one right key is enough."""
     keys = [value.strip() for value in http.headers.getall("x-api-key", [])]
     for value in http.headers.getall("authorization", []):
         scheme, _, token = value.partition(" ")
@@ -46,8 +47,10 @@ def authenticate(http: web.Request) -> None:
             keys.append(token.strip())
     if not any(keys):
         raise of_status(401, "x-api-key header is required")
-    if not any(key and key != "invalid" for key in keys):
+    found = next((key for key in keys if key and key != "invalid"), None)
+    if found is None:
         raise of_status(401)
+    return found
 
 
 def betas(http: web.Request) -> list[str]:

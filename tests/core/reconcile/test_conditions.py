@@ -29,6 +29,7 @@ from tests.core.reconcile.rules.sample import (
     trial,
 )
 from tests.core.reconcile.rules.test_soak import soaking
+from tests.core.reconcile.test_spending import spent
 
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.evals import EvalRunStatus
@@ -47,6 +48,29 @@ from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.serving import failing
 from claude_operator.core.spec.policy import Policy
 from claude_operator.core.spec.validate import Problem
+from claude_operator.core.usage.cache import CacheUsage, Entry, Lost, Sums
+from claude_operator.core.usage.cold import Cause
+from claude_operator.core.usage.latency import LatencyUsage, Series, Slot
+from claude_operator.core.usage.state import Coverage, Usages, UsageState
+
+
+def cached(
+    *,
+    calls: int = 100,
+    read: int = 0,
+    lost: int = 0,
+    cause: Cause = Cause.VOLATILE_TEXT,
+    usd: float = 0.0,
+    silent: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Calls of stable, each with so many tokens read from the cache, and not read for this cause."""
+    cold = {cause: Lost(calls, calls * lost, usd, 0, "system[0]")} if lost else {}
+    written = 0 if cause is Cause.NOT_CACHED else calls * lost
+    sums = Sums(calls, calls * (read + lost or 100), calls * read, written, cold)
+    slots = {int(NOW.timestamp()) // 600 * 600: (Entry(STABLE, "chat", "p", sums),)}
+    usage = UsageState(Usages(cache=CacheUsage({}, slots)), NOW, Coverage(0 if silent else 2, silent))
+    return {"status": serving(), "usage": usage}
+
 
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
 BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
@@ -88,6 +112,20 @@ def harmed(leading: str, reason: str = "") -> Judgement:
 def changed(name: str) -> Judgement:
     state = MetricState(name=name, evidence=50.0, canary=[58, 31], stable=[512, 4], score=Score(-161.0, 100.0))
     return judgement(asks=[name], state=[state])
+
+
+def spending(usd: str | None, status: DeploymentStatus | None = None, action: str = "Warn", **more: Any) -> Any:
+    budget = {"monthlyUSD": "2000", "action": action}
+    return {"status": status or serving(), "spec": raw(budget=budget), "usage": usd and spent(usd, **more)}
+
+
+def budgeted(within: int, over: int, ago: int = 0) -> dict[str, Any]:
+    """A budget of 95 % and calls of stable's; `ago`: seconds since the last."""
+    budget = {"surface": "chat", "metric": "duration", "max": "30s"}
+    end = int(NOW.timestamp()) - ago
+    slots = {Series(STABLE, "chat", "duration", 30.0): (Slot(end - 60, end, within, over),)}
+    usage = UsageState(Usages(latency=LatencyUsage(slots)), NOW, Coverage(2))
+    return {"status": serving(), "spec": raw(budgets=[budget]), "usage": usage}
 
 
 OF_FEW_USERS = Rollout(revision=CANARY, plan=PLAN.model_copy(update={"unit": "User"}), started_at=NOW, busiest=0.8)
@@ -332,6 +370,14 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.PROMOTED, "False", Reason.ABORTED, {"status": ended("Aborted")}),
     (Type.PROMOTED, "False", Reason.EVAL_FAILED, gated(phase="Failed")),
     (Type.PROMOTED, "False", Reason.REJECTED, problem(Reason.SECRET_NOT_FOUND)),
+    (Type.WITHIN_BUDGET, "True", Reason.NO_BUDGET, {"status": serving()}),
+    (Type.WITHIN_BUDGET, "True", Reason.WITHIN_BUDGET, budgeted(990, 10)),
+    (Type.WITHIN_BUDGET, "False", Reason.OVER_BUDGET, budgeted(800, 200)),
+    (Type.WITHIN_BUDGET, "False", Reason.RECOVERING, budgeted(800, 200, ago=600)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.FEW_CALLS, budgeted(1, 1)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.NO_TRAFFIC, budgeted(0, 0)),
+    (Type.WITHIN_BUDGET, "Unknown", Reason.USAGE_UNKNOWN, budgeted(0, 0) | {"usage": None}),
+    (Type.PROMOTED, "Unknown", Reason.OVER_BUDGET, budgeted(800, 200) | {"status": trial(1)}),
     (Type.MODEL_CURRENT, "True", Reason.ACTIVE, model()),
     (Type.MODEL_CURRENT, "False", Reason.LEGACY, model(superseded=TODAY - DAY)),
     (Type.MODEL_CURRENT, "False", Reason.DEPRECATED, model(deprecated=TODAY - DAY, retires=TODAY + DAY)),
@@ -346,7 +392,79 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
         },
     ),
     (Type.MODEL_CURRENT, "Unknown", Reason.PRICE_UNKNOWN, {"status": serving(), "price_fault": "it is not UTF-8"}),
+    (Type.WITHIN_COST, "True", Reason.NO_BUDGET, {"status": serving()}),
+    (Type.WITHIN_COST, "True", Reason.COST_WITHIN_BUDGET, spending("1599.99")),
+    (Type.WITHIN_COST, "True", Reason.COST_NEAR_BUDGET, spending("1600")),
+    (Type.WITHIN_COST, "False", Reason.COST_OVER_BUDGET, spending("2000")),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending("1600", silent=1)),
+    (Type.WITHIN_COST, "Unknown", Reason.COST_UNKNOWN, spending(None)),
+    (Type.READY, "False", Reason.COST_OVER_BUDGET, spending("2000", action="Throttle")),
+    (Type.PROMOTED, "Unknown", Reason.COST_OVER_BUDGET, spending("2000", trial(1), action="HoldRollouts")),
+    (Type.PROMOTED, "Unknown", Reason.COST_UNKNOWN, spending(None, trial(1), action="HoldRollouts")),
+    (Type.CACHE_EFFECTIVE, "True", Reason.WARM, cached(read=2000)),
+    (Type.CACHE_EFFECTIVE, "False", Reason.COLD, cached(lost=2000)),
+    (Type.CACHE_EFFECTIVE, "False", Reason.NOT_CACHED, cached(lost=2000, cause=Cause.NOT_CACHED)),
+    (Type.CACHE_EFFECTIVE, "True", Reason.NOT_CACHED, cached()),
+    (Type.CACHE_EFFECTIVE, "Unknown", Reason.NO_TRAFFIC, cached(calls=3)),
+    (Type.CACHE_EFFECTIVE, "Unknown", Reason.NO_TRAFFIC, cached(read=2000, silent=("gateway-0",))),
+    (Type.CACHE_EFFECTIVE, "Unknown", Reason.NO_TRAFFIC, {"status": serving(), "usage": None}),
 ]
+
+
+PAUSE = dt.timedelta(minutes=5)
+
+
+def test_what_was_said_of_the_cache_stays_for_five_minutes() -> None:
+    """Figures change with each reading, and status is not written for each."""
+    warm, cold = (cached(**tokens)["usage"] for tokens in ({"read": 2000}, {"lost": 2000}))
+    first = decided(serving(), usage=warm)
+    soon = decided(first.status, usage=replace(cold, read_at=NOW + PAUSE - dt.timedelta(seconds=1)))
+    unread = decided(first.status, usage=None)  # after a change of the leader
+    for same in (soon, unread):
+        assert same.status.cache == first.status.cache
+        assert said(same, Type.CACHE_EFFECTIVE) == said(first, Type.CACHE_EFFECTIVE)
+    later = decided(first.status, usage=replace(cold, read_at=NOW + PAUSE))
+    assert said(later, Type.CACHE_EFFECTIVE).reason == Reason.COLD
+
+
+def test_the_first_calls_are_told_at_once() -> None:
+    few, more = cached(calls=3, read=2000)["usage"], cached(calls=4, read=2000)["usage"]
+    first = decided(serving(), usage=few)
+    assert said(first, Type.CACHE_EFFECTIVE).reason == Reason.NO_TRAFFIC
+    soon = {"read_at": NOW + dt.timedelta(minutes=1)}
+    assert decided(first.status, usage=replace(more, **soon)).status.cache == first.status.cache
+    enough = decided(first.status, usage=replace(cached(lost=2000)["usage"], **soon))
+    assert said(enough, Type.CACHE_EFFECTIVE).reason == Reason.COLD
+
+
+def test_the_cache_of_another_stable_revision_is_judged_at_once() -> None:
+    first = decided(serving(), usage=cached(read=2000)["usage"]).status
+    assert first.cache is not None
+    other = first.model_copy(update={"cache": first.cache.model_copy(update={"revision": "other"})})
+    again = decided(other, usage=cached(lost=2000)["usage"])
+    assert again.status.cache is not None
+    assert again.status.cache.revision == STABLE
+    assert said(again, Type.CACHE_EFFECTIVE).reason == Reason.COLD
+
+
+def test_status_has_figures_for_people() -> None:
+    usage = cached(read=9000, lost=1000, usd=0.75)["usage"]
+    cache = decided(serving(), usage=usage).status.cache
+    assert cache is not None
+    told = cache.model_dump(by_alias=True, exclude_none=True, exclude={"at"})
+    assert told == {
+        "revision": STABLE,
+        "hitRatio": "90%",
+        "surfaces": [
+            {"surface": "chat", "hitRatio": "90%", "calls": 100, "inputTokens": 1_000_000, "state": "Warm"},
+        ],
+        "prefixes": [
+            {"prefix": "p", "surface": "chat", "hitRatio": "90%", "calls": 100, "inputTokens": 1_000_000},
+        ],
+    }
+    cold = decided(serving(), usage=cached(lost=2000, usd=0.75)["usage"]).status.cache
+    assert cold is not None
+    assert (cold.surfaces[0].cause, cold.surfaces[0].lost, cold.lost) == ("VolatileText", "$4.50/h", "$4.50/h")
 
 
 def decided(status: DeploymentStatus, **fields: Any) -> Decision:
@@ -435,7 +553,7 @@ def test_every_reason_is_reached_above() -> None:
     assert {reason for _, _, reason, _ in CASES} | EVENTS_ONLY == set(Reason)
 
 
-def test_all_seven_in_order() -> None:
+def test_all_in_order() -> None:
     assert [one.type for one in decided(serving()).status.conditions] == list(Type)
 
 

@@ -14,6 +14,7 @@ from claude_operator.api.gateway import (
     Arm,
     Egress,
     GatewayConfig,
+    Limit,
     dump_config,
     dump_egress,
     parse_config,
@@ -98,6 +99,33 @@ def test_what_is_not_said_is_not_written() -> None:
         assert config is not None
         assert ("exposeRevision" in dump_config(config)) == written
         assert config.expose_revision is (False if written else msgspec.UNSET)
+
+
+BUDGETS = [
+    {"surface": "chat", "metric": "timeToFirstToken", "max": "1500ms"},
+    {"surface": "jobs", "metric": "throughput", "min": "1000/h"},
+    {"surface": "chat", "metric": "duration", "percentile": 99, "max": "30s"},
+]
+
+
+def test_budgets_are_told_once_all_pods_can_read_them() -> None:
+    """Pods of an earlier version would refuse the config; once they know it, they know it while others start."""
+    spec, reads = raw(budgets=BUDGETS), GatewayView(True, 2, reads_budgets=True)
+    seen = observed(serving(), spec)
+    before = desired_config(seen, serving(), accepted=True)
+    assert before
+    assert before.budgets is msgspec.UNSET
+    assert "budgets" not in dump_config(before)
+    config = desired_config(replace(seen, gateway=reads), serving(), accepted=True)
+    assert config
+    assert config.budgets == [Limit("chat", "timeToFirstToken", 1.5), Limit("chat", "duration", 30.0)]
+    assert (config.generation, config.surfaces) == (before.generation + 1, ["chat", "jobs"])
+    assert parse_config(dump_config(config)) == config
+    assert desired_config(replace(seen, config=config), serving(), accepted=True) == config
+    none = observed(serving(), raw(), config=config)
+    after = desired_config(none, serving(), accepted=True)
+    assert after
+    assert after.budgets is msgspec.UNSET
 
 
 @pytest.mark.parametrize("field", ["surfaces", "env"])

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import msgspec
 import pytest
 
-from claude_operator.api.gateway import Arm, Deployment, Egress, GatewayConfig, dump_config, dump_egress, dump_prices
+from claude_operator.api.gateway import (
+    Arm,
+    Deployment,
+    Egress,
+    GatewayConfig,
+    Throttle,
+    dump_config,
+    dump_egress,
+    dump_prices,
+    dump_throttle,
+)
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices
+from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices, sign_throttle
 from claude_operator.core.reconcile import signed_config
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView
 from claude_operator.core.reconcile.signed_config import Known, believe_config, least_generation
@@ -37,6 +48,8 @@ def config_map(document: GatewayConfig | str, key: bytes | None = None, **data: 
         whole["egress-signature"] = data.get("egress-signature") or sign_egress(key, whole)
         whole = {"prices.json": dump_prices(document) if isinstance(document, GatewayConfig) else "{}", **whole}
         whole["prices-signature"] = sign_prices(key, whole)
+        whole = {"throttle.json": dump_throttle(document) if isinstance(document, GatewayConfig) else "{}", **whole}
+        whole["throttle-signature"] = sign_throttle(key, whole)
     return {"metadata": {"name": "support-gateway", "namespace": "demo"}, "data": whole}
 
 
@@ -167,3 +180,25 @@ def test_the_status_is_one_ahead_at_most_and_pods_never_are() -> None:
     assert least_generation(status, GatewayView()) == 6
     pods = (GatewayPod("a", True, 9), GatewayPod("b", True, None), GatewayPod("c", False, 8))
     assert least_generation(status, GatewayView(pods=pods)) == 9
+
+
+THROTTLED = msgspec.structs.replace(LIMITED, throttle=Throttle(dt.datetime(2026, 12, 1, tzinfo=dt.UTC), "2000"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ({}, True),
+        ({"throttle.json": "{}"}, False),
+        ({"throttle-signature": "0" * 64}, False),
+        ({"throttle.json": "{", "throttle-signature": sign_throttle(MINE, {"throttle.json": "{"})}, False),
+        ({"throttle.json": None, "throttle-signature": None}, False),  # an operator of before it
+    ],
+)
+def test_a_throttle_that_is_not_the_operators_is_written_again(changes: dict[str, str | None], stored: bool) -> None:
+    """That which this process has written last holds; one that knows of none refuses nothing until then."""
+    found = config_map(THROTTLED, MINE)
+    found["data"] = {key: text for key, text in (found["data"] | changes).items() if text is not None}
+    for last, expected in ((None, LIMITED), (THROTTLED, THROTTLED)):
+        believed = believe_config(found, key_of, Known(UID, lambda last=last: last))
+        assert (believed.config, believed.stored, believed.doubt) == (THROTTLED if stored else expected, stored, "")

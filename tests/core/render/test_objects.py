@@ -422,6 +422,14 @@ def test_who_keeps_to_an_egress_is_known_by_the_template() -> None:
     assert not render.reads_egress({})
 
 
+def test_who_reads_budgets_is_known_by_the_template() -> None:
+    template = gateway(FULL)["Deployment"]["spec"]["template"]
+    assert render.reads_budgets(template)
+    del template["metadata"]["annotations"]
+    assert not render.reads_budgets(template)
+    assert not render.reads_budgets({})
+
+
 def test_an_eval_job_knows_the_hosts_and_a_gateways_pod_does_not() -> None:
     site = replace(SITE, allowed_hosts=("a.example",))
     [run] = [item for item in everything(FULL) if item["kind"] == "ClaudeEvalRun"]
@@ -476,6 +484,16 @@ def test_a_first_run_has_no_baseline() -> None:
         "attempt": 1,
     }
     assert paths(pod_of(job(run, spec_of(MINIMAL)))) == {"tmp": "/tmp"}
+
+
+def test_what_only_says_whose_a_key_is_makes_no_other_eval_run() -> None:
+    upstream = {"baseURL": "https://claude.example.com"}
+    runs = [
+        render.eval_run(MINIMAL, "support-5f6d8c1a2b", None, "questions", "f" * 64, {**upstream, **more})
+        for more in ({}, {"apiKeyID": "apikey_01"})
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0]["spec"]["upstream"] == upstream
 
 
 def test_a_job_has_a_name_that_its_pods_can_have() -> None:

@@ -281,3 +281,10 @@ def test_rows_of_both_roles_of_a_revision_are_one() -> None:
     rows = [UsageRow("r1", role, "chat", "", "m", 2, cost_usd=0.5) for role in ("stable", "canary")]
     state = absorb(Spend(), reading(page("a", *rows)), NOON)
     assert {key: amounts.calls for key, amounts in state.days[TODAY].items()} == {Key("r1", "chat", "", "m"): 4}
+
+
+def test_where_there_is_no_room_for_marks_the_days_keep_their_rows() -> None:
+    state, _ = full(30)
+    again = stored.decode(stored.encode(state))
+    assert {len(rows) for rows in again.days.values()} >= {64}
+    assert all(mark.whole for mark in again.marks.values())

@@ -27,6 +27,7 @@ BY = ("deployment", "namespace", "surface", "subagent", "model", "revision", "da
 _LABEL = "label:"
 _PLACES = {"deployment": ("namespace", "name"), "revision": ("namespace", "revision")}
 _NONE = "(none)"
+_FIRST_READING = dt.timedelta(minutes=10)  # after a ClaudeDeployment is made, its record begins
 _AMOUNTS = {
     "calls": "calls",
     "unpricedCalls": "unpriced",
@@ -63,7 +64,7 @@ def first_day(since: str | None, now: dt.datetime) -> dt.date:
     try:
         return dt.date.fromisoformat(since)
     except ValueError:
-        raise Failure(f"{since!r} is no number of days and no date; use e.g. 7d or {today.isoformat()}") from None
+        raise Failure(f"{since!r} is not a number of days or a date; use e.g. 7d or {today.isoformat()}") from None
 
 
 def cost_facts(used: Sequence[Used], question: Question) -> Facts:
@@ -159,13 +160,21 @@ def _notes(one: Used, question: Question) -> Iterator[str]:
     """What the sums of one leave out."""
     spend = one.kept.spend if one.kept else None
     where = f"{one.namespace}/{one.name}"
-    if spend is not None and spend.began is not None and spend.began.date() > question.since:
+    if spend is not None and spend.began is not None and _is_late(one, spend.began, question):
         yield f"{where}: recorded since {spend.began.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC; what was before is unknown"
+    if one.note:
+        yield f"{where}: {one.note}"
     read, _, pods = one.read.partition(" of ")
     if pods and read != pods:
         yield f"{where}: read {one.read} gateways; what the others count is missing until they answer"
     if (question.now.astimezone(dt.UTC).date() - question.since).days >= DAYS:
         yield f"{where}: {DAYS} days are kept; what was before is unknown"
+
+
+def _is_late(one: Used, began: dt.datetime, question: Question) -> bool:
+    """Whether calls may have come in the days that are asked for, before the record began."""
+    asked = dt.datetime.combine(question.since, dt.time(), dt.UTC)
+    return began > max(asked, (one.created or asked) + _FIRST_READING)
 
 
 def _blind(facts: Facts) -> Iterator[str]:

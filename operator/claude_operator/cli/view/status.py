@@ -50,6 +50,8 @@ def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
         "step": _step(status),
         "soak": {"until": written["soak"]["until"], "previous": soak.previous} if soak else None,
         "traffic": written.get("traffic", []),
+        "cost": written.get("cost"),
+        "cache": written.get("cache"),
         "evidence": {
             "total": judgement.evidence,
             "threshold": judgement.threshold,
@@ -80,7 +82,7 @@ def status_view(facts: Facts, now: dt.datetime) -> RenderableType:
         parts += [Text(), metric_table(facts["evidence"]["metrics"])]
         if silent := unseen(facts["evidence"]["metrics"]):
             parts += [Text(f"nothing was seen yet of {', '.join(silent)}", style="dim")]
-    bad = [one for one in facts["conditions"] if one["status"] != "True" and one["type"] not in ("Promoted", "Ready")]
+    bad = [one for one in facts["conditions"] if _is_bad(one)]
     if bad:
         parts += [Text(), _conditions(bad)]
     if facts["events"]:
@@ -148,6 +150,7 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
     }
     if under_way:
         rows["Attempt"] = f"{rollout['attempt']}, since {ago(rollout.get('startedAt'), now)}"
+    rows |= {"Cost": _cost(facts["cost"]), "Cache": _cache(facts["cache"], facts["conditions"])}
     if step:
         place = f"{step['index']} of {rollout['steps'] if rollout else '?'}"
         rows["Step"] = f"{place}: {step['action']} at {step['weight']:g} %, since {ago(step['startedAt'], now)}"
@@ -163,6 +166,23 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
         rows["Health"] = f"{health.get('reason', 'Unknown')}: {health.get('message', '')}"
     rows["Next"] = _next(facts)
     return fields(rows)
+
+
+def _cost(cost: Facts | None) -> str | None:
+    if cost is None:
+        return None
+    forecast = f", by its end {cost['forecast']}" if "forecast" in cost else ""
+    unpriced = f"; {cost['unpriced']:,} calls have no price" if cost.get("unpriced") else ""
+    return f"{cost['today']} today, {cost['month']} this month{forecast}{unpriced}"
+
+
+def _cache(cache: Facts | None, conditions: Sequence[Facts]) -> RenderableType | None:
+    """How much is read from the prompt cache; why it is too little stands among the conditions."""
+    if cache is None or "hitRatio" not in cache:
+        return None
+    effective = next((one["status"] for one in conditions if one["type"] == "CacheEffective"), "Unknown")
+    lost = f", {cache['lost']} lost" if "lost" in cache else ""
+    return Text(f"{cache['hitRatio']} of input tokens read{lost}", style="yellow" if effective == "False" else "")
 
 
 def _next(facts: Facts) -> str | None:
@@ -184,6 +204,13 @@ def _traffic(traffic: Sequence[Facts]) -> Table:
         percents = ["" if value is None else f"{value:.3g} %" for value in (one["percent"], got)]
         made.add_row(one.get("role", ""), one["revision"], *percents, "" if seen is None else f"{seen:,}")
     return made
+
+
+def _is_bad(condition: Facts) -> bool:
+    """Whether a condition says what is missing or wrong, and nothing else of the view does."""
+    if condition["type"] == "CacheEffective" and condition["reason"] == "NoTraffic":
+        return False
+    return condition["status"] != "True" and condition["type"] not in ("Promoted", "Ready")
 
 
 def _conditions(conditions: Sequence[Facts]) -> Table:

@@ -8,7 +8,16 @@ from typing import Any
 
 from claude_operator.core.catalogue.table import Model, Prices, find
 
-__all__ = ["LIST_PRICES", "PRIORITY", "Book", "at_standard_tier", "cost_usd", "price_ratio", "request_factor"]
+__all__ = [
+    "LIST_PRICES",
+    "PRIORITY",
+    "Book",
+    "at_standard_tier",
+    "cost_of_reading",
+    "cost_usd",
+    "price_ratio",
+    "request_factor",
+]
 
 Book = Mapping[str, Prices]
 """Prices by model id and alias that hold instead of the shipped list prices."""
@@ -44,6 +53,23 @@ def cost_usd(model: Model | str | None, usage: Mapping[str, Any], book: Book = L
     return total if total <= _MOST_USD else None
 
 
+def cost_of_reading(
+    model: Model | str | None, usage: Mapping[str, Any], tokens: Mapping[str, int], lost: int, book: Book = LIST_PRICES
+) -> float | None:
+    """US dollars that a call would have cost less had `lost` of its tokens been read from the cache, those that it
+    wrote first; None where a price is not known. `tokens` are its sums by kind.
+    """
+    short, long, fresh = tokens["cacheWrite5m"], tokens["cacheWrite1h"], tokens["input"]
+    ran = {name: usage.get(name) for name in ("inference_geo", "speed", "service_tier")}
+    was = cost_usd(model, {**ran, **_prompt(fresh, tokens["cacheRead"], short, long)}, book)
+    from_long = min(lost, long)
+    from_short = min(lost - from_long, short)
+    from_fresh = min(lost - from_long - from_short, fresh)
+    read = tokens["cacheRead"] + from_long + from_short + from_fresh
+    after = cost_usd(model, {**ran, **_prompt(fresh - from_fresh, read, short - from_short, long - from_long)}, book)
+    return None if was is None or after is None else max(was - after, 0.0)
+
+
 def at_standard_tier(usage: Mapping[str, Any]) -> Mapping[str, Any]:
     """The usage as if it were not covered by a commitment: to compare answers, or to limit what a run may take."""
     return {**usage, "service_tier": "standard"} if usage.get("service_tier") == PRIORITY else usage
@@ -60,6 +86,15 @@ def request_factor(fields: Mapping[str, Any]) -> float:
     """What `inference_geo` and `speed`, of a request or of a usage, do to all token prices."""
     geo = _US if fields.get("inference_geo") == "us" else 1.0
     return geo * (_FAST if fields.get("speed") == "fast" else 1.0)
+
+
+def _prompt(fresh: int, read: int, short: int, long: int) -> dict[str, Any]:
+    return {
+        "input_tokens": fresh,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": short + long,
+        "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
+    }
 
 
 def _ratios(before: Prices, after: Prices) -> Iterator[float]:

@@ -10,15 +10,19 @@ from typing import Literal
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.prices import PRICES_FILE
+from claude_operator.api.spending import Level
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
+from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
+from claude_operator.core.reconcile.service_levels import budget_state
+from claude_operator.core.reconcile.spending import explain, explain_throttled
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
 from claude_operator.core.spec.validate import warning
@@ -43,6 +47,7 @@ def conditions(
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
+    cache = report_cache(draft.obs.usage, draft.obs.status, draft.status)
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),
@@ -51,6 +56,9 @@ def conditions(
         Type.CANARY_HEALTHY: _canary_healthy(draft),
         Type.PROMOTED: _promoted(draft),
         Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
+        Type.WITHIN_COST: _within_cost(draft),
+        Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
+        Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
@@ -90,6 +98,9 @@ def _ready(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         return ConditionState("False", Reason.NOT_SERVING, serves_nothing)
     if why := _answers_nothing(draft, config):
         return ConditionState("False", Reason.HOST_NOT_ALLOWED, why)
+    throttled = explain_throttled(draft.obs, config.throttle) if config is not None else ""
+    if throttled:
+        return ConditionState("False", Reason.COST_OVER_BUDGET, throttled)
     fails = serving.failing(pod.recent for pod in view.pods if pod.ready)
     if fails:
         return ConditionState("False", Reason.REQUESTS_FAILING, "; ".join(filter(None, (fails, _way_out(draft)))))
@@ -285,6 +296,23 @@ def _promoted(draft: Draft) -> ConditionState:
     if hold is not None:
         return ConditionState("Unknown", hold.reason, hold.message)
     return ConditionState("Unknown", Reason.PROGRESSING, f"{rollout.revision} is being rolled out")
+
+
+_COST_STATES: dict[Level, tuple[Answer, Reason]] = {
+    "Within": ("True", Reason.COST_WITHIN_BUDGET),
+    "Near": ("True", Reason.COST_NEAR_BUDGET),
+    "Over": ("False", Reason.COST_OVER_BUDGET),
+    "Unknown": ("Unknown", Reason.COST_UNKNOWN),
+}
+
+
+def _within_cost(draft: Draft) -> ConditionState:
+    spec, known = draft.obs.spec, draft.status.spending
+    if spec is not None and spec.budget is None:
+        return ConditionState("True", Reason.NO_BUDGET, "the spec sets no monthly budget")
+    if spec is None or spec.budget is None or known is None:
+        return ConditionState("Unknown", Reason.COST_UNKNOWN, "spec.budget cannot be read")
+    return ConditionState(*_COST_STATES[known.level], explain(spec.budget, known))
 
 
 _MODEL_REASONS = {

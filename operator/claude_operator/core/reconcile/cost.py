@@ -30,10 +30,11 @@ def cost_status(usage: UsageState | None, before: CostStatus | None, *, changes:
         forecast=None if found.forecast is None else dollars(found.forecast),
         unpriced=found.month.unpriced,
         gateways=f"{coverage.read} of {coverage.pods}",
+        note=usage.fault or None,
         since=to_millisecond(usage.spend.began),
         at=to_millisecond(usage.read_at),
     )
-    if before is None or changes:
+    if before is None or changes or after.note != before.note:
         return after
     if after.model_copy(update={"at": before.at, "forecast": before.forecast}) == before:
         return before

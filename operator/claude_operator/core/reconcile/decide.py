@@ -33,6 +33,7 @@ from claude_operator.core.reconcile.rules import (
     restore,
     rollout,
     soak,
+    spending,
 )
 from claude_operator.core.reconcile.rules.record import record
 from claude_operator.core.reconcile.serving import nothing_served
@@ -146,7 +147,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
-    draft = _seen(record(drain.watch(draft)))
+    draft = _seen(record(spending.watch(drain.watch(draft))))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     run = status.rollout.eval_run if status.rollout else None

@@ -24,6 +24,7 @@ _WORSE = {
         Reason.SPLIT_MISMATCH,
     },
     Type.MODEL_CURRENT: {Reason.LEGACY, Reason.DEPRECATED, Reason.RETIRED, Reason.PRICE_UNKNOWN},
+    Type.CACHE_EFFECTIVE: {Reason.COLD},
     Type.READY: {Reason.GATEWAY_UNAVAILABLE, Reason.NOT_SERVING, Reason.REQUESTS_FAILING},
     Type.GATEWAY_READY: {
         Reason.CONFIG_REFUSED,
@@ -32,9 +33,11 @@ _WORSE = {
         Reason.PODS_FAILING,
     },
     Type.PROMOTED: {Reason.WRITE_REFUSED},
+    Type.WITHIN_BUDGET: {Reason.OVER_BUDGET},
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
+    Type.WITHIN_BUDGET: {Reason.RECOVERING},
 }
 
 

@@ -17,7 +17,9 @@ from claude_operator.core.reconcile.grading import sampling
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import prices_to_serve
 from claude_operator.core.reconcile.progress import active, canary_weight
+from claude_operator.core.reconcile.spending import throttle_to_serve
 from claude_operator.core.reconcile.track_record import remembered
+from claude_operator.core.spec.budgets import limits
 from claude_operator.core.spec.plan import plan_of
 from claude_operator.core.spec.revision import arm
 
@@ -31,7 +33,8 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
 
     That is so while there is none and the spec is not accepted, or nothing is known to put into it.
 
-    While the spec is not accepted, everything but the arms and the installer's egress and prices stays as it is live.
+    While the spec is not accepted, everything but the arms, what a month may cost and the installer's egress and prices
+    stays as it is live.
     Where that was lost and something serves, the spec has to do, unless the installer's policy refuses it: gateways
     keep serving from memory, and a weight of 0 must reach them.
     """
@@ -55,6 +58,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     # Without a spec that is accepted, or behind an error, nothing may keep traffic from being taken back.
     prices = prices_to_serve(obs, status) if accepted or live is None else live.own_prices
     wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices)
+    wanted = wire.with_throttle(wanted, throttle_to_serve(obs))
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)
@@ -164,6 +168,12 @@ def _assigning(status: DeploymentStatus, spec: DeploymentSpec) -> wire.Assigning
     return msgspec.UNSET if found == wire.Assigning() else found
 
 
+def _budgets(obs: Observation, spec: DeploymentSpec) -> list[wire.Limit] | msgspec.UnsetType:
+    """What calls are counted against. Pods of earlier versions refuse a config that says so."""
+    told = obs.config is not None and obs.config.budgets is not msgspec.UNSET
+    return (limits(spec.budgets) or msgspec.UNSET) if told or obs.gateway.reads_budgets else msgspec.UNSET
+
+
 def _egress(obs: Observation) -> wire.Egress:
     """What the installer allows as of now, whatever the spec says."""
     return wire.Egress(list(obs.policy.allowed_hosts), list(obs.policy.control_plane))
@@ -181,6 +191,7 @@ def _from_spec(obs: Observation, spec: DeploymentSpec, status: DeploymentStatus)
             timeouts=wire.Timeouts(seconds(timeouts.connect), seconds(timeouts.idle), seconds(timeouts.total)),
         ),
         env=[variable.name for variable in spec.env or ()],
+        budgets=_budgets(obs, spec),
         surfaces=list(dict.fromkeys(budget.surface for budget in spec.budgets or ())),
         expose_revision=False if spec.gateway.expose_revision is False else msgspec.UNSET,
         assignment=_assigning(status, spec),

@@ -19,9 +19,11 @@ from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import canary_weight
+from claude_operator.core.reconcile.service_levels import explain_breach
+from claude_operator.core.reconcile.spending import explain_hold
 from claude_operator.core.text import count, duration, percent
 
-__all__ = ["definitions", "frozen", "gateways", "hold_step"]
+__all__ = ["always", "frozen", "gateways", "hold_step"]
 
 _LAST_PART = 10.0  # seconds
 
@@ -45,18 +47,41 @@ def frozen(draft: Draft) -> Draft:
     return draft.hold_for(Reason.PAUSED, f"spec.paused holds {draft.status.canary_revision} {where}")
 
 
-def definitions(draft: Draft) -> Draft:
+def always(draft: Draft) -> Draft:
+    """What holds any step but those that a person goes on from."""
+    return _budget(_definitions(draft))
+
+
+def _definitions(draft: Draft) -> Draft:
     """No step moves while the API server drops parts of the status: the judge forgets what it has seen at each look."""
     if not draft.obs.outdated:
         return draft
+    return draft.hold_for(Reason.CRD_OUTDATED, f"{_where(draft)}: {draft.obs.outdated}")
+
+
+def _budget(draft: Draft) -> Draft:
+    """No canary begins or gets more traffic while the month's budget is spent, or while that is not known."""
+    found = explain_hold(draft.obs)
+    if found is None:
+        return draft
+    level, why = found
+    rollout, step = draft.status.rollout, draft.status.step
+    if rollout is not None:
+        done = "go on" if step else "promote it to 100 %"
+        go = draft.obs.ask_by(PROMOTE, promotion(rollout, step.index if step else "full"))
+        why += f"; to {done} all the same: {go}"
+    reason = Reason.COST_OVER_BUDGET if level == "Over" else Reason.COST_UNKNOWN
+    return draft.hold_for(reason, f"{_where(draft)}: {why}")
+
+
+def _where(draft: Draft) -> str:
     step = draft.status.step
-    where = f"step {step.index} at {percent(step.weight)} holds" if step else "the first weight waits"
-    return draft.hold_for(Reason.CRD_OUTDATED, f"{where}: {draft.obs.outdated}")
+    return f"step {step.index} at {percent(step.weight)} holds" if step else "the first weight waits"
 
 
 def hold_step(draft: Draft, rollout: Rollout, present: StepStatus) -> Draft:
     """Hold the present step while something that it needs is missing."""
-    draft = definitions(draft)
+    draft = always(draft)
     step = rollout.plan.steps[present.index]
     if draft.hold or step.action == "setWeight":
         return draft
@@ -186,8 +211,19 @@ def _verdicts(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
     return Hold(Reason.GRADES_MISSING, f"holds: {missing}; to go on without: {go}")
 
 
+def _over_budget(draft: Draft, step: Step, present: StepStatus) -> Hold | None:
+    """While a latency budget is over nothing moves on, whichever arm it is: it says nothing of who is to blame."""
+    rollout = draft.status.rollout
+    breach = explain_breach(draft.obs, draft.status)
+    if rollout is None or breach is None:
+        return None
+    go = draft.obs.ask_by(PROMOTE, promotion(rollout, present.index))
+    return Hold(Reason.OVER_BUDGET, f"holds, and blames no arm: {breach}; to go on without: {go}")
+
+
 _HOLDS: tuple[Callable[[Draft, Step, StepStatus], Hold | None], ...] = (
     _judged,
+    _over_budget,
     _few_users,
     _verdicts,
     _person,

@@ -19,6 +19,7 @@ from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
 from claude_operator.core.judge.evidence.sample import Values
+from claude_operator.core.organisation.budget import OrganizationLimit
 from claude_operator.core.spec.policy import OPEN, Policy, Resolved
 from claude_operator.core.spec.validate import Problem
 from claude_operator.core.usage.state import UsageState
@@ -70,6 +71,8 @@ class GatewayView:
     """Why pods are missing or not ready, empty where they are not or where no cause is known."""
     killed: tuple[MemoryKill, ...] = ()
     """What ran out of memory recently and was not reported yet."""
+    reads_budgets: bool = False
+    """All pods are of a version that reads budgets in its config."""
     reads_egress: bool = False
     """The pods are of a version that keeps to the egress in its config."""
     foreign: tuple[str, ...] = ()
@@ -153,6 +156,8 @@ class Observation:
     rest."""
     price_fault: str = ""
     """Why the installation's own prices cannot be read, empty where they can, or where there are none."""
+    organization: OrganizationLimit | None = None
+    """The spent budget of the ClaudeOrganization whose key it uses; None where none concerns it."""
     usage: UsageState | None = None
     """What was used and paid, as far as it was read and kept; None: nothing is known, which is not zero."""
     audited: bool = False

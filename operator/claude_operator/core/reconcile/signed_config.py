@@ -10,23 +10,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from claude_operator.api.gateway import (
     CONFIG_KEY,
     EGRESS_KEY,
     PRICES_KEY,
     SIGNATURE_KEY,
+    THROTTLE_KEY,
     Egress,
     GatewayConfig,
+    Throttle,
     parse_config,
     parse_egress,
     parse_prices,
+    parse_throttle,
     with_egress,
     with_prices,
+    with_throttle,
 )
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.names import gateway_name
-from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed
+from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed, is_throttle_signed
 from claude_operator.core.reconcile.observation import GatewayView
 
 __all__ = ["Believed", "KeyOf", "Known", "believe_config", "least_generation"]
@@ -57,7 +63,7 @@ class Believed:
 
     config: GatewayConfig | None
     stored: bool = False
-    """Exactly this is in the cluster, and signed, its egress and prices too."""
+    """Exactly this is in the cluster, and signed, all that stands beside it too."""
     doubt: str = ""
     """Why what is in the cluster is not believed."""
     old: bool = False
@@ -87,13 +93,15 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
         what = f"generation {found.generation}, where {known.least} was written before"
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
     key = key_of(known.uid)
-    egress, prices = _egress(key, data), _prices(key, data)
-    if egress is not None and prices is not None:
-        return Believed(with_prices(with_egress(found, egress), prices), stored=mine)
+    egress, prices, throttle = _egress(key, data), _prices(key, data), _throttle(key, data)
+    if egress is not None and prices is not None and throttle is not None:
+        return Believed(with_throttle(with_prices(with_egress(found, egress), prices), throttle), stored=mine)
     last = known.last()
     if prices is None:
         prices = last.own_prices if last is not None else {}
-    found = with_prices(found, prices)
+    if throttle is None:
+        throttle = last.throttle if last is not None else msgspec.UNSET
+    found = with_throttle(with_prices(found, prices), throttle)
     # The same again needs no new generation.
     same = egress is None and last is not None and with_egress(found, last.limits) == last
     return Believed(last if same else with_egress(found, egress or Egress()))
@@ -119,6 +127,16 @@ def _prices(key: bytes, data: Mapping[str, str]) -> Mapping[str, TokenPrices] | 
         return None
     try:
         return parse_prices(data.get(PRICES_KEY, ""))
+    except ValueError:
+        return None
+
+
+def _throttle(key: bytes, data: Mapping[str, str]) -> Throttle | msgspec.UnsetType | None:
+    """What is refused; None where an operator before it wrote the config, or somebody has changed it."""
+    if not key or not is_throttle_signed(key, data):
+        return None
+    try:
+        return parse_throttle(data.get(THROTTLE_KEY, ""))
     except ValueError:
         return None
 

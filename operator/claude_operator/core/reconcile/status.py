@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.served import GatewayStatus, ModelStatus
@@ -9,11 +11,13 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
+from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.notice import Notice
+from claude_operator.core.reconcile.service_levels import budget_statuses
 from claude_operator.core.reconcile.traffic import traffic, weights_generation
 from claude_operator.core.render import client_url
 
@@ -32,6 +36,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         "traffic": traffic(obs, status, former(obs, status), since),
         "model": _model_status(*main) if main else None,
         "handled": _still_meant(draft),
+        "budgets": budget_statuses(obs),
         "gateway": GatewayStatus(
             url=client_url(obs.owner),
             client_secret=names.client_secret(obs.name),
@@ -41,9 +46,10 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         )
         if config and (status.gateway is not None or not taken)
         else status.gateway,
+        "cache": report_cache(obs.usage, obs.status, status).cache,
     }
     changed = status.model_copy(update=fields)
-    told = conditions(draft, config, models)
+    told = conditions(replace(draft, status=changed), config, models)
     cost = cost_status(obs.usage, obs.status.cost, changes=told != obs.status.conditions)
     return changed.model_copy(update={"conditions": told, "cost": cost})
 

@@ -10,10 +10,12 @@ from claude_operator.core.render.gateway import (
     gateway_secret,
     grader_secret,
     has_operator_key,
+    reads_budgets,
     reads_egress,
     reads_grader_secret,
 )
 from claude_operator.core.render.grader import grader_objects, grader_store
+from claude_operator.core.render.organisation import history_claim, history_objects, history_secret
 from claude_operator.core.render.parts import API_SERVER_PORTS, NetworkRules, Object, Site
 from claude_operator.core.render.revisions import revision
 
@@ -39,7 +41,11 @@ __all__ = [
     "grader_secret",
     "grader_store",
     "has_operator_key",
+    "history_claim",
+    "history_objects",
+    "history_secret",
     "lacks",
+    "reads_budgets",
     "reads_egress",
     "reads_grader_secret",
     "revision",

@@ -112,6 +112,7 @@ def eval_run(
     `owner` is the ClaudeDeployment that it gates; `baseline` None where nothing serves yet.
     """
     name = owner["metadata"]["name"]
+    upstream = {key: value for key, value in (upstream_as_stored or {}).items() if key != "apiKeyID"}
     mcp = ((owner.get("spec") or {}).get("evals") or {}).get("mcp")
     spec = {
         "deployment": name,
@@ -119,7 +120,7 @@ def eval_run(
         "baselineRevision": baseline,
         "setRef": set_name,
         "setHash": set_hash,
-        "upstream": dict(upstream_as_stored) if upstream_as_stored else None,
+        "upstream": upstream or None,
         "mcp": mcp if mcp == "Off" else None,
         "attempt": 1,
     }

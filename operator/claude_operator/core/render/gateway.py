@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import GROUP, seconds
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.gateway import (
     ADMIN_PORT,
@@ -27,6 +27,8 @@ from claude_operator.api.gateway import (
     PRICES_SIGNATURE_KEY,
     SERVICE_PORT,
     SIGNATURE_KEY,
+    THROTTLE_KEY,
+    THROTTLE_SIGNATURE_KEY,
     TLS_CERTIFICATE,
     TLS_DIR,
     TLS_KEY,
@@ -34,9 +36,10 @@ from claude_operator.api.gateway import (
     dump_config,
     dump_egress,
     dump_prices,
+    dump_throttle,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices
+from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices, sign_throttle
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -61,13 +64,17 @@ __all__ = [
     "gateway_secret",
     "grader_secret",
     "has_operator_key",
+    "reads_budgets",
     "reads_egress",
     "reads_grader_secret",
 ]
 
+ANNOTATION_READS = f"{GROUP}/gateway-reads"
+"""Of the pods' template: what they read in their config that earlier versions refuse."""
 _GRACE = 30  # seconds beyond the longest response, for the drain to end by itself
 _ROUTED = 2  # seconds after which kube-proxy sends a ready pod its connections: it gathers changes for a second
 _KEYS = "operator"  # the volume with what the operator and graders show
+_READS = "budgets"
 _RESOURCES = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": f"{MEMORY // MIB}Mi"}}
 
 
@@ -91,11 +98,17 @@ def gateway_objects(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) 
 
 def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: bytes) -> Object:
     """The ConfigMap `<name>-gateway` that the pods watch, signed; it holds no secret value."""
-    data = {CONFIG_KEY: dump_config(config), EGRESS_KEY: dump_egress(config), PRICES_KEY: dump_prices(config)}
+    data = {
+        CONFIG_KEY: dump_config(config),
+        EGRESS_KEY: dump_egress(config),
+        PRICES_KEY: dump_prices(config),
+        THROTTLE_KEY: dump_throttle(config),
+    }
     signatures = {
         SIGNATURE_KEY: sign_config(operator_key, data),
         EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
         PRICES_SIGNATURE_KEY: sign_prices(operator_key, data),
+        THROTTLE_SIGNATURE_KEY: sign_throttle(operator_key, data),
     }
     return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 
@@ -138,6 +151,11 @@ def reads_grader_secret(template: Mapping[str, Any]) -> bool:
     """Whether pods of this template read the graders' key from its own Secret: earlier ones read it elsewhere."""
     volumes = (template.get("spec") or {}).get("volumes") or ()
     return any(one.get("name") == _KEYS and one.get("projected") for one in volumes)
+
+
+def reads_budgets(template: Mapping[str, Any]) -> bool:
+    """Whether pods of this template read budgets in their config: those of earlier versions refuse it."""
+    return (template.get("metadata", {}).get("annotations") or {}).get(ANNOTATION_READS) == _READS
 
 
 def reads_egress(template: Mapping[str, Any]) -> bool:
@@ -185,7 +203,10 @@ def _deployment(owner: Mapping[str, Any], spec: DeploymentSpec, site: Site) -> O
             "selector": _selector(owner),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {
-                "metadata": {"labels": names.labels(owner["metadata"]["name"], "gateway")},
+                "metadata": {
+                    "labels": names.labels(owner["metadata"]["name"], "gateway"),
+                    "annotations": {ANNOTATION_READS: _READS},
+                },
                 "spec": _pod(owner, spec, site),
             },
         }

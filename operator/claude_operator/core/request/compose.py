@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,10 +21,9 @@ from claude_operator.core.request.breakpoints import (
     longest_ttl,
     message_breakpoints,
 )
+from claude_operator.core.request.prefix import LISTS, Part, Prompt, prompt_of
 from claude_operator.core.request.prepare import (
-    LISTS,
     MissingName,
-    Part,
     PreparedArm,
     Variant,
     joined,
@@ -39,8 +38,16 @@ __all__ = ["Composed", "MissingName", "PreparedArm", "compose", "prepare", "raw_
 
 Body = Mapping[str, msgspec.Raw]
 
+_EMPTY = (b"null", b"[]", b'""')
 _LARGE = 1 << 16  # bytes from which a value is not copied into the body
 _SMALL = 2048  # bytes up to which two values are also compared by what they mean
+
+
+class _Settled(NamedTuple):
+    """The breakpoints that stay, and those of the revision's that have to go."""
+
+    kept: Sequence[Breakpoint]
+    dropped: tuple[Breakpoint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ class Composed:
     stream: bool
     cache_ttl: str = "5m"
     """The longest ttl of its breakpoints."""
+    prompt: Prompt | None = None
+    """What the cache can keep of tools and system; None where the API has them from an earlier request."""
 
     @property
     def size(self) -> int:
@@ -92,7 +101,8 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
         overridden.append("x-claude-subagent")
         variant = prepared.variants[""]
     thread = thread_of(body)
-    if thread is not None and thread.continues:  # its system and tools are those that it began with
+    continues = thread is not None and thread.continues
+    if continues:  # its system and tools are those that it began with
         variant = replace(variant, lists={}, whole={}, dropped=())
     out = dict(body)
     for name, raw in (variant.counted if count_tokens else variant.fields).items():
@@ -106,16 +116,25 @@ def compose(prepared: PreparedArm, body: Body, *, subagent: str | None = None, c
     lists: dict[str, Sequence[Part]] = {}
     for name in LISTS:
         lists[name] = _merged(name, prepared.modes[name], variant, body.get(name), overridden.append)
-    dropped, ttl = _dropped(lists, variant, body)
+    points = _settle(lists, variant, body)
     for name, parts in variant.lists.items():
-        settled = lists[name] is parts and dropped is variant.dropped
-        out[name] = variant.whole[name] if settled else joined(name, lists[name], dropped)
-    for point in dropped:
+        settled = lists[name] is parts and points.dropped is variant.dropped
+        out[name] = variant.whole[name] if settled else joined(name, lists[name], points.dropped)
+    for point in points.dropped:
         overridden.append(point.label)
         if point.where == "cache_control":
             out.pop("cache_control", None)
     model, stream = _text(out.get("model")), _true(out.get("stream"))
-    return Composed(_pieces(out), variant.betas, tuple(overridden), model, stream, ttl)
+    is_own = points.kept is variant.kept
+    return Composed(
+        _pieces(out),
+        variant.betas,
+        tuple(overridden),
+        model,
+        stream,
+        cache_ttl=variant.cache_ttl if is_own else longest_ttl(points.kept),
+        prompt=None if continues else _prompt(lists, variant, points),
+    )
 
 
 def warms_cache(body: Body) -> bool:
@@ -145,7 +164,7 @@ def _merged(
     ours = variant.lists.get(name)
     data = b"null" if theirs is None else bytes(theirs)
     if ours is None:
-        return _their_parts(data) if MARKER in data else ()
+        return _their_parts(data) if MARKER in data else _as_one_part(data)
     if data == b"null":
         return ours
     if mode == "Replace":
@@ -180,19 +199,32 @@ def _their_part(data: bytes) -> Part:
     return Part(data, data, breakpoint_ttl(item.cache_control), item.name, ours=False)
 
 
-def _dropped(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> tuple[tuple[Breakpoint, ...], str]:
-    """The revision's breakpoints that have to go, `variant.dropped` itself where the client has none; and the longest
-    ttl of those that stay."""
+def _as_one_part(data: bytes) -> Sequence[Part]:
+    """A list of the client's that nothing is done with."""
+    return () if data in _EMPTY else (Part(data, data, ours=False),)
+
+
+def _settle(lists: Mapping[str, Sequence[Part]], variant: Variant, body: Body) -> _Settled:
+    """Which breakpoints stay; `variant.kept` and `variant.dropped` themselves where the client has none."""
     points = list_breakpoints(lists)
     theirs, last_is_marked = message_breakpoints(body.get("messages"))
     automatic = variant.automatic or _automatic(body.get("cache_control"))
     if not theirs and all(point.ours for point in points) and (variant.automatic or not automatic):
-        return variant.dropped, variant.cache_ttl
+        return _Settled(variant.kept, variant.dropped)
     points += theirs
     if automatic:
         points.append(Breakpoint("cache_control", 0, automatic, variant.automatic is not None))
     kept = keep_breakpoints(points, last_is_marked=last_is_marked)
-    return tuple(point for point in points if point not in kept), longest_ttl(kept)
+    return _Settled(kept, tuple(point for point in points if point not in kept))
+
+
+def _prompt(lists: Mapping[str, Sequence[Part]], variant: Variant, points: _Settled) -> Prompt:
+    """Tools and system; what was prepared where they are the revision's own and keep its breakpoints."""
+    own = variant.lists
+    given_up = [point for point in points.dropped if point not in variant.dropped and point.where in LISTS]
+    if not given_up and all(lists[name] is own[name] if name in own else not lists[name] for name in LISTS):
+        return variant.prompts[any(point.where not in LISTS for point in points.kept)]
+    return prompt_of(lists, points.kept, given_up)
 
 
 def _same(theirs: bytes, ours: bytes) -> bool:

@@ -9,12 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["NOT_A_MESSAGE", "TABLE", "ApiError", "Outcome", "Row", "of_error", "of_status", "read_error"]
+__all__ = [
+    "BUDGET_SPENT",
+    "NOT_A_MESSAGE",
+    "TABLE",
+    "ApiError",
+    "Outcome",
+    "Row",
+    "of_error",
+    "of_status",
+    "read_error",
+]
 
 Outcome = Literal["ok", "error", "overload", "account", "refused"]
 
 NOT_A_MESSAGE: Final = "not_a_message"
 """Stands for `error.type` where an answer with status 200 is neither a Message nor an error of the API."""
+
+BUDGET_SPENT: Final = "monthly_budget_spent"
+"""`error.details.error_code` of a gateway that refuses calls since spec.budget is spent."""
 
 
 class ApiError(NamedTuple):
@@ -61,6 +74,7 @@ TABLE: Final = (
                 "contract_spend_limit_reached",
                 "enforced_spend_limit_reached",
                 "linked_organization_spend_limit_reached",
+                BUDGET_SPENT,  # the upstream is a gateway itself
             )
         ),
         begins=(

@@ -11,6 +11,7 @@ import msgspec
 
 from claude_operator.api.gateway import Arm, Merge
 from claude_operator.core.request.breakpoints import Breakpoint, breakpoint_ttl, keep_breakpoints, longest_ttl
+from claude_operator.core.request.prefix import LISTS, Part, Prompt, prompt_of
 from claude_operator.core.request.unsupported import Takes
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "raw_body",
 ]
 
-LISTS = ("tools", "system")  # in the order in which the API caches them
 _CLIENTS_OWN = ("messages", "stream")
 _COUNTED = frozenset(  # what POST /v1/messages/count_tokens takes besides messages and the lists
     (
@@ -51,17 +51,6 @@ class MissingName(ValueError):  # noqa: N818  (what happened, as the message say
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A system block or tool: its JSON with and without its breakpoint, and whose it is."""
-
-    raw: bytes
-    plain: bytes
-    ttl: str | None = None
-    name: str | None = None
-    ours: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Variant:
     """The revision's request, or one subagent's."""
 
@@ -75,8 +64,12 @@ class Variant:
     """The ttl of the top-level `cache_control`."""
     dropped: tuple[Breakpoint, ...]
     """Breakpoints that the revision cannot have whatever the client sends."""
+    kept: tuple[Breakpoint, ...]
+    """Those that it keeps where the client has none."""
     cache_ttl: str
-    """The longest ttl of those that it keeps where the client has none, 5m without any."""
+    """The longest ttl of them, 5m without any."""
+    prompts: tuple[Prompt, Prompt]
+    """Tools and system where the client has no part in them: without a breakpoint in messages, and with one."""
     betas: tuple[str, ...]
     takes: Takes
     """What its model takes of a client; everything where it is not known, or nothing is to be dropped."""
@@ -148,6 +141,7 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, to
     points = list_breakpoints(lists) + ([Breakpoint("cache_control", 0, automatic, True)] if automatic else [])
     kept = keep_breakpoints(points)
     dropped = tuple(point for point in points if point not in kept)
+    prompt = prompt_of(lists, kept, ())
     encoded = raw_body(fields)
     betas = own if own is not None else [*arm.betas, *(request.get("betas") or ())]
     return Variant(
@@ -157,7 +151,9 @@ def _variant(arm: Arm, request: Mapping[str, Any], own: Sequence[str] | None, to
         whole={name: joined(name, parts, dropped) for name, parts in lists.items()},
         automatic=automatic,
         dropped=dropped,
+        kept=tuple(kept),
         cache_ttl=longest_ttl(kept),
+        prompts=(replace(prompt, in_messages=False), replace(prompt, in_messages=True)),
         betas=tuple(dict.fromkeys([*betas, *_implied(fields, betas)])),
         takes=Takes(),
     )
@@ -200,8 +196,9 @@ def _our_parts(value: Any) -> tuple[Part, ...]:
 def _our_part(block: Any) -> Part:
     if not isinstance(block, dict):
         return Part(_encode(block), _encode(block))
-    plain = {name: value for name, value in block.items() if name != "cache_control"}
-    return Part(_encode(block), _encode(plain), breakpoint_ttl(block.get("cache_control")), block.get("name"))
+    plain = _encode({name: value for name, value in block.items() if name != "cache_control"})
+    ttl = breakpoint_ttl(block.get("cache_control"))
+    return Part(_encode(block), plain, ttl, block.get("name"))
 
 
 def _implied(fields: Mapping[str, Any], betas: Sequence[str]) -> list[str]:

@@ -12,22 +12,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from claude_operator.api.base import DURATION_PATTERN, YEAR, fraction, seconds
+from claude_operator.api.base import YEAR, fraction, seconds
 from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
-from claude_operator.api.deployment import Budget, DeploymentSpec
+from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.core.spec.address import address_problems, split_address
+from claude_operator.core.spec.budgets import budget_problems
 from claude_operator.core.spec.quantity import quantity
 
-__all__ = ["BUDGETED", "Problem", "allowed", "impossible_names", "problems", "warning"]
-
-BUDGETED = ("timeToFirstToken", "duration")
-"""What a budget can be of."""
+__all__ = ["Problem", "impossible_names", "problems", "warning"]
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
@@ -200,21 +198,9 @@ def _times(spec: DeploymentSpec) -> Iterator[str]:
             yield f"{path}: {duration} is more than a year: write 8760h or less"
 
 
-def allowed(budget: Budget) -> float | None:
-    """Seconds that a budget allows, None where it names no time or is of something else."""
-    if budget.metric not in BUDGETED or not budget.max or not re.fullmatch(DURATION_PATTERN, budget.max):
-        return None
-    return seconds(budget.max) or None
-
-
 def _budgets(spec: DeploymentSpec) -> Iterator[str]:
-    """Latency budgets that are not durations."""
-    for number, budget in enumerate(spec.budgets or ()):
-        path = f"budgets[{number}]"
-        if budget.metric not in BUDGETED:
-            yield f"{path}.metric: {budget.metric!r} has no budget: write {' or '.join(BUDGETED)}"
-        elif budget.max is not None and allowed(budget) is None:
-            yield f"{path}.max: {budget.max!r} is not a duration: write for example 1500ms"
+    """Budgets that are no service levels."""
+    return budget_problems(spec.budgets)
 
 
 def _plan(spec: DeploymentSpec) -> Iterator[str]:

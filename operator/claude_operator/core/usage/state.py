@@ -77,7 +77,7 @@ def absorb(kept: Usages, reading: UsageReading, now: dt.datetime, *, last: dt.da
     after = Usages(
         ledger.absorb(kept.spend, reading, ledger.counted_at(now, last)),
         cache.absorb(kept.cache, reading, now),
-        latency.absorb(kept.latency, reading, now),
+        latency.absorb(kept.latency, reading, now, last=last),
     )
     same = after.spend is kept.spend and after.cache is kept.cache and after.latency is kept.latency
     return kept if same else after

@@ -19,7 +19,8 @@ SIZE = 96 * 1024
 _LARGEST = 8 * 1024 * 1024  # bytes, unpacked
 
 _VERSION = 1
-_STEPS = (32, 16, 8, 4, 1)  # rows of a day that are kept apart where there is no room for more
+_STEPS = (64, 32, 16, 8, 4, 1)  # rows of a day past that are kept apart where there is no room for more
+_ROOM = 1.2  # times the size: what is thought to need more is not packed
 
 Row = tuple[int, ...]
 """Number of the key, and the amounts."""
@@ -44,15 +45,18 @@ class _Document(msgspec.Struct, frozen=True):
 def encode(state: Spend) -> bytes:
     """As it is stored, empty for nothing.
 
-    Where there is no room for all of it, rows are added up: first of days past, the oldest and cheapest before others,
-    then of today and of the marks. No sum changes by that.
+    Where there is no room for all of it, rows are added up: first of days past, the cheapest before others; then of the
+    marks, so that what comes is not kept apart. No sum changes by that.
     """
     if state.began is None:
         return b""
+    data = pack(_written(state))
+    a_row = len(data) / max(_size(state), 1)
     for smaller in _smaller(state):
-        data = pack(_written(smaller))
         if len(data) <= SIZE:
             break
+        if _size(smaller) * a_row <= _ROOM * SIZE:  # else it is not worth to be tried
+            data = pack(_written(smaller))
     return data
 
 
@@ -79,14 +83,19 @@ def decode(data: bytes) -> Spend:
 
 
 def _smaller(state: Spend) -> Iterable[Spend]:
-    """The state itself, then ever smaller ones."""
-    yield state
+    """Ever smaller ones; the last one fits whatever there is."""
     newest = max(state.days, default="")
-    for most in _STEPS:
-        days = {day: rows if day == newest else largest(rows, most) for day, rows in state.days.items()}
-        yield Spend(state.began, days, state.marks)
-    days = {day: largest(rows, 1) for day, rows in state.days.items()}
-    yield Spend(state.began, days, {process: mark.folded() for process, mark in state.marks.items()})
+    folded = {process: mark.folded() for process, mark in state.marks.items()}
+    for marks in (state.marks, folded):
+        for most in _STEPS:
+            days = {day: rows if day == newest else largest(rows, most) for day, rows in state.days.items()}
+            yield Spend(state.began, days, marks)
+    yield Spend(state.began, {day: largest(rows, 1) for day, rows in state.days.items()}, folded)
+
+
+def _size(state: Spend) -> int:
+    """Its rows."""
+    return sum(map(len, state.days.values())) + sum(len(mark.rows) for mark in state.marks.values())
 
 
 def _written(state: Spend) -> bytes:

@@ -23,8 +23,9 @@ from claude_operator.core.reconcile.few_users import BUSIEST
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
+from claude_operator.core.reconcile.spending import explain_throttled
 from claude_operator.core.reconcile.traffic import weights_generation
-from claude_operator.core.spec.validate import allowed
+from claude_operator.core.spec.budgets import allowed
 from claude_operator.core.text import duration, percent
 
 __all__ = ["analyse", "roll_back"]
@@ -103,6 +104,8 @@ def _inconclusive(draft: Draft, rollout: Rollout, judgement: Judgement, present:
         return draft
     if draft.obs.increments is None or not is_overdue(step, present, draft.obs.now):
         return draft
+    if draft.obs.config is not None and explain_throttled(draft.obs, draft.obs.config.throttle):
+        return draft  # its requests are refused
     missing = explain_missing(step.bake, present, judgement, rollout, draft.obs)
     if missing is None:
         return draft
@@ -140,7 +143,8 @@ def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
 
 
 def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
-    """By surface; a value that is not a duration is reported with the spec, and must not prevent a rollback."""
+    """By surface the first that the judge can compare; a value that is not a duration is reported with the spec, and
+    must not prevent a rollback."""
     found: dict[str, tuple[str, float]] = {}
     for budget in (obs.spec.budgets if obs.spec else None) or ():
         most = allowed(budget)

@@ -8,7 +8,7 @@ from claude_operator.core.judge.judges.held import let_pass
 from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import SOON
-from claude_operator.core.reconcile.holds import definitions, frozen, gateways, hold_step
+from claude_operator.core.reconcile.holds import always, frozen, gateways, hold_step
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.promotion import promote
 from claude_operator.core.text import percent
@@ -29,7 +29,7 @@ def move(draft: Draft) -> Draft:
         return promote(draft.handle(handled_entry(PROMOTE, value)), asked_by(draft, PROMOTE))
     step = draft.status.step
     if step is None:
-        draft = definitions(draft)
+        draft = always(draft)
         return draft if draft.hold else _enter(draft, rollout, 0)
     if value == promotion(rollout, step.index):
         who = asked_by(draft, PROMOTE)

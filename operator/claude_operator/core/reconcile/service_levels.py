@@ -1,0 +1,147 @@
+"""How the budgets stand: what status and the condition WithinBudget say of them, and what holds a rollout."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Literal
+
+from claude_operator.api.budgets import BudgetStatus
+from claude_operator.api.conditions import Reason
+from claude_operator.api.evidence import OTHER
+from claude_operator.api.moments import to_millisecond
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.spec.budgets import THROUGHPUT, service_levels
+from claude_operator.core.text import count, join_names
+from claude_operator.core.usage.service_level import Standing, standing
+from claude_operator.core.usage.state import UsageState
+
+__all__ = ["budget_state", "budget_statuses", "explain_breach", "standings"]
+
+_RENEWED = dt.timedelta(minutes=5)  # figures are written no more often, unless a state changes
+_STALE = dt.timedelta(minutes=15)  # readings are at most five minutes apart
+
+Finding = tuple[Literal["True", "False", "Unknown"], Reason, str]
+
+
+def standings(obs: Observation) -> list[Standing]:
+    """How each budget stands by the calls of all revisions; none where that is not known."""
+    usage = _known(obs)
+    if usage is None or obs.spec is None:
+        return []
+    at = usage.read_at.timestamp()
+    return [standing(usage.latency, level, at=at) for level in service_levels(obs.spec.budgets)]
+
+
+def budget_statuses(obs: Observation) -> list[BudgetStatus]:
+    """`status.budgets`: entries whose state is as before keep their figures for a while."""
+    if obs.spec is None:
+        return obs.status.budgets
+    before = {(one.surface, one.metric, one.limit, one.target, one.window): one for one in obs.status.budgets}
+    found = []
+    for one in standings(obs):
+        new = _status(one, to_millisecond(obs.now))
+        old = before.get((new.surface, new.metric, new.limit, new.target, new.window))
+        same = old is not None and new.model_copy(update={"as_of": old.as_of}) == old
+        fresh = old is not None and old.state == new.state and abs(obs.now - old.as_of) < _RENEWED
+        found.append(old if old is not None and (same or fresh) else new)
+    return found
+
+
+def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
+    """The condition WithinBudget."""
+    if obs.spec is None:
+        return "Unknown", Reason.NOT_YET_REPORTED, "the spec cannot be read, so its budgets are not known"
+    if not obs.spec.budgets:
+        return "True", Reason.NO_BUDGET, "the spec declares no latency budgets"
+    usage = _known(obs)
+    if usage is None:
+        return "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told for 15 minutes how long its calls took"
+    told = _unbudgeted(obs, usage)
+    for state, reason in (("Over", Reason.OVER_BUDGET), ("Recovering", Reason.RECOVERING)):
+        worst = [one for one in found if one.state == state]
+        if worst:
+            now = "" if state == "Over" else "; in the last part of it they are kept again"
+            return "False", reason, f"{_sentences(worst)}{now}{told}"
+    if usage.coverage.silent:
+        silent = join_names(usage.coverage.silent)
+        return "Unknown", Reason.USAGE_UNKNOWN, f"how long calls took is not known of {silent}{told}"
+    few = [one for one in found if one.state == "FewCalls"]
+    if few:
+        return "Unknown", Reason.FEW_CALLS, f"too few calls to say: {_sentences(few)}{told}"
+    kept = [one for one in found if one.state == "Within"]
+    if kept:
+        return "True", Reason.WITHIN_BUDGET, f"{_sentences(kept)}{told}"
+    return "Unknown", Reason.NO_TRAFFIC, f"the surfaces of the budgets had no calls{told}"
+
+
+def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
+    """Which budget is over on the canary, or on stable and not known to be kept on the canary; None for none.
+
+    It blames nobody: what a canary does worse than stable is the judge's to say.
+    """
+    usage, canary = _known(obs), status.canary_revision
+    if usage is None or obs.spec is None or canary is None:
+        return None
+    at = usage.read_at.timestamp()
+    others = {series.revision for series in usage.latency.slots} - {canary}
+    for level in service_levels(obs.spec.budgets):
+        if level.metric == THROUGHPUT:  # batches pass through: they belong to no arm
+            continue
+        ours = standing(usage.latency, level, at=at, revisions=[canary])
+        theirs = standing(usage.latency, level, at=at, revisions=others)
+        if ours.state == "Over":
+            where = "on both arms" if theirs.state == "Over" else "on the canary"
+            return f"{_sentence(_status(ours, obs.now))} {where}"
+        if theirs.state == "Over" and ours.state in ("FewCalls", "NoTraffic"):
+            few = count(ours.counted.calls, "call")
+            return f"{_sentence(_status(theirs, obs.now))} on stable, and the canary had only {few}"
+    return None
+
+
+def _known(obs: Observation) -> UsageState | None:
+    """The usage, where it was read lately."""
+    usage = obs.usage
+    return usage if usage is not None and abs(obs.now - usage.read_at) < _STALE else None
+
+
+def _status(one: Standing, now: dt.datetime) -> BudgetStatus:
+    level, calls = one.level, one.counted.calls
+    return BudgetStatus(
+        surface=level.surface,
+        metric=level.metric,
+        limit=level.limit,
+        target=f"{level.percentile:g} %",
+        window=level.window,
+        state=one.state,
+        attainment=_percent(one.attainment) if calls else "",
+        burn_rate=f"{one.burn_rate:.2g}" if calls else "",
+        calls=calls,
+        as_of=now,
+    )
+
+
+def _percent(part: float) -> str:
+    """With a digit more than usual, and never 100 % where a call was over."""
+    return f"{min(100.0 * part, 99.99 if part < 1.0 else 100.0):.4g} %"
+
+
+def _sentences(found: Sequence[BudgetStatus]) -> str:
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return "; ".join(map(_sentence, found[:3])) + more
+
+
+def _sentence(one: BudgetStatus) -> str:
+    what = "requests of batches" if one.metric == THROUGHPUT else "calls"
+    kept = f"{one.attainment or 'none'} of {one.calls:,} {what} {one.limit}"
+    return f"{one.surface} {one.metric}: {kept} in {one.window}, {one.target} wanted"
+
+
+def _unbudgeted(obs: Observation, usage: UsageState) -> str:
+    """Which surfaces clients send beside those of the budgets."""
+    named = {one.surface for one in (obs.spec.budgets if obs.spec else None) or ()}
+    found = [name for name in usage.latency.unbudgeted if name not in named]
+    if not found or OTHER in named:
+        return ""
+    return f"; clients also send the surface{'s' * (len(found) > 1)} {join_names(found)}, which no budget names"

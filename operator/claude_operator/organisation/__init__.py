@@ -1,0 +1,1 @@
+"""`claude-operator organisation`: reads the usage and cost of an organisation, and keeps them."""

@@ -1,0 +1,107 @@
+"""Which ClaudeDeployment's gateways use which API key: as its spec says, or as the key's hint shows."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+from tests.core.reconcile.rules.sample import observed, raw
+from tests.shell.fakes import FakeKube
+
+from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.organisation.attribution import ApiKey
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.shell.organisation_holders import Holders
+
+KEY = "sk-ant-api03-R2DxxxxxxxxxxxxxxxxxxxxxxxxigAA"
+KEYS = (ApiKey("apikey_a", hint="sk-ant-api03-R2D...igAA"), ApiKey("apikey_b", hint="sk-ant-api03-Zzz...zzzz"))
+SECRET = {"name": "anthropic", "key": "api-key"}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def put(kube: FakeKube, key: str) -> None:
+    metadata = {"name": "anthropic", "namespace": NAMESPACE}
+    data = {"api-key": base64.b64encode(key.encode()).decode()}
+    kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+def seen(**upstream: Any) -> Observation:
+    return observed(DeploymentStatus(), raw(upstream=upstream))
+
+
+def listed(kube: Any, clock: Clock | None = None) -> Holders:
+    """After the first list, of one ClaudeDeployment."""
+    made = Holders(kube, clock or Clock())
+    made.forget({UID})
+    return made
+
+
+async def keys_of(holders: Holders) -> list[str]:
+    return [one.key for one in await holders.of(KEYS) or ()]
+
+
+UID = seen(apiKeySecretRef=SECRET).owner["metadata"]["uid"]
+NAMESPACE = seen(apiKeySecretRef=SECRET).owner["metadata"]["namespace"]
+
+
+async def test_the_spec_names_it_and_one_of_another_organisation_is_none() -> None:
+    kube: Any = FakeKube()
+    holders = listed(kube)
+    for named, found in (("apikey_b", "apikey_b"), ("apikey_elsewhere", "")):
+        holders.note(seen(apiKeySecretRef=SECRET, apiKeyID=named))
+        assert await keys_of(holders) == [found]
+    assert kube.calls == []
+
+
+async def test_else_the_keys_hint_shows_it_and_the_secret_is_read_every_five_minutes_at_most() -> None:
+    kube: Any = FakeKube()
+    clock = Clock()
+    holders = listed(kube, clock)
+    holders.note(seen(apiKeySecretRef=SECRET))
+    assert await keys_of(holders) == [""]  # there is no Secret
+    put(kube, f"{KEY}\n")
+    clock.now += 300.0
+    assert await keys_of(holders) == ["apikey_a"]
+    before = len(kube.calls)
+    assert await keys_of(holders) == ["apikey_a"]
+    assert len(kube.calls) == before
+    put(kube, "sk-ant-api03-Zzzxxxxxxxxxxxxxxxxxzzzz")
+    clock.now += 300.0
+    assert await keys_of(holders) == ["apikey_b"]
+    assert await holders.of(()) != []
+    assert KEY not in repr(vars(holders))
+
+
+async def test_one_that_was_deleted_is_none_and_a_spec_that_cannot_be_read_changes_nothing() -> None:
+    kube: Any = FakeKube()
+    holders = listed(kube)
+    one = seen(apiKeySecretRef=SECRET, apiKeyID="apikey_a")
+    holders.note(one)
+    holders.note(replace(one, spec=None))
+    assert await keys_of(holders) == ["apikey_a"]
+    holders.forget(set())
+    assert await holders.of(KEYS) == []
+
+
+async def test_they_are_not_known_before_all_had_a_pass_or_some_never_will() -> None:
+    kube: Any = FakeKube()
+    clock = Clock()
+    holders = Holders(kube, clock)
+    assert await holders.of(KEYS) is None
+    one = seen(apiKeySecretRef=SECRET, apiKeyID="apikey_a")
+    uid = one.owner["metadata"]["uid"]
+    holders.forget({uid, "another"})
+    holders.note(one)
+    assert await holders.of(KEYS) is None
+    clock.now += 300.0
+    assert len(await holders.of(KEYS) or ()) == 1
+    clock.now = 0.0
+    holders.forget({uid})
+    assert len(await holders.of(KEYS) or ()) == 1

@@ -93,7 +93,7 @@ def not_accepted() -> World:
 
 
 def cold_cache() -> World:
-    """What the gateways have told of cost and cache."""
+    """What the gateways have told of cost, cache and latency."""
     world = on_trial()
     status = world.owner["status"]
     status["cost"] = {
@@ -111,6 +111,14 @@ def cold_cache() -> World:
         "lost": "$1.20/h",
         "at": "2026-11-24T10:00:00Z",
     }
+    budget = {"surface": "chat", "limit": "at most 1500ms", "target": "95 %", "window": "1h"}
+    shown = {"asOf": "2026-11-24T10:00:00Z", "attainment": "97.3 %", "burnRate": "0.54", "calls": 812}
+    over = {"attainment": "80 %", "burnRate": "4", "calls": 1200}
+    status["budgets"] = [
+        {**budget, **shown, "metric": "duration", "state": "Within"},
+        {**budget, **shown, **over, "metric": "timeToFirstToken", "state": "Over"},
+        {**budget, **shown, "metric": "throughput", "state": "NoTraffic", "attainment": "", "calls": 0},
+    ]
     cold = {"type": "CacheEffective", "status": "False", "reason": "Cold", "lastTransitionTime": "2026-11-24T10:00:00Z"}
     said = "surface chat of support-c49a4f2c25 reads 31 % of its input tokens from the cache: in 58 of 60 calls …"
     others = [one for one in status["conditions"] if one["type"] != "CacheEffective"]

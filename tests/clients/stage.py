@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,7 +126,8 @@ class Stage:
         try:
             (self.folder / "scenario.yaml").write_text(f"today: {TODAY}{SCENARIO}")
             simulator = self._start("simulator", "--scenario", str(self.folder / "scenario.yaml"))
-            (self.folder / "config.json").write_text(json.dumps(_config(simulator["port"])))
+            self._config = _config(simulator["port"])
+            (self.folder / "config.json").write_text(json.dumps(self._config))
             (self.folder / "client").mkdir()
             (self.folder / "client/ANTHROPIC_API_KEY").write_text(CLIENT_KEY)
             config = ["--config", str(self.folder / "config.json"), "--client-dir", str(self.folder / "client")]
@@ -164,6 +167,26 @@ class Stage:
         others = [line for line in lines if line not in calls]
         tried = self.network.attempts - attempts if self.network.is_closed else None
         return Ran(done.returncode, done.stdout, done.stderr, calls, others, tried)
+
+    @contextmanager
+    def throttled(self, until: str) -> Iterator[None]:
+        """The gateway's config refuses calls meanwhile, since the month's budget is spent."""
+        self._serve(throttle={"until": until, "monthlyUSD": "2000"})
+        try:
+            yield
+        finally:
+            self._serve()
+
+    def _serve(self, **more: Any) -> None:
+        """Have the gateway serve the config with these fields on top."""
+        self._config["generation"] += 1
+        new = self.folder / "config.json.new"
+        new.write_text(json.dumps(self._config | more))
+        new.replace(self.folder / "config.json")
+        begun = time.monotonic()
+        while self._config["generation"] not in [line.get("generation") for line in self._lines("gateway")]:
+            assert time.monotonic() - begun < _PATIENCE, "the gateway does not take the config"
+            time.sleep(0.02)
 
     def _last_call(self) -> str:
         """Make a call of its own, whose line comes after those of all calls before; return its request id."""

@@ -71,6 +71,13 @@ def test_nothing_of_the_device_is_logged(stage: Stage, claude_code: Path) -> Non
     served(ran, 1)
 
 
+def test_a_budget_that_is_spent_is_told_at_once(stage: Stage, claude_code: Path) -> None:
+    with stage.throttled("2999-01-01T00:00:00Z"):
+        ran = ask(stage, claude_code, "Hello")
+    assert "budget of the month is spent" in ran.output
+    assert [(call["status"], call["outcome"]) for call in ran.calls] == [(429, "refused")]
+
+
 def test_a_wrong_key_is_told_at_once(stage: Stage, claude_code: Path) -> None:
     ran = ask(stage, claude_code, "Hello", key="wrong")
     assert ran.returncode != 0

@@ -110,6 +110,16 @@ def test_nothing_but_loopback_is_asked_and_no_key_is_logged(ran: Ran, stage: Sta
     assert ran.attempts == 0
 
 
+def test_a_budget_that_is_spent_is_told_at_once(stage: Stage, command: list[str], language: str) -> None:
+    """The SDK would try twice, and wait in between: here the end is years away."""
+    with stage.throttled("2999-01-01T00:00:00Z"):
+        ran = stage.run(*command, "retried")
+    error = ran.document["retried"]
+    assert (error["class"], error["status"], error["type"]) == (ERRORS[language][0], 429, "rate_limit_error")
+    assert [(call["status"], call["outcome"]) for call in ran.calls] == [(429, "refused")]
+    assert stage.run(*command, "message").calls[0]["outcome"] == "ok"
+
+
 def test_a_thread_of_the_api_stays_on_its_revision(stage: Stage, command: list[str], language: str) -> None:
     if language == "go":
         pytest.skip("this version of the Go SDK has no threads")

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
+from tests.gateway.harness import CANARY, POD, STABLE, Gateway, make_arm
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
 
+from claude_operator.api.budgets import Budget
 from claude_operator.api.gateway import Limit
 from claude_operator.api.usage import Usage, parse_usage
 from claude_operator.api.usage_latency import MOST_UNBUDGETED
+from claude_operator.core.spec.budgets import service_levels
+from claude_operator.core.usage.latency import LatencyUsage, absorb, decode, encode
+from claude_operator.core.usage.reading import PodUsage, UsageReading
+from claude_operator.core.usage.service_level import standing
 from claude_operator.gateway.batches import BatchStore
 from claude_operator.gateway.budgets import is_within
 from claude_operator.gateway.call import FEWEST_TOKENS, Call
 
 FIRST, WHOLE, PACE = "timeToFirstToken", "duration", "timePerOutputToken"
 CHAT = {"x-claude-surface": "chat"}
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 STREAMED = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "model": "m", "stream": True}
 
 
@@ -118,6 +126,26 @@ async def test_retries_and_calls_that_are_not_evidence_count(gateway: Gateway) -
     gateway.upstream.script = json_answer()
     await gateway.post(headers={**CHAT, "x-stainless-retry-count": "1"})
     assert await rows(gateway) == {("stable", WHOLE, 1e-9): (0, 2)}
+
+
+async def test_what_the_page_tells_becomes_a_service_level(gateway: Gateway) -> None:
+    slow, kept = service_levels(
+        [
+            Budget(surface="chat", metric="duration", max="1ms"),
+            Budget(surface="chat", metric="duration", percentile=99, max="10m"),
+        ]
+    )
+    limits = [Limit("chat", WHOLE, 1e-9), Limit("chat", WHOLE, 600.0)]
+    gateway.serve(surfaces=["chat"], generation=2, budgets=limits)
+    for _ in range(20):
+        await gateway.post(headers=CHAT)
+    reading = UsageReading((PodUsage(POD, await usage(gateway)),), frozenset({POD}))
+    state = decode(encode(absorb(LatencyUsage(), reading, NOW)))
+    found = [
+        standing(state, replace(level, bound=limit.max), at=NOW.timestamp())
+        for level, limit in zip((slow, kept), limits, strict=True)
+    ]
+    assert [(one.state, one.counted) for one in found] == [("Over", (0, 20)), ("FewCalls", (20, 0))]
 
 
 async def test_surfaces_that_no_budget_names_are_told_up_to_a_number(gateway: Gateway) -> None:

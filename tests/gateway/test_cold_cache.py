@@ -17,10 +17,14 @@ from tests.simulator.harness import Running, running_simulator
 
 from claude_operator.api.gateway import Arm, Overrides
 from claude_operator.api.usage import parse_usage
+from claude_operator.core.request.compose import compose, prepare, raw_body
 from claude_operator.core.usage.cache import CacheUsage, absorb
 from claude_operator.core.usage.cache_verdict import CacheVerdict, judge_cache
 from claude_operator.core.usage.cold import Cause
 from claude_operator.core.usage.reading import PodUsage, UsageReading
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.live_config import Choice
+from claude_operator.gateway.prefixes import PrefixStore
 
 Body = dict[str, Any]
 
@@ -324,3 +328,34 @@ async def test_no_false_alarm_in_a_day_of_normal_traffic(tmp_path: Path) -> None
     wrong = [verdict.message for _, verdict in day.seen if verdict.is_effective is False]
     assert not wrong, (len(wrong), wrong[0])
     assert states.count("Warm") > len(states) // 2
+
+
+async def test_what_is_not_compared_counts_all_the_same(tmp_path: Path) -> None:
+    """A request with a very large system prompt; and the rows of a process are few, whatever comes."""
+    async with running_simulator() as simulator, pair(tmp_path, simulator) as two:
+        two.gateway.serve(make_arm(), url=simulator.url)
+        for number in range(2):
+            await two.call(ask(number, system=[text(f"{number}" + "x" * (1 << 20), **CACHED)]))
+        (row,) = parse_usage(await two.gateway.read("/-/usage")).prefixes
+        assert (row.prefix, row.calls, row.cold) == ("other", 2, [])
+        assert row.written > 600_000
+
+
+def test_rows_and_names_are_bounded() -> None:
+    store = PrefixStore()
+    tokens = {"input": 1, "output": 1, "cacheRead": 0, "cacheWrite5m": 600, "cacheWrite1h": 0}
+    for version in range(12):
+        for number in range(60):
+            arm = prepare(make_arm(f"support-{version}", request={"system": [text(f"{number} {SHORT}", **CACHED)]}), {})
+            composed = compose(arm, raw_body(ask(1)))
+            assert composed.prompt is not None
+            for surface in range(12):
+                for _ in range(3):
+                    call = Call("POST", "/v1/messages", 0.0, None, choice=Choice(arm), surface=f"surface-{surface}")
+                    store.begin(call, composed.prompt, composed.size)
+                    store.record(call, tokens)
+    rows = store.rows()
+    assert len(rows) <= 4096
+    assert len({row.revision for row in rows}) == 8
+    assert all(len({row.prefix for row in rows if row.revision == f"support-{n}"}) <= 11 for n in range(12))
+    assert sum(row.calls for row in rows if row.revision == "support-11") == 60 * 12 * 3

@@ -290,3 +290,21 @@ async def _open(client: aiohttp.ClientSession, url: str, data: Any, headers: dic
 
 async def _never(_: Recorded, play: Playback) -> None:
     await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "type_", "tokens"),
+    [
+        ({"cache_miss_reason": {"type": "system_changed", "cache_missed_input_tokens": 321}}, "system_changed", 321),
+        ({"cache_miss_reason": {"type": "unavailable"}}, "unavailable", 0),
+        ({"cache_miss_reason": None}, "", 0),
+        ({"cache_miss_reason": {"type": ["x"], "cache_missed_input_tokens": -1}}, "", 0),
+        ("x", "", 0),
+        (None, "", 0),
+    ],
+)
+def test_what_the_api_says_of_the_cache_is_read(diagnostics: Any, type_: str, tokens: int) -> None:
+    summary = AnswerSummary()
+    start = {"type": "message_start", "message": {"usage": {"input_tokens": 1}, "diagnostics": diagnostics}}
+    SseRelay(summary).feed(b"event: message_start\ndata: " + json.dumps(start).encode() + b"\n\n")
+    assert (summary.usage, summary.cache_miss) == ({"input_tokens": 1}, (type_, tokens))

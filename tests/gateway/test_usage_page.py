@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+
 import aiohttp
 import msgspec
 import pytest
-from tests.gateway.harness import CANARY, STABLE, Gateway, make_arm
+from tests.gateway.harness import CANARY, OPERATOR_KEY, POD, STABLE, Gateway, make_arm
 from tests.gateway.pod import Pod
 from tests.gateway.upstream import MESSAGE, json_answer, sse_answer, stream_events
 from tests.waiting import until
 
 from claude_operator.api.usage import MOST_MODELS, MOST_ROWS, Usage, UsageRow, parse_usage
 from claude_operator.core.catalogue.cost import cost_usd
+from claude_operator.core.usage.ledger import Spend, absorb
+from claude_operator.core.usage.reading import UsageReading
+from claude_operator.shell import scrape
+from claude_operator.shell.metrics import Metrics as OperatorMetrics
+from claude_operator.shell.scrape import AdminPorts, Peer, Scraper
 
 PRICE = cost_usd("claude-opus-5-5", MESSAGE["usage"])
 assert PRICE is not None
@@ -133,3 +141,20 @@ def test_nobody_waits_for_who_never_reads_or_knows_all(read: bool) -> None:
     else:
         pod.settle()
     assert pod.store.usage.is_told
+
+
+async def test_the_operator_reads_what_the_bill_will_say(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "ADMIN_PORT", gateway.service.admin_port)
+    pod, now, spend = Peer(POD, "127.0.0.1", True, OPERATOR_KEY.encode()), dt.datetime.now(dt.UTC), Spend()
+    gateway.serve(surfaces=["chat"], generation=2)
+    async with AdminPorts() as ports:
+        reader = Scraper(OperatorMetrics(), ports.fetch)
+        for _ in range(3):
+            await gateway.post(headers={"x-claude-surface": "chat"})
+            for _ in range(2):
+                spend = absorb(spend, UsageReading(tuple(await reader.read_usage([pod])), frozenset({POD})), now)
+        assert await reader.read_usage([dataclasses.replace(pod, key=b"another")]) == []
+    ((key, amounts),) = [row for rows in spend.days.values() for row in rows.items()]
+    assert key == (STABLE, "chat", "", MESSAGE["model"])
+    assert (amounts.calls, amounts.unpriced, amounts.cache_read) == (3, 0, 300)
+    assert amounts.usd == pytest.approx(3 * PRICE, abs=1e-9)

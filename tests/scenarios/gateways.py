@@ -239,7 +239,8 @@ class Traffic:
                 pod.coming = [one for one in pod.coming if one[0] > moment]
 
     def _serve(self, pod: Pod, requests: float) -> None:
-        if pod.config is None or not requests:
+        throttle = pod.config.throttle if pod.config is not None else None
+        if pod.config is None or not requests or (throttle and self.now < throttle.until):
             return
         strata = pod.counts.setdefault(pod.config.generation, {})
         pod.eras[pod.config.generation] = {arm.revision: arm.weight for arm in pod.config.arms}

@@ -414,6 +414,37 @@ def the_account_is_empty() -> World:
 
 
 @scenario
+def a_budget_that_is_spent_holds_a_canary() -> World:
+    world = on_trial()
+    world.spend(3)
+    world.edit("sets a budget", budget={"monthlyUSD": "20", "action": "HoldRollouts"})
+    world.run(3)
+    world.spend(17)
+    world.run(3)
+    world.spend(20)
+    world.run(60)
+    world.spend(None)
+    world.run(20)
+    world.spend(20)
+    world.edit("raises the budget", budget={"monthlyUSD": "40", "action": "HoldRollouts"})
+    world.settle()
+    return world
+
+
+@scenario
+def a_budget_that_is_spent_throttles_both_arms() -> World:
+    world = on_trial()
+    world.spend(3)
+    world.edit("sets a budget", budget={"monthlyUSD": "20", "action": "Throttle"})
+    world.run(5)
+    world.spend(20)
+    world.run(90)
+    world.edit("raises the budget", budget={"monthlyUSD": "25", "action": "Throttle"})
+    world.settle()
+    return world
+
+
+@scenario
 def stables_model_is_retired_in_mid_rollout() -> World:
     world = on_trial("STEPS")
     world.rates[world.parsed.stable_revision or ""] = Rates(error=1.0)

@@ -29,7 +29,9 @@ from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.usage.state import UsageState
+from claude_operator.core.usage.amounts import REST, Amounts
+from claude_operator.core.usage.ledger import Spend, day_of
+from claude_operator.core.usage.state import Usages, UsageState
 from claude_operator.shell.keys import DEPLOYMENT, RUN, Key
 
 __all__ = ["QUICK", "STEPS", "UNPROVEN", "CrashError", "Rates", "World", "stored"]
@@ -200,6 +202,14 @@ class World(Traffic, Invariants):
         if (raw := stored(raw)) != before:
             self.kube.put({**self.owner, "spec": raw})
         self.user(note or f"edits {', '.join(fields)}")
+
+    def spend(self, usd: int | None) -> None:
+        """So much is read to be spent this month; None: it is not known."""
+        day = {day_of(self.now): {REST: Amounts(calls=1, nano=(usd or 0) * 10**9)}}
+        spend = Spend(self.now - dt.timedelta(days=60), day)
+        self.usage = None if usd is None else UsageState(Usages(spend), self.now)
+        self.wake()
+        self.user(f"${usd} are spent" if usd is not None else "what is spent is not known any more")
 
     def say(self, text: str) -> None:
         """Another system prompt: another revision."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,11 @@ from tests.core.reconcile.rules.sample import observed, raw
 from tests.shell.fakes import FakeKube
 
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.organisation.attribution import ApiKey
+from claude_operator.core.organisation.attribution import ApiKey, Holder, Tokens
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.usage.amounts import REST, Amounts
+from claude_operator.core.usage.ledger import Spend
+from claude_operator.core.usage.state import Coverage, Usages, UsageState
 from claude_operator.shell.organisation_holders import Holders
 
 KEY = "sk-ant-api03-R2DxxxxxxxxxxxxxxxxxxxxxxxxigAA"
@@ -51,13 +55,20 @@ UID = seen(apiKeySecretRef=SECRET).owner["metadata"]["uid"]
 NAMESPACE = seen(apiKeySecretRef=SECRET).owner["metadata"]["namespace"]
 
 
-async def test_the_spec_names_it_and_one_of_another_organisation_is_none() -> None:
+async def test_the_spec_names_it() -> None:
     kube: Any = FakeKube()
     holders = listed(kube)
-    for named, found in (("apikey_b", "apikey_b"), ("apikey_elsewhere", "")):
-        holders.note(seen(apiKeySecretRef=SECRET, apiKeyID=named))
-        assert await keys_of(holders) == [found]
+    holders.note(seen(apiKeySecretRef=SECRET, apiKeyID="apikey_b"))
+    assert await keys_of(holders) == ["apikey_b"]
     assert kube.calls == []
+
+
+async def test_an_id_of_another_organisation_hides_no_key() -> None:
+    kube: Any = FakeKube()
+    holders = listed(kube)
+    put(kube, KEY)
+    holders.note(seen(apiKeySecretRef=SECRET, apiKeyID="apikey_elsewhere"))
+    assert await keys_of(holders) == ["apikey_a"]
 
 
 async def test_else_the_keys_hint_shows_it_and_the_secret_is_read_every_five_minutes_at_most() -> None:
@@ -105,3 +116,24 @@ async def test_they_are_not_known_before_all_had_a_pass_or_some_never_will() -> 
     clock.now = 0.0
     holders.forget({uid})
     assert len(await holders.of(KEYS) or ()) == 1
+
+
+async def test_what_was_counted_is_added_up_again_only_where_more_was() -> None:
+    kube: Any = FakeKube()
+    holders = listed(kube)
+    one = seen(apiKeySecretRef=SECRET, apiKeyID="apikey_a")
+    days = {"2026-11-28": {REST: Amounts(1, input=5)}}
+    began = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    first = UsageState(Usages(Spend(began, days)), began)
+
+    async def found(usage: UsageState) -> Holder:
+        holders.note(replace(one, usage=usage))
+        (holder,) = await holders.of(KEYS) or ()
+        return holder
+
+    before = await found(first)
+    assert before.uid == UID
+    assert await found(replace(first, read_at=began + dt.timedelta(minutes=1))) is before
+    more = replace(first, kept=Usages(Spend(began, {"2026-11-28": {REST: Amounts(2, input=9)}})))
+    assert (await found(more)).measured == {(dt.date(2026, 11, 28), "other"): Tokens(9)}
+    assert (await found(replace(more, coverage=Coverage(1, ("gateway-1",))))).measured is None

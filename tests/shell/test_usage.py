@@ -151,8 +151,10 @@ async def test_a_write_that_is_lost_or_answered_late_counts_once() -> None:
     assert bench.state.fault.startswith("what was used is not stored: ")
     assert (bench.stored, spent(bench.state.spend).calls) == (3, 5)
     bench.kube.before = lambda verb, kind, name: None
+    woken = len(bench.woken)
     await bench.read()
     assert (bench.stored, bench.state.fault) == (5, "")
+    assert len(bench.woken) == woken + 1  # status is to say so
     # The API server stores it, and nobody hears of that.
     bench.pods.calls["a"] = 9
     late = copy_of(bench)
@@ -214,6 +216,19 @@ async def test_a_silent_pod_is_told() -> None:
     await bench.read()
     assert bench.state.coverage == Coverage(3)
     assert len(bench.woken) == 2
+
+
+async def test_what_was_read_long_ago_says_nothing_of_now() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 3}
+    await bench.read()
+    bench.clock.moment += 15 * MINUTE
+    bench.clock.skew = 7200.0  # a clock that people set is no reason
+    assert bench.keeper.state(UID) is not None
+    bench.clock.moment += MINUTE
+    assert bench.keeper.state(UID) is None
+    await bench.read()
+    assert bench.keeper.state(UID) is not None
 
 
 async def test_a_configmap_that_somebody_deletes_is_written_again_with_all_that_is_known() -> None:

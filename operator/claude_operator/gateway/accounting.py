@@ -39,7 +39,6 @@ class Accounting:
         self._store = store
         self._stops = set(_STOPS)
         self._units = store.units
-        metrics.registry.register(store.usage.budgets)
 
     def start(self, call: Call, composed: Composed | None = None) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from claude_operator.api.evidence import OTHER
 from claude_operator.api.gateway import Limit, Role
 from claude_operator.api.usage_latency import MOST_LATENCY_ROWS, MOST_UNBUDGETED, BatchCounts, LatencyRow
 from claude_operator.gateway.batches import BatchStore
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.headers import SURFACE
 from claude_operator.gateway.live_config import LiveConfig
+from claude_operator.gateway.ports import ClientRequest, UpstreamReply
 
 __all__ = ["BudgetStore", "is_within"]
 
@@ -31,7 +32,7 @@ class _Cell:
         self.within = self.over = 0
 
 
-class BudgetStore(Collector):
+class BudgetStore:
     """The budgets and batches of one gateway process, since boot.
 
     Rows of revisions that are no longer served go first where there are too many. `/metrics` is made of the rows when
@@ -62,6 +63,13 @@ class BudgetStore(Collector):
         if live.surfaces and len(self._unbudgeted) < MOST_UNBUDGETED and _SURFACE.fullmatch(sent):
             self._unbudgeted[sent] = None
         return OTHER
+
+    def follow(
+        self, live: LiveConfig, request: ClientRequest, target: str, answer: UpstreamReply
+    ) -> AsyncIterator[bytes]:
+        """The chunks of an answer that passes through, unchanged; what it says of batches is noted."""
+        surface = self.surface_of(live, request.headers.get(SURFACE, ""))
+        return self.passing.follow(request.method, target, surface, answer)
 
     def record(self, call: Call, tokens: Mapping[str, int], _: float | None = None) -> None:
         """Take in an ended `POST /v1/messages` that an arm answered."""

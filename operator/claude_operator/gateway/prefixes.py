@@ -9,7 +9,7 @@ from claude_operator.api.evidence import OTHER
 from claude_operator.api.usage_cache import NO_PREFIX, ColdRow, PrefixRow
 from claude_operator.core.catalogue.cost import LIST_PRICES, cost_of_reading
 from claude_operator.core.catalogue.table import find
-from claude_operator.core.request.prefix import Prompt, Shape, shape_of
+from claude_operator.core.request.prefix import LARGEST, Prompt, Shape, shape_of
 from claude_operator.core.text import duration
 from claude_operator.core.usage.cold import Cause, Placement, Seen, Tokens, compare, find_cause, lost_tokens
 from claude_operator.gateway.call import Call
@@ -22,7 +22,7 @@ _MOST_KNOWN = 64  # prefixes of each
 _MOST_NAMED = 10  # prefixes of a revision that have a name of their own
 _NAMED_AFTER = 3  # calls: a prefix that changes each time gets no name
 _MOST_REVISIONS = 8  # that have rows; those unused for longest go first
-_MOST_ROWS = 512  # of a revision
+_MOST_ROWS = 500  # of a revision
 _BYTES_A_TOKEN = 6  # at most, of a text: a request's images and documents have far more
 
 _Key = tuple[str, str, str, str]
@@ -117,6 +117,8 @@ class PrefixStore:
 
     def begin(self, call: Call, prompt: Prompt, body_size: int) -> None:
         """Compare a call that goes upstream with those before it."""
+        if prompt.size > LARGEST:
+            return
         placed = Placement(bool(prompt.marks), prompt.in_messages, bool(prompt.lost), call.cache_ttl)
         use, seen = self._trace(call).look(call.model, prompt, call.sent)
         call.prompt = PromptNote(use, placed, seen, prompt.size, prompt.size / body_size if body_size else 0.0)
@@ -126,19 +128,17 @@ class PrefixStore:
         note = call.prompt
         written = tokens["cacheWrite5m"] + tokens["cacheWrite1h"]
         total = tokens["input"] + tokens["cacheRead"] + written
-        if note is None or not total:
+        if not total:
             return
-        use = note.use
-        use.answered = max(call.sent, use.answered or call.sent)
-        use.calls += 1
         revision = self._revision(call.revision)
-        name = revision.name(use.name, use.calls) if use.name else NO_PREFIX
+        name = _count_use(note.use, revision, call.sent) if note else OTHER
         sums = revision.sums((call.revision, call.role or OTHER, call.surface, name))
         sums.calls += 1
         sums.input += total
         sums.read += tokens["cacheRead"]
         sums.written += written
-        if not call.warms_cache:  # such a call is there to write
+        all_read = tokens["cacheRead"] and not written
+        if note and not all_read and not call.warms_cache:  # such a call is there to write
             self._find_cold(call, note, tokens, sums)
 
     def rows(self) -> list[PrefixRow]:
@@ -187,6 +187,13 @@ class PrefixStore:
         else:
             self._revisions.move_to_end(name)
         return found
+
+
+def _count_use(use: PrefixUse, revision: _Revision, sent: float) -> str:
+    """Count an answer; returns the name that the prefix counts under."""
+    use.answered = max(sent, use.answered or sent)
+    use.calls += 1
+    return revision.name(use.name, use.calls) if use.name else NO_PREFIX
 
 
 def _example(cause: Cause, seen: Seen, minimum: int | None, model: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from claude_operator.core.usage.cold import Placement, Seen
 
@@ -22,8 +22,7 @@ class PrefixUse:
         """When the last call that was answered had been sent: an entry's time counts from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class PromptNote:
+class PromptNote(NamedTuple):
     """`size` is the prefix's bytes, and `share` its part of the body."""
 
     use: PrefixUse

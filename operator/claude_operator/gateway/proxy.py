@@ -318,9 +318,7 @@ class Proxy:
             call.status = answer.status
             call.request_id = answer.headers.get("request-id", "")
             await reply.start(answer.status, names.for_client(answer.headers))
-            budgets = self._control.store.usage.budgets
-            surface = budgets.surface_of(live, request.headers.get(names.SURFACE, ""))
-            async for chunk in budgets.passing.follow(request.method, endpoint.target, surface, answer):
+            async for chunk in self._control.store.usage.budgets.follow(live, request, endpoint.target, answer):
                 await self._deliver(reply, reply.write(chunk))
             call.outcome = of_status(answer.status)
             await self._deliver(reply, reply.finish())

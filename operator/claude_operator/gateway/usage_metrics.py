@@ -17,7 +17,7 @@ _Labels = tuple[str, ...]
 
 
 class UsageCollector(Collector):
-    """Tokens by surface and by prefix, and calls that found less in the cache than they could have."""
+    """Tokens by surface and by prefix, calls that found less in the cache than they could have, budgets and batches."""
 
     def __init__(self, store: UsageStore) -> None:
         self._store = store
@@ -43,6 +43,7 @@ class UsageCollector(Collector):
             ("revision", "surface", "cause"),
             cold,
         )
+        yield from self._store.budgets.collect()
 
     def _surfaces(self) -> Counter[_Labels]:
         found: Counter[_Labels] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ class Holders:
         self._living: set[str] | None = None
         """All that there are; None before the first list."""
         self._since = clock()
+        self._sums: dict[str, tuple[object, Holder]] = {}
         self._found: dict[tuple[str, str, str], tuple[float, Sequence[ApiKey], str]] = {}
 
     def note(self, seen: Observation) -> None:
@@ -58,6 +60,7 @@ class Holders:
         """Drop those that no longer exist; `live` are the UIDs of all others."""
         self._living = live
         self._known = {uid: one for uid, one in self._known.items() if uid in live}
+        self._sums = {uid: one for uid, one in self._sums.items() if uid in live}
 
     async def of(self, keys: Sequence[ApiKey]) -> list[Holder] | None:
         """All ClaudeDeployments, with the id of their key where it is among these; None while not all are known."""
@@ -67,10 +70,20 @@ class Holders:
         ids = {one.id for one in keys}
         found = []
         for uid, one in sorted(self._known.items(), key=lambda item: (item[1].namespace, item[1].name)):
-            key = one.key if one.key is not None else await self._hinted(one, keys)
-            holder = holder_of(one.namespace, one.name, key if key in ids else "", one.usage)
-            found.append(replace(holder, uid=uid))
-        return found
+            # An id that is none of these hides no key from the organisation's budget.
+            key = one.key if one.key in ids else await self._hinted(one, keys)
+            found.append((uid, one, key or ""))
+        # Forty days of many of them take a while to add up, and others want the loop.
+        return await asyncio.to_thread(lambda: [self._holder(*each) for each in found])
+
+    def _holder(self, uid: str, one: _Known, key: str) -> Holder:
+        """With the sums of before where nothing was counted since. Called in another thread, one at a time."""
+        state = (one.usage and (one.usage.spend, one.usage.coverage), key)
+        known = self._sums.get(uid)
+        if known is None or known[0] != state:
+            holder = replace(holder_of(one.namespace, one.name, key, one.usage), uid=uid)
+            known = self._sums[uid] = (state, holder)
+        return known[1]
 
     async def _hinted(self, one: _Known, keys: Sequence[ApiKey]) -> str:
         if one.secret is None or not keys:

@@ -34,6 +34,7 @@ _TICK = 1.0  # seconds between two looks at what is due
 _BUSY, _IDLE = 60.0, 300.0  # seconds between two readings: while calls come, and once none have come for ...
 _QUIET = 5  # ... so many readings
 _LEAVING = 3.0  # the same of pods that are being deleted
+_STALE = 900.0  # seconds after which a reading says nothing of now: three were missed
 _RETRY = 10.0  # seconds until what failed is tried again
 _AT_ONCE = 16  # ClaudeDeployments that are read at the same time
 _TRIES = 3  # writes that another one may overtake before it is left to the next reading
@@ -61,10 +62,17 @@ class _Entry:
     """Why it cannot be written."""
     coverage: Coverage = field(default_factory=Coverage)
     read_at: dt.datetime | None = None
+    seen: float = 0.0
+    """The same by the monotonic clock."""
     quiet: int = 0
     """Readings in a row that found no call."""
     pages: dict[Process, PodUsage] = field(default_factory=dict)
     """The newest page of each process that is not yet written."""
+
+    @property
+    def news(self) -> tuple[Coverage, str, str]:
+        """What a pass is made for, beside what was used: who has answered, whether it is written, and the day."""
+        return self.coverage, self.refused, day_of(self.read_at) if self.read_at else ""
 
 
 @dataclass(slots=True)
@@ -98,9 +106,9 @@ class UsageKeeper:
         """The last trouble of each that the log has."""
 
     def state(self, uid: str) -> UsageState | None:
-        """What is known of it, None where nothing is."""
+        """What is known of it, None where nothing is, or nothing was read for long."""
         entry = self._entries.get(uid)
-        if entry is None or entry.read_at is None:
+        if entry is None or entry.read_at is None or self._clock.monotonic() - entry.seen > _STALE:
             return None
         return UsageState(entry.kept, entry.read_at, entry.coverage, entry.refused or entry.fault)
 
@@ -160,17 +168,16 @@ class UsageKeeper:
             entry = self._entries[uid] = _Entry(fleet.key, stored.kept, stored.kept, stored.version, _anew(stored))
         asked = [pod for pod in fleet.pods if pod.address and (whole or pod.name in fleet.leaving)]
         pages = await self._reader.read_usage(asked)
-        now, before = self._clock.now(), (entry.kept, entry.coverage, entry.read_at)
+        now, kept, before = self._clock.now(), entry.kept, entry.news
         entry.pages |= {(page.pod, page.usage.boot_id): page for page in pages}
         entry.kept = absorb(entry.kept, UsageReading(tuple(pages), _present(fleet)), now, last=entry.read_at)
-        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is before[0].spend.days else 0
+        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is kept.spend.days else 0
         if whole:
             entry.coverage = _coverage(fleet, entry.kept, pages)
-            entry.read_at = now
+            entry.read_at, entry.seen = now, self._clock.monotonic()
             self._metrics.show(entry.key, UsageState(entry.kept, now))
         await self._save(entry, fleet, now)
-        new_day = before[2] is not None and day_of(before[2]) != day_of(now)
-        if whole and (entry.kept is not before[0] or entry.coverage != before[1] or before[2] is None or new_day):
+        if whole and (entry.kept is not kept or entry.news != before):
             self._add(fleet.key)
         if entry.kept is not entry.saved:
             return _RETRY

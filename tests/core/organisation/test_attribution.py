@@ -66,6 +66,13 @@ def test_models_that_a_ledger_keeps_no_longer_apart_are_no_traffic_around_the_ga
     assert [one[Slot(DAY, HAIKU)].input for one in found.of] == [30, 10]
 
 
+def test_batches_of_a_shared_key_are_nobodys_and_leave_the_split_as_it_is() -> None:
+    holders = [holder("a", "apikey_s", Tokens(600)), holder("b", "apikey_s", Tokens(200))]
+    found = attribute([used("apikey_s", Tokens(800)), used("apikey_s", Tokens(5000), tier="batch")], holders)
+    assert [one[Slot(DAY, OPUS)].input for one in found.of] == [600, 200]
+    assert found.rest == {"apikey_s": {Slot(DAY, OPUS, "batch"): Tokens(5000)}}
+
+
 def test_keys_that_nobody_holds_and_the_console_are_the_rest() -> None:
     found = attribute([used("apikey_x", Tokens(5)), used("", Tokens(3))], [holder("a", "")])
     assert found.rest == {"apikey_x": {Slot(DAY, OPUS): Tokens(5)}, "": {Slot(DAY, OPUS): Tokens(3)}}

@@ -139,9 +139,9 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
     message = next(one for one in found.conditions if one.type == Type.RECONCILED).message
     assert message == (
         "600 tokens of key support (apikey_a) went around the gateways (40 % of it), among it with claude-haiku-5-5,"
-        " which no gateway was answered by. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to"
-        " 2026-11-28 (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID). To tell"
-        " them apart, give those who use a key beside its gateways another key"
+        " which no gateway was answered by; eval runs and live grading do so; give others who use a key beside its"
+        " gateways another key. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to 2026-11-28"
+        " (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID)"
     )
     assert found.reconciliation is not None
     assert found.reconciliation.model_dump() == {
@@ -151,6 +151,20 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
         "organization": 1500,
         "difference": "40.0%",
     }
+
+
+def test_priority_tier_is_told_since_no_cost_has_it() -> None:
+    paid = replace(used(400), slot=Slot(DAY, OPUS, "priority"))
+    found = told(seen(**read(usage=(used(600), paid))))
+    message = next(one for one in found.conditions if one.type == Type.RECONCILED).message
+    assert "; 400 tokens of Priority Tier among them are in no cost" in message
+
+
+def test_message_batches_are_told_and_not_compared() -> None:
+    batch = replace(used(5000), slot=Slot(DAY, OPUS, "batch"))
+    found = next(one for one in told(seen(**read(usage=(used(1000), batch)))).conditions if one.type == Type.RECONCILED)
+    assert found.status == "True"
+    assert "; 5,000 tokens of Message Batches, which gateways do not measure, are not compared" in found.message
 
 
 def test_differences_of_two_keys_do_not_cancel_each_other() -> None:

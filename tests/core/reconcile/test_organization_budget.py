@@ -34,12 +34,12 @@ def limit(action: Any, level: Any) -> OrganizationLimit:
         (
             limit("HoldRollouts", "Over"),
             Reason.COST_OVER_BUDGET,
-            "budget of ClaudeOrganization acme, $500, is spent, until",
+            "budget of ClaudeOrganization acme, $500, is spent; the next one begins",
         ),
         (
             limit("Throttle", "Over"),
             Reason.COST_OVER_BUDGET,
-            "budget of ClaudeOrganization acme, $500, is spent, until",
+            "budget of ClaudeOrganization acme, $500, is spent; the next one begins",
         ),
         (
             limit("HoldRollouts", "Unknown"),

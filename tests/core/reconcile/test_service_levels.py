@@ -13,7 +13,6 @@ from tests.core.reconcile.rules.sample import (
     NOW,
     SITE,
     STABLE,
-    ago,
     drafted,
     observed,
     raw,
@@ -105,7 +104,7 @@ def within(obs: Observation) -> Condition:
         ),
         (counted({STABLE: (0, 19)}), "Unknown", Reason.FEW_CALLS, "too few calls to say: chat timeToFirstToken: 0 %"),
         ({}, "Unknown", Reason.NO_TRAFFIC, "the surfaces of the budgets had no calls"),
-        (None, "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told for 15 minutes how long its calls took"),
+        (None, "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told lately how long its calls took"),
     ],
 )
 def test_condition(slots: Any, status: str, reason: Reason, says: str) -> None:
@@ -115,8 +114,8 @@ def test_condition(slots: Any, status: str, reason: Reason, says: str) -> None:
 
 
 def test_what_is_not_known_is_not_healthy() -> None:
-    old = within(world(counted(KEPT), read_at=ago(901)))
-    assert (old.status, old.reason) == ("Unknown", Reason.USAGE_UNKNOWN)
+    nobody = within(world(counted(KEPT), coverage=Coverage(0, ("gateway-0", "gateway-1"))))
+    assert (nobody.status, nobody.reason) == ("Unknown", Reason.USAGE_UNKNOWN)
     silent = within(world(counted(KEPT), coverage=Coverage(1, ("gateway-1",))))
     assert (silent.status, silent.reason) == ("Unknown", Reason.USAGE_UNKNOWN)
     assert silent.message == "how long calls took is not known of gateway-1"
@@ -169,7 +168,7 @@ def test_status_shows_each_budget() -> None:
         (counted({STABLE: (995, 5)}), 299, False),
         (counted({STABLE: (995, 5)}), 300, True),
         (counted(SLOW), 1, True),  # its state is another
-        (counted(KEPT), 3600, False),  # nothing is new
+        (counted(KEPT), 900, False),  # nothing is new
     ],
 )
 def test_figures_are_renewed_every_five_minutes_unless_a_state_changes(slots: Any, later: float, is_new: bool) -> None:
@@ -177,7 +176,7 @@ def test_figures_are_renewed_every_five_minutes_unless_a_state_changes(slots: An
     now = NOW + dt.timedelta(seconds=later)
     obs = world(slots, status=before)
     known = replace(obs, now=now, usage=usage(slots))
-    known = replace(known, usage=replace(known.usage, read_at=now)) if later < 900 else replace(obs, now=NOW)
+    known = replace(known, usage=replace(known.usage, read_at=now))
     after = decide(known, SITE).status
     assert (after.budgets[0] != before.budgets[0]) == is_new
     assert after.budgets[1] == before.budgets[1]
@@ -256,4 +255,33 @@ def test_a_breach_takes_nothing_back() -> None:
 
 def test_what_is_unknown_does_not_hold_by_itself() -> None:
     """The judge has its own readings, and holds where they are missing."""
-    assert held(counted(BOTH), read_at=ago(901))[0] == Reason.PROGRESSING
+    assert held(counted(BOTH), coverage=Coverage(0, ("gateway-0",)))[0] == Reason.PROGRESSING
+
+
+@pytest.mark.parametrize(
+    ("slots", "after"),
+    [(counted(SLOW), 60.0), (counted(KEPT, SLOW), 60.0), (counted(KEPT), 300.0), ({}, None)],
+)
+def test_windows_end_though_no_call_comes(slots: Any, after: float | None) -> None:
+    assert decide(world(slots), SITE).requeue == after
+
+
+@pytest.mark.parametrize("moment", ["2026-11-24T10:00:00", "1026-11-24T10:00:00Z"])
+def test_moments_that_nobody_can_have_written_are_dropped(moment: str) -> None:
+    stored = decide(world(counted(KEPT)), SITE).status.to_dict()
+    stored["budgets"][0]["asOf"] = moment
+    stored["cost"] = {"today": "$1", "month": "$1", "gateways": "1 of 1", "since": moment, "at": moment}
+    decision = decide(world(counted(KEPT), status=DeploymentStatus.model_validate(stored)), SITE)
+    assert decision.status.budgets[0].as_of == NOW
+    (event,) = [one for one in decision.events if one.reason == Reason.STATUS_NOT_TRUSTED]
+    assert event.note.endswith("dropped: budgets, cost")
+
+
+def test_a_clock_that_was_set_makes_nothing_unknown() -> None:
+    """The rollout's time runs on, and the gateways are read by the wall clock."""
+    obs = world(counted(KEPT), read_at=NOW + dt.timedelta(hours=2))
+    later = {
+        one: tuple(slot._replace(begin=slot.begin + 7200, end=slot.end + 7200) for slot in slots)
+        for one, slots in counted(SLOW).items()
+    }
+    assert within(replace(obs, usage=usage(later, NOW + dt.timedelta(hours=2)))).reason == Reason.OVER_BUDGET

@@ -372,6 +372,27 @@ def test_figures_are_written_every_five_minutes_and_with_another_level_at_once()
     assert moved.spent_usd == "11.00"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"spent_usd": "a lot"},
+        {"spent_usd": "NaN"},
+        {"month": "November"},
+        {"month": "2026-13"},
+        {"at": NOW.replace(tzinfo=None)},
+        {"at": NOW + dt.timedelta(days=9)},
+    ],
+)
+def test_what_somebody_else_has_written_there_is_dropped(odd: dict[str, Any]) -> None:
+    before = decide(seen(serving(), budgeted(), spent("10")), SITE).status
+    assert before.spending is not None
+    status = before.model_copy(update={"spending": before.spending.model_copy(update=odd)})
+    decision = decide(seen(status, budgeted(), spent("11")), SITE)
+    assert [one.reason for one in decision.events] == [Reason.STATUS_NOT_TRUSTED]
+    assert decision.status.spending is not None
+    assert decision.status.spending.spent_usd == "11.00"
+
+
 def test_without_a_budget_nothing_is_kept() -> None:
     before = decide(seen(serving(), budgeted(), spent("2100")), SITE).status
     after = decide(seen(before, raw("Be kind."), spent("2100")), SITE)

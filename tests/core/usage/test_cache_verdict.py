@@ -101,4 +101,5 @@ def test_what_stands_behind_the_breakpoint_is_no_fault() -> None:
     sums = Sums(50, 500_000, 100_000, 0, {})
     verdict = judge_cache(kept(Entry("r1", "chat", "p", sums)), "r1", None, NOON)
     assert (verdict.state, verdict.hit_ratio) == ("Warm", 0.2)
-    assert verdict.message.endswith("the rest stands behind the last breakpoint or is new in each call")
+    said = "the rest stands behind the last breakpoint: where conversations have several turns, set cache_control in"
+    assert f"{said} messages too" in verdict.message

@@ -6,6 +6,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from claude_operator.api.budgets import Budget
 from claude_operator.api.usage import Usage
@@ -66,6 +68,65 @@ def test_each_count_is_taken_once_whatever_restarts() -> None:
     state = read(state, 180, page("y", 240, row(21, 2)), since=120)  # a list of pods that lacks one for a moment
     state = read(state, 240, page("z", 150, row(6, 0), pod="pod-x"), page("y", 300, row(21, 2)), since=180)
     assert counted(state, 240) == (37, 3)
+
+
+def test_an_older_page_after_a_newer_one_counts_nothing() -> None:
+    """Another operator has written meanwhile, and this one's pages are taken in on top."""
+    state = read(LatencyUsage(), 0, page("x", 60, row(10, 1)))
+    state = read(state, 60, page("x", 120, row(50, 5)), since=0)
+    assert read(state, 61, page("x", 119, row(30, 5)), since=0) is state
+    state = read(state, 120, page("x", 180, row(60, 5)), since=60)
+    assert counted(state, 120) == (60, 5)
+
+
+PODS = st.sampled_from("abc")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("count"), PODS, st.integers(0, 50), st.integers(0, 9)),
+        st.tuples(st.just("read"), st.sets(PODS), st.booleans(), st.booleans()),
+        st.tuples(st.just("restart"), PODS, st.just(0), st.just(0)),
+        st.tuples(st.just("lose"), st.just("a"), st.just(0), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_each_count_is_taken_once(steps: list[tuple[str, Any, Any, Any]]) -> None:
+    """Whatever pods count, whoever is read or ends, and if a page is taken in again late."""
+    boots, counts = dict.fromkeys("abc", 0), {}
+    told: dict[str, tuple[int, int]] = {}
+    state = stored = LatencyUsage()
+    at, late = 0, ()
+    for what, who, first, second in steps:
+        at += 60
+        if what == "count":
+            within, over = counts.get((who, boots[who]), (0, 0))
+            counts[who, boots[who]] = within + first, over + second
+        elif what == "restart":
+            boots[who] += 1
+        elif what == "lose":  # the operator ends before it has written; another goes on from what is stored
+            state = decode(encode(stored))
+            told = {boot: (mark.counts[CHAT].within, mark.counts[CHAT].over) for boot, mark in state.marks.items()}
+        else:
+            pages = tuple(
+                page(f"{pod}{boots[pod]}", 30, row(*counts[pod, boots[pod]]), pod=pod)
+                for pod in sorted(who)
+                if (pod, boots[pod]) in counts
+            )
+            for each in (pages, late) if second else (pages,):
+                now = NOW + dt.timedelta(seconds=at)
+                reading = UsageReading(each, frozenset("abc"))
+                state = absorb(state, reading, now, last=now - dt.timedelta(seconds=60))
+                for one in each:
+                    seen = one.usage.latency[0]
+                    before = told.get(one.usage.boot_id, (0, 0))
+                    told[one.usage.boot_id] = max(before[0], seen.within), max(before[1], seen.over)
+            late = pages
+            stored = state if first else stored
+        week = counted(state, at, recent=7 * 86_400.0, window=7 * 86_400.0)
+        assert week == (sum(one[0] for one in told.values()), sum(one[1] for one in told.values()))
 
 
 def test_a_reading_that_adds_nothing_changes_nothing() -> None:

@@ -52,6 +52,7 @@ def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
         "traffic": written.get("traffic", []),
         "cost": written.get("cost"),
         "cache": written.get("cache"),
+        "budgets": written.get("budgets") or [],
         "evidence": {
             "total": judgement.evidence,
             "threshold": judgement.threshold,
@@ -151,6 +152,7 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
     if under_way:
         rows["Attempt"] = f"{rollout['attempt']}, since {ago(rollout.get('startedAt'), now)}"
     rows |= {"Cost": _cost(facts["cost"]), "Cache": _cache(facts["cache"], facts["conditions"])}
+    rows["Latency"] = _latency(facts["budgets"])
     if step:
         place = f"{step['index']} of {rollout['steps'] if rollout else '?'}"
         rows["Step"] = f"{place}: {step['action']} at {step['weight']:g} %, since {ago(step['startedAt'], now)}"
@@ -183,6 +185,18 @@ def _cache(cache: Facts | None, conditions: Sequence[Facts]) -> RenderableType |
     effective = next((one["status"] for one in conditions if one["type"] == "CacheEffective"), "Unknown")
     lost = f", {cache['lost']} lost" if "lost" in cache else ""
     return Text(f"{cache['hitRatio']} of input tokens read{lost}", style="yellow" if effective == "False" else "")
+
+
+def _latency(budgets: Sequence[Facts]) -> RenderableType | None:
+    """The budget that stands worst; all of them stand in the status, and the condition WithinBudget."""
+    order = ("Over", "Recovering", "FewCalls", "Within")
+    known = [one for one in budgets if one["state"] in order]
+    if not known:
+        return None
+    one = min(known, key=lambda each: order.index(each["state"]))
+    kept = f"{one['attainment']} of {one['calls']:,} calls {one['limit']} in {one['window']}, {one['target']} wanted"
+    style = "yellow" if one["state"] in ("Over", "Recovering") else ""
+    return Text(f"{one['surface']} {one['metric']} {one['state']}: {kept}", style=style)
 
 
 def _next(facts: Facts) -> str | None:

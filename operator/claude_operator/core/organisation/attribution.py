@@ -2,7 +2,8 @@
 
 A key that one deployment holds is its own: all that was used with it is attributed to that deployment. A key that
 several share is split by the gateways' own measure, per day, model and kind of token; what the organisation counts
-beyond that measure went around the gateways, and is nobody's. No token is lost or counted twice.
+beyond that measure went around the gateways, and is nobody's; so are its Message Batches, which gateways do not
+measure. No token is lost or counted twice.
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ class Slot(NamedTuple):
     model: str
     tier: str = "standard"
     """The service tier, which decides the price."""
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is of Message Batches, which no gateway measures."""
+        return self.tier.startswith("batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +141,8 @@ def attribute(usage: Iterable[Usage], holders: Sequence[Holder]) -> Attribution:
             of[who[0]][slot] = tokens
             continue
         # Gateways do not tell tiers apart: each tier is split in the proportion of the whole.
-        whole = tiers[key, slot.day, slot.model]
-        measured = _weights([holders[number] for number in who], slot)
+        whole = tiers.get((key, slot.day, slot.model), NOTHING)
+        measured = [NOTHING] * len(who) if slot.batched else _weights([holders[number] for number in who], slot)
         parts, left = _shares(tokens, whole, measured)
         for number, part in zip(who, parts, strict=True):
             if part.all:
@@ -175,7 +181,8 @@ def _shares(tokens: Tokens, whole: Tokens, measured: Sequence[Tokens]) -> tuple[
 def _tiers(counted: Mapping[tuple[str, Slot], Tokens]) -> Mapping[tuple[str, dt.date, str], Tokens]:
     found: dict[tuple[str, dt.date, str], Tokens] = defaultdict(Tokens)
     for (key, slot), tokens in counted.items():
-        found[key, slot.day, slot.model] = found[key, slot.day, slot.model].plus(tokens)
+        if not slot.batched:
+            found[key, slot.day, slot.model] = found[key, slot.day, slot.model].plus(tokens)
     return found
 
 

@@ -127,14 +127,17 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     apart = sum(abs(one.around) for one in found.keys)
     days = f"from {found.since} to {found.until} (UTC)"
     both = f"the organisation counts {count(found.organization, 'token')}, the gateways {found.gateways:,}, {days}"
+    if found.priority:
+        both += f"; {count(found.priority, 'token')} of Priority Tier among them are in no cost"
+    if found.batched:
+        both += f"; {count(found.batched, 'token')} of Message Batches, which gateways do not measure, are not compared"
     if apart <= TOLERANCE * max(found.organization, found.gateways):
         return State("True", Reason.AGREES, f"{both}{_without(seen)}")
     around = [one for one in found.keys if one.around > 0]
     if around and sum(one.around for one in around) > apart / 2:
         told = "; ".join(_around(one, seen) for one in around[:3])
-        helps = "give those who use a key beside its gateways another key"
-        sums = f"T{both[1:]}{_without(seen)}"
-        return State("False", Reason.AROUND_GATEWAYS, f"{told}. {sums}. To tell them apart, {helps}")
+        helps = "eval runs and live grading do so; give others who use a key beside its gateways another key"
+        return State("False", Reason.AROUND_GATEWAYS, f"{told}; {helps}. T{both[1:]}{_without(seen)}")
     names = join_names(_named(one.key, seen) for one in found.keys)
     helps = "check spec.upstream.apiKeyID of the ClaudeDeployments with this key, and whether usage still arrives"
     return State("False", Reason.UNEXPLAINED, f"{both}; they differ for {names}{_without(seen)}: {helps}")

@@ -49,6 +49,8 @@ class Reconciled:
     keys: tuple[KeyDifference, ...] = ()
     priority: int = 0
     """Tokens of Priority Tier among them: in usage, and never in cost."""
+    batched: int = 0
+    """Tokens of Message Batches, which gateways do not measure: they are not compared."""
 
     @property
     def ratio(self) -> float:
@@ -72,9 +74,13 @@ def reconcile(usage: Iterable[Usage], holders: Sequence[Holder], closed: tuple[d
     since = {key: max(begin, first) for key, begin in begins.items()}
     organization: dict[str, int] = defaultdict(int)
     models: dict[str, set[str]] = defaultdict(set)
-    priority = 0
+    priority = batched = 0
     for one in usage:
-        if one.key in since and since[one.key] <= one.slot.day <= until:
+        if one.key not in since or not since[one.key] <= one.slot.day <= until:
+            continue
+        if one.slot.batched:
+            batched += one.tokens.all
+        else:
             organization[one.key] += one.tokens.all
             models[one.key].add(one.slot.model)
             priority += one.tokens.all if one.slot.tier.startswith("priority") else 0
@@ -89,6 +95,7 @@ def reconcile(usage: Iterable[Usage], holders: Sequence[Holder], closed: tuple[d
         sum(one.gateways for one in found),
         tuple(differing),
         priority,
+        batched,
     )
 
 

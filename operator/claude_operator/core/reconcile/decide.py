@@ -36,6 +36,7 @@ from claude_operator.core.reconcile.rules import (
     spending,
 )
 from claude_operator.core.reconcile.rules.record import record
+from claude_operator.core.reconcile.service_levels import budgets_due
 from claude_operator.core.reconcile.serving import nothing_served
 from claude_operator.core.reconcile.status import finished
 
@@ -168,7 +169,7 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         revision_states=revision_states(draft),
         events=(*events, *transitions(obs, status), *memory_kills(obs), *foreign_pods(obs)),
         ended=draft.ended,
-        requeue=_requeue(draft, config),
+        requeue=_requeue(draft, config, status),
     )
 
 
@@ -203,8 +204,8 @@ def _gives_back(obs: Observation, config: GatewayConfig | None) -> bool:
     return after < live.weight
 
 
-def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
-    """Seconds until the next pass, the soonest of what is waited for."""
+def _requeue(draft: Draft, config: GatewayConfig | None, status: DeploymentStatus) -> float | None:
+    """Seconds until the next pass, the soonest of what is waited for. `status`: as it is stored afterwards."""
     obs = draft.obs
     delays = [draft.again, reading_due(draft.status, obs.now)]
     if delays[1] is None:
@@ -217,5 +218,6 @@ def _requeue(draft: Draft, config: GatewayConfig | None) -> float | None:
     named = draft.problem is not None and draft.problem.reason == Reason.HOST_NOT_ALLOWED and obs.resolved
     if obs.problems or named or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
+    delays.append(budgets_due(status))
     known = [delay for delay in delays if delay is not None]
     return min(known) if known else None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable
 
 from pydantic import BaseModel
 
 from claude_operator.api.base import seconds
+from claude_operator.api.spending import Spending
 from claude_operator.api.status import (
     DeploymentStatus,
     Draining,
@@ -51,6 +53,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         ("replaced", status.replaced, _is_replaced),
         ("draining", status.draining, _is_draining),
         ("judgement", status.judgement, _is_judgement),
+        ("spending", status.spending, _is_spending),
     )
     for name, part, is_plausible in parts:
         if part is not None and not is_plausible(part, now):
@@ -58,6 +61,10 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
     records = [one for one in status.rollouts if _is_record(one, now)][-_RECORDS:]
     handled = [one for one in status.handled[-_HANDLED:] if len(one) <= _MARK]
     conditions = [one for one in status.conditions if _known(one.last_transition_time)]
+    if any(not _known(one.as_of) for one in status.budgets):
+        found["budgets"] = []
+    if status.cost is not None and not (_known(status.cost.at) and _known(status.cost.since)):
+        found["cost"] = None
     if len(records) != len(status.rollouts):
         found["rollouts"] = records
     if len(handled) != len(status.handled):
@@ -154,6 +161,11 @@ def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:
         and all(0 <= count <= _COUNT for count in counts)
         and all(math.isfinite(number) for number in numbers)
     )
+
+
+def _is_spending(spending: Spending, now: dt.datetime) -> bool:
+    amount = re.fullmatch(r"[0-9]{1,15}\.[0-9]{2}", spending.spent_usd) or not spending.spent_usd
+    return bool(amount and re.fullmatch(r"20[0-9]{2}-(0[1-9]|1[0-2])", spending.month)) and _past(spending.at, now)
 
 
 def _past(moment: dt.datetime | None, now: dt.datetime) -> bool:

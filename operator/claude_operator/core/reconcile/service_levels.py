@@ -17,10 +17,10 @@ from claude_operator.core.text import count, join_names
 from claude_operator.core.usage.service_level import Standing, standing
 from claude_operator.core.usage.state import UsageState
 
-__all__ = ["budget_state", "budget_statuses", "explain_breach", "standings"]
+__all__ = ["budget_state", "budget_statuses", "budgets_due", "explain_breach", "standings"]
 
+_AGAIN = 60.0  # seconds
 _RENEWED = dt.timedelta(minutes=5)  # figures are written no more often, unless a state changes
-_STALE = dt.timedelta(minutes=15)  # readings are at most five minutes apart
 
 Finding = tuple[Literal["True", "False", "Unknown"], Reason, str]
 
@@ -57,7 +57,7 @@ def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
         return "True", Reason.NO_BUDGET, "the spec declares no latency budgets"
     usage = _known(obs)
     if usage is None:
-        return "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told for 15 minutes how long its calls took"
+        return "Unknown", Reason.USAGE_UNKNOWN, "no gateway pod has told lately how long its calls took"
     told = _unbudgeted(obs, usage)
     for state, reason in (("Over", Reason.OVER_BUDGET), ("Recovering", Reason.RECOVERING)):
         worst = [one for one in found if one.state == state]
@@ -74,6 +74,14 @@ def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
     if kept:
         return "True", Reason.WITHIN_BUDGET, f"{_sentences(kept)}{told}"
     return "Unknown", Reason.NO_TRAFFIC, f"the surfaces of the budgets had no calls{told}"
+
+
+def budgets_due(status: DeploymentStatus) -> float | None:
+    """Seconds until the figures are made again though no call comes: windows end; None where they show none."""
+    states = {one.state for one in status.budgets}
+    if states & {"Over", "Recovering"}:
+        return _AGAIN
+    return _RENEWED.total_seconds() if states - {"NoTraffic"} else None
 
 
 def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
@@ -101,9 +109,9 @@ def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
 
 
 def _known(obs: Observation) -> UsageState | None:
-    """The usage, where it was read lately."""
+    """The usage, where some pod has told it."""
     usage = obs.usage
-    return usage if usage is not None and abs(obs.now - usage.read_at) < _STALE else None
+    return usage if usage is not None and usage.coverage.read else None
 
 
 def _status(one: Standing, now: dt.datetime) -> BudgetStatus:

@@ -24,6 +24,7 @@ __all__ = [
     "throttle_to_serve",
 ]
 
+_MOMENT = "%Y-%m-%d %H:%M UTC"
 _NEAR, _CENT = Decimal("0.8"), Decimal("0.01")
 _HELD = "no canary begins or gets more traffic"
 _AT_100 = {"Warn": "an Event warns again", "HoldRollouts": _HELD, "Throttle": "gateways refuse calls"}
@@ -124,7 +125,7 @@ def _explain_own_hold(obs: Observation, budget: MonthlyBudget) -> tuple[Level, s
     spent = month_spend(obs)
     level = level_of(budget, spent)
     if level == "Over":
-        return level, f"{_spent(budget.monthly_usd)}, {_until(spent.ends)}"
+        return level, f"{_spent(budget.monthly_usd)}; the next one begins at {spent.ends:{_MOMENT}}"
     if level == "Unknown":
         return level, f"it is not known how much of the month's budget is spent, since {spent.missing}"
     return None
@@ -134,7 +135,7 @@ def _explain_organization_hold(limit: OrganizationLimit | None) -> tuple[Level, 
     if limit is None or limit.action == "Warn":
         return None
     if limit.level == "Over":
-        return limit.level, f"{_spent(limit.monthly_usd, limit)}, {_until(limit.ends)}"
+        return limit.level, f"{_spent(limit.monthly_usd, limit)}; the next one begins at {limit.ends:{_MOMENT}}"
     if limit.level == "Unknown":
         return (
             limit.level,
@@ -175,4 +176,4 @@ def _end_of(month: str) -> dt.datetime:
 
 
 def _until(end: dt.datetime) -> str:
-    return f"until {end:%Y-%m-%d %H:%M} UTC or until spec.budget.monthlyUSD is raised"
+    return f"until {end:{_MOMENT}} or until spec.budget.monthlyUSD is raised"

@@ -11,13 +11,15 @@ import msgspec
 
 from claude_operator.core.request.breakpoints import Breakpoint
 
-__all__ = ["LISTS", "Block", "Part", "Prompt", "Shape", "prompt_of", "shape_of"]
+__all__ = ["LARGEST", "LISTS", "Block", "Part", "Prompt", "Shape", "prompt_of", "shape_of"]
 
 LISTS = ("tools", "system")  # in the order in which the API caches them
 _DIGEST = 8  # bytes
 _SAMPLE = 2048  # bytes of the beginning and of the end of a client's block that are kept for a comparison
 _SAMPLES = 4 * _SAMPLE  # of all blocks of a request together
-_MOST_BLOCKS = 512  # that are compared one by one
+_MOST_BLOCKS = 256  # that are compared one by one
+LARGEST = 1 << 20
+"""Bytes of tools and system up to which requests are compared: it takes time, and few are larger."""
 _LISTED = b"["
 
 _items = msgspec.json.Decoder(list[msgspec.Raw])
@@ -49,7 +51,8 @@ class Prompt:
     in_messages: bool
     """Whether a breakpoint stands in messages, or the automatic one, which falls on the last message."""
     key: int
-    """Stands, in this process, for the parts up to the last mark, for all of them where there is none."""
+    """Stands, in this process, for the parts up to the last mark, for all of them where there is none; 0 where they are
+    larger than `LARGEST`."""
     size: int
     """Bytes of those parts; 0: there are none."""
 
@@ -87,13 +90,15 @@ def prompt_of(lists: Mapping[str, Sequence[Part]], kept: Iterable[Breakpoint], l
     marks = tuple(sorted(points[point] for point in kept if point in points))
     end = marks[-1] + 1 if marks else None
     parts = [part for name in LISTS for part in lists.get(name, ())][:end]
+    size = sum(len(part.plain) for part in parts)
+    tools = min(len(lists.get("tools", ())), len(parts))
     return Prompt(
         lists=lists,
         marks=marks,
         lost=tuple(sorted(points[point] for point in lost if point in points)),
         in_messages=any(point.where not in LISTS for point in kept),
-        key=hash((min(len(lists.get("tools", ())), len(parts)), *(part.plain for part in parts))),
-        size=sum(len(part.plain) for part in parts),
+        key=hash((tools, *(part.plain for part in parts))) if size <= LARGEST else 0,
+        size=size,
     )
 
 

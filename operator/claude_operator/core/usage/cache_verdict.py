@@ -22,6 +22,7 @@ _TOKENS = 10_000  # that could have been read, below which nothing is worth a wo
 _TTL_TOKENS = 100_000  # the same of a day, for calls that come too far apart: nights are quiet
 _PREFIXES = 10  # that are shown
 _CENT = 0.005
+_TURNS = ": where conversations have several turns, set cache_control in messages too"
 _NOTHING = Lost()
 
 _CAUSES = {
@@ -160,6 +161,8 @@ def hit_ratios(state: CacheUsage, now: dt.datetime) -> dict[str, float]:
 
 
 def _surfaces(state: CacheUsage, revision: str | None, now: dt.datetime, *, is_canary: bool = False) -> list[_Surface]:
+    if revision is None:
+        return []
     day = [entry for entry in within(state, now, DAY) if entry.revision == revision]
     hour = [entry for entry in within(state, now, HOUR) if entry.revision == revision]
     began = min(
@@ -167,7 +170,7 @@ def _surfaces(state: CacheUsage, revision: str | None, now: dt.datetime, *, is_c
     )
     hours = min(max((now.timestamp() - began) / HOUR, 1 / 6), DAY / HOUR)
     return [
-        _judge(revision or "", surface, (_of(hour, surface), min(hours, 1.0)), (_of(day, surface), hours), is_canary)
+        _judge(revision, surface, (_of(hour, surface), min(hours, 1.0)), (_of(day, surface), hours), is_canary)
         for surface in sorted({entry.surface for entry in day})
     ]
 
@@ -229,7 +232,7 @@ def _praise(sums: Sums, state: State) -> str:
     if state == "NotCached":
         return "no prompt has tools and system that are long enough for the cache: nothing is lost"
     ratio = _ratio(sums)
-    rest = "" if ratio >= _ENOUGH else "; the rest stands behind the last breakpoint or is new in each call"
+    rest = "" if ratio >= _ENOUGH else f"; the rest stands behind the last breakpoint{_TURNS}"
     return f"{share(ratio)} of the input tokens of {count(sums.calls, 'call')} were read from the cache{rest}"
 
 

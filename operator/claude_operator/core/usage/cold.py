@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
+from typing import NamedTuple
 
 import msgspec
 
@@ -48,8 +48,7 @@ class Cause(StrEnum):
     UNEXPLAINED = "Unexplained"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The first difference between two prefixes. `hint`: what the differing text looks like, never the text."""
 
     cause: Cause
@@ -57,8 +56,7 @@ class Change:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What was known of a call's prefix when the call went upstream."""
 
     first: bool = False
@@ -71,8 +69,7 @@ class Seen:
     """The first difference from the call before; None where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """A call's prompt, in tokens. `prefix` is an estimate of tools and system up to the last breakpoint."""
 
     read: int
@@ -83,8 +80,7 @@ class Tokens:
     """What the API itself says was missed, where it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """The breakpoints of a call."""
 
     in_lists: bool

@@ -114,7 +114,8 @@ def absorb(
         grown = {series: one for series, one in grown.items() if one.calls}
         for series, one in grown.items():
             added.setdefault(series, []).append(Slot(max(min(begin, end), 0), end, *one))
-        marks[usage.boot_id] = Mark(page.pod, end, counts) if before is None or grown else before
+        told = {series: _later(one, known.get(series, Counted())) for series, one in counts.items()}
+        marks[usage.boot_id] = Mark(page.pod, end, {**known, **told}) if before is None or grown else before
     batches = _batches(state.batches, reading.pages, end)
     unbudgeted = _unbudgeted(state, reading)
     slots = _put_together(state.slots, added, end) if added else state.slots
@@ -145,10 +146,13 @@ def _by_series(usage: Usage) -> dict[Series, Counted]:
 
 
 def _grown(after: Counted, before: Counted) -> Counted:
-    """What has come on top; a row that was left out in between has begun again."""
-    if after.within < before.within or after.over < before.over:
-        return after
-    return Counted(after.within - before.within, after.over - before.over)
+    """What has come on top; nothing where this is the earlier state, as of a page that was read before another's."""
+    return Counted(max(after.within - before.within, 0), max(after.over - before.over, 0))
+
+
+def _later(one: Counted, other: Counted) -> Counted:
+    """The later one of two states of counters that only grow."""
+    return Counted(max(one.within, other.within), max(one.over, other.over))
 
 
 def _batches(known: Mapping[str, BatchRow], pages: Iterable[PodUsage], end: int) -> Mapping[str, BatchRow]:

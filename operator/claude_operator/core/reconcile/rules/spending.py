@@ -36,7 +36,7 @@ def watch(draft: Draft) -> Draft:
     if news is not None:
         reason = Reason.COST_OVER_BUDGET if news == "Over" else Reason.COST_NEAR_BUDGET
         return draft.record_event(reason, text, warning=True)
-    if before and before.level == "Over" and now.level in ("Within", "Near"):
+    if before and before.told == "Over" and now.told != "Over" and now.level in ("Within", "Near"):
         return draft.record_event(Reason.RECOVERED, f"{Type.WITHIN_COST}: {text}")
     return draft
 

@@ -11,6 +11,7 @@ from tests.core.advice.cases import HAIKU, OPUS, SONNET, STABLE, cache, case, ro
 from tests.core.usage.readings import NOON
 
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.evidence import OTHER
 from claude_operator.api.prices import TokenPrices
 from claude_operator.core.advice.advice import Advice
 from claude_operator.core.advice.advise import advise
@@ -23,6 +24,7 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
 from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.core.spec.validate import problems
+from claude_operator.core.usage.cache import CacheUsage, Entry
 from claude_operator.core.usage.cold import Cause
 from claude_operator.core.usage.state import Usages
 
@@ -108,8 +110,8 @@ def test_a_smaller_model_is_reckoned_to_the_cent() -> None:
     # 7 days of calls in 6.5 days: 70,000 calls, 70M input tokens at 4 and 2 dollars, 35M output tokens at 20 and 10.
     assert smaller[1].saves == pytest.approx((70 * (4 - 2) + 35 * (20 - 10)) / 6.5)
     assert smaller[1].arithmetic == (
-        "10.8M input tokens a day × $4/M = $43.08; on claude-sonnet-5-5: × $2/M = $21.54",
-        "5.38M output tokens a day × $20/M = $107.69; on claude-sonnet-5-5: × $10/M = $53.85",
+        "10.77M input tokens a day × $4/M = $43.08; on claude-sonnet-5-5: × $2/M = $21.54",
+        "5.385M output tokens a day × $20/M = $107.69; on claude-sonnet-5-5: × $10/M = $53.85",
         "$150.77 - $75.38 = $75.38 a day, $2,261.54 in 30 days",
     )
     assert (smaller[1].confidence.level, smaller[1].confidence.why) == ("High", "70,000 calls in 6.5 days")
@@ -205,6 +207,19 @@ def test_a_breakpoint_is_reckoned_with_the_most_writes_that_there_can_be() -> No
     assert advice.saves == pytest.approx((12 * 4 - then) * day)
     control = advice.patch["spec"]["request"]["system"][0]["cache_control"]
     assert control == {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_prefixes_that_do_not_come_again_are_no_reason_for_a_breakpoint() -> None:
+    ((begin, (entry,)),) = cache(Cause.NOT_CACHED, lost=2_400 * 5_000).slots.items()
+    other = Entry(STABLE, "chat", OTHER, entry.sums)
+
+    def saved(*entries: Entry) -> list[float | None]:
+        found = CacheUsage(slots={begin: entries})
+        advice = advise(case(spec(), row("chat", 3_000, (5_500, 400, 0, 0, 0)), cache=found)).advice
+        return [one.saves for one in levers(advice).get("Caching", [])]
+
+    assert saved(other) == []
+    assert saved(entry, other) == saved(entry) != []
 
 
 def test_an_hour_is_advised_where_it_costs_less_than_it_saves() -> None:
@@ -318,7 +333,15 @@ def test_a_merge_patch_replaces_lists_and_removes_what_is_null() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "text"),
-    [(9_200_000, "9.2M"), (18_400, "18.4k"), (812, "812"), (999_600, "1,000k"), (3.21e9, "3.21G"), (0.5, "0.5")],
+    [
+        (9_200_000, "9.2M"),
+        (18_400, "18.4k"),
+        (812, "812"),
+        (23.4567e12, "23,457G"),
+        (23_456_700_000_000, "23,457G"),
+        (3.21e9, "3.21G"),
+        (0.5, "0.5"),
+    ],
 )
 def test_numbers_of_tokens(tokens: float, text: str) -> None:
     assert tokens_text(tokens) == text

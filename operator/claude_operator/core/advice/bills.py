@@ -120,5 +120,5 @@ def tokens_text(tokens: float) -> str:
     """A number of tokens, `9.2M`, `18.4k` or `812`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if tokens >= size:
-            return f"{tokens / size:.3g}{unit}" if tokens < 999.5 * size else f"{tokens / size:,.0f}{unit}"
+            return f"{tokens / size:.4g}{unit}" if tokens < 1e4 * size else f"{tokens / size:,.0f}{unit}"
     return f"{tokens:.3g}"

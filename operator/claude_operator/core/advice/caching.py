@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from claude_operator.api.evidence import OTHER
 from claude_operator.core.advice.advice import LEAST_SAVED, Advice, gate_risk
 from claude_operator.core.advice.bills import Line, Move
 from claude_operator.core.advice.case import Case, Confidence
@@ -23,7 +24,7 @@ _LEAST_HOURS = 6.0  # that the cache's record has to be of
 _LEAST_CALLS = 20
 _WRITES = {"5m": 288, "1h": 24}  # most writes of a prefix in a day: an entry lives for as long after each use
 _KIND = {"5m": "cache_write_5m", "1h": "cache_write_1h"}
-_CAUSES = (Cause.NOT_CACHED, Cause.PREFIX_UNMARKED, Cause.TTL_TOO_SHORT, Cause.CLIENT_BLOCK_FIRST)
+_UNMARKED = (Cause.NOT_CACHED, Cause.PREFIX_UNMARKED)
 
 Patch = dict[str, Any]
 
@@ -33,7 +34,10 @@ class _Day:
     """The last day of the stable revision's prompts, and what its tokens cost."""
 
     sums: Sums
+    named: Sums
+    """Of prefixes that are kept apart, since a breakpoint is only worth it where one comes again."""
     prefixes: int
+    """How many of those there are, or would be with a breakpoint."""
     hours: float
     prices: Prices
     factor: float
@@ -53,7 +57,8 @@ def better_caching(case: Case) -> Iterator[Advice | str]:
     if isinstance(day, str):
         yield day
         return
-    lost = {cause: day.sums.cold[cause] for cause in _CAUSES if cause in day.sums.cold}
+    sums = {cause: day.named if cause in _UNMARKED else day.sums for cause in _FOR}
+    lost = {cause: one.cold[cause] for cause, one in sums.items() if cause in one.cold}
     lost = {cause: one for cause, one in lost.items() if one.calls >= _LEAST_CALLS}
     done = False
     for cause, one in lost.items():
@@ -98,7 +103,10 @@ def _day(case: Case) -> _Day | str:
     hours = min((case.now.timestamp() - min(begins)) / 3600.0, 24.0)
     if hours < _LEAST_HOURS:
         return f"cache: {hours:.1f} hours are recorded of the stable revision, and {_LEAST_HOURS:g} are needed"
-    return _Day(total(entries), len({one.prefix for one in entries}), hours, prices, scope.factor)
+    named = [one for one in entries if one.prefix != OTHER]
+    own = 1 + len(case.spec.subagents or {})  # each subagent may have tools and system of its own
+    prefixes = max(len({one.prefix for one in named}), own)
+    return _Day(total(entries), total(named), prefixes, hours, prices, scope.factor)
 
 
 def _breakpoints(case: Case, day: _Day, lost: Lost, kind: str) -> Advice | None:
@@ -127,7 +135,8 @@ def _breakpoints(case: Case, day: _Day, lost: Lost, kind: str) -> Advice | None:
         confidence=_confidence(day, lost),
         assumes=(
             f"{_WRITES[ttl]} writes a day of {_prefixes(day)}, the most that there can be with {ttl}: fewer save more",
-            f"all calls are at the prices of {next(case.scopes()).model}",
+            "tools and system blocks that clients send are the same in all calls",
+            f"{next(case.scopes()).model} answers all of them",
         ),
         risk=_risk(case, "answers stay the same; a prompt that changes from call to call is written and never read"),
         patch=patch,

@@ -114,7 +114,8 @@ def _other_promises(case: Case, level: ServiceLevel, stands: Standing) -> Iterat
         stands,
         f"send the calls of {level.surface} as Message Batches, if nobody waits for them: at half the price",
         throughput_patch(case, level.surface, calls),
-        risk="a batch may take up to 24 hours, and has no revision: the application puts model and system into it",
+        risk="a batch may take up to 24 hours, and has no revision: the application puts model and system into it. The"
+        " patch has a throughput budget in place of the surface's others",
         is_gated=False,
     )
 

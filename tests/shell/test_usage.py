@@ -69,8 +69,8 @@ class Bench:
 
     def start(self) -> None:
         kube: Any = self.kube
-        store, add, metrics = UsageStore(kube, Signing()), self.woken.append, Metrics().usage
-        self.keeper = UsageKeeper(store, self.pods, lambda: {UID: self.fleet}, self.clock, add, metrics)
+        store, add, self.metrics = UsageStore(kube, Signing()), self.woken.append, Metrics()
+        self.keeper = UsageKeeper(store, self.pods, lambda: {UID: self.fleet}, self.clock, add, self.metrics.usage)
 
     @property
     def fleet(self) -> Fleet:
@@ -122,6 +122,52 @@ async def test_an_idle_deployment_writes_once_and_is_read_less_often() -> None:
     bench.pods.calls["a"] = 1
     assert await bench.read() == 60.0
     assert (bench.writes, bench.stored) == (2, 1)
+
+
+async def test_readings_of_pods_that_leave_do_not_make_it_idle() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 1, "b": 1}
+    await bench.read()
+    bench.leaving = {"a"}
+    for _ in range(8):
+        await bench.read(whole=False, later=dt.timedelta(seconds=3))
+    assert await bench.read() == 60.0
+
+
+async def test_what_is_deleted_while_it_is_read_shows_no_metric() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 1}
+    await bench.read()
+    assert "claude_operator_cost_usd{" in bench.metrics.page().decode()
+    read_usage = bench.pods.read_usage
+
+    async def late(peers: Sequence[Peer]) -> list[PodUsage]:
+        found = await read_usage(peers)
+        bench.keeper.forget(set())
+        return found
+
+    bench.pods.read_usage = late  # type: ignore[method-assign]
+    await bench.read()
+    assert "claude_operator_cost_usd{" not in bench.metrics.page().decode()
+
+
+def test_what_is_deleted_before_its_reading_begins_stops_no_other() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.pods.calls = {"a": 1}
+        task = asyncio.create_task(bench.keeper.run())
+        loop = asyncio.get_running_loop()
+        # Between the moment that its reading is planned and the one that it begins.
+        loop.call_soon(lambda: loop.call_soon(bench.keeper.forget, set()))
+        for _ in range(3):
+            bench.keeper.forget(set())
+            await asyncio.sleep(0)
+        await asyncio.sleep(5.0)
+        assert not task.done()
+        assert bench.stored == 1
+        task.cancel()
+
+    run(main())
 
 
 async def test_another_operator_goes_on_where_the_last_one_wrote() -> None:

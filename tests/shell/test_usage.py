@@ -283,6 +283,24 @@ async def test_a_configmap_that_somebody_deletes_is_written_again_with_all_that_
     assert bench.stored == 4
 
 
+@pytest.mark.parametrize("how", ["deleted", "forged"])
+async def test_while_no_calls_come_what_somebody_changes_is_written_again_too(how: str) -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 3}
+    await bench.read()
+    body = bench.kube.take("ConfigMap", f"{NAME}-usage")
+    bench.kube.drop("ConfigMap", f"{NAME}-usage")
+    if how == "forged":
+        bench.kube.put({**body, "binaryData": {}})
+    writes = bench.writes
+    for _ in range(6):
+        await bench.read()
+    assert (bench.stored, bench.writes) == (3, writes + 1)
+    bench.start()
+    await bench.read()
+    assert (bench.stored, bench.state.fault) == (3, "")
+
+
 @pytest.mark.parametrize("data", ["AAAA", "no base64", "e30="])
 async def test_what_cannot_be_read_is_told_and_begun_anew(data: str) -> None:
     bench = Bench()

@@ -177,12 +177,21 @@ class UsageKeeper:
             entry.read_at, entry.seen = now, self._clock.monotonic()
             if self._entries.get(uid) is entry:  # it may have been deleted meanwhile
                 self._metrics.show(entry.key, UsageState(entry.kept, now))
+        if whole and entry.quiet >= _QUIET and entry.kept is entry.saved and not await self._is_stored(entry, fleet):
+            entry.saved = Usages()
         await self._save(entry, fleet, now)
         if whole and (entry.kept is not kept or entry.news != before):
             self._add(fleet.key)
         if entry.kept is not entry.saved:
             return _RETRY
         return _BUSY if entry.quiet < _QUIET else _IDLE
+
+    async def _is_stored(self, entry: _Entry, fleet: Fleet) -> bool:
+        """Whether it is as it was written: while no calls come, no write finds out that somebody changed it."""
+        try:
+            return entry.version is None or await self._store.version(fleet.owner) == entry.version
+        except KubeError:  # the next reading looks again
+            return True
 
     async def _save(self, entry: _Entry, fleet: Fleet, now: dt.datetime) -> None:
         """Write what is new. Where somebody else has written, what they wrote counts, and our pages on top of it."""

@@ -11,7 +11,9 @@ from tests.cli.test_views import check
 from tests.core.usage.readings import NOON, page, reading
 
 from claude_operator.api.usage import UsageRow
+from claude_operator.cli.cluster import Cluster
 from claude_operator.cli.failure import Failure
+from claude_operator.cli.kubectl import Kubectl
 from claude_operator.cli.usage import Used, used_of
 from claude_operator.cli.view.cost import Question, cost_facts, cost_rows, cost_view, first_day
 from claude_operator.core.usage.ledger import Spend, absorb
@@ -116,3 +118,23 @@ def test_what_the_operator_keeps_is_read_and_nothing_else() -> None:
         blind = used_of(deployment(), other)
         assert blind.kept is None
         assert why in blind.blind
+
+
+class Stored(Kubectl):
+    """A cluster with one ClaudeDeployment and its record."""
+
+    def __init__(self) -> None:
+        self.kept = Usages(spend(1))
+
+    def get(self, resource: str, name: str, *more: str) -> Any:
+        return deployment()
+
+    def find(self, resource: str, name: str) -> Any:
+        return config_map(encode(self.kept))
+
+
+def test_a_name_that_is_given_twice_counts_once() -> None:
+    question = Question("model", first_day(None, NOON), NOON)
+    once, twice = (cost_facts(Cluster(Stored()).usages(names), question) for names in (["support"], ["support"] * 2))
+    assert once["total"]["calls"] > 0
+    assert twice == once

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 from typing import Any
 
 import pytest
@@ -55,3 +57,12 @@ def test_lines_and_errors_too(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_people_write_stays_as_it_is() -> None:
     text = "Grüße, 你好\n\tfamily: 👨\u200d👩 שלום"
     assert visible({"a": [text, 1, None]}) == {"a": [text, 1, None]}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", '=HYPERLINK("http://evil","x")'])
+def test_a_spreadsheet_runs_no_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Terminal("csv").rows(["team", "costUSD"], [[name, 1.5], ["care, north", -2], [EVIL, ""]])
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    rows = list(csv.reader(io.StringIO(text)))
+    assert rows[:3] == [["team", "costUSD"], [f"'{name}", "1.5"], ["care, north", "-2"]]

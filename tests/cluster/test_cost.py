@@ -21,6 +21,7 @@ from claude_operator.core import names
 pytestmark = pytest.mark.usefixtures("operator")
 
 _CALLS = 240
+SINCE = ("--since", "2d")  # a day, or a month, may end meanwhile
 
 
 @pytest.fixture
@@ -56,19 +57,19 @@ def test_the_cost_is_what_the_simulator_would_bill_though_a_gateway_ends_meanwhi
     usd = sum(one["costUSD"] for one in paid)
 
     def all_read() -> Any:
-        found = plugin.facts("cost", "app")
+        found = plugin.facts("cost", "app", *SINCE)
         return found if found["total"]["calls"] >= len(paid) else None
 
     total = wait_for(all_read, 150, f"{len(paid)} calls were paid")["total"]
-    print(plugin.run("cost", "app", "--by", "surface"))
+    print(plugin.run("cost", "app", "--by", "surface", *SINCE))
     assert (total["calls"], total["unpricedCalls"]) == (len(paid), 0)
     prompt = sum(total[name] for name in ("inputTokens", "cacheReadTokens", "cacheWrite5mTokens", "cacheWrite1hTokens"))
     assert prompt == sum(one["inputTokens"] for one in paid)
     assert total["outputTokens"] == sum(one["outputTokens"] for one in paid)
     assert abs(total["costUSD"] - usd) < 0.000001
     assert "a whole day is needed" in plugin.run("advise", "app", code=1)
-    (row,) = plugin.facts("cost", "--by", "revision")["rows"]
+    (row,) = plugin.facts("cost", "--by", "revision", *SINCE)["rows"]
     assert (row["namespace"], row["revision"], row["calls"]) == (namespace, revision, len(paid))
-    assert plugin.run("cost", "app", "-o", "csv").splitlines()[1].startswith(f"{namespace},app,{len(paid)},0,")
+    assert plugin.run("cost", "app", "-o", "csv", *SINCE).splitlines()[1].startswith(f"{namespace},app,{len(paid)},0,")
     cost = get("cld", "app", namespace=namespace)["status"]["cost"]
     assert (cost["unpriced"], cost["month"][:1]) == (0, "$")

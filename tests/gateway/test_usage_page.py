@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 
 import aiohttp
 import msgspec
 import pytest
+from tests.core.usage.readings import NOON
 from tests.gateway.harness import CANARY, OPERATOR_KEY, POD, STABLE, Gateway, make_arm
 from tests.gateway.pod import Pod
 from tests.gateway.upstream import MESSAGE, json_answer, sse_answer, stream_events
@@ -145,7 +145,7 @@ def test_nobody_waits_for_who_never_reads_or_knows_all(read: bool) -> None:
 
 async def test_the_operator_reads_what_the_bill_will_say(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrape, "ADMIN_PORT", gateway.service.admin_port)
-    pod, now, spend = Peer(POD, "127.0.0.1", True, OPERATOR_KEY.encode()), dt.datetime.now(dt.UTC), Spend()
+    pod, now, spend = Peer(POD, "127.0.0.1", True, OPERATOR_KEY.encode()), NOON, Spend()
     gateway.serve(surfaces=["chat"], generation=2)
     async with AdminPorts() as ports:
         reader = Scraper(OperatorMetrics(), ports.fetch)

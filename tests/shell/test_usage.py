@@ -136,6 +136,50 @@ async def test_another_operator_goes_on_where_the_last_one_wrote() -> None:
     assert bench.stored == 5
 
 
+async def test_readings_of_pods_that_leave_do_not_make_it_idle() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 1, "b": 1}
+    await bench.read()
+    bench.leaving = {"a"}
+    for _ in range(8):
+        await bench.read(whole=False, later=dt.timedelta(seconds=3))
+    assert await bench.read() == 60.0
+
+
+async def test_what_is_deleted_while_it_is_read_shows_no_metric() -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 1}
+    await bench.read()
+    (costs,) = bench.keeper._metrics._cost.collect()
+    assert costs.samples
+    read_usage = bench.pods.read_usage
+
+    async def late(peers: Sequence[Peer]) -> list[PodUsage]:
+        found = await read_usage(peers)
+        bench.keeper.forget(set())
+        return found
+
+    bench.pods.read_usage = late  # type: ignore[method-assign]
+    await bench.read()
+    (costs,) = bench.keeper._metrics._cost.collect()
+    assert not costs.samples
+
+
+def test_what_is_deleted_before_its_reading_begins_stops_no_other() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.pods.calls = {"a": 1}
+        task = asyncio.create_task(bench.keeper.run())
+        await asyncio.sleep(0)  # its reading is planned, and has not begun
+        bench.keeper.forget(set())
+        await asyncio.sleep(5.0)
+        assert not task.done()
+        assert bench.stored == 1
+        task.cancel()
+
+    run(main())
+
+
 async def test_a_write_that_is_lost_or_answered_late_counts_once() -> None:
     bench = Bench()
     bench.pods.calls = {"a": 3}
@@ -239,6 +283,24 @@ async def test_a_configmap_that_somebody_deletes_is_written_again_with_all_that_
     bench.pods.calls["a"] = 4
     await bench.read()
     assert bench.stored == 4
+
+
+@pytest.mark.parametrize("how", ["deleted", "forged"])
+async def test_while_no_calls_come_what_somebody_changes_is_written_again_too(how: str) -> None:
+    bench = Bench()
+    bench.pods.calls = {"a": 3}
+    await bench.read()
+    body = bench.kube.take("ConfigMap", f"{NAME}-usage")
+    bench.kube.drop("ConfigMap", f"{NAME}-usage")
+    if how == "forged":
+        bench.kube.put({**body, "binaryData": {}})
+    writes = bench.writes
+    for _ in range(6):
+        await bench.read()
+    assert (bench.stored, bench.writes) == (3, writes + 1)
+    bench.start()
+    await bench.read()
+    assert (bench.stored, bench.state.fault) == (3, "")
 
 
 @pytest.mark.parametrize("data", ["AAAA", "no base64", "e30="])

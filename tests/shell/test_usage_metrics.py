@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from claude_operator.api.spending import Spending
 from claude_operator.core.usage.cache import CacheUsage, Entry, Sums
+from claude_operator.core.usage.ledger import Spend
 from claude_operator.core.usage.state import Usages, UsageState
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
@@ -55,3 +56,22 @@ def test_the_hit_ratio_of_each_surface() -> None:
     assert lines() == [series % ("chat", "0.95")]  # one without calls for a day has no ratio
     metrics.drop(key)
     assert not lines()
+
+
+def test_what_no_gateway_has_told_has_no_cost() -> None:
+    """It is not known, which is not zero."""
+    registry = CollectorRegistry()
+    metrics = UsageMetrics(registry)
+
+    def windows() -> list[str]:
+        page = generate_latest(registry).decode().splitlines()
+        return [
+            line.split('window="')[1].split('"')[0] for line in page if line.startswith("claude_operator_cost_usd{")
+        ]
+
+    metrics.show(KEY, UsageState(Usages(), NOW))
+    assert not windows()
+    metrics.show(KEY, UsageState(Usages(Spend(NOW - dt.timedelta(days=3))), NOW))
+    assert windows() == ["day", "month", "forecast"]
+    metrics.show(KEY, UsageState(Usages(Spend(NOW)), NOW))  # a record that had to begin again
+    assert windows() == ["day", "month"]

@@ -61,6 +61,7 @@ class Cluster:
 
     def usages(self, wanted: Sequence[str], *where: str) -> list[Used]:
         """What ClaudeDeployments have used, those of these names or all; `where` are flags of `kubectl get`."""
+        wanted = list(dict.fromkeys(wanted))  # one that is named twice counts once
         found = [self.deployment(name) for name in wanted] if wanted else self.kubectl.list(CLD, *where)
         if wanted:
             stored = (self.kubectl.find("configmap", names.usage_name(name)) for name in wanted)

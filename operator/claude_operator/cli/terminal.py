@@ -18,7 +18,7 @@ __all__ = ["Form", "Terminal"]
 
 Form = Literal["table", "json", "yaml", "csv"]
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Terminal:

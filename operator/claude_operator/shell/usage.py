@@ -129,7 +129,7 @@ class UsageKeeper:
                     due = self._due.setdefault(uid, _Due())
                     if not due.running and (whole := self._is_due(uid, due, fleet)) is not None:
                         due.running = True
-                        looks.create_task(self._look(uid, fleet, whole=whole, places=places))
+                        looks.create_task(self._look(uid, fleet, due, whole=whole, places=places))
                 await asyncio.sleep(_TICK)
 
     def _is_due(self, uid: str, due: _Due, fleet: Fleet) -> bool | None:
@@ -140,8 +140,8 @@ class UsageKeeper:
             return True
         return False if fleet.leaving and now >= due.leaving else None
 
-    async def _look(self, uid: str, fleet: Fleet, *, whole: bool, places: asyncio.Semaphore) -> None:
-        due, wait = self._due[uid], _RETRY
+    async def _look(self, uid: str, fleet: Fleet, due: _Due, *, whole: bool, places: asyncio.Semaphore) -> None:
+        wait = _RETRY
         try:
             async with places:
                 wait = await self.read(uid, fleet, whole=whole)
@@ -171,17 +171,27 @@ class UsageKeeper:
         now, kept, before = self._clock.now(), entry.kept, entry.news
         entry.pages |= {(page.pod, page.usage.boot_id): page for page in pages}
         entry.kept = absorb(entry.kept, UsageReading(tuple(pages), _present(fleet)), now, last=entry.read_at)
-        entry.quiet = entry.quiet + 1 if entry.kept.spend.days is kept.spend.days else 0
+        entry.quiet = entry.quiet + whole if entry.kept.spend.days is kept.spend.days else 0
         if whole:
             entry.coverage = _coverage(fleet, entry.kept, pages)
             entry.read_at, entry.seen = now, self._clock.monotonic()
-            self._metrics.show(entry.key, UsageState(entry.kept, now))
+            if self._entries.get(uid) is entry:  # it may have been deleted meanwhile
+                self._metrics.show(entry.key, UsageState(entry.kept, now))
+        if whole and entry.quiet >= _QUIET and entry.kept is entry.saved and not await self._is_stored(entry, fleet):
+            entry.saved = Usages()
         await self._save(entry, fleet, now)
         if whole and (entry.kept is not kept or entry.news != before):
             self._add(fleet.key)
         if entry.kept is not entry.saved:
             return _RETRY
         return _BUSY if entry.quiet < _QUIET else _IDLE
+
+    async def _is_stored(self, entry: _Entry, fleet: Fleet) -> bool:
+        """Whether it is as it was written: while no calls come, no write finds out that somebody changed it."""
+        try:
+            return entry.version is None or await self._store.version(fleet.owner) == entry.version
+        except KubeError:  # the next reading looks again
+            return True
 
     async def _save(self, entry: _Entry, fleet: Fleet, now: dt.datetime) -> None:
         """Write what is new. Where somebody else has written, what they wrote counts, and our pages on top of it."""

@@ -58,10 +58,12 @@ class UsageMetrics:
     def show(self, key: Key, state: UsageState) -> None:
         """What is known of one after a reading."""
         found = figures(state.spend, state.read_at)
-        self._cost.labels(key.namespace, key.name, "day").set(found.today.usd)
-        self._cost.labels(key.namespace, key.name, "month").set(found.month.usd)
-        if found.forecast is not None:
-            self._cost.labels(key.namespace, key.name, "forecast").set(found.forecast)
+        costs = {"day": found.today.usd, "month": found.month.usd, "forecast": found.forecast}
+        for window, usd in costs.items():
+            if usd is None or state.spend.began is None:  # no gateway has told anything: that is not zero
+                self._cost.remove_by_labels({"namespace": key.namespace, "name": key.name, "window": window})
+            else:
+                self._cost.labels(key.namespace, key.name, window).set(usd)
         self._cache.remove_by_labels({"namespace": key.namespace, "name": key.name})
         for surface, ratio in hit_ratios(state.cache, state.read_at).items():
             self._cache.labels(key.namespace, key.name, surface).set(ratio)

@@ -69,6 +69,13 @@ class UsageStore:
         kept, fault = decode(live.get("binaryData") or {})
         return Stored(kept, version, fault)
 
+    async def version(self, owner: Object) -> str | None:
+        """Its resourceVersion now, None where there is none."""
+        live = await self._kube.get(
+            CONFIG_MAPS, names.usage_name(owner["metadata"]["name"]), owner["metadata"]["namespace"]
+        )
+        return str(live["metadata"]["resourceVersion"]) if live is not None else None
+
     async def save(self, owner: Object, kept: Usages, version: str | None) -> str:
         """Write it and return its resourceVersion.
 

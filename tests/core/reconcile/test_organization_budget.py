@@ -97,3 +97,10 @@ def test_that_calls_are_refused_is_told_with_whose_budget_it_is() -> None:
     assert (
         "the month's budget of ClaudeOrganization acme, $500, is spent: gateways answer every new call" in ready.message
     )
+
+
+def test_where_only_the_organisations_budget_is_spent_it_is_not_called_the_applications() -> None:
+    obs = replace(seen(serving(), budgeted("Throttle"), spent("7")), organization=limit("Throttle", "Over"))
+    conditions = decide(throttled(obs, THEIRS), SITE).status.conditions
+    ready = next(one for one in conditions if one.type == Type.READY)
+    assert "the month's budget of ClaudeOrganization acme, $500, is spent" in ready.message

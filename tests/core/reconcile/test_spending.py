@@ -68,6 +68,13 @@ def spent(
     return UsageState(Usages(Spend(began, days)), at, coverage)
 
 
+def ahead(usd: str) -> UsageState:
+    """The same, and a year's worth that a clock has recorded which was set ahead."""
+    known = spent(usd)
+    later = {day_of(NOW + days * DAY): {KEY: Amounts(7, 7, nano=10**15)} for days in (30, 365)}
+    return replace(known, kept=Usages(replace(known.spend, days={**known.spend.days, **later})))
+
+
 def seen(status: DeploymentStatus, spec: dict[str, Any], known: UsageState | None, **more: Any) -> Observation:
     return observed(status, spec, usage=known, **more)
 
@@ -163,7 +170,15 @@ def made(ago: dt.timedelta) -> dict[str, Any]:
         (spent("7"), NOW, "7", ""),
         (spent("7", silent=1), NOW, "7", UNREAD),
         (spent("7", unpriced=1), NOW, "7", "1 call has no known price"),
-        (replace(spent("7"), fault="spend: it is no gzip"), NOW, "7", "spend: it is no gzip"),
+        # A fault that says nothing of this month: of the cache's part, or of a record that began again before it.
+        (replace(spent("7"), fault="cache: not gzip"), NOW, "7", ""),
+        (
+            replace(spent("7", began=NOW - DAY), fault="it began again"),
+            NOW,
+            "7",
+            "it began again and what calls cost before 2026-11-23 10:00 UTC was not counted",
+        ),
+        (ahead("7"), NOW, "7", ""),
         (spent("7"), NOW + dt.timedelta(minutes=16), "7", "the gateways' usage was last read at 2026-11-24 10:00 UTC"),
         (spent("7"), NOW - dt.timedelta(hours=9), "7", ""),  # the rollout's time, which may be behind
         (spent("7"), MONTH_END, "0", "the gateways' usage was last read at 2026-11-24 10:00 UTC"),
@@ -274,6 +289,9 @@ LIVE = Throttle(MONTH_END, "2000")
         (budgeted("Throttle"), None, msgspec.UNSET, msgspec.UNSET),
         (budgeted("Throttle"), spent("1999", silent=1), msgspec.UNSET, msgspec.UNSET),
         (budgeted("Throttle"), None, LIVE, LIVE),
+        (budgeted("Throttle"), spent("7", silent=1), LIVE, LIVE),
+        (budgeted("Throttle"), spent("7", began=NOW), LIVE, LIVE),  # the record had to begin again
+        (budgeted("Throttle"), spent("1999"), LIVE, msgspec.UNSET),
         # Another month, a raised budget, another action, no budget.
         (budgeted("Throttle"), None, Throttle(MONTH_END - dt.timedelta(days=30), "2000"), msgspec.UNSET),
         (budgeted("Throttle", "3000"), None, LIVE, msgspec.UNSET),

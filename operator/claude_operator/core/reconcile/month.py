@@ -17,6 +17,7 @@ _STALE = dt.timedelta(minutes=15)  # since the last reading: more than the longe
 _BEGINS_LATE = dt.timedelta(days=1)  # after its ClaudeDeployment was made: the ledger of before was lost
 _NANO = Decimal(10) ** -9
 _SUMS = ("nano", "unpriced")
+_MONTH = len("2026-11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,12 @@ def month_spend(obs: Observation) -> MonthSpend:
     usage = obs.usage
     if usage is None or usage.spend.began is None:
         return MonthSpend(month_of(obs.now), None, "the gateways' usage has not been read yet")
-    begins = month_of(max(obs.now, usage.read_at))  # the rollout's time may be behind
-    days = [rows for day, rows in usage.spend.days.items() if day >= day_of(begins)]
+    begins, began = month_of(max(obs.now, usage.read_at)), usage.spend.began  # the rollout's time may be behind
+    # What a clock that was set ahead has recorded belongs to a later month.
+    days = [rows for day, rows in usage.spend.days.items() if day[:_MONTH] == day_of(begins)[:_MONTH]]
     nano, unpriced = (sum(getattr(one, field) for rows in days for one in rows.values()) for field in _SUMS)
-    missing = [_unread(obs, usage, begins), _unseen(obs, usage.spend.began, begins), _unpriced(unpriced)]
+    fault = usage.fault if began > begins else ""  # else the record has all of this month, whatever is wrong beside it
+    missing = [_unread(obs, usage, begins), fault, _unseen(obs, began, begins), _unpriced(unpriced)]
     return MonthSpend(begins, nano * _NANO, " and ".join(filter(None, missing)))
 
 
@@ -62,7 +65,7 @@ def _unread(obs: Observation, usage: UsageState, begins: dt.datetime) -> str:
         return f"the gateways' usage was last read at {usage.read_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
     if usage.coverage.silent:
         return f"{usage.coverage.read} of {count(usage.coverage.pods, 'gateway pod')} told what they have counted"
-    return usage.fault
+    return ""
 
 
 def _unseen(obs: Observation, began: dt.datetime, begins: dt.datetime) -> str:

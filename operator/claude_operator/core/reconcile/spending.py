@@ -71,8 +71,8 @@ def spending_of(budget: MonthlyBudget, spent: MonthSpend, now: dt.datetime, told
 def throttle_to_serve(obs: Observation) -> Throttle | msgspec.UnsetType:
     """What gateways are to refuse.
 
-    An unknown spend refuses nothing. But what is being refused goes on until the spend is known, as after a restart of
-    the operator, with the same budget and to the end of its month.
+    An unknown spend refuses nothing new. But what is being refused goes on until the spend is known, as after a restart
+    of the operator, with the same budget and to the end of its month.
     """
     live = obs.config.throttle if obs.config is not None else msgspec.UNSET
     if obs.spec is None:  # it cannot be read: what is refused stays as it is
@@ -88,8 +88,7 @@ def _organization_throttle(
         return live
     if limit is None or limit.action != "Throttle":
         return msgspec.UNSET
-    wanted = Throttle(limit.ends, limit.monthly_usd)
-    return wanted if limit.level == "Over" or (limit.level == "Unknown" and live == wanted) else msgspec.UNSET
+    return _throttled(limit.level, Throttle(limit.ends, limit.monthly_usd), live)
 
 
 def _own_throttle(
@@ -98,10 +97,12 @@ def _own_throttle(
     if budget is None or budget.action != "Throttle":
         return msgspec.UNSET
     spent = month_spend(obs)
-    wanted = Throttle(spent.ends, budget.monthly_usd)
-    if reached(budget, spent) == "Over":
-        return wanted
-    return wanted if spent.usd is None and live == wanted else msgspec.UNSET
+    return _throttled(level_of(budget, spent), Throttle(spent.ends, budget.monthly_usd), live)
+
+
+def _throttled(level: Level, wanted: Throttle, live: Throttle | msgspec.UnsetType) -> Throttle | msgspec.UnsetType:
+    """What is over begins to be refused. What is not known goes on as it is, as where the record had to begin again."""
+    return wanted if level == "Over" or (level == "Unknown" and live == wanted) else msgspec.UNSET
 
 
 def explain_throttled(obs: Observation, throttle: Throttle | msgspec.UnsetType) -> str:
@@ -110,7 +111,8 @@ def explain_throttled(obs: Observation, throttle: Throttle | msgspec.UnsetType) 
         return ""
     limit = obs.organization
     own = obs.spec.budget if obs.spec else None
-    whose = limit if limit and limit is not NOT_LOOKED and (own is None or own.action != "Throttle") else None
+    mine = own is not None and own.action == "Throttle" and own.monthly_usd == throttle.monthly_usd
+    whose = limit if limit and limit is not NOT_LOOKED and not mine else None
     return f"{_spent(throttle.monthly_usd, whose)}: gateways answer every new call with 429 {_until(throttle.until)}"
 
 

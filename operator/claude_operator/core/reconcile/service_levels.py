@@ -31,7 +31,9 @@ def standings(obs: Observation) -> list[Standing]:
     if usage is None or obs.spec is None:
         return []
     at = usage.read_at.timestamp()
-    return [standing(usage.latency, level, at=at) for level in service_levels(obs.spec.budgets)]
+    return [
+        standing(usage.latency, level, at=at, interval=usage.interval) for level in service_levels(obs.spec.budgets)
+    ]
 
 
 def budget_statuses(obs: Observation) -> list[BudgetStatus]:
@@ -97,8 +99,8 @@ def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
     for level in service_levels(obs.spec.budgets):
         if level.metric == THROUGHPUT:  # batches pass through: they belong to no arm
             continue
-        ours = standing(usage.latency, level, at=at, revisions=[canary])
-        theirs = standing(usage.latency, level, at=at, revisions=others)
+        ours = standing(usage.latency, level, at=at, revisions=[canary], interval=usage.interval)
+        theirs = standing(usage.latency, level, at=at, revisions=others, interval=usage.interval)
         if ours.state == "Over":
             where = "on both arms" if theirs.state == "Over" else "on the canary"
             return f"{_sentence(_status(ours, obs.now))} {where}"

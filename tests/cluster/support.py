@@ -25,6 +25,7 @@ SYSTEM = "claude-system"  # the namespace of the operator and the chart's simula
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # empty where no other tests go on beside these
 STAGE = f"{SYSTEM}-{WORKER}" if WORKER else SYSTEM  # the namespace of the simulator that these tests steer
 SIMULATOR = f"http://claude-simulator.{STAGE}.svc:8081"
+READINGS = "--set=extraArgs={--usage-interval=10}"  # a minute is long for a test
 OURS = "cld,clr,ces,cer"  # the namespaced kinds
 
 
@@ -174,7 +175,7 @@ def must_be_alone() -> None:
 def _values(image: str) -> list[str]:
     repository, _, tag = image.rpartition(":")
     # As text: helm takes a tag of digits alone for a number.
-    return [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true"]
+    return [f"--set-string=image.repository={repository},image.tag={tag}", "--set=simulator.enabled=true", READINGS]
 
 
 def _helm_status() -> str:

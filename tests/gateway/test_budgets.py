@@ -273,3 +273,21 @@ async def test_batches_pass_through_unchanged_and_are_counted(gateway: Gateway) 
     assert 'claude_gateway_batches_total{state="ended"} 1.0' in await series(gateway, "claude_gateway_batches_total")
     name = "claude_gateway_batch_requests_total"
     assert f'{name}{{result="succeeded"}} 590.0' in await series(gateway, name)
+
+
+async def test_an_answer_that_is_too_large_passes_unchanged_and_is_not_read(gateway: Gateway) -> None:
+    """As it is, and where it is small and unpacks to more: nothing of it is kept or counted."""
+    gateway.serve(surfaces=["jobs"], generation=2)
+    large = json.dumps(DONE | {"padding": "x" * (1 << 21)}).encode()
+    packed = gzip.compress(large)
+    assert len(packed) < 1 << 18
+    url, headers = gateway.url + "/v1/messages/batches", {"authorization": "Bearer client-key-SENTINEL"}
+    for body, more in ((large, {}), (packed, {"content_encoding": "gzip"})):
+
+        async def listed(request: Recorded, play: Playback, body: bytes = body, more: Any = more) -> None:
+            await json_answer(body, **more)(request, play)
+
+        gateway.upstream.script = listed
+        async with gateway.http.get(url, headers=headers) as answer:
+            assert (answer.status, await answer.read()) == (200, body)
+    assert (await usage(gateway)).batches is None

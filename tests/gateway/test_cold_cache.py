@@ -244,6 +244,18 @@ async def test_what_a_client_writes_is_on_no_page(tmp_path: Path) -> None:
     assert b"VolatileText" in page and b"SENTINEL" not in page + metrics
 
 
+async def test_no_text_of_a_client_is_in_the_way_of_its_call(tmp_path: Path) -> None:
+    """A sample of it may end within a character, and some clients send bytes that are no text."""
+    asked = json.dumps(ask(0, model="claude-haiku-5-5", system=[text("SYSTEM", **CACHED)]), ensure_ascii=False).encode()
+    async with running_simulator() as simulator, pair(tmp_path, simulator) as two:
+        two.gateway.serve(make_arm(), url=simulator.url)
+        for words in ("\u3042" * 4000, "x" + "\u3042" * 4000, "xy" + "\u3042" * 4000 + "z", "xy" + "\u3042" * 4001):
+            response, _ = await two.gateway.post(asked.replace(b"SYSTEM", words.encode()))
+            assert response.status == 200
+        response, body = await two.gateway.post(asked.replace(b"SYSTEM", b"\xff\xfe"))
+        assert response.status < 500, body
+
+
 @dataclass
 class Day:
     """A day of normal traffic in virtual time; `seen` are the verdicts, as the operator would give them."""

@@ -110,6 +110,8 @@ def test_the_variables_of_the_chart_stand_in_for_options(monkeypatch: pytest.Mon
     [
         ([], "write --image, or set OPERATOR_IMAGE"),
         (["--image", IMAGE, "--workers", "0"], "0 is too small for --workers: write 1 or more"),
+        (["--image", IMAGE, "--usage-interval=1"], "is not between 5 and 60: write for example --usage-interval=10"),
+        (["--image", IMAGE, "--usage-interval=nan"], "is not between 5 and 60"),
         (
             ["--image", IMAGE, "--prometheus-address", "prometheus:9090"],
             "write for example --prometheus-address=http://",
@@ -130,11 +132,13 @@ def test_what_the_installer_decides_reaches_the_app(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Ends, "error", None)
     main(["operator", "--image", IMAGE])
     plain = Ends.settings
-    assert (plain.namespaces, plain.site.network, plain.audited) == ((), None, False)
+    assert (plain.namespaces, plain.site.network, plain.audited, plain.usage_interval) == ((), None, False, 60.0)
     words = ["--watch-namespace=b", "--watch-namespace=a", "--watch-namespace=b", "--network-policies", "--audited"]
     main(["operator", "--image", IMAGE, *words])
     assert (Ends.settings.namespaces, Ends.settings.site.network) == (("b", "a"), NetworkRules())
     assert Ends.settings.audited
+    main(["operator", "--image", IMAGE, "--usage-interval=10"])
+    assert Ends.settings.usage_interval == 10.0
     main(["operator", "--image", IMAGE, "--network-policies", '--admin-from=[{"podSelector": {}}]'])
     assert Ends.settings.site.network == NetworkRules(({"podSelector": {}},))
     main(["operator", "--image", IMAGE, "--network-policies", "--api-server-port=443", "--api-server-port=8443"])

@@ -67,10 +67,10 @@ class Bench:
         self.woken: list[Key] = []
         self.start()
 
-    def start(self) -> None:
+    def start(self, **options: Any) -> None:
         kube: Any = self.kube
         store, add, metrics = UsageStore(kube, Signing()), self.woken.append, Metrics().usage
-        self.keeper = UsageKeeper(store, self.pods, lambda: {UID: self.fleet}, self.clock, add, metrics)
+        self.keeper = UsageKeeper(store, self.pods, lambda: {UID: self.fleet}, self.clock, add, metrics, **options)
 
     @property
     def fleet(self) -> Fleet:
@@ -122,6 +122,15 @@ async def test_an_idle_deployment_writes_once_and_is_read_less_often() -> None:
     bench.pods.calls["a"] = 1
     assert await bench.read() == 60.0
     assert (bench.writes, bench.stored) == (2, 1)
+
+
+async def test_an_operator_that_is_told_to_read_more_often_does() -> None:
+    bench = Bench()
+    bench.start(interval=10.0)
+    bench.pods.calls = {"a": 1}
+    assert await bench.read() == 10.0
+    assert bench.state.interval == 10.0
+    assert [await bench.read() for _ in range(5)][-1] == 50.0
 
 
 async def test_another_operator_goes_on_where_the_last_one_wrote() -> None:

@@ -18,6 +18,7 @@ from claude_operator.core import render
 from claude_operator.core.spec.definitions import Definitions
 from claude_operator.core.spec.networks import AddressRules, parse_network, rules_in_pod
 from claude_operator.core.spec.policy import OPEN, Policy
+from claude_operator.core.usage.reading import READ_EVERY
 from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
 from claude_operator.shell.act import Actor
@@ -84,6 +85,8 @@ class Settings:
     """An admission policy holds people who promote, abort or retry to their names."""
     prices: Path | None = None
     """The file with prices that hold instead of the list's."""
+    usage_interval: float = READ_EVERY
+    """Seconds between two readings of what gateways have used, while calls come."""
 
 
 def _address_rules(site: render.Site) -> AddressRules:
@@ -229,7 +232,13 @@ class App:
 
             looked_up.wake = queue.add
             usage = UsageKeeper(
-                UsageStore(kube, children), scraper, gateways.fleets, self._clock, queue.add, self._metrics.usage
+                UsageStore(kube, children),
+                scraper,
+                gateways.fleets,
+                self._clock,
+                queue.add,
+                self._metrics.usage,
+                interval=self._settings.usage_interval,
             )
 
             def child_changed(key: Key, type_: str, kind: str, body: Mapping[str, Any]) -> None:

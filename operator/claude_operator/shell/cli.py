@@ -18,6 +18,7 @@ from claude_operator.api.prices import PRICES_FILE
 from claude_operator.core.render import API_SERVER_PORTS, NetworkRules, Site
 from claude_operator.core.spec.policy import LABEL_USE, Policy
 from claude_operator.core.spec.site_options import add_header_option, add_host_option, add_network_options
+from claude_operator.core.usage.reading import READ_EVERY
 from claude_operator.kube.client import KubeError
 from claude_operator.log import FORMATS, configure
 from claude_operator.shell.app import App, Settings
@@ -27,6 +28,7 @@ __all__ = ["add_arguments", "run"]
 
 _log = logging.getLogger(__name__)
 
+_SHORTEST = 5.0  # seconds between two readings of usage
 _NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
@@ -103,6 +105,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="an admission policy makes people who promote, abort or retry write their own user name (default: no)",
     )
+    parser.add_argument(
+        "--usage-interval",
+        type=float,
+        default=READ_EVERY,
+        metavar="SECONDS",
+        help="seconds between two readings of what gateways have used, 5 to 60 (default: %(default)g)",
+    )
     parser.add_argument("--log-format", choices=FORMATS, default="json", help="default: %(default)s")
     parser.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR (default: %(default)s)")
 
@@ -126,6 +135,11 @@ def run(args: argparse.Namespace) -> int:
         )
     if "@" in (args.prometheus_address or ""):  # it is shown in conditions, next to what went wrong
         raise SystemExit("claude-operator operator: --prometheus-address holds a user or password: remove them")
+    if not _SHORTEST <= args.usage_interval <= READ_EVERY:
+        raise SystemExit(
+            f"claude-operator operator: --usage-interval={args.usage_interval:g} is not between {_SHORTEST:g} and"
+            f" {READ_EVERY:g}: write for example --usage-interval=10"
+        )
     network = _network(args)
     for name in args.watch_namespace:
         if not re.fullmatch(_NAMESPACE, name):
@@ -154,6 +168,7 @@ def run(args: argparse.Namespace) -> int:
         namespaces=tuple(dict.fromkeys(args.watch_namespace)),
         audited=args.audited,
         prices=args.prices,
+        usage_interval=args.usage_interval,
     )
     # What was imported stays: without this each full collection looks at all of it and holds up every thread.
     gc.collect()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from claude_operator.core.usage.ledger import Process, day_of
-from claude_operator.core.usage.reading import PodUsage, UsageReading
+from claude_operator.core.usage.reading import READ_EVERY, PodUsage, UsageReading
 from claude_operator.core.usage.state import Coverage, Usages, UsageState, absorb
 from claude_operator.kube.client import KubeError
 from claude_operator.log import fields
@@ -31,9 +31,8 @@ __all__ = ["UsageKeeper"]
 _log = logging.getLogger(__name__)
 
 _TICK = 1.0  # seconds between two looks at what is due
-_BUSY, _IDLE = 60.0, 300.0  # seconds between two readings: while calls come, and once none have come for ...
-_QUIET = 5  # ... so many readings
-_LEAVING = 3.0  # the same of pods that are being deleted
+_QUIET = 5  # readings without a call, after which they come that many times less often
+_LEAVING = 3.0  # seconds between two readings of pods that are being deleted
 _STALE = 900.0  # seconds after which a reading says nothing of now: three were missed
 _RETRY = 10.0  # seconds until what failed is tried again
 _AT_ONCE = 16  # ClaudeDeployments that are read at the same time
@@ -97,9 +96,13 @@ class UsageKeeper:
         clock: Clock,
         add: Callable[[Key], None],
         metrics: UsageMetrics,
+        *,
+        interval: float = READ_EVERY,
     ) -> None:
         self._store, self._reader, self._fleets, self._clock, self._add = store, reader, fleets, clock, add
         self._metrics = metrics
+        self._interval = interval
+        """Seconds between two readings while calls come."""
         self._entries: dict[str, _Entry] = {}
         self._due: dict[str, _Due] = {}
         self._told: dict[str, str] = {}
@@ -110,7 +113,7 @@ class UsageKeeper:
         entry = self._entries.get(uid)
         if entry is None or entry.read_at is None or self._clock.monotonic() - entry.seen > _STALE:
             return None
-        return UsageState(entry.kept, entry.read_at, entry.coverage, entry.refused or entry.fault)
+        return UsageState(entry.kept, entry.read_at, entry.coverage, entry.refused or entry.fault, self._interval)
 
     def forget(self, live: set[str]) -> None:
         """Drop those that no longer exist; `live` are UIDs."""
@@ -184,7 +187,7 @@ class UsageKeeper:
             self._add(fleet.key)
         if entry.kept is not entry.saved:
             return _RETRY
-        return _BUSY if entry.quiet < _QUIET else _IDLE
+        return self._interval * (1 if entry.quiet < _QUIET else _QUIET)
 
     async def _is_stored(self, entry: _Entry, fleet: Fleet) -> bool:
         """Whether it is as it was written: while no calls come, no write finds out that somebody changed it."""

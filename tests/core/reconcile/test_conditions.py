@@ -427,6 +427,26 @@ def test_what_was_said_of_the_cache_stays_for_five_minutes() -> None:
     assert said(later, Type.CACHE_EFFECTIVE).reason == Reason.COLD
 
 
+@pytest.mark.parametrize("later", [dt.timedelta(minutes=16), -dt.timedelta(minutes=16)])
+def test_what_was_said_of_the_cache_ends_where_nobody_reads_the_gateways(later: dt.timedelta) -> None:
+    first = decided(serving(), usage=cached(read=2000)["usage"])
+    unread = decided(first.status, usage=None, now=NOW + later)
+    assert (said(unread, Type.CACHE_EFFECTIVE).status, said(unread, Type.CACHE_EFFECTIVE).reason) == (
+        "Unknown",
+        Reason.NO_TRAFFIC,
+    )
+
+
+@pytest.mark.parametrize("usage", [None, cached(read=2000)["usage"]])
+def test_what_another_version_or_nobody_can_have_said_of_the_cache_is_left_out(usage: Any) -> None:
+    first = decided(serving(), usage=cached(read=2000)["usage"]).status
+    conditions = [one.model_copy(update={"reason": "Lukewarm"}) for one in first.conditions]
+    assert said(decided(first.model_copy(update={"conditions": conditions}), usage=usage), Type.CACHE_EFFECTIVE)
+    assert first.cache is not None
+    cache = first.cache.model_copy(update={"at": dt.datetime.max.replace(tzinfo=dt.UTC)})
+    assert said(decided(first.model_copy(update={"cache": cache}), usage=usage), Type.CACHE_EFFECTIVE)
+
+
 def test_the_first_calls_are_told_at_once() -> None:
     few, more = cached(calls=3, read=2000)["usage"], cached(calls=4, read=2000)["usage"]
     first = decided(serving(), usage=few)

@@ -28,6 +28,7 @@ from claude_operator.core.reconcile.annotations import PROMOTE
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.rules.canary import move
+from claude_operator.core.reconcile.service_levels import explain_breach, standings
 from claude_operator.core.usage.latency import LatencyUsage, Series, Slot
 from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
@@ -55,8 +56,8 @@ def counted(
 
 
 def usage(slots: dict[Series, tuple[Slot, ...]], read_at: dt.datetime = NOW, **fields: Any) -> UsageState:
-    coverage = fields.pop("coverage", Coverage(2))
-    return UsageState(Usages(latency=LatencyUsage(slots, **fields)), read_at, coverage)
+    coverage, interval = fields.pop("coverage", Coverage(2)), fields.pop("interval", 60.0)
+    return UsageState(Usages(latency=LatencyUsage(slots, **fields)), read_at, coverage, interval=interval)
 
 
 KEPT = {STABLE: (990, 10)}
@@ -251,6 +252,30 @@ def test_a_breach_takes_nothing_back() -> None:
     assert decision.status.rollout.outcome is None
     healthy = next(one for one in decision.status.conditions if one.type == Type.CANARY_HEALTHY)
     assert healthy.status == "True"
+
+
+@pytest.mark.parametrize(("interval", "state"), [(60.0, "Over"), (10.0, "Recovering")])
+def test_who_reads_more_often_sees_the_end_of_a_breach_sooner(interval: float, state: str) -> None:
+    """The last part of a short window is two readings at least."""
+    at = int(NOW.timestamp())
+    slots = {
+        Series(STABLE, "chat", "timeToFirstToken", 1.5): (Slot(at - 100, at - 90, 0, 100), Slot(at - 20, at, 100, 0))
+    }
+    spec = raw("Be kind.", budgets=[FIRST | {"window": "5m"}])
+    (one,) = standings(observed(serving(), spec, usage=usage(slots, interval=interval)))
+    assert one.state == state
+
+
+def test_pods_that_do_not_answer_end_no_breach() -> None:
+    """Two readings without an answer, and the last part of the window is empty."""
+    slow = counted({}, {STABLE: (80, 20), CANARY: (80, 20)})
+    silent = Coverage(1, ("gateway-1",))
+    said = within(world(slow, coverage=silent))
+    assert (said.status, said.reason) == ("False", Reason.RECOVERING)
+    assert "; whether they are kept again is not known of gateway-1" in said.message
+    for coverage, holds in ((silent, True), (Coverage(2), False)):
+        obs = world(slow, status=trial(1), coverage=coverage)
+        assert bool(explain_breach(obs, obs.status)) is holds
 
 
 def test_what_is_unknown_does_not_hold_by_itself() -> None:

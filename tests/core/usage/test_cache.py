@@ -75,11 +75,30 @@ def test_the_last_hour_and_the_last_day() -> None:
     assert len(state.slots) <= 24 + 8
 
 
-def test_pods_that_are_gone_are_forgotten_with_the_next_count() -> None:
-    state = absorb(CacheUsage(), reading(row(1), boot="one", pod="gone"), NOON)
-    state = absorb(state, reading(row(1), boot="two"), NOON + MINUTE)
-    assert set(state.marks) == {"two"}
-    assert calls(state, NOON + MINUTE) == 2
+def test_pods_that_are_gone_are_forgotten_in_time() -> None:
+    state = CacheUsage()
+    for number in range(40):
+        state = absorb(state, reading(row(1), boot=f"boot-{number}", pod=f"gone-{number}"), NOON)
+    state = absorb(state, reading(row(1), boot="here"), NOON + MINUTE)
+    assert set(state.marks) == {"here", *(f"boot-{number}" for number in range(24, 40))}
+    assert calls(state, NOON + MINUTE) == 41
+
+
+def test_a_list_of_pods_that_is_old_has_nothing_counted_twice() -> None:
+    state = absorb(CacheUsage(), reading(row(5), boot="young", pod="new"), NOON)
+    state = absorb(state, reading(row(1), boot="other"), NOON + MINUTE)  # it leaves out the new one
+    state = absorb(state, reading(row(6), boot="young", pod="new", uptime=180.0), NOON + 2 * MINUTE)
+    assert calls(state, NOON + 2 * MINUTE) == 7
+
+
+def test_each_of_a_hundred_pods_counts() -> None:
+    state = CacheUsage()
+    for minute in range(30):
+        pages = [
+            PodUsage(f"pod-{n}", Usage(f"boot-{n}", 60.0 * minute, 1, prefixes=[row(minute + 1)])) for n in range(100)
+        ]
+        state = absorb(state, UsageReading(tuple(pages), frozenset(page.pod for page in pages)), NOON + minute * MINUTE)
+    assert calls(state, NOON + 30 * MINUTE) == 3000
 
 
 def test_many_prefixes_are_put_together() -> None:

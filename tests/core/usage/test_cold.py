@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from claude_operator.api.gateway import Arm, Overrides
@@ -153,6 +154,27 @@ OURS = system("revision")
 )
 def test_the_first_difference(before: Shape, after: Shape, change: Change | None) -> None:
     assert compare(before, after) == change
+
+
+@pytest.mark.parametrize("length", range(2040, 2049))
+def test_a_sample_that_ends_within_a_character_is_compared(length: int) -> None:
+    before, after = (shape(system("x" * (length - 24) + "\u3042" * 2000 + end)) for end in ("1", "2"))
+    assert compare(before, after) == Change(Cause.VOLATILE_TEXT, "system[0]", "looks like a number")
+
+
+@pytest.mark.parametrize(
+    "data", [b'"\xff"', b'[{"type":"text","text":"\xff"}]', b'[{"text":"\xff","cache_control":{}}]']
+)
+def test_bytes_that_are_no_text_have_a_shape(data: bytes) -> None:
+    """The API answers such a request with 400: the gateway does not stand in its way."""
+    body = {**raw_body({"messages": []}), "system": msgspec.Raw(data)}
+    for ours in ({}, OURS):
+        arm = Arm("r", "stable", 10_000, {"model": "m", **ours}, overrides=Overrides(system="Append"))
+        composed = compose(prepare(arm, {}), body)
+        assert composed.prompt is not None
+        one = shape_of(composed.model, composed.prompt)
+        assert compare(one, one) is None
+        compare(shape(system("other"), ours, system="Append"), one)
 
 
 def test_a_breakpoint_that_gave_way_before_the_first_difference_is_the_cause() -> None:

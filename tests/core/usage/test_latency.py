@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from typing import Any
 
 import pytest
@@ -191,9 +192,12 @@ def test_over_takes_both_windows(long: tuple[int, int], short: tuple[int, int], 
     assert Standing(level(), Counted(*long), Counted(*short)).state == state
 
 
-@pytest.mark.parametrize(("window", "short"), [(300.0, 120.0), (3600.0, 300.0), (21_600.0, 1800.0)])
-def test_the_short_window_is_a_twelfth(window: float, short: float) -> None:
-    assert short_window(window) == short
+@pytest.mark.parametrize(
+    ("window", "interval", "short"),
+    [(300.0, 60.0, 120.0), (3600.0, 60.0, 300.0), (21_600.0, 60.0, 1800.0), (300.0, 10.0, 25.0), (300.0, 5.0, 25.0)],
+)
+def test_the_short_window_is_a_twelfth_and_two_readings(window: float, interval: float, short: float) -> None:
+    assert short_window(window, interval) == short
 
 
 def test_a_breach_shows_and_clears_where_arithmetic_says() -> None:
@@ -227,6 +231,38 @@ def test_a_week_has_room_and_only_what_is_old_is_put_together() -> None:
     week = 7 * 86_400.0
     assert counted(state, 3600.0 * 191, recent=week, window=week).within == pytest.approx(7 * 24 * 10, abs=20)
     assert counted(state, 3600.0 * 191) == (10, 1)
+
+
+def test_batches_that_have_no_room_go_the_oldest_first() -> None:
+    at = NOW.timestamp()
+    rows = [
+        BatchRow(
+            hashlib.sha256(b"%d" % n).hexdigest()[:24], "nightly", at - 7e5 + 97.3 * n, at, at - 6e5 + n * 313.7, n, n
+        )
+        for n in range(1024)
+    ]
+    data = encode(LatencyUsage(batches={row.id: row for row in rows}))
+    assert len(data) <= SIZE
+    kept = list(decode(data).batches.values())
+    assert kept == rows[-len(kept) :]
+    assert len(kept) >= 500
+
+
+def test_what_was_counted_while_the_clock_was_ahead_goes_when_it_is_set() -> None:
+    day = 86_400.0
+    state = read(LatencyUsage(), 0, page("x", 60, row(100, 50)), since=-60)
+    state = read(state, day, page("x", 120, row(100, 90)), since=0)
+    state = read(state, day + 60, page("x", 180, row(100, 95)), since=day)
+    assert counted(state, day + 60, recent=60.0) == (0, 5)
+    state = read(state, 60, page("x", 240, row(150, 95)), since=day + 60)
+    assert counted(state, 60.0) == (150, 50)
+
+
+def test_a_batch_that_ends_in_times_to_come_is_none() -> None:
+    far = BatchRow("far", "nightly", 0.0, NOW.timestamp(), 9e10, 10, 10)
+    told = Usage("x", 60.0, 1, batches=BatchCounts(recent=[far]))
+    state = absorb(LatencyUsage(), UsageReading((PodUsage("x", told),), frozenset({"x"})), NOW)
+    assert not state.batches
 
 
 def test_what_is_stored_is_bounded_and_keeps_the_newest() -> None:

@@ -10,12 +10,14 @@ from claude_operator.api.cache_status import CachePrefix, CacheStatus, CacheSurf
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.moments import to_millisecond
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.usage.cache_verdict import CacheVerdict, PrefixFigures, SurfaceFigures, judge_cache
-from claude_operator.core.usage.state import UsageState
 
 __all__ = ["CacheReport", "report_cache"]
 
 _PAUSE = dt.timedelta(minutes=5)
+_STALE = dt.timedelta(minutes=15)  # after which a report says nothing of now
+_REASONS = frozenset(Reason)  # another version of the operator may have written others
 _ANSWERS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 _NOT_READ = "what gateways have used has not been read yet"
 
@@ -30,11 +32,12 @@ class CacheReport:
     message: str
 
 
-def report_cache(usage: UsageState | None, before: DeploymentStatus, now: DeploymentStatus) -> CacheReport:
-    """The report; what was said stays for five minutes, and while nothing is known, as after a change of the leader.
-    The first calls after a time without traffic are told at once."""
-    said = next((one for one in before.conditions if one.type == Type.CACHE_EFFECTIVE), None)
-    holds = said is not None and _still_holds(usage, before.cache, now.stable_revision)
+def report_cache(obs: Observation, now: DeploymentStatus) -> CacheReport:
+    """The report; what was said stays for five minutes, and for 15 while nothing is known, as after a change of the
+    leader. The first calls after a time without traffic are told at once."""
+    usage, before = obs.usage, obs.status
+    said = next((one for one in before.conditions if one.type == Type.CACHE_EFFECTIVE and one.reason in _REASONS), None)
+    holds = said is not None and _still_holds(obs, now.stable_revision)
     if said is not None and holds and said.reason != Reason.NO_TRAFFIC:
         return _repeat(before.cache, said)
     if usage is None:
@@ -48,11 +51,14 @@ def report_cache(usage: UsageState | None, before: DeploymentStatus, now: Deploy
     return CacheReport(cache, _ANSWERS[verdict.is_effective], Reason(verdict.state), verdict.message)
 
 
-def _still_holds(usage: UsageState | None, cache: CacheStatus | None, stable: str | None) -> bool:
+def _still_holds(obs: Observation, stable: str | None) -> bool:
     """Whether the last report is new enough, and about the revision that serves."""
+    cache = obs.status.cache
     if cache is None or cache.revision != stable:
         return False
-    return usage is None or cache.at <= usage.read_at < cache.at + _PAUSE
+    if obs.usage is None:
+        return abs(obs.now - cache.at) < _STALE
+    return cache.at <= obs.usage.read_at < cache.at + _PAUSE
 
 
 def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:

@@ -47,7 +47,7 @@ def conditions(
 ) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
     blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
-    cache = report_cache(draft.obs.usage, draft.obs.status, draft.status)
+    cache = report_cache(draft.obs, draft.status)
     states = {
         Type.READY: _ready(draft, config),
         Type.ACCEPTED: _accepted(draft, config),

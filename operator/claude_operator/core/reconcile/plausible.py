@@ -65,6 +65,8 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         found["budgets"] = []
     if status.cost is not None and not (_known(status.cost.at) and _known(status.cost.since)):
         found["cost"] = None
+    if status.cache is not None and not _known(status.cache.at):
+        found["cache"] = None
     if len(records) != len(status.rollouts):
         found["rollouts"] = records
     if len(handled) != len(status.handled):

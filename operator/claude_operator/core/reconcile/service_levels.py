@@ -31,7 +31,9 @@ def standings(obs: Observation) -> list[Standing]:
     if usage is None or obs.spec is None:
         return []
     at = usage.read_at.timestamp()
-    return [standing(usage.latency, level, at=at) for level in service_levels(obs.spec.budgets)]
+    return [
+        standing(usage.latency, level, at=at, interval=usage.interval) for level in service_levels(obs.spec.budgets)
+    ]
 
 
 def budget_statuses(obs: Observation) -> list[BudgetStatus]:
@@ -62,7 +64,7 @@ def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
     for state, reason in (("Over", Reason.OVER_BUDGET), ("Recovering", Reason.RECOVERING)):
         worst = [one for one in found if one.state == state]
         if worst:
-            now = "" if state == "Over" else "; in the last part of it they are kept again"
+            now = "" if state == "Over" else _recovery(usage)
             return "False", reason, f"{_sentences(worst)}{now}{told}"
     if usage.coverage.silent:
         silent = join_names(usage.coverage.silent)
@@ -87,22 +89,24 @@ def budgets_due(status: DeploymentStatus) -> float | None:
 def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
     """Which budget is over on the canary, or on stable and not known to be kept on the canary; None for none.
 
-    It blames nobody: what a canary does worse than stable is the judge's to say.
+    It blames nobody: what a canary does worse than stable is the judge's to say. While pods do not answer nobody knows
+    that a breach is over.
     """
     usage, canary = _known(obs), status.canary_revision
     if usage is None or obs.spec is None or canary is None:
         return None
     at = usage.read_at.timestamp()
+    going_on = ("Over", "Recovering") if usage.coverage.silent else ("Over",)
     others = {series.revision for series in usage.latency.slots} - {canary}
     for level in service_levels(obs.spec.budgets):
         if level.metric == THROUGHPUT:  # batches pass through: they belong to no arm
             continue
-        ours = standing(usage.latency, level, at=at, revisions=[canary])
-        theirs = standing(usage.latency, level, at=at, revisions=others)
-        if ours.state == "Over":
-            where = "on both arms" if theirs.state == "Over" else "on the canary"
+        ours = standing(usage.latency, level, at=at, revisions=[canary], interval=usage.interval)
+        theirs = standing(usage.latency, level, at=at, revisions=others, interval=usage.interval)
+        if ours.state in going_on:
+            where = "on both arms" if theirs.state in going_on else "on the canary"
             return f"{_sentence(_status(ours, obs.now))} {where}"
-        if theirs.state == "Over" and ours.state in ("FewCalls", "NoTraffic"):
+        if theirs.state in going_on and ours.state in ("FewCalls", "NoTraffic"):
             few = count(ours.counted.calls, "call")
             return f"{_sentence(_status(theirs, obs.now))} on stable, and the canary had only {few}"
     return None
@@ -144,6 +148,12 @@ def _sentence(one: BudgetStatus) -> str:
     what = "requests of batches" if one.metric == THROUGHPUT else "calls"
     kept = f"{one.attainment or 'none'} of {one.calls:,} {what} {one.limit}"
     return f"{one.surface} {one.metric}: {kept} in {one.window}, {one.target} wanted"
+
+
+def _recovery(usage: UsageState) -> str:
+    if usage.coverage.silent:
+        return f"; whether they are kept again is not known of {join_names(usage.coverage.silent)}"
+    return "; in the last part of it they are kept again"
 
 
 def _unbudgeted(obs: Observation, usage: UsageState) -> str:

@@ -46,7 +46,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         )
         if config and (status.gateway is not None or not taken)
         else status.gateway,
-        "cache": report_cache(obs.usage, obs.status, status).cache,
+        "cache": report_cache(obs, status).cache,
     }
     changed = status.model_copy(update=fields)
     told = conditions(replace(draft, status=changed), config, models)

@@ -146,7 +146,7 @@ def _elements(part: Part) -> Sequence[bytes]:
         return (part.plain,)
     try:
         return [bytes(item) for item in _items.decode(part.raw)]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return (part.plain,)
 
 
@@ -157,7 +157,7 @@ def _canonical(data: bytes) -> bytes:
         if isinstance(block, dict):
             block.pop("cache_control", None)
         return msgspec.json.encode(block)
-    except (msgspec.MsgspecError, RecursionError, OverflowError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
         return data
 
 

@@ -19,8 +19,9 @@ __all__ = ["DAY", "HOUR", "CacheUsage", "Sums", "absorb", "decode", "encode", "t
 HOUR, DAY = 3600, 86_400
 _SLOT = 600
 _YOUNG = 900.0  # seconds of uptime up to which all that a new process has counted is new
-_MOST_MARKS = 64  # processes
-_MOST_ENTRIES = 32  # rows of a slot and of a process; the smallest are put together
+_MOST_MARKS = 256  # processes
+_GONE = 16  # of them that belong to no pod: a list of pods may have been an old one
+_MOST_ENTRIES = 32  # rows of a slot; the smallest are put together
 _SMALLER = (16, 8, 4, 2)  # the same, where the whole is too large to be kept
 _SIZE = 24 * 1024  # bytes, packed
 _LARGEST = 8 * 1024 * 1024  # bytes, unpacked
@@ -112,17 +113,20 @@ def absorb(state: CacheUsage, reading: UsageReading, now: dt.datetime) -> CacheU
         else:
             added = _since(entries, ()) if page.usage.uptime <= _YOUNG else []
         if added or (before is None and entries):
+            marks.pop(page.usage.boot_id, None)  # those that were read last stand last
             marks[page.usage.boot_id] = Mark(page.pod, entries)
         news += added
     if not news and marks.keys() == state.marks.keys():
         return state
-    here = {boot: mark for boot, mark in marks.items() if mark.pod in reading.present}
+    gone = [boot for boot, mark in marks.items() if mark.pod not in reading.present]
+    for boot in gone[:-_GONE]:
+        del marks[boot]
     second = int(now.timestamp())
     slots = _aged(state.slots, second)
     if news:
         slot = second // _SLOT * _SLOT
         slots[slot] = _folded([*slots.get(slot, ()), *news], _MOST_ENTRIES)
-    return CacheUsage(dict(list(here.items())[-_MOST_MARKS:]), slots)
+    return CacheUsage(dict(list(marks.items())[-_MOST_MARKS:]), slots)
 
 
 def within(state: CacheUsage, now: dt.datetime, seconds: int) -> tuple[Entry, ...]:
@@ -168,7 +172,7 @@ def decode(data: bytes) -> CacheUsage:
 
 
 def _entries(usage: Usage) -> tuple[Entry, ...]:
-    """A process's counts, the smallest prefixes together."""
+    """A process's counts."""
     return _summed(Entry(row.revision, row.surface, row.prefix, _sums(row)) for row in usage.prefixes)
 
 

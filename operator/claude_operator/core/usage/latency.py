@@ -29,8 +29,17 @@ _VERSION = 1
 _WEEK = 7 * 86_400
 _STEPS = ((2 * 3600, 60), (86_400, 600), (_WEEK + 7200, 7200))  # by age, the seconds that slots of one are put together
 _LONG = 900  # seconds: a slot that nobody read for longer is kept apart, so that it spoils no other
-_SHORTER = (_WEEK, 86_400, 6 * 3600, 2 * 3600, 1800, 300)  # ages that are kept where there is no room for more
+_AHEAD = 300  # seconds that a slot may end later than now: more is of a clock that was wrong, and has been set since
 _BATCHES = 1024
+_STORED = (  # age of slots, and batches, that are kept where there is no room for more
+    (_WEEK, _BATCHES),
+    (_WEEK, 512),
+    (86_400, 512),
+    (6 * 3600, 256),
+    (2 * 3600, 256),
+    (1800, 128),
+    (300, 64),
+)
 _GONE = 16  # marks of processes that have ended
 
 
@@ -163,7 +172,7 @@ def _batches(known: Mapping[str, BatchRow], pages: Iterable[PodUsage], end: int)
             before = found.get(row.id)
             if before is None or (row.ended and not before.ended) or (not before.ended and row.seen > before.seen):
                 found[row.id] = row
-    kept = [row for row in found.values() if (row.ended or row.seen) > end - _WEEK]
+    kept = [row for row in found.values() if end - _WEEK < (row.ended or row.seen) <= end + _AHEAD]
     kept = sorted(kept, key=lambda row: (row.ended or row.seen, row.id))[-_BATCHES:]
     return {row.id: row for row in kept}
 
@@ -188,10 +197,10 @@ def _put_together(
 
 
 def _compact(slots: Iterable[Slot], now: int) -> tuple[Slot, ...]:
-    """Slots of one age's step as one, without those that are too old."""
+    """Slots of one age's step as one, without those that are too old, or to come."""
     merged: dict[tuple[int, int, bool], Slot] = {}
     for one in slots:
-        step = next((step for age, step in _STEPS if now - one.end <= age), 0)
+        step = next((step for age, step in _STEPS if -_AHEAD <= now - one.end <= age), 0)
         if not step:
             continue
         place = (step, one.end // step, one.end - one.begin > _LONG and step <= _LONG)
@@ -219,17 +228,17 @@ class _Document(msgspec.Struct, frozen=True):
 
 
 def encode(state: LatencyUsage) -> bytes:
-    """As it is stored, empty for nothing. Where there is no room for all of it, the oldest slots go first."""
+    """As it is stored, empty for nothing. Where there is no room for all, the oldest slots and batches go first."""
     if state == LatencyUsage():
         return b""
     newest = max((one.end for slots in state.slots.values() for one in slots), default=0)
-    for age in _SHORTER:
+    for age, most in _STORED:
         slots = {
             series: kept
             for series, all_ in state.slots.items()
             if (kept := [one for one in all_ if one.end > newest - age])
         }
-        data = pack(_written(state, slots))
+        data = pack(_written(state, slots, list(state.batches.values())[-most:]))
         if len(data) <= SIZE:
             break
     return data
@@ -262,7 +271,7 @@ def decode(data: bytes) -> LatencyUsage:
     return LatencyUsage(slots, marks, {row.id: row for row in found.batches}, tuple(found.unbudgeted))
 
 
-def _written(state: LatencyUsage, slots: Mapping[Series, Iterable[Slot]]) -> bytes:
+def _written(state: LatencyUsage, slots: Mapping[Series, Iterable[Slot]], batches: list[BatchRow]) -> bytes:
     series = list(dict.fromkeys((*slots, *(one for mark in state.marks.values() for one in mark.counts))))
     numbers = {one: number for number, one in enumerate(series)}
     marks = {
@@ -276,7 +285,7 @@ def _written(state: LatencyUsage, slots: Mapping[Series, Iterable[Slot]]) -> byt
             series,
             flat,
             marks,
-            list(state.batches.values()),
+            batches,
             list(state.unbudgeted),
         )
     )

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from claude_operator.api.usage import Usage
 
-__all__ = ["PodUsage", "UsageReading"]
+__all__ = ["READ_EVERY", "PodUsage", "UsageReading"]
+
+READ_EVERY = 60.0
+"""Seconds between two readings while calls come, unless the operator is told another number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from claude_operator.api.base import seconds
 from claude_operator.api.usage_latency import BatchRow
 from claude_operator.core.spec.budgets import THROUGHPUT, ServiceLevel
 from claude_operator.core.usage.latency import Counted, LatencyUsage
+from claude_operator.core.usage.reading import READ_EVERY
 
 __all__ = ["Standing", "State", "short_window", "standing"]
 
 State = Literal["Within", "Over", "Recovering", "FewCalls", "NoTraffic"]
 
-_LEAST_SHORT = 120.0  # seconds: readings are a minute apart
+_LEAST_READINGS = 2.0  # of the short window
 _PARTS = 12  # the short window's part of the long one, as in the burn-rate alerts
 
 
@@ -54,12 +55,21 @@ class Standing:
 
 
 def standing(
-    usage: LatencyUsage, level: ServiceLevel, *, at: float, revisions: Iterable[str] | None = None
+    usage: LatencyUsage,
+    level: ServiceLevel,
+    *,
+    at: float,
+    revisions: Iterable[str] | None = None,
+    interval: float = READ_EVERY,
 ) -> Standing:
-    """How a level stands at a moment (Unix seconds), by the calls of these revisions, or of all."""
+    """How a level stands at a moment (Unix seconds), by the calls of these revisions, or of all.
+
+    `interval`: seconds between two readings while calls come.
+    """
     window = seconds(level.window)
+    widths = window, short_window(window, interval)
     if level.metric == THROUGHPUT:
-        counted, recent = (_batches(usage, level, at, width) for width in (window, short_window(window)))
+        counted, recent = (_batches(usage, level, at, width) for width in widths)
         return Standing(level, counted, recent)
     wanted = None if revisions is None else set(revisions)
     found = [
@@ -69,15 +79,14 @@ def standing(
         and (wanted is None or series.revision in wanted)
     ]
     counted, recent = (
-        _sum(usage.counted(series, at=at, window=window, recent=width) for series in found)
-        for width in (window, short_window(window))
+        _sum(usage.counted(series, at=at, window=window, recent=width) for series in found) for width in widths
     )
     return Standing(level, counted, recent)
 
 
-def short_window(window: float) -> float:
+def short_window(window: float, interval: float = READ_EVERY) -> float:
     """Seconds of the last part of a window, which says whether a breach goes on."""
-    return max(window / _PARTS, _LEAST_SHORT)
+    return max(window / _PARTS, _LEAST_READINGS * interval)
 
 
 def _sum(parts: Iterable[Counted]) -> Counted:

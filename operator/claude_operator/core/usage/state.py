@@ -12,7 +12,7 @@ from claude_operator.core.usage import cache, latency, ledger, stored
 from claude_operator.core.usage.cache import CacheUsage
 from claude_operator.core.usage.latency import LatencyUsage
 from claude_operator.core.usage.ledger import Spend
-from claude_operator.core.usage.reading import UsageReading
+from claude_operator.core.usage.reading import READ_EVERY, UsageReading
 
 __all__ = ["PARTS", "Coverage", "UsageState", "Usages", "absorb", "decode", "encode"]
 
@@ -55,6 +55,8 @@ class UsageState:
     coverage: Coverage = field(default_factory=Coverage)
     fault: str = ""
     """Why what was stored could not be read, and was begun anew; or why it is not stored now. Empty: all is well."""
+    interval: float = READ_EVERY
+    """Seconds between two readings while calls come."""
 
     @property
     def spend(self) -> Spend:

@@ -144,7 +144,7 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
 
 
 def _within_cost(seen: Seen, budget: OrganizationBudget) -> State:
-    spent = month_spend(seen.reading, seen.holders or (), seen.now.astimezone(dt.UTC).date())
+    spent = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date())
     limit = limit_of("", budget.monthly_usd, budget.action, spent, seen.now)
     told = f"{dollars(spent.usd)} of the month's {dollars(float(budget.monthly_usd))} are spent"
     does = _OVER[budget.action]

@@ -49,7 +49,7 @@ async def test_usage_is_told_by_key_and_day(open_file: OpenStore) -> None:
             assert (found.complete_to, found.complete_from) == (MIDNIGHT + 7200, MIDNIGHT - 31 * DAY + 7200)
             assert found.usage_to is not None
             assert 7200 + FILLED - 900 < found.usage_to - MIDNIGHT < 7200 + FILLED
-            assert found.cost_to == MIDNIGHT
+            assert found.cost_to == MIDNIGHT - DAY  # of the last day they are not whole yet
             assert found.name == "Simulated organisation"
             assert [key.hint for key in found.keys] == ["sk-ant-api03-sup...6789"]
             await world.poll_until(poller, MIDNIGHT + 5 * 3600)
@@ -123,6 +123,20 @@ async def test_another_key_counts_at_once(open_file: OpenStore) -> None:
             await world.poll_until(poller, MIDNIGHT + 150)
             assert poller.accepted
             assert poller.refusal is None
+
+
+async def test_another_key_counts_while_it_waits(open_file: OpenStore) -> None:
+    async with organisation(scenario()) as world:
+        world.key = "sk-ant-api03-a-workspace-key"
+        async with world.polling(open_file) as poller:
+            await poller.step()
+
+            async def change(begin: float, end: float) -> None:
+                world.key = ADMIN_KEY
+
+            world.happens = change  # while the pause of five minutes lasts
+            await world.poll_until(poller, MIDNIGHT + 150)
+            assert poller.accepted
 
 
 async def test_two_organisations_are_not_mixed(open_file: OpenStore) -> None:
@@ -208,7 +222,7 @@ async def test_pages_without_an_end_are_given_up(open_file: OpenStore, monkeypat
         await world.poll_until(poller, MIDNIGHT + FILLED)  # the hours have eight pages
         assert "usage_report/messages: the API's pages have no end" in poller.error
         assert (await asked(world)).count("api_keys") == 1  # the rest is read
-        assert (await world.stored(poller)).cost_to == MIDNIGHT
+        assert (await world.stored(poller)).cost_to == MIDNIGHT - DAY
 
 
 async def test_a_lost_store_is_filled_again(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class Poller:
             reading = self._next(known) if key else None
             delay = self._wait(known)
             if reading is None or delay > 0:
-                await self._time.sleep(delay or self._time.period)
+                await self._time.sleep(min(delay or self._time.period, self._time.period))  # another key may come
                 return
             await self._ask(known, reading, key)
         except StoreError as error:

@@ -20,6 +20,7 @@ from tests.organisation.rig import (
     stored_usage,
 )
 
+from claude_operator.organisation import client
 from claude_operator.organisation import poller as module
 from claude_operator.organisation.sqlite import open_sqlite
 from claude_operator.organisation.store import Store
@@ -181,6 +182,24 @@ async def test_a_month_of_analytics_is_read_week_after_week_at_once(open_file: O
         await world.poll_until(poller, MIDNIGHT + FILLED)
         paths = await asked(world)
     assert (paths.count("analytics/cost"), paths.count("analytics/usage")) == (5, 5)
+
+
+async def test_answers_that_are_too_large_are_asked_for_in_smaller_pages(
+    open_file: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_LARGEST", 8000)  # of 168 empty hours the answer is longer
+    async with organisation(scenario()) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + 2 * FILLED)
+            assert stored_usage(await world.stored(poller)) == booked_usage(await world.book())
+            assert poller.error == ""
+            monkeypatch.setattr(client, "_LARGEST", 130)
+            await world.poll_until(poller, world.clock.now + 4 * FILLED)
+            assert "its answer is larger than" in poller.error
+            assert poller.last_poll is not None
+            assert poller.last_poll > world.clock.now - 2 * FILLED  # short lists are read all the same
 
 
 async def test_late_usage_is_added(open_file: OpenStore) -> None:

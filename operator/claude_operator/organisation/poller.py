@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,6 +90,8 @@ class Poller:
         self._reading: _Reading | None = None
         self._plain: set[str] = set()
         """Feeds that the API refused with what a beta brings."""
+        self._halvings: Counter[str] = Counter()
+        """Of the pages of feeds whose answers were too large."""
         self._key = ""
         self._confirmed = False
         """Whether this key belongs to the organisation of the store."""
@@ -180,6 +183,7 @@ class Poller:
         await self._keeper.use(lambda store: store.save(last_request=repr(asked), **polled))
         known.last_request = asked
         feed = reading.feed.plain if reading.feed.plain and reading.feed.name in self._plain else reading.feed
+        feed = polling.smaller(feed, self._halvings[feed.name])
         answer = await self._client.get(feed, polling.query(feed, reading.span, reading.cursor), key)
         paging = reading.cursor is not None
         pause = polling.pause_after(known.failures, self._time.period)
@@ -189,6 +193,10 @@ class Poller:
         elif answer.status == 400 and found.kind == "broken" and feed.plain:
             self._plain.add(feed.name)
             found = replace(found, delay=self._time.period)
+        elif found.kind == "large":
+            self._halvings[feed.name] += 1
+            smallest = polling.smaller(feed, 1) == feed
+            found = replace(found, kind="broken" if smallest else "expired")
         self.metrics.count(reading.feed.name, found.kind)
         await self._follow(known, reading, found, asked)
 

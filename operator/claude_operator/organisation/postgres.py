@@ -18,8 +18,7 @@ _CONNECT_SECONDS = 10
 _URL = re.compile(r"postgres(ql)?://([^:@/?#\[\]]*(:[^:@/?#\[\]]*)?@)?[^@]*")
 """What libpq takes apart as it is meant; where it does not, it quotes parts of the password."""
 _NOT_A_PERCENT_CODE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_QUIET = ("keepalives_idle", "keepalives_interval", "keepalives_count")
-_QUIET_VALUES = (30, 10, 3)
+_IDLE, _INTERVAL, _COUNT = 30, 10, 3
 """A machine that is gone is noticed after a minute, by either side: the lock of a server that does not is held on."""
 
 
@@ -42,12 +41,14 @@ class _Postgres(Connection):
                 connect_timeout=_CONNECT_SECONDS,
                 application_name="claude-operator",
                 tcp_user_timeout=60_000,
-                **dict(zip(_QUIET, _QUIET_VALUES, strict=True)),
+                keepalives_idle=_IDLE,
+                keepalives_interval=_INTERVAL,
+                keepalives_count=_COUNT,
             )
         except psycopg.Error as error:
             raise _told(error) from error
-        for name, value in zip(_QUIET, _QUIET_VALUES, strict=True):
-            self.rows(f"SET tcp_{name} = {value}")
+        for name, value in (("idle", _IDLE), ("interval", _INTERVAL), ("count", _COUNT)):
+            self.rows(f"SET tcp_keepalives_{name} = {value}")
         if self.rows("SELECT pg_try_advisory_lock(?)", (_LOCK,)) != [(True,)]:
             self._db.close()
             raise StoreError("another process uses this database: run one, or give each organisation its own database")

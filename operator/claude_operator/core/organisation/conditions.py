@@ -116,7 +116,7 @@ def _key_accepted(seen: Seen) -> State:
         return State("Unknown", Reason.NOT_TRIED, "no call was made with the key yet")
     if reading.refusal in _REFUSALS:
         return State("False", _REFUSALS[reading.refusal], reading.why)
-    if reading.read_at is None:
+    if reading.read_at is None or not reading.tried:
         return State("Unknown", Reason.NOT_TRIED, "no call with the key was answered yet")
     return State("True", Reason.ACCEPTED, f"the admin API answered at {_moment(reading.read_at)}")
 

@@ -244,6 +244,19 @@ async def test_pages_without_an_end_are_given_up(open_file: OpenStore, monkeypat
         assert (await world.stored(poller)).cost_to == MIDNIGHT - DAY
 
 
+async def test_a_clock_that_is_far_ahead_deletes_nothing(open_file: OpenStore) -> None:
+    async with organisation(scenario()) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + FILLED)
+            now = world.clock.now
+            await world.api.steer(scenario(errorRate=1.0))  # as where certificates are no longer valid
+            world.clock.now += 6 * 366 * DAY
+            await world.poll_until(poller, world.clock.now + FILLED)
+        assert stored_usage(history(open_file, now)) == booked_usage(await world.book())
+
+
 async def test_a_lost_store_is_filled_again(tmp_path: Path) -> None:
     async with organisation(scenario()) as world:
         for _ in range(3):

@@ -127,7 +127,7 @@ class Poller:
         """Wait until something may be asked, and ask it."""
         try:
             known = await self._load()
-            await self._delete_old()
+            await self._delete_old(known)
             key = self._usable_key()
             reading = self._next(known) if key else None
             delay = self._wait(known)
@@ -299,18 +299,19 @@ class Poller:
             await self._keeper.use(lambda store: store.save(**pause))
             known.saved = pause
 
-    async def _delete_old(self) -> None:
+    async def _delete_old(self, known: _Known) -> None:
+        """By when the API last answered: to a clock that is far ahead it does not, and nothing is lost."""
         now = self._time.clock()
         if 0 <= now - self._deleted < _DELETE_EVERY:
             return
-        kept = {feed.series.name: int(now - feed.series.kept) for feed in FEEDS if feed.series}
+        answered = min(now, known.last_poll or 0.0)
+        kept = {feed.series.name: int(answered - feed.series.kept) for feed in FEEDS if feed.series}
         await self._keeper.use(lambda store: store.delete_before(kept))
         self._deleted = now
-        if self._known is not None:
-            for name, moment in kept.items():
-                marks = self._known.marks.get(name, {})
-                for start in [one for one in marks if one < moment]:
-                    del marks[start]
+        for name, moment in kept.items():
+            marks = known.marks.get(name, {})
+            for start in [one for one in marks if one < moment]:
+                del marks[start]
 
     def _tell(self, problem: str) -> None:
         """Log what is new."""

@@ -20,10 +20,10 @@ def stored(one: Seen | None) -> dict[str, Any]:
 
 
 def shared() -> Seen:
-    """Two share a key, part of whose usage went around their gateways; a batch job and the Console have none."""
+    """Two share a key, part of whose usage went around; two keys, one without a name, and the Console are nobody's."""
     base = seen(holders=(holder(300), holder(100, name="sales"), holder(0, "", "nameless")))
     assert base.reading is not None
-    usage = (used(500), used(20, "apikey_b"), used(7, ""))
+    usage = (used(500), used(20, "apikey_b"), used(7, ""), used(5, "apikey_gone"))
     return replace(base, reading=replace(base.reading, usage=usage))
 
 

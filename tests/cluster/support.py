@@ -94,6 +94,13 @@ def condition(obj: dict[str, Any] | None, name: str) -> dict[str, Any]:
     return next((one for one in conditions if one["type"] == name), {})
 
 
+def stay_in_day(seconds: float) -> None:
+    """Wait for the next day (UTC) where this one ends within so many seconds: figures of days and months begin anew."""
+    left = 86_400 - time.time() % 86_400
+    if left < seconds:
+        time.sleep(left + 1)
+
+
 def wait_for(fn: Callable[[], T], timeout: float = 60, message: str = "", every: float = 0.2) -> T:
     """Call `fn` until what it returns is true, and return that.
 

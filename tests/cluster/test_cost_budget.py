@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps
 from tests.cluster.apps import deployment, secret
-from tests.cluster.support import get, kubectl, wait_for
+from tests.cluster.support import get, kubectl, stay_in_day, wait_for
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -27,7 +27,9 @@ def status(namespace: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(1800)
 def test_cents_are_spent_a_canary_holds_and_calls_are_refused_until_the_budget_is_raised(namespace: str) -> None:
+    stay_in_day(800)
     opus = {"model": "claude-opus-5-5"}
     steps = [{"setWeight": 50}, {"pause": {}}]
     strategy = {"canary": {"steps": steps, "analysis": {"interval": "1s"}}}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.apps import SIMULATOR, Object, answered, apply, deployment, promoted, secret
 from tests.cluster.rollouts import scenario
-from tests.cluster.support import SYSTEM, Operator, condition, find, get, kubectl, wait_for
+from tests.cluster.support import SYSTEM, Operator, condition, find, get, kubectl, stay_in_day, wait_for
 
 from claude_operator.simulator.admin_book import key_id
 
@@ -90,9 +90,11 @@ def shown(operator: Operator, metric: str, label: str, **where: str) -> dict[str
     return found
 
 
+@pytest.mark.timeout(1800)
 def test_usage_is_attributed_by_key_and_what_goes_around_the_gateways_is_named(
     namespace: str, name: str, operator: Operator
 ) -> None:
+    stay_in_day(800)
     shared, own = (f"sk-ant-api03-{secrets.token_hex(20)}" for _ in range(2))
     for title, key in (("shared", shared), ("own", own)):
         apply(secret(title, value=key), namespace)

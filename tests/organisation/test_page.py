@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,7 @@ from tests.waiting import until
 
 from claude_operator.__main__ import main
 from claude_operator.api.history import OTHER_KEY, History, UsagePage
-from claude_operator.core.organisation.buckets import USAGE_DIMENSIONS, Bucket, UsageRow
+from claude_operator.core.organisation.buckets import COST_DIMENSIONS, USAGE_DIMENSIONS, Bucket, CostRow, UsageRow
 from claude_operator.organisation.page import read_history
 from claude_operator.organisation.sqlite import open_sqlite
 from claude_operator.organisation.store import Store
@@ -139,6 +140,51 @@ def test_minutes_lead_on_from_the_last_hour_or_not_at_all(tmp_path: Path, first:
     store.close()
     assert (found.complete_to, found.usage_to) == (end, end + known * 60)
     assert sum(row.tokens.input for row in found.usage) == 100 + 24 + tokens
+
+
+def test_a_gap_hides_nothing_of_today(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "history.db")
+    fill(store, 24)
+    today = 2 * 86_400
+    used = UsageRow(tuple("x" for _ in USAGE_DIMENSIONS), (1, 0, 0, 0, 0, 0))
+    for number in (0, 1, 3, 4):
+        store.replace("usage/1h", [Bucket(today + number * 3600, (used,))], 10**9)
+    found = read_history(store, today + 5 * 3600.0, 5)
+    store.close()
+    assert (found.complete_from, found.complete_to) == (today + 3 * 3600, today + 5 * 3600)
+    assert [(row.start, row.tokens.input) for row in found.usage] == [(0, 100), (86_400, 24), (today, 4)]
+
+
+def test_what_a_clock_that_was_ahead_has_read_is_not_known(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "history.db")
+    fill(store, 24)
+    for series, width in (("usage/1h", 3600), ("usage/1m", 60), ("cost/1d", 86_400)):
+        store.replace(series, [Bucket(10**8 // width * width)], 10**9)
+    found = read_history(store, 2 * 86_400.0, 5)
+    store.close()
+    assert (found.complete_to, found.usage_to, found.cost_to) == (2 * 86_400, 2 * 86_400, None)
+    assert sum(row.tokens.input for row in found.usage) == 124
+
+
+@pytest.mark.parametrize(("read", "known"), [(1, 1), (6, 2)])
+def test_the_costs_of_a_day_are_known_some_hours_after_it(tmp_path: Path, read: int, known: int) -> None:
+    store = open_sqlite(tmp_path / "history.db")
+    store.replace("cost/1d", [Bucket(0), Bucket(86_400)], 2 * 86_400 + read * 3600, costs=True)
+    found = read_history(store, 2 * 86_400 + 7 * 3600.0, 5)
+    store.close()
+    assert found.cost_to == known * 86_400
+
+
+def test_costs_of_the_keys_that_are_not_told_one_by_one_are_one_row(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "history.db")
+    fields = tuple("x" for _ in COST_DIMENSIONS[1:])
+    rows = tuple(CostRow((f"apikey_{number}", *fields), Decimal("0.5")) for number in range(30))
+    store.replace("analytics/cost", [Bucket(0, rows)], 10**9, costs=True)
+    used = UsageRow(("apikey_7", *("x" for _ in USAGE_DIMENSIONS[1:])), (1, 0, 0, 0, 0, 0))
+    store.replace("usage/1d", [Bucket(0, (used,))], 10**9)
+    found = read_history(store, 2 * 86_400.0, 5).key_costs
+    store.close()
+    assert {(row.api_key, row.cents) for row in found or ()} == {("apikey_7", "0.5"), (OTHER_KEY, "14.5")}
 
 
 def test_the_largest_keys_are_told_one_by_one(tmp_path: Path) -> None:

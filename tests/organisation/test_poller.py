@@ -20,6 +20,7 @@ from tests.organisation.rig import (
     stored_usage,
 )
 
+from claude_operator.organisation import client
 from claude_operator.organisation import poller as module
 from claude_operator.organisation.sqlite import open_sqlite
 from claude_operator.organisation.store import Store
@@ -49,7 +50,7 @@ async def test_usage_is_told_by_key_and_day(open_file: OpenStore) -> None:
             assert (found.complete_to, found.complete_from) == (MIDNIGHT + 7200, MIDNIGHT - 31 * DAY + 7200)
             assert found.usage_to is not None
             assert 7200 + FILLED - 900 < found.usage_to - MIDNIGHT < 7200 + FILLED
-            assert found.cost_to == MIDNIGHT
+            assert found.cost_to == MIDNIGHT - DAY  # of the last day they are not whole yet
             assert found.name == "Simulated organisation"
             assert [key.hint for key in found.keys] == ["sk-ant-api03-sup...6789"]
             await world.poll_until(poller, MIDNIGHT + 5 * 3600)
@@ -125,6 +126,20 @@ async def test_another_key_counts_at_once(open_file: OpenStore) -> None:
             assert poller.refusal is None
 
 
+async def test_another_key_counts_while_it_waits(open_file: OpenStore) -> None:
+    async with organisation(scenario()) as world:
+        world.key = "sk-ant-api03-a-workspace-key"
+        async with world.polling(open_file) as poller:
+            await poller.step()
+
+            async def change(begin: float, end: float) -> None:
+                world.key = ADMIN_KEY
+
+            world.happens = change  # while the pause of five minutes lasts
+            await world.poll_until(poller, MIDNIGHT + 150)
+            assert poller.accepted
+
+
 async def test_two_organisations_are_not_mixed(open_file: OpenStore) -> None:
     async with organisation(scenario()) as world:
         async with world.polling(open_file) as poller:
@@ -169,6 +184,24 @@ async def test_a_month_of_analytics_is_read_week_after_week_at_once(open_file: O
     assert (paths.count("analytics/cost"), paths.count("analytics/usage")) == (5, 5)
 
 
+async def test_answers_that_are_too_large_are_asked_for_in_smaller_pages(
+    open_file: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_LARGEST", 8000)  # of 168 empty hours the answer is longer
+    async with organisation(scenario()) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + 2 * FILLED)
+            assert stored_usage(await world.stored(poller)) == booked_usage(await world.book())
+            assert poller.error == ""
+            monkeypatch.setattr(client, "_LARGEST", 130)
+            await world.poll_until(poller, world.clock.now + 4 * FILLED)
+            assert "its answer is larger than" in poller.error
+            assert poller.last_poll is not None
+            assert poller.last_poll > world.clock.now - 2 * FILLED  # short lists are read all the same
+
+
 async def test_late_usage_is_added(open_file: OpenStore) -> None:
     async with organisation(scenario(lateRate=1.0, lateBy="6h")) as world:
         await world.use(KEY)
@@ -208,7 +241,20 @@ async def test_pages_without_an_end_are_given_up(open_file: OpenStore, monkeypat
         await world.poll_until(poller, MIDNIGHT + FILLED)  # the hours have eight pages
         assert "usage_report/messages: the API's pages have no end" in poller.error
         assert (await asked(world)).count("api_keys") == 1  # the rest is read
-        assert (await world.stored(poller)).cost_to == MIDNIGHT
+        assert (await world.stored(poller)).cost_to == MIDNIGHT - DAY
+
+
+async def test_a_clock_that_is_far_ahead_deletes_nothing(open_file: OpenStore) -> None:
+    async with organisation(scenario()) as world:
+        await world.use(KEY)
+        world.clock.now += 2 * 3600
+        async with world.polling(open_file) as poller:
+            await world.poll_until(poller, world.clock.now + FILLED)
+            now = world.clock.now
+            await world.api.steer(scenario(errorRate=1.0))  # as where certificates are no longer valid
+            world.clock.now += 6 * 366 * DAY
+            await world.poll_until(poller, world.clock.now + FILLED)
+        assert stored_usage(history(open_file, now)) == booked_usage(await world.book())
 
 
 async def test_a_lost_store_is_filled_again(tmp_path: Path) -> None:

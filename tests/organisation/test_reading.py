@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from tests.organisation.rig import organisation, scenario
 from tests.organisation.test_page import serving
 from tests.waiting import until
 
+from claude_operator.api.history import CostRow, History
 from claude_operator.core.organisation.attribution import Holder, Tokens, attribute, key_of
-from claude_operator.core.organisation.reading import Reading
+from claude_operator.core.organisation.reading import Reading, reading_of
 from claude_operator.shell.organisation_reader import HistoryReader
 from claude_operator.simulator.admin_book import key_id
 
@@ -32,7 +34,7 @@ async def test_usage_of_this_hour_is_attributed_by_key_and_hint(tmp_path: Path) 
 
             found = await until(read)
             assert await reader.read(served.url, "another key") is None
-    assert found.usage_until is not None and not found.refusal and not found.why
+    assert found.usage_until is not None and found.tried and not found.refusal and not found.why
     assert key_of(OWN, found.keys) == key_id(OWN)
     tokens = {one.key: one.tokens for one in found.usage}
     day = found.usage[0].slot.day
@@ -58,3 +60,14 @@ async def test_why_a_history_knows_nothing_is_read(tmp_path: Path) -> None:
         assert (found.refusal, found.usage_until) == ("IndividualAccount", None)
         assert "individual account" in found.why
         assert await reader.read(served.url, "reader") is None  # it has ended
+
+
+def test_a_key_that_no_answer_has_come_to_is_not_accepted() -> None:
+    assert not reading_of(History(last_poll=1.0)).tried
+    assert reading_of(History(key="accepted")).tried
+
+
+@pytest.mark.parametrize("cents", ["ten", "NaN", "Infinity"])
+def test_an_amount_that_is_none_counts_for_nothing(cents: str) -> None:
+    with pytest.raises(ValueError, match="is not an amount of cents"):
+        reading_of(History(costs=[CostRow(start=0, cents=cents)]))

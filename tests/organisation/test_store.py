@@ -172,6 +172,31 @@ def test_a_lost_connection_is_told_and_nothing_is_half_written(postgres: str) ->
     store.close()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://claude:se@cret@127.0.0.1/history",
+        "postgresql://claude:se/cret@127.0.0.1/history",
+        "postgresql://claude:se:cret@127.0.0.1/history",
+        "postgresql://claude:se#cret@127.0.0.1/history",
+        "postgresql://claude:se%cret@127.0.0.1/history",
+        "postgresql:/claude:secret@127.0.0.1/history",
+        "host=127.0.0.1 password='secret",
+    ],
+)
+def test_a_url_that_is_none_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(StoreError, match="the URL of the database cannot be read: write postgresql://") as found:
+        open_postgres(url)
+    assert "cret" not in str(found.value)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_gone_is_noticed(postgres: str) -> None:
+    store = open_postgres(postgres)
+    assert store._db.rows("SHOW tcp_keepalives_idle") == [("30",)]
+    store.close()
+
+
 @pytest.mark.slow
 def test_a_wrong_password_is_told_without_it(postgres: str) -> None:
     with pytest.raises(StoreError, match="the database cannot be used") as found:

@@ -131,6 +131,17 @@ async def test_a_history_is_made_read_and_told_and_then_nothing_is_written(rig: 
     assert rig.kube.writes == []
 
 
+async def test_what_does_not_change_is_not_written_again(rig: Rig) -> None:
+    rig.put(adminKeySecretRef={"name": "missing", "key": "key"})
+    await rig.organizations.look()
+    assert rig.reasons()[0] == "SecretNotFound"
+    rig.kube.writes.clear()
+    await rig.organizations.look()
+    rig.clock.moment += dt.timedelta(minutes=6)
+    await rig.organizations.look()
+    assert rig.kube.writes == []
+
+
 async def test_figures_are_written_every_five_minutes_at_most_and_conditions_at_once(rig: Rig) -> None:
     await rig.organizations.look()
     rig.kube.writes.clear()

@@ -109,7 +109,7 @@ class History(Wire, frozen=True, omit_defaults=True):
     usage_to: int | None = None
     """Rows of usage reach up to here: beyond `complete_to`, what the API reports of the hour that has not ended."""
     cost_to: int | None = None
-    """The costs of the days before this moment were read."""
+    """The costs of the days before this moment were read, six hours after the day or later."""
     usage: list[UsageRow] = []
     """By day."""
     costs: list[CostRow] = []

@@ -10,14 +10,14 @@ from typing import Any, Self
 import aiohttp
 
 from claude_operator import __version__
-from claude_operator.core.organisation.polling import Answer, Feed
+from claude_operator.core.organisation.polling import TOO_LARGE, Answer, Feed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRefused, AddressRules
 from claude_operator.core.spec.site_options import ALLOWED_OPTION
 
 __all__ = ["Client"]
 
 _TIMEOUT = 60.0  # seconds for an answer
-_LARGEST = 64 << 20  # bytes of an answer
+_LARGEST = 16 << 20  # bytes of an answer; read into objects it takes several times as much
 _ADDRESS_REFUSED = f"its name leads to an address that is refused; allow it with {ALLOWED_OPTION}"
 _VERSION = "2023-06-01"
 _AGENT = f"claude-operator/{__version__} (https://github.com/claude-operator/claude-operator)"
@@ -57,7 +57,7 @@ class Client:
                 while not response.content.at_eof() and len(body) <= _LARGEST:
                     body += await response.content.read(_LARGEST + 1 - len(body))
                 if len(body) > _LARGEST:
-                    return Answer(0, problem=f"its answer is larger than {_LARGEST >> 20} MiB")
+                    return Answer(TOO_LARGE, problem=f"its answer is larger than {_LARGEST >> 20} MiB")
                 return Answer(response.status, body, _seconds(response.headers.get("retry-after")))
         except TimeoutError:
             return Answer(0, problem=f"no answer in {_TIMEOUT:.0f} s")

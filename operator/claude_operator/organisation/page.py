@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from claude_operator.api.history import OTHER_KEY, CostRow, History, Tokens, UsagePage, UsageRow
 from claude_operator.core.organisation.buckets import Series, Span
-from claude_operator.core.organisation.polling import COSTS, DAYS, HOURS, KEY_COSTS, MINUTES
+from claude_operator.core.organisation.polling import COSTS, DAYS, FEEDS, HOURS, KEY_COSTS, MINUTES
 from claude_operator.organisation.keeper import Keeper
 from claude_operator.organisation.poller import Poller
 from claude_operator.organisation.store import Store, StoreError
@@ -22,17 +23,21 @@ __all__ = ["make_app", "read_history", "read_usage"]
 _DAY = 86_400
 _MOST_DAYS = 366
 _MOST_KEYS = 200
+_COST_LATE = 6 * 3600
+"""Seconds after the end of a day until its costs are taken for whole: shortly after midnight they are not."""
 _WIDTHS = {"1m": (MINUTES, 1440), "1h": (HOURS, 168), "1d": (DAYS, _MOST_DAYS)}
 
 
 def read_history(store: Store, now: float, days: int) -> History:
     """The history of today and `days - 1` days before it, as the store has it."""
-    settings, marks = store.settings(), store.marks()
+    settings, marks = store.settings(), _ended(store.marks(), now)
     end = (int(now) // _DAY + 1) * _DAY
     start = end - days * _DAY
     hours = HOURS.complete(marks.get(HOURS.name, {}))
     usage_to = _usage_to(hours, marks)
     last = settings.get("last_poll")
+    usage = _by_day(store, hours, usage_to, start, end)
+    keys = _largest_keys(usage)
     return History(
         organization=settings.get("organization", ""),
         name=settings.get("name", ""),
@@ -42,10 +47,10 @@ def read_history(store: Store, now: float, days: int) -> History:
         complete_to=hours.end if hours else None,
         final_to=HOURS.final_to(marks.get(HOURS.name, {})),
         usage_to=usage_to,
-        cost_to=_known_to(COSTS, marks),
-        usage=_usage_rows(_fold(_by_day(store, hours, usage_to, start, end))),
-        costs=_cost_rows(store, COSTS, start, end),
-        key_costs=_cost_rows(store, KEY_COSTS, start, end) if marks.get(KEY_COSTS.name) else None,
+        cost_to=_cost_to(marks.get(COSTS.name, {})),
+        usage=_usage_rows(_fold(usage, keys)),
+        costs=_cost_rows(store.costs(COSTS.name, start, end)),
+        key_costs=_key_costs(store, start, end, keys) if marks.get(KEY_COSTS.name) else None,
         keys=store.keys(),
         workspaces=store.workspaces(),
     )
@@ -53,7 +58,8 @@ def read_history(store: Store, now: float, days: int) -> History:
 
 def read_usage(store: Store, series: Series, span: Span) -> UsagePage:
     """Usage by bucket."""
-    return UsagePage(rows=_usage_rows(_fold(store.usage(series.name, span.start, span.end, series.width))))
+    rows = store.usage(series.name, span.start, span.end, series.width)
+    return UsagePage(rows=_usage_rows(_fold(rows, _largest_keys(rows))))
 
 
 def make_app(
@@ -140,7 +146,8 @@ class _Handlers:
 
 def _by_day(store: Store, hours: Span | None, usage_to: int | None, start: int, end: int) -> list[tuple[Any, ...]]:
     """Each moment from one series: days that are older than the hours, hours, and minutes of what has not ended."""
-    border = end if hours is None else min(max(-(-hours.start // _DAY) * _DAY, start), end)
+    today = end - _DAY  # is in no series of days yet
+    border = end if hours is None else min(max(-(-hours.start // _DAY) * _DAY, start), today)
     rows = [*store.usage(DAYS.name, start, border), *store.usage(HOURS.name, border, end)]
     if hours is not None and usage_to is not None:
         rows += store.usage(MINUTES.name, max(hours.end, border), usage_to)
@@ -155,17 +162,40 @@ def _usage_to(hours: Span | None, marks: Mapping[str, Mapping[int, int]]) -> int
     return max(hours.end, minutes.end)
 
 
-def _known_to(series: Series, marks: Mapping[str, Mapping[int, int]]) -> int | None:
-    span = series.complete(marks.get(series.name, {}))
+def _ended(marks: Mapping[str, Mapping[int, int]], now: float) -> dict[str, dict[int, int]]:
+    """Without buckets that have not ended: a clock that was ahead for a while has left them."""
+    widths = {feed.series.name: feed.series.width for feed in FEEDS if feed.series}
+    return {
+        name: {start: read for start, read in known.items() if start + widths.get(name, 0) <= now}
+        for name, known in marks.items()
+    }
+
+
+def _cost_to(marks: Mapping[int, int]) -> int | None:
+    """Up to where costs are known: days that were read again when their costs were whole."""
+    span = COSTS.complete({start: read for start, read in marks.items() if read >= start + COSTS.width + _COST_LATE})
     return span.end if span else None
 
 
-def _fold(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """One row a group, of the largest keys by themselves, and of the others together."""
+def _largest_keys(rows: Sequence[tuple[Any, ...]]) -> set[str]:
+    """Those that are told one by one."""
     sizes: Counter[str] = Counter()
     for row in rows:
         sizes[row[1]] += sum(row[5:10])
-    largest = {key for key, _ in sizes.most_common(_MOST_KEYS)}
+    return {key for key, _ in sizes.most_common(_MOST_KEYS)}
+
+
+def _key_costs(store: Store, start: int, end: int, largest: Set[str]) -> list[CostRow]:
+    """By API key, of the largest by themselves: there may be thousands, and readers take so much and no more."""
+    folded: dict[tuple[int, str, str, str], Decimal] = {}
+    for (begun, workspace, model, key), cents in store.costs(KEY_COSTS.name, start, end).items():
+        group = (begun, workspace, model, key if key in largest else OTHER_KEY)
+        folded[group] = folded.get(group, Decimal(0)) + cents
+    return _cost_rows(folded)
+
+
+def _fold(rows: Sequence[tuple[Any, ...]], largest: Set[str]) -> list[tuple[Any, ...]]:
+    """One row a group, of the largest keys by themselves, and of the others together."""
     folded: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
         group = (row[0], row[1] if row[1] in largest else OTHER_KEY, *row[2:5])
@@ -182,10 +212,10 @@ def _usage_rows(rows: Sequence[tuple[Any, ...]]) -> list[UsageRow]:
     ]
 
 
-def _cost_rows(store: Store, series: Series, start: int, end: int) -> list[CostRow]:
+def _cost_rows(costs: Mapping[tuple[int, str, str, str], Decimal]) -> list[CostRow]:
     return [
         CostRow(start=group[0], workspace=group[1], model=group[2], api_key=group[3], cents=f"{cents:f}")
-        for group, cents in store.costs(series.name, start, end).items()
+        for group, cents in costs.items()
     ]
 
 

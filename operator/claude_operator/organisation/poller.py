@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,6 +90,8 @@ class Poller:
         self._reading: _Reading | None = None
         self._plain: set[str] = set()
         """Feeds that the API refused with what a beta brings."""
+        self._halvings: Counter[str] = Counter()
+        """Of the pages of feeds whose answers were too large."""
         self._key = ""
         self._confirmed = False
         """Whether this key belongs to the organisation of the store."""
@@ -124,12 +127,12 @@ class Poller:
         """Wait until something may be asked, and ask it."""
         try:
             known = await self._load()
-            await self._delete_old()
+            await self._delete_old(known)
             key = self._usable_key()
             reading = self._next(known) if key else None
             delay = self._wait(known)
             if reading is None or delay > 0:
-                await self._time.sleep(delay or self._time.period)
+                await self._time.sleep(min(delay or self._time.period, self._time.period))  # another key may come
                 return
             await self._ask(known, reading, key)
         except StoreError as error:
@@ -180,6 +183,7 @@ class Poller:
         await self._keeper.use(lambda store: store.save(last_request=repr(asked), **polled))
         known.last_request = asked
         feed = reading.feed.plain if reading.feed.plain and reading.feed.name in self._plain else reading.feed
+        feed = polling.smaller(feed, self._halvings[feed.name])
         answer = await self._client.get(feed, polling.query(feed, reading.span, reading.cursor), key)
         paging = reading.cursor is not None
         pause = polling.pause_after(known.failures, self._time.period)
@@ -189,6 +193,10 @@ class Poller:
         elif answer.status == 400 and found.kind == "broken" and feed.plain:
             self._plain.add(feed.name)
             found = replace(found, delay=self._time.period)
+        elif found.kind == "large":
+            self._halvings[feed.name] += 1
+            smallest = polling.smaller(feed, 1) == feed
+            found = replace(found, kind="broken" if smallest else "expired")
         self.metrics.count(reading.feed.name, found.kind)
         await self._follow(known, reading, found, asked)
 
@@ -291,18 +299,19 @@ class Poller:
             await self._keeper.use(lambda store: store.save(**pause))
             known.saved = pause
 
-    async def _delete_old(self) -> None:
+    async def _delete_old(self, known: _Known) -> None:
+        """By when the API last answered: to a clock that is far ahead it does not, and nothing is lost."""
         now = self._time.clock()
         if 0 <= now - self._deleted < _DELETE_EVERY:
             return
-        kept = {feed.series.name: int(now - feed.series.kept) for feed in FEEDS if feed.series}
+        answered = min(now, known.last_poll or 0.0)
+        kept = {feed.series.name: int(answered - feed.series.kept) for feed in FEEDS if feed.series}
         await self._keeper.use(lambda store: store.delete_before(kept))
         self._deleted = now
-        if self._known is not None:
-            for name, moment in kept.items():
-                marks = self._known.marks.get(name, {})
-                for start in [one for one in marks if one < moment]:
-                    del marks[start]
+        for name, moment in kept.items():
+            marks = known.marks.get(name, {})
+            for start in [one for one in marks if one < moment]:
+                del marks[start]
 
     def _tell(self, problem: str) -> None:
         """Log what is new."""

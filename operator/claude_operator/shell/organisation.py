@@ -154,7 +154,8 @@ class Organizations:
         # A month of many keys takes a while to add up, and others want the loop.
         after = await asyncio.to_thread(organization_status, seen, rates_of(self._models()), before)
         self._metrics.show(metadata["name"], seen, after)
-        if changed(before, after) or (before.figures_at is None or now - before.figures_at >= FIGURES):
+        due = before.figures_at is None or now - before.figures_at >= FIGURES
+        if changed(before, after) or (due and after != before):
             await self._write(metadata["name"], after)
 
     async def _reading(self, owner: Object, known: _Known) -> Reading | None:

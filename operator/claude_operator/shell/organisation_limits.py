@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
 
 from claude_operator.api.organisation import OrganizationBudget
-from claude_operator.core.organisation.attribution import Holder
 from claude_operator.core.organisation.budget import NOT_LOOKED, OrganizationLimit, limit_of, month_spend
 from claude_operator.core.organisation.conditions import Seen
 
@@ -36,10 +35,9 @@ class OrganizationLimits:
             return
         known = self._known.get(uid)
         whose = known[1] if known else None
-        holders: Sequence[Holder] = seen.holders or ()
         if seen.reading is not None and seen.holders is not None:
-            whose = frozenset(one.uid for one in holders if one.key)
-        spent = month_spend(seen.reading, holders, seen.now.date())
+            whose = frozenset(one.uid for one in seen.holders if one.key)
+        spent = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date())
         self._known[uid] = limit_of(name, budget.monthly_usd, budget.action, spent, seen.now), whose
 
     def looked(self, living: set[str]) -> None:

@@ -53,5 +53,5 @@ class HistoryReader:
                 if response.status != 200:
                     return None
                 return reading_of(History.parse(await read_body(response.content, _LARGEST)))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, OverflowError):  # no such time
             return None

@@ -33,5 +33,8 @@ def test_rows_of_a_day_and_model_are_one_and_the_first_whole_day_is_the_one_afte
 def test_what_is_not_known_is_not_nothing() -> None:
     assert holder_of("shop", "app", "apikey_a", None).measured is None
     assert holder_of("shop", "app", "apikey_a", state(Spend())).measured is None
-    silent = state(Spend(BEGAN), coverage=Coverage(1, ("app-gateway-1",)))
-    assert holder_of("shop", "app", "apikey_a", silent).measured is None
+    spend = Spend(BEGAN, {"2026-11-28": {Key("app-1", "chat", "", OPUS): Amounts(1, nano=2_000_000_000)}})
+    silent = state(spend, coverage=Coverage(1, ("app-gateway-1",)))
+    found = holder_of("shop", "app", "apikey_a", silent)
+    assert (found.measured, found.since) == (None, None)
+    assert found.spent == {DAY: 2.0}  # at least

@@ -100,6 +100,8 @@ def test_lists_are_read() -> None:
         (pages.usage_report, b'{"data": [{"starting_at": "yesterday", "results": []}]}'),
         (pages.cost_report, report({"amount": "NaN"})),
         (pages.cost_report, report({"amount": "1e99"})),
+        (pages.cost_report, report({"amount": "1e-999999999"})),
+        (pages.cost_report, report({"amount": "0e999999999"})),
         (pages.cost_report, report({"amount": "ten"})),
         (pages.cost_report, report({"amount": "1", "currency": "EUR"})),
         (pages.api_keys, b'{"data": [{}]}'),

@@ -29,5 +29,9 @@ def test_priority_tier_adds_nothing() -> None:
 
 
 def test_an_unknown_price_is_never_free() -> None:
+    opus = find("claude-opus-5-5")
+    assert opus is not None
+    for tier in ("flex", "flex_discount", "priority_on_demand"):
+        assert cost_of({Slot(DAY, opus.id, tier): Tokens(1)}, rates_of({opus.id: opus})) is None
     assert cost_of({Slot(DAY, "claude-unheard-of"): Tokens(1)}, rates_of({})) is None
     assert cost_of({Slot(DAY, "claude-unheard-of"): Tokens()}, rates_of({})) == 0.0

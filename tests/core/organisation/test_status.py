@@ -87,6 +87,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.KEY_ACCEPTED, "True", Reason.ACCEPTED, {}),
     (Type.KEY_ACCEPTED, "Unknown", Reason.NOT_TRIED, {"reading": None}),
     (Type.KEY_ACCEPTED, "Unknown", Reason.NOT_TRIED, read(read_at=None)),
+    (Type.KEY_ACCEPTED, "Unknown", Reason.NOT_TRIED, read(tried=False)),  # as after another key was written
     (Type.KEY_ACCEPTED, "False", Reason.NOT_AN_ADMIN_KEY, {"key_fault": (Reason.NOT_AN_ADMIN_KEY, "it is none")}),
     *(
         (type_, "False", reason, read(refusal=word, why="the API says no: use another key"))

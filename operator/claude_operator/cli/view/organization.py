@@ -64,6 +64,7 @@ def _whose(facts: Facts) -> RenderableType:
         key = f"{one['apiKeyID']}, shared with {one['sharedWith']}" if one["sharedWith"] else one["apiKeyID"]
         made.add_row(f"{one['namespace']}/{one['name']}", key, f"{one['tokens']:,}", one["cost"] or _UNKNOWN)
     for one in facts["otherKeys"]:
-        whose = "around the gateways" if one["held"] else one["name"] or "(no key)"
+        nameless = "(no name)" if one["apiKeyID"] else "(no key)"
+        whose = "around the gateways" if one["held"] else one["name"] or nameless
         made.add_row(Text(whose, style="yellow"), one["apiKeyID"], f"{one['tokens']:,}", one["cost"] or _UNKNOWN)
     return made

@@ -19,26 +19,29 @@ _LATE = 2  # days after which a day's cost ought to be known
 
 @dataclass(frozen=True, slots=True)
 class MonthSpend:
-    """US dollars of the month, at least. `complete`: the cost of all days but yesterday and today is known."""
+    """US dollars of the month, at least.
+
+    `complete`: the cost of all days but yesterday and today is known, and of whose gateways to add what these lack.
+    """
 
     usd: float
     complete: bool
 
 
-def month_spend(reading: Reading | None, holders: Iterable[Holder], today: dt.date) -> MonthSpend:
-    """Of the month of this day (UTC)."""
+def month_spend(reading: Reading | None, holders: Iterable[Holder] | None, today: dt.date) -> MonthSpend:
+    """Of the month of this day (UTC); what holders spent is not known where `holders` is None."""
     known = reading.cost_until if reading else None
     first = today.replace(day=1)
     until = known or first - dt.timedelta(days=1)
     organization = in_month(reading.cost, today, until) if reading and known else 0.0
     after = [
         usd
-        for one in holders
+        for one in holders or ()
         if one.key
         for day, usd in one.spent.items()
         if max(until, first - dt.timedelta(days=1)) < day <= today
     ]
-    complete = known is not None and (today - known).days <= _LATE
+    complete = holders is not None and known is not None and (today - known).days <= _LATE
     return MonthSpend(organization + sum(after), complete)
 
 

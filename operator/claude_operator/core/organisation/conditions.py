@@ -116,7 +116,7 @@ def _key_accepted(seen: Seen) -> State:
         return State("Unknown", Reason.NOT_TRIED, "no call was made with the key yet")
     if reading.refusal in _REFUSALS:
         return State("False", _REFUSALS[reading.refusal], reading.why)
-    if reading.read_at is None:
+    if reading.read_at is None or not reading.tried:
         return State("Unknown", Reason.NOT_TRIED, "no call with the key was answered yet")
     return State("True", Reason.ACCEPTED, f"the admin API answered at {_moment(reading.read_at)}")
 
@@ -144,7 +144,7 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
 
 
 def _within_cost(seen: Seen, budget: OrganizationBudget) -> State:
-    spent = month_spend(seen.reading, seen.holders or (), seen.now.astimezone(dt.UTC).date())
+    spent = month_spend(seen.reading, seen.holders, seen.now.astimezone(dt.UTC).date())
     limit = limit_of("", budget.monthly_usd, budget.action, spent, seen.now)
     told = f"{dollars(spent.usd)} of the month's {dollars(float(budget.monthly_usd))} are spent"
     does = _OVER[budget.action]

@@ -15,8 +15,11 @@ _DAY = dt.timedelta(days=1)
 
 
 def holder_of(namespace: str, name: str, key: str, usage: UsageState | None) -> Holder:
-    """With the sums of its ledger by day and model; without them where the ledger is not known, or lacks a gateway."""
-    if usage is None or usage.spend.began is None or usage.coverage.silent:
+    """With the sums of its ledger by day and model; without them where the ledger is not known, or lacks a gateway.
+
+    What is known to be spent stays known where a gateway is silent: a budget that is over does not become less so.
+    """
+    if usage is None or usage.spend.began is None:
         return Holder(namespace, name, key)
     spent: dict[dt.date, float] = {}
     measured: dict[tuple[dt.date, str], Tokens] = defaultdict(Tokens)
@@ -26,4 +29,6 @@ def holder_of(namespace: str, name: str, key: str, usage: UsageState | None) -> 
         for row, one in rows.items():
             counted = Tokens(one.input, one.output, one.cache_read, one.cache_write_5m, one.cache_write_1h)
             measured[date, row.model] = measured[date, row.model].plus(counted)
+    if usage.coverage.silent:
+        return Holder(namespace, name, key, spent=spent)
     return Holder(namespace, name, key, measured, usage.spend.began.astimezone(dt.UTC).date() + _DAY, spent)

@@ -31,6 +31,7 @@ __all__ = [
 
 _LONGEST = 256  # characters of a name
 _MOST_TOKENS = 2**53
+_MOST_PLACES = 30  # of a decimal: written out, an exponent may fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +303,7 @@ def _cents(row: _CostResult | _Amount) -> Decimal:
         cents = Decimal(row.amount)
     except InvalidOperation as error:
         raise ValueError("the API's answer has an amount that is not a decimal number") from error
-    if not cents.is_finite() or abs(cents) > 10**15:
+    if not cents.is_finite() or abs(cents) > 10**15 or not -_MOST_PLACES <= int(cents.as_tuple().exponent) <= 15:
         raise ValueError("the API's answer has an amount that cannot be")
     return cents
 

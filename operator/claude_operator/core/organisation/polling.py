@@ -30,6 +30,7 @@ __all__ = [
     "ORGANIZATION",
     "PERIOD",
     "REFUSED_WAIT",
+    "TOO_LARGE",
     "Answer",
     "Feed",
     "Meaning",
@@ -40,6 +41,7 @@ __all__ = [
     "pause_after",
     "query",
     "refused",
+    "smaller",
 ]
 
 PERIOD = 61.0
@@ -49,6 +51,8 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 LONGEST_WAIT = 3600.0
 REFUSED_WAIT = 300.0  # a person has to act
 ABSENT_WAIT = 6 * 3600.0
+TOO_LARGE = 413
+"""Status of an answer that was given up because of its size."""
 _FAST_MODE = "fast-mode-2026-02-01"  # without it the API does not group by speed
 _ANALYTICS = "analytics-usage-cost-2026-08-24"
 _AWS_HOSTS = (".api.aws", ".amazonaws.com", ".amazonaws.com.cn")
@@ -185,6 +189,14 @@ def query(feed: Feed, span: Span | None, cursor: str | None) -> list[tuple[str, 
     return found
 
 
+def smaller(feed: Feed, halvings: int) -> Feed:
+    """The same with pages of fewer buckets or rows: half of them for each halving, one at least."""
+    parameters = [
+        (name, str(max(1, int(value) >> halvings)) if name == "limit" else value) for name, value in feed.parameters
+    ]
+    return replace(feed, parameters=tuple(parameters))
+
+
 def pause_after(failures: int, period: float = PERIOD) -> float:
     """How long to wait after so many failures, one after the other: twice as long each time, an hour at most."""
     return min(LONGEST_WAIT, period * 2.0 ** min(failures, 20))
@@ -202,11 +214,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an answer means: `ok`, `expired` (begin the pages again), `absent` or `broken` (this feed alone),
-    `again` (the API is busy) or `refused` (the key).
+    """What an answer means: `ok`, `expired` (begin the pages again), `large` (the same, with smaller ones), `absent` or
+    `broken` (this feed alone), `again` (the API is busy) or `refused` (the key).
     """
 
-    kind: Literal["ok", "expired", "absent", "broken", "again", "refused"]
+    kind: Literal["ok", "expired", "large", "absent", "broken", "again", "refused"]
     delay: float = 0.0
     """Seconds before the next request, of this feed for `absent` and `broken`, of any for the rest."""
     error: str = ""
@@ -229,6 +241,8 @@ def meaning(answer: Answer, feed: Feed, *, paging: bool, pause: float, key: str)
         return Meaning("ok")
     if answer.status == 410 or (answer.status == 400 and paging):
         return Meaning("expired")
+    if answer.status == TOO_LARGE:
+        return Meaning("large", ABSENT_WAIT, f"{feed.path}: {answer.problem or quoted}")
     if answer.status in (401, 403) and not feed.optional:
         refusal = _refusal(said, key)
         return Meaning("refused", REFUSED_WAIT, refused(refusal, quoted), refusal)

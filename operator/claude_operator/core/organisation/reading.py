@@ -35,6 +35,8 @@ class Reading:
     usage: Sequence[Usage] = ()
     refusal: str = ""
     why: str = ""
+    tried: bool = True
+    """Whether the API has answered to the key that there is now: what was read before was read with another one."""
 
     @property
     def cost_since(self) -> dt.date | None:
@@ -58,6 +60,8 @@ def reading_of(history: History) -> Reading:
     for row in history.costs:
         try:
             cost[_day(row.start)] += Decimal(row.cents)
+            if not cost[_day(row.start)].is_finite():
+                raise ArithmeticError
         except ArithmeticError:
             raise ValueError(f"{row.cents!r} is not an amount of cents") from None
     return Reading(
@@ -70,6 +74,7 @@ def reading_of(history: History) -> Reading:
         usage=[_usage(row) for row in history.usage],
         refusal=history.refusal or "",
         why=history.error,
+        tried=history.key != "unknown",
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from claude_operator.api.evidence import OTHER
+from claude_operator.core.catalogue.cost import PRIORITY
 from claude_operator.core.organisation.attribution import Holder, Usage
 
 __all__ = ["TOLERANCE", "KeyDifference", "Reconciled", "reconcile"]
@@ -83,7 +84,7 @@ def reconcile(usage: Iterable[Usage], holders: Sequence[Holder], closed: tuple[d
         else:
             organization[one.key] += one.tokens.all
             models[one.key].add(one.slot.model)
-            priority += one.tokens.all if one.slot.tier.startswith("priority") else 0
+            priority += one.tokens.all if one.slot.tier == PRIORITY else 0
     found = [
         _compare(key, organization[key], models[key], holding[key], (begin, until)) for key, begin in since.items()
     ]

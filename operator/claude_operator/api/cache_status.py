@@ -16,7 +16,7 @@ class CacheSurface(StatusModel):
     """One surface of the stable revision, over the last 24 hours."""
 
     surface: str = Field(description="Its name.")
-    hit_ratio: str = Field(description="Share of all input tokens that were read from the cache, such as 92%.")
+    hit_ratio: str = Field(description="Share of all input tokens that were read from the cache, such as 92 %.")
     calls: int = Field(description="Calls.")
     input_tokens: int = Field(description="Tokens of their prompts, the cache's included.")
     state: Literal["Warm", "Cold", "NotCached", "NoTraffic"] = Field(
@@ -45,7 +45,7 @@ class CacheStatus(StatusModel):
     revision: str = Field(description="The stable revision, which this is about.")
     hit_ratio: str | None = Field(
         default=None,
-        description="Share of all input tokens of the last 24 hours that were read from the cache, such as 92%. Left"
+        description="Share of all input tokens of the last 24 hours that were read from the cache, such as 92 %. Left"
         " out while there are none.",
     )
     lost: str | None = Field(default=None, description="What a cold cache costs, such as $1.20/h.")

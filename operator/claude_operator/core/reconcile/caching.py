@@ -10,12 +10,13 @@ from claude_operator.api.cache_status import CachePrefix, CacheStatus, CacheSurf
 from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.moments import to_millisecond
 from claude_operator.api.status import DeploymentStatus
+from claude_operator.core.text import share
 from claude_operator.core.usage.cache_verdict import CacheVerdict, PrefixFigures, SurfaceFigures, judge_cache
+from claude_operator.core.usage.figures import are_fresh, dollars
 from claude_operator.core.usage.state import UsageState
 
 __all__ = ["CacheReport", "report_cache"]
 
-_PAUSE = dt.timedelta(minutes=5)
 _ANSWERS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
 _NOT_READ = "what gateways have used has not been read yet"
 
@@ -52,7 +53,7 @@ def _still_holds(usage: UsageState | None, cache: CacheStatus | None, stable: st
     """Whether the last report is new enough, and about the revision that serves."""
     if cache is None or cache.revision != stable:
         return False
-    return usage is None or cache.at <= usage.read_at < cache.at + _PAUSE
+    return usage is None or are_fresh(cache.at, usage.read_at)
 
 
 def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:
@@ -62,7 +63,7 @@ def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:
 def _status(verdict: CacheVerdict, revision: str, at: dt.datetime) -> CacheStatus:
     return CacheStatus(
         revision=revision,
-        hit_ratio=None if verdict.hit_ratio is None else _percent(verdict.hit_ratio),
+        hit_ratio=None if verdict.hit_ratio is None else share(verdict.hit_ratio),
         lost=_per_hour(verdict.usd_per_hour),
         surfaces=[_surface(one) for one in verdict.surfaces],
         prefixes=[_prefix(one) for one in verdict.prefixes],
@@ -73,7 +74,7 @@ def _status(verdict: CacheVerdict, revision: str, at: dt.datetime) -> CacheStatu
 def _surface(one: SurfaceFigures) -> CacheSurface:
     return CacheSurface(
         surface=one.surface,
-        hit_ratio=_percent(one.hit_ratio),
+        hit_ratio=share(one.hit_ratio),
         calls=one.calls,
         input_tokens=one.input,
         state=one.state,
@@ -83,13 +84,9 @@ def _surface(one: SurfaceFigures) -> CacheSurface:
 
 
 def _prefix(one: PrefixFigures) -> CachePrefix:
-    ratio = _percent(one.hit_ratio)
+    ratio = share(one.hit_ratio)
     return CachePrefix(prefix=one.prefix, surface=one.surface, hit_ratio=ratio, calls=one.calls, input_tokens=one.input)
 
 
-def _percent(ratio: float) -> str:
-    return f"{100.0 * ratio:.0f}%"
-
-
 def _per_hour(usd: float) -> str | None:
-    return f"${usd:,.2f}/h" if usd >= 0.005 else None
+    return f"{dollars(usd)}/h" if usd >= 0.005 else None

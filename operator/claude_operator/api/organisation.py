@@ -73,7 +73,7 @@ class OrganizationReason(StrEnum):
     FILLING = "Filling"  # no closed hour has been read yet
     BEHIND = "Behind"  # the newest closed hour is older than a day
     UNREACHABLE = "Unreachable"  # the history does not answer
-    API_FAILS = "ApiFails"  # the admin API does not answer the history as it should
+    API_FAILS = "ApiFails"  # the Admin API does not answer the history as it should
     WRITE_REFUSED = "WriteRefused"  # the API server refuses a part of the history
     NAME_TAKEN = "NameTaken"  # an object of a part's name is somebody else's
     HOST_NOT_ALLOWED = "HostNotAllowed"  # the installer does not allow the host of spec.baseURL
@@ -158,11 +158,11 @@ class OrganizationSpec(ApiModel):
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)] = Field(
         default="https://api.anthropic.com",
         alias="baseURL",
-        description="Where the admin API is; /v1/organizations is put after it.",
+        description="Where the Admin API is; /v1/organizations is put after it.",
     )
     poll_interval: Duration | None = Field(
         default=None,
-        description="Time between two calls of the admin API, which allows one a minute. When left out, 61 s."
+        description="Time between two calls of the Admin API, which allows one a minute. When left out, 61 s."
         " Write more where several clusters read the same organisation.",
     )
     history: History = Field(default=History(), description=History.__doc__)
@@ -210,7 +210,7 @@ class HistoryState(StatusModel):
 
     usage_until: Moment | None = Field(default=None, description="Usage is complete up to here.")
     cost_until: str = Field(default="", description="The last day (UTC) whose cost is known.")
-    read_at: Moment | None = Field(default=None, description="When the admin API last answered.")
+    read_at: Moment | None = Field(default=None, description="When the Admin API last answered.")
 
 
 class OrganizationStatus(StatusModel):

@@ -118,7 +118,7 @@ def _key_accepted(seen: Seen) -> State:
         return State("False", _REFUSALS[reading.refusal], reading.why)
     if reading.read_at is None:
         return State("Unknown", Reason.NOT_TRIED, "no call with the key was answered yet")
-    return State("True", Reason.ACCEPTED, f"the admin API answered at {minute(reading.read_at)}")
+    return State("True", Reason.ACCEPTED, f"the Admin API answered at {minute(reading.read_at)}")
 
 
 def _reconciled(seen: Seen, found: Reconciled | None) -> State:

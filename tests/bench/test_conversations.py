@@ -12,8 +12,9 @@ from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import CASES, Case, find_cases
 from bench.judge.conversations.kinds import SINGLE, Harm, Kind, Pods
 from bench.judge.conversations.prototype import found_at
+from bench.judge.conversations.quantities import price
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, OK, Drawn, draw
-from bench.judge.conversations.tally import CANARY, STABLE, Tally, price
+from bench.judge.conversations.tally import CANARY, STABLE, Tally
 
 from claude_operator.api.evidence import MOVED, TURNS, Evidence
 
@@ -45,6 +46,7 @@ def test_every_case_has_a_name_of_its_own_and_both_speeds() -> None:
         plain = case.name.removesuffix("-10pods").removesuffix("-5rps")
         assert {f"{plain}", f"{plain}-5rps"} <= set(BY_NAME)
         assert case.planned_seconds % case.tick_seconds == 0
+        assert case.ways == ("slow",) or not case.retries
     with pytest.raises(ValueError, match="no cell nothing; there are: agents"):
         find_cases(["nothing"])
     assert [one.name for one in find_cases(["chat", "agents"])] == ["agents", "chat"]

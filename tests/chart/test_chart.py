@@ -286,7 +286,8 @@ def test_what_is_optional_is_off(template: Template) -> None:
     assert not [kind for kind, _ in kinds if kind == "ServiceMonitor"]
     monitored = one(template("metrics: {serviceMonitor: {enabled: true, labels: {release: p}}}"), "ServiceMonitor")
     assert monitored["metadata"]["labels"]["release"] == "p"
-    assert monitored["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", "interval": "30s"}]
+    endpoint = {"port": "metrics", "path": "/metrics", "interval": "30s", "honorLabels": True}
+    assert monitored["spec"]["endpoints"] == [endpoint]
     assert not [item for item in template("rbac: {create: false, aggregate: false}") if "Role" in item["kind"]]
 
 

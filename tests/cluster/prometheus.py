@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -84,17 +85,22 @@ class Prometheus:
     this machine's, in a cluster's network that of the node.
     """
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", rules: Sequence[Path] = ()) -> None:
         self._program, self._folder = program(), folder
         self._process: subprocess.Popen[bytes] | None = None
         self._host = f"{address}:{free_ports(1, address)[0]}"  # the same after `stop` and `start`
         self.url = f"http://{self._host}"
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+            "rule_files": list(map(str, rules)),
             "scrape_configs": [
                 {"job_name": "itself", "static_configs": [{"targets": [self._host]}]},
                 # Debian's has no discovery of its own in Kubernetes.
-                {"job_name": "told", "file_sd_configs": [{"files": ["told.json"], "refresh_interval": "1s"}]},
+                {
+                    "job_name": "told",
+                    "honor_labels": True,
+                    "file_sd_configs": [{"files": ["told.json"], "refresh_interval": "1s"}],
+                },
             ],
         }
         self.reads([])
@@ -102,8 +108,12 @@ class Prometheus:
 
     def reads(self, targets: list[str], **labels: str) -> None:
         """Have it read these, `host:port`, and put these labels on what they tell."""
+        self.reads_each([(target, labels) for target in targets])
+
+    def reads_each(self, targets: Sequence[tuple[str, Mapping[str, str]]]) -> None:
+        """The same with labels for each of them. Labels that they show themselves hold."""
         new = self._folder / "told.new"
-        new.write_text(json.dumps([{"targets": targets, "labels": labels}]))
+        new.write_text(json.dumps([{"targets": [target], "labels": labels} for target, labels in targets]))
         new.rename(self._folder / "told.json")
 
     def start(self) -> None:

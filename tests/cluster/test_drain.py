@@ -90,5 +90,5 @@ def test_a_drain_is_cut_short_by_hand(namespace: str) -> None:
         moved = time.time()
         time.sleep(3.0)
     assert not [error for talk in old.all for error in talk.errors]
-    assert old.revisions(0.0, began - pace.stretched(_MARGIN)) == {first}
+    assert old.revisions(0.0, began - pace.stretched(_MARGIN)) <= {first}
     assert old.revisions(moved + _MARGIN, time.time()) == {second}

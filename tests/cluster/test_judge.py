@@ -152,6 +152,7 @@ def test_a_slow_first_token_is_harm(namespace: str) -> None:
 # ------------------------------------------------------------------------------------------------------ neither
 
 
+@pytest.mark.alone  # how quick answers are decides, and others' work shows in it
 def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
     """For 15 s the upstream answers both arms with 529: nothing moves, nothing is blamed, and then it goes on."""
     first = start(namespace)
@@ -185,6 +186,7 @@ def test_an_overload_holds_and_is_no_harm(namespace: str) -> None:
     assert not [one for one in failed if one.began > over]
 
 
+@pytest.mark.alone  # how quick answers are decides, and others' work shows in it
 def test_a_slowdown_of_both_arms_holds_and_is_no_harm(namespace: str) -> None:
     """Stable has a minute of its own to be held against: what makes it several times as slow is not the canary."""
     usual, slow = ({**QUICK, "latency": {"median": f"{ms}ms", "p95": f"{3 * ms}ms"}} for ms in (60, 480))

@@ -93,6 +93,7 @@ def test_a_soak_survives_kills_of_the_operator(operator: Operator, namespace: st
     assert {one.revision for one in traffic.answers if one.began > back} == {first}
 
 
+@pytest.mark.alone  # its last seconds are watched, and others' work delays them
 def test_a_quiet_soak_ends_with_one_word(namespace: str) -> None:
     first = start(namespace)
     with Record(namespace) as record, Traffic("app", namespace, rate=40) as traffic:

@@ -31,6 +31,7 @@ def test_a_canary_that_fails_everything_is_never_promoted(operator: Operator, se
     assert result.outcome == "RolledBack"
 
 
+@pytest.mark.alone  # it counts the seconds in which Ready is true
 @pytest.mark.parametrize("name", ["a dead upstream", "an empty account", "stable's model retired"])
 def test_ready_is_not_true_while_most_requests_fail(operator: Operator, name: str) -> None:
     """A condition and one Event name the cause, nobody is blamed for it, and the cure is let through."""

@@ -84,7 +84,7 @@ class Process:
         recorder = Recorder(api, instance="one", clock=clock)
         actor = WatchedActor(api, self.children, recorder, ledgers, decided, done)
         endings = Endings(clock.monotonic)
-        loop = DeploymentLoop(self.gatherer, actor, SITE, endings)
+        loop = DeploymentLoop(self.gatherer, actor, SITE, endings, METRICS.deployments)
         self.reconciler = Reconciler(loop, RunLoop(api, SITE, clock, endings), METRICS)
 
     def unchanging(self) -> list[object]:

@@ -200,7 +200,7 @@ class Rig:
         sources = Sources(gateways, references, prometheus, ledgers, dict, usage=usage)  # type: ignore[arg-type]
         self.gatherer = Gatherer(kube, self.children, sources, self.clock)
         self.actor = Actor(kube, self.children, Recorder(kube, instance="one"), ledgers, self.metrics)
-        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings(self.clock.monotonic))
+        loop = DeploymentLoop(self.gatherer, self.actor, SITE, Endings(self.clock.monotonic), self.metrics.deployments)
         self.reconciler = Reconciler(loop, loop, self.metrics)
 
     async def one(self) -> float | None:

@@ -187,7 +187,7 @@ async def test_defaults_and_annotations_stay_in_the_template() -> None:
     rig = await serving()
     live = rig.kube.take("Deployment", "support-gateway")
     template = live["spec"]["template"]
-    template["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}  # kubectl rollout restart
+    template["metadata"]["annotations"] |= {"kubectl.kubernetes.io/restartedAt": "now"}  # kubectl rollout restart
     template["metadata"]["creationTimestamp"] = None
     pod = template["spec"]
     pod |= {"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler"}

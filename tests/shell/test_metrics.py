@@ -37,6 +37,7 @@ def test_the_page() -> None:
         ("claude_operator_reconcile_duration_seconds_sum", "ClaudeDeployment", "ok"): 0.2,
         ("claude_operator_queue_depth",): 3,
         ("claude_operator_rollouts_total", "RolledBack"): 1,
+        **{("claude_operator_rollouts_total", one): 0 for one in ("Promoted", "Aborted", "EvalFailed", "Superseded")},
         ("claude_operator_rollback_latency_seconds_count",): 1,
         ("claude_operator_rollback_latency_seconds_sum",): 1.5,
         ("claude_operator_leader",): 1,

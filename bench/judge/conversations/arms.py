@@ -62,8 +62,11 @@ class Played:
     """Pod and seconds to the first token of what was answered well before the rollout."""
 
 
-def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
-    """Send the requests where they belong; the last of `steps` goes on for ever."""
+def play(case: Case, drawn: Drawn, steps: Sequence[Step], *, ordered: bool = True) -> Played:
+    """Send the requests where they belong; the last of `steps` goes on for ever.
+
+    `ordered`: by time, not only those of each conversation.
+    """
     starts = np.array([step.start for step in steps])
     weights = np.array([0.0, *(step.weight for step in steps)])
     step = np.searchsorted(starts, drawn.time, "right")
@@ -80,7 +83,8 @@ def play(case: Case, drawn: Drawn, steps: Sequence[Step]) -> Played:
     cold = opens | (moved & ~np.concatenate([[False], moved[:-1]]))
     before = np.flatnonzero((drawn.time < 0.0) & (drawn.outcome[0] < ERROR))
     here = np.flatnonzero(drawn.time >= 0.0)
-    here = here[np.argsort(drawn.time[here], kind="stable")]
+    if ordered:
+        here = here[np.argsort(drawn.time[here], kind="stable")]
     return Played(
         here=here,
         time=drawn.time[here],
@@ -125,15 +129,18 @@ def _since_start(conversation: Ints) -> Ints:
 
 def _rescued(case: Case, drawn: Drawn, on_canary: Bools) -> Bools:
     """Requests after their conversation failed `rescue_after` times in a row on the canary."""
-    size = len(drawn.time)
-    if not case.rescue_after or case.unit != "Conversation":
+    size, many = len(drawn.time), case.rescue_after
+    if not many or case.unit != "Conversation":
         return np.zeros(size, dtype=bool)
     failing = on_canary & (drawn.outcome[1] == ERROR)
+    failed = np.flatnonzero(failing)
+    if not (failed[many - 1 :] - failed[: len(failed) - many + 1] == many - 1).any():  # none in a row
+        return np.zeros(size, dtype=bool)
     places = np.arange(size)
     start = _since_start(drawn.conversation)
     calm = np.maximum.accumulate(np.where(failing, -1, places))
     run = places - np.maximum(calm, start - 1)
-    enough = np.where(failing & (run >= case.rescue_after), places, -1)
+    enough = np.where(failing & (run >= many), places, -1)
     last = np.maximum.accumulate(enough)
     before = np.concatenate([[-1], last[:-1]])  # of an earlier request, and of the same conversation
     return before >= start
@@ -144,24 +151,32 @@ def _turns(case: Case, drawn: Drawn, outcome: Ints, era: Ints) -> Ints:
     if case.unit == "Request":
         return np.zeros(len(drawn.time), dtype=np.int64)
     if case.unit == "User":  # a user begins anew with each era
-        return _seen_by_pod(case, drawn, drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era, outcome)
+        user = drawn.user[drawn.conversation] * (int(era.max(initial=0)) + 1) + era
+        return _seen_by_pod(case, drawn.time, drawn.pod, user, outcome)
     start = _since_start(drawn.conversation)
     answered = np.cumsum(outcome < ERROR) - (outcome < ERROR)
     turns = answered - answered[start]
-    return np.maximum(turns, _seen_by_pod(case, drawn, drawn.conversation, outcome))
+    failed = np.zeros(len(drawn.begin), dtype=bool)
+    failed[drawn.conversation[outcome == ERROR]] = True
+    here = np.flatnonzero(failed[drawn.conversation])  # elsewhere no process has seen more than was answered
+    seen = _seen_by_pod(case, drawn.time[here], drawn.pod[here], drawn.conversation[here], outcome[here])
+    turns[here] = np.maximum(turns[here], seen)
+    return turns
 
 
-def _seen_by_pod(case: Case, drawn: Drawn, unit: Ints, outcome: Ints) -> Ints:
+def _seen_by_pod(case: Case, time: Floats, pod: Ints, unit: Ints, outcome: Ints) -> Ints:
     """Requests of the same unit that the same process saw answered before, with an error or without."""
-    process = drawn.pod
+    process = pod
     if case.pods.restart_seconds:
         every = case.pods.restart_seconds
-        boot = np.floor((drawn.time + process * every / case.pods.count) / every).astype(np.int64)
+        boot = np.floor((time + process * every / case.pods.count) / every).astype(np.int64)
         process = process + case.pods.count * (boot - boot.min(initial=0))
     if not len(process):
         return process
     group = unit * (int(process.max()) + 1) + process
-    order = np.lexsort((drawn.time, group))
+    order = np.argsort(time, kind="stable")
+    few = np.uint16 if int(group.max()) < 1 << 16 else np.int64  # which are sorted by their digits
+    order = order[np.argsort(group[order].astype(few), kind="stable")]
     ordered = group[order]
     counts = (outcome[order] <= ERROR).astype(np.int64)
     earlier = np.cumsum(counts) - counts

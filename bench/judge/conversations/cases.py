@@ -62,7 +62,8 @@ class Case:
     cached: bool = False
     """Whether a conversation's later requests find its context in the prompt cache of the arm that it is on."""
     ways: tuple[str, ...] = ("fast", "slow")
-    """How it can be counted: the fast way knows conversations without a name only where each is a single call."""
+    """How it can be counted: the fast way knows conversations without a name only where each is a single call, and no
+    client that tries again."""
 
     @property
     def planned_seconds(self) -> float:
@@ -166,7 +167,13 @@ _NULLS: tuple[Case, ...] = (
     _null(
         "loop-during", "a client in a failing loop while the canary is on", AGENTS, replace(_LOOP, begin=(30.0, 60.0))
     ),
-    _null("retries", "clients try failed requests again, as SDKs do", replace(TOXIC, errors=0.01), retries=2),
+    _null(
+        "retries",
+        "clients try failed requests again, as SDKs do",
+        replace(TOXIC, errors=0.01),
+        retries=2,
+        ways=("slow",),
+    ),
     _null("restarts", "10 pods that restart every 3 min, 300 users", _PEOPLE, pods=Pods(10, 180.0)),
     _null(
         "users", "300 users who come back", replace(_PEOPLE, beta=(0.25, 50.0), ttft_sd=0.3, cost_sd=0.5), unit="User"

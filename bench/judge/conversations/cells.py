@@ -28,7 +28,10 @@ __all__ = ["WAYS", "Kept", "Way", "added", "cells_of", "code", "load", "path_of"
 Way = Literal["fast", "slow"]
 WAYS: tuple[Way, ...] = ("fast", "slow")
 _HERE = Path(__file__).parent
-_SIMULATION = ("sessions", "arms", "sums", "tally", "hangs", "judged", "users", "gateways")
+_SIMULATION = (
+    *("sessions", "arms", "sums", "firsts", "quantities", "tally", "hangs"),
+    *("judged", "screen", "evidence", "users", "gateways"),
+)
 _SAID = 6  # different words of holds that are kept as examples
 
 
@@ -96,7 +99,7 @@ def added(kept: Kept, case: Case, rollouts: Iterable[Ended]) -> Kept:
     back = [one for one in new if one.end == "rolled back"]
     words = case.right.words
     said = sum(bool(words) and words in one.words for one in new)
-    examples = [*kept.words, *(one.words.rpartition("\n")[2] for one in new)]
+    examples = [*kept.words, *(one.words.rpartition("\n")[2] for one in new if one.words)]
     return Kept(
         case=kept.case,
         way=kept.way,

@@ -20,8 +20,9 @@ from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
 from bench.judge.conversations.hangs import PATIENCE
 from bench.judge.conversations.messages import messages, quoting
+from bench.judge.conversations.quantities import MODEL
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL, Drawn
-from bench.judge.conversations.tally import CANARY, MODEL, STABLE
+from bench.judge.conversations.tally import CANARY, STABLE
 from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Arm, Assigning, Deployment, GatewayConfig, Upstream
 from claude_operator.core.judge.evidence.increments import PodReading

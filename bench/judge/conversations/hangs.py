@@ -32,7 +32,7 @@ def hang_limits(played: Played, tick: Ints, case: Case) -> Floats:
     bucket = np.floor(np.log(waited) / LN_WIDTH).astype(np.int64) if len(waited) else np.zeros(0, dtype=np.int64)
     low = int(bucket.min(initial=0))
     shape = (case.pods.count, int(tick.max(initial=0)) + 3, int(bucket.max(initial=0)) - low + 1)
-    place = np.ravel_multi_index((pod, at, bucket - low), shape)
+    place = (pod * shape[1] + at) * shape[2] + (bucket - low)
     upto = np.bincount(place, minlength=int(np.prod(shape))).reshape(shape).cumsum(axis=1)[:, :-1]
     span = np.floor((np.arange(shape[1] - 1) * case.tick_seconds + 1.0) / _SPAN)  # pods begin a second before
     since = np.ceil(((span - 1.0) * _SPAN - 1.0) / case.tick_seconds).astype(np.int64)

@@ -13,6 +13,7 @@ import numpy as np
 from bench.judge.conversations.arms import Played, Step, play
 from bench.judge.conversations.cases import Case
 from bench.judge.conversations.gateways import Gateways, named
+from bench.judge.conversations.screen import Screen, can_screen
 from bench.judge.conversations.sessions import Drawn, draw
 from bench.judge.conversations.tally import BOOT, CANARY, STABLE, Tally
 from bench.judge.conversations.users import offsets
@@ -26,14 +27,15 @@ from claude_operator.core.judge.diagnosis import diagnose, explain_failures
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance, history
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.metrics import quantities, valued
+from claude_operator.core.judge.metrics import quantities, valued, wants_tails
 
-__all__ = ["FAST", "SLOW", "Counting", "Ended", "Source", "run"]
+__all__ = ["FAST", "SLOW", "Counting", "Ended", "Judging", "Source", "judge", "run"]
 
 _START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _MIN_DURATION, _MIN_REQUESTS = 60.0, 100  # what a bake asks for besides, where nothing is said
 _CALM = (Reason.WATCHING, Reason.INCONCLUSIVE)
 _HELD_SECONDS = 30.0  # a hold of this long is one that people meet
+_CHECKED = 50  # each so many-th rollout is both screened and judged
 
 
 class Source(Protocol):
@@ -54,10 +56,12 @@ class Source(Protocol):
 
 
 class Counting(NamedTuple):
-    """A way to count. `prepared`: conversations with the labels that it draws."""
+    """A way to count. `prepared`: conversations with the labels that it draws. `screened`: what passes by far is not
+    judged tick by tick."""
 
     source: Callable[[Case, Drawn, Played, Sequence[Step]], Source]
     prepared: Callable[[Case, Drawn], Drawn]
+    screened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Ended:
 
 
 @dataclass(slots=True)
-class _Judge:
+class Judging:
     """The judgement so far."""
 
     case: Case
@@ -95,7 +99,8 @@ class _Judge:
     def tick(self, readings: list[PodReading], now: float, step: int) -> bool:
         """Whether traffic goes back after this reading."""
         wanted = quantities(self.analysis)
-        increments, self.memory = advance(self.memory, readings, wanted, now=now)
+        tails = wants_tails(self.analysis)
+        increments, self.memory = advance(self.memory, readings, wanted, now=now, tails=tails)
         self.ticks += 1
         self.requests += increments.counts_of(CANARY).judged
         known = {one.name for one in self.judgement.state if one.edges} if self.judgement else set()
@@ -160,10 +165,25 @@ class _Judge:
 
 
 def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
-    """One rollout under the judge."""
+    """One rollout under the judge. Raises `AssertionError` where it stops what the screen would have let pass."""
     drawn = way.prepared(case, draw(case, seed=seed, number=number))
+    if not (way.screened and can_screen(case)):
+        return judge(case, way, drawn)
+    steps = [Step(index * case.step_seconds, weight) for index, weight in enumerate(case.weights)]
+    played = play(case, drawn, steps, ordered=case.unit == "User")
+    clear = Screen(case, drawn, played, steps).is_clear()
+    if clear and number % _CHECKED:
+        return Ended("promoted", int(np.count_nonzero(played.canary)), case.planned_seconds, float(played.excess.sum()))
+    found = judge(case, way, drawn)
+    if clear and (found.end != "promoted" or found.holds):
+        raise AssertionError(f"rollout {number} of {case.name} is {found.end} ({found.reason or found.holds})")
+    return found
+
+
+def judge(case: Case, way: Counting, drawn: Drawn) -> Ended:
+    """One rollout, judged tick by tick."""
     source = way.source
-    judge = _Judge(case, Analysis(), offsets=offsets(case, drawn))
+    so_far = Judging(case, Analysis(), offsets=offsets(case, drawn))
     ticks = round(case.step_seconds / case.tick_seconds)
     evidence = case.steps == "evidence"
     steps = [Step(0.0, case.weights[0])]
@@ -171,10 +191,10 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
         steps = [Step(index * case.step_seconds, weight) for index, weight in enumerate(case.weights)]
     tick, played = 0, play(case, drawn, steps)
     shown = source(case, drawn, played, steps)
-    judge.memory = advance(None, shown.start(), quantities(judge.analysis), now=0.0)[1]
+    so_far.memory = advance(None, shown.start(), quantities(so_far.analysis), now=0.0)[1]
     readings = shown.readings(ticks * len(case.weights))
     for step in range(len(case.weights)):
-        since, judge.requests = tick, 0
+        since, so_far.requests = tick, 0
         if evidence and step:
             steps.append(Step(tick * case.tick_seconds, case.weights[step]))
             played = play(case, drawn, steps)
@@ -186,16 +206,16 @@ def run(case: Case, way: Counting, *, seed: int, number: int) -> Ended:
         while not ready and tick < since + ticks:
             now = (tick + 1) * case.tick_seconds
             tick += 1
-            if judge.tick(next(readings), now, step):
-                return _ended("rolled back", judge, shown.played, now)
-            ready = evidence and judge.is_ready(step, since * case.tick_seconds, now)
+            if so_far.tick(next(readings), now, step):
+                return _ended("rolled back", so_far, shown.played, now)
+            ready = evidence and so_far.is_ready(step, since * case.tick_seconds, now)
         if evidence and not ready:
-            return _ended("held", judge, shown.played, tick * case.tick_seconds)
-    end = "held" if judge.is_held else "promoted"
-    return _ended(end, judge, shown.played, tick * case.tick_seconds)
+            return _ended("held", so_far, shown.played, tick * case.tick_seconds)
+    end = "held" if so_far.is_held else "promoted"
+    return _ended(end, so_far, shown.played, tick * case.tick_seconds)
 
 
-def _ended(end: str, judge: _Judge, played: Played, now: float) -> Ended:
+def _ended(end: str, judge: Judging, played: Played, now: float) -> Ended:
     until = played.time < now
     judgement = judge.judgement
     return Ended(
@@ -226,5 +246,5 @@ class _Fast:
             yield [PodReading("all", ready=True, evidence=evidence)]
 
 
-FAST = Counting(_Fast, lambda case, drawn: drawn)
+FAST = Counting(_Fast, lambda case, drawn: drawn, screened=True)
 SLOW = Counting(Gateways, named)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.judge.conversations.cases import Case
-from bench.judge.conversations.kinds import Kind
+from bench.judge.conversations.kinds import NO_HARM, Kind
 from bench.judge.ticks import Floats, Ints
 
 __all__ = ["ERROR", "HUNG", "LIMITED", "MAX_TOKENS", "OK", "REFUSAL", "Drawn", "draw"]
@@ -86,11 +86,19 @@ def draw(case: Case, *, seed: int, number: int) -> Drawn:
         whole |= {name: whole[name][owner] for name in ("user", "surface", "named")}
         whole |= {"conversation": np.arange(size), "begin": whole["time"], "label": random.random(size)}
     pod = random.integers(0, case.pods.count, len(whole["time"]))
-    pairs = {name: (whole.pop(f"{name}0"), whole.pop(f"{name}1")) for name in _BOTH}
+    pairs = {}
+    for name in _BOTH:
+        stable = whole.pop(f"{name}0")
+        pairs[name] = (stable, whole.pop(f"{name}1", stable))
     return Drawn(**whole, **pairs, surfaces=surfaces, pod=pod)
 
 
 _BOTH = ("outcome", "ttft", "output", "prompt", "duration")
+
+
+def _arms(case: Case) -> tuple[int, ...]:
+    """Those that requests are drawn for: where the canary does no harm both are alike."""
+    return (0,) if case.harm == NO_HARM else (0, 1)
 
 
 def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) -> dict[str, np.ndarray]:
@@ -118,7 +126,7 @@ def _of_kind(case: Case, kind: Kind, random: np.random.Generator, surface: int) 
         "time": time,
         "last": place == length[owner] - 1,
     }
-    for arm, (rates, start) in enumerate(((rate, toxic), (rate1, toxic1))):
+    for arm, (rates, start) in zip(_arms(case), ((rate, toxic), (rate1, toxic1)), strict=False):
         found[f"outcome{arm}"] = _outcomes(case, kind, rates, start, owner, place, struck if arm else None, dice)
     found |= _values(case, kind, users if kind.users else np.arange(count), owner, place, struck, random)
     keep = time < until
@@ -265,8 +273,8 @@ def _values(
     output += math.log(kind.cost_factor) + between_cost[owner]
     pace = math.log(_PER_TOKEN) + _PER_TOKEN_SIGMA * noise[3]
     found: dict[str, np.ndarray] = {}
-    for arm in (0, 1):
-        factor = struck * float(arm)
+    for arm in _arms(case):
+        factor = struck * 1.0 if arm else 0.0
         seconds = np.exp(ttft + factor * math.log(harm.ttft))
         tokens = np.maximum(np.rint(np.exp(output + factor * math.log(harm.output * harm.cost))), 1.0).astype(np.int64)
         found[f"ttft{arm}"] = seconds

@@ -14,10 +14,11 @@ import numpy as np
 
 from bench.judge.conversations.arms import Played, Step
 from bench.judge.conversations.cases import Case
-from bench.judge.conversations.hangs import hang_limits, seen_hanging
+from bench.judge.conversations.firsts import BAD, PERIODS, bad_events, first_of, lives_of, periods_of, turn_buckets
+from bench.judge.conversations.quantities import values_of
 from bench.judge.conversations.sessions import ERROR, HUNG, LIMITED, MAX_TOKENS, OK, REFUSAL
 from bench.judge.conversations.sums import Growing, by_tick, counted, grown
-from bench.judge.ticks import Floats, Ints
+from bench.judge.ticks import Ints
 from claude_operator.api.evidence import (
     MOVED,
     TURNS,
@@ -28,27 +29,15 @@ from claude_operator.api.evidence import (
     UnitCounters,
     UnitStratum,
 )
-from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.gateway.unit_accounting import FEWEST_TOKENS
 
-__all__ = ["BOOT", "CANARY", "MODEL", "STABLE", "Tally", "price"]
+__all__ = ["BOOT", "CANARY", "STABLE", "Tally"]
 
 STABLE, CANARY = "app-stable", "app-canary"
 BOOT = "all-pods"
-MODEL = "claude-opus-5-5"
-_PERIODS = ("opening", "early", "late")
-_LATE = 8
 _CACHES = ("none", "read", "write")
 _OUTCOMES = {OK: "ok", REFUSAL: "ok", MAX_TOKENS: "ok", ERROR: "error", LIMITED: "overload", HUNG: "canceled"}
-_BAD = {ERROR: "error", REFUSAL: "refusal", MAX_TOKENS: "max_tokens", LIMITED: "overload"}
-_WARM = 0.123  # of the price of a prompt, where most of it is read from the cache
 _QUANTITIES = ("ttft", "duration", "cost", "output_tokens", "time_per_output_token")
-
-
-def price(prompt: Floats | Ints, output: Ints) -> Floats:
-    """US dollars of an answer, without a prompt cache."""
-    each = [cost_usd(MODEL, {f"{kind}_tokens": 1000}) or 0.0 for kind in ("input", "output")]
-    return prompt * (each[0] / 1000.0) + output * (each[1] / 1000.0)
 
 
 @dataclass
@@ -93,25 +82,23 @@ class Tally:
         complete = one.outcome < ERROR
         cache = self._cache(complete)
         surface = np.where(one.moved, len(self._surfaces) - 1, one.surface)
-        period = np.where(one.turn == 0, 0, np.where(one.turn < _LATE, 1, 2))
-        self._shape = (len(self._steps) + 1, 2, len(self._surfaces), len(_PERIODS), len(_CACHES))
+        period = periods_of(one)
+        self._shape = (len(self._steps) + 1, 2, len(self._surfaces), len(PERIODS), len(_CACHES))
         cell = np.ravel_multi_index((one.era, one.canary.astype(np.int64), surface, period, cache), self._shape)
         self._request_shape = (len(self._steps) + 1, 2, len(self._surfaces), len(_CACHES))
         asked = np.where(one.moved, one.surface, surface)
         request = np.ravel_multi_index((one.step, one.canary.astype(np.int64), asked, cache), self._request_shape)
-        era = one.era if self._case.unit == "User" else 0  # a user begins anew with each
-        life = (one.unit * self._shape[0] + era) * len(_PERIODS) + period
-        values = self._values()
-        entered = _first(life, answered)
+        life = lives_of(self._case, one, period)
+        entered = first_of(life, answered)
         self._count("entries", entered, cell)
         self._first_bad(cell)
         for name in _QUANTITIES:
-            first = _first(
+            first = first_of(
                 life, complete & (one.output >= FEWEST_TOKENS) if name == "time_per_output_token" else complete
             )
-            self._grow("unit", name, first, cell, values[name])
+            self._grow("unit", name, first, cell)
             if name != "time_per_output_token":
-                self._grow("arm", name, np.flatnonzero(complete), request, values[name])
+                self._grow("arm", name, np.flatnonzero(complete), request)
         self._requests(request, complete)
 
     def _cache(self, complete: np.ndarray) -> Ints:
@@ -120,50 +107,11 @@ class Tally:
             return np.zeros(len(complete), dtype=np.int64)
         return np.where(complete, np.where(self._played.cold, 2, 1), 0)
 
-    def _values(self) -> dict[str, Floats]:
-        one = self._played
-        slower = np.where(one.cold, 2.1, 1.0) if self._case.cached else 1.0
-        ttft = one.ttft * slower
-        return {
-            "ttft": ttft,
-            "duration": one.duration - one.ttft + ttft,
-            "cost": price(one.prompt * (_WARM if self._case.cached else 1.0), one.output),
-            "output_tokens": one.output.astype(np.float64),
-            "time_per_output_token": (one.duration - one.ttft) / np.maximum(one.output - 1, 1),
-        }
-
     def _first_bad(self, cell: Ints) -> None:
-        one = self._played
-        bucket = np.searchsorted(np.array(TURNS), one.turn, "right") - 1
-        bad = np.isin(one.outcome, list(_BAD))
-        kinds = [(code, name, one.outcome == code) for code, name in _BAD.items() if (one.outcome[bad] == code).any()]
-        complete = one.outcome < ERROR
-        kinds.append((-1, "tool_use", (one.outcome == OK) & ~one.last))
-        if self._case.cached:
-            kinds.append((-2, "cache_write", complete & one.cold))
-        self._hung(cell, bucket)
-        for _, name, struck in kinds:
-            # A user that went bad under an earlier weight of the canary does not go bad again.
-            first = _first(one.unit * 2 + (one.era > 0), struck)
-            for tick, code, count in counted(self._tick[first], cell[first] * len(TURNS) + bucket[first]):
-                self._events[tick].append(("bad", code // len(TURNS), f"{name}:{TURNS[code % len(TURNS)]}", count))
-
-    def _hung(self, cell: Ints, bucket: Ints) -> None:
-        """What waits longer than stable's requests ever did counts when it has waited so long."""
-        one, seconds = self._played, self._case.tick_seconds
-        limits = hang_limits(one, self._tick, self._case)
-        hanging = one.outcome == HUNG
-        places = np.flatnonzero(hanging | ((one.outcome <= ERROR) & (one.ttft > limits[one.pod, self._tick])))
-        tick = self._tick[places]
-        still = hanging[places]
-        tick[still] = seen_hanging(one.time[hanging], one.pod[hanging], limits, seconds)
-        order = np.lexsort((one.time[places], tick))
-        order = order[tick[order] <= int(self._tick.max(initial=0))]
-        places, tick = places[order], tick[order]
-        first = _first(one.unit[places] * 2 + (one.era[places] > 0), np.ones(len(places), dtype=bool))
-        chosen = places[first]
-        for number, code, count in counted(tick[first], cell[chosen] * len(TURNS) + bucket[chosen]):
-            self._events[number].append(("bad", code // len(TURNS), f"hung:{TURNS[code % len(TURNS)]}", count))
+        bucket = turn_buckets(self._played.turn)
+        for kind, places, at in bad_events(self._case, self._played, self._tick):
+            for tick, code, count in counted(at, cell[places] * len(TURNS) + bucket[places]):
+                self._events[tick].append(("bad", code // len(TURNS), f"{kind}:{TURNS[code % len(TURNS)]}", count))
 
     def _requests(self, request: Ints, complete: np.ndarray) -> None:
         one = self._played
@@ -172,7 +120,7 @@ class Tally:
         asked = np.flatnonzero((one.outcome == OK) & ~one.last)
         for tick, code, count in counted(self._tick[asked], request[asked]):
             self._events[tick].append(("tool_use", code, count))
-        new = _first(one.unit * 2 + one.canary, np.ones(len(complete), dtype=bool))
+        new = first_of(one.unit * 2 + one.canary, np.ones(len(complete), dtype=bool))
         for tick, code, count in counted(self._tick[new], request[new]):
             self._events[tick].append(("new", code, count))
 
@@ -180,8 +128,9 @@ class Tally:
         for tick, code, count in counted(self._tick[places], cell[places]):
             self._events[tick].append((what, code, count))
 
-    def _grow(self, what: str, name: str, places: Ints, cell: Ints, values: Floats) -> None:
-        for tick, code, count, sums, buckets in grown(self._tick[places], cell[places], values[places]):
+    def _grow(self, what: str, name: str, places: Ints, cell: Ints) -> None:
+        values = values_of(self._case, self._played, name, places)
+        for tick, code, count, sums, buckets in grown(self._tick[places], cell[places], values):
             self._events[tick].append((what, code, name, count, sums, buckets))
 
     # ------------------------------------------------------------------------------------------- what is shown then
@@ -215,7 +164,7 @@ class Tally:
         else:
             name, count = _OUTCOMES[rest[0]], rest[1]
             arm.outcomes[name] = arm.outcomes.get(name, 0) + count
-            stop = _BAD.get(rest[0], "")
+            stop = BAD.get(rest[0], "")
             if stop in ("refusal", "max_tokens"):
                 arm.stops[stop] = arm.stops.get(stop, 0) + count
             if stop and stop != "overload":
@@ -263,16 +212,8 @@ class Tally:
         values = {name: one.snapshot() for name, one in unit.values.items()}
         counters = UnitCounters(unit.entries, unit.first_bad, **values)
         names = _names(canary)
-        return UnitStratum(*names, self._surfaces[surface], _PERIODS[period], _CACHES[cache], counters)  # type: ignore[arg-type]
+        return UnitStratum(*names, self._surfaces[surface], PERIODS[period], _CACHES[cache], counters)  # type: ignore[arg-type]
 
 
 def _names(canary: int) -> tuple[str, str]:
     return (CANARY, "canary") if canary else (STABLE, "stable")
-
-
-def _first(group: Ints, among: np.ndarray) -> Ints:
-    """The first place of each group among some, places being in the order of time."""
-    places = np.flatnonzero(among)
-    firsts = np.full(int(group.max(initial=0)) + 1, -1)
-    firsts[group[places][::-1]] = places[::-1]  # of several the one that is written last stays, which is the earliest
-    return np.sort(firsts[firsts >= 0])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bench.judge.conversations.cases import Case
+from bench.judge.conversations.quantities import price
 from bench.judge.conversations.sessions import ERROR, Drawn
-from bench.judge.conversations.tally import price
 from bench.judge.ticks import Floats, Ints
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence import offset
@@ -24,15 +24,17 @@ def offsets(case: Case, drawn: Drawn) -> list[Offsets]:
     ttft = np.log(drawn.ttft[0][before])
     cost = np.log(price(drawn.prompt[0][before], drawn.output[0][before]))
     history = offset.CohortHistory(_rows(user, complete, ttft, cost))
-    labels = dict(zip(user.tolist(), drawn.label[drawn.conversation[before]].tolist(), strict=True))
+    labels = np.zeros(int(user.max(initial=0)) + 1)
+    labels[user] = drawn.label[drawn.conversation[before]]  # one a user
+    within = float(np.var(ttft)), float(np.var(cost))
     found = []
     for weight in case.weights:
         high, low = (
             offset.estimate(
                 history,
-                lambda one, weight=weight: labels[one] < weight,
-                ttft_within=float(np.var(ttft)),
-                cost_within=float(np.var(cost)),
+                lambda one, weight=weight: bool(labels[one] < weight),
+                ttft_within=within[0],
+                cost_within=within[1],
                 caution=caution,
             )
             for caution in (offset.CAUTION, -offset.CAUTION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from claude_operator.core.catalogue.cost import PRIORITY
 from claude_operator.gateway.call import Call
@@ -31,6 +31,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # CPU seconds and memory, under their usual names
         self.duration = Histogram(
             "gen_ai_client_operation_duration_seconds",
             "Seconds from the request's arrival to its last byte.",

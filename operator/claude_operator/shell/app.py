@@ -217,8 +217,8 @@ class App:
             permits = Permits(kube, policy, looked_up)
             site = addresses.denied_on(self._settings.site)
             runs = RunLoop(kube, site, self._clock, endings, permits, prices.own_prices)
-            holders = Holders(kube, clock)
-            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings, note=holders.note)
+            holders, shown = Holders(kube, clock), self._metrics.deployments
+            deployments = DeploymentLoop(gatherer, actor, self._settings.site, endings, shown, note=holders.note)
             reconciler = Reconciler(deployments, runs, self._metrics)
             queue = WorkQueue(
                 reconciler,
@@ -295,6 +295,7 @@ class App:
             finally:
                 self._queue = self._lookout = None
                 self._metrics.blind.set_function(lambda: 0.0)
+                self._metrics.deployments.clear()
                 self._metrics.usage.clear()
 
     def _policy(self, addresses: ApiServerAddresses) -> Policy:

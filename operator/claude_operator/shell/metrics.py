@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -12,6 +14,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from claude_operator.api.status import Outcome
+from claude_operator.shell.deployment_series import DeploymentSeries
 from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.usage_metrics import UsageMetrics
 
@@ -25,11 +29,13 @@ _STALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The operator's instruments, in a registry of their own. No label names an object, except those of usage."""
+    """The operator's instruments, in a registry of their own. Only `deployments` and `usage` name objects."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU seconds and memory, under their usual names
+        self.deployments = DeploymentSeries()
+        registry.register(self.deployments)
         self.reconcile_duration = Histogram(
             "claude_operator_reconcile_duration_seconds",
             "Seconds of a pass over one object, by its kind and how the pass ended.",
@@ -43,6 +49,8 @@ class Metrics:
         self.rollouts = Counter(
             "claude_operator_rollouts", "Ended rollouts by outcome.", ("outcome",), registry=registry
         )
+        for outcome in get_args(Outcome):  # seen as 0 before the first, without which no increase is seen
+            self.rollouts.labels(outcome)
         self.rollback_latency = Histogram(
             "claude_operator_rollback_latency_seconds",
             "Seconds from the first tick that failed to weight 0 written.",

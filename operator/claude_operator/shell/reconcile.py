@@ -29,6 +29,7 @@ from claude_operator.kube.resources import BY_KIND, CLAUDE_EVAL_RUNS, CLAUDE_EVA
 from claude_operator.shell.act import Actor
 from claude_operator.shell.batch_cancels import BatchCancels
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.deployment_series import DeploymentSeries
 from claude_operator.shell.endings import Endings
 from claude_operator.shell.gather import Gatherer, NoMasterKey
 from claude_operator.shell.keys import DEPLOYMENT, Key
@@ -46,25 +47,28 @@ class DeploymentLoop:
     """The loop of a ClaudeDeployment."""
 
     def __init__(
-        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings,
+        self, gatherer: Gatherer, actor: Actor, site: render.Site, endings: Endings, series: DeploymentSeries,
         note: Callable[[Observation], None] = lambda seen: None,
     ) -> None:  # fmt: skip
-        """`note` gets what each pass has seen."""
+        """`series` shows what each pass has decided, `note` gets what it has seen."""
         self._gatherer, self._actor, self._site, self._endings = gatherer, actor, site, endings
-        self._note = note
+        self._series, self._note = series, note
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; returns the seconds until the next."""
         try:
             seen = await self._gatherer.gather(key)
         except UnreadableStatus as error:  # a conflict: the next pass begins with none
+            self._series.drop(key)
             await self._actor.clear_status(error.owner)
             raise
         except NoMasterKey as error:
+            self._series.drop(key)
             await self._actor.failed(error.owner, error)
             raise
         if seen is None:
             self._endings.drop(key)
+            self._series.drop(key)
             return None
         uid = seen.observation.owner["metadata"]["uid"]
         if self._endings.has(key, uid):
@@ -74,8 +78,10 @@ class DeploymentLoop:
         try:
             decision = decide(seen.observation, self._site)
         except Exception as error:
+            self._series.drop(key)  # what was true before is not known to be true now
             await self._actor.failed(seen.observation.owner, error)
             raise
+        self._series.show(key, decision.status)
         self._gatherer.announce(seen, decision.status)
         try:
             after = await self._actor.act(seen, decision)

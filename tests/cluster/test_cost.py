@@ -66,6 +66,7 @@ def test_the_cost_is_what_the_simulator_would_bill_though_a_gateway_ends_meanwhi
     assert prompt == sum(one["inputTokens"] for one in paid)
     assert total["outputTokens"] == sum(one["outputTokens"] for one in paid)
     assert abs(total["costUSD"] - usd) < 0.000001
+    assert "a whole day is needed" in plugin.run("advise", "app", code=1)
     (row,) = plugin.facts("cost", "--by", "revision")["rows"]
     assert (row["namespace"], row["revision"], row["calls"]) == (namespace, revision, len(paid))
     assert plugin.run("cost", "app", "-o", "csv").splitlines()[1].startswith(f"{namespace},app,{len(paid)},0,")

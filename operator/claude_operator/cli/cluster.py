@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from claude_operator.api.base import GROUP
+from claude_operator.api.gateway import PRICES_KEY
 from claude_operator.cli.events import Event, events_of
 from claude_operator.cli.failure import Failure
 from claude_operator.cli.kubectl import Kubectl, Object
 from claude_operator.cli.usage import Used, used_of
 from claude_operator.core import names
+from claude_operator.core.catalogue.cost import LIST_PRICES, Book
+from claude_operator.core.catalogue.objects import models_by_name
+from claude_operator.core.catalogue.own_prices import parse_book
+from claude_operator.core.catalogue.table import Model
 
-__all__ = ["CLD", "CLR", "COR", "Cluster"]
+__all__ = ["CES", "CLD", "CLM", "CLR", "COR", "Cluster"]
 
 _USAGE = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER},{names.LABEL_COMPONENT}=usage"
 
 CLD, CLR, COR = f"claudedeployments.{GROUP}", f"clauderevisions.{GROUP}", f"claudeorganizations.{GROUP}"
+CES, CLM = f"claudeevalsets.{GROUP}", f"claudemodels.{GROUP}"
 
 
 class Cluster:
@@ -67,6 +73,30 @@ class Cluster:
             used_of(one, by_place.get((one["metadata"]["namespace"], names.usage_name(one["metadata"]["name"]))))
             for one in found
         ]
+
+    def eval_set(self, name: str) -> Object:
+        """One ClaudeEvalSet."""
+        return self.kubectl.get(CES, name)
+
+    def config_maps(self, wanted: Iterable[str]) -> list[Object]:
+        """Those of these names that there are."""
+        found = (self.kubectl.find("configmap", name) for name in dict.fromkeys(wanted))
+        return [one for one in found if one is not None]
+
+    def models(self) -> dict[str, Model]:
+        """The cluster's own models, by id and alias."""
+        return models_by_name(one.get("spec") or {} for one in self.kubectl.list(CLM))
+
+    def prices(self, deployment: Object) -> Book:
+        """The prices that its gateways reckon with in place of the list's."""
+        metadata = deployment["metadata"]
+        found = self.kubectl.find("configmap", names.gateway_name(metadata["name"]))
+        if found is None or not names.is_controlled_by(found, metadata["uid"]):
+            return LIST_PRICES
+        try:
+            return parse_book((found.get("data") or {}).get(PRICES_KEY) or "{}")
+        except ValueError as error:
+            raise Failure(f"{PRICES_KEY} of its gateways cannot be read: {error}") from error
 
     def gateway_logs(self, name: str, since: str) -> str:
         """What its gateway pods have logged since a moment."""

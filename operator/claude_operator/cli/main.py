@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from claude_operator import __version__
+from claude_operator.cli.commands.advise import advise
 from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
@@ -39,7 +40,7 @@ def cli() -> None:
     """
 
 
-for _command in (status, cost, organization, why, history, diff, promote, abort, retry, pause, resume, undo):
+for _command in (status, cost, advise, organization, why, history, diff, promote, abort, retry, pause, resume, undo):
     cli.add_command(_command)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "cost_of_reading",
     "cost_usd",
     "price_ratio",
+    "prices_at",
     "request_factor",
 ]
 
@@ -88,6 +89,14 @@ def request_factor(fields: Mapping[str, Any]) -> float:
     return geo * (_FAST if fields.get("speed") == "fast" else 1.0)
 
 
+def prices_at(model: Model | str | None, prompt_tokens: float, book: Book = LIST_PRICES) -> Prices | None:
+    """Prices of a call whose prompt has so many tokens; None where they are not known."""
+    try:
+        return _tier(_prices(model, book), prompt_tokens)
+    except _NoPriceError:
+        return None
+
+
 def _prompt(fresh: int, read: int, short: int, long: int) -> dict[str, Any]:
     return {
         "input_tokens": fresh,
@@ -153,7 +162,7 @@ def _prices(model: Model | str | None, book: Book) -> Prices:
     return prices
 
 
-def _tier(prices: Prices, prompt_tokens: int) -> Prices:
+def _tier(prices: Prices, prompt_tokens: float) -> Prices:
     return prices.above_100k if prices.above_100k and prompt_tokens > _TIER_TOKENS else prices
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from dashboards_organization import ORGANIZATION
+from dashboards_organisation import ORGANIZATION
 from dashboards_parts import Dashboard, Panel, Row
 from dashboards_rollouts import ROLLOUTS
 from dashboards_system import GATEWAYS, OPERATOR

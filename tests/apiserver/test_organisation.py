@@ -37,7 +37,7 @@ def cleared(admin: Client) -> Iterator[Client]:
         (organization(history={"storage": {}, "postgresURLSecretRef": KEY}), "write storage or postgresURLSecretRef"),
         (organization(history={"storage": {"size": "5"}}), "is not a size: write a number and Mi, Gi or Ti"),
         (organization(baseURL="api.anthropic.com"), "is not a URL: write for example https://api.anthropic.com"),
-        (organization(pollInterval="30s"), "the admin API allows one call a minute: write 1m or more"),
+        (organization(pollInterval="30s"), "the Admin API allows one call a minute: write 1m or more"),
         (organization(pollInterval="1s", baseURL="http://claude-simulator.demo.svc:8081"), ""),
         (organization("a.b"), "lower case letters, digits and -"),
         (organization("a" * 41), "metadata.name must be at most 40 characters"),

@@ -51,7 +51,7 @@ USED = [
         {"team": "find"},
         Usages(spend(1, days=40)),
         read="1 of 2",
-        note="the record had to begin again",
+        note="the usage record had to begin again",
     ),
     Used("labs", "draft", {}, Usages(Spend(NOON - DAY / 2)), created=NOON - DAY / 2),
     Used("labs", "old", {"team": "find"}, blind="the operator has recorded nothing yet"),

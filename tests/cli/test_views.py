@@ -107,7 +107,7 @@ def cold_cache() -> World:
     }
     status["cache"] = {
         "revision": status["stableRevision"],
-        "hitRatio": "31%",
+        "hitRatio": "31 %",
         "lost": "$1.20/h",
         "at": "2026-11-24T10:00:00Z",
     }

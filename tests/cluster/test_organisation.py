@@ -1,4 +1,4 @@
-"""A ClaudeOrganization against the simulator's admin API: whose usage is whose, and what goes around the gateways."""
+"""A ClaudeOrganization against the simulator's Admin API: whose usage is whose, and what goes around the gateways."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ async def test_an_organisation_without_news_is_asked_for_little(open_file: OpenS
     [
         ({}, None, "NoKey", "put one (sk-ant-admin…) into the Secret"),
         ({}, "sk-ant-api03-a-workspace-key", "WorkspaceKey", "the key is that of a workspace"),
-        ({}, "something-else-0123456789", "InvalidKey", "put a valid Admin API key"),
+        ({}, "something-else-0123456789", "InvalidKey", "put a valid admin key"),
         ({"account": "individual"}, ADMIN_KEY, "IndividualAccount", "set up an organisation in the Console"),
-        ({"account": "aws"}, ADMIN_KEY, "ClaudePlatformOnAWS", "look at usage and cost in the Console"),
+        ({"account": "aws"}, ADMIN_KEY, "ClaudePlatformOnAWS", "look at usage and cost in AWS Cost Explorer"),
     ],
 )
 async def test_a_key_that_cannot_do_is_refused_in_words(

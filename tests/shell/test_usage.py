@@ -324,7 +324,7 @@ async def test_what_cannot_be_read_is_told_and_begun_anew(data: str) -> None:
     bench.start()
     bench.pods.calls["a"] = 5
     await bench.read()
-    assert bench.state.fault.startswith("the record had to begin again: spend: ")
+    assert bench.state.fault.startswith("the usage record had to begin again: spend: ")
     assert bench.stored == 5
 
 
@@ -346,7 +346,7 @@ async def test_who_may_write_configmaps_writes_no_costs(data: dict[str, str]) ->
         bench.pods.calls["a"] += 2
         await bench.read()
         assert bench.stored == spent(bench.state.spend).calls == bench.pods.calls["a"]
-        said = f"the record had to begin again: the ConfigMap {NAME}-usage was not written by the operator"
+        said = f"the usage record had to begin again: the ConfigMap {NAME}-usage was not written by the operator"
         assert bench.state.fault == (said if starts else "")
 
 

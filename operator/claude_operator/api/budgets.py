@@ -16,7 +16,7 @@ class Budget(ApiModel):
     """A service level of one surface. A breach on both arms holds, it does not blame the canary."""
 
     surface: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)] = Field(
-        description="The surface, as sent in x-claude-surface. other: the calls of all that no budget names."
+        description="The surface, as sent in x-claude-surface. other: all calls whose surface no budget names."
     )
     metric: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
         description="What is measured: timeToFirstToken, duration or timePerOutputToken of calls, or throughput of"
@@ -24,28 +24,28 @@ class Budget(ApiModel):
     )
     percentile: Annotated[float, Field(gt=0, lt=100)] | None = Field(
         default=None,
-        description="Percent of the calls that keep to max, of throughput percent of the requests in batches that keep"
-        " to min. Left out: 95.",
+        description="Percent of the calls that have to keep to max; for throughput, of the requests whose batches have"
+        " to keep to min. Left out: 95.",
     )
     max: Annotated[str, StringConstraints(max_length=32)] | None = Field(
         default=None, description="The most that a call may take, for example 1500ms."
     )
     # No defaults: an operator of an earlier version, which does not know them, would see them too.
     min: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="Of throughput: the least that a batch answers, for example 1000/h, or per m or s."
+        default=None, description="The least throughput of a batch, for example 1000/h, 20/m or 2/s."
     )
     window: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="The time up to now that counts, 5m to 168h. Left out: 1h."
+        default=None, description="The calls of this last span of time count, 5m to 168h. Left out: 1h."
     )
 
 
 class BudgetStatus(StatusModel):
-    """How one budget stands."""
+    """How one latency budget stands."""
 
     surface: str = Field(description="The surface.")
     metric: str = Field(description="What is measured.")
-    limit: str = Field(description="max or min of the budget, for example at most 1500ms.")
-    target: str = Field(description="Percent of the calls that should keep to it.")
+    limit: str = Field(description="Its max or min, for example at most 1500ms.")
+    target: str = Field(description="Percent of the calls that have to keep to it.")
     window: str = Field(description="The time that counts.")
     state: str = Field(
         description="Within, Over, Recovering (over in the window, but no longer now), FewCalls or NoTraffic."

@@ -325,7 +325,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             f"!has(self.pollInterval) || !{_is_duration('self.pollInterval')}"
             " || duration(self.pollInterval) >= duration('1m') || !self.baseURL.contains('anthropic.com')",
-            "the admin API allows one call a minute: write 1m or more",
+            "the Admin API allows one call a minute: write 1m or more",
             field=".pollInterval",
         ),
     ),

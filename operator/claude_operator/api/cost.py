@@ -25,7 +25,8 @@ class CostStatus(StatusModel):
     gateways: str = Field(description="Gateways that were read, such as 3 of 3. What others count is not known yet.")
     note: str | None = Field(
         default=None,
-        description="What is wrong with the record: it had to begin again, or is not written. Left out: all is well.",
+        description="What is wrong with the usage record: it had to begin again, or is not written. Left out:"
+        " all is well.",
     )
-    since: Moment = Field(description="When the record began.")
+    since: Moment = Field(description="When the usage record began.")
     at: Moment = Field(description="When the gateways were read.")

@@ -377,7 +377,8 @@ class DeploymentSpec(ApiModel):
     )
     budgets: list[Budget] | None = Field(
         default=None,
-        description="Service levels of surfaces; requests name theirs in the header x-claude-surface.",
+        description="Latency budgets, the service levels of surfaces; requests name theirs in the header"
+        " x-claude-surface.",
         json_schema_extra={"maxItems": 32},
     )
     budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)

@@ -73,7 +73,7 @@ class OrganizationReason(StrEnum):
     FILLING = "Filling"  # no closed hour has been read yet
     BEHIND = "Behind"  # the newest closed hour is older than a day
     UNREACHABLE = "Unreachable"  # the history does not answer
-    API_FAILS = "ApiFails"  # the admin API does not answer the history as it should
+    API_FAILS = "ApiFails"  # the Admin API does not answer the history as it should
     WRITE_REFUSED = "WriteRefused"  # the API server refuses a part of the history
     NAME_TAKEN = "NameTaken"  # an object of a part's name is somebody else's
     HOST_NOT_ALLOWED = "HostNotAllowed"  # the installer does not allow the host of spec.baseURL
@@ -158,12 +158,12 @@ class OrganizationSpec(ApiModel):
     base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)] = Field(
         default="https://api.anthropic.com",
         alias="baseURL",
-        description="Where the admin API is; /v1/organizations is put after it.",
+        description="Where the Admin API is; /v1/organizations is put after it.",
     )
     poll_interval: Duration | None = Field(
         default=None,
-        description="Time between two calls of the admin API, which allows one a minute: a second more than that when"
-        " left out. Write more where several clusters read the same organisation.",
+        description="Time between two calls of the Admin API, which allows one a minute. When left out, 61 s."
+        " Write more where several clusters read the same organisation.",
     )
     history: History = Field(default=History(), description=History.__doc__)
     budget: OrganizationBudget | None = Field(default=None, description=OrganizationBudget.__doc__)
@@ -187,7 +187,7 @@ class OtherKey(StatusModel):
     name: str = Field(default="", description="Its name in the Console.")
     workspace: str = Field(default="", description="The name of its workspace; empty for the default one.")
     held: bool = Field(
-        default=False, description="Whether gateways hold this key too: this is what went around them, then."
+        default=False, description="Whether gateways use this key too; if so, these tokens went around them."
     )
     tokens: int = Field(default=0, description="Tokens of all kinds.")
     cost: str = Field(default="", description="What they cost; empty where a price is not known.")
@@ -196,11 +196,13 @@ class OtherKey(StatusModel):
 class Reconciliation(StatusModel):
     """The gateways' own measure against the organisation's, of keys that gateways hold, on closed days (UTC)."""
 
-    since: str = Field(description="The first day.")
-    until: str = Field(description="The last day.")
+    since: str = Field(description="The first day that was compared.")
+    until: str = Field(description="The last day that was compared.")
     gateways: int = Field(default=0, description="Tokens that the gateways measured.")
     organization: int = Field(default=0, description="Tokens that the organisation counts.")
-    difference: str = Field(default="", description="By how much the organisation counts more, or less with a minus.")
+    difference: str = Field(
+        default="", description="By how much more the organisation counts, for example 2.5 %; less with a minus."
+    )
 
 
 class HistoryState(StatusModel):
@@ -208,7 +210,7 @@ class HistoryState(StatusModel):
 
     usage_until: Moment | None = Field(default=None, description="Usage is complete up to here.")
     cost_until: str = Field(default="", description="The last day (UTC) whose cost is known.")
-    read_at: Moment | None = Field(default=None, description="When the admin API last answered.")
+    read_at: Moment | None = Field(default=None, description="When the Admin API last answered.")
 
 
 class OrganizationStatus(StatusModel):
@@ -223,9 +225,13 @@ class OrganizationStatus(StatusModel):
     )
     tokens: int = Field(default=0, description="Its tokens so far.")
     history: HistoryState | None = Field(default=None, description=HistoryState.__doc__)
-    deployments: list[DeploymentShare] = Field(default=[], description="The twenty largest, by tokens.")
-    other_keys: list[OtherKey] = Field(default=[], description="The twenty largest, by tokens.")
-    not_listed: int = Field(default=0, description="Tokens of those that are not in these lists.")
+    deployments: list[DeploymentShare] = Field(
+        default=[], description="The twenty ClaudeDeployments with the most tokens."
+    )
+    other_keys: list[OtherKey] = Field(
+        default=[], description="The twenty API keys with the most tokens that are no ClaudeDeployment's."
+    )
+    not_listed: int = Field(default=0, description="Tokens of all others, which are in neither list.")
     reconciliation: Reconciliation | None = Field(default=None, description=Reconciliation.__doc__)
     figures_at: Moment | None = Field(default=None, description="When the figures were last written.")
     conditions: list[Condition] = Field(

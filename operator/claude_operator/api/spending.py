@@ -31,15 +31,15 @@ class MonthlyBudget(ApiModel):
 
 
 class Spending(StatusModel):
-    """The month's part of spec.budget."""
+    """How far the monthly budget (spec.budget) is spent."""
 
     month: str = Field(description="The month (UTC), for example 2026-11.")
-    monthly_usd: str = Field(alias="monthlyUSD", description="The budget that it is held against.")
+    monthly_usd: str = Field(alias="monthlyUSD", description="The budget, in US dollars.")
     spent_usd: str = Field(
-        default="", alias="spentUSD", description="What is known to be spent, at least; at most five minutes old."
+        default="", alias="spentUSD", description="US dollars that are known to be spent; a few minutes old."
     )
-    used: str = Field(default="", description="The same as a part of the budget.")
+    used: str = Field(default="", description="The part of the budget that this is, for example 85 %.")
     level: Level = Field(default="Unknown", description="Within, Near (80 %), Over (100 %) or Unknown.")
-    missing: str = Field(default="", description="Why it may be more; empty where all is known.")
+    missing: str = Field(default="", description="Why more may be spent; empty where all is known.")
     told: Level | None = Field(default=None, description="The last of Near and Over that an Event has reported.")
     at: Moment | None = Field(default=None, description="When the figures were taken.")

@@ -375,7 +375,7 @@ class DeploymentStatus(StatusModel):
     cache: CacheStatus | None = Field(default=None, description=CacheStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")
-    budgets: list[BudgetStatus] = Field(default=[], description="How each of spec.budgets stands.")
+    budgets: list[BudgetStatus] = Field(default=[], description="How each latency budget (spec.budgets) stands.")
     conditions: list[Condition] = Field(
         default=[], description="Conditions, for people and for kubectl wait.", json_schema_extra=list_map("type")
     )

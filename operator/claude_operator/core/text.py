@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["count", "cut", "duration", "is_seen", "join_names", "percent", "share"]
+__all__ = ["count", "cut", "duration", "is_seen", "join_names", "minute", "percent", "share"]
 
 _LONGEST = 1024  # characters of a sentence
 _NAMED = 3  # names that a list of many gives
@@ -46,6 +47,11 @@ def join_names(names: Iterable[str]) -> str:
     known = list(names)
     more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
     return f"{', '.join(known[:_NAMED])}{more}"
+
+
+def minute(moment: dt.datetime) -> str:
+    """A moment to the minute, `2026-11-30 12:00 UTC`."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def cut(text: str) -> str:

@@ -9,6 +9,7 @@ import time
 
 from claude_operator.core.request.endpoints import Route
 from claude_operator.core.request.outcomes import BUDGET_SPENT
+from claude_operator.core.text import minute
 from claude_operator.gateway.errors import Refused
 from claude_operator.gateway.live_config import LiveConfig
 
@@ -38,7 +39,7 @@ def turn_away(live: LiveConfig, method: str, endpoint: Route) -> None:
         429,
         "rate_limit_error",
         "this application's budget of the month is spent: the gateway answers its calls again from"
-        f" {until:%Y-%m-%d %H:%M} UTC on, or once spec.budget.monthlyUSD of its ClaudeDeployment or ClaudeOrganization"
+        f" {minute(until)} on, or once spec.budget.monthlyUSD of its ClaudeDeployment or ClaudeOrganization"
         " is raised",
         math.ceil(left),
         retry=False,

@@ -55,7 +55,7 @@ def _add_serve_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file with the postgresql:// URL of a database to keep it in",
     )
     parser.add_argument(
-        "--key-file", type=Path, required=True, metavar="FILE", help="the Admin API key; read before each request"
+        "--key-file", type=Path, required=True, metavar="FILE", help="the admin key; read before each request"
     )
     parser.add_argument("--base-url", default="https://api.anthropic.com", metavar="URL", help="default: %(default)s")
     parser.add_argument(

@@ -24,8 +24,9 @@ from claude_operator.core.organisation.attribution import ApiKey, Holder
 from claude_operator.core.organisation.conditions import Seen
 from claude_operator.core.organisation.pricing import rates_of
 from claude_operator.core.organisation.reading import Reading
-from claude_operator.core.organisation.status import FIGURES, changed, organization_status
+from claude_operator.core.organisation.status import changed, organization_status
 from claude_operator.core.spec.policy import Policy, SecretUse
+from claude_operator.core.usage.figures import are_fresh
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_ORGANIZATIONS, SECRETS
 from claude_operator.log import fields
@@ -154,7 +155,7 @@ class Organizations:
         # A month of many keys takes a while to add up, and others want the loop.
         after = await asyncio.to_thread(organization_status, seen, rates_of(self._models()), before)
         self._metrics.show(metadata["name"], seen, after)
-        due = before.figures_at is None or now - before.figures_at >= FIGURES
+        due = before.figures_at is None or not are_fresh(before.figures_at, now)
         if changed(before, after) or (due and after != before):
             await self._write(metadata["name"], after)
 

@@ -229,7 +229,7 @@ class UsageKeeper:
 
 
 def _anew(stored: Stored) -> str:
-    return f"the record had to begin again: {stored.fault}" if stored.fault else ""
+    return f"the usage record had to begin again: {stored.fault}" if stored.fault else ""
 
 
 def _present(fleet: Fleet) -> frozenset[str]:

@@ -30,6 +30,7 @@ def test_keys(key: str, reason: Reason | None) -> None:
         ("https://api.anthropic.com", False),
         ("https://aws-external-anthropic.us-east-1.api.aws", True),
         ("https://bedrock-runtime.us-east-1.amazonaws.com/x", True),
+        ("https://bedrock-runtime.cn-north-1.amazonaws.com.cn", True),
         ("http://claude-simulator.demo.svc:8081", False),
         ("https://api.aws.example.com", False),
     ],

@@ -109,8 +109,8 @@ def test_pauses_grow_up_to_an_hour() -> None:
 @pytest.mark.parametrize(
     ("status", "said", "key", "refusal", "words"),
     [
-        (401, "invalid x-api-key", "sk-ant-admin01-x", "InvalidKey", "put a valid Admin API key (sk-ant-admin…)"),
-        (401, "invalid x-api-key", "sk-ant-api03-x", "WorkspaceKey", "create an Admin API key (sk-ant-admin…)"),
+        (401, "invalid x-api-key", "sk-ant-admin01-x", "InvalidKey", "put a valid admin key (sk-ant-admin…)"),
+        (401, "invalid x-api-key", "sk-ant-api03-x", "WorkspaceKey", "create an admin key (sk-ant-admin…)"),
         (
             403,
             "The Admin API is unavailable for individual accounts.",
@@ -123,7 +123,7 @@ def test_pauses_grow_up_to_an_hour() -> None:
             "The Usage and Cost API endpoints are not available for Claude Platform on AWS.",
             "sk-ant-admin01-x",
             "ClaudePlatformOnAWS",
-            "look at usage and cost in the Console",
+            "look at usage and cost in AWS Cost Explorer",
         ),
     ],
 )

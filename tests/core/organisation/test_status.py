@@ -139,10 +139,10 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
     found = told(seen(**read(usage=usage), holders=(holder(900), holder(5, "", "nameless"))))
     message = next(one for one in found.conditions if one.type == Type.RECONCILED).message
     assert message == (
-        "600 tokens of key support (apikey_a) went around the gateways (40 % of it), among it with claude-haiku-5-5,"
-        " which no gateway was answered by; eval runs and live grading do so; give others who use a key beside its"
-        " gateways another key. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to 2026-11-28"
-        " (UTC); of shop/nameless no key of this organisation is known (spec.upstream.apiKeyID)"
+        "600 tokens of key support (apikey_a) went around the gateways (40 % of its tokens), some with"
+        " claude-haiku-5-5, which no gateway got answers from; eval runs and live grading use keys so; give everything"
+        " else a key of its own. The organisation counts 1,500 tokens, the gateways 900, from 2026-11-28 to 2026-11-28"
+        " (UTC); no key of this organisation is known for shop/nameless: set spec.upstream.apiKeyID"
     )
     assert found.reconciliation is not None
     assert found.reconciliation.model_dump() == {
@@ -150,7 +150,7 @@ def test_traffic_around_the_gateways_is_named_by_key_with_how_much() -> None:
         "until": "2026-11-28",
         "gateways": 900,
         "organization": 1500,
-        "difference": "40.0%",
+        "difference": "40.0 %",
     }
 
 

@@ -474,12 +474,12 @@ def test_status_has_figures_for_people() -> None:
     told = cache.model_dump(by_alias=True, exclude_none=True, exclude={"at"})
     assert told == {
         "revision": STABLE,
-        "hitRatio": "90%",
+        "hitRatio": "90 %",
         "surfaces": [
-            {"surface": "chat", "hitRatio": "90%", "calls": 100, "inputTokens": 1_000_000, "state": "Warm"},
+            {"surface": "chat", "hitRatio": "90 %", "calls": 100, "inputTokens": 1_000_000, "state": "Warm"},
         ],
         "prefixes": [
-            {"prefix": "p", "surface": "chat", "hitRatio": "90%", "calls": 100, "inputTokens": 1_000_000},
+            {"prefix": "p", "surface": "chat", "hitRatio": "90 %", "calls": 100, "inputTokens": 1_000_000},
         ],
     }
     cold = decided(serving(), usage=cached(lost=2000, usd=0.75)["usage"]).status.cache

@@ -33,7 +33,7 @@ from claude_operator.api.status import DeploymentStatus, Plan, Rollout
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.decision import Decision
 from claude_operator.core.reconcile.draft import Draft
-from claude_operator.core.reconcile.month import month_of, month_spend
+from claude_operator.core.reconcile.month import month_spend
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.rules.analysis import roll_back
 from claude_operator.core.reconcile.rules.canary import move
@@ -41,6 +41,7 @@ from claude_operator.core.reconcile.spending import level_of, throttle_to_serve
 from claude_operator.core.spec.validate import Problem
 from claude_operator.core.usage.amounts import NOTHING, REST, Amounts, Key
 from claude_operator.core.usage.ledger import Spend, day_of
+from claude_operator.core.usage.month import month_of
 from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
 MONTH_END = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)

@@ -10,7 +10,7 @@ from tests.core.usage.readings import NOON, page, reading, row
 
 from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.usage.amounts import Amounts, Key
-from claude_operator.core.usage.figures import dollars, figures
+from claude_operator.core.usage.figures import are_fresh, dollars, figures
 from claude_operator.core.usage.ledger import Spend, absorb
 from claude_operator.core.usage.state import Coverage, Usages, UsageState
 
@@ -100,9 +100,15 @@ def test_what_is_not_known_stays_as_it_was_said() -> None:
     assert silent.gateways == "1 of 2"
 
 
+@pytest.mark.parametrize(("later", "stay"), [(0, True), (4, True), (5, False), (-1, False)])
+def test_figures_stay_for_five_minutes_and_not_when_the_clock_was_set_back(later: int, stay: bool) -> None:
+    assert are_fresh(NOON, NOON + later * MINUTE) == stay
+
+
 def test_trouble_with_the_record_is_said_at_once() -> None:
     before = cost_status(known(2, NOON), None, changes=False)
-    troubled = dataclasses.replace(known(2, NOON + MINUTE), fault="the record had to begin again: spend: not gzip")
+    fault = "the usage record had to begin again: spend: not gzip"
+    troubled = dataclasses.replace(known(2, NOON + MINUTE), fault=fault)
     after = cost_status(troubled, before, changes=False)
     assert after is not None
-    assert after.note == "the record had to begin again: spend: not gzip"
+    assert after.note == fault

@@ -13,7 +13,7 @@ from rich.text import Text
 from claude_operator.cli.failure import Failure
 from claude_operator.cli.usage import Used
 from claude_operator.cli.view.paint import table, visible
-from claude_operator.core.text import count, share
+from claude_operator.core.text import count, minute, share
 from claude_operator.core.usage.amounts import NOTHING, Amounts, Key, total
 from claude_operator.core.usage.figures import dollars, figures
 from claude_operator.core.usage.ledger import DAYS
@@ -110,7 +110,9 @@ def cost_view(facts: Facts, question: Question) -> RenderableType:
     forecast = facts["forecast"]
     if forecast["costUSD"] is not None:
         part = (
-            "" if forecast["deployments"] == forecast["of"] else f", of {forecast['deployments']} of {forecast['of']}"
+            ""
+            if forecast["deployments"] == forecast["of"]
+            else f", of {forecast['deployments']} of {forecast['of']} ClaudeDeployments"
         )
         lines += [Text(), Text(f"forecast for {question.now:%B}{part}: {dollars(forecast['costUSD'])}")]
     warnings = [*_blind(facts), *facts["notes"]]
@@ -161,12 +163,12 @@ def _notes(one: Used, question: Question) -> Iterator[str]:
     spend = one.kept.spend if one.kept else None
     where = f"{one.namespace}/{one.name}"
     if spend is not None and spend.began is not None and _is_late(one, spend.began, question):
-        yield f"{where}: recorded since {spend.began.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC; what was before is unknown"
+        yield f"{where}: recorded since {minute(spend.began)}; what was before is unknown"
     if one.note:
         yield f"{where}: {one.note}"
     read, _, pods = one.read.partition(" of ")
     if pods and read != pods:
-        yield f"{where}: read {one.read} gateways; what the others count is missing until they answer"
+        yield f"{where}: read {one.read} gateways; what the others have counted is missing until they answer"
     if (question.now.astimezone(dt.UTC).date() - question.since).days >= DAYS:
         yield f"{where}: {DAYS} days are kept; what was before is unknown"
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from claude_operator.api.organisation import OrganizationStatus
 from claude_operator.cli.failure import Failure
 from claude_operator.cli.view.paint import STYLES, table, visible
+from claude_operator.core.text import count
 
 __all__ = ["organization_facts", "organization_view"]
 
@@ -38,7 +39,7 @@ def organization_view(facts: Facts) -> RenderableType:
     if facts["month"]:
         lines += [Text(), _whose(facts)]
     if facts["notListed"]:
-        lines.append(Text(f"and {facts['notListed']:,} tokens of those that are not listed"))
+        lines.append(Text(f"and {facts['notListed']:,} tokens of others, which are not listed"))
     lines.append(Text())
     for one in facts["conditions"]:
         told = f"{one['type']}: {one['reason']}: {one['message']}"
@@ -61,7 +62,8 @@ def _whose(facts: Facts) -> RenderableType:
         column.justify = "right"
         column.no_wrap = True
     for one in facts["deployments"]:
-        key = f"{one['apiKeyID']}, shared with {one['sharedWith']}" if one["sharedWith"] else one["apiKeyID"]
+        others = f", shared with {count(one['sharedWith'], 'other')}" if one["sharedWith"] else ""
+        key = f"{one['apiKeyID']}{others}"
         made.add_row(f"{one['namespace']}/{one['name']}", key, f"{one['tokens']:,}", one["cost"] or _UNKNOWN)
     for one in facts["otherKeys"]:
         nameless = "(no name)" if one["apiKeyID"] else "(no key)"

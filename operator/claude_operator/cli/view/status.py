@@ -18,6 +18,7 @@ from claude_operator.cli.view.metrics import metric_facts, metric_table, unseen
 from claude_operator.cli.view.paint import STYLES, ago, bar, fields, table, visible
 from claude_operator.core.judge.effects import number
 from claude_operator.core.reconcile.progress import soaking
+from claude_operator.core.text import count
 
 __all__ = ["list_facts", "list_view", "status_facts", "status_view"]
 
@@ -173,8 +174,8 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
 def _cost(cost: Facts | None) -> str | None:
     if cost is None:
         return None
-    forecast = f", by its end {cost['forecast']}" if "forecast" in cost else ""
-    unpriced = f"; {cost['unpriced']:,} calls have no price" if cost.get("unpriced") else ""
+    forecast = f" (forecast {cost['forecast']})" if "forecast" in cost else ""
+    unpriced = f"; {count(cost['unpriced'], 'call')} without a known price" if cost.get("unpriced") else ""
     return f"{cost['today']} today, {cost['month']} this month{forecast}{unpriced}"
 
 
@@ -184,7 +185,9 @@ def _cache(cache: Facts | None, conditions: Sequence[Facts]) -> RenderableType |
         return None
     effective = next((one["status"] for one in conditions if one["type"] == "CacheEffective"), "Unknown")
     lost = f", {cache['lost']} lost" if "lost" in cache else ""
-    return Text(f"{cache['hitRatio']} of input tokens read{lost}", style="yellow" if effective == "False" else "")
+    return Text(
+        f"{cache['hitRatio']} of input tokens read from the cache{lost}", style="yellow" if effective == "False" else ""
+    )
 
 
 def _latency(budgets: Sequence[Facts]) -> RenderableType | None:
@@ -194,9 +197,9 @@ def _latency(budgets: Sequence[Facts]) -> RenderableType | None:
     if not known:
         return None
     one = min(known, key=lambda each: order.index(each["state"]))
-    kept = f"{one['attainment']} of {one['calls']:,} calls {one['limit']} in {one['window']}, {one['target']} wanted"
+    kept = f"{one['attainment']} of {one['calls']:,} calls in {one['window']} kept to {one['limit']}"
     style = "yellow" if one["state"] in ("Over", "Recovering") else ""
-    return Text(f"{one['surface']} {one['metric']} {one['state']}: {kept}", style=style)
+    return Text(f"{one['surface']} {one['metric']} {one['state']}: {kept}, where {one['target']} have to", style=style)
 
 
 def _next(facts: Facts) -> str | None:

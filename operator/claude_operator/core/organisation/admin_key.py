@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from claude_operator.api.organisation import OrganizationReason
+from claude_operator.core.organisation.polling import on_aws
 from claude_operator.core.spec.hosts import host_of
 
 __all__ = ["Fault", "key_fault", "platform_fault", "store_fault"]
@@ -11,7 +12,6 @@ Fault = tuple[OrganizationReason, str]
 """Why a key or an address cannot work, and what to use instead."""
 
 _CREATE = "create an admin key (sk-ant-admin...) in the Console under Settings, Admin keys, and put it into that Secret"
-_AWS = ".api.aws"
 
 
 def key_fault(key: str) -> Fault | None:
@@ -25,9 +25,9 @@ def key_fault(key: str) -> Fault | None:
 
 
 def platform_fault(base_url: str) -> Fault | None:
-    """What is wrong with an address; None where there may be an admin API."""
+    """What is wrong with an address; None where there may be an Admin API."""
     host = host_of(base_url)
-    if host is None or not host.name.rstrip(".").endswith((_AWS, ".amazonaws.com")):
+    if host is None or not on_aws(host.name):
         return None
     message = (
         f"{host} is Claude on AWS, which has no usage and cost API: its usage is in AWS Cost Explorer. Delete this"

@@ -80,7 +80,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key as the admin API lists it. `hint`: its first and last characters, as in `sk-ant-api03-R2D...igAA`."""
+    """An API key as the Admin API lists it. `hint`: its first and last characters, as in `sk-ant-api03-R2D...igAA`."""
 
     id: str
     name: str = ""

@@ -10,6 +10,7 @@ from claude_operator.api.spending import Action, Level
 from claude_operator.core.organisation.attribution import Holder
 from claude_operator.core.organisation.forecast import in_month
 from claude_operator.core.organisation.reading import Reading
+from claude_operator.core.usage.month import next_month
 
 __all__ = ["NOT_LOOKED", "MonthSpend", "OrganizationLimit", "limit_of", "month_spend"]
 
@@ -69,5 +70,4 @@ def limit_of(name: str, monthly_usd: str, action: Action, spent: MonthSpend, now
         level = "Over"
     elif not spent.complete:
         level = "Unknown"
-    first = now.astimezone(dt.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return OrganizationLimit(name, monthly_usd, action, level, (first + dt.timedelta(days=32)).replace(day=1))
+    return OrganizationLimit(name, monthly_usd, action, level, next_month(now))

@@ -16,7 +16,7 @@ from claude_operator.core.organisation.attribution import ApiKey, Holder
 from claude_operator.core.organisation.budget import limit_of, month_spend
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import TOLERANCE, KeyDifference, Reconciled
-from claude_operator.core.text import count, cut, duration, join_names, share
+from claude_operator.core.text import count, cut, duration, join_names, minute, share
 from claude_operator.core.usage.figures import dollars
 
 __all__ = ["Seen", "State", "conditions"]
@@ -100,12 +100,12 @@ def _ready(seen: Seen) -> State:
     if age > _LATE:
         why = f": {reading.why}" if reading.why else ""
         message = (
-            f"usage is complete only up to {_moment(reading.usage_until)}, {duration(age.total_seconds())} ago{why}"
+            f"usage is complete only up to {minute(reading.usage_until)}, {duration(age.total_seconds())} ago{why}"
         )
         return State("False", Reason.BEHIND, message)
     if reading.why:
         return State("False", Reason.API_FAILS, reading.why)
-    return State("True", Reason.POLLING, f"usage is complete up to {_moment(reading.usage_until)}")
+    return State("True", Reason.POLLING, f"usage is complete up to {minute(reading.usage_until)}")
 
 
 def _key_accepted(seen: Seen) -> State:
@@ -118,7 +118,7 @@ def _key_accepted(seen: Seen) -> State:
         return State("False", _REFUSALS[reading.refusal], reading.why)
     if reading.read_at is None or not reading.tried:
         return State("Unknown", Reason.NOT_TRIED, "no call with the key was answered yet")
-    return State("True", Reason.ACCEPTED, f"the admin API answered at {_moment(reading.read_at)}")
+    return State("True", Reason.ACCEPTED, f"the Admin API answered at {minute(reading.read_at)}")
 
 
 def _reconciled(seen: Seen, found: Reconciled | None) -> State:
@@ -136,11 +136,11 @@ def _reconciled(seen: Seen, found: Reconciled | None) -> State:
     around = [one for one in found.keys if one.around > 0]
     if around and sum(one.around for one in around) > apart / 2:
         told = "; ".join(_around(one, seen) for one in around[:3])
-        helps = "eval runs and live grading do so; give others who use a key beside its gateways another key"
+        helps = "eval runs and live grading use keys so; give everything else a key of its own"
         return State("False", Reason.AROUND_GATEWAYS, f"{told}; {helps}. T{both[1:]}{_without(seen)}")
     names = join_names(_named(one.key, seen) for one in found.keys)
-    helps = "check spec.upstream.apiKeyID of the ClaudeDeployments with this key, and whether usage still arrives"
-    return State("False", Reason.UNEXPLAINED, f"{both}; they differ for {names}{_without(seen)}: {helps}")
+    helps = "check spec.upstream.apiKeyID of the ClaudeDeployments that use it, and whether usage still arrives"
+    return State("False", Reason.UNEXPLAINED, f"{both}; they differ for {names}: {helps}{_without(seen)}")
 
 
 def _within_cost(seen: Seen, budget: OrganizationBudget) -> State:
@@ -161,8 +161,8 @@ def _within_cost(seen: Seen, budget: OrganizationBudget) -> State:
 
 
 def _around(one: KeyDifference, seen: Seen) -> str:
-    part = f" ({share(one.around / one.organization)} of it)"
-    models = f", among it with {join_names(one.foreign)}, which no gateway was answered by" if one.foreign else ""
+    part = f" ({share(one.around / one.organization)} of its tokens)"
+    models = f", some with {join_names(one.foreign)}, which no gateway got answers from" if one.foreign else ""
     return f"{count(one.around, 'token')} of {_named(one.key, seen)} went around the gateways{part}{models}"
 
 
@@ -171,7 +171,7 @@ def _without(seen: Seen) -> str:
     keyless = [f"{one.namespace}/{one.name}" for one in seen.holders or () if not one.key]
     if not keyless:
         return ""
-    return f"; of {join_names(keyless)} no key of this organisation is known (spec.upstream.apiKeyID)"
+    return f"; no key of this organisation is known for {join_names(keyless)}: set spec.upstream.apiKeyID"
 
 
 def _nothing(seen: Seen) -> str:
@@ -188,10 +188,6 @@ def _named(key: str, seen: Seen) -> str:
     keys: Sequence[ApiKey] = seen.reading.keys if seen.reading else ()
     name = next((one.name for one in keys if one.id == key), "")
     return f"key {name} ({key})" if name else f"key {key}"
-
-
-def _moment(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _condition(type_: Type, state: State, before: Condition | None, seen: Seen) -> Condition:

@@ -267,14 +267,14 @@ def refused(refusal: Refusal, quoted: str = "") -> str:
 
 
 _REFUSALS: dict[Refusal, str] = {
-    "NoKey": "there is no Admin API key: put one (sk-ant-admin…) into the Secret",
-    "InvalidKey": "the API refused the key{because}: put a valid Admin API key (sk-ant-admin…) into the Secret",
-    "WorkspaceKey": "the key is that of a workspace, which the API refused{because}: create an Admin API key"
+    "NoKey": "there is no admin key: put one (sk-ant-admin…) into the Secret",
+    "InvalidKey": "the API refused the key{because}: put a valid admin key (sk-ant-admin…) into the Secret",
+    "WorkspaceKey": "the key is that of a workspace, which the API refused{because}: create an admin key"
     " (sk-ant-admin…) in the Console as an admin of the organisation, and put it into the Secret",
     "IndividualAccount": "the key belongs to an individual account, for which the API reports no usage{because}:"
-    " set up an organisation in the Console (Settings, Organization), and use an Admin API key of it",
+    " set up an organisation in the Console (Settings, Organization), and use an admin key of it",
     "ClaudePlatformOnAWS": "Claude Platform on AWS has no usage and cost endpoints{because}: look at usage and cost in"
-    " the Console, and delete this ClaudeOrganization",
+    " AWS Cost Explorer, and delete this ClaudeOrganization",
     "OtherOrganization": "the key belongs to another organisation than the stored history{because}: use a key of the"
     " organisation that was stored, or another store for the other one",
 }

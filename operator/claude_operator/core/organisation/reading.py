@@ -23,7 +23,7 @@ class Reading:
     """One look at it. `refusal` and `why`: what keeps the history from reading more, as a word and as a sentence."""
 
     read_at: dt.datetime | None = None
-    """When the admin API last answered."""
+    """When the Admin API last answered."""
     usage_until: dt.datetime | None = None
     usage_since: dt.datetime | None = None
     """Each hour in between was read after its end."""

@@ -22,9 +22,7 @@ from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import Reconciled, reconcile
 from claude_operator.core.usage.figures import dollars
 
-__all__ = ["FIGURES", "changed", "cost_of_month", "forecast_of_month", "organization_status"]
-
-FIGURES = dt.timedelta(minutes=5)
+__all__ = ["changed", "cost_of_month", "forecast_of_month", "organization_status"]
 
 
 def organization_status(seen: Seen, rates: Rates, before: OrganizationStatus) -> OrganizationStatus:
@@ -140,5 +138,5 @@ def _reconciliation(found: Reconciled | None) -> Reconciliation | None:
         until=str(found.until),
         gateways=found.gateways,
         organization=found.organization,
-        difference=f"{100 * found.ratio:.1f}%",
+        difference=f"{100 * found.ratio:.1f} %",
     )

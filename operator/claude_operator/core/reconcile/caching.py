@@ -11,11 +11,12 @@ from claude_operator.api.conditions import Condition, Reason, Type
 from claude_operator.api.moments import to_millisecond
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.text import share
 from claude_operator.core.usage.cache_verdict import CacheVerdict, PrefixFigures, SurfaceFigures, judge_cache
+from claude_operator.core.usage.figures import are_fresh, dollars
 
 __all__ = ["CacheReport", "report_cache"]
 
-_PAUSE = dt.timedelta(minutes=5)
 _STALE = dt.timedelta(minutes=15)  # after which a report says nothing of now
 _REASONS = frozenset(Reason)  # another version of the operator may have written others
 _ANSWERS: dict[bool | None, Literal["True", "False", "Unknown"]] = {True: "True", False: "False", None: "Unknown"}
@@ -58,7 +59,7 @@ def _still_holds(obs: Observation, stable: str | None) -> bool:
         return False
     if obs.usage is None:
         return abs(obs.now - cache.at) < _STALE
-    return cache.at <= obs.usage.read_at < cache.at + _PAUSE
+    return are_fresh(cache.at, obs.usage.read_at)
 
 
 def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:
@@ -68,7 +69,7 @@ def _repeat(cache: CacheStatus | None, said: Condition) -> CacheReport:
 def _status(verdict: CacheVerdict, revision: str, at: dt.datetime) -> CacheStatus:
     return CacheStatus(
         revision=revision,
-        hit_ratio=None if verdict.hit_ratio is None else _percent(verdict.hit_ratio),
+        hit_ratio=None if verdict.hit_ratio is None else share(verdict.hit_ratio),
         lost=_per_hour(verdict.usd_per_hour),
         surfaces=[_surface(one) for one in verdict.surfaces],
         prefixes=[_prefix(one) for one in verdict.prefixes],
@@ -79,7 +80,7 @@ def _status(verdict: CacheVerdict, revision: str, at: dt.datetime) -> CacheStatu
 def _surface(one: SurfaceFigures) -> CacheSurface:
     return CacheSurface(
         surface=one.surface,
-        hit_ratio=_percent(one.hit_ratio),
+        hit_ratio=share(one.hit_ratio),
         calls=one.calls,
         input_tokens=one.input,
         state=one.state,
@@ -89,13 +90,9 @@ def _surface(one: SurfaceFigures) -> CacheSurface:
 
 
 def _prefix(one: PrefixFigures) -> CachePrefix:
-    ratio = _percent(one.hit_ratio)
+    ratio = share(one.hit_ratio)
     return CachePrefix(prefix=one.prefix, surface=one.surface, hit_ratio=ratio, calls=one.calls, input_tokens=one.input)
 
 
-def _percent(ratio: float) -> str:
-    return f"{100.0 * ratio:.0f}%"
-
-
 def _per_hour(usd: float) -> str | None:
-    return f"${usd:,.2f}/h" if usd >= 0.005 else None
+    return f"{dollars(usd)}/h" if usd >= 0.005 else None

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.moments import to_millisecond
-from claude_operator.core.usage.figures import dollars, figures
+from claude_operator.core.usage.figures import are_fresh, dollars, figures
 from claude_operator.core.usage.ledger import day_of
 from claude_operator.core.usage.state import UsageState
 
 __all__ = ["cost_status"]
-
-_PAUSE = dt.timedelta(minutes=5)
 
 
 def cost_status(usage: UsageState | None, before: CostStatus | None, *, changes: bool) -> CostStatus | None:
@@ -38,5 +34,5 @@ def cost_status(usage: UsageState | None, before: CostStatus | None, *, changes:
         return after
     if after.model_copy(update={"at": before.at, "forecast": before.forecast}) == before:
         return before
-    soon = before.at <= usage.read_at < before.at + _PAUSE
-    return before if soon and day_of(before.at) == day_of(usage.read_at) else after
+    stays = are_fresh(before.at, usage.read_at) and day_of(before.at) == day_of(usage.read_at)
+    return before if stays else after

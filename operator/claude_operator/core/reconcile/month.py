@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.text import count
+from claude_operator.core.text import count, minute
 from claude_operator.core.usage.ledger import day_of
+from claude_operator.core.usage.month import month_of, next_month
 from claude_operator.core.usage.state import UsageState
 
-__all__ = ["MonthSpend", "month_of", "month_spend"]
+__all__ = ["MonthSpend", "month_spend"]
 
 _STALE = dt.timedelta(minutes=15)  # since the last reading: more than the longest time between two
 _BEGINS_LATE = dt.timedelta(days=1)  # after its ClaudeDeployment was made: the ledger of before was lost
@@ -33,17 +34,12 @@ class MonthSpend:
     @property
     def ends(self) -> dt.datetime:
         """When the next month begins."""
-        return (self.begins + dt.timedelta(days=32)).replace(day=1)
+        return next_month(self.begins)
 
     @property
     def name(self) -> str:
         """`2026-11`."""
         return f"{self.begins:%Y-%m}"
-
-
-def month_of(moment: dt.datetime) -> dt.datetime:
-    """When the month of a moment began, in UTC."""
-    return moment.astimezone(dt.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def month_spend(obs: Observation) -> MonthSpend:
@@ -62,7 +58,7 @@ def month_spend(obs: Observation) -> MonthSpend:
 
 def _unread(obs: Observation, usage: UsageState, begins: dt.datetime) -> str:
     if usage.read_at < begins or obs.now - usage.read_at > _STALE:
-        return f"the gateways' usage was last read at {usage.read_at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+        return f"the gateways' usage was last read at {minute(usage.read_at)}"
     if usage.coverage.silent:
         return f"{usage.coverage.read} of {count(usage.coverage.pods, 'gateway pod')} told what they have counted"
     return ""
@@ -73,7 +69,7 @@ def _unseen(obs: Observation, began: dt.datetime, begins: dt.datetime) -> str:
     made = dt.datetime.fromisoformat(str(obs.owner["metadata"].get("creationTimestamp") or begins.isoformat()))
     if began <= begins or began - made < _BEGINS_LATE:
         return ""
-    return f"what calls cost before {began.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC was not counted"
+    return f"what calls cost before {minute(began)} was not counted"
 
 
 def _unpriced(calls: int) -> str:

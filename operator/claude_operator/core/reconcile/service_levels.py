@@ -14,13 +14,13 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.spec.budgets import THROUGHPUT, service_levels
 from claude_operator.core.text import count, join_names
+from claude_operator.core.usage.figures import RENEWED, are_fresh
 from claude_operator.core.usage.service_level import Standing, standing
 from claude_operator.core.usage.state import UsageState
 
 __all__ = ["budget_state", "budget_statuses", "budgets_due", "explain_breach", "standings"]
 
 _AGAIN = 60.0  # seconds
-_RENEWED = dt.timedelta(minutes=5)  # figures are written no more often, unless a state changes
 
 Finding = tuple[Literal["True", "False", "Unknown"], Reason, str]
 
@@ -46,7 +46,7 @@ def budget_statuses(obs: Observation) -> list[BudgetStatus]:
         new = _status(one, to_millisecond(obs.now))
         old = before.get((new.surface, new.metric, new.limit, new.target, new.window))
         same = old is not None and new.model_copy(update={"as_of": old.as_of}) == old
-        fresh = old is not None and old.state == new.state and abs(obs.now - old.as_of) < _RENEWED
+        fresh = old is not None and old.state == new.state and are_fresh(old.as_of, obs.now)
         found.append(old if old is not None and (same or fresh) else new)
     return found
 
@@ -64,7 +64,7 @@ def budget_state(obs: Observation, found: Sequence[BudgetStatus]) -> Finding:
     for state, reason in (("Over", Reason.OVER_BUDGET), ("Recovering", Reason.RECOVERING)):
         worst = [one for one in found if one.state == state]
         if worst:
-            now = "" if state == "Over" else _recovery(usage)
+            now = "" if state == "Over" else _recovery(usage, len(worst))
             return "False", reason, f"{_sentences(worst)}{now}{told}"
     if usage.coverage.silent:
         silent = join_names(usage.coverage.silent)
@@ -83,7 +83,7 @@ def budgets_due(status: DeploymentStatus) -> float | None:
     states = {one.state for one in status.budgets}
     if states & {"Over", "Recovering"}:
         return _AGAIN
-    return _RENEWED.total_seconds() if states - {"NoTraffic"} else None
+    return RENEWED.total_seconds() if states - {"NoTraffic"} else None
 
 
 def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
@@ -105,10 +105,10 @@ def explain_breach(obs: Observation, status: DeploymentStatus) -> str | None:
         theirs = standing(usage.latency, level, at=at, revisions=others, interval=usage.interval)
         if ours.state in going_on:
             where = "on both arms" if theirs.state in going_on else "on the canary"
-            return f"{_sentence(_status(ours, obs.now))} {where}"
+            return f"{where}, {_sentence(_status(ours, obs.now))}"
         if theirs.state in going_on and ours.state in ("FewCalls", "NoTraffic"):
-            few = count(ours.counted.calls, "call")
-            return f"{_sentence(_status(theirs, obs.now))} on stable, and the canary had only {few}"
+            had = f"only {count(ours.counted.calls, 'call')}" if ours.counted.calls else "no calls"
+            return f"on stable, {_sentence(_status(theirs, obs.now))}, and the canary had {had}"
     return None
 
 
@@ -146,14 +146,15 @@ def _sentences(found: Sequence[BudgetStatus]) -> str:
 
 def _sentence(one: BudgetStatus) -> str:
     what = "requests of batches" if one.metric == THROUGHPUT else "calls"
-    kept = f"{one.attainment or 'none'} of {one.calls:,} {what} {one.limit}"
-    return f"{one.surface} {one.metric}: {kept} in {one.window}, {one.target} wanted"
+    kept = f"{one.attainment or 'none'} of {one.calls:,} {what} in {one.window} kept to {one.limit}"
+    return f"{one.surface} {one.metric}: {kept}, where {one.target} have to"
 
 
-def _recovery(usage: UsageState) -> str:
+def _recovery(usage: UsageState, many: int) -> str:
+    are = "they are" if many > 1 else "it is"
     if usage.coverage.silent:
-        return f"; whether they are kept again is not known of {join_names(usage.coverage.silent)}"
-    return "; in the last part of it they are kept again"
+        return f"; whether {are} kept again is not known of {join_names(usage.coverage.silent)}"
+    return f"; in the last part of that time {are} kept again"
 
 
 def _unbudgeted(obs: Observation, usage: UsageState) -> str:

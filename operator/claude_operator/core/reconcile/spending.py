@@ -12,7 +12,8 @@ from claude_operator.api.spending import Level, MonthlyBudget, Spending
 from claude_operator.core.organisation.budget import NOT_LOOKED, OrganizationLimit
 from claude_operator.core.reconcile.month import MonthSpend, month_spend
 from claude_operator.core.reconcile.observation import Observation
-from claude_operator.core.text import share
+from claude_operator.core.text import minute, share
+from claude_operator.core.usage.month import next_month
 
 __all__ = [
     "explain",
@@ -24,7 +25,6 @@ __all__ = [
     "throttle_to_serve",
 ]
 
-_MOMENT = "%Y-%m-%d %H:%M UTC"
 _NEAR, _CENT = Decimal("0.8"), Decimal("0.01")
 _HELD = "no canary begins or gets more traffic"
 _AT_100 = {"Warn": "an Event warns again", "HoldRollouts": _HELD, "Throttle": "gateways refuse calls"}
@@ -127,7 +127,7 @@ def _explain_own_hold(obs: Observation, budget: MonthlyBudget) -> tuple[Level, s
     spent = month_spend(obs)
     level = level_of(budget, spent)
     if level == "Over":
-        return level, f"{_spent(budget.monthly_usd)}; the next one begins at {spent.ends:{_MOMENT}}"
+        return level, f"{_spent(budget.monthly_usd)}; the next one begins at {minute(spent.ends)}"
     if level == "Unknown":
         return level, f"it is not known how much of the month's budget is spent, since {spent.missing}"
     return None
@@ -137,7 +137,7 @@ def _explain_organization_hold(limit: OrganizationLimit | None) -> tuple[Level, 
     if limit is None or limit.action == "Warn":
         return None
     if limit.level == "Over":
-        return limit.level, f"{_spent(limit.monthly_usd, limit)}; the next one begins at {limit.ends:{_MOMENT}}"
+        return limit.level, f"{_spent(limit.monthly_usd, limit)}; the next one begins at {minute(limit.ends)}"
     if limit.level == "Unknown":
         return (
             limit.level,
@@ -174,8 +174,8 @@ def _dollars(amount: str) -> str:
 
 
 def _end_of(month: str) -> dt.datetime:
-    return MonthSpend(dt.datetime.fromisoformat(f"{month}-01T00:00:00+00:00"), None).ends
+    return next_month(dt.datetime.fromisoformat(f"{month}-01T00:00:00+00:00"))
 
 
 def _until(end: dt.datetime) -> str:
-    return f"until {end:{_MOMENT}} or until spec.budget.monthlyUSD is raised"
+    return f"until {minute(end)} or until spec.budget.monthlyUSD is raised"

@@ -10,6 +10,7 @@ from typing import Literal
 from claude_operator.core.text import count, share
 from claude_operator.core.usage.cache import DAY, HOUR, CacheUsage, Entry, Lost, Sums, total, within
 from claude_operator.core.usage.cold import Cause
+from claude_operator.core.usage.figures import dollars
 
 __all__ = ["CacheVerdict", "PrefixFigures", "SurfaceFigures", "hit_ratios", "judge_cache"]
 
@@ -221,7 +222,7 @@ def _explain(worst: _Surface, others: int) -> str:
 def _price(worst: _Surface) -> str:
     usd = worst.usd_per_hour
     if usd >= _CENT:
-        return f"It costs ${usd:,.2f} an hour: "
+        return f"It costs {dollars(usd)} an hour: "
     tokens = round(worst.lost.tokens / worst.hours)
     if worst.lost.calls and worst.lost.unpriced == worst.lost.calls:
         return f"It costs {tokens:,} tokens an hour, at a price that is not known: "

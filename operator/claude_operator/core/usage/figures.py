@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from claude_operator.core.usage.amounts import Amounts, total
 from claude_operator.core.usage.ledger import Spend, day_of
+from claude_operator.core.usage.month import month_of, next_month
 
-__all__ = ["Figures", "dollars", "figures"]
+__all__ = ["RENEWED", "Figures", "are_fresh", "dollars", "figures"]
 
+RENEWED = dt.timedelta(minutes=5)
+"""Between two writes of figures to a status, where nothing else changes."""
 _WINDOW = 7  # days, today among them, whose mean goes on in the forecast
 _LEAST = dt.timedelta(days=1)  # that has to be known for a forecast
 
@@ -31,9 +34,13 @@ def figures(spend: Spend, now: dt.datetime) -> Figures:
     """
     now = now.astimezone(dt.UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    first = midnight.replace(day=1)
-    month = _between(spend, first, now)
+    month = _between(spend, month_of(now), now)
     return Figures(_between(spend, midnight, now), month, _forecast(spend, month, midnight, now))
+
+
+def are_fresh(taken: dt.datetime, now: dt.datetime) -> bool:
+    """Whether figures of a status stay as they are. Those of a clock that was set back do not."""
+    return dt.timedelta(0) <= now - taken < RENEWED
 
 
 def dollars(usd: float) -> str:
@@ -50,8 +57,7 @@ def _forecast(spend: Spend, month: Amounts, midnight: dt.datetime, now: dt.datet
     known = now - begin
     if known < _LEAST:
         return None
-    ends = (midnight.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
-    return month.usd + _between(spend, begin, now).usd * ((ends - now) / known)
+    return month.usd + _between(spend, begin, now).usd * ((next_month(now) - now) / known)
 
 
 def _between(spend: Spend, begin: dt.datetime, now: dt.datetime) -> Amounts:

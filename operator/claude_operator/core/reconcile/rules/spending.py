@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from claude_operator.api.conditions import Reason, Type
 from claude_operator.api.spending import Spending
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.month import month_spend
 from claude_operator.core.reconcile.spending import explain, reached, spending_of
+from claude_operator.core.usage.figures import are_fresh
 
 __all__ = ["watch"]
 
-_EVERY = dt.timedelta(minutes=5)  # between two writes of figures that change nothing else
 _LOOK = 900.0  # seconds between two looks, where nobody reads the gateways any more
 
 
@@ -47,7 +45,7 @@ def _is_news(before: Spending, now: Spending) -> bool:
         return True
     if before.at is None or now.at is None or bool(before.spent_usd) != bool(now.spent_usd):
         return True
-    return not dt.timedelta(0) <= now.at - before.at < _EVERY
+    return not are_fresh(before.at, now.at)
 
 
 def _same_month(before: Spending, now: Spending) -> bool:

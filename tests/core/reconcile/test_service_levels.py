@@ -272,7 +272,7 @@ def test_pods_that_do_not_answer_end_no_breach() -> None:
     silent = Coverage(1, ("gateway-1",))
     said = within(world(slow, coverage=silent))
     assert (said.status, said.reason) == ("False", Reason.RECOVERING)
-    assert "; whether they are kept again is not known of gateway-1" in said.message
+    assert "; whether it is kept again is not known, since gateway-1 did not answer" in said.message
     for coverage, holds in ((silent, True), (Coverage(2), False)):
         obs = world(slow, status=trial(1), coverage=coverage)
         assert bool(explain_breach(obs, obs.status)) is holds

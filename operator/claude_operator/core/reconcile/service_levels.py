@@ -150,10 +150,10 @@ def _sentence(one: BudgetStatus) -> str:
     return f"{one.surface} {one.metric}: {kept}, where {one.target} have to"
 
 
-def _recovery(usage: UsageState, many: int) -> str:
-    are = "they are" if many > 1 else "it is"
+def _recovery(usage: UsageState, budgets: int) -> str:
+    are = "it is" if budgets == 1 else "they are"
     if usage.coverage.silent:
-        return f"; whether {are} kept again is not known of {join_names(usage.coverage.silent)}"
+        return f"; whether {are} kept again is not known, since {join_names(usage.coverage.silent)} did not answer"
     return f"; in the last part of that time {are} kept again"
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from multidict import CIMultiDict
 from tests.gateway.harness import make_arm, make_config
 
@@ -134,6 +135,32 @@ async def test_a_bug_is_an_error_in_the_apis_form_and_quotes_nothing(tmp_path: P
     assert call_line(output)["outcome"] == "error"
     assert "KeyError" in output.getvalue()
     assert "SENTINEL" not in output.getvalue()
+
+
+async def test_what_is_only_measured_stands_in_no_calls_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the cache, of use and cost, and of samples for grading: the answer and the evidence are as without it."""
+    answer = b'{"type": "message", "stop_reason": "end_turn", "usage": {"input_tokens": 5}}'
+    between, output, store = proxy(Upstream(Answer(answer)), tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("a bug that quotes PROMPT-SENTINEL")
+
+    sides = (
+        (store.usage.prefixes, "begin"),
+        (store.usage, "record"),
+        (store.sampler, "begin"),
+        (store.sampler, "finish"),
+    )
+    for part, name in sides:
+        monkeypatch.setattr(part, name, fail)
+    reply = Reply()
+    await between.handle(Request(), reply)
+    assert (reply.status, b"".join(reply.sent)) == (200, answer)
+    assert call_line(output)["outcome"] == "ok"
+    assert output.getvalue().count('"message":"bug"') == len(sides)
+    assert "SENTINEL" not in output.getvalue()
+    (stratum,) = json.loads(store.document(1, 0.0, ""))["generations"][0]["strata"]
+    assert stratum["counters"]["requests"] == 1
 
 
 async def test_a_client_that_leaves_is_not_written_to_again(tmp_path: Path) -> None:

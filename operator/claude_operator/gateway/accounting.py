@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import ParamSpec
 
 from claude_operator.api.evidence import BAD_KINDS, OTHER, PINNED
 from claude_operator.api.gateway import Role
@@ -17,12 +18,15 @@ from claude_operator.gateway.evidence import EvidenceStore
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.log import call_fields
 from claude_operator.gateway.metrics import Metrics
+from claude_operator.gateway.outcome import raised_at
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.usage import cache_state, token_counts
 from claude_operator.log import Log
 
 __all__ = ["Accounting"]
+
+P = ParamSpec("P")
 
 _NO_KEY = "authentication_error"
 _BAD_REQUEST = 400
@@ -46,7 +50,7 @@ class Accounting:
         if not call.counted or call.live is None:
             return
         if composed is not None and composed.prompt is not None:
-            self._store.usage.prefixes.begin(call, composed.prompt, composed.size)
+            self.measure(self._store.usage.prefixes.begin, call, composed.prompt, composed.size)
         call.earlier_attempts = self._store.attempts.claim(call)
         if call.callers and not call.is_retry and call.stratum != PINNED:
             call.is_evidence = self._admit(call, live=call.live)
@@ -69,7 +73,7 @@ class Accounting:
                 self._count(call)
                 self._units.settle(call)
             finally:
-                self._store.sampler.finish(call)
+                self.measure(self._store.sampler.finish, call)
         if call.outcome == "refused":
             self.metrics.refused.labels(str(call.status)).inc()
             if call.error_code == BUDGET_SPENT:
@@ -90,7 +94,18 @@ class Accounting:
         else:
             live.evidence.callers.of(call.revision, call.caller).left_out += 1
         self.metrics.record(call, tokens, cost)
-        self._store.usage.record(call, tokens, cost)
+        self.measure(self._store.usage.record, call, tokens, cost)
+
+    def measure(self, work: Callable[P, None], *args: P.args, **more: P.kwargs) -> None:
+        """Do what stands in no call's way: a fault of it is logged, and the call goes on."""
+        try:
+            work(*args, **more)
+        except Exception as error:
+            self.log_bug(error)
+
+    def log_bug(self, error: Exception) -> None:
+        """Where it was raised, and of which kind; its text may quote the exchange."""
+        self.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
 
     def _admit(self, call: Call, live: LiveConfig) -> bool:
         """Whether a call of a caller with a key of its own is evidence."""

@@ -38,7 +38,7 @@ from claude_operator.gateway.errors import (
 )
 from claude_operator.gateway.live_config import Choice, LiveConfig
 from claude_operator.gateway.memory import Lease, Memory, overloaded
-from claude_operator.gateway.outcome import outcome_when_client_left, raised_at, read_answer, revision_headers
+from claude_operator.gateway.outcome import outcome_when_client_left, read_answer, revision_headers
 from claude_operator.gateway.ports import CallTimeouts, ClientReply, ClientRequest, Upstream, UpstreamReply
 from claude_operator.gateway.sse import relay_for
 from claude_operator.gateway.threads import Threads, thread_not_found
@@ -110,10 +110,7 @@ class Proxy:
         try:
             self._accounting.finish(call)
         except Exception as error:  # the answer was sent; a failure to account for it must not break it
-            self._log_bug(error)
-
-    def _log_bug(self, error: Exception) -> None:
-        self._accounting.log.event("bug", "error", where=raised_at(error), exception=type(error).__name__)
+            self._accounting.log_bug(error)
 
     async def _answer_or_report(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
         """Answer; a failure becomes an outcome and, while the client is connected, an error in the API's form."""
@@ -136,7 +133,7 @@ class Proxy:
             await self._send_failure(call, reply, 503, "api_error", "the gateway is shutting down: try again")
         except Exception as error:
             call.outcome = "error"
-            self._log_bug(error)
+            self._accounting.log_bug(error)
             await self._send_failure(call, reply, 500, "api_error", "the gateway has an internal error: see its log")
 
     async def _answer(self, call: Call, endpoint: Route, request: ClientRequest, reply: ClientReply) -> None:
@@ -233,7 +230,8 @@ class Proxy:
         if call.continues_thread:
             choice = self._threads.choose_arm(live, call, choice)
         call.choice = choice
-        self._control.store.sampler.begin(call, fields, opted_out=names.NO_GRADING in headers)
+        sampler = self._control.store.sampler
+        self._accounting.measure(sampler.begin, call, fields, opted_out=names.NO_GRADING in headers)
         return choice
 
     def _record_composition(self, call: Call, choice: Choice, overridden: tuple[str, ...], composed: Composed) -> None:

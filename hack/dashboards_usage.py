@@ -8,6 +8,7 @@ __all__ = ["COST", "LATENCY"]
 
 _OK, _OVERLOAD = ', outcome="ok"', ', outcome="overload"'
 _OVER = ', within="false"'
+_BUDGET, _LIMIT = "{{surface}} {{metric}} {{percentile}} %", "{{surface}} {{metric}} {{max}} s"
 _READ, _PROMPT = ', kind="cache_read"', ', kind!="output"'  # of tokens; `input` is without the cache
 
 
@@ -172,8 +173,8 @@ LATENCY = Dashboard(
             "Budgets: share of calls that keep to them",
             "Over the window of each budget, and the share that should.",
             (
-                (f"claude_operator_budget_attainment{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}}"),
-                (f"claude_operator_budget_target{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}} target"),
+                (f"claude_operator_budget_attainment{{{ONE}}}", f"{WHO} {_BUDGET}"),
+                (f"claude_operator_budget_target{{{ONE}}}", f"{WHO} {_BUDGET} {{{{max}}}} s target"),
             ),
             "percentunit",
         ),
@@ -181,8 +182,8 @@ LATENCY = Dashboard(
             "Budgets: burn rate",
             "1: as many calls are over the limit as the budget allows. Over its own window, and over 5 minutes.",
             (
-                (f"claude_operator_budget_burn_rate{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}}"),
-                (f"claude:budget_burn_rate:5m{{{ONE}}}", f"{WHO} {{{{surface}}}} {{{{metric}}}} 5 min"),
+                (f"claude_operator_budget_burn_rate{{{ONE}}}", f"{WHO} {_BUDGET}"),
+                (f"claude:budget_burn_rate:5m{{{ONE}}}", f"{WHO} {_LIMIT} 5 min"),
             ),
         ),
         Panel(
@@ -190,8 +191,8 @@ LATENCY = Dashboard(
             "Share of an arm's calls.",
             (
                 (
-                    ratio(f"{EACH}, arm, surface, metric", "claude_gateway_budget_calls_total", _OVER),
-                    f"{WHO} {{{{arm}}}} {{{{surface}}}} {{{{metric}}}}",
+                    ratio(f"{EACH}, arm, surface, metric, max", "claude_gateway_budget_calls_total", _OVER),
+                    f"{WHO} {{{{arm}}}} {_LIMIT}",
                 ),
             ),
             "percentunit",

@@ -15,7 +15,20 @@ from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
 
 Series = dict[tuple[str, ...], float]
-LABELS = ("namespace", "name", "type", "status", "reason", "revision", "role", "metric", "model")
+LABELS = (
+    "namespace",
+    "name",
+    "type",
+    "status",
+    "reason",
+    "revision",
+    "role",
+    "surface",
+    "metric",
+    "percentile",
+    "max",
+    "model",
+)
 
 
 def shown(metrics: Metrics) -> Series:
@@ -98,6 +111,26 @@ def test_the_target_of_a_budget(target: str, share: float | None) -> None:
     )
     metrics.deployments.show(Key(DEPLOYMENT, "shop", "support"), DeploymentStatus(budgets=[budget]))
     assert list(shown(metrics).values()) == ([] if share is None else [pytest.approx(share)])
+
+
+def test_budgets_of_one_metric_are_told_apart() -> None:
+    metrics = Metrics()
+    budgets = [
+        BudgetStatus(
+            surface="chat", metric=metric, limit=limit, target=target, window="1h", state="Within", as_of=START
+        )
+        for metric, limit, target in (
+            ("timeToFirstToken", "at most 1s", "50 %"),
+            ("timeToFirstToken", "at most 1500ms", "95 %"),
+            ("throughput", "at least 2/s", "99.9 %"),
+        )
+    ]
+    metrics.deployments.show(Key(DEPLOYMENT, "shop", "support"), DeploymentStatus(budgets=budgets))
+    assert {key[3:]: value for key, value in shown(metrics).items()} == {
+        ("chat", "timeToFirstToken", "50", "1"): 0.5,
+        ("chat", "timeToFirstToken", "95", "1.5"): 0.95,
+        ("chat", "throughput", "99.9", ""): pytest.approx(0.999),
+    }
 
 
 @pytest.mark.parametrize(("date", "known"), [("2027-02-01", True), (None, False), ("soon", False)])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from claude_operator.api.base import seconds
 from claude_operator.api.status import DeploymentStatus, Judgement
 from claude_operator.shell.keys import Key
 
@@ -20,7 +21,10 @@ _FAMILIES = {
     "gateways_ready": ("Ready gateway pods.", ()),
     "evidence": ("Evidence of harm while a revision is judged, by metric; combined: of all together.", ("metric",)),
     "evidence_threshold": ("Combined evidence at which traffic is taken back.", ()),
-    "budget_target": ("Share of calls that should keep to a latency budget.", ("surface", "metric")),
+    "budget_target": (
+        "Share of calls that should keep to a latency budget.",
+        ("surface", "metric", "percentile", "max"),
+    ),
     "model_retirement_timestamp_seconds": ("When the newest revision's model is switched off.", ("model",)),
 }
 
@@ -84,7 +88,8 @@ def _samples(status: DeploymentStatus) -> Iterator[_Sample]:
         yield _Sample("evidence_threshold", (), judgement.threshold)
     for budget in status.budgets:
         if (target := _share(budget.target)) is not None:
-            yield _Sample("budget_target", (budget.surface, budget.metric), target)
+            labels = (budget.surface, budget.metric, budget.target.rstrip(" %"), _most(budget.limit))
+            yield _Sample("budget_target", labels, target)
     if status.model is not None and (end := _midnight(status.model.retires_at)) is not None:
         yield _Sample("model_retirement_timestamp_seconds", (status.model.id,), end)
 
@@ -102,6 +107,14 @@ def _share(percent: str) -> float | None:
         return float(percent.rstrip(" %")) / 100
     except ValueError:
         return None
+
+
+def _most(limit: str) -> str:
+    """The seconds of a latency limit, as gateways label their calls; empty for throughput, which has a least."""
+    try:
+        return f"{seconds(limit.removeprefix('at most ')):g}"
+    except ValueError:
+        return ""
 
 
 def _midnight(date: str | None) -> float | None:

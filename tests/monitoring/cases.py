@@ -179,6 +179,13 @@ BUDGETS = [
     ),
     # Nine calls in an hour, all over the limit.
     Case(_FAST, _budget(((13, 1, 0),)), why="not with few calls", interval="5m", silent=("60m",)),
+    # Two of a hundred: percentile 99.9 allows one in a thousand, which a hundred cannot tell.
+    Case(
+        _FAST,
+        _budget(((1, 0, 0), (1, 2, 98), (60, 0, 0)), percentile=99.9),
+        why="not with few calls for percentile 99.9",
+        silent=("1m", "2m", "4m"),
+    ),
     # 8 % miss: 0.08 t / 72 h is above 5 % after 45 hours. Six hours' share is below it 2.25 hours after the end.
     Case(
         _SLOW,

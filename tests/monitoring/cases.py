@@ -86,6 +86,17 @@ def _gap() -> Case:
     return Case("ClaudeNotServing", series, firing=("10m", "11m", "12m", "13m"), why="also while the leader changes")
 
 
+def _cost_gap(alert: str, window: str, minutes: int) -> Case:
+    """The leader's series end after so many minutes, and another one's begin a minute and a half later."""
+    values = {"a": f"{{}}x{2 * minutes} stale", "b": f"_x{2 * minutes + 4} {{}}x20"}
+    series = {}
+    for pod, one in values.items():
+        series[f'claude_operator_cost_usd{{{WHO},window="{window}",pod="{pod}"}}'] = one.format(101)
+        series[f'claude_operator_monthly_budget_usd{{{WHO},pod="{pod}"}}'] = one.format(100)
+    firing = tuple(f"{minutes + more}m" for more in range(4))
+    return Case(alert, series, firing=firing, why="also while the leader changes")
+
+
 def _share(alert: str, outcome: str, bad: int, tolerated: int) -> list[Case]:
     """Of 60 requests in half a minute so many are bad from the 20th minute to the 60th."""
     counter = f'claude_gateway_requests_total{{{WHO},arm="stable",outcome='
@@ -268,6 +279,8 @@ CASES = [
         firing=("26m", "38m"),
         silent=("19m", "24m", "45m"),
     ),
+    _cost_gap("ClaudeCostOverBudget", "month", 10),
+    _cost_gap("ClaudeCostForecastOverBudget", "forecast", 70),
     Case("ClaudeCostOverBudget", {_cost("month"): "1000x80"}, silent=("30m",), why="not without a budget"),
     Case(
         "ClaudeCostForecastOverBudget",

@@ -73,6 +73,9 @@ def test_the_dashboards_are_the_files(template: Template) -> None:
             assert item["metadata"]["annotations"]["grafana_folder"] == folder
     plain = template("monitoring: {dashboards: {enabled: true, folder: ''}}")
     assert not any(item["metadata"].get("annotations") for item in found(plain, "ConfigMap", "dashboard"))
+    bare = found(template("monitoring: {dashboards: {enabled: true, labels: {grafana_dashboard: null}}}"), "ConfigMap")
+    shown = [item["metadata"]["labels"] for item in bare if "dashboard" in item["metadata"]["name"]]
+    assert shown and not any("grafana_dashboard" in labels for labels in shown)
 
 
 def selects(monitor: dict[str, Any], labels: dict[str, str]) -> bool:

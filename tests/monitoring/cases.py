@@ -143,10 +143,11 @@ def _budget(phases: tuple[tuple[int, int, int], ...], percentile: float = 95, mo
         within.append(f"{sums[1]}+{good}x{samples - 1}")
         sums = [sums[0] + bad * samples, sums[1] + good * samples]
     counter = f'claude_gateway_budget_calls_total{{{_BUDGET},arm="stable",max="{most}",within='
+    target = f'claude_operator_budget_target{{{_BUDGET},percentile="{percentile}",max="{most}"}}'
     return {
         f'{counter}"false"}}': " ".join(over),
         f'{counter}"true"}}': " ".join(within),
-        f'claude_operator_budget_target{{{_BUDGET},percentile="{percentile}",max="{most}"}}': f"{percentile / 100}x20000",
+        target: f"{percentile / 100}x20000",
     }
 
 
@@ -301,6 +302,29 @@ CASES = [
         {_LEADER: "1x20 stale", _LEADER.replace('"a"', '"b"'): "0x20 0x1 1x40"},
         silent=("10m", "13m", "20m"),
         why="not where another takes over",
+    ),
+    Case(
+        "ClaudeOperatorWithoutLeader",
+        {_LEADER: "1x40 stale", _LEADER.replace('"claude-system"', '"other"'): "1x400"},
+        firing=("23m", "30m", "79m"),
+        silent=("20m", "22m", "82m"),
+        labels=_OPERATOR,
+        why="of one of two releases, for an hour",
+    ),
+    Case(
+        "ClaudeOperatorWithoutLeader",
+        {_LEADER: "1x40 stale"},
+        firing=("23m", "30m", "74m"),
+        silent=("20m", "22m"),
+        labels=_OPERATOR,
+        why="no longer scraped",
+    ),
+    Case(
+        "ClaudeOperatorWithoutLeader",
+        {_LEADER: "1x40 stale"},
+        firing=("82m", "180m"),
+        labels={},
+        why="no longer scraped, after an hour",
     ),
     Case(
         "ClaudeOperatorBlind",

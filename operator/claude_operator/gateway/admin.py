@@ -105,8 +105,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             )
         result = control.store.verdicts.count(control.live, grade)
         if result:
-            role = control.live.arms[grade.revision].arm.role
-            metrics.grades.labels(grade.revision, role, result).inc()
+            metrics.record_grade(control.live, grade.revision, result)
         return web.Response(status=204)
 
     async def page(_: web.Request) -> web.Response:

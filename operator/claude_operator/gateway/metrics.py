@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from claude_operator.core.catalogue.cost import PRIORITY
 from claude_operator.gateway.call import Call
+from claude_operator.gateway.live_config import LiveConfig
 
-__all__ = ["Metrics"]
+__all__ = ["MOST_REVISIONS", "Metrics"]
 
+MOST_REVISIONS = 32
+"""Revisions that have series; more where more are served."""
 _ARM = ("revision", "arm", "model")
 _DURATION = tuple(0.01 * 2**power for power in range(17))  # OpenTelemetry's, on to 655 s: agents think for long
 _FIRST_CHUNK = (
@@ -84,6 +89,13 @@ class Metrics:
         self.peers = self._gauge("peers", "Other gateway pods that the operator has named.")
         self.silent_peers = self._gauge("silent_peers", "Those that did not answer the last request.")
 
+        self._revisions: dict[str, None] = {}
+        """Those with series, the one that has not been served for longest first."""
+        self._by_revision = (
+            *(self.duration, self.first_chunk, self.token_usage, self.requests, self.retries, self.unnamed),
+            *(self.stop_reasons, self.tokens, self.cost, self.unpriced, self.grades, self.overhead),
+        )
+
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(f"claude_gateway_{name}", help_text, registry=self.registry)
 
@@ -92,6 +104,8 @@ class Metrics:
 
     def record(self, call: Call, tokens: dict[str, int], cost: float | None) -> None:
         """Take in an ended `POST /v1/messages` that an arm answered."""
+        if call.revision not in self._revisions:
+            self._begin(call.revision, call.live.arms if call.live else ())
         labels = (call.revision, call.role or "", call.model_label)
         self.duration.labels(*labels, call.outcome).observe(call.duration)
         self.requests.labels(*labels, call.stratum, call.outcome).inc()
@@ -117,6 +131,25 @@ class Metrics:
             self.unpriced.labels(*labels, "priority_tier" if covered else "no_price").inc()
         if call.overhead:
             self.overhead.labels(*labels[:2]).observe(call.overhead)
+
+    def record_grade(self, live: LiveConfig, revision: str, result: str) -> None:
+        """Take in a verdict on an answer of a revision that is served."""
+        if revision not in self._revisions:
+            self._begin(revision, live.arms)
+        self.grades.labels(revision, live.arms[revision].arm.role, result).inc()
+
+    def _begin(self, revision: str, served: Collection[str]) -> None:
+        """Make room for the series of a new revision."""
+        known = self._revisions
+        for one in served:
+            if one in known:
+                known[one] = known.pop(one)
+        old = next((one for one in known if one not in served), None)
+        if old is not None and len(known) >= MOST_REVISIONS:
+            del known[old]
+            for family in self._by_revision:
+                family.remove_by_labels({"revision": old})
+        known[revision] = None
 
     def page(self) -> bytes:
         """The page in Prometheus' text format."""

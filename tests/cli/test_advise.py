@@ -34,6 +34,7 @@ def support() -> Case:
         budgets=[
             {"surface": "chat", "metric": "timeToFirstToken", "max": "2s"},
             {"surface": "agent", "metric": "duration", "max": "60s"},
+            {"surface": "night", "metric": "throughput", "min": "100/h", "window": "24h"},
         ],
     )
     return case(raw, *rows, cache=cache(Cause.NOT_CACHED, lost=2_400 * 1_200))

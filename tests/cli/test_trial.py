@@ -21,7 +21,20 @@ ITEMS = '{"id": "a", "input": "twice", "assert": [{"type": "equals", "value": "b
 
 def trial() -> Trial:
     """A smaller model, tried; the spec names a host of somebody else's."""
-    request = {"model": "claude-opus-5-5", "max_tokens": 16}
+    request = {
+        "model": "claude-opus-5-5",
+        "max_tokens": 16,
+        "betas": ["mcp-client-2025-11-20"],
+        "mcp_servers": [
+            {
+                "type": "url",
+                "name": "docs",
+                "url": "https://docs.example.com",
+                "authorization_token": "$(HOME_TOKEN)",
+            }
+        ],
+        "tools": [{"type": "mcp_toolset", "mcp_server_name": "docs"}],
+    }
     spec: dict[str, Any] = {
         "request": request,
         "promptFrom": [{"configMapKeyRef": {"name": "prompts", "key": "system"}}],
@@ -54,6 +67,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "operator"))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-mine")
+    monkeypatch.setenv("HOME_TOKEN", "token-of-mine")
 
 
 @pytest.mark.usefixtures("program")
@@ -70,6 +84,8 @@ async def test_both_specs_are_asked_and_the_code_is_that_of_the_gate(
     async with upstream(answer) as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
         assert await asyncio.to_thread(run_trial, trial(), 5.0) == code
+    for call in api.calls:
+        assert b"mcp_" not in call.raw and b"token-of-mine" not in call.raw
     assert set(asked) == {(model, "Sort it.", "twice") for model in ("claude-opus-5-5", "claude-haiku-5-5")}
 
 

@@ -16,15 +16,17 @@ from claude_operator.api.prices import TokenPrices
 from claude_operator.core.advice.advice import Advice
 from claude_operator.core.advice.advise import advise
 from claude_operator.core.advice.bills import tokens_text
+from claude_operator.core.advice.caching import with_breakpoint
 from claude_operator.core.advice.case import Case
 from claude_operator.core.advice.models import bill_now, cheaper_models
 from claude_operator.core.advice.patches import merged, objections
+from claude_operator.core.advice.waiting import throughput_patch
 from claude_operator.core.catalogue.cost import cost_usd
 from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
 from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.core.spec.validate import problems
-from claude_operator.core.usage.cache import CacheUsage, Entry
+from claude_operator.core.usage.cache import CacheUsage, Entry, Lost, Sums
 from claude_operator.core.usage.cold import Cause
 from claude_operator.core.usage.state import Usages
 
@@ -173,7 +175,60 @@ def test_a_models_price_for_long_prompts_is_that_of_the_mean_prompt() -> None:
     assert any("above 100,000 tokens claude-haiku-5-5 costs 5 times as much" in text for text in advice.assumes)
 
 
+def test_tokens_that_cost_nothing_are_no_fault() -> None:
+    one = case(spec(), row("chat", SCOPE_CALLS, (1_000, 500, 0, 0, 0)))
+    free = Case(one.raw, one.usages, one.stable, one.now, book_of({SONNET: TokenPrices(1.0, 0.0, 0.1, 2.5, 4.0)}))
+    (advice,) = [a for a in levers(advise(free).advice)["SmallerModel"] if SONNET in a.title]
+    assert advice.saves == pytest.approx((70 * 3 + 35 * 20) / 6.5)
+    assert not any("times as many" in text for text in advice.assumes)
+
+
+OLD = "claude-sonnet-4-5-20250929"
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "listed"),
+    [
+        (
+            {},
+            {},
+            "tool_choice of type any or tool, no sampling parameters (temperature, top_p, top_k),"
+            " no thinking of type disabled or enabled and no assistant's message at the end",
+        ),
+        (
+            {"thinking": {"type": "adaptive"}, "tool_choice": {"type": "auto"}},
+            {},
+            "sampling parameters (temperature, top_p, top_k) and no assistant's message at the end",
+        ),
+        ({}, {"overrides": {"unsupported": "Drop"}}, "tool_choice of type any or tool"),
+    ],
+    ids=["nothing", "declared", "dropped"],
+)
+def test_what_clients_send_and_the_smaller_model_refuses_is_assumed_away(
+    fields: dict[str, Any], more: dict[str, Any], listed: str
+) -> None:
+    one = case(spec(request={"model": OLD, **fields}, **more), row("chat", SCOPE_CALLS, CHAT, OLD))
+    (advice,) = [a for a in levers(advise(one).advice)["SmallerModel"] if SONNET in a.title]
+    (told,) = [text for text in advice.assumes if text.startswith("clients send no")]
+    them = "them" if " and no " in listed else "it"
+    assert told == f"clients send no {listed}: {OLD} takes {them}, {SONNET} refuses the call"
+
+
+def test_nothing_is_assumed_of_clients_where_both_models_take_the_same() -> None:
+    one = case(spec(), row("chat", SCOPE_CALLS, CHAT))
+    for advice in levers(advise(one).advice)["SmallerModel"]:
+        assert not any(text.startswith("clients send no") for text in advice.assumes)
+
+
 # ---------------------------------------------------------------------------------------------------------- effort
+
+
+@pytest.mark.parametrize("own", [{"output_config": {"effort": "medium"}}, {"model": OPUS}])
+def test_less_effort_saves_nothing_of_subagents_that_the_patch_does_not_reach(own: dict[str, Any]) -> None:
+    rows = row("chat", SCOPE_CALLS, CHAT), row("agent", SCOPE_CALLS, CHAT, OPUS, "scout")
+    one = case(spec(subagents={"scout": {"request": own}}), *rows)
+    (advice,) = [a for a in levers(advise(one).advice)["LowerEffort"] if "subagents" not in a.patch["spec"]]
+    assert advice.saves == pytest.approx(0.1 * 70_000 * 400 / 6.5 * 20 / 1e6)
 
 
 def test_effort_goes_down_one_level_and_the_format_stays() -> None:
@@ -196,7 +251,7 @@ def test_effort_stays_where_there_is_no_lower_one_or_nothing_is_known(model: str
 # --------------------------------------------------------------------------------------------------------- caching
 
 
-def test_a_breakpoint_is_reckoned_with_the_most_writes_that_there_can_be() -> None:
+def test_a_breakpoint_is_reckoned_with_a_write_for_each_life_of_an_entry() -> None:
     found = cache(Cause.NOT_CACHED, lost=2_400 * 5_000)
     one = case(spec(), row("chat", 3_000, (5_500, 400, 0, 0, 0)), cache=found)
     (advice,) = levers(advise(one).advice)["Caching"]
@@ -207,6 +262,63 @@ def test_a_breakpoint_is_reckoned_with_the_most_writes_that_there_can_be() -> No
     assert advice.saves == pytest.approx((12 * 4 - then) * day)
     control = advice.patch["spec"]["request"]["system"][0]["cache_control"]
     assert control == {"type": "ephemeral", "ttl": "1h"}
+    assert not any("the most" in text for text in advice.assumes)
+    assert any("sent at the same time" in text for text in advice.assumes)
+
+
+TOOL = {"name": "find", "input_schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_offered"),
+    [
+        (spec(), True),
+        (spec(overrides={"system": "Append"}), False),
+        (spec(overrides={"system": "Prepend"}), False),
+        (spec(request={"system": None, "tools": [TOOL]}), False),
+        (spec(request={"tools": [TOOL]}, overrides={"tools": "Prepend"}), True),
+    ],
+    ids=["replace", "append", "prepend", "tools-alone", "tools-and-system"],
+)
+def test_a_breakpoint_is_offered_only_where_no_block_of_the_clients_is_in_its_way(
+    raw: dict[str, Any], is_offered: bool
+) -> None:
+    raw["request"] = {name: value for name, value in raw["request"].items() if value is not None}
+    found = advise(case(raw, row("chat", 3_000, CHAT), cache=cache(Cause.NOT_CACHED, lost=2_400 * 5_000)))
+    assert ("Caching" in levers(found.advice)) is is_offered
+    assert any("no field of the spec changes this" in text for text in found.missing) is not is_offered
+
+
+def test_a_breakpoint_is_set_in_the_system_of_each_subagent_too() -> None:
+    block = {"type": "text", "text": "Look."}
+    marked = {"type": "text", "text": "Go.", "cache_control": {"type": "ephemeral"}}
+    subagents = {
+        "scout": {"request": {"system": [block, block]}},
+        "clerk": {"request": {"max_tokens": 64}},
+        "judge": {"request": {"system": [marked]}},
+    }
+    one = case(spec(subagents=subagents), row("chat", 3_000, CHAT))
+    control = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert with_breakpoint(one, "1h") == {
+        "spec": {
+            "request": {"system": [{"type": "text", "text": "Help."} | control]},
+            "subagents": {"scout": {"request": {"system": [block, block | control]}}},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("prices", "named"),
+    [
+        (TokenPrices(4.0, 20.0, 0.2, 5.0, None), "1h cache write"),
+        (TokenPrices(4.0, 20.0, None, None, 8.0), "5m cache write and cache read"),
+    ],
+)
+def test_caching_is_not_reckoned_with_a_price_that_is_not_known(prices: TokenPrices, named: str) -> None:
+    one = case(spec(), row("chat", 3_000, CHAT), cache=cache(Cause.NOT_CACHED, lost=2_400 * 5_000))
+    found = advise(Case(one.raw, one.usages, one.stable, one.now, book_of({OPUS: prices})))
+    assert "Caching" not in levers(found.advice)
+    assert f"cache: the price of {OPUS} for {named} is not known, so nothing can be compared" in found.missing
 
 
 def test_prefixes_that_do_not_come_again_are_no_reason_for_a_breakpoint() -> None:
@@ -231,6 +343,11 @@ def test_an_hour_is_advised_where_it_costs_less_than_it_saves() -> None:
         advice = levers(advise(case(raw, row("chat", 3_000, CHAT), cache=found)).advice).get("Caching", [])
         return advice[0].saves if advice else None
 
+    found = cache(Cause.TTL_TOO_SHORT, lost=10_000_000, written=12_000_000)
+    (advice,) = levers(advise(case(raw, row("chat", 3_000, CHAT), cache=found)).advice)["Caching"]
+    assert advice.confidence.level == "Low"
+    assert any("clients set no cache_control of five minutes before the revision's" in text for text in advice.assumes)
+    assert any("in messages stays as it is" in text for text in advice.assumes)
     day = 24 / (24 - 1 / 6)
     assert saved(10_000_000, 12_000_000) == pytest.approx((12 * 5 - 2 * 8 - 10 * 0.2) * day)
     assert saved(3_000_000, 12_000_000) is None  # 9 million tokens would cost 3 dollars more, 3 million save 4.80
@@ -252,17 +369,38 @@ def test_a_cause_that_no_field_mends_is_told_with_what_to_do() -> None:
 # --------------------------------------------------------------------------------------------------------- batches
 
 
-def test_batches_are_for_surfaces_that_no_budget_names() -> None:
-    rows = row("chat", 3_000, CHAT), row("night", 3_000, CHAT), row("other", 3_000, CHAT)
-    budgets = [{"surface": "chat", "metric": "duration", "max": "30s"}]
+def test_batches_are_for_surfaces_whose_budgets_are_all_of_throughput() -> None:
+    rows = row("chat", 3_000, CHAT), row("night", 3_000, CHAT), row("mixed", 3_000, CHAT), row("other", 3_000, CHAT)
+    night = {"surface": "night", "metric": "throughput", "min": "90/h", "window": "24h", "percentile": 90}
+    budgets = [
+        {"surface": "chat", "metric": "duration", "max": "30s"},
+        night,
+        {"surface": "mixed", "metric": "throughput", "min": "90/h"},
+        {"surface": "mixed", "metric": "duration", "max": "30s"},
+    ]
     one = case(spec(budgets=budgets), *rows)
     (advice,) = levers(advise(one).advice)["Batches"]
     bill = cost_usd(OPUS, usage(CHAT)) or 0.0
     assert advice.saves == pytest.approx(21_000 * bill / 6.5 / 2)
-    added = {"surface": "night", "metric": "throughput", "min": "134/h"}
-    assert advice.patch == {"spec": {"budgets": [*budgets, added]}}
+    assert "surface night" in advice.title
+    assert advice.patch == {"spec": {"budgets": budgets}}
     assert not advice.is_gated
-    assert any("send x-claude-surface" in text for text in advise(one).missing)
+    (told,) = [text for text in advise(one).missing if text.startswith("batches:")]
+    assert "21,000 calls" in told
+    assert told.endswith("give the surface of those a budget of throughput, and send x-claude-surface")
+
+
+def test_a_throughput_budget_stays_as_it_is_and_the_surfaces_others_go() -> None:
+    kept = {"surface": "chat", "metric": "throughput", "min": "7/h", "window": "24h", "percentile": 90}
+    slow_one = {"surface": "chat", "metric": "duration", "max": "2s"}
+    other = {"surface": "agent", "metric": "duration", "max": "60s"}
+    calls = row("chat", 3_000, CHAT)
+    assert throughput_patch(case(spec(budgets=[slow_one, kept, other]), calls), "chat", 21_000) == {
+        "spec": {"budgets": [kept, other]}
+    }
+    assert throughput_patch(case(spec(budgets=[slow_one, other]), calls), "chat", 21_000) == {
+        "spec": {"budgets": [other, {"surface": "chat", "metric": "throughput", "min": "134/h"}]}
+    }
 
 
 # --------------------------------------------------------------------------------------------------------- latency
@@ -271,11 +409,12 @@ def test_batches_are_for_surfaces_that_no_budget_names() -> None:
 def test_a_surface_over_its_budget_gets_every_lever_that_its_metric_has() -> None:
     def titles(metric: str) -> list[str]:
         raw = spec(budgets=[{"surface": "chat", "metric": metric, "max": "2s"}])
-        one = case(raw, row("chat", SCOPE_CALLS, CHAT), cache=cache(), latency=slow(metric, 2.0))
-        found = levers(advise(one).advice)["Latency"]
-        assert all(accepted(one, advice) for advice in found)
-        assert all("70 %" in advice.arithmetic[0] for advice in found)
-        return [next(w for w in _WORDS if w in advice.title) for advice in found]
+        found = cache(Cause.NOT_CACHED, lost=2_400 * 1_200)
+        one = case(raw, row("chat", SCOPE_CALLS, CHAT), cache=found, latency=slow(metric, 2.0))
+        offered = levers(advise(one).advice)["Latency"]
+        assert all(accepted(one, advice) for advice in offered)
+        assert all("70 %" in advice.arithmetic[0] for advice in offered)
+        return [next(w for w in _WORDS if w in advice.title) for advice in offered]
 
     of_all = ["effort", "breakpoint", "easy questions"]
     assert titles("timeToFirstToken") == of_all
@@ -283,6 +422,41 @@ def test_a_surface_over_its_budget_gets_every_lever_that_its_metric_has() -> Non
 
 
 _WORDS = ("effort", "breakpoint", "easy questions", "same time", "stream", "Batches")
+
+
+@pytest.mark.parametrize(
+    ("cause", "prefix", "calls", "is_offered"),
+    [
+        (Cause.NOT_CACHED, "abc", 20, True),
+        (Cause.PREFIX_UNMARKED, "abc", 20, True),
+        (Cause.NOT_CACHED, "abc", 19, False),
+        (Cause.NOT_CACHED, OTHER, 2_400, False),
+        (Cause.VOLATILE_TEXT, "abc", 2_400, False),
+        (None, "abc", 0, False),
+    ],
+)
+def test_a_breakpoint_is_offered_against_latency_where_calls_were_cold_for_want_of_one(
+    cause: Cause | None, prefix: str, calls: int, is_offered: bool
+) -> None:
+    ((begin, (entry,)),) = cache().slots.items()
+    cold = {cause.value: Lost(calls, calls * 1_200, 0.0, 0, "")} if cause else {}
+    sums = Sums(3_000, 3_000 * 1_700, 0, 0, cold)
+    found = CacheUsage(slots={begin: (Entry(STABLE, entry.surface, prefix, sums),)})
+    words = "Write cache_control." if is_offered else "Help."  # text that names the field is no breakpoint
+    system = [{"type": "text", "text": words}]
+    raw = spec(request={"system": system}, budgets=[{"surface": "chat", "metric": "duration", "max": "2s"}])
+    one = case(raw, row("chat", SCOPE_CALLS, CHAT), cache=found, latency=slow("duration", 2.0))
+    titles = [advice.title for advice in levers(advise(one).advice)["Latency"]]
+    assert any("breakpoint" in title for title in titles) is is_offered
+
+
+@pytest.mark.parametrize("name", ["easy-chat", "worker-chat"])
+def test_a_subagent_that_the_spec_has_keeps_its_model(name: str) -> None:
+    budgets = [{"surface": "chat", "metric": "duration", "max": "2s"}]
+    raw = spec(budgets=budgets, subagents={name: {"request": {"model": SONNET}}})
+    one = case(raw, row("chat", SCOPE_CALLS, CHAT), latency=slow("duration", 2.0))
+    offered = [advice.patch["spec"].get("subagents") or {} for advice in levers(advise(one).advice)["Latency"]]
+    assert {key for one in offered for key in one} == {"easy-chat", "worker-chat"} - {name}
 
 
 def test_a_surface_within_its_budget_gets_none() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.evidence import OTHER
 from claude_operator.core.advice.advice import LEAST_SAVED, Advice, gate_risk
-from claude_operator.core.advice.bills import Line, Move
+from claude_operator.core.advice.bills import KINDS, Line, Move
 from claude_operator.core.advice.case import Case, Confidence
 from claude_operator.core.advice.patches import objections
 from claude_operator.core.catalogue.cost import prices_at
@@ -18,11 +18,11 @@ from claude_operator.core.usage.cache import DAY, Entry, Lost, Sums, total, with
 from claude_operator.core.usage.cache_verdict import judge_cache
 from claude_operator.core.usage.cold import Cause
 
-__all__ = ["better_caching", "with_breakpoint"]
+__all__ = ["better_caching", "is_unmarked", "with_breakpoint"]
 
 _LEAST_HOURS = 6.0  # that the cache's record has to be of
 _LEAST_CALLS = 20
-_WRITES = {"5m": 288, "1h": 24}  # most writes of a prefix in a day: an entry lives for as long after each use
+_WRITES = {"5m": 288, "1h": 24}  # of a prefix in a day, one call's each time: an entry lives as long after each use
 _KIND = {"5m": "cache_write_5m", "1h": "cache_write_1h"}
 _UNMARKED = (Cause.NOT_CACHED, Cause.PREFIX_UNMARKED)
 
@@ -48,7 +48,7 @@ class _Day:
 
     def line(self, kind: str, tokens: float) -> Line:
         """Tokens of a kind."""
-        return Line(self.scaled(tokens), (getattr(self.prices, kind) or 0.0) * self.factor)
+        return Line(self.scaled(tokens), getattr(self.prices, kind) * self.factor)
 
 
 def better_caching(case: Case) -> Iterator[Advice | str]:
@@ -72,24 +72,59 @@ def better_caching(case: Case) -> Iterator[Advice | str]:
 
 
 def with_breakpoint(case: Case, ttl: str) -> Patch | None:
-    """The patch that sets a breakpoint behind tools and system; None where there is one, or nothing to set it on."""
+    """The patch that sets a breakpoint behind tools and system; None where there is one, or nothing to set it on.
+
+    The last block of all has to be the revision's: behind its tools, or its blocks that come first, may be a client's
+    system, which such a breakpoint would not cover.
+    """
+    if case.spec.overrides is not None and case.spec.overrides.system == "Prepend":
+        return None
     control = {"type": "ephemeral", **({"ttl": ttl} if ttl != "5m" else {})}
     request = case.raw.get("request") or {}
-    for where, holder in (("system", request), ("promptFrom", case.raw), ("tools", request)):
+    for where, holder in (("system", request), ("promptFrom", case.raw)):
         parts = holder.get(where)
-        if parts and parts[-1].get("cache_control"):
+        if parts and _is_marked(parts):
             return None
         if parts:
-            marked = [*parts[:-1], {**parts[-1], "cache_control": control}]
-            return {"spec": {where: marked} if where == "promptFrom" else {"request": {where: marked}}}
+            marked = {where: _mark(parts, control)}
+            own = _mark_subagents(case, control)
+            spec = marked if where == "promptFrom" else {"request": marked}
+            return {"spec": {**spec, **({"subagents": own} if own else {})}}
     return None
+
+
+def is_unmarked(sums: Sums) -> bool:
+    """Whether enough calls found nothing in the cache for lack of a breakpoint."""
+    return sum(sums.cold[cause].calls for cause in _UNMARKED if cause in sums.cold) >= _LEAST_CALLS
+
+
+def _mark_subagents(case: Case, control: Mapping[str, str]) -> Patch:
+    """The system of each subagent that has one stands in place of the whole of the revision's."""
+    requests = {name: one.get("request") or {} for name, one in (case.raw.get("subagents") or {}).items()}
+    systems = {name: request.get("system") for name, request in requests.items()}
+    return {
+        name: {"request": {"system": _mark(parts, control)}}
+        for name, parts in systems.items()
+        if parts and not _is_marked(parts)
+    }
+
+
+def _is_marked(parts: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(parts[-1].get("cache_control"))
+
+
+def _mark(parts: Sequence[Mapping[str, Any]], control: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    return [*parts[:-1], {**parts[-1], "cache_control": control}]
 
 
 def _day(case: Case) -> _Day | str:
     scope = next(case.scopes())
     prices = prices_at(case.model(scope.model) or scope.model, 0, case.book)
-    if prices is None or prices.cache_read is None:
-        return f"cache: what {scope.model} takes for reading from the cache is not known"
+    if prices is None:
+        return f"cache: the price of {scope.model} is not known"
+    unknown = [name for kind, name in KINDS.items() if getattr(prices, kind) is None]
+    if unknown:
+        return f"cache: the price of {scope.model} for {' and '.join(unknown)} is not known, so nothing can be compared"
     entries: tuple[Entry, ...] = tuple(
         one for one in within(case.usages.cache, case.now, DAY) if one.revision == case.stable
     )
@@ -110,7 +145,7 @@ def _day(case: Case) -> _Day | str:
 
 
 def _breakpoints(case: Case, day: _Day, lost: Lost, kind: str) -> Advice | None:
-    """Whichever of the two lives of an entry costs less, with as many writes as there can be at most."""
+    """Whichever of the two lives of an entry costs less, with a write each time that an unused entry would end."""
     each = lost.tokens / lost.calls
     best: tuple[Move, str, Patch] | None = None
     for ttl, most in _WRITES.items():
@@ -134,7 +169,8 @@ def _breakpoints(case: Case, day: _Day, lost: Lost, kind: str) -> Advice | None:
         arithmetic=tuple(_sides(move)),
         confidence=_confidence(day, lost),
         assumes=(
-            f"{_WRITES[ttl]} writes a day of {_prefixes(day)}, the most that there can be with {ttl}: fewer save more",
+            f"{_WRITES[ttl]} writes a day of {_prefixes(day)}, one for each {ttl}: fewer save more. Calls that are sent"
+            " at the same time write once each, and that saves less",
             "tools and system blocks that clients send are the same in all calls",
             f"{next(case.scopes()).model} answers all of them",
         ),
@@ -168,10 +204,13 @@ def _hour(case: Case, day: _Day, lost: Lost) -> Advice | None:
         lever="Caching",
         title="keep cache entries for an hour instead of five minutes",
         arithmetic=tuple(_sides(move)),
-        confidence=_confidence(day, lost),
+        confidence=_confidence(day, lost).at_most("Low"),
         assumes=(
             f"in {lost.calls:,} calls the prefix had been sent within the hour, but not within five minutes",
-            "all that is written costs the price of an hour then, also what clients mark themselves",
+            "clients set no cache_control of five minutes before the revision's: behind one the API takes none of an"
+            " hour, so the gateway drops the revision's",
+            "what was written again is tools and system: cache_control that clients set in messages stays as it is, and"
+            " what it covers is not read after five minutes. All that is written is reckoned at the price of an hour",
         ),
         risk=_risk(case, "answers stay the same; if calls come closer together, writes are dearer for nothing"),
         patch=patch,

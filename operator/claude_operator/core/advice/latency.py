@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from claude_operator.api.evidence import OTHER
 from claude_operator.core.advice.advice import Advice, gate_risk
 from claude_operator.core.advice.bills import Move
-from claude_operator.core.advice.caching import with_breakpoint
+from claude_operator.core.advice.caching import is_unmarked, with_breakpoint
 from claude_operator.core.advice.case import Case, Confidence
 from claude_operator.core.advice.models import cheaper_models, lower_effort
 from claude_operator.core.advice.patches import objections
 from claude_operator.core.advice.waiting import throughput_patch
+from claude_operator.core.catalogue.table import Model
 from claude_operator.core.spec.budgets import THROUGHPUT, ServiceLevel, service_levels
 from claude_operator.core.text import percent, share
 from claude_operator.core.usage.amounts import total
@@ -53,11 +55,10 @@ def _of_the_revision(case: Case, level: ServiceLevel, stands: Standing) -> Itera
     sums = cache_total(
         one
         for one in within(case.usages.cache, case.now, DAY)
-        if one.surface == level.surface and one.revision == case.stable
+        if one.surface == level.surface and one.revision == case.stable and one.prefix != OTHER
     )
     breakpoint_patch = with_breakpoint(case, "5m")
-    is_marked = "cache_control" in str(case.raw.get("request")) or "cache_control" in str(case.raw.get("promptFrom"))
-    if sums.input and sums.read < _COLD * sums.input and breakpoint_patch is not None and not is_marked:
+    if is_unmarked(sums) and sums.read < _COLD * sums.input and breakpoint_patch is not None:
         yield _advice(
             stands,
             f"set a cache breakpoint: {share(sums.read / sums.input)} of the prompts' tokens are read from the cache,"
@@ -72,29 +73,36 @@ def _of_the_application(case: Case, level: ServiceLevel, stands: Standing) -> It
     scope = next(case.scopes())
     smaller = cheaper_models(case, scope)
     if smaller:
-        model, move = smaller[-1]
-        name = f"easy-{level.surface}"[:63]
+        yield from _subagents(case, level, stands, smaller[-1])
+    if level.metric == "duration":
+        yield from _other_promises(case, level, stands)
+
+
+def _subagents(case: Case, level: ServiceLevel, stands: Standing, smaller: tuple[Model, Move]) -> Iterator[Advice]:
+    """New ones with a faster model: one that the spec has keeps its own."""
+    (model, move), known = smaller, case.spec.subagents or {}
+    easy, worker = f"easy-{level.surface}"[:63], f"worker-{level.surface}"[:63]
+    if easy not in known:
         now, then = ({kind: one.part(_PART) for kind, one in bill.items()} for bill in (move.now, move.then))
-        part = Move(now, then, move.label)
         yield _advice(
             stands,
             f"ask {model.id} the easy questions of {level.surface}: the application sends them with"
-            f" x-claude-subagent: {name}",
-            _subagent(name, model.id),
-            arithmetic=(f"for each {share(_PART)} of the application's calls:", *part.sentences()),
+            f" x-claude-subagent: {easy}",
+            _subagent(easy, model.id),
+            arithmetic=(
+                f"for each {share(_PART)} of the application's calls:",
+                *Move(now, then, move.label).sentences(),
+            ),
             risk=gate_risk(case, "what is taken for easy may be hard, and is answered worse"),
         )
-        if level.metric == "duration":
-            name = f"worker-{level.surface}"[:63]
-            yield _advice(
-                stands,
-                "let subagents do steps that do not need each other's results at the same time: the application sends"
-                f" them with x-claude-subagent: {name}",
-                _subagent(name, model.id),
-                risk=gate_risk(case, f"each subagent's prompt is paid for, and {model.id} answers the steps"),
-            )
-    if level.metric == "duration":
-        yield from _other_promises(case, level, stands)
+    if level.metric == "duration" and worker not in known:
+        yield _advice(
+            stands,
+            "let subagents do steps that do not need each other's results at the same time: the application sends"
+            f" them with x-claude-subagent: {worker}",
+            _subagent(worker, model.id),
+            risk=gate_risk(case, f"each subagent's prompt is paid for, and {model.id} answers the steps"),
+        )
 
 
 def _other_promises(case: Case, level: ServiceLevel, stands: Standing) -> Iterator[Advice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from claude_operator.core.advice.advice import LEAST_SAVED, Advice, gate_risk
 from claude_operator.core.advice.bills import Bill, Line, Move, bill_of, prompt_of
@@ -10,7 +11,9 @@ from claude_operator.core.advice.case import LEAST_CALLS, Case, Scope
 from claude_operator.core.advice.patches import objections
 from claude_operator.core.catalogue.cost import prices_at
 from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
+from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.catalogue.table import Model, all_models
+from claude_operator.core.request.unsupported import SAMPLING
 from claude_operator.core.text import share
 
 __all__ = ["bill_now", "cheaper_models", "less_effort", "lower_effort", "smaller_models"]
@@ -68,7 +71,7 @@ def smaller_models(case: Case) -> Iterator[Advice | str]:
 
 def less_effort(case: Case) -> Iterator[Advice]:
     """One level less of effort for each request, where its model has one."""
-    for scope in case.scopes():
+    for scope in (_with_its_effort(case, one) for one in case.scopes()):
         now = bill_now(case, scope)
         if scope.measured.calls < LEAST_CALLS or now is None or "output" not in now:
             continue
@@ -113,6 +116,15 @@ def lower_effort(case: Case, scope: Scope) -> tuple[str, str, dict[str, object]]
     return None if objections(case, patch) else (level, lower, patch)
 
 
+def _with_its_effort(case: Case, scope: Scope) -> Scope:
+    """With the calls that its output_config shapes: a subagent may have one of its own."""
+    if scope.subagent:
+        return scope
+    overlays = {name: one.request for name, one in (case.spec.subagents or {}).items()}
+    own = {name for name, overlay in overlays.items() if "model" in overlay or "output_config" in overlay}
+    return replace(scope, measured=case.answered(scope.model, lambda key: key.subagent not in own))
+
+
 def _smaller(case: Case, scope: Scope, model: Model, move: Move) -> Advice:
     of = f"subagent {scope.subagent}" if scope.subagent else "the application"
     return Advice(
@@ -132,7 +144,7 @@ def _assumptions(case: Case, scope: Scope, model: Model, move: Move) -> Iterator
     if present is not None and _grows(present, model):
         yield f"the same text is about 30 % more tokens on {model.id}, and that is in the arithmetic"
     output = move.then.get("output")
-    if output is not None:
+    if output is not None and output.usd:
         most = 1 + move.saved / output.usd
         yield f"answers have as many tokens as now; nothing is saved any more at {most:.1f} times as many"
     prices = prices_at(model, 0, case.book)
@@ -146,6 +158,32 @@ def _assumptions(case: Case, scope: Scope, model: Model, move: Move) -> Iterator
             f"the effort, where the request sets none, becomes {model.default_effort}; it is"
             f" {present.default_effort or 'none'} on {scope.model}"
         )
+    refused = [] if present is None else list(_refused(case, scope, present, model))
+    if refused:
+        them = "it" if len(refused) == 1 else "them"
+        listed = " and no ".join(filter(None, (", no ".join(refused[:-1]), refused[-1])))
+        yield f"clients send no {listed}: {scope.model} takes {them}, {model.id} refuses the call"
+
+
+def _refused(case: Case, scope: Scope, present: Model, model: Model) -> Iterator[str]:
+    """What clients may send now and the other model refuses; a field of the spec stands in place of theirs."""
+    declared = scope.request.keys()
+    if (
+        present.forced_tool_choice_ok is not False
+        and model.forced_tool_choice_ok is False
+        and "tool_choice" not in declared
+    ):
+        yield "tool_choice of type any or tool"
+    if case.spec.overrides is not None and case.spec.overrides.unsupported == "Drop":
+        return  # the gateway leaves out the others
+    now, then = takes(present.id), takes(model.id)
+    sampling = [name for name in SAMPLING if name not in declared]
+    if now.sampling and not then.sampling and sampling:
+        yield f"sampling parameters ({', '.join(sampling)})"
+    if now.thinking and then.thinking is not None and "thinking" not in declared and now.thinking - then.thinking:
+        yield f"thinking of type {' or '.join(sorted(now.thinking - then.thinking))}"
+    if now.prefill and not then.prefill:
+        yield "assistant's message at the end"
 
 
 def _bill_on(case: Case, scope: Scope, present: Model, model: Model) -> Bill | None:

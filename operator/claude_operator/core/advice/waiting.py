@@ -11,6 +11,7 @@ from claude_operator.core.advice.bills import Bill, Line, Move, bill_of, prompt_
 from claude_operator.core.advice.case import LEAST_CALLS, Case
 from claude_operator.core.advice.patches import objections
 from claude_operator.core.catalogue.cost import prices_at, request_factor
+from claude_operator.core.spec.budgets import THROUGHPUT
 from claude_operator.core.usage.amounts import Amounts, total
 
 __all__ = ["batches", "surface_bill", "throughput_patch"]
@@ -19,21 +20,26 @@ _HALF = 0.5
 
 
 def batches(case: Case) -> Iterator[Advice | str]:
-    """For each surface without a latency budget; or why there is no such advice."""
-    budgeted = {one.surface for one in case.spec.budgets or ()}
+    """For each surface with budgets of throughput alone; or why there is no such advice.
+
+    Gateways count a call under its surface where a budget names that, and else as `other`.
+    """
+    budgets = case.spec.budgets or ()
+    budgeted = {one.surface for one in budgets}
+    waited_for = {one.surface for one in budgets if one.metric != THROUGHPUT}
     unnamed = 0
     for surface in sorted({key.surface for key in case.rows}):
         measured = total(amounts for key, amounts in case.rows.items() if key.surface == surface)
-        if surface in ("", OTHER):
+        if surface in ("", OTHER) or surface not in budgeted:
             unnamed += measured.calls
-        elif surface not in budgeted and measured.calls >= LEAST_CALLS:
+        elif surface not in waited_for and measured.calls >= LEAST_CALLS:
             found = _batch(case, surface, measured)
             if found is not None:
                 yield found
     if unnamed >= LEAST_CALLS:
         yield (
             f"batches: {unnamed:,} calls name no surface that a budget knows, so nobody can say which of them can wait:"
-            " send x-claude-surface"
+            " give the surface of those a budget of throughput, and send x-claude-surface"
         )
 
 
@@ -55,10 +61,14 @@ def surface_bill(case: Case, surface: str) -> dict[str, Bill] | None:
 
 
 def throughput_patch(case: Case, surface: str, calls: int) -> dict[str, object]:
-    """A budget by which the operator shows whether batches come in time."""
+    """A budget by which the operator shows whether batches come in time, and no other of the surface."""
     rate = max(1, math.floor(calls / case.days / 24.0))
-    budgets = [one for one in case.raw.get("budgets") or [] if one.get("surface") != surface]
-    return {"spec": {"budgets": [*budgets, {"surface": surface, "metric": "throughput", "min": f"{rate}/h"}]}}
+    budgets = [
+        one for one in case.raw.get("budgets") or [] if one.get("surface") != surface or one.get("metric") == THROUGHPUT
+    ]
+    if all(one.get("surface") != surface for one in budgets):
+        budgets.append({"surface": surface, "metric": THROUGHPUT, "min": f"{rate}/h"})
+    return {"spec": {"budgets": budgets}}
 
 
 def _batch(case: Case, surface: str, measured: Amounts) -> Advice | None:
@@ -80,13 +90,14 @@ def _batch(case: Case, surface: str, measured: Amounts) -> Advice | None:
         arithmetic=tuple(told if len(bills) > 1 else moves[0].sentences()),
         confidence=case.confidence(measured.calls).at_most("Medium"),
         assumes=(
-            "nobody waits for these answers, since no budget names the surface: a batch may take up to 24 hours",
+            "nobody waits for these answers, since throughput is all that the surface has a budget of: a batch may take"
+            " up to 24 hours",
             "as much is read from the cache as now",
         ),
         risk=(
-            "late answers: the budget of the patch shows them in WithinBudget. The application has to send the batches"
-            " and to put model, system and tools into them itself: the gateway passes them through without a revision,"
-            " so evals and canary do not see them"
+            "late answers: the surface's budget shows them in WithinBudget. The spec stays as it is. The application"
+            " has to send the batches and to put model, system and tools into them itself: the gateway passes them"
+            " through without a revision, so evals and canary do not see them"
         ),
         patch=patch,
         saves=saved,

@@ -57,7 +57,8 @@ def test_a_viewer_gets_advice_and_the_api_server_takes_each_patch(
             admin.apply(one)
     bind(admin, namespace, "vera", "system:aggregate-to-view", "claude-operator-view")
     request = {"model": "claude-opus-5-5", "max_tokens": 64, "system": [{"type": "text", "text": "Help."}]}
-    obj = admin.create(deployment(request=request), namespace)
+    budgets = [{"surface": "night", "metric": "throughput", "min": "50/h"}]
+    obj = admin.create(deployment(request=request, budgets=budgets), namespace)
     said = plugin.run("advise", "support", code=1)
     assert "the operator has recorded nothing yet" in said
     admin.create(used(obj, "claude-opus-5-5"), namespace)

@@ -107,7 +107,8 @@ def test_what_others_add_to_gateway_pods_is_taken_out_and_a_restart_by_hand_stay
     sidecar = {"name": "sidecar", "image": "localhost/none"}
     proxy = {"name": "HTTPS_PROXY", "value": "http://elsewhere"}
     with serving(admin, namespace, operate()) as served:
-        before = served.take("Deployment")["spec"]["template"]["spec"]
+        template = served.take("Deployment")["spec"]["template"]
+        annotations, before = template["metadata"]["annotations"], template["spec"]
         pod = json.loads(json.dumps(before))
         pod["containers"] = [sidecar, {**pod["containers"][0], "env": [proxy], "command": ["sleep"]}]
         pod |= {"hostNetwork": True, "nodeSelector": {"a": "b"}, "volumes": [*pod["volumes"], {"name": "v"}]}
@@ -125,7 +126,7 @@ def test_what_others_add_to_gateway_pods_is_taken_out_and_a_restart_by_hand_stay
         wait_for(lambda: len(served.events()) >= 2, SOON, "not all is told")
         time.sleep(2.0)
         template = served.take("Deployment")["spec"]["template"]
-        assert template["metadata"]["annotations"] == stamp
+        assert template["metadata"]["annotations"] == annotations | stamp
         assert template["spec"] == before
         of_pods, of_service = sorted(served.events())
         assert of_pods.startswith("Deployment support-gateway was changed (spec.template.spec.containers, ")

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from claude_operator.api.evidence import OTHER
-from claude_operator.api.faults import decode as read
-from claude_operator.api.packing import pack, unpack
+from claude_operator.api.packing import pack
 from claude_operator.api.usage import Usage
 from claude_operator.api.usage_cache import ColdRow, PrefixRow
+from claude_operator.core.usage.packed import read_packed
 from claude_operator.core.usage.reading import UsageReading
 
 __all__ = ["DAY", "HOUR", "CacheUsage", "Sums", "absorb", "decode", "encode", "total", "within"]
@@ -164,11 +164,7 @@ def decode(data: bytes) -> CacheUsage:
     """As it was stored; raises `ValueError`."""
     if not data:
         return CacheUsage()
-    try:
-        text = unpack(data, _LARGEST)
-    except ValueError as error:
-        raise ValueError(f"cache: {error}") from error
-    return read(text, CacheUsage, "cache")
+    return read_packed(data, CacheUsage, "cache", largest=_LARGEST)
 
 
 def _entries(usage: Usage) -> tuple[Entry, ...]:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from claude_operator.api.faults import decode as read_json
-from claude_operator.api.packing import pack, unpack
+from claude_operator.api.packing import pack
 from claude_operator.api.usage import Usage
 from claude_operator.api.usage_latency import MOST_UNBUDGETED, BatchRow
+from claude_operator.core.usage.packed import read_packed
 from claude_operator.core.usage.reading import PodUsage, UsageReading
 
 __all__ = ["Counted", "LatencyUsage", "Mark", "Series", "Slot", "absorb", "decode", "encode"]
@@ -248,11 +248,7 @@ def decode(data: bytes) -> LatencyUsage:
     """As it was stored; raises `ValueError`."""
     if not data:
         return LatencyUsage()
-    try:
-        text = unpack(data, _LARGEST)
-    except ValueError as error:
-        raise ValueError(f"latency: {error}") from error
-    found = read_json(text, _Document, "latency")
+    found = read_packed(data, _Document, "latency", largest=_LARGEST)
     if found.version != _VERSION:
         raise ValueError(f"latency: it is of version {found.version}, and this operator reads {_VERSION}")
     series = found.series

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from claude_operator.api.faults import decode as read_json
-from claude_operator.api.packing import pack, unpack
+from claude_operator.api.packing import pack
 from claude_operator.core.usage.amounts import Amounts, Key
 from claude_operator.core.usage.ledger import Mark, Rows, Spend, largest
+from claude_operator.core.usage.packed import read_packed
 
 __all__ = ["SIZE", "decode", "encode"]
 
@@ -64,11 +64,7 @@ def decode(data: bytes) -> Spend:
     """As it was stored; raises `ValueError`."""
     if not data:
         return Spend()
-    try:
-        text = unpack(data, _LARGEST)
-    except ValueError as error:
-        raise ValueError(f"spend: {error}") from error
-    found = read_json(text, _Document, "spend")
+    found = read_packed(data, _Document, "spend", largest=_LARGEST)
     if found.version != _VERSION:
         raise ValueError(f"spend: it is of version {found.version}, and this operator reads {_VERSION}")
     keys = found.keys

@@ -70,6 +70,25 @@ async def test_names_are_new_each_time_and_short_enough() -> None:
     assert names[0].startswith("support.")
 
 
+async def test_events_of_one_moment_keep_their_order() -> None:
+    """A thousand of the same microsecond have names of their own, in the order in which they were told."""
+    store = Store()
+    recorder = Recorder(Client(store), instance="claude-operator-7f-x", clock=SetClock(MOMENT))
+    for number in range(1000):
+        await recorder.emit(REGARDING, type="Normal", reason="RolledBack", note=str(number), action="Rollback")
+    notes = [event["note"] for _, event in sorted(store.objects.items())]
+    assert notes == [str(number) for number in range(1000)]
+
+
+async def test_a_clock_that_steps_back_a_long_way_is_believed() -> None:
+    store, clock = Store(), SetClock(MOMENT)
+    recorder = Recorder(Client(store), instance="claude-operator-7f-x", clock=clock)
+    for note, back in (("later", 0), ("an hour before", 3600)):
+        clock.moment = MOMENT - dt.timedelta(seconds=back)
+        await recorder.emit(REGARDING, type="Normal", reason="RolledBack", note=note, action="Rollback")
+    assert [event["note"] for _, event in sorted(store.objects.items())] == ["an hour before", "later"]
+
+
 async def test_events_of_an_object_are_named_in_the_order_of_time() -> None:
     """`kubectl describe` shows them as the API server lists them: by name."""
     store = Store()

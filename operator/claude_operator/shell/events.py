@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 _NOTE = 1024  # bytes, the API's limit
 _NAME, _WORD = 253, 128  # characters, the API's limits
+_SUFFIX = 13 + 8  # characters: microseconds, then what keeps two processes apart
+_SAME = 1_000_000  # microseconds: a clock that lags the last Event by less keeps the order
 _PATIENCE = 3.0  # seconds: a pass does not wait longer for its Event
 _REFERENCE = ("apiVersion", "kind")
 _METADATA = ("name", "namespace", "uid", "resourceVersion")
@@ -49,6 +52,7 @@ class Recorder:
         self._kube, self._on_emit, self._clock = kube, on_emit, clock
         self._controller = f"{GROUP}/{component}"
         self._instance = instance[:_WORD] or component
+        self._last = 0
 
     async def emit(
         self,
@@ -66,13 +70,11 @@ class Recorder:
         about = {name: regarding[name] for name in _REFERENCE if name in regarding}
         about |= {name: value for name in _METADATA if (value := regarding.get("metadata", {}).get(name))}
         now = self._clock.now()
-        # `kubectl describe` shows Events in the order of their names, so these begin with the time.
-        suffix = f"{int(now.timestamp() * 1e6):013x}{uuid.uuid4().hex[:3]}"
         body = {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
             "metadata": {
-                "name": f"{about.get('name', 'unknown')[: _NAME - 17].rstrip('.-')}.{suffix}",
+                "name": f"{about.get('name', 'unknown')[: _NAME - 1 - _SUFFIX].rstrip('.-')}.{self._suffix(now)}",
                 "namespace": about.get("namespace", "default"),  # an Event about a cluster-scoped object lives there
             },
             "eventTime": micro_time(now),
@@ -98,6 +100,16 @@ class Recorder:
             _log.warning("an Event was not written", extra=fields(**where, reason=reason, status=status))
         else:
             self._on_emit(reason)
+
+    def _suffix(self, now: dt.datetime) -> str:
+        """Of a name that no other Event has, later than those before.
+
+        `kubectl describe` shows Events in the order of their names. Two may be of the same microsecond, and a clock
+        may be stepped back by less than a pass; a longer step back is believed.
+        """
+        micros = int(now.timestamp() * 1e6)
+        self._last = self._last + 1 if micros <= self._last < micros + _SAME else micros
+        return f"{self._last:013x}{uuid.uuid4().hex[:8]}"
 
 
 def _cut(note: str) -> str:

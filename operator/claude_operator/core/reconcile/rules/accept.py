@@ -21,7 +21,7 @@ from claude_operator.core.reconcile.prices import with_new
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
-from claude_operator.core.spec.budgets import allowed
+from claude_operator.core.spec.budgets import is_judged
 from claude_operator.core.spec.policy import addresses
 from claude_operator.core.spec.validate import Problem, problems
 
@@ -35,7 +35,7 @@ def check(draft: Draft) -> Draft:
         return replace(draft, problem=obs.problems[0] if obs.problems else None)
     found = problems(obs.spec, today=obs.now.date(), models=obs.models)
     analysis = obs.spec.strategy.canary.analysis
-    for lacks in assessment.missing(analysis, budgeted=any(map(allowed, obs.spec.budgets or ()))):
+    for lacks in assessment.missing(analysis, budgeted=any(map(is_judged, obs.spec.budgets or ()))):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
     found += _live_problems(draft, obs.spec)
     found += obs.policy.host_problems(addresses(obs.spec), obs.resolved)

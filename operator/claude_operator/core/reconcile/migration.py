@@ -174,8 +174,9 @@ def _waits(case: Case, models: Sequence[str], target: str) -> str:
     retired = [state for one in models if (state := _state(case.obs, one)).lifecycle is Lifecycle.RETIRED]
     failed = rollout is not None and rollout.revision == own and rollout.outcome in FAILED
     if failed and not any(_ended_since(status, own, state) for state in retired):
-        helps = "change the spec, or go back to what serves: kubectl claude undo"
-        return f"{own}, the spec as it is written, did not reach users ({rollout and rollout.outcome}): {helps}"
+        where = f"{case.obs.name} -n {case.obs.owner['metadata']['namespace']}"
+        helps = f"change the spec, or go back to what serves: kubectl claude undo {where}"
+        return f"{own}, the spec as it is written, did not reach all users ({rollout and rollout.outcome}): {helps}"
     if retired:
         return ""
     under_way = active(status)

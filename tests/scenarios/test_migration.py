@@ -459,6 +459,8 @@ def test_the_new_model_is_promoted_from_every_instant(fault: Callable[[World], N
         fault(world)
         if fault is catalogue_is_corrected and begin.passes == first:
             continue  # before the first pass nothing was begun
+        if fault is clock_is_set and not begin.weight:
+            continue  # before the first step it is the time that steps are measured by here
         world.until(done, 300)
         assert migration(world).state == "Promoted", world.transcript()
         assert model_of(world, world.parsed.stable_revision) == NEW

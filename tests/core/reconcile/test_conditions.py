@@ -565,6 +565,11 @@ EVENTS_ONLY = {
     Reason.DRAINED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
+    Reason.DRILL_STARTED,
+    Reason.DRILL_PASSED,
+    Reason.DRILL_FAILED,
+    Reason.DRILL_ABORTED,
+    Reason.DRILL_SKIPPED,
 }
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from claude_operator.api.base import DURATION_PATTERN, seconds
 from claude_operator.api.drill import DrillStatus, RunningDrill
+from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.spending import Spending
 from claude_operator.api.status import (
     DeploymentStatus,
@@ -42,6 +43,7 @@ _COUNT = 2**53
 _RECORDS = 10
 _PODS = 1000
 _FAULTS, _DRILL = 1000, 86_400.0  # requests that a gateway fails in a drill, and seconds that it lasts
+_MODELS, _NAME = 33, 253  # of a request and its subagents, and characters of a name
 _HANDLED, _MARK = 200, 1024  # annotations that were dealt with, and characters of one
 
 
@@ -57,6 +59,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         ("judgement", status.judgement, _is_judgement),
         ("drill", status.drill, _is_drill),
         ("spending", status.spending, _is_spending),
+        ("migration", status.migration, _is_migration),
     )
     for name, part, is_plausible in parts:
         if part is not None and not is_plausible(part, now):
@@ -188,6 +191,14 @@ def _is_running(drill: RunningDrill, now: dt.datetime) -> bool:
         and bool(re.fullmatch(DURATION_PATTERN, drill.interval))
         and (drill.judgement is None or _is_judgement(drill.judgement, now))
     )
+
+
+def _is_migration(migration: MigrationStatus, now: dt.datetime) -> bool:
+    """Models that a spec can name, and a revision where some are replaced; what is replaced is due."""
+    names = [*migration.models, migration.to, migration.revision or "-"]
+    sound = 0 < len(migration.models) <= _MODELS and all(0 < len(name) <= _NAME for name in names)
+    replaced = set(migration.replaced) <= set(migration.models) and bool(migration.replaced) == bool(migration.revision)
+    return sound and replaced and _past(migration.since, now)
 
 
 def _is_spending(spending: Spending, now: dt.datetime) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+
+import yaml
 
 from claude_operator.core.admission.policy import Policy
 from claude_operator.core.admission.table import POLICIES
 
 __all__ = ["admission_template"]
 
+_WIDTH = 120
+_NAME = "NAME-OF-THE-POLICY"
 _HEADER = "# Made by `make crds` from operator/claude_operator/core/admission; edit the rules there.\n"
 _BEGIN = """{{- if and .Values.crds.install .Values.admission.enabled }}
 {{- $fullname := include "claude-operator.fullname" . }}
@@ -25,30 +28,41 @@ _WHERE = """  {{- with .Values.watchNamespaces }}
 """
 
 
-def admission_template(dump: Callable[[dict[str, Any]], str]) -> str:
-    """The chart's file. `dump` writes YAML."""
-    return _HEADER + _BEGIN + "".join(_policy(policy, dump) for policy in POLICIES) + _END
+class _Folded(yaml.SafeDumper):
+    """YAML with long texts over several lines and without quotation marks: expressions have many of their own."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Every value is written out."""
+        return True
 
 
-def _policy(policy: Policy, dump: Callable[[dict[str, Any]], str]) -> str:
-    about = f"# {policy.about}\n"
-    made = _object("ValidatingAdmissionPolicy", policy, {"spec": policy.policy_spec()}, dump)
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=">" if len(text) > _WIDTH // 2 else None)
+
+
+_Folded.add_representer(str, _text)
+
+
+def admission_template() -> str:
+    """The chart's file."""
+    return _HEADER + _BEGIN + "".join(map(_policy, POLICIES)) + _END
+
+
+def _policy(policy: Policy) -> str:
     name = f"{{{{ $fullname }}}}-{policy.suffix}"
-    spec = dump({"spec": policy.binding_spec(_NAME)}).replace(_NAME, name)
-    bound = _head("ValidatingAdmissionPolicyBinding", policy) + spec + _WHERE
-    return f"---\n{about}{made}---\n{bound}"
+    made = _head("ValidatingAdmissionPolicy", name) + _dump(policy.policy_spec())
+    bound = _head("ValidatingAdmissionPolicyBinding", name) + _dump(policy.binding_spec(_NAME)).replace(_NAME, name)
+    return f"---\n# {policy.about}\n{made}---\n{bound}{_WHERE}"
 
 
-_NAME = "NAME-OF-THE-POLICY"
-
-
-def _object(kind: str, policy: Policy, spec: dict[str, Any], dump: Callable[[dict[str, Any]], str]) -> str:
-    return _head(kind, policy) + dump(spec).replace("{{", '{{ "{{" }}')
-
-
-def _head(kind: str, policy: Policy) -> str:
+def _head(kind: str, name: str) -> str:
     return (
-        f"apiVersion: admissionregistration.k8s.io/v1\nkind: {kind}\nmetadata:\n"
-        f"  name: {{{{ $fullname }}}}-{policy.suffix}\n"
+        f"apiVersion: admissionregistration.k8s.io/v1\nkind: {kind}\nmetadata:\n  name: {name}\n"
         '  labels: {{- include "claude-operator.labels" $part | nindent 4 }}\n'
     )
+
+
+def _dump(spec: dict[str, Any]) -> str:
+    """`spec` of an object; what Helm would take for its own is written so that it does not."""
+    text = yaml.dump({"spec": spec}, Dumper=_Folded, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return text.replace("{{", '{{ "{{" }}')

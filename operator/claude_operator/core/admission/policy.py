@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from claude_operator.api.base import API_VERSION, GROUP
-from claude_operator.core.admission.models import DATED, NAMED
+from claude_operator.core.admission.states import DATED, NAMED, VARIABLES
 from claude_operator.core.admission.rule import AdmissionRule
 from claude_operator.core.admission.words import strings
 
@@ -57,7 +57,10 @@ class Policy:
 
     def manifest(self, name: str) -> tuple[Object, Object]:
         """The policy and its binding, without labels, under a name."""
-        kinds = (("ValidatingAdmissionPolicy", self.policy_spec()), ("ValidatingAdmissionPolicyBinding", self.binding_spec(name)))
+        kinds = (
+            ("ValidatingAdmissionPolicy", self.policy_spec()),
+            ("ValidatingAdmissionPolicyBinding", self.binding_spec(name)),
+        )
         return tuple(
             {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
             for kind, spec in kinds
@@ -106,6 +109,8 @@ class Policy:
         if self.per_model:
             yield "m", "params.spec"
             yield "now", "dyn(has(params.status) ? params.status : {})"
+            yield from VARIABLES
+        yield "clientTools", "object.spec.?overrides.?tools.orValue('Replace') != 'Replace'"
         names = []
         for rule in self.rules:
             names.append(rule.check.replace("-", "_"))

@@ -17,9 +17,8 @@ from claude_operator.core.admission.words import (
     when,
 )
 from claude_operator.core.catalogue.checks.row import LATEST_VERSION
-from claude_operator.core.catalogue.checks.sampling import _LEAST_TOP_P as LEAST_TOP_P
-from claude_operator.core.catalogue.checks.thinking import _EFFORTS as EFFORTS
-from claude_operator.core.catalogue.checks.thinking import _LEAST_BUDGET as LEAST_BUDGET
+from claude_operator.core.catalogue.checks.sampling import LEAST_TOP_P
+from claude_operator.core.catalogue.checks.thinking import EFFORTS, LEAST_BUDGET
 
 __all__ = ["RULES"]
 

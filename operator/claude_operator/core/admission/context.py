@@ -11,7 +11,6 @@ from claude_operator.core.admission.words import (
     each,
     entries,
     given,
-    has_beta,
     is_a,
     mapping,
     missing_beta,
@@ -20,9 +19,7 @@ from claude_operator.core.admission.words import (
     text_of,
     when,
 )
-from claude_operator.core.catalogue.checks.betas import _LEAST_TASK_BUDGET as LEAST_TASK_BUDGET
-from claude_operator.core.catalogue.checks.betas import _LEAST_TRIGGER as LEAST_TRIGGER
-from claude_operator.core.catalogue.checks.betas import _OBSOLETE as OBSOLETE
+from claude_operator.core.catalogue.checks.betas import LEAST_TASK_BUDGET, LEAST_TRIGGER, OBSOLETE
 from claude_operator.core.request.breakpoints import LIMIT
 
 __all__ = ["RULES"]
@@ -45,8 +42,8 @@ _CACHE_RULES = (
                 f"l.size() > {LIMIT}",
                 "'cache_control: ' + string(l.size()) + "
                 + quote(
-                    f" breakpoints over {_PLACES} and the top level, the API takes {LIMIT}: keep those at the end of the"
-                    " longest prefixes that stay the same"
+                    f" breakpoints over {_PLACES} and the top level, the API takes {LIMIT}: keep those at the end of"
+                    " the longest prefixes that stay the same"
                 ),
             ),
         ),

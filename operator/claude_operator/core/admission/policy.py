@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from claude_operator.api.base import API_VERSION, GROUP
-from claude_operator.core.admission.states import DATED, NAMED, VARIABLES
 from claude_operator.core.admission.rule import AdmissionRule
+from claude_operator.core.admission.states import DATED, NAMED, VARIABLES
 from claude_operator.core.admission.words import strings
 
 __all__ = ["Policy"]

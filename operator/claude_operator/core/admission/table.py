@@ -56,7 +56,7 @@ POLICIES = (
     ),
     Policy(
         "lifecycle",
-        "A model that spec.lifecycle rejects for its state, by the ClaudeModel objects; not one that is in use already.",
+        "A model that spec.lifecycle rejects for its state, by the ClaudeModel objects; not one that is in use.",
         "Deny",
         states.REJECTED,
         "spec.lifecycle rejects the state of a model: `kubectl get clm` shows states and replacements",

@@ -21,10 +21,7 @@ from claude_operator.core.admission.words import (
     value,
     when,
 )
-from claude_operator.core.catalogue.checks.tools import _FIXED_NAMES as FIXED_NAMES
-from claude_operator.core.catalogue.checks.tools import _FORCED as FORCED
-from claude_operator.core.catalogue.checks.tools import _NEW_WEB as NEW_WEB
-from claude_operator.core.catalogue.checks.tools import _TYPES as TYPES
+from claude_operator.core.catalogue.checks.tools import FIXED_NAMES, FORCED, NEW_WEB, TYPES
 
 __all__ = ["RULES"]
 

@@ -93,10 +93,21 @@ def overlaid(request: Object, base: Object = PLAIN) -> Object:
 
 def warnings(kubectl: tuple[str, ...], body: Object, namespace: str) -> list[str]:
     """The warnings with which `kubectl apply` is answered; nothing is stored."""
-    command = [*kubectl, f"--namespace={namespace}", "apply", "--dry-run=server", "--filename=-"]
-    done = subprocess.run(command, input=json.dumps(body), capture_output=True, text=True, timeout=120, check=False)
+    done = _applied(kubectl, body, namespace)
     assert done.returncode == 0, done.stderr
     return [line.removeprefix("Warning: ") for line in done.stderr.splitlines() if line.startswith("Warning: ")]
+
+
+def refused(kubectl: tuple[str, ...], body: Object, namespace: str) -> str:
+    """What `kubectl apply` says where an object is refused."""
+    done = _applied(kubectl, body, namespace)
+    assert done.returncode == 1, done.stdout
+    return done.stderr.strip()
+
+
+def _applied(kubectl: tuple[str, ...], body: Object, namespace: str) -> subprocess.CompletedProcess[str]:
+    command = [*kubectl, f"--namespace={namespace}", "apply", "--dry-run=server", "--filename=-"]
+    return subprocess.run(command, input=json.dumps(body), capture_output=True, text=True, timeout=120, check=False)
 
 
 __all__ = [
@@ -109,6 +120,7 @@ __all__ = [
     "message",
     "overlaid",
     "publish_models",
+    "refused",
     "said",
     "warnings",
 ]

@@ -6,8 +6,16 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from tests.core.catalogue.check_examples import FINDS, asked
 
-from claude_operator.core.catalogue.checks.check import CHECKS, check_request, request_problems
+from claude_operator.core.catalogue.checks.check import (
+    CHECKS,
+    Check,
+    Severity,
+    check_asked,
+    check_request,
+    request_problems,
+)
 from claude_operator.core.catalogue.table import Model, all_models, find
 
 TODAY = dt.date(2026, 11, 24)
@@ -297,9 +305,36 @@ def test_an_alias_is_let_be_once_its_model_is_retired() -> None:
     assert aliases(dt.date(2026, 11, 30)) == []
 
 
-def test_ids_of_checks_are_unique() -> None:
+def test_every_check_has_an_id_of_its_own_and_an_example() -> None:
     ids = [check.id for check in CHECKS]
     assert len(set(ids)) == len(ids)
+    assert set(ids) == set(FINDS)
+
+
+def test_every_number_of_the_list_has_a_check() -> None:
+    assert {check.number for check in CHECKS} == {None, *range(1, 35)}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_a_check_finds_its_example_and_passes_the_nearest(check: Check) -> None:
+    example = FINDS[check.id]
+    faults = list(check.find(asked(example.model, example.finds, **example.known)))
+    assert [(one.message, one.api, one.path) for one in faults] == [(example.message, example.api, example.path)]
+    known = example.known if example.passes_known is None else example.passes_known
+    assert not list(check.find(asked(example.model, example.passes, **known)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_an_error_is_alone_in_its_example_and_has_the_apis_words(check: Check) -> None:
+    """So a check that falls out of the table is noticed, and the nearest request is one that the API takes."""
+    example = FINDS[check.id]
+    found = check_asked(asked(example.model, example.finds, **example.known))
+    errors = {finding.check_id for finding in found if finding.severity is Severity.ERROR}
+    assert errors == ({check.id} if check.severity is Severity.ERROR else set())
+    assert (example.api is not None) or check.severity is Severity.WARNING
+    known = example.known if example.passes_known is None else example.passes_known
+    passes = check_asked(asked(example.model, example.passes, **known))
+    assert [finding.message for finding in passes if finding.severity is Severity.ERROR] == []
 
 
 def test_a_plain_request_passes_on_every_model() -> None:

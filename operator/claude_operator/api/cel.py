@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
+from claude_operator.api.lifecycle import MODEL_ID_PATTERN, PLATFORMS
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
 
@@ -50,6 +51,7 @@ PATTERNS = {
     API_KEY_ID_PATTERN: "is not the id of an API key: write it as the Console shows it, such as apikey_01Rj2N8SVvo6",
     MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
+    MODEL_ID_PATTERN: "is not a model id: write it as requests name it, for example claude-sonnet-5-5",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
@@ -348,6 +350,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "self.map(t, has(t.assert) ? t.assert.size() : 0).sum() <= 2500",
             "a set has 2500 asserts at most over all its tests: keep those that tell good answers from bad ones, put"
             " what all tests share into defaultTest, or put the items into a dataset",
+        ),
+    ),
+    "Platforms": (
+        Rule(
+            f"self.all(name, name in [{', '.join(map(quote, PLATFORMS))}])",
+            f"names a platform that is not known: write {', '.join(PLATFORMS[:-1])} or {PLATFORMS[-1]}",
         ),
     ),
     "Subagents": (

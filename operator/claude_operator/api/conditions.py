@@ -166,6 +166,8 @@ class Reason(StrEnum):
     SOAKED = "Soaked"  # a soak has ended well
     DRAINING = "Draining"  # the former stable revision keeps the conversations that began on it
     DRAINED = "Drained"  # it no longer does
+    MODEL_RETIRES = "ModelRetires"  # a model in use is switched off in 60, 30, 14, 7, 3 or 1 days
+    LIFECYCLE_DISPUTED = "LifecycleDisputed"  # the Models API tells of a model what the catalogue does not
 
 
 class Condition(StatusModel):

@@ -15,7 +15,7 @@ from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.gateway import Unit
-from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
+from claude_operator.api.served import GatewayStatus, ModelInUse, ModelStatus, RetirementTold, Traffic
 from claude_operator.api.spending import Spending
 from claude_operator.api.sums import (
     IncidentField,
@@ -360,6 +360,8 @@ class DeploymentStatus(StatusModel):
     traffic: list[Traffic] = Field(default=[], description="What each served revision gets: stable, canary, former.")
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
+    models: list[ModelInUse] = Field(default=[], description="All models in use, the main one first.")
+    retirements: list[RetirementTold] = Field(default=[], description="What Events have said of models' retirement.")
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
     replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)

@@ -565,6 +565,8 @@ EVENTS_ONLY = {
     Reason.DRAINED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
+    Reason.MODEL_RETIRES,
+    Reason.LIFECYCLE_DISPUTED,
 }
 
 

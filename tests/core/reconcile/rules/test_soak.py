@@ -280,7 +280,9 @@ def test_nothing_is_better_than_what_is_gone() -> None:
     assert stays.status.stable_revision == CANARY
     assert not stays.backward
     assert told(stays) == [Reason.ERRORS_INCREASED]
-    assert stays.events[0].note.endswith(f"keeps serving, since {STABLE} no longer exists: errors 31 of 900")
+    assert stays.events[0].note.endswith(
+        f"keeps serving, since {STABLE} cannot come back: it no longer exists. errors 31 of 900"
+    )
     assert told(soak.roll_back(drafted(stays.status, revisions={CANARY: NEW}))) == []
     said = healthy(soaking(HARM), revisions={CANARY: NEW})
     assert (said.status, said.reason) == ("False", Reason.ERRORS_INCREASED)

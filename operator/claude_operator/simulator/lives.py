@@ -67,8 +67,6 @@ def _served(changes: Sequence[LifeChange]) -> Served:
         base = replace(like, id=change.model, aliases=()) if like is not None else own
         if base is None:  # the change that makes it has not come yet
             continue
-        models[base.id] = replace(
-            base, stated=change.state, deprecated=change.deprecated_at, retires=change.retires_at
-        )
+        models[base.id] = replace(base, stated=change.state, deprecated=change.deprecated_at, retires=change.retires_at)
         ids[base.id] = base.id
     return Served(tuple(models.values()), {name: models[model_id] for name, model_id in ids.items()})

@@ -563,6 +563,8 @@ EVENTS_ONLY = {
     Reason.SOAKED,
     Reason.DRAINING,
     Reason.DRAINED,
+    Reason.MIGRATION_STARTED,
+    Reason.MIGRATION_STOPPED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
     Reason.MODEL_RETIRES,

@@ -92,9 +92,12 @@ def explain_retired(obs: Observation, revision: str) -> str:
 
 
 def _uses(obs: Observation, status: DeploymentStatus) -> Iterator[tuple[str, str]]:
-    contents: list[Mapping[str, Any]] = [obs.owner["spec"]]
     serving = [name for name in (status.stable_revision, status.canary_revision) if name]
+    contents: list[Mapping[str, Any]] = [obs.owner["spec"]]
     contents += [obs.revisions[name]["spec"] for name in serving if name in obs.revisions]
+    stable = obs.revisions.get(status.stable_revision or "")
+    if status.migration is not None and status.migration.replaced and stable is not None:
+        contents.insert(0, stable["spec"])  # until a migration is done, the main one is that of what serves
     for content in contents:
         yield from _of_request(content)
     if obs.eval_set is not None and obs.eval_set.shared is not None:

@@ -92,5 +92,7 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
     notice = Notice("soak", rollout.trial, "gone")
     if draft.has_handled(notice):
         return draft
-    note = f"{soak.revision} keeps serving, since {soak.previous} cannot come back: {_unfit(draft, soak)}. {harm.message}"
+    note = (
+        f"{soak.revision} keeps serving, since {soak.previous} cannot come back: {_unfit(draft, soak)}. {harm.message}"
+    )
     return draft.handle(notice).record_event(reason_of(harm), note, warning=True)

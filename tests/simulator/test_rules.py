@@ -13,10 +13,12 @@ from tests.simulator.harness import Running, message
 from claude_operator.core.catalogue.table import find
 from claude_operator.simulator import prompt, rules, shape
 from claude_operator.simulator.errors import ApiError
+from claude_operator.simulator.lives import Lives
 from claude_operator.simulator.models import find_served
 from claude_operator.simulator.request import OLD_VERSION, VERSION, Request, read
 
 TODAY = datetime.date(2026, 11, 24)
+CATALOGUE = Lives([], 0.0).at(0.0)
 MCP = ("mcp-client-2025-11-20",)
 SERVER = {"type": "url", "name": "shop", "url": "https://shop.example/mcp"}
 TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "shop"}
@@ -37,7 +39,9 @@ def text(control: Any = None, words: str = "x") -> dict[str, Any]:
 
 def violation(body: dict[str, Any], version: str, betas: tuple[str, ...], *, counting: bool = False) -> str | None:
     request = Request(body, version, betas, counting)
-    return rules.first_violation(request, None) or rules.first_violation(request, find_served(body["model"], TODAY))
+    return rules.first_violation(request, None) or rules.first_violation(
+        request, find_served(body["model"], CATALOGUE, TODAY)
+    )
 
 
 # rule, fields over a plain request, what the message says, and then: version, betas
@@ -207,15 +211,15 @@ def test_counting_takes_no_field_of_the_answer(field: str) -> None:
 @pytest.mark.parametrize("model", ["gpt-9", "claude-3-haiku-20240307", "claude-opus-4-1", ""])
 def test_an_unknown_or_retired_model_is_not_found(model: str) -> None:
     with pytest.raises(ApiError) as caught:
-        find_served(model, TODAY)
+        find_served(model, CATALOGUE, TODAY)
     assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
     assert caught.value.message == f"model: {model}"
 
 
 def test_a_model_retires_on_its_day() -> None:
-    assert find_served("claude-sonnet-4-5", datetime.date(2026, 11, 29)).id == "claude-sonnet-4-5-20250929"
+    assert find_served("claude-sonnet-4-5", CATALOGUE, datetime.date(2026, 11, 29)).id == "claude-sonnet-4-5-20250929"
     with pytest.raises(ApiError):
-        find_served("claude-sonnet-4-5", datetime.date(2026, 11, 30))
+        find_served("claude-sonnet-4-5", CATALOGUE, datetime.date(2026, 11, 30))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ def _is_replaced(obj: Object, name: str, parts: Object, today: dt.date) -> bool:
         return False
     models = [one for one in models_in_use(parts["request"], parts.get("subagents")) if one != asked.to]
     replaced = status.migration.replaced if status.migration is not None else []
-    due = name != status.stable_revision and any(has_reached(lifecycle_of(one, today), asked.stage) for one in models)
+    platform = (obj["spec"].get("upstream") or {}).get("platform") or "ClaudeAPI"
+    states = (lifecycle_of(one, today, platform=platform) for one in models)
+    due = name != status.stable_revision and any(has_reached(state, asked.stage) for state in states)
     return due or any(one in replaced for one in models)
 
 

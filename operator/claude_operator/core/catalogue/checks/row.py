@@ -69,7 +69,7 @@ class Asked:
     version: str | None = None
     """The client's anthropic-version, None where it is not known."""
     key: str | None = None
-    """The kind of the API key, `admin` or `inference`; None where it is not known."""
+    """What the API key is for, `admin` or `inference`; None where it is not known."""
     before: Asked | None = None
     """The request of the revision that serves: this one is to take its place."""
 

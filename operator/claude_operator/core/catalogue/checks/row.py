@@ -63,7 +63,7 @@ class Asked:
     request: Mapping[str, Any]
     today: datetime.date
     prompts: int = 0
-    """How many blocks at the beginning of `system` come from promptFrom: their text is not known."""
+    """How many blocks at the beginning of `system` come from promptFrom; their text is None where it is not known."""
     client: frozenset[str] = frozenset()
     """Which of `tools` and `system` the client adds to."""
     version: str | None = None

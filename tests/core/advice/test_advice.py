@@ -15,7 +15,6 @@ from claude_operator.api.evidence import OTHER
 from claude_operator.api.prices import TokenPrices
 from claude_operator.core.advice.advice import Advice
 from claude_operator.core.advice.advise import advise
-from claude_operator.core.advice.bills import tokens_text
 from claude_operator.core.advice.caching import with_breakpoint
 from claude_operator.core.advice.case import Case
 from claude_operator.core.advice.models import bill_now, cheaper_models

@@ -563,8 +563,15 @@ EVENTS_ONLY = {
     Reason.SOAKED,
     Reason.DRAINING,
     Reason.DRAINED,
+    Reason.MIGRATION_STARTED,
+    Reason.MIGRATION_STOPPED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
+    Reason.DRILL_STARTED,
+    Reason.DRILL_PASSED,
+    Reason.DRILL_FAILED,
+    Reason.DRILL_ABORTED,
+    Reason.DRILL_SKIPPED,
 }
 
 

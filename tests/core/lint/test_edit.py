@@ -181,7 +181,7 @@ def test_what_changes_nothing_that_is_cached(old: Side, new: Side) -> None:
             "spec.overrides.system",
             "overrides.system Replace → Append",
         ),
-        (side(), side(thinking={"type": "adaptive"}), Reach.MESSAGES, "spec.request.thinking", "stay cached"),
+        (side(), side(thinking={"type": "adaptive"}), Reach.MESSAGES, "spec.request.thinking", "stays cached"),
     ],
 )
 def test_from_where_on_nothing_is_read(old: Side, new: Side, reach: Reach, path: str, said: str) -> None:
@@ -248,9 +248,12 @@ def test_prices_are_those_of_the_entry_and_of_the_installation() -> None:
     book: Book = {OPUS: Prices(1.0, 1.0, cache_write_5m=2.0, cache_write_1h=3.0, cache_read=1.0)}
     more = {"book": book}
     assert usd() == pytest.approx(10.0)
-    assert "at a price that is not known" in edit(
-        side(model="x", system=sized(2_000), **AUTOMATIC), side(model="x", system=other(2_000), **AUTOMATIC), LIVE
-    ).sentence
+    assert (
+        "at a price that is not known"
+        in edit(
+            side(model="x", system=sized(2_000), **AUTOMATIC), side(model="x", system=other(2_000), **AUTOMATIC), LIVE
+        ).sentence
+    )
 
 
 def test_a_large_prompt_has_the_prices_of_its_size() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
 from claude_operator.api.lifecycle import LifecyclePolicy
-from claude_operator.core.catalogue.checks.check import CHECKS, check_asked
+from claude_operator.core.catalogue.checks.check import check_asked
 from claude_operator.core.catalogue.checks.row import Asked, Severity
 from claude_operator.core.catalogue.checks.row import Finding as Checked
 from claude_operator.core.lint.caching import cache_faults
@@ -21,18 +21,35 @@ from claude_operator.core.lint.finding import Fault, Level, Path
 from claude_operator.core.lint.messages import split_message
 from claude_operator.core.lint.prefix import Served, served_requests
 from claude_operator.core.lint.sources import Found, Objects
-from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.spec.validate import problems, warning
 
-__all__ = ["client_lists", "deployment_faults", "request_faults", "served_of"]
+__all__ = ["deployment_faults", "request_faults"]
 
 _POLICIES = {"model-legacy": "on_legacy", "model-deprecated": "on_deprecated", "model-retired": "on_retired"}
 _STATES = {"model-legacy": "Legacy", "model-deprecated": "Deprecated", "model-retired": "Retired"}
-_OF_LIFECYCLE = frozenset(check.id for check in CHECKS if check.where == "lifecycle")
+_CONTENT = ("request", "subagents", "promptFrom", "overrides")
 
 
-def deployment_faults(found: Found, objects: Objects, today: dt.date) -> Iterator[Fault]:
-    """Of one whose schema holds."""
+def deployment_faults(found: Found, objects: Objects, today: dt.date, wrong: Sequence[Fault]) -> Iterator[Fault]:
+    """What its schema does not see. `wrong`: what it does, since what has not its shape is not looked at here."""
+    shape = [fault for fault in wrong if fault.check != "schema-rule"]
+    places = [fault.path for fault in shape if fault.path[:1] == ("spec",)]
+    if not places:
+        yield from _spec_faults(found, objects, today)
+    if any(path == ("spec",) or path[1] in _CONTENT for path in places) or not found.spec.get("request"):
+        return
+    yield from _prompts(found, objects)
+    known: set[Fault] = set()
+    client, policy = _client_lists(found.spec), _policy(found.spec)
+    for served in served_requests(found.spec, objects.prompts(_prompt_keys(found.spec), found), objects.models):
+        faults = list(request_faults(served, today, client, policy, known))
+        known.update(faults)
+        yield from faults
+        yield from cache_faults(served)
+
+
+def _spec_faults(found: Found, objects: Objects, today: dt.date) -> Iterator[Fault]:
+    """What the operator refuses, or finds odd, of all but the requests."""
     try:
         spec = DeploymentSpec.model_validate(found.spec)
     except ValidationError as error:
@@ -43,28 +60,28 @@ def deployment_faults(found: Found, objects: Objects, today: dt.date) -> Iterato
         if problem.reason is Reason.INVALID_SPEC:
             path, said = split_message(problem.message)
             yield Fault("spec-invalid", Level.ERROR, path, said)
-    yield from _prompts(found, spec, objects)
     if behind := warning(spec):
         path, said = split_message(behind.message)
         yield Fault("cache-behind-client", Level.WARNING, path, said)
-    known: set[Fault] = set()
-    for served in served_of(found, objects, spec):
-        faults = list(request_faults(served, today, client_lists(spec), spec.lifecycle, known))
-        known.update(faults)
-        yield from faults
-        yield from cache_faults(served)
 
 
-def served_of(found: Found, objects: Objects, spec: DeploymentSpec) -> list[Served]:
-    """Its requests as they are served, with the prompts that the files have."""
-    prompts = objects.prompts(prompt_keys(spec), found)
-    return list(served_requests(found.spec, prompts, objects.models))
-
-
-def client_lists(spec: DeploymentSpec) -> frozenset[str]:
+def _client_lists(spec: Mapping[str, Any]) -> frozenset[str]:
     """Which of tools and system clients add to."""
-    merges = {name: getattr(spec.overrides, name, "Replace") for name in ("tools", "system")}
-    return frozenset(name for name, merge in merges.items() if merge != "Replace")
+    merges = spec.get("overrides") or {}
+    return frozenset(name for name in ("tools", "system") if merges.get(name, "Replace") != "Replace")
+
+
+def _policy(spec: Mapping[str, Any]) -> LifecyclePolicy:
+    """The default where it cannot be read."""
+    try:
+        return LifecyclePolicy.model_validate(spec.get("lifecycle") or {})
+    except ValidationError:
+        return LifecyclePolicy()
+
+
+def _prompt_keys(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    references = [source["configMapKeyRef"] for source in spec.get("promptFrom") or ()]
+    return [(reference["name"], reference["key"]) for reference in references]
 
 
 def request_faults(
@@ -116,25 +133,22 @@ def _because(one: Checked, policy: LifecyclePolicy | None) -> str:
     return f" (spec.lifecycle.on{_STATES[one.check_id]}: Reject)"
 
 
-def _prompts(found: Found, spec: DeploymentSpec, objects: Objects) -> Iterator[Fault]:
+def _prompts(found: Found, objects: Objects) -> Iterator[Fault]:
     """Texts that are not in the files are not checked; one whose key is missing cannot be read by anybody."""
-    for number, source in enumerate(spec.prompt_from or ()):
-        reference = source.config_map_key_ref
+    for number, (name, key) in enumerate(_prompt_keys(found.spec)):
         path: Path = ("spec", "promptFrom", number, "configMapKeyRef")
-        holder = objects.config_map(reference.name, found)
+        holder = objects.config_map(name, found)
         if holder is None:
-            said = f"the ConfigMap {reference.name} is in none of the files, so its text is not checked: add it with -f"
+            said = f"the ConfigMap {name} is in none of the files, so its text is not checked: add it with -f"
             yield Fault("prompt-unknown", Level.NOTE, path, said)
             continue
         data = _data(holder.value)
-        if reference.key not in data:
+        if key not in data:
             has = ", ".join(list(data)[:3]) or "none"
-            said = f"the ConfigMap {reference.name} has no key {reference.key} (it has {has}): correct one of them"
+            said = f"the ConfigMap {name} has no key {key} (it has {has}): correct one of them"
             yield Fault("prompt-missing", Level.ERROR, (*path, "key"), said)
-        elif not data[reference.key]:
-            said = (
-                f"key {reference.key} of the ConfigMap {reference.name} is empty: write the text, or remove the entry"
-            )
+        elif not data[key]:
+            said = f"key {key} of the ConfigMap {name} is empty: write the text, or remove the entry"
             yield Fault("prompt-missing", Level.ERROR, (*path, "key"), said)
 
 

@@ -122,7 +122,11 @@ def _changes(old: Served, new: Served) -> Iterator[Change]:
         yield Change(Reach.SYSTEM, _named(new, "system", system), _system_said(old, new, system), system)
     for name in _OF_MESSAGES:
         if old.request.get(name) != new.request.get(name):
-            yield Change(Reach.MESSAGES, new.path((name,)), f"{name} changes: what a breakpoint behind tools and system covers stays cached")
+            yield Change(
+                Reach.MESSAGES,
+                new.path((name,)),
+                f"{name} changes: what a breakpoint behind tools and system covers stays cached",
+            )
 
 
 def _merges(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

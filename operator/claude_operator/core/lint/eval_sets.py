@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,8 +29,10 @@ _OF_MESSAGES = frozenset(check.id for check in CHECKS if check.where == "message
 _MOST_ITEMS = 2_000  # that are held against each model
 
 
-def eval_set_faults(found: Found, objects: Objects, today: dt.date) -> Iterator[Fault]:
-    """Of one whose schema holds: items that cannot be read, and conversations that a model refuses."""
+def eval_set_faults(found: Found, objects: Objects, today: dt.date, wrong: Sequence[Fault]) -> Iterator[Fault]:
+    """Items that cannot be read, and conversations that a model refuses; nothing where its schema does not hold."""
+    if any(fault.path[:1] == ("spec",) for fault in wrong):
+        return
     try:
         spec = EvalSetSpec.model_validate(found.spec)
     except ValidationError as error:

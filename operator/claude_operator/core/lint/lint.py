@@ -99,15 +99,10 @@ def _faults(found: Found, objects: Objects, today: dt.date) -> list[Fault]:
     schema = _schema(found.kind) if found.name else {**_schema(found.kind), _RULES: ()}
     wrong = schema_faults(schema, found.value)
     faults += wrong
-    if not any(fault.path[:1] == ("spec",) and _stops(fault) for fault in wrong) and found.spec:
-        further = _FURTHER.get(found.kind)
-        faults += list(further(found, objects, today)) if further else []
+    further = _FURTHER.get(found.kind)
+    if further is not None and found.spec:
+        faults += further(found, objects, today, wrong)
     return _once(faults)
-
-
-def _stops(fault: Fault) -> bool:
-    """Whether the object cannot be looked at any further: it has not the shape of its kind."""
-    return fault.check in ("schema-type", "schema-required", "schema-unknown-field", "schema-value")
 
 
 def _once(faults: list[Fault]) -> list[Fault]:

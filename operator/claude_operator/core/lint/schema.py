@@ -168,8 +168,10 @@ def _below(schema: Schema, value: Any, old: Any, path: Path) -> Iterator[Fault]:
         return
     known: Schema = schema.get("properties") or {}
     extra = schema.get("additionalProperties")
+    closed = known and not schema.get("x-kubernetes-preserve-unknown-fields") and extra is None
+    meant = {name: _meant(name, known) for name in value if closed and name not in known}
     for name in schema.get("required") or ():
-        if name not in value:
+        if name not in value and name not in meant.values():
             yield _fault("schema-required", path, f"{name} is missing: add it. {_first(known.get(name, {}))}".rstrip())
     for name, one in value.items():
         inner: Path = (*path, name)
@@ -178,14 +180,15 @@ def _below(schema: Schema, value: Any, old: Any, path: Path) -> Iterator[Fault]:
             yield from _walk(known[name], one, before, inner)
         elif isinstance(extra, Mapping):
             yield from _walk(extra, one, before, inner)
-        elif known and not schema.get("x-kubernetes-preserve-unknown-fields") and extra is not True:
-            yield _fault("schema-unknown-field", inner, f"is not a field here: {_remedy(name, known)}")
+        elif name in meant:
+            remedy = f"write {meant[name]}, or remove it" if meant[name] else "correct its name, or remove it"
+            yield _fault("schema-unknown-field", inner, f"is not a field here: {remedy}")
 
 
-def _remedy(name: str, known: Schema) -> str:
+def _meant(name: str, known: Schema) -> str | None:
+    """The field whose name is nearly this one."""
     close = difflib.get_close_matches(name.lower(), [one.lower() for one in known], 1, _CLOSE)
-    meant = next((one for one in known if close and one.lower() == close[0]), None)
-    return f"write {meant}, or remove it" if meant else "correct its name, or remove it"
+    return next((one for one in known if close and one.lower() == close[0]), None)
 
 
 def _first(schema: Schema) -> str:

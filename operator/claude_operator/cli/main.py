@@ -13,6 +13,7 @@ from rich.text import Text
 
 from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
+from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.lint import lint
 from claude_operator.cli.commands.organization import organization
@@ -47,6 +48,7 @@ for _command in (
     advise,
     lint,
     organization,
+    audit_command,
     why,
     history,
     diff,

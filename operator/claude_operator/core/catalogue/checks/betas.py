@@ -8,12 +8,12 @@ from typing import Any
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity
 
-__all__ = ["ROWS"]
+__all__ = ["LEAST_TASK_BUDGET", "LEAST_TRIGGER", "OBSOLETE", "ROWS"]
 
-_LEAST_TASK_BUDGET = 20_000
-_LEAST_TRIGGER = 50_000
+LEAST_TASK_BUDGET = 20_000
+LEAST_TRIGGER = 50_000
 _BETA = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_OBSOLETE = {  # value -> what to do instead
+OBSOLETE = {  # value -> what to do instead
     "prompt-caching-2024-07-31": "remove it: caching needs no beta",
     "extended-cache-ttl-2025-04-11": "remove it: ttl 1h needs no beta",
     "token-counting-2024-11-01": "remove it: counting tokens needs no beta",
@@ -41,7 +41,7 @@ def obsolete(asked: Asked) -> Iterator[Fault]:
     """Betas that became part of the API, or have a successor."""
     value = asked.request.get("betas")
     for place, beta in enumerate(value if isinstance(value, list) else ()):
-        remedy = _OBSOLETE.get(str(beta))
+        remedy = OBSOLETE.get(str(beta))
         if remedy:
             yield Fault(("betas", place), f"betas: {beta} is obsolete: {remedy}")
 
@@ -89,13 +89,13 @@ def compaction_trigger(asked: Asked) -> Iterator[Fault]:
     for place, edit in _edits(asked, "compact_"):
         trigger = edit.get("trigger")
         value = trigger.get("value") if isinstance(trigger, Mapping) else None
-        if isinstance(value, int) and value < _LEAST_TRIGGER:
+        if isinstance(value, int) and value < LEAST_TRIGGER:
             yield Fault(
                 ("context_management", "edits", place, "trigger", "value"),
-                f"context_management.edits: a compaction trigger of {value} is too small: write {_LEAST_TRIGGER}"
+                f"context_management.edits: a compaction trigger of {value} is too small: write {LEAST_TRIGGER}"
                 " or more",
                 f"context_management.edits.{place}.trigger.value: Input should be greater than or equal to"
-                f" {_LEAST_TRIGGER}",
+                f" {LEAST_TRIGGER}",
             )
 
 
@@ -132,11 +132,11 @@ def task_budget_total(asked: Asked) -> Iterator[Fault]:
     """A task has 20,000 tokens at least."""
     budget = _task_budget(asked)
     total = budget.get("total") if isinstance(budget, Mapping) else None
-    if isinstance(total, int) and total < _LEAST_TASK_BUDGET:
+    if isinstance(total, int) and total < LEAST_TASK_BUDGET:
         yield Fault(
             ("output_config", "task_budget", "total"),
-            f"output_config.task_budget: a total of {total} is too small: write {_LEAST_TASK_BUDGET} or more",
-            f"output_config.task_budget.total: Input should be greater than or equal to {_LEAST_TASK_BUDGET}",
+            f"output_config.task_budget: a total of {total} is too small: write {LEAST_TASK_BUDGET} or more",
+            f"output_config.task_budget.total: Input should be greater than or equal to {LEAST_TASK_BUDGET}",
         )
 
 

@@ -9,12 +9,12 @@ from claude_operator.core.catalogue.checks.row import LATEST_VERSION, Asked, Che
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.unsupported import SAMPLING
 
-__all__ = ["ROWS", "takes_sampling"]
+__all__ = ["LEAST_TOP_P", "ROWS", "takes_sampling"]
 
-_LEAST_TOP_P = 0.95  # with thinking
+LEAST_TOP_P = 0.95  # with thinking
 _WITH_THINKING = {  # name -> the API's words, ours
     "temperature": ("may only be set to 1", "remove temperature"),
-    "top_p": (f"must be greater than or equal to {_LEAST_TOP_P}", f"write {_LEAST_TOP_P} or more"),
+    "top_p": (f"must be greater than or equal to {LEAST_TOP_P}", f"write {LEAST_TOP_P} or more"),
     "top_k": ("must be unset", "remove top_k"),
 }
 
@@ -112,7 +112,7 @@ def _fits_thinking(name: str, value: Any) -> bool:
         case "temperature":
             return bool(value == 1)
         case "top_p":
-            return isinstance(value, int | float) and value >= _LEAST_TOP_P
+            return isinstance(value, int | float) and value >= LEAST_TOP_P
     return False
 
 

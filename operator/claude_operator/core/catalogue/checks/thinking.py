@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity, either
 
-__all__ = ["ROWS", "accepted_types"]
+__all__ = ["EFFORTS", "LEAST_BUDGET", "ROWS", "accepted_types"]
 
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
-_LEAST_BUDGET = 1024
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+LEAST_BUDGET = 1024
 
 
 def accepted_types(words: Iterable[str]) -> dict[str, str]:
@@ -36,7 +36,7 @@ def effort(asked: Asked) -> Iterator[Fault]:
     yield Fault(
         path,
         f"output_config.effort: {asked.model_id} does not take {level!r}: write {either(levels)}",
-        f"This model does not support effort level '{level}'." if level in _EFFORTS else expected,
+        f"This model does not support effort level '{level}'." if level in EFFORTS else expected,
     )
 
 
@@ -66,7 +66,7 @@ def kind_at_effort(asked: Asked) -> Iterator[Fault]:
         return
     limit = accepted_types(asked.model.thinking_types or ()).get(given)
     level = asked.part("output_config").get("effort") or asked.model.default_effort
-    if limit in _EFFORTS and level in _EFFORTS and _EFFORTS.index(level) > _EFFORTS.index(limit):
+    if limit in EFFORTS and level in EFFORTS and EFFORTS.index(level) > EFFORTS.index(limit):
         yield Fault(
             ("thinking", "type"),
             f"thinking.type: {asked.model_id} takes {given!r} up to effort {limit}, not with {level}: lower"
@@ -93,11 +93,11 @@ def budget(asked: Asked) -> Iterator[Fault]:
     path = ("thinking", "budget_tokens")
     if thinking.get("type") != "enabled":
         return
-    if not isinstance(tokens, int) or tokens < _LEAST_BUDGET:
+    if not isinstance(tokens, int) or tokens < LEAST_BUDGET:
         yield Fault(
             path,
-            f"thinking.budget_tokens: {tokens} is too small: write {_LEAST_BUDGET} or more",
-            f"thinking.enabled.budget_tokens: Input should be greater than or equal to {_LEAST_BUDGET}",
+            f"thinking.budget_tokens: {tokens} is too small: write {LEAST_BUDGET} or more",
+            f"thinking.enabled.budget_tokens: Input should be greater than or equal to {LEAST_BUDGET}",
         )
     # With interleaved thinking the budget is that of a whole turn.
     elif isinstance(limit, int) and tokens >= limit and not asked.has_beta("interleaved-thinking-"):

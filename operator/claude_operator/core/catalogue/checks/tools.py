@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity
 
-__all__ = ["ROWS"]
+__all__ = ["FIXED_NAMES", "FORCED", "NEW_WEB", "ROWS", "TYPES"]
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _DATED_TYPE = re.compile(r"[a-z][a-z0-9_]*_(\d{8})")
-_FIXED_NAMES = {  # beginning of the type of one of the API's tools -> its only name
+FIXED_NAMES = {  # beginning of the type of one of the API's tools -> its only name
     "bash_2025": "bash",
     "code_execution_": "code_execution",
     "memory_": "memory",
@@ -20,7 +20,7 @@ _FIXED_NAMES = {  # beginning of the type of one of the API's tools -> its only 
     "web_fetch_": "web_fetch",
     "web_search_": "web_search",
 }
-_TYPES = {  # beginning of the type of one of the API's tools -> its dates
+TYPES = {  # beginning of the type of one of the API's tools -> its dates
     "advisor": ("20260301",),
     "bash": ("20241022", "20250124"),
     "browser_toolset": ("20260801",),
@@ -34,9 +34,9 @@ _TYPES = {  # beginning of the type of one of the API's tools -> its dates
     "web_fetch": ("20250910", "20260209", "20260309", "20260318"),
     "web_search": ("20250305", "20260209", "20260318"),
 }
-_NEW_WEB = "20260209"  # the first of the web tools that filter with code
+NEW_WEB = "20260209"  # the first of the web tools that filter with code
 _SINCE_WEB = (4, 6)
-_FORCED = ("any", "tool")
+FORCED = ("any", "tool")
 _OWN = (None, "custom")
 
 
@@ -119,7 +119,7 @@ def known_types(asked: Asked) -> Iterator[Fault]:
     for place, tool in asked.places("tools"):
         kind = str(tool.get("type") or "")
         name, _, date = kind.rpartition("_")
-        if _DATED_TYPE.fullmatch(kind) and date not in _TYPES.get(name, ()):
+        if _DATED_TYPE.fullmatch(kind) and date not in TYPES.get(name, ()):
             yield Fault(
                 ("tools", place, "type"),
                 f"tools: type {kind} is not known here: correct it, unless the API has it",
@@ -130,7 +130,7 @@ def fixed_names(asked: Asked) -> Iterator[Fault]:
     """The API's own tools have one name each."""
     for place, tool in asked.places("tools"):
         kind = str(tool.get("type") or "")
-        fixed = next((name for start, name in _FIXED_NAMES.items() if kind.startswith(start)), None)
+        fixed = next((name for start, name in FIXED_NAMES.items() if kind.startswith(start)), None)
         if fixed and tool.get("name") != fixed:
             yield Fault(
                 ("tools", place, "name"),
@@ -147,7 +147,7 @@ def web_tools(asked: Asked) -> Iterator[Fault]:
     for place, tool in asked.places("tools"):
         kind = str(tool.get("type") or "")
         dated = _DATED_TYPE.fullmatch(kind)
-        if dated and kind.startswith(("web_search_", "web_fetch_")) and dated[1] >= _NEW_WEB:
+        if dated and kind.startswith(("web_search_", "web_fetch_")) and dated[1] >= NEW_WEB:
             older = "web_search_20250305" if kind.startswith("web_search_") else "web_fetch_20250910"
             yield Fault(
                 ("tools", place, "type"),
@@ -170,7 +170,7 @@ def some_loaded(asked: Asked) -> Iterator[Fault]:
 def forced(asked: Asked) -> Iterator[Fault]:
     """Some models cannot be forced to call a tool."""
     kind = asked.part("tool_choice").get("type")
-    if kind in _FORCED and asked.model and asked.model.forced_tool_choice_ok is False:
+    if kind in FORCED and asked.model and asked.model.forced_tool_choice_ok is False:
         yield Fault(
             ("tool_choice", "type"),
             f"tool_choice.type: {asked.model_id} does not take {kind!r}: write auto, and ask for the tool in system",
@@ -192,7 +192,7 @@ def choice_type(asked: Asked) -> Iterator[Fault]:
 def forced_without_tools(asked: Asked) -> Iterator[Fault]:
     """Nothing to choose from."""
     kind = asked.part("tool_choice").get("type")
-    if kind in _FORCED and not asked.request.get("tools") and "tools" not in asked.client:
+    if kind in FORCED and not asked.request.get("tools") and "tools" not in asked.client:
         yield Fault(
             ("tool_choice",),
             f"tool_choice: {kind!r} forces a tool, and there are no tools: write tools, or remove tool_choice",
@@ -224,7 +224,7 @@ def either_of(declared: list[str]) -> str:
 def forced_while_thinking(asked: Asked) -> Iterator[Fault]:
     """A model that thinks chooses itself."""
     kind, thinking = asked.part("tool_choice").get("type"), asked.part("thinking").get("type")
-    if kind in _FORCED and thinking in ("enabled", "adaptive"):
+    if kind in FORCED and thinking in ("enabled", "adaptive"):
         yield Fault(
             ("tool_choice", "type"),
             f"tool_choice.type: {kind!r} forces a tool, which the API does not take together with thinking: write"

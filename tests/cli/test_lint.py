@@ -155,7 +155,7 @@ def test_folders_are_read_as_kubectl_reads_them(folder: Path, capsys: pytest.Cap
     assert (code, out) == (0, "no objects of claudeops.dev in these files\n")
     (folder / "app/deep/good.json").write_text(json.dumps(deployment()))
     assert "0 errors, 0 warnings in 1 object" in run(capsys, "-f", "app", "-R")[1]
-    code, _, err = run(capsys, "-f", "app/deep", "-f", "app/empty")
+    code, _, _ = run(capsys, "-f", "app/deep", "-f", "app/empty")
     assert code == 2
     (folder / "app/empty").mkdir()
     assert "has no .yaml, .yml or .json file" in run(capsys, "-f", "app/empty")[2]

@@ -101,9 +101,10 @@ def test_ten_in_a_row_cost_fifty_requests_at_most() -> None:
     assert failed(world) <= 10 * MOST_REQUESTS
 
 
+@pytest.mark.parametrize("traffic", [40.0, 4000.0])
 @pytest.mark.parametrize("replicas", [1, 2, 3, 7])
-def test_however_many_gateways_there_are_the_bound_is_one(replicas: int) -> None:
-    world = served(traffic=80.0, replicas=replicas)
+def test_however_many_gateways_there_are_the_bound_is_one(replicas: int, traffic: float) -> None:
+    world = served(traffic=traffic, replicas=replicas)
     ask(world)
     world.until(is_over)
     assert drill_of(world).outcome == "Passed", world.transcript()

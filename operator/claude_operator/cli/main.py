@@ -13,6 +13,7 @@ from rich.text import Text
 
 from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
+from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.drill import drill
 from claude_operator.cli.commands.organization import organization
@@ -46,6 +47,7 @@ for _command in (
     cost,
     advise,
     organization,
+    audit_command,
     why,
     history,
     diff,

@@ -76,6 +76,9 @@ def _go_on(draft: Draft, drill: RunningDrill) -> Draft:
     obs = draft.obs
     drill = with_notes(drill, obs.gateway.pods, obs.now)
     draft = _put(draft, drill)
+    value = ask(draft, DRILL)
+    if value is not None:
+        draft = ignore(draft, DRILL, value, f"{drill.id} is under way")
     if why := _gives_way(draft, drill):
         return _abort(draft, drill, why)
     match drill.phase:

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
     FIELD_REMOVED = "FieldRemoved"  # a field of an earlier version that has no effect any more
     BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
+    REQUEST_DOUBTFUL = "RequestDoubtful"  # the Claude API takes spec.request, but it costs or risks something
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part
@@ -171,6 +172,8 @@ class Reason(StrEnum):
     DRILL_FAILED = "DrillFailed"  # it was not noticed, or not taken back everywhere
     DRILL_ABORTED = "DrillAborted"  # it ended without a result
     DRILL_SKIPPED = "DrillSkipped"  # a scheduled drill could not begin within an hour
+    MODEL_RETIRES = "ModelRetires"  # a model in use is switched off in 60, 30, 14, 7, 3 or 1 days
+    LIFECYCLE_DISPUTED = "LifecycleDisputed"  # the Models API tells of a model what the catalogue does not
     MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
     MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 

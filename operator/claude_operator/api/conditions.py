@@ -148,6 +148,7 @@ class Reason(StrEnum):
     REVISION_RESTORED = "RevisionRestored"  # a revision that somebody deleted was made again
     STATUS_NOT_TRUSTED = "StatusNotTrusted"  # status was written by somebody else, and what may not be was dropped
     ROLLOUT_STARTED = "RolloutStarted"
+    CANARY_DIFFERS = "CanaryDiffers"  # what is to be known of a canary beside stable: other tokens, a cold cache
     WEIGHT_CHANGED = "WeightChanged"
     STEP_HELD = "StepHeld"
     SUPERSEDED = "Superseded"

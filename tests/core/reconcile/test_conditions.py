@@ -553,6 +553,7 @@ EVENTS_ONLY = {
     Reason.STEP_HELD,
     Reason.SUPERSEDED,
     Reason.PLAN_FIXED,
+    Reason.CANARY_DIFFERS,
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,

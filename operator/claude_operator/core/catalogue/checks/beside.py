@@ -50,7 +50,7 @@ def tokenizer(asked: Asked) -> Iterator[Fault]:
 def cold_cache(asked: Asked) -> Iterator[Fault]:
     """A changed prefix is written instead of read, once for each conversation that is served with it."""
     before = asked.before
-    if before is None:
+    if before is None or not (asked.controls or before.controls):
         return
     if asked.model_id != before.model_id:
         yield Fault(

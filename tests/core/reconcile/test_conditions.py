@@ -205,6 +205,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             Reason.INVALID_EVAL_SET,
             Reason.NAME_TAKEN,
             Reason.SECRET_NOT_ALLOWED,
+            Reason.WRONG_KEY,
             Reason.REVISION_NOT_TRUSTED,
         )
     ),

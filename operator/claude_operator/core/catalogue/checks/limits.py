@@ -85,6 +85,7 @@ def _is_one_of(name: str, *allowed: str) -> Callable[[Asked], Iterator[Fault]]:
                 f"{name}: Input should be " + " or ".join(f"'{one}'" for one in allowed),
             )
 
+    find.__doc__ = f"{name} has few values: {' or '.join(allowed)}."
     return find
 
 

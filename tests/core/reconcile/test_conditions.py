@@ -575,6 +575,8 @@ EVENTS_ONLY = {
     Reason.DRILL_FAILED,
     Reason.DRILL_ABORTED,
     Reason.DRILL_SKIPPED,
+    Reason.MODEL_RETIRES,
+    Reason.LIFECYCLE_DISPUTED,
 }
 
 

@@ -11,6 +11,7 @@ from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.annotations import RETRY, ask, asked_by, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.grading import graded_plan
+from claude_operator.core.reconcile.models_used import explain_retired
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import active, attempts_of, window_left
 from claude_operator.core.reconcile.promotion import end_soak
@@ -63,6 +64,8 @@ def begin(draft: Draft) -> Draft:
         return draft.set(rollout=known, judgement=None)
     replaced, left = draft.status.replaced, window_left(draft.status, draft.obs.spec, draft.obs.now)
     if replaced is None or left is None or replaced.revision != wanted or wanted not in draft.obs.revisions:
+        return _start(draft, wanted, spec)
+    if explain_retired(draft.obs, wanted):  # spec.lifecycle lets it in, but it has to show that it answers
         return _start(draft, wanted, spec)
     if spec.paused:
         note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"

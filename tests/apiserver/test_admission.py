@@ -408,6 +408,13 @@ def test_what_was_accepted_before_can_change_in_all_but_its_request(modelled: Ap
         assert "claude-3-opus-20240229 is Retired" in edit({"spec": {"request": {"model": "claude-3-opus-20240229"}}})
         assert not edit({"spec": {"request": {"model": "claude-opus-5-5"}}})
         assert "claude-opus-4-1-20250805 is Retired" in edit({"spec": {"request": {"model": "claude-opus-4-1"}}})
+        # What status shows in use serves, or did a moment ago: going back to it is never refused here.
+        used = [{"id": "claude-opus-4-1-20250805", "lifecycle": "Retired", "where": ["request"]}]
+        judge = [{"id": "claude-3-opus-20240229", "lifecycle": "Retired", "where": ["judge answers"]}]
+        told = {"status": {"models": used + judge}}
+        admin.patch("ClaudeDeployment", "old", namespace, told, subresource="status")
+        assert not edit({"spec": {"request": {"model": "claude-opus-4-1-20250805"}}})
+        assert "is Retired" in edit({"spec": {"request": {"model": "claude-3-opus-20240229"}}})
         assert not edit({"metadata": {"finalizers": None}})
     finally:
         lift(admin, policies)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps, support
 from tests.cluster.rollouts import bake, deployment, scenario, start
-from tests.cluster.support import CommandError, condition, find, get, kubectl, wait_for
+from tests.cluster.support import CommandError, condition, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 from tests.plugin import Plugin
 

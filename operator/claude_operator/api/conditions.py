@@ -38,6 +38,7 @@ class Reason(StrEnum):
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
     FIELD_REMOVED = "FieldRemoved"  # a field of an earlier version that has no effect any more
     BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
+    REQUEST_DOUBTFUL = "RequestDoubtful"  # the Claude API takes spec.request, but it costs or risks something
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part

@@ -75,6 +75,8 @@ def cached(
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
 BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
 BEHIND["request"]["system"] = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
+DOUBTFUL = raw()
+DOUBTFUL["request"]["betas"] = ["pdfs-2024-09-25"]
 LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
 RUN = eval_run_name(CANARY, SET.hash)
 ONLY_TOOLS = Policy(allowed_hosts=("tools.example",))
@@ -168,6 +170,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
+    (Type.ACCEPTED, "True", Reason.REQUEST_DOUBTFUL, {"status": serving(), "spec": DOUBTFUL}),
     (
         Type.ACCEPTED,
         "True",

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity, is_since_4_7
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "KeyKind", "key_kind"]
 
+KeyKind = Literal["admin", "inference"]
+_ADMIN = "sk-ant-admin"
 _PREFIX = {  # field -> what of the cache is cold after a change of it
     "tools": "the whole prefix",
     "system": "the system prompt and what follows",
 }
+
+
+def key_kind(key: str) -> KeyKind:
+    """What a key of the Claude API is for, by how it begins."""
+    return "admin" if key.startswith(_ADMIN) else "inference"
 
 
 def inference_key(asked: Asked) -> Iterator[Fault]:

@@ -19,7 +19,6 @@ __all__ = ["Part", "Prompts", "Served", "served_requests"]
 Prompts = Mapping[tuple[str, str], str]
 """Texts by (name, key) of their ConfigMap."""
 
-_UNKNOWN_TEXT = "..."
 _UNKNOWN_MINIMUM = 1024  # tokens; of a model that the catalogue does not know
 
 
@@ -40,7 +39,7 @@ class Served:
 
     name: str
     request: Mapping[str, Any]
-    """With the blocks of promptFrom before those of `system`."""
+    """With the blocks of promptFrom before those of `system`; a text that is not known is None."""
     model: Model | None
     prompts: int = 0
     """How many of its first system blocks come from promptFrom."""
@@ -127,7 +126,7 @@ def _blocks(sources: Any, prompts: Prompts) -> tuple[list[dict[str, Any]], bool]
         reference = source.get("configMapKeyRef") or {}
         text = prompts.get((str(reference.get("name")), str(reference.get("key"))))
         unknown = unknown or text is None
-        block: dict[str, Any] = {"type": "text", "text": _UNKNOWN_TEXT if text is None else text}
+        block: dict[str, Any] = {"type": "text", "text": text}
         if source.get("cache_control") is not None:
             block["cache_control"] = source["cache_control"]
         blocks.append(block)

@@ -13,7 +13,7 @@ from claude_operator.core.catalogue.lifecycle import NO_MODELS
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.lint.edit import Rewrite, find_rewrite
 from claude_operator.core.lint.finding import Fault, Level
-from claude_operator.core.lint.prefix import Prompts, served_requests
+from claude_operator.core.lint.prefix import Prompts, fields_of, served_requests
 from claude_operator.core.lint.price import NO_SESSIONS, Bill, Sessions, bill_of, sentence
 from claude_operator.core.text import duration
 
@@ -58,7 +58,7 @@ def edits_of(
     How many sessions call a subagent, and what they have cached, is not measured apart: of it nothing is multiplied.
     """
     before = {served.name: served for served in served_requests(old.spec, old.prompts, models)}
-    merges = (old.spec.get("overrides") or {}, new.spec.get("overrides") or {})
+    merges = (fields_of(old.spec.get("overrides")), fields_of(new.spec.get("overrides")))
     found = []
     for served in served_requests(new.spec, new.prompts, models):
         earlier = before.get(served.name)
@@ -79,11 +79,11 @@ def edit_faults(edits: Sequence[Edit]) -> list[Fault]:
 
 def keeping(spec: Mapping[str, Any]) -> str:
     """How long conversations stay on the revision that they began on, empty where they do not."""
-    unit = (spec.get("assignment") or {}).get("unit") or "Conversation"
-    canary = (spec.get("strategy") or {}).get("canary") or {}
-    age = (canary.get("drain") or {}).get("maxAge") or Canary().drain_age
+    unit = fields_of(spec.get("assignment")).get("unit") or "Conversation"
+    canary = fields_of(fields_of(spec.get("strategy")).get("canary"))
+    age = fields_of(canary.get("drain")).get("maxAge") or Canary().drain_age
     try:
-        lasts = seconds(age) if unit == "Conversation" else 0.0
+        lasts = seconds(str(age)) if unit == "Conversation" else 0.0
     except ValueError:
         lasts = 0.0
     if not lasts:

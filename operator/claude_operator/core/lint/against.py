@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import Canary
+from claude_operator.core.catalogue.checks.check import CHECKS, check_asked
+from claude_operator.core.catalogue.checks.row import Asked
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.catalogue.lifecycle import NO_MODELS
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.lint.edit import Rewrite, find_rewrite
 from claude_operator.core.lint.finding import Fault, Level
+from claude_operator.core.lint.messages import split_message
 from claude_operator.core.lint.prefix import Prompts, fields_of, served_requests
 from claude_operator.core.lint.price import NO_SESSIONS, Bill, Sessions, bill_of, sentence
 from claude_operator.core.text import duration
 
-__all__ = ["Edit", "Side", "edit_faults", "edits_of", "keeping"]
+__all__ = ["Edit", "Side", "beside_faults", "edit_faults", "edits_of", "keeping"]
 
-CHECK = "cache-rewrite"
+_REWRITE = "cache-rewrite"
+_BESIDE = frozenset(check.id for check in CHECKS if check.where == "rollout") - {"cold-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,23 @@ def edits_of(
     return found
 
 
+def beside_faults(old: Side, new: Side, today: dt.date, *, models: Mapping[str, Model] = NO_MODELS) -> Iterator[Fault]:
+    """Checks of the table that need both sides; what an edit does to the cache is told by `edits_of`."""
+    before = {served.name: served for served in served_requests(old.spec, old.prompts, models)}
+    for served in served_requests(new.spec, new.prompts, models):
+        earlier = before.get(served.name)
+        if earlier is None or (served.name and "model" not in served.own):
+            continue
+        was = Asked(earlier.model, earlier.request, today)
+        for one in check_asked(Asked(served.model, served.request, today, before=was)):
+            if one.check_id in _BESIDE:
+                yield Fault(one.check_id, Level.WARNING, served.path(one.path), split_message(one.message)[1])
+
+
 def edit_faults(edits: Sequence[Edit]) -> list[Fault]:
     """The same as notes, at the first place of each that has changed."""
     return [
-        Fault(CHECK, Level.NOTE, edit.rewrite.changes[0].path, f"{edit.rewrite.changes[0].what}; {edit.sentence}")
+        Fault(_REWRITE, Level.NOTE, edit.rewrite.changes[0].path, f"{edit.rewrite.changes[0].what}; {edit.sentence}")
         for edit in edits
     ]
 

@@ -15,6 +15,7 @@ from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
 from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
+from claude_operator.cli.commands.drill import drill
 from claude_operator.cli.commands.lint import lint
 from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
@@ -55,6 +56,7 @@ for _command in (
     promote,
     abort,
     retry,
+    drill,
     pause,
     resume,
     undo,

@@ -23,6 +23,7 @@ from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.core.spec.address import address_problems, split_address
 from claude_operator.core.spec.budgets import budget_problems
+from claude_operator.core.spec.cron import parse_schedule
 from claude_operator.core.spec.quantity import quantity
 from claude_operator.core.spec.revision import Prompts
 from claude_operator.core.spec.served import NO_PROMPTS, Served, check_spec, served
@@ -50,6 +51,9 @@ class Problem:
     message: str
 
 
+_SHORTEST_DRILL, _LONGEST_DRILL = 30.0, 86_400.0  # seconds
+
+
 def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str, Model] = NO_MODELS) -> list[Problem]:
     """Everything wrong with a spec that the API server let in; empty for one that may become a revision.
 
@@ -58,7 +62,7 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     """
     invalid = [
         f"spec.{text}"
-        for check in (_references, _times, _budgets, _plan, _resources, _endpoint)
+        for check in (_references, _times, _budgets, _plan, _resources, _endpoint, _drill)
         for text in check(spec)
     ]
     return [
@@ -263,6 +267,19 @@ def _quantity(value: Any) -> Decimal | None:
     """A Kubernetes quantity as a number, None for what is none."""
     amount = quantity(value)
     return amount if isinstance(amount, Decimal) and amount >= 0 else None
+
+
+def _drill(spec: DeploymentSpec) -> Iterator[str]:
+    drill = spec.drill
+    if drill is None:
+        return
+    if drill.schedule is not None:
+        try:
+            parse_schedule(drill.schedule)
+        except ValueError as error:
+            yield f"drill.schedule: {error}"
+    if drill.max_duration is not None and not _SHORTEST_DRILL <= seconds(drill.max_duration) <= _LONGEST_DRILL:
+        yield f"drill.maxDuration: {drill.max_duration} is not between 30s and 24h; write for example 10m"
 
 
 def _endpoint(spec: DeploymentSpec) -> Iterator[str]:

@@ -13,7 +13,10 @@ from rich.text import Text
 
 from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
+from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
+from claude_operator.cli.commands.drill import drill
+from claude_operator.cli.commands.lint import lint
 from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
 from claude_operator.cli.commands.spec import pause, resume, undo
@@ -40,7 +43,24 @@ def cli() -> None:
     """
 
 
-for _command in (status, cost, advise, organization, why, history, diff, promote, abort, retry, pause, resume, undo):
+for _command in (
+    status,
+    cost,
+    advise,
+    lint,
+    organization,
+    audit_command,
+    why,
+    history,
+    diff,
+    promote,
+    abort,
+    retry,
+    drill,
+    pause,
+    resume,
+    undo,
+):
     cli.add_command(_command)
 
 

@@ -82,7 +82,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
-    """An admission policy holds people who promote, abort or retry to their names."""
+    """An admission policy holds people who promote, abort, retry or drill to their names."""
     prices: Path | None = None
     """The file with prices that hold instead of the list's."""
     usage_interval: float = READ_EVERY

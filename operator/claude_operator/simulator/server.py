@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from claude_operator.core.catalogue.checks.beside import key_kind
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
 from claude_operator.log import Log
@@ -95,6 +96,8 @@ class _Api:
             try:
                 if http.path.startswith("/v1/"):
                     exchange.key = authenticate(http)
+                    if http.path.startswith("/v1/messages") and key_kind(exchange.key) == "admin":
+                        raise of_status(401)
                 response = await handler(http, exchange)
             except ApiError as error:
                 response = self._error_response(http, exchange, error)

@@ -22,7 +22,7 @@ from claude_operator.simulator.lives import Lives, Served
 from claude_operator.simulator.models import find_served
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request
-from claude_operator.simulator.rules import first_violation
+from claude_operator.simulator.rules import shape_violation, violation
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
 from claude_operator.simulator.thinking import thoughts
@@ -88,11 +88,11 @@ class Simulator:
 
     def check(self, request: Request) -> Model:
         """The model that answers; raises ApiError 400 or 404 for what breaks a rule."""
-        wrong = first_violation(request, None)
+        wrong = shape_violation(request)
         if wrong:
             raise of_status(400, wrong)
         model = find_served(request.body["model"], self.served, self.today)
-        wrong = first_violation(request, model)
+        wrong = violation(request, model, self.today)
         if wrong:
             raise of_status(400, wrong)
         return model

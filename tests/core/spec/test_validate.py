@@ -221,9 +221,10 @@ REQUESTS = [
         "request.max_tokens: 200000 is more than claude-opus-5-5 gives: write 128000 or less",
     ),
     (
-        {"model": "claude-haiku-4-5"},
+        {"model": "claude-opus-5-5-20260922"},
         {},
-        f"request.model: claude-haiku-4-5 is an alias, whose model can change under a revision: write {OLD}",
+        "request.model: claude-opus-5-5-20260922 does not exist, from Claude 4.6 on an id has no date: write"
+        " claude-opus-5-5",
     ),
     ({"system": [block("1h")] * 4}, {"promptFrom": [prompt("1h")]}, f"request.{CACHE}"),
     ({"system": [block("1h")]}, {"promptFrom": [prompt("5m")]}, f"request.{ORDER}"),
@@ -246,7 +247,7 @@ REQUESTS = [
     ),
     (
         {},
-        subagent(tool_choice={"type": "any"}),
+        subagent(tool_choice={"type": "any"}, tools=[{"name": "a", "input_schema": {"type": "object"}}]),
         "subagents.helper.request.tool_choice.type: claude-opus-5-5 does not take 'any': write auto, and ask for the"
         " tool in system",
     ),
@@ -363,3 +364,13 @@ def test_a_breakpoint_behind_the_clients_part_is_warned_of(
 ) -> None:
     found = warning(spec(**fields, overrides=overrides))
     assert (found and found.message.partition(":")[0]) == (told and f"spec.overrides.{told}")
+
+
+def test_a_drill_s_schedule_and_length_are_checked() -> None:
+    valid = {"schedule": "0 10 * * 2", "mode": "Live", "weight": 1, "maxRequests": 5, "maxDuration": "10m"}
+    assert messages(Reason.INVALID_SPEC, drill=valid) == []
+    (found,) = messages(Reason.INVALID_SPEC, drill={"schedule": "0 25 * * 2"})
+    assert found.startswith("spec.drill.schedule: the hour '25' is outside 0 to 23; write five fields, for example")
+    for length in ("29s", "25h", "0s"):
+        (found,) = messages(Reason.INVALID_SPEC, drill={"maxDuration": length})
+        assert found == f"spec.drill.maxDuration: {length} is not between 30s and 24h; write for example 10m"

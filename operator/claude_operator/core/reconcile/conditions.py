@@ -15,6 +15,7 @@ from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import egress, grading, serving
+from claude_operator.core.reconcile.acceptance import explain_doubts
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.draft import Draft
@@ -27,7 +28,6 @@ from claude_operator.core.reconcile.service_levels import budget_state
 from claude_operator.core.reconcile.spending import explain, explain_throttled
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
-from claude_operator.core.spec.validate import warning
 from claude_operator.core.text import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -162,7 +162,7 @@ def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         return ConditionState("True", Reason.CRD_OUTDATED, both)
     if removed is not None:
         return ConditionState("True", Reason.FIELD_REMOVED, f"the spec is valid, but {removed}")
-    doubtful = warning(draft.obs.spec) if draft.problem is None and draft.obs.spec else None
+    doubtful = explain_doubts(draft.obs) if draft.problem is None else None
     if doubtful is not None:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:

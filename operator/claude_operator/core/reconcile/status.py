@@ -9,7 +9,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
+from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.cost import cost_status
@@ -18,6 +18,8 @@ from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.models_used import main_model, models_used
 from claude_operator.core.reconcile.notice import Notice
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import drilling
 from claude_operator.core.reconcile.service_levels import budget_statuses
 from claude_operator.core.reconcile.traffic import traffic, weights_generation
 from claude_operator.core.render import client_url
@@ -33,7 +35,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)  # then nothing is written
     fields = {
         "observed_generation": obs.generation,
-        "traffic": traffic(obs, status, former(obs, status), since),
+        "traffic": traffic(_without_drill(obs), status, former(obs, status), since),
         "model": main_model(models),
         "models": [one.to_status() for one in models],
         "retirements": retirements(obs, models),
@@ -56,9 +58,14 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     return changed.model_copy(update={"conditions": told, "cost": cost})
 
 
+def _without_drill(obs: Observation) -> Observation:
+    """What is read for a drill says nothing of a rollout's shares."""
+    return obs if drilling(obs.status) is None else replace(obs, increments=None)
+
+
 def _still_meant(draft: Draft) -> list[str]:
     """What was said of annotations that still stand, and of the last rollout."""
-    given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY)}
+    given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY, DRILL)}
     standing = {handled_entry(name, value) for name, value in given.items() if value}
     rollout = draft.status.rollout
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.cluster import apps, support
 from tests.cluster.rollouts import bake, deployment, scenario, start
-from tests.cluster.support import CommandError, condition, find, get, kubectl, wait_for
+from tests.cluster.support import CommandError, condition, get, kubectl, wait_for
 from tests.cluster.traffic import Traffic
 from tests.plugin import Plugin
 
@@ -205,16 +205,23 @@ def refused(apply: Callable[[], object]) -> str:
 
 
 def test_a_rejected_model_is_refused_where_it_is_written(namespace: str, model: str) -> None:
-    """By admission, with the policy of the object; what is not edited may still be annotated and paused."""
+    """By admission, with the policy of the object; one that uses the model already may still be annotated, paused and
+    taken back, and the operator decides about a new revision on it."""
     policy = {"onDeprecated": "Reject"}
     first = start(namespace, steps=[], request=request(model), lifecycle=policy)
     ages(model, deprecatedAt=day(-1), retiresAt=day(20))
     apps.told(namespace, "ModelCurrent", "False", "Deprecated")
-    wait_for(lambda: (find("clm", model) or {}).get("status", {}).get("lifecycle") == "Deprecated", 20)
-    said = wait_for(lambda: refused(lambda: edit(namespace, request=request(model, "v2"))), 30, "it is let in")
+    late = apps.deployment(name="late", request=request(model), lifecycle=policy)
+    words = ("apply", "--dry-run=server", "-f", "-")
+    said = wait_for(lambda: refused(lambda: kubectl(*words, input=late, namespace=namespace)), 30, "it is let in")
     print(said)
-    assert "Deprecated" in said
-    assert model in said
+    assert "claude-operator-lifecycle" in said
+    assert f"spec.request.model: {model} is Deprecated: retires {day(20)}" in said
+    edit(namespace, request=request(model, "v2"))
+    said = apps.told(namespace, "Accepted", "False", "ModelRejected")
+    assert f"{first} keeps serving" in said
+    edit(namespace, request=request(model))
+    apps.told(namespace, "Accepted", "True", "Valid")
     kubectl("annotate", "cld", "app", "example.com/note=here", namespace=namespace)
     edit(namespace, paused=True)
     edit(namespace, paused=False)

@@ -9,6 +9,7 @@ from typing import Any
 from claude_operator.api.base import API_VERSION
 from claude_operator.api.lifecycle import PLATFORMS
 from claude_operator.api.resources import ModelObjectStatus
+from claude_operator.core.catalogue.checks.limits import fast_mode
 from claude_operator.core.catalogue.lifecycle import (
     NO_MODELS,
     Lifecycle,
@@ -62,6 +63,7 @@ def model_status(
         days_left=now.days_left,
         replacement=now.replacement,
         message=now.sentence(model.id),
+        fast_mode=fast_mode(model, today),
     )
 
 

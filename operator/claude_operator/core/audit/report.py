@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from claude_operator.api.lifecycle import Platform
 from claude_operator.core.audit.keys import KeyUse
 from claude_operator.core.audit.uses import Use
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, Lifecycle, LifecycleState, lifecycle_of, model_of
@@ -87,7 +88,7 @@ def audit(
     """All these uses on a day; `overrides` are the cluster's own models."""
 
     def row(use: U) -> Row[U]:
-        platform = use.platform if isinstance(use, Use) else "ClaudeAPI"
+        platform: Platform = use.platform if isinstance(use, Use) else "ClaudeAPI"
         name = use.model if model_of(use.model, overrides) else catalogue_id(use.model, platform)
         model = model_of(name, overrides)
         state = lifecycle_of(use.model, as_of, overrides, platform=platform)

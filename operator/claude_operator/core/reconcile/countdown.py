@@ -23,7 +23,7 @@ __all__ = ["THRESHOLDS", "countdown", "retirements"]
 THRESHOLDS = (60, 30, 14, 7, 3, 1, 0)
 """Days before retirement; 0: it is Retired."""
 _REMEMBERED = dt.timedelta(days=30)  # after its retirement a model that nobody uses is forgotten
-_MOST = 64  # of them
+_MOST = 64  # of those that nobody uses
 
 
 def retirements(obs: Observation, uses: Iterable[ModelUse]) -> list[RetirementTold]:
@@ -38,8 +38,8 @@ def retirements(obs: Observation, uses: Iterable[ModelUse]) -> list[RetirementTo
         if before is None or before.retires_at != due.retires_at or before.days > due.days:
             said[use.id] = due
     used = {use.id for use in uses}
-    kept = [one for one in said.values() if one.model in used or _is_recent(one, obs.now.date())]
-    return kept[-_MOST:]
+    gone = [one for one in said.values() if one.model not in used and _is_recent(one, obs.now.date())]
+    return [*gone[-_MOST:], *(one for one in said.values() if one.model in used)]
 
 
 def countdown(obs: Observation, after: DeploymentStatus) -> list[Event]:

@@ -280,6 +280,7 @@ class App:
                 models=prices.models,
                 clock=self._clock,
                 metrics=self._metrics.organizations,
+                recorder=self._recorder(kube),
             )
             organizations.wake = lookout.add_all
             self._queue, self._lookout = queue, lookout

@@ -409,6 +409,7 @@ def test_a_wrong_eval_set_is_refused_with_the_remedy(nowhere: str, what: str) ->
 def test_older_models_may_have_a_temperature(namespace: str) -> None:
     older = copy.deepcopy(GOOD)
     older["spec"]["request"] |= {"model": "claude-sonnet-4-6", "temperature": 0.2, "top_k": 5}
+    del older["spec"]["subagents"]  # on a newer model
     apply(older, namespace)
 
 
@@ -558,6 +559,8 @@ def test_explain_reads_like_documentation(field: str, words: str) -> None:
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "examples").glob("[0-9]*")), ids=lambda folder: folder.name)
 def test_the_api_server_takes_every_example(namespace: str, folder: Path) -> None:
+    if folder.name == "04-deprecated-model":
+        pytest.skip("one of its objects is there to be refused: test_examples.py has it")
     assert "created" in kubectl("apply", "-f", folder, namespace=namespace)
     for later in sorted(path for path in folder.iterdir() if path.is_dir()):
         assert "configured" in kubectl("apply", "-f", later, namespace=namespace)

@@ -16,10 +16,12 @@ from claude_operator.core.catalogue.checks.check import CHECKS, Check, Severity
 from claude_operator.core.catalogue.checks.row import Asked
 from claude_operator.simulator import rules, shape
 from claude_operator.simulator.errors import ApiError
+from claude_operator.simulator.lives import Lives
 from claude_operator.simulator.models import find_served
 from claude_operator.simulator.request import OLD_VERSION, VERSION, Request, read
 
 TODAY = datetime.date(2026, 11, 24)
+CATALOGUE = Lives([], 0.0).at(0.0)
 MCP = ("mcp-client-2025-11-20",)
 SERVER = {"type": "url", "name": "shop", "url": "https://shop.example/mcp"}
 TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "shop"}
@@ -42,7 +44,7 @@ def violation(body: dict[str, Any], version: str, betas: tuple[str, ...], *, cou
     request = Request(body, version, betas, counting)
     if wrong := rules.shape_violation(request):
         return wrong
-    return rules.violation(request, find_served(body["model"], TODAY), TODAY)
+    return rules.violation(request, find_served(body["model"], CATALOGUE, TODAY), TODAY)
 
 
 # rule, fields over a plain request, what the message says, and then: version, betas
@@ -171,7 +173,9 @@ def test_refused(row: tuple[Any, ...]) -> None:
     if name in SHAPE:
         assert said == SHAPE[name](Request(body, version, betas))
     elif name in CHECK:
-        asked = Asked(find_served(body["model"], TODAY), body | {"betas": list(betas)}, TODAY, version=version)
+        asked = Asked(
+            find_served(body["model"], CATALOGUE, TODAY), body | {"betas": list(betas)}, TODAY, version=version
+        )
         assert said in [fault.api for fault in CHECK[name].find(asked)]
 
 
@@ -249,15 +253,15 @@ def test_counting_takes_no_field_of_the_answer(field: str) -> None:
 @pytest.mark.parametrize("model", ["gpt-9", "claude-3-haiku-20240307", "claude-opus-4-1", ""])
 def test_an_unknown_or_retired_model_is_not_found(model: str) -> None:
     with pytest.raises(ApiError) as caught:
-        find_served(model, TODAY)
+        find_served(model, CATALOGUE, TODAY)
     assert (caught.value.status, caught.value.kind) == (404, "not_found_error")
     assert caught.value.message == f"model: {model}"
 
 
 def test_a_model_retires_on_its_day() -> None:
-    assert find_served("claude-sonnet-4-5", datetime.date(2026, 11, 29)).id == "claude-sonnet-4-5-20250929"
+    assert find_served("claude-sonnet-4-5", CATALOGUE, datetime.date(2026, 11, 29)).id == "claude-sonnet-4-5-20250929"
     with pytest.raises(ApiError):
-        find_served("claude-sonnet-4-5", datetime.date(2026, 11, 30))
+        find_served("claude-sonnet-4-5", CATALOGUE, datetime.date(2026, 11, 30))
 
 
 @pytest.mark.parametrize(

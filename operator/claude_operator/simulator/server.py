@@ -177,11 +177,12 @@ class _Api:
     async def models(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models."""
         lifecycles = [*http.query.getall("lifecycle[]", []), *http.query.getall("lifecycle", [])]
-        return json_response(exchange, list_models(http.query, lifecycles, self.simulator.today))
+        return json_response(exchange, list_models(http.query, lifecycles, self.simulator.served, self.simulator.today))
 
     async def model(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models/{id}."""
-        return json_response(exchange, model_info(http.match_info["id"], self.simulator.today))
+        simulator = self.simulator
+        return json_response(exchange, model_info(http.match_info["id"], simulator.served, simulator.today))
 
     async def unknown_path(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """Any other path."""

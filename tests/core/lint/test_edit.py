@@ -12,7 +12,7 @@ from tests.core.lint.cases import HAIKU, OPUS, SONNET, deployment
 from claude_operator.core.catalogue.cost import Book
 from claude_operator.core.catalogue.table import Prices, find
 from claude_operator.core.catalogue.tokens import part_tokens
-from claude_operator.core.lint.against import Edit, Side, edits_of, keeping
+from claude_operator.core.lint.against import Edit, Side, beside_faults, edits_of, keeping
 from claude_operator.core.lint.edit import Reach
 from claude_operator.core.lint.finding import path_text
 from claude_operator.core.lint.prefix import served_requests
@@ -268,6 +268,19 @@ def test_another_tokenizer_counts_other_tokens() -> None:
     new = side(model=SONNET, system=sized(4_000), **AUTOMATIC)
     assert edit(old, new, Sessions(1, 30_000)).bill.each == 40_000
     assert edit(new, old, Sessions(1, 40_000)).bill.each == 30_000
+
+
+def test_what_shows_beside_the_revision_that_serves() -> None:
+    def found(old: Side, new: Side) -> list[tuple[str, str]]:
+        faults = beside_faults(old, new, NOW.date())
+        return [(one.check, path_text(one.path)) for one in faults]
+
+    assert found(side(model="claude-sonnet-4-6"), side(model=SONNET)) == [("tokenizer", "spec.request.model")]
+    assert found(side(), side(system=[block("other")])) == []
+    assert found(side(), side(model=SONNET)) == []
+    scout = {"subagents": {"scout": {"request": {"model": HAIKU}}}}
+    older = {"subagents": {"scout": {"request": {"model": "claude-sonnet-4-6"}}}}
+    assert found(side(older), side(scout)) == [("tokenizer", "spec.subagents.scout.request.model")]
 
 
 def test_a_subagent_is_told_apart_and_not_multiplied() -> None:

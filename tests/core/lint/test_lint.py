@@ -90,6 +90,7 @@ def test_nothing_is_wrong_with_what_is_fine() -> None:
             "spec.upstream.baseURL",
             "remove /v1",
         ),
+        ([deployment({"evals": None})], "empty-field", "warning", "spec.evals", "counts as left out"),
         # Prompts.
         ([deployment(PROMPT)], "prompt-unknown", "note", "spec.promptFrom[0].configMapKeyRef", "add it with -f"),
         (

@@ -22,106 +22,107 @@ def faults(value: dict[str, Any], old: dict[str, Any] | None = None) -> list[tup
     return [(one.check, path_text(one.path), one.message) for one in found]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        deployment(),
-        deployment(max_tokens=1024.0),
-        deployment(top_k=None, anything_new={"a": [1]}, tools=[{**TOOL, "strict": False}]),
-        deployment({"strategy": {"canary": {"steps": [{"setWeight": 0.5}, {"pause": {}}]}}}),
-        deployment({"strategy": None}),  # null where there is a default
-        deployment({"gateway": {"resources": {"requests": {"cpu": 1, "memory": "64Mi"}}}}),
-        deployment({"subagents": {"scout": {"request": {"max_tokens": 5}}}}),
-        eval_set(tests=[TEST]),
-    ],
-)
+LET_IN: list[dict[str, Any]] = [
+    deployment(),
+    deployment(max_tokens=1024.0),
+    deployment(top_k=None, anything_new={"a": [1]}, tools=[{**TOOL, "strict": False}]),
+    deployment({"strategy": {"canary": {"steps": [{"setWeight": 0.5}, {"pause": {}}]}}}),
+    deployment({"strategy": None, "evals": None}),  # a null counts as left out
+    deployment({"gateway": {"resources": {"requests": {"cpu": 1, "memory": "64Mi"}}}}),
+    deployment({"subagents": {"scout": {"request": {"max_tokens": 5}}}}),
+    eval_set(tests=[TEST]),
+]
+
+
+@pytest.mark.parametrize("value", LET_IN)
 def test_what_is_let_in(value: dict[str, Any]) -> None:
     assert faults(value) == []
 
 
-@pytest.mark.parametrize(
-    ("value", "check", "path", "said"),
-    [
-        (deployment(max_tokens="1024"), "schema-type", "spec.request.max_tokens", "must be a whole number"),
-        (deployment(max_tokens=True), "schema-type", "spec.request.max_tokens", "is true, and must be a whole number"),
-        (deployment(max_tokens=-1), "schema-value", "spec.request.max_tokens", "is too small: write 0 or more"),
-        (deployment(model=False), "schema-type", "spec.request.model", "yes, no, on and off"),
-        (deployment(system="Hi"), "schema-type", "spec.request.system", "must be a list"),
-        (
-            deployment(system=[{"type": "text", "text": ""}]),
-            "schema-value",
-            "spec.request.system[0].text",
-            "write at least 1",
-        ),
-        (
-            deployment(system=[{"type": "image", "text": "x"}]),
-            "schema-value",
-            "spec.request.system[0].type",
-            "write text",
-        ),
-        (deployment({"request": {"model": "x"}}), "schema-required", "spec.request", "max_tokens is missing"),
-        (deployment({"evals": None}), "schema-type", "spec.evals", "is empty"),
-        (deployment({"strategie": {}}), "schema-unknown-field", "spec.strategie", "write strategy"),
-        (deployment({"xyz": {}}), "schema-unknown-field", "spec.xyz", "correct its name"),
-        (
-            deployment({"paused": "yes"}),
-            "schema-type",
-            "spec.paused",
-            "must be true or false",
-        ),
-        (
-            deployment({"strategy": {"canary": {"steps": [{"setWeight": 101}]}}}),
-            "schema-value",
-            "spec.strategy.canary.steps[0].setWeight",
-            "101 is too large: write 100 or less",
-        ),
-        (
-            deployment({"strategy": {"canary": {"steps": [{"setWeight": 5, "pause": {}}]}}}),
-            "schema-rule",
-            "spec.strategy.canary.steps[0]",
-            "exactly one of setWeight, pause and bake",
-        ),
-        (
-            deployment({"strategy": {"canary": {"steps": [{"setWeight": 5}, {"setWeight": 5}]}}}),
-            "schema-rule",
-            "spec.strategy.canary.steps",
-            "weights must rise",
-        ),
-        (
-            deployment({"strategy": {"canary": {"soak": {"duration": "soon"}}}}),
-            "schema-rule",
-            "spec.strategy.canary.soak.duration",
-            "is not a duration",
-        ),
-        (
-            deployment({"upstream": {}}),
-            "schema-rule",
-            "spec.upstream",
-            "name the Secret and its key",
-        ),
-        (
-            deployment({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}] * 2}),
-            "schema-duplicate",
-            "spec.env[1]",
-            "name 'A' is there already",
-        ),
-        (
-            deployment({"subagents": {"a b": {"request": {}}}}),
-            "schema-rule",
-            "spec.subagents",
-            "a subagent's name is not valid",
-        ),
-        (deployment(messages=[]), "schema-rule", "spec.request.messages", "messages come from the client"),
-        (
-            {**deployment(), "metadata": {"name": "9"}},
-            "schema-rule",
-            "",
-            "must begin with a letter",
-        ),
-        (eval_set(), "schema-rule", "spec", "exactly one of tests and dataset"),
-        (eval_set(tests=[{"id": "a", "input": "x"}]), "schema-rule", "spec.tests", "checks nothing"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
+    (deployment(max_tokens="1024"), "schema-type", "spec.request.max_tokens", "must be a whole number"),
+    (deployment(max_tokens=True), "schema-type", "spec.request.max_tokens", "is true, and must be a whole number"),
+    (deployment(max_tokens=-1), "schema-value", "spec.request.max_tokens", "is too small: write 0 or more"),
+    (deployment(model=False), "schema-type", "spec.request.model", "yes, no, on and off"),
+    (deployment(system="Hi"), "schema-type", "spec.request.system", "must be a list"),
+    (
+        deployment(system=[{"type": "text", "text": ""}]),
+        "schema-value",
+        "spec.request.system[0].text",
+        "write at least 1",
+    ),
+    (
+        deployment(system=[{"type": "image", "text": "x"}]),
+        "schema-value",
+        "spec.request.system[0].type",
+        "write text",
+    ),
+    (deployment({"request": {"model": "x"}}), "schema-required", "spec.request", "max_tokens is missing"),
+    (deployment(system=[None]), "schema-type", "spec.request.system[0]", "is empty"),
+    (deployment(max_tokens=None), "schema-required", "spec.request", "max_tokens is missing"),
+    (deployment({"strategie": {}}), "schema-unknown-field", "spec.strategie", "write strategy"),
+    (deployment({"xyz": {}}), "schema-unknown-field", "spec.xyz", "correct its name"),
+    (
+        deployment({"paused": "yes"}),
+        "schema-type",
+        "spec.paused",
+        "must be true or false",
+    ),
+    (
+        deployment({"strategy": {"canary": {"steps": [{"setWeight": 101}]}}}),
+        "schema-value",
+        "spec.strategy.canary.steps[0].setWeight",
+        "101 is too large: write 100 or less",
+    ),
+    (
+        deployment({"strategy": {"canary": {"steps": [{"setWeight": 5, "pause": {}}]}}}),
+        "schema-rule",
+        "spec.strategy.canary.steps[0]",
+        "exactly one of setWeight, pause and bake",
+    ),
+    (
+        deployment({"strategy": {"canary": {"steps": [{"setWeight": 5}, {"setWeight": 5}]}}}),
+        "schema-rule",
+        "spec.strategy.canary.steps",
+        "weights must rise",
+    ),
+    (
+        deployment({"strategy": {"canary": {"soak": {"duration": "soon"}}}}),
+        "schema-rule",
+        "spec.strategy.canary.soak.duration",
+        "is not a duration",
+    ),
+    (
+        deployment({"upstream": {}}),
+        "schema-rule",
+        "spec.upstream",
+        "name the Secret and its key",
+    ),
+    (
+        deployment({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}] * 2}),
+        "schema-duplicate",
+        "spec.env[1]",
+        "name 'A' is there already",
+    ),
+    (
+        deployment({"subagents": {"a b": {"request": {}}}}),
+        "schema-rule",
+        "spec.subagents",
+        "a subagent's name is not valid",
+    ),
+    (deployment(messages=[]), "schema-rule", "spec.request.messages", "messages come from the client"),
+    (
+        {**deployment(), "metadata": {"name": "9"}},
+        "schema-rule",
+        "",
+        "must begin with a letter",
+    ),
+    (eval_set(), "schema-rule", "spec", "exactly one of tests and dataset"),
+    (eval_set(tests=[{"id": "a", "input": "x"}]), "schema-rule", "spec.tests", "checks nothing"),
+]
+
+
+@pytest.mark.parametrize(("value", "check", "path", "said"), REFUSED)
 def test_what_is_refused(value: dict[str, Any], check: str, path: str, said: str) -> None:
     ((found, where, message),) = faults(value)
     assert (found, where) == (check, path)

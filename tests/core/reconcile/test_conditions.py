@@ -205,6 +205,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             Reason.INVALID_EVAL_SET,
             Reason.NAME_TAKEN,
             Reason.SECRET_NOT_ALLOWED,
+            Reason.WRONG_KEY,
             Reason.REVISION_NOT_TRUSTED,
         )
     ),
@@ -553,6 +554,7 @@ EVENTS_ONLY = {
     Reason.STEP_HELD,
     Reason.SUPERSEDED,
     Reason.PLAN_FIXED,
+    Reason.CANARY_DIFFERS,
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
@@ -575,6 +577,8 @@ EVENTS_ONLY = {
     Reason.DRILL_FAILED,
     Reason.DRILL_ABORTED,
     Reason.DRILL_SKIPPED,
+    Reason.MODEL_RETIRES,
+    Reason.LIFECYCLE_DISPUTED,
 }
 
 

@@ -18,7 +18,7 @@ from claude_operator.cli.files import read_files
 from claude_operator.cli.options import Session, command
 from claude_operator.cli.view.lint import edit_facts, lint_facts, lint_view, sarif
 from claude_operator.cli.view.paint import visible
-from claude_operator.core.lint.against import Edit, edit_faults, edits_of, keeping
+from claude_operator.core.lint.against import beside_faults, edit_faults, edits_of, keeping
 from claude_operator.core.lint.finding import Finding, Level, Place
 from claude_operator.core.lint.lint import Report, lint_objects
 from claude_operator.core.lint.sources import Found, Objects, read_sources
@@ -76,9 +76,13 @@ def lint(
     if against is not None:
         sound = _sound(objects, report)
         for found, earlier in earlier_of(sound, against, session.cluster) if sound or not unread else ():
-            made = _edits(found, objects, _told(earlier, sessions, cached_tokens))
+            earlier = _told(earlier, sessions, cached_tokens)
+            new = side_of(found, objects)
+            made = edits_of(earlier.side, new, earlier.sessions, models=objects.models, book=earlier.book)
+            faults = list(beside_faults(earlier.side, new, today, models=objects.models))
             if session.terminal.form == "sarif":  # the others tell edits apart from findings
-                report = replace(report, findings=(*report.findings, *map(found.finding, edit_faults(made))))
+                faults += edit_faults(made)
+            report = replace(report, findings=(*report.findings, *map(found.finding, faults)))
             edits.append(edit_facts(found.label, earlier.name, made, keeping(found.spec)))
     _show(session, report, edits)
     failed = report.count(Level.ERROR) or (strict and report.count(Level.WARNING))
@@ -116,8 +120,3 @@ def _told(earlier: Earlier, sessions: int | None, cached: int | None) -> Earlier
             source="as given" if sessions is not None and cached is not None else known.source,
         ),
     )
-
-
-def _edits(found: Found, objects: Objects, earlier: Earlier) -> list[Edit]:
-    new = side_of(found, objects)
-    return edits_of(earlier.side, new, earlier.sessions, models=objects.models, book=earlier.book)

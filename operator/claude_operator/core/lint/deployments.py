@@ -94,8 +94,7 @@ def request_faults(
     """Every row of the table of checks that finds something in a request. `known`: what has been said of spec.request,
     which a subagent that takes the same from there does not say again.
     """
-    # Blocks of promptFrom are told apart only where their text is not known.
-    asked = Asked(served.model, served.request, today, prompts=served.prompts if served.unknown else 0, client=client)
+    asked = Asked(served.model, served.request, today, prompts=served.prompts, client=client)
     for one in check_asked(asked):
         level = _level(one, policy)
         if level is None:
@@ -111,10 +110,11 @@ def request_faults(
 
 
 def _path(served: Served, path: Path) -> Path:
+    """A path below the request, in which blocks of promptFrom are told apart, as one in the object."""
     if path[:1] == ("promptFrom",):
-        return ("spec", *path)
-    if served.unknown and path[:1] == ("system",) and len(path) > 1 and isinstance(path[1], int):
-        path = ("system", path[1] + served.prompts, *path[2:])
+        return served.path(("system", *path[1:]))
+    if path[:1] == ("system",) and len(path) > 1 and isinstance(path[1], int):
+        return served.path(("system", path[1] + served.prompts, *path[2:]))
     return served.path(path)
 
 

@@ -19,7 +19,7 @@ from claude_operator.core.evals.items import Item
 from claude_operator.core.evals.sets import load_items
 from claude_operator.core.lint.finding import Fault, Level, Path
 from claude_operator.core.lint.messages import split_message
-from claude_operator.core.lint.prefix import served_requests
+from claude_operator.core.lint.prefix import fields_of, served_requests
 from claude_operator.core.lint.sources import Found, Objects
 
 __all__ = ["eval_set_faults"]
@@ -118,7 +118,6 @@ def _item(item: Item, found: Found, message: str) -> Fault:
 
 def _is_of(user: Found, found: Found) -> bool:
     """Whether a ClaudeDeployment's gate asks this set."""
-    reference = (user.spec.get("evals") or {}).get("setRef") if isinstance(user.spec.get("evals"), Mapping) else None
-    name = reference.get("name") if isinstance(reference, Mapping) else None
+    name = fields_of(fields_of(user.spec.get("evals")).get("setRef")).get("name")
     alike = not user.namespace or not found.namespace or user.namespace == found.namespace
     return alike and bool(name) and name == found.name

@@ -6,20 +6,18 @@ import datetime as dt
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from claude_operator.api.base import API_VERSION, GROUP
-from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.core.lint.deployments import deployment_faults
 from claude_operator.core.lint.eval_sets import eval_set_faults
 from claude_operator.core.lint.finding import Fault, Finding, Level
-from claude_operator.core.lint.schema import schema_faults
+from claude_operator.core.lint.kinds import NAMES, schema_of
+from claude_operator.core.lint.schema import empty_fields, schema_faults
 from claude_operator.core.lint.sources import Found, Objects, Source, read_sources
 
 __all__ = ["Report", "lint", "lint_objects"]
 
-_BY_KIND = {kind.kind: kind for kind in KINDS}
 _MADE = {"ClaudeRevision": "its ClaudeDeployment", "ClaudeEvalRun": "the gate of a ClaudeDeployment"}
 _FURTHER = {"ClaudeDeployment": deployment_faults, "ClaudeEvalSet": eval_set_faults}
 _CLOSE = 0.7  # of a kind to one that is known
@@ -48,7 +46,7 @@ def lint(sources: Sequence[Source], today: dt.date) -> Report:
 def lint_objects(objects: Objects, today: dt.date) -> Report:
     """The same of objects that have been read."""
     findings: list[Finding] = []
-    ours = [one for one in objects.found if one.group == GROUP or one.kind in _BY_KIND]
+    ours = [one for one in objects.found if one.group == GROUP or one.kind in NAMES]
     for one in objects.found:
         faults = list(_document_faults(one))
         faults += _faults(one, objects, today) if one in ours else _foreign(one)
@@ -79,12 +77,10 @@ def _foreign(found: Found) -> list[Fault]:
 
 
 def _faults(found: Found, objects: Objects, today: dt.date) -> list[Fault]:
-    kind = _BY_KIND.get(found.kind)
-    if kind is None:
-        close = difflib.get_close_matches(found.kind, list(_BY_KIND), 1, _CLOSE)
-        said = (
-            f"{found.kind or 'nothing'} is not a kind of {GROUP}: write {close[0] if close else ' or '.join(_BY_KIND)}"
-        )
+    schema = schema_of(found.kind)
+    if schema is None:
+        close = difflib.get_close_matches(found.kind, NAMES, 1, _CLOSE)
+        said = f"{found.kind or 'nothing'} is not a kind of {GROUP}: write {close[0] if close else ' or '.join(NAMES)}"
         return [Fault("kind-unknown", Level.ERROR, ("kind",), said)]
     faults = []
     if found.value.get("apiVersion") != API_VERSION:
@@ -96,9 +92,8 @@ def _faults(found: Found, objects: Objects, today: dt.date) -> list[Fault]:
     if not found.name and not _generated(found.value):
         faults.append(Fault("name-missing", Level.ERROR, ("metadata",), "metadata.name is missing: add it"))
     # The rules of the whole object are about metadata.name.
-    schema = _schema(found.kind) if found.name else {**_schema(found.kind), _RULES: ()}
-    wrong = schema_faults(schema, found.value)
-    faults += wrong
+    wrong = schema_faults(schema if found.name else {**schema, _RULES: ()}, found.value)
+    faults += [*wrong, *empty_fields(schema, found.written)]
     further = _FURTHER.get(found.kind)
     if further is not None and found.spec:
         faults += further(found, objects, today, wrong)
@@ -133,8 +128,3 @@ def _twice(ours: list[Found]) -> Iterator[Finding]:
             said = f"is already at {earlier.source.name}:{place.line}: rename or remove one of them"
             level = Level.ERROR if earlier.source is one.source else Level.NOTE  # files may be versions of one object
             yield one.finding(Fault("object-twice", level, ("metadata", "name"), said))
-
-
-@cache
-def _schema(kind: str) -> Any:
-    return object_schema(_BY_KIND[kind])

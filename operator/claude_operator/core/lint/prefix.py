@@ -14,12 +14,11 @@ from claude_operator.core.catalogue.tokens import part_tokens
 from claude_operator.core.lint.finding import Path
 from claude_operator.core.request.breakpoints import breakpoint_ttl
 
-__all__ = ["Part", "Prompts", "Served", "served_requests"]
+__all__ = ["Part", "Prompts", "Served", "fields_of", "served_requests"]
 
 Prompts = Mapping[tuple[str, str], str]
 """Texts by (name, key) of their ConfigMap."""
 
-_UNKNOWN_TEXT = "..."
 _UNKNOWN_MINIMUM = 1024  # tokens; of a model that the catalogue does not know
 
 
@@ -40,7 +39,7 @@ class Served:
 
     name: str
     request: Mapping[str, Any]
-    """With the blocks of promptFrom before those of `system`."""
+    """With the blocks of promptFrom before those of `system`; a text that is not known is None."""
     model: Model | None
     prompts: int = 0
     """How many of its first system blocks come from promptFrom."""
@@ -105,18 +104,26 @@ class Served:
 def served_requests(
     spec: Mapping[str, Any], prompts: Prompts, models: Mapping[str, Model] = NO_MODELS
 ) -> Iterator[Served]:
-    """The request of a spec and that of each subagent. Texts of promptFrom that are not given are unknown."""
-    request = dict(spec.get("request") or {})
+    """The request of a spec and that of each subagent. Texts of promptFrom that are not given are unknown.
+
+    A spec of any shape: what has another one than it should is passed over.
+    """
+    request = dict(fields_of(spec.get("request")))
     blocks, unknown = _blocks(spec.get("promptFrom"), prompts)
     if blocks:
         request["system"] = [*blocks, *_listed(request.get("system"))]
     yield Served("", request, model_of(str(request.get("model") or ""), models), len(blocks), unknown=unknown)
-    for name, subagent in (spec.get("subagents") or {}).items():
-        own = dict(subagent.get("request") or {})
+    for name, subagent in fields_of(spec.get("subagents")).items():
+        own = dict(fields_of(fields_of(subagent).get("request")))
         merged = {**request, **own}
         count = 0 if "system" in own else len(blocks)
         model = model_of(str(merged.get("model") or ""), models)
-        yield Served(name, merged, model, count, frozenset(own), unknown and "system" not in own)
+        yield Served(str(name), merged, model, count, frozenset(own), unknown and "system" not in own)
+
+
+def fields_of(value: Any) -> Mapping[str, Any]:
+    """An object's fields, none of anything else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _blocks(sources: Any, prompts: Prompts) -> tuple[list[dict[str, Any]], bool]:
@@ -124,10 +131,10 @@ def _blocks(sources: Any, prompts: Prompts) -> tuple[list[dict[str, Any]], bool]
     blocks: list[dict[str, Any]] = []
     unknown = False
     for source in _listed(sources):
-        reference = source.get("configMapKeyRef") or {}
+        reference = fields_of(source.get("configMapKeyRef"))
         text = prompts.get((str(reference.get("name")), str(reference.get("key"))))
         unknown = unknown or text is None
-        block: dict[str, Any] = {"type": "text", "text": _UNKNOWN_TEXT if text is None else text}
+        block: dict[str, Any] = {"type": "text", "text": text}
         if source.get("cache_control") is not None:
             block["cache_control"] = source["cache_control"]
         blocks.append(block)

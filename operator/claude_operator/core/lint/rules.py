@@ -36,6 +36,7 @@ OWN = (
     Rule("made-by-operator", Level.WARNING, "Objects that the operator makes are not applied by people."),
     Rule("schema-type", Level.ERROR, "A value has the type of its field."),
     Rule("schema-required", Level.ERROR, "A field that has to be there is there."),
+    Rule("empty-field", Level.WARNING, "A field that is written has a value."),
     Rule("schema-unknown-field", Level.ERROR, "A field is one of its object."),
     Rule("schema-value", Level.ERROR, "A value is one that its field takes."),
     Rule("schema-duplicate", Level.ERROR, "Entries of a list that are told apart by a key have each key once."),

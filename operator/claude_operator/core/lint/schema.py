@@ -13,7 +13,7 @@ from typing import Any
 from claude_operator.core.lint.cel.evaluate import CelError, holds
 from claude_operator.core.lint.finding import Fault, Level, Path
 
-__all__ = ["defaulted", "schema_faults"]
+__all__ = ["defaulted", "empty_fields", "schema_faults", "without_nulls"]
 
 Schema = Mapping[str, Any]
 
@@ -27,30 +27,61 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 }
 _SHOWN = 60  # characters of a value in a message
 _CLOSE = 0.7  # of a name to one that is known
-_FIELD = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)")
+_STEP = re.compile(r"\.?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def schema_faults(schema: Schema, value: Any, *, old: Any = None) -> list[Fault]:
     """What the API server refuses of an object; `old`: as it was before, where a change is checked."""
-    return list(_walk(schema, defaulted(schema, value), old, ()))
+    return list(_walk(schema, defaulted(schema, without_nulls(schema, value)), old, ()))
 
 
 def defaulted(schema: Schema, value: Any) -> Any:
-    """A value with what the API server fills in; a null stands for what is left out where there is a default."""
+    """A value with what the API server fills in."""
     if isinstance(value, list) and "items" in schema:
         return [defaulted(schema["items"], one) for one in value]
     if not isinstance(value, dict):
         return value
+    inner = {name: _field(schema, name) for name in value}
+    found = {name: defaulted(inner[name] or {}, one) for name, one in value.items()}
     known: Schema = schema.get("properties") or {}
-    extra = schema.get("additionalProperties")
-    found = {}
-    for name, one in value.items():
-        inner = known.get(name, extra if isinstance(extra, Mapping) else None)
-        if one is None and inner is not None and "default" in inner:
+    missing = {name: one for name, one in known.items() if name not in found and "default" in one}
+    return found | {name: defaulted(one, one["default"]) for name, one in missing.items()}
+
+
+def without_nulls(schema: Schema, value: Any) -> Any:
+    """A value without the nulls that the API server takes for fields that are left out."""
+    if isinstance(value, list) and "items" in schema:
+        return [without_nulls(schema["items"], one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _field(schema, name) for name in value}
+    return {
+        name: without_nulls(inner[name] or {}, one)
+        for name, one in value.items()
+        if one is not None or inner[name] is None
+    }
+
+
+def empty_fields(schema: Schema, value: Any, path: Path = ()) -> Iterator[Fault]:
+    """Fields without a value: the API server takes them for fields that are left out, which is seldom what is meant."""
+    if isinstance(value, list) and "items" in schema:
+        for number, one in enumerate(value):
+            yield from empty_fields(schema["items"], one, (*path, number))
+    for name, one in value.items() if isinstance(value, dict) else ():
+        inner = _field(schema, name)
+        if inner is None:
             continue
-        found[name] = defaulted(inner, one) if inner is not None else one
-    missing = {name: inner for name, inner in known.items() if name not in found and "default" in inner}
-    return found | {name: defaulted(inner, inner["default"]) for name, inner in missing.items()}
+        if one is None:
+            said = "is empty, and counts as left out: write a value, or remove the field"
+            yield Fault("empty-field", Level.WARNING, (*path, name), said)
+        yield from empty_fields(inner, one, (*path, name))
+
+
+def _field(schema: Schema, name: str) -> Schema | None:
+    """The schema of a field or of a value by its key; None where any value is taken."""
+    extra = schema.get("additionalProperties")
+    found = (schema.get("properties") or {}).get(name, extra if isinstance(extra, Mapping) else None)
+    return found if isinstance(found, Mapping) else None
 
 
 def _walk(schema: Schema, value: Any, old: Any, path: Path) -> Iterator[Fault]:
@@ -213,7 +244,7 @@ def _rules(schema: Schema, value: Any, old: Any, path: Path) -> Iterator[Fault]:
 
 def _led(path: Path, value: Any, field: str) -> Path:
     """The path that a rule names, as far as it is there."""
-    for name in _FIELD.findall(field):
+    for name in _STEP.findall(field):
         if not isinstance(value, Mapping) or name not in value:
             break
         path, value = (*path, name), value[name]

@@ -11,6 +11,8 @@ from claude_operator.core.catalogue.objects import models_by_name
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.lint.documents import Document, read_documents
 from claude_operator.core.lint.finding import Fault, Finding, Path, path_text
+from claude_operator.core.lint.kinds import schema_of
+from claude_operator.core.lint.schema import without_nulls
 
 __all__ = ["Found", "Objects", "Source", "read_sources"]
 
@@ -31,7 +33,16 @@ class Found:
     source: Source
     document: Document
     value: Any
+    """As the API server takes it: without empty fields of the project's kinds."""
     at: Path = ()
+
+    @property
+    def written(self) -> Any:
+        """The object as it is written."""
+        value = self.document.value
+        for step in self.at:
+            value = value[step]
+        return value
 
     @property
     def kind(self) -> str:
@@ -119,9 +130,14 @@ def _objects(source: Source) -> Iterator[Found]:
         value = document.value
         items = _mapping(value).get("items")
         if _word(_mapping(value).get("kind")).endswith("List") and isinstance(items, list):
-            yield from (Found(source, document, one, ("items", number)) for number, one in enumerate(items))
+            yield from (Found(source, document, _taken(one), ("items", number)) for number, one in enumerate(items))
         else:
-            yield Found(source, document, value)
+            yield Found(source, document, _taken(value))
+
+
+def _taken(value: Any) -> Any:
+    schema = schema_of(_word(_mapping(value).get("kind")))
+    return value if schema is None else without_nulls(schema, value)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -93,7 +93,7 @@ _COLUMNS = "MODEL:.spec.request.model,MODELSTATE:.status.model.lifecycle,MIGRATE
 
 def test_a_model_passes_through_its_life_and_is_replaced(namespace: str, model: str) -> None:
     """Active, Legacy, Deprecated, Retired: the last in mid-rollout, and the cure goes through."""
-    steps = [{"setWeight": 20}, bake(20), {"setWeight": 50}, bake(5)]
+    steps = [{"setWeight": 20}, bake(40), {"setWeight": 50}, bake(5)]
     migrate = {"to": NEW, "onlyWithEvals": False}
     first = start(namespace, steps=steps, request=request(model), lifecycle={"migrate": migrate})
     assert apps.told(namespace, "ModelCurrent", "True", "Active").startswith(f"{model} is Active")
@@ -112,6 +112,8 @@ def test_a_model_passes_through_its_life_and_is_replaced(namespace: str, model: 
         print(kubectl("get", "cld", namespace=namespace))
         wait_for(lambda: get("cld", "app", namespace=namespace)["status"].get("step", {}).get("weight") == 20, 60)
         assert not [one for one in traffic.answers if one.error]
+        ages(model, retiresAt=day(6))
+        wait_for(lambda: reasons(namespace)["ModelRetires"] == 1, 30, "the days that are left are not told")
         answers(model, "Retired")
         ages(model, retiresAt=day(-1))
         apps.told(namespace, "ModelCurrent", "False", "Retired")
@@ -131,7 +133,7 @@ def test_a_model_passes_through_its_life_and_is_replaced(namespace: str, model: 
     assert hurt == {first}, "the new model failed nobody"
     told = reasons(namespace)
     print(told)
-    for reason in ("Legacy", "Deprecated", "Retired", "MigrationStarted", "RolloutStarted"):
+    for reason in ("Legacy", "Deprecated", "ModelRetires", "Retired", "MigrationStarted", "RolloutStarted"):
         assert told[reason] == (2 if reason == "RolloutStarted" else 1), told
     assert not told["MigrationStopped"]
     edit(namespace, request=request(NEW))
@@ -154,9 +156,8 @@ def test_what_the_new_model_refuses_stops_it_until_it_is_changed(namespace: str,
     edit(namespace, request={"temperature": None})
     known = reach(namespace, "Stopped")
     wait_for(lambda: "add spec.evals" in migration(namespace)["message"], 60)
-    wanted = [
-        {"id": "one", "input": "How are you?", "assert": [{"type": "contains", "value": "no answer has this text"}]}
-    ]
+    check = [{"type": "contains", "value": "no answer has this text"}]
+    wanted = [{"id": "one", "input": "How are you?", "critical": True, "assert": check}]
     evals = {"apiVersion": "claudeops.dev/v1alpha1", "kind": "ClaudeEvalSet", "metadata": {"name": "smoke"}}
     apps.apply({**evals, "spec": {"tests": wanted}}, namespace)
     edit(namespace, evals={"setRef": {"name": "smoke"}})
@@ -215,7 +216,7 @@ def test_a_rejected_model_is_refused_where_it_is_written(namespace: str, model: 
     words = ("apply", "--dry-run=server", "-f", "-")
     said = wait_for(lambda: refused(lambda: kubectl(*words, input=late, namespace=namespace)), 30, "it is let in")
     print(said)
-    assert "claude-operator-lifecycle" in said
+    assert "claude-operator-models" in said
     assert f"spec.request.model: {model} is Deprecated: retires {day(20)}" in said
     edit(namespace, request=request(model, "v2"))
     said = apps.told(namespace, "Accepted", "False", "ModelRejected")

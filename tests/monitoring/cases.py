@@ -259,6 +259,8 @@ CASES = [
     ),
     Case("ClaudeModelRetires", _model(30), firing=("10m", "60m"), silent=("4m",), labels=_MODEL),
     Case("ClaudeModelRetires", _model(31), silent=("10m", "60m"), why="not before"),
+    Case("ClaudeModelRetiresSoon", _model(7), firing=("10m", "60m"), silent=("4m",), labels=_MODEL),
+    Case("ClaudeModelRetiresSoon", _model(8), silent=("10m", "60m"), why="not before"),
     *_condition("ClaudeModelRetired", "ModelCurrent", "False", "Retired", 5, "Legacy"),
     Case(
         "ClaudeTrafficUnpriced",

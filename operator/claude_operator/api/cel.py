@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
+from claude_operator.api.checklist import BUILT_IN, HASH_PATTERN, ITEM_PATTERN
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
 
@@ -50,6 +51,8 @@ PATTERNS = {
     API_KEY_ID_PATTERN: "is not the id of an API key: write it as the Console shows it, such as apikey_01Rj2N8SVvo6",
     MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
+    ITEM_PATTERN: "is not an item: write small letters, digits and -, for example no-personal-data",
+    HASH_PATTERN: "is not a hash: write sha256: and 64 hex digits, as `kubectl claude checklist NAME sign ITEM` does",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
@@ -237,6 +240,28 @@ RULES: dict[str, tuple[Rule, ...]] = {
             r"!has(self.authorization_token) || self.authorization_token.matches('^\\$\\([A-Za-z_][A-Za-z0-9_]*\\)$')",
             "a token must not be in the spec: write $(NAME), and add NAME to spec.env with a secretKeyRef",
             field=".authorization_token",
+        ),
+    ),
+    "OwnItem": (
+        Rule(
+            "[has(self.cel), has(self.prometheus), has(self.signature)].filter(x, x).size() == 1",
+            "an item must have exactly one of cel, prometheus and signature: write each as an item of its own",
+        ),
+        Rule(
+            f"!(self.name in {list(BUILT_IN)})",
+            "is the name of one of the fourteen items: write another one",
+            field=".name",
+        ),
+    ),
+    "QueryCheck": (
+        Rule(
+            "has(self.min) || has(self.max)",
+            "has no threshold: write min, max or both",
+        ),
+        Rule(
+            "!has(self.min) || !has(self.max) || self.min <= self.max",
+            "min is above max: exchange them",
+            field=".min",
         ),
     ),
     "Step": (

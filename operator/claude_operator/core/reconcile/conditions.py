@@ -17,6 +17,7 @@ from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_un
 from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.caching import report_cache
+from claude_operator.core.reconcile.checklist import checklist_state
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
@@ -59,6 +60,7 @@ def conditions(
         Type.WITHIN_COST: _within_cost(draft),
         Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
         Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
+        Type.CHECKLIST_PASSED: ConditionState(*checklist_state(draft)),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
-from claude_operator.api.checklist import BUILT_IN, HASH_PATTERN, ITEM_PATTERN
+from claude_operator.api.checklist import HASH_PATTERN, ITEM_PATTERN
+from claude_operator.api.checklist_rules import CHECKLIST_RULES
+from claude_operator.api.lifecycle import MODEL_ID_PATTERN, PLATFORMS
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One entry of `x-kubernetes-validations`. `field` is the path below `self` that the error names."""
-
-    rule: str
-    message: str
-    field: str | None = None
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, str]:
-        """The rule as the schema holds it."""
-        entry = {"rule": self.rule, "message": self.message}
-        if self.field:
-            entry["fieldPath"] = self.field
-        if self.reason:
-            entry["reason"] = self.reason
-        return entry
+from claude_operator.api.rule import Rule
 
 
 def quote(text: str) -> str:
@@ -53,6 +36,7 @@ PATTERNS = {
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
     ITEM_PATTERN: "is not an item: write small letters, digits and -, for example no-personal-data",
     HASH_PATTERN: "is not a hash: write sha256: and 64 hex digits, as `kubectl claude checklist NAME sign ITEM` does",
+    MODEL_ID_PATTERN: "is not a model id: write it as requests name it, for example claude-sonnet-5-5",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
     r"^[0-9]+(\.[0-9]+)?%$": "is not a share: write a number and a percent sign, for example 10%",
@@ -242,28 +226,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             field=".authorization_token",
         ),
     ),
-    "OwnItem": (
-        Rule(
-            "[has(self.cel), has(self.prometheus), has(self.signature)].filter(x, x).size() == 1",
-            "an item must have exactly one of cel, prometheus and signature: write each as an item of its own",
-        ),
-        Rule(
-            f"!(self.name in {list(BUILT_IN)})",
-            "is the name of one of the fourteen items: write another one",
-            field=".name",
-        ),
-    ),
-    "QueryCheck": (
-        Rule(
-            "has(self.min) || has(self.max)",
-            "has no threshold: write min, max or both",
-        ),
-        Rule(
-            "!has(self.min) || !has(self.max) || self.min <= self.max",
-            "min is above max: exchange them",
-            field=".min",
-        ),
-    ),
+    **CHECKLIST_RULES,
     "Step": (
         Rule(
             "[has(self.setWeight), has(self.pause), has(self.bake)].filter(x, x).size() == 1",
@@ -373,6 +336,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "self.map(t, has(t.assert) ? t.assert.size() : 0).sum() <= 2500",
             "a set has 2500 asserts at most over all its tests: keep those that tell good answers from bad ones, put"
             " what all tests share into defaultTest, or put the items into a dataset",
+        ),
+    ),
+    "Platforms": (
+        Rule(
+            f"self.all(name, name in [{', '.join(map(quote, PLATFORMS))}])",
+            f"names a platform that is not known: write {', '.join(PLATFORMS[:-1])} or {PLATFORMS[-1]}",
         ),
     ),
     "Subagents": (

@@ -11,7 +11,9 @@ from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.budgets import Budget
 from claude_operator.api.checklist import Checklist
+from claude_operator.api.drill import Drill
 from claude_operator.api.gateway import Merge, Unit, Unsupported
+from claude_operator.api.lifecycle import PLATFORM_WORDS, LifecyclePolicy, Platform
 from claude_operator.api.live import LiveGrading
 from claude_operator.api.organisation import ApiKeyId
 from claude_operator.api.request import PromptCacheControl, Request
@@ -111,6 +113,11 @@ class Upstream(ApiModel):
         " left out, the key is looked for by its first and last characters.",
     )
     timeouts: Timeouts = Field(default=Timeouts(), description="Limits on one upstream call.")
+    # No default, as with canary.drain.
+    platform: Platform | None = Field(
+        default=None,
+        description=f"Whose dates of deprecation and retirement hold. {PLATFORM_WORDS} Left out: ClaudeAPI.",
+    )
 
 
 class EnvSource(ApiModel):
@@ -332,17 +339,6 @@ class Strategy(ApiModel):
     canary: Canary = Field(default=Canary(), description=Canary.__doc__ or "")
 
 
-Policy = Literal["Ignore", "Warn", "Reject"]
-
-
-class LifecyclePolicy(ApiModel):
-    """What happens to new revisions whose model is Legacy, Deprecated or Retired. What serves keeps serving."""
-
-    on_legacy: Policy = Field(default="Warn", description="Ignore, Warn or Reject new revisions on a Legacy model.")
-    on_deprecated: Policy = Field(default="Warn", description="Ignore, Warn or Reject those on a Deprecated model.")
-    on_retired: Policy = Field(default="Reject", description="Ignore, Warn or Reject those on a Retired model.")
-
-
 class DeploymentSpec(ApiModel):
     """An application's Claude configuration and how a change of it reaches users."""
 
@@ -383,6 +379,7 @@ class DeploymentSpec(ApiModel):
         json_schema_extra={"maxItems": 32},
     )
     budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)
+    drill: Drill | None = Field(default=None, description=f"{Drill.__doc__} Left out: no schedule.")
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
     checklist: Checklist | None = Field(default=None, description=f"{Checklist.__doc__} Left out: see mode.")
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")

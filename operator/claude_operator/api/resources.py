@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from claude_operator.api.base import ApiModel, StatusModel
 from claude_operator.api.deployment import Overrides, Subagent
+from claude_operator.api.lifecycle import PlatformDates
 from claude_operator.api.request import Request
 
 
@@ -53,6 +54,12 @@ class ModelSpec(ApiModel):
     not_retired_before: str | None = Field(
         default=None, description="The provider keeps the model at least until this date."
     )
+    platforms: dict[str, PlatformDates] | None = Field(
+        default=None,
+        description="Where a platform differs: by ClaudeAPI, AWS, Foundry, Google or Bedrock. The fields above are of"
+        " the Claude API, and AWS and Foundry follow it; of Google and Bedrock only what stands here is known.",
+        json_schema_extra={"maxProperties": 5, "x-ruled-as": "Platforms"},
+    )
     replacement: str | None = Field(default=None, description="What to use instead.")
     prices_usd_per_m_tok: ModelPrices | None = Field(
         default=None, alias="pricesUSDPerMTok", description=ModelPrices.__doc__
@@ -78,6 +85,9 @@ class ModelObjectStatus(StatusModel):
     """Where the model is in its life today."""
 
     lifecycle: str = Field(default="Unknown", description="Active, Legacy, Deprecated, Retired or Unknown.")
+    platforms: dict[str, str] = Field(
+        default={}, description="The state on each platform: ClaudeAPI, AWS, Foundry, Google and Bedrock."
+    )
     days_left: int | None = Field(default=None, description="Days until retirement.")
     replacement: str | None = Field(default=None, description="What to use instead.")
     message: str = Field(default="", description="The same as a sentence.")

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from claude_operator.api.deployment import LifecyclePolicy
+from claude_operator.api.lifecycle import LifecyclePolicy
 from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of, models_in_use, policy_verdict, state
 from claude_operator.core.catalogue.table import Model
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from claude_operator.api.deployment import LifecyclePolicy
+from claude_operator.api.lifecycle import LifecyclePolicy
 from claude_operator.core.catalogue.spec import from_spec, kubernetes_name, to_spec
 from claude_operator.core.catalogue.table import Model, find, newest, superseded
 

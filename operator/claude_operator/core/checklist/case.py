@@ -138,6 +138,8 @@ class Case:
     lifecycles: Sequence[tuple[str, LifecycleState]] = ()
     """Of the revision's models."""
     rehearsals: Sequence[Rehearsal] = ()
+    failed_drill: tuple[dt.datetime, str] | None = None
+    """When the last drill failed, and what it said; None where it did not."""
     sight: Sight = UNSEEN
 
     @property

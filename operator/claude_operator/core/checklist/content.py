@@ -67,8 +67,8 @@ def _tool_problems(request: Request) -> Iterator[str]:
     loaded = [tool for tool in tools if not tool.get("defer_loading")]
     if len(loaded) > MANY_TOOLS:
         yield (
-            f"{len(loaded)} tools are loaded in each request, more than {MANY_TOOLS}: leave out what is not used, or set"
-            " defer_loading and add a tool_search tool"
+            f"{len(loaded)} tools are loaded in each request, more than {MANY_TOOLS}: leave out what is not used, or"
+            " set defer_loading and add a tool_search tool"
         )
     own = [tool for tool in tools if tool.get("type") in (None, "custom")]
     bare = [
@@ -82,8 +82,8 @@ def _tool_problems(request: Request) -> Iterator[str]:
     for server in request.get("mcp_servers") or ():
         if isinstance(server, Mapping) and not _is_scoped(server, tools):
             yield (
-                f"MCP server {server.get('name')} may use all of its tools: set default_config: {{enabled: false}} in its"
-                " mcp_toolset, and enable those that are used in configs"
+                f"MCP server {server.get('name')} may use all of its tools: set default_config: {{enabled: false}} in"
+                " its mcp_toolset, and enable those that are used in configs"
             )
 
 

@@ -90,6 +90,8 @@ def check_rollback(case: Case) -> Finding:
     known = [one for one in case.rehearsals if one.at <= case.now + _AHEAD]
     last = max(known, key=lambda one: one.at, default=None)
     helps = f"run `kubectl claude drill {case.name} -n {case.namespace}`"
+    if case.failed_drill is not None and (last is None or last.at < case.failed_drill[0]):
+        return Finding(item, "Failed", f"the last drill has failed: {case.failed_drill[1]}: mend that, then {helps}")
     if last is None:
         return Finding(item, "Failed", f"no rollback was rehearsed: {helps}")
     when = f"{last.how} on {last.at.astimezone(dt.UTC):%Y-%m-%d}"

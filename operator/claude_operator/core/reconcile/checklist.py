@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Literal
 
@@ -73,6 +74,7 @@ def case_of(draft: Draft) -> Case | None:
         models=obs.models,
         lifecycles=[(one, lifecycle_of(one, obs.now.date(), obs.models)) for one in models],
         rehearsals=_rehearsals(draft),
+        failed_drill=_failed_drill(draft),
         sight=obs.checklist,
     )
 
@@ -192,8 +194,18 @@ def _run_name(draft: Draft, revision: str) -> str:
 
 
 def _rehearsals(draft: Draft) -> list[Rehearsal]:
-    return [
+    """Rollbacks that worked: drills and real ones."""
+    real = [
         Rehearsal(one.finished_at, f"a rollback of {one.revision}")
         for one in draft.status.rollouts
         if one.outcome == "RolledBack" and one.finished_at is not None
     ]
+    drill = draft.status.drill
+    if drill is None or drill.at is None or drill.outcome != "Passed":
+        return real
+    return [*real, Rehearsal(drill.at, "a drill")]
+
+
+def _failed_drill(draft: Draft) -> tuple[dt.datetime, str] | None:
+    drill = draft.status.drill
+    return (drill.at, drill.message) if drill and drill.at and drill.outcome == "Failed" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from claude_operator.api.conditions import Reason, Type
-from claude_operator.api.deployment import LifecyclePolicy
+from claude_operator.api.lifecycle import LifecyclePolicy
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.decision import Event
 from claude_operator.core.reconcile.observation import Observation

@@ -10,7 +10,7 @@ from claude_operator.api.checklist_rules import CHECKLIST_RULES
 from claude_operator.api.lifecycle import MODEL_ID_PATTERN, PLATFORMS
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
-from claude_operator.api.rule import Rule
+from claude_operator.api.rule import Rule as Rule
 
 
 def quote(text: str) -> str:

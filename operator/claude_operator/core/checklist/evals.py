@@ -69,13 +69,15 @@ def _run_finding(case: Case, item: str) -> Finding | None:
         if case.serves:
             why = f"no run of ClaudeEvalSet {_set(case)} is known for {case.revision}"
             return Finding(item, "Failed", f"{why}: the next revision will be gated by it")
-        return Finding(item, "Unknown", f"waits for the eval run of {case.revision}")
+        return Finding(item, "Unknown", f"{case.revision} has no eval run yet: it begins by itself")
     if run.lets_through:
         return None
     if run.phase == "Failed":
         return Finding(item, "Failed", f"{case.run_name} has failed: {run.message}")
     if run.phase in ("Pending", "Running"):
-        return Finding(item, "Unknown", f"waits for the eval run {case.run_name}")
+        return Finding(
+            item, "Unknown", f"the eval run has not ended: see `kubectl -n {case.namespace} get cer {case.run_name}`"
+        )
     return Finding(item, "Unknown", f"{case.run_name} has no result ({run.phase}): {run.message}")
 
 

@@ -58,7 +58,7 @@ def not_applicable(case: Case, item: str, max_age: str | None = None) -> Finding
 
 def how_to_sign(case: Case, item: str) -> str:
     """The command."""
-    return f'{case.command} sign {item} --until 90d --reason "..."'
+    return f"{case.command} sign {item} --until 90d --reason WHY"
 
 
 def _does_not_apply(item: str, one: Signature, max_age: str | None) -> Finding:

@@ -183,7 +183,7 @@ def test_names_columns_and_status() -> None:
         assert spec["versions"][0]["subresources"] == {"status": {}}
     columns = found["ClaudeDeployment"]["versions"][0]["additionalPrinterColumns"]
     assert [column["name"] for column in columns if "priority" not in column] == [
-        *("Model", "Stable", "Canary", "Weight", "Ready", "Reason", "ModelState", "Age")
+        *("Model", "Stable", "Canary", "Weight", "Ready", "Reason", "ModelState", "MigratesTo", "Age")
     ]
 
 

@@ -172,6 +172,8 @@ class Reason(StrEnum):
     SOAKED = "Soaked"  # a soak has ended well
     DRAINING = "Draining"  # the former stable revision keeps the conversations that began on it
     DRAINED = "Drained"  # it no longer does
+    MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
+    MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 
 
 class Condition(StatusModel):

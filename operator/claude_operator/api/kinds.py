@@ -72,6 +72,7 @@ DEPLOYMENT = Kind(
         Column("Ready", _condition("Ready", "status"), description="Whether the application is being served."),
         Column("Reason", _condition("Promoted", "reason"), description="Progress of the newest revision."),
         Column("ModelState", ".status.model.lifecycle", description="Lifecycle state of the model."),
+        Column("MigratesTo", ".status.migration.to", description="What replaces it, by spec.lifecycle.migrate."),
         Column("Age", ".metadata.creationTimestamp", "date"),
         Column(
             "Health",

@@ -17,6 +17,7 @@ from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.drill import DrillStatus
 from claude_operator.api.gateway import Unit
+from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
 from claude_operator.api.spending import Spending
 from claude_operator.api.sums import Moments
@@ -171,6 +172,7 @@ class DeploymentStatus(StatusModel):
     traffic: list[Traffic] = Field(default=[], description="What each served revision gets: stable, canary, former.")
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
+    migration: MigrationStatus | None = Field(default=None, description=MigrationStatus.__doc__)
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)
     replaced: Replaced | None = Field(default=None, description=Replaced.__doc__)

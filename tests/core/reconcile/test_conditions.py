@@ -589,6 +589,8 @@ EVENTS_ONLY = {
     Reason.SOAKED,
     Reason.DRAINING,
     Reason.DRAINED,
+    Reason.MIGRATION_STARTED,
+    Reason.MIGRATION_STOPPED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
 }

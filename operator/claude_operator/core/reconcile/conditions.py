@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from claude_operator.api.conditions import Condition, Reason, Type
@@ -20,6 +20,7 @@ from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.checklist import checklist_state
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
+from claude_operator.core.reconcile.migration import explain_migration
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.service_levels import budget_state
@@ -56,7 +57,7 @@ def conditions(
         Type.EVAL_PASSED: _eval_passed(draft),
         Type.CANARY_HEALTHY: _canary_healthy(draft),
         Type.PROMOTED: _promoted(draft),
-        Type.MODEL_CURRENT: model_condition(models, blind, draft.obs.price_fault),
+        Type.MODEL_CURRENT: _with_migration(draft, model_condition(models, blind, draft.obs.price_fault)),
         Type.WITHIN_COST: _within_cost(draft),
         Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
         Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
@@ -342,6 +343,11 @@ def model_condition(
     if state.status == "True":
         return ConditionState("Unknown", Reason.PRICE_UNKNOWN, "; ".join(notes))
     return ConditionState(state.status, state.reason, "; ".join([state.message, *notes]))
+
+
+def _with_migration(draft: Draft, state: ConditionState) -> ConditionState:
+    said = explain_migration(draft.status.migration)
+    return replace(state, message=f"{state.message}; {said}") if said else state
 
 
 def _explain_blind(models: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from claude_operator.core.reconcile.rules import (
     drain,
     gate,
     intent,
+    migrate,
     recover,
     restore,
     rollout,
@@ -55,6 +56,7 @@ TAKING_BACK: tuple[Rule, ...] = (
 """What may take traffic back: nothing that comes after it, whatever is wrong there, may stand in its way."""
 
 GOING_ON: tuple[Rule, ...] = (
+    migrate.migrate,
     restore.restore,
     accept.check,
     accept.name_revision,
@@ -105,7 +107,8 @@ def decide(obs: Observation, site: render.Site) -> Decision:
 def _decide(draft: Draft, site: render.Site) -> Decision:
     draft = _chain(draft, TAKING_BACK)
     try:
-        return _decision(draft.obs, _chain(draft, GOING_ON), site)
+        moved = _chain(draft, GOING_ON)
+        return _decision(moved.obs, moved, site)
     except Exception as error:
         if not draft.backward:
             raise
@@ -149,7 +152,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
-    draft = _seen(record(spending.watch(drain.watch(draft))))
+    draft = _seen(record(migrate.report(spending.watch(drain.watch(draft)))))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     run = status.rollout.eval_run if status.rollout else None

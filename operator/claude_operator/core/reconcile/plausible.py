@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from claude_operator.api.base import seconds
+from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.spending import Spending
 from claude_operator.api.status import (
     DeploymentStatus,
@@ -40,6 +41,7 @@ _ATTEMPTS = 1_000_000
 _COUNT = 2**53
 _RECORDS = 10
 _PODS = 1000
+_MODELS, _NAME = 33, 253  # of a request and its subagents, and characters of a name
 _HANDLED, _MARK = 200, 1024  # annotations that were dealt with, and characters of one
 
 
@@ -54,6 +56,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         ("draining", status.draining, _is_draining),
         ("judgement", status.judgement, _is_judgement),
         ("spending", status.spending, _is_spending),
+        ("migration", status.migration, _is_migration),
     )
     for name, part, is_plausible in parts:
         if part is not None and not is_plausible(part, now):
@@ -163,6 +166,14 @@ def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:
         and all(0 <= count <= _COUNT for count in counts)
         and all(math.isfinite(number) for number in numbers)
     )
+
+
+def _is_migration(migration: MigrationStatus, now: dt.datetime) -> bool:
+    """Models that a spec can name, and a revision where some are replaced; what is replaced is due."""
+    names = [*migration.models, migration.to, migration.revision or "-"]
+    sound = 0 < len(migration.models) <= _MODELS and all(0 < len(name) <= _NAME for name in names)
+    replaced = set(migration.replaced) <= set(migration.models) and bool(migration.replaced) == bool(migration.revision)
+    return sound and replaced and _past(migration.since, now)
 
 
 def _is_spending(spending: Spending, now: dt.datetime) -> bool:

@@ -57,11 +57,16 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
 
 
 def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
-    """Models of the newest spec, the main one first, and of what serves."""
+    """Models of the newest spec, the main one first, and of what serves.
+
+    Until a migration is done, the main one is that of what serves.
+    """
     obs, status = draft.obs, draft.status
-    specs = [obs.owner["spec"]]
     serving = [name for name in (status.stable_revision, status.canary_revision) if name]
-    specs += [obs.revisions[name]["spec"] for name in serving if name in obs.revisions]
+    specs = [obs.owner["spec"], *(obs.revisions[name]["spec"] for name in serving if name in obs.revisions)]
+    stable = obs.revisions.get(status.stable_revision or "")
+    if status.migration is not None and status.migration.replaced and stable is not None:
+        specs.insert(0, stable["spec"])
     ids = dict.fromkeys(
         one for spec in specs for one in models_in_use(spec.get("request") or {}, spec.get("subagents"))
     )

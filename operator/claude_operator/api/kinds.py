@@ -246,7 +246,6 @@ CHECKLIST = Kind(
     namespaced=False,
     columns=(
         Column("Mode", ".spec.mode", description="Enforce, Warn or Off."),
-        Column("Items", ".spec.items[*].name", description="Items beside the fourteen."),
         Column("Age", ".metadata.creationTimestamp", "date"),
     ),
 )

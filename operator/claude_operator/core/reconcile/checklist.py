@@ -115,7 +115,7 @@ def checklist_state(draft: Draft) -> State:
 
 def hold_open(draft: Draft) -> Draft:
     """Hold a canary's first weight while items are open and the mode is Enforce; with a mode Warn that somebody wrote
-    say once that it goes on all the same.
+    say once that it gets the weight all the same.
 
     Nothing else waits for the checklist: no rollback, no abort, and nothing that serves.
     """

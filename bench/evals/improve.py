@@ -21,7 +21,7 @@ import msgspec
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.gateway import Arm
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.outcomes import Answer

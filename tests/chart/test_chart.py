@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ from tests.netpol import Flow, Place, allowed
 
 from claude_operator import __version__
 from claude_operator.api.kinds import KINDS
+from claude_operator.core.admission.table import POLICIES
 from claude_operator.core.render import API_SERVER_PORTS, NetworkRules
 from claude_operator.core.render.network import egress
 from claude_operator.crds import cli
@@ -86,6 +88,7 @@ def test_values_schema_and_readme_agree() -> None:
         ("security: {allowedHosts: ['https://api.anthropic.com']}", "does not match pattern"),
         ("security: {secretOptIn: true}", "additional properties 'secretOptIn' not allowed"),
         ("security: {maxSpecValues: -1}", "minimum"),
+        ("admission: {enabled: maybe}", "boolean"),
         ("watchNamespaces: [Support]", "does not match pattern"),
         ("networkPolicy: {adminFrom: [{}]}", "minProperties"),
         ("networkPolicy: {apiServerPorts: []}", "minItems"),
@@ -278,6 +281,25 @@ def test_the_limit_of_values_holds_where_the_operator_works_and_can_be_set(templ
     assert "10000" not in str(larger["spec"])
     for off in ("security: {maxSpecValues: 0}", "crds: {install: false}"):
         assert not [item for item in template(off) if item["metadata"]["name"].endswith("-limits")]
+
+
+def test_admission_holds_where_the_operator_works_and_can_be_left_out(template: Template) -> None:
+    kinds = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    names = {f"claude-operator-{policy.suffix}" for policy in POLICIES}
+    mine = lambda objects: [item for item in objects if item["metadata"]["name"] in names]  # noqa: E731
+    found = mine(template())
+    assert {(item["kind"], item["metadata"]["name"]) for item in found} == set(itertools.product(kinds, names))
+    for policy in POLICIES:
+        name = f"claude-operator-{policy.suffix}"
+        stored = one(found, "ValidatingAdmissionPolicy", name)["spec"]
+        assert stored == policy.policy_spec()
+        assert one(found, "ValidatingAdmissionPolicyBinding", name)["spec"] == policy.binding_spec(name)
+    for item in mine(template("watchNamespaces: [a, b]")):
+        if item["kind"] == "ValidatingAdmissionPolicyBinding":
+            [choice] = item["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+            assert (choice["key"], choice["values"]) == ("kubernetes.io/metadata.name", ["a", "b"])
+    for off in ("admission: {enabled: false}", "crds: {install: false}"):
+        assert not mine(template(off))
 
 
 def test_what_is_optional_is_off(template: Template) -> None:

@@ -126,12 +126,28 @@ def cold_cache() -> World:
     return world
 
 
+def migrating() -> World:
+    """A model that is Deprecated, and its replacement at 10 %."""
+    request = {"model": "claude-sonnet-4-5-20250929", "max_tokens": 1024}
+    lifecycle = {"migrate": {"to": "claude-sonnet-5-5", "onlyWithEvals": False}}
+    steps = [{"setWeight": 10}, {"bake": BAKE}]
+    world = World(World.spec(request=request, strategy={"canary": {"steps": steps}}))
+    world.settle()
+    world.begin()
+    world.edit(lifecycle=lifecycle)
+    world.until(lambda w: w.weight == 1000)
+    world.run(1)
+    return world
+
+
 def never_seen() -> World:
     return World()
 
 
 @pytest.mark.parametrize(
-    "build", [in_progress, rolled_back, paused, not_accepted, cold_cache, never_seen], ids=lambda one: one.__name__
+    "build",
+    [in_progress, rolled_back, paused, not_accepted, cold_cache, migrating, never_seen],
+    ids=lambda one: one.__name__,
 )
 def test_status(build: Callable[[], World]) -> None:
     world = build()

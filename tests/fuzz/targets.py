@@ -30,7 +30,7 @@ from claude_operator.api.faults import first_fault
 from claude_operator.api.gateway import Arm, Overrides, parse_config
 from claude_operator.api.samples import LONGEST_PART
 from claude_operator.api.status import DeploymentStatus
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.evals.calibration import read_labels
 from claude_operator.core.evals.contents import Contents
 from claude_operator.core.evals.report import read_report, write_report

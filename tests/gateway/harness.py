@@ -22,6 +22,7 @@ from yarl import URL
 from claude_operator.api.evidence import Evidence
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    DRILL_KEY,
     EGRESS_KEY,
     PRICES_KEY,
     THROTTLE_KEY,
@@ -32,11 +33,20 @@ from claude_operator.api.gateway import (
     Timeouts,
     Upstream,
     dump_config,
+    dump_drill,
     dump_egress,
     dump_prices,
     dump_throttle,
 )
-from claude_operator.core.operator_key import ask, is_answer, sign_config, sign_egress, sign_prices, sign_throttle
+from claude_operator.core.operator_key import (
+    ask,
+    is_answer,
+    sign_config,
+    sign_drill,
+    sign_egress,
+    sign_prices,
+    sign_throttle,
+)
 from claude_operator.gateway.credentials import CredentialFiles
 from claude_operator.gateway.document import Document
 from claude_operator.gateway.service import Service, Settings
@@ -70,7 +80,12 @@ def make_config(
 
 
 def written(
-    document: bytes, egress: str = "{}", key: str = OPERATOR_KEY, prices: str = "{}", throttle: str = "{}"
+    document: bytes,
+    egress: str = "{}",
+    key: str = OPERATOR_KEY,
+    prices: str = "{}",
+    throttle: str = "{}",
+    drill: str = "",
 ) -> Document:
     """A config as the operator with this key writes it."""
     secret = key.encode()
@@ -79,6 +94,7 @@ def written(
         EGRESS_KEY: egress,
         PRICES_KEY: prices,
         THROTTLE_KEY: throttle,
+        DRILL_KEY: drill,
     }
     return Document(
         document,
@@ -89,6 +105,8 @@ def written(
         sign_prices(secret, data),
         throttle,
         sign_throttle(secret, data),
+        drill,
+        sign_drill(secret, data) if drill else "",
     )
 
 
@@ -125,11 +143,14 @@ class Gateway:
             dump_egress(self.config),
             dump_prices(self.config),
             dump_throttle(self.config),
+            dump_drill(self.config) if self.config.drill else "",
         )
 
-    def offer(self, document: bytes, egress: str = "{}", prices: str = "{}", throttle: str = "{}") -> None:
+    def offer(
+        self, document: bytes, egress: str = "{}", prices: str = "{}", throttle: str = "{}", drill: str = ""
+    ) -> None:
         """As the operator writes it."""
-        self.service.control.offer(written(document, egress, prices=prices, throttle=throttle))
+        self.service.control.offer(written(document, egress, prices=prices, throttle=throttle, drill=drill))
 
     async def post(
         self, body: Any = None, headers: dict[str, str] | None = None, path: str = "/v1/messages"

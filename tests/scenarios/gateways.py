@@ -16,6 +16,7 @@ from claude_operator.api.evidence import (
     Before,
     Cohorts,
     Counters,
+    DrillNote,
     Evidence,
     GenerationEvidence,
     Histogram,
@@ -52,6 +53,8 @@ class Pod:
     eras: dict[int, dict[str, int]] = field(default_factory=dict)
     """Weights by the config generation that brought them."""
     silent: bool = False
+    before_drills: bool = False
+    """It is of a version that knows no drills."""
     kept: list[Evidence] = field(default_factory=list)
     lately: dict[int, tuple[int, dict[str, int]]] = field(default_factory=dict)
     """By second: requests, and failures by cause."""
@@ -59,6 +62,8 @@ class Pod:
     """By revision: requests that wait for an answer, and since when."""
     grades: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
     """Verdicts by generation and revision, then by what they say."""
+    drills: dict[str, tuple[dt.datetime, int, dt.datetime | None]] = field(default_factory=dict)
+    """By drill: since when it knows it, requests that it failed, and when the first was."""
     asked: tuple[dt.datetime, str] | None = None
     """When a grader last asked for samples, and what it said of its trouble."""
 
@@ -74,9 +79,28 @@ class Pod:
             if "grading" in query and self.asked is not None:
                 note = GraderNote((now - self.asked[0]).total_seconds(), self.asked[1])
                 evidence = msgspec.structs.replace(evidence, grader=note)
+            if "drill" in query and not self.before_drills:
+                evidence = msgspec.structs.replace(evidence, drill=self.note(now))
             return msgspec.json.encode(evidence)
         assert path == "/-/evidence/cohorts"
         return msgspec.json.encode(Cohorts(f"boot-{self.boot}", 0.0, [], [], [], [], [], [], []))
+
+    def note(self, now: dt.datetime) -> DrillNote:
+        """What it says of the drill in its config."""
+        drill = self.config.drill if self.config else msgspec.UNSET
+        if not drill:
+            return DrillNote()
+        _, failed, first = self.drills.get(drill.id, (now, 0, None))
+        return DrillNote(drill.id, failed, (now - first).total_seconds() if first else None)
+
+    def may_fail(self, now: dt.datetime) -> int:
+        """Requests that its drill still lets it fail."""
+        drill = self.config.drill if self.config and not self.before_drills else msgspec.UNSET
+        if not drill or drill.mode != "Live":
+            return 0
+        since, failed, _ = self.drills.setdefault(drill.id, (now, 0, None))
+        in_time = (now - since).total_seconds() < drill.seconds
+        return max(drill.allowed.get(f"boot-{self.boot}", 0) - failed, 0) if in_time else 0
 
     def evidence(self, now: dt.datetime, since: str = "", *, keep: bool = False) -> Evidence:
         """What it has counted, and what of it was new at the reading `since`: the boot id and the reading's number."""
@@ -244,6 +268,7 @@ class Traffic:
             return
         strata = pod.counts.setdefault(pod.config.generation, {})
         pod.eras[pod.config.generation] = {arm.revision: arm.weight for arm in pod.config.arms}
+        requests -= self._fail(pod, requests, strata)
         for arm in pod.config.arms:
             rates, key = self.rates.get(arm.revision, Rates()), (pod.name, arm.revision)
             n = self._whole((*key, "n"), requests * arm.weight / 10_000)
@@ -262,6 +287,19 @@ class Traffic:
             self._count_lately(pod, n, {"error": error, "overload": overload, "account": account})
             paces = pod.paces.setdefault((pod.config.generation, arm.revision), {})
             paces[rates.pace] = paces.get(rates.pace, 0) + ok
+
+    def _fail(self, pod: Pod, requests: float, strata: dict[tuple[str, str], list[int]]) -> int:
+        """Requests that a drill fails, counted under its name."""
+        most, drill = pod.may_fail(self.now), pod.config.drill if pod.config else msgspec.UNSET
+        if not most or not drill:
+            return 0
+        n = min(self._whole((pod.name, drill.id, "fails"), requests * drill.weight / 10_000), most)
+        if n:
+            since, failed, first = pod.drills[drill.id]
+            pod.drills[drill.id] = since, failed + n, first or self.now
+            counts = strata.setdefault((drill.id, "canary"), [0] * 6)
+            counts[0], counts[2] = counts[0] + n, counts[2] + n
+        return n
 
     def _grade(self, pod: Pod, seconds: float) -> None:
         """Verdicts on what a pod has sampled, where it samples."""

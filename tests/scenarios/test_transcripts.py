@@ -653,6 +653,32 @@ def the_history_has_a_limit() -> World:
     return world
 
 
+def ask_for_drill(world: World) -> None:
+    world.annotate("drill", f"{world.parsed.stable_revision}/live/{world.now:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@scenario
+def a_drill_rehearses_the_rollback() -> World:
+    world = served()
+    ask_for_drill(world)
+    world.run(60)
+    return world
+
+
+@scenario
+def a_drill_gives_way_to_a_new_revision() -> World:
+    world = served()
+    world.traffic = 2.0
+    ask_for_drill(world)
+    world.run(3)
+    world.traffic = 40.0
+    world.say("Be brief.")
+    ask_for_drill(world)
+    world.run(1)
+    world.settle()
+    return world
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_transcript(name: str) -> None:
     check_transcript(SCENARIOS[name](), GOLDEN / f"{name}.txt")

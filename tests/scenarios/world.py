@@ -22,7 +22,7 @@ from tests.shell.fakes import FakeKube, SetClock
 
 from claude_operator.api.conditions import Type
 from claude_operator.api.evals import EvalRunStatus
-from claude_operator.api.gateway import CONFIG_KEY, GatewayConfig, parse_config
+from claude_operator.api.gateway import CONFIG_KEY, DRILL_KEY, GatewayConfig, parse_config, parse_drill, with_drill
 from claude_operator.api.kinds import KINDS, object_schema
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
@@ -163,7 +163,7 @@ class World(Traffic, Invariants):
         """The live config."""
         live = self._stored("ConfigMap", names.gateway_name(self.name))
         if self._config[0] is not live:
-            self._config = (live, parse_config(live["data"][CONFIG_KEY]) if live else None)
+            self._config = (live, _read(live["data"]) if live else None)
         return self._config[1]
 
     @property
@@ -578,6 +578,10 @@ class World(Traffic, Invariants):
         header = "".join(key.ljust(width) for key, width in widths.items()).rstrip()
         row = "".join(str(cells[key]).ljust(width) for key, width in widths.items()).rstrip()
         return "\n".join([*self.log, "", header, row, ""])
+
+
+def _read(data: Mapping[str, str]) -> GatewayConfig:
+    return with_drill(parse_config(data[CONFIG_KEY]), parse_drill(data.get(DRILL_KEY, "{}")))
 
 
 # ------------------------------------------------------------------------------------------------- defaults

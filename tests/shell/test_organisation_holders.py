@@ -7,6 +7,7 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from tests.core.reconcile.rules.sample import observed, raw
 from tests.shell.fakes import FakeKube
 
@@ -69,6 +70,21 @@ async def test_an_id_of_another_organisation_hides_no_key() -> None:
     put(kube, KEY)
     holders.note(seen(apiKeySecretRef=SECRET, apiKeyID="apikey_elsewhere"))
     assert await keys_of(holders) == ["apikey_a"]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "elsewhere"),
+    [
+        ({"apiKeySecretRef": SECRET}, False),  # its Secret cannot be read: nobody knows
+        ({"apiKeySecretRef": SECRET, "apiKeyID": "apikey_elsewhere"}, True),
+        ({"apiKeySecretRef": SECRET, "apiKeyID": "apikey_a"}, False),
+    ],
+)
+async def test_whose_key_is_known_to_be_none_of_the_organisations(upstream: Any, elsewhere: bool) -> None:
+    kube: Any = FakeKube()
+    holders = listed(kube)
+    holders.note(seen(**upstream))
+    assert [one.elsewhere for one in await holders.of(KEYS) or ()] == [elsewhere]
 
 
 async def test_else_the_keys_hint_shows_it_and_the_secret_is_read_every_five_minutes_at_most() -> None:

@@ -13,7 +13,6 @@ __all__ = [
     "BUILT_IN",
     "HASH_PATTERN",
     "ITEM_PATTERN",
-    "CelCheck",
     "Checklist",
     "ChecklistItem",
     "ChecklistSpec",
@@ -21,7 +20,6 @@ __all__ = [
     "Mode",
     "NoStatus",
     "OwnItem",
-    "QueryCheck",
     "Result",
     "SignatureCheck",
     "SignatureSpec",
@@ -109,25 +107,6 @@ class SignatureSpec(ApiModel):
     expires_at: Moment = Field(description="When it ends, for example 2027-03-01T00:00:00Z; a year is the most.")
 
 
-class CelCheck(ApiModel):
-    """A rule over the objects."""
-
-    expression: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
-        description="An expression in CEL that is true where the item is fulfilled. deployment is the ClaudeDeployment,"
-        " revision the ClaudeRevision that is checked, evalRun the ClaudeEvalRun that was its gate, or null."
-    )
-
-
-class QueryCheck(ApiModel):
-    """A query to the operator's Prometheus, with a threshold."""
-
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
-        description="PromQL that gives one number. {{deployment}}, {{namespace}} and {{revision}} are replaced."
-    )
-    min: float | None = Field(default=None, description="The least value.")
-    max: float | None = Field(default=None, description="The largest value.")
-
-
 class SignatureCheck(ApiModel):
     """A person signs it."""
 
@@ -137,16 +116,14 @@ class SignatureCheck(ApiModel):
 
 
 class OwnItem(ApiModel):
-    """An item of the organisation's own: exactly one of cel, prometheus and signature."""
+    """An item of the organisation's own, which a person signs."""
 
     name: ItemName = Field(description="Its id, which signatures name.")
     title: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(description="What it asks for.")
     help: Annotated[str, StringConstraints(max_length=1024)] | None = Field(
         default=None, description="How to fulfil it; shown while the item is open."
     )
-    cel: CelCheck | None = Field(default=None, description=CelCheck.__doc__)
-    prometheus: QueryCheck | None = Field(default=None, description=QueryCheck.__doc__)
-    signature: SignatureCheck | None = Field(default=None, description=SignatureCheck.__doc__)
+    signature: SignatureCheck = Field(description=SignatureCheck.__doc__)
 
 
 class ChecklistSpec(ApiModel):

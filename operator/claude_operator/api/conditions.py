@@ -157,7 +157,7 @@ class Reason(StrEnum):
     STEP_HELD = "StepHeld"
     SUPERSEDED = "Superseded"
     PLAN_FIXED = "PlanFixed"  # strategy was edited in mid-rollout; it concerns the next one
-    ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort or retry that names something else
+    ANNOTATION_IGNORED = "AnnotationIgnored"  # a promote, abort, retry or drill that names something else
     RETRIED = "Retried"
     RECOVERED = "Recovered"
     FOREIGN_POD = "ForeignPod"  # a pod with the gateway's labels that is somebody else's
@@ -172,6 +172,11 @@ class Reason(StrEnum):
     SOAKED = "Soaked"  # a soak has ended well
     DRAINING = "Draining"  # the former stable revision keeps the conversations that began on it
     DRAINED = "Drained"  # it no longer does
+    DRILL_STARTED = "DrillStarted"  # gateways fail a few requests on purpose
+    DRILL_PASSED = "DrillPassed"  # that was noticed and taken back
+    DRILL_FAILED = "DrillFailed"  # it was not noticed, or not taken back everywhere
+    DRILL_ABORTED = "DrillAborted"  # it ended without a result
+    DRILL_SKIPPED = "DrillSkipped"  # a scheduled drill could not begin within an hour
     MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
     MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 

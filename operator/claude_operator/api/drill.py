@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from claude_operator.api import moments
-from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import ApiModel, Duration, StatusModel
 from claude_operator.api.judgement import Judgement
 
@@ -66,11 +65,13 @@ class RunningDrill(StatusModel):
     max_seconds: float = Field(default=600.0, description="Longest time of it.")
     allowed: dict[str, int] = Field(default={}, description="By gateway process: requests that it may fail.")
     hurt: dict[str, int] = Field(default={}, description="By gateway process: requests that it has failed.")
+    exhausted_at: Moment | None = Field(default=None, description="When no more requests were allowed to fail.")
     first_fault_at: Moment | None = Field(default=None, description="When the first request failed.")
     decided_at: Moment | None = Field(default=None, description="When the operator decided to end it.")
     detected: bool = Field(default=False, description="Whether that was for evidence of harm.")
     message: str = Field(default="", description="Why it ends.")
-    analysis: Analysis = Field(default=Analysis(), description="The analysis as it was when the drill began.")
+    interval: str = Field(default="5s", description="Time between two readings of the gateways' counters.")
+    spec_generation: int = Field(default=0, description="metadata.generation then; a change of the spec ends it.")
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the failing arm.")
 
 

@@ -231,13 +231,23 @@ class Failure(Wire, frozen=True):
     requests: Count = 0
 
 
+class DrillNote(Wire, frozen=True, omit_defaults=True):
+    """The drill in the config that a gateway process serves; `id` is empty where there is none."""
+
+    id: Text = ""
+    failed: Count = 0
+    """Requests that this process has failed for it."""
+    first: Annotated[float, msgspec.Meta(ge=0.0)] | None = None
+    """Seconds since the first of them."""
+
+
 class Evidence(Wire, frozen=True, omit_defaults=True):
     """One gateway process's counts. A new `boot_id` starts from zero.
 
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
-    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&grading=1` for `grader`; `&gzip=1`
-    for the document in gzip, where it is worth it.
+    stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&grading=1` for `grader`; `&drill=1`
+    for `drill`; `&gzip=1` for the document in gzip, where it is worth it.
     """
 
     boot_id: Text
@@ -269,6 +279,8 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     """The secret that conversations are drawn with, by a hash of it; empty: none."""
     grader: GraderNote | None = None
     """Of who asked for samples last, None before anybody has."""
+    drill: DrillNote | None = None
+    """Of the drill under way, also where there is none; None: not asked for, or a gateway of before drills."""
 
 
 def parse_evidence(data: bytes) -> Evidence:

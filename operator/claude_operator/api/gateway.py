@@ -26,6 +26,9 @@ PRICES_SIGNATURE_KEY = "prices-signature"
 THROTTLE_KEY = "throttle.json"
 THROTTLE_SIGNATURE_KEY = "throttle-signature"
 """The same with `Throttle`."""
+DRILL_KEY = "drill.json"
+DRILL_SIGNATURE_KEY = "drill-signature"
+"""The same with `Fault`: a gateway that does not know it never fails a request on purpose."""
 FURTHER_KEYS = (
     SIGNATURE_KEY,
     EGRESS_KEY,
@@ -34,6 +37,8 @@ FURTHER_KEYS = (
     PRICES_SIGNATURE_KEY,
     THROTTLE_KEY,
     THROTTLE_SIGNATURE_KEY,
+    DRILL_KEY,
+    DRILL_SIGNATURE_KEY,
 )
 SIGNED_KEYS = (CONFIG_KEY, *FURTHER_KEYS)
 BASIS_POINTS = 10_000
@@ -180,6 +185,22 @@ class Throttle(Wire, frozen=True):
     """The budget; with another one it ends at once."""
 
 
+class Fault(Wire, frozen=True):
+    """A drill: a few requests are failed on purpose, and counted as those of a canary named `id`.
+
+    Each gateway ends it by itself, so that nothing goes on where no operator runs.
+    """
+
+    id: Text
+    mode: Literal["Live", "Rehearsal"]
+    weight: Annotated[int, msgspec.Meta(gt=0, le=BASIS_POINTS)]
+    """Share of stable's requests that fail, in basis points."""
+    allowed: Annotated[dict[Text, Annotated[int, msgspec.Meta(ge=0, le=1000)]], msgspec.Meta(max_length=1000)]
+    """By boot id: requests that this process fails at most. A process that is not named fails none."""
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+    """Since the process read it, after which it fails none."""
+
+
 class Live(Wire, frozen=True):
     """Which answers are sampled for live grading."""
 
@@ -224,6 +245,8 @@ class GatewayConfig(Wire, frozen=True):
     """By model id and alias, instead of the list's; unset where there are none. Also a document of its own."""
     throttle: Throttle | msgspec.UnsetType = msgspec.UNSET
     """Unset while calls are answered. Also a document of its own."""
+    drill: Fault | msgspec.UnsetType = msgspec.UNSET
+    """Unset while no drill is under way. Also a document of its own."""
 
     @property
     def own_prices(self) -> Mapping[str, TokenPrices]:
@@ -259,7 +282,8 @@ def parse_config(data: bytes | str) -> GatewayConfig:
 def dump_config(config: GatewayConfig) -> str:
     """The document as it is stored: stable key order, so equal configs are equal text. It leaves out what is a document
     of its own."""
-    own = msgspec.structs.replace(config, egress=msgspec.UNSET, prices=msgspec.UNSET, throttle=msgspec.UNSET)
+    unset = msgspec.UNSET
+    own = msgspec.structs.replace(config, egress=unset, prices=unset, throttle=unset, drill=unset)
     return msgspec.json.encode(own, order="sorted").decode()
 
 
@@ -298,6 +322,21 @@ def parse_throttle(data: bytes | str) -> Throttle | msgspec.UnsetType:
     return msgspec.UNSET if data in ("{}", b"{}") else decode(data, Throttle, "gateway throttle")
 
 
+def dump_drill(config: GatewayConfig) -> str:
+    """The document with `drill`."""
+    return "{}" if config.drill is msgspec.UNSET else msgspec.json.encode(config.drill, order="sorted").decode()
+
+
+def with_drill(config: GatewayConfig, drill: Fault | msgspec.UnsetType) -> GatewayConfig:
+    """The config with this `drill`."""
+    return msgspec.structs.replace(config, drill=drill)
+
+
+def parse_drill(data: bytes | str) -> Fault | msgspec.UnsetType:
+    """Read a document with `drill`; raises `ValueError` naming the field that is wrong."""
+    return msgspec.UNSET if data in ("{}", b"{}") else decode(data, Fault, "gateway drill")
+
+
 def parse_prices(data: bytes | str) -> dict[str, TokenPrices]:
     """Read a document with `prices`; raises `ValueError` naming the field that is wrong."""
     return decode(data, dict[str, TokenPrices], "gateway prices")
@@ -312,4 +351,5 @@ def read_config(data: Mapping[str, str]) -> GatewayConfig:
     """The config in a ConfigMap's data as the operator wrote it, with its further documents; raises `ValueError`."""
     config = with_egress(parse_config(data[CONFIG_KEY]), parse_egress(data.get(EGRESS_KEY, "{}")))
     config = with_prices(config, parse_prices(data.get(PRICES_KEY, "{}")))
-    return with_throttle(config, parse_throttle(data.get(THROTTLE_KEY, "{}")))
+    config = with_throttle(config, parse_throttle(data.get(THROTTLE_KEY, "{}")))
+    return with_drill(config, parse_drill(data.get(DRILL_KEY, "{}")))

@@ -18,7 +18,9 @@ __all__ = [
     "HISTORY_DIR",
     "HISTORY_PORT",
     "MONTHLY_USD_PATTERN",
+    "MOST_HELD",
     "MOST_LISTED",
+    "MOST_MODELS",
     "PAGE_KEY",
     "PAGE_KEY_FILE",
     "QUANTITY_PATTERN",
@@ -27,6 +29,7 @@ __all__ = [
     "DeploymentShare",
     "History",
     "HistoryState",
+    "KeyModel",
     "OrganizationBudget",
     "OrganizationReason",
     "OrganizationSpec",
@@ -48,6 +51,10 @@ HISTORY_DIR = "/var/lib/claude-operator"
 HISTORY_PORT = 9100
 MOST_LISTED = 20
 """Entries of a list in the status; the rest is told as a sum."""
+MOST_MODELS = 60
+"""Entries of `status.models`."""
+MOST_HELD = 5
+"""ClaudeDeployments that an entry of it names."""
 
 API_KEY_ID_PATTERN = r"^apikey_[A-Za-z0-9]{1,64}$"
 QUANTITY_PATTERN = r"^[1-9][0-9]*(Mi|Gi|Ti)$"
@@ -193,6 +200,20 @@ class OtherKey(StatusModel):
     cost: str = Field(default="", description="What they cost; empty where a price is not known.")
 
 
+class KeyModel(StatusModel):
+    """What an API key used of a model in the last thirty days (UTC)."""
+
+    model: str = Field(description="The model's id.")
+    api_key_id: str = Field(default="", alias="apiKeyID", description="The key's id; empty for the Console.")
+    name: str = Field(default="", description="The key's name in the Console.")
+    workspace: str = Field(default="", description="The name of its workspace; empty for the default one.")
+    deployments: list[str] = Field(
+        default=[], description="ClaudeDeployments whose gateways use the key, as namespace/name; five at most."
+    )
+    tokens: int = Field(default=0, description="Tokens of all kinds.")
+    last_day: str = Field(default="", description="The last day (UTC) on which it used the model.")
+
+
 class Reconciliation(StatusModel):
     """The gateways' own measure against the organisation's, of keys that gateways hold, on closed days (UTC)."""
 
@@ -232,6 +253,17 @@ class OrganizationStatus(StatusModel):
         default=[], description="The twenty API keys with the most tokens that are no ClaudeDeployment's."
     )
     not_listed: int = Field(default=0, description="Tokens of all others, which are in neither list.")
+    models: list[KeyModel] = Field(
+        default=[],
+        description="Which API key used which model, sixty at most: first those on models that are Retired, Deprecated"
+        " or unknown.",
+    )
+    models_not_listed: int = Field(default=0, description="Number of others, which are not in models.")
+    keys_unknown: int = Field(
+        default=0,
+        description="Number of ClaudeDeployments of which it is not known which API key they use: write its id in"
+        " spec.upstream.apiKeyID.",
+    )
     reconciliation: Reconciliation | None = Field(default=None, description=Reconciliation.__doc__)
     figures_at: Moment | None = Field(default=None, description="When the figures were last written.")
     conditions: list[Condition] = Field(

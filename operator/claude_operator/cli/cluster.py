@@ -61,19 +61,17 @@ class Cluster:
 
     def usages(self, wanted: Sequence[str], *where: str) -> list[Used]:
         """What ClaudeDeployments have used, those of these names or all; `where` are flags of `kubectl get`."""
+        if not wanted:
+            return self.usages_of(self.kubectl.list(CLD, *where), *where)
         wanted = list(dict.fromkeys(wanted))  # one that is named twice counts once
-        found = [self.deployment(name) for name in wanted] if wanted else self.kubectl.list(CLD, *where)
-        if wanted:
-            stored = (self.kubectl.find("configmap", names.usage_name(name)) for name in wanted)
-            kept = [one for one in stored if one is not None]
-        else:
-            everywhere = [flag for flag in where if flag == "--all-namespaces"]
-            kept = self.kubectl.list("configmaps", f"--selector={_USAGE}", *everywhere)
-        by_place = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in kept}
-        return [
-            used_of(one, by_place.get((one["metadata"]["namespace"], names.usage_name(one["metadata"]["name"]))))
-            for one in found
-        ]
+        found = [self.deployment(name) for name in wanted]
+        stored = (self.kubectl.find("configmap", names.usage_name(name)) for name in wanted)
+        return _usages(found, [one for one in stored if one is not None])
+
+    def usages_of(self, found: Sequence[Object], *where: str) -> list[Used]:
+        """The same of ClaudeDeployments that were listed with these flags, in their order."""
+        everywhere = [flag for flag in where if flag == "--all-namespaces"]
+        return _usages(found, self.kubectl.list("configmaps", f"--selector={_USAGE}", *everywhere))
 
     def eval_set(self, name: str) -> Object:
         """One ClaudeEvalSet."""
@@ -103,3 +101,11 @@ class Cluster:
         """What its gateway pods have logged since a moment."""
         selector = ",".join(f"{label}={value}" for label, value in names.selector(name, "gateway").items())
         return self.kubectl.logs(selector, since)
+
+
+def _usages(found: Sequence[Object], kept: Sequence[Object]) -> list[Used]:
+    by_place = {(one["metadata"]["namespace"], one["metadata"]["name"]): one for one in kept}
+    return [
+        used_of(one, by_place.get((one["metadata"]["namespace"], names.usage_name(one["metadata"]["name"]))))
+        for one in found
+    ]

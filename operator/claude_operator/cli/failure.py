@@ -19,6 +19,7 @@ class Exit(IntEnum):
     EVAL_FAILED = 6
     REJECTED = 7
     SUPERSEDED = 8
+    FOUND = 9
     INTERRUPTED = 130
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
+from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
@@ -40,7 +41,22 @@ def cli() -> None:
     """
 
 
-for _command in (status, cost, advise, organization, why, history, diff, promote, abort, retry, pause, resume, undo):
+for _command in (
+    status,
+    cost,
+    advise,
+    organization,
+    audit_command,
+    why,
+    history,
+    diff,
+    promote,
+    abort,
+    retry,
+    pause,
+    resume,
+    undo,
+):
     cli.add_command(_command)
 
 

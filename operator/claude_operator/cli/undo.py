@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from claude_operator.api.lifecycle import Migrate
 from claude_operator.cli.deployment import status_of
 from claude_operator.cli.failure import Failure
+from claude_operator.core.catalogue.lifecycle import lifecycle_of, models_in_use
+from claude_operator.core.catalogue.stages import has_reached
 from claude_operator.core.spec import revision as content_of
+from claude_operator.core.spec.mapping import replace_stored
 
-__all__ = ["Undo", "plan", "prompt_keys", "target"]
+__all__ = ["Undo", "plan", "prompt_keys", "target", "wanted_spec"]
 
 Object = Mapping[str, Any]
 Prompts = Mapping[tuple[str, str], str]
 
 _FIELDS = ("request", "subagents", "promptFrom", "overrides")
+_MIGRATE = {"op": "remove", "path": "/spec/lifecycle/migrate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,20 @@ class Undo:
     """A JSON patch of the ClaudeDeployment; empty where its spec has this content already."""
     config_map: dict[str, Any] | None = None
     """Texts of promptFrom that its ConfigMaps no longer have."""
+
+    @property
+    def ends_migration(self) -> bool:
+        """Whether spec.lifecycle.migrate goes: it would replace the revision's model again."""
+        return _MIGRATE in self.operations
+
+
+def wanted_spec(obj: Object) -> Object:
+    """The spec with the models replaced that spec.lifecycle.migrate has replaced: what the operator rolls out."""
+    known = status_of(obj).migration
+    if known is None or not known.replaced or _migrate_of(obj) is None:
+        spec: Object = obj["spec"]
+        return spec
+    return replace_stored(obj["spec"], known.replaced, known.to)
 
 
 def prompt_keys(obj: Object) -> list[tuple[str, str]]:
@@ -52,11 +72,12 @@ def target(obj: Object, revisions: Sequence[Object], prompts: Prompts) -> str:
     return old[-1]
 
 
-def plan(obj: Object, revision: Object, prompts: Prompts) -> Undo:
+def plan(obj: Object, revision: Object, prompts: Prompts, today: dt.date) -> Undo:
     """The whole content of `revision` in the spec, such that the operator finds the same revision in it.
 
     Texts that came from ConfigMaps come from ConfigMaps again: inlined they would be another content, with evals and
-    steps of its own. A text that has changed since is kept in a ConfigMap for the revision.
+    steps of its own. A text that has changed since is kept in a ConfigMap for the revision. Where
+    spec.lifecycle.migrate would replace its model (again), that is removed.
     """
     name = revision["metadata"]["name"]
     parts = content_of.origin(revision, obj["metadata"]["name"])
@@ -67,6 +88,8 @@ def plan(obj: Object, revision: Object, prompts: Prompts) -> Undo:
     operations = [
         step for field in _FIELDS if (step := _step(field, obj["spec"].get(field), wanted.get(field))) is not None
     ]
+    if _is_replaced(obj, name, parts, today):
+        operations.append(_MIGRATE)
     if operations:
         # Nobody else's change of the spec is lost; the status may change meanwhile.
         operations.insert(0, {"op": "test", "path": "/metadata/generation", "value": obj["metadata"]["generation"]})
@@ -76,7 +99,26 @@ def plan(obj: Object, revision: Object, prompts: Prompts) -> Undo:
 def _has_content(obj: Object, revision: Object, prompts: Prompts) -> bool:
     if any(key not in prompts for key in prompt_keys(obj)):
         return False
-    return content_of.is_made_of(revision, content_of.content(obj["spec"], prompts))
+    return content_of.is_made_of(revision, content_of.content(wanted_spec(obj), prompts))
+
+
+def _migrate_of(obj: Object) -> Migrate | None:
+    asked = (obj["spec"].get("lifecycle") or {}).get("migrate")
+    return Migrate.model_validate(asked) if asked else None
+
+
+def _is_replaced(obj: Object, name: str, parts: Object, today: dt.date) -> bool:
+    """Whether the operator would roll out another model in place of this content's.
+
+    What serves on a model that is due and was not replaced yet goes on to serve until another one has been judged.
+    """
+    asked, status = _migrate_of(obj), status_of(obj)
+    if asked is None:
+        return False
+    models = [one for one in models_in_use(parts["request"], parts.get("subagents")) if one != asked.to]
+    replaced = status.migration.replaced if status.migration is not None else []
+    due = name != status.stable_revision and any(has_reached(lifecycle_of(one, today), asked.stage) for one in models)
+    return due or any(one in replaced for one in models)
 
 
 def _sources(

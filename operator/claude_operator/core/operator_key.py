@@ -13,6 +13,8 @@ from typing import Literal
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    DRILL_KEY,
+    DRILL_SIGNATURE_KEY,
     EGRESS_KEY,
     EGRESS_SIGNATURE_KEY,
     PRICES_KEY,
@@ -31,12 +33,14 @@ __all__ = [
     "are_prices_signed",
     "ask",
     "is_answer",
+    "is_drill_signed",
     "is_egress_signed",
     "is_signed",
     "is_throttle_signed",
     "is_usage_signed",
     "prove",
     "sign_config",
+    "sign_drill",
     "sign_egress",
     "sign_prices",
     "sign_throttle",
@@ -44,7 +48,9 @@ __all__ = [
     "subkey",
 ]
 
-Purpose = Literal["config", "egress", "prices", "throttle", "admin-request", "admin-answer", "assignment", "usage"]
+Purpose = Literal[
+    "config", "egress", "prices", "throttle", "drill", "admin-request", "admin-answer", "assignment", "usage"
+]
 
 NONCE = "x-claudeops-nonce"
 _REQUEST = "x-claudeops-request-proof"
@@ -57,6 +63,7 @@ _EGRESS_SIGNED = (CONFIG_KEY, EGRESS_KEY)
 
 _PRICES_SIGNED = (CONFIG_KEY, PRICES_KEY)
 _THROTTLE_SIGNED = (CONFIG_KEY, THROTTLE_KEY)
+_DRILL_SIGNED = (CONFIG_KEY, DRILL_KEY)
 _USAGE_SIGNED = ("spend", "cache", "latency")
 """All keys of the ConfigMap with what was used."""
 
@@ -90,6 +97,11 @@ def sign_throttle(key: bytes, data: Mapping[str, str]) -> str:
     return _sign(key, "throttle", _THROTTLE_SIGNED, data)
 
 
+def sign_drill(key: bytes, data: Mapping[str, str]) -> str:
+    """The signature of its drill, for its key `DRILL_SIGNATURE_KEY`."""
+    return _sign(key, "drill", _DRILL_SIGNED, data)
+
+
 def sign_usage(key: bytes, where: tuple[str, str], data: Mapping[str, str]) -> str:
     """The signature of what a ClaudeDeployment used and paid, for `SIGNATURE_KEY`.
 
@@ -118,6 +130,11 @@ def are_prices_signed(key: bytes, data: Mapping[str, str]) -> bool:
 def is_throttle_signed(key: bytes, data: Mapping[str, str]) -> bool:
     """Whether the throttle in a ConfigMap's data is signed by who has this key, for the config beside it."""
     return _equal(sign_throttle(key, data), data.get(THROTTLE_SIGNATURE_KEY, ""))
+
+
+def is_drill_signed(key: bytes, data: Mapping[str, str]) -> bool:
+    """Whether the drill in a ConfigMap's data is signed by who has this key, for the config beside it."""
+    return _equal(sign_drill(key, data), data.get(DRILL_SIGNATURE_KEY, ""))
 
 
 def is_usage_signed(key: bytes, where: tuple[str, str], data: Mapping[str, str], signature: str) -> bool:

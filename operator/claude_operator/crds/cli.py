@@ -12,6 +12,7 @@ import yaml
 
 from claude_operator.api.base import GROUP, VERSION
 from claude_operator.api.kinds import KINDS, Column, Kind, object_schema
+from claude_operator.crds.admission import admission_template
 from claude_operator.crds.reference import reference
 
 _HEADER = "# Made by `make crds` from operator/claude_operator/api; edit the models there.\n"
@@ -89,13 +90,16 @@ def files(output: Path | None, chart: Path | None, docs: Path | None) -> dict[Pa
         if folder is not None
         for kind in KINDS
     }
+    found |= {chart.parent / "admission.yaml": admission_template()} if chart else {}
     return found | ({docs: reference({kind.kind: object_schema(kind) for kind in KINDS})} if docs else {})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `claude-operator crds`."""
     parser.add_argument("--output", type=Path, metavar="DIR", help="write the plain manifests there")
-    parser.add_argument("--chart", type=Path, metavar="DIR", help="write the chart's templates there")
+    parser.add_argument(
+        "--chart", type=Path, metavar="DIR", help="write the chart's templates there, and admission.yaml beside them"
+    )
     parser.add_argument("--docs", type=Path, metavar="FILE", help="write the API reference there, as Markdown")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name the files that differ")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from claude_operator.api.deployment import McpCalls
 from claude_operator.api.gateway import Arm
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.evals.outside import without_calls
 from claude_operator.core.request.compose import PreparedArm, prepare
 

@@ -11,8 +11,8 @@ import msgspec
 
 from claude_operator.api.evals import EvalGate
 from claude_operator.api.gateway import Arm
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.catalogue.cost import cost_usd
-from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.evals.budget import Budget, Estimate
 from claude_operator.core.evals.checks import REFUSAL
 from claude_operator.core.evals.compare import Compared

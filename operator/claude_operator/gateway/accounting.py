@@ -63,7 +63,8 @@ class Accounting:
             self._units.keep(call)
             if call.outcome == "error" and call.status == _BAD_REQUEST and call.moved:
                 call.outcome = "refused"  # it brings what another model has signed, and no revision is to blame
-            self._store.recent_calls.add(call)
+            if not call.drill:  # it says nothing of how the upstream fares
+                self._store.recent_calls.add(call)
             self._store.failures.add(call)
             if call.choice is not None and call.outcome != "ok":
                 self._store.attempts.add(call)
@@ -94,7 +95,8 @@ class Accounting:
         else:
             live.evidence.callers.of(call.revision, call.caller).left_out += 1
         self.metrics.record(call, tokens, cost)
-        self.measure(self._store.usage.record, call, tokens, cost)
+        if not call.drill:
+            self.measure(self._store.usage.record, call, tokens, cost)
 
     def measure(self, work: Callable[P, None], *args: P.args, **more: P.kwargs) -> None:
         """Do what stands in no call's way: a fault of it is logged, and the call goes on."""

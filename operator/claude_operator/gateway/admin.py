@@ -61,6 +61,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             callers=request.query.get("callers") == "1",
             units=request.query.get("units") == "1",
             grading=request.query.get("grading") == "1",
+            drill=request.query.get("drill") == "1",
         )
 
     def recent(_: web.Request) -> bytes:

@@ -84,6 +84,8 @@ class Call:
     """Whether it counts as hung."""
     is_evidence: bool = True
     """Whether it counts; False where its caller has more than its part of the evidence."""
+    drill: str = ""
+    """The drill that failed it on purpose, empty for none."""
     overridden: tuple[str, ...] = ()
     summary: AnswerSummary = field(default_factory=AnswerSummary)
     relay: SseRelay | None = None
@@ -109,12 +111,14 @@ class Call:
 
     @property
     def revision(self) -> str:
-        """The revision that answered, empty before one was chosen."""
-        return self.choice.arm.arm.revision if self.choice else ""
+        """The revision that answered, empty before one was chosen; a drill's name where it failed on purpose."""
+        return self.drill or (self.choice.arm.arm.revision if self.choice else "")
 
     @property
     def role(self) -> Role | None:
         """Its role."""
+        if self.drill:
+            return "canary"
         return self.choice.arm.arm.role if self.choice else None
 
     @property

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    DRILL_KEY,
+    DRILL_SIGNATURE_KEY,
     EGRESS_KEY,
     EGRESS_SIGNATURE_KEY,
     OPERATOR_KEY,
@@ -18,15 +20,23 @@ from claude_operator.api.gateway import (
     Egress,
     GatewayConfig,
     parse_config,
+    parse_drill,
     parse_egress,
     parse_prices,
     parse_throttle,
+    with_drill,
     with_egress,
     with_prices,
     with_throttle,
 )
 from claude_operator.api.prices import TokenPrices
-from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed, is_throttle_signed
+from claude_operator.core.operator_key import (
+    are_prices_signed,
+    is_drill_signed,
+    is_egress_signed,
+    is_signed,
+    is_throttle_signed,
+)
 from claude_operator.core.spec.networks import Network
 from claude_operator.core.spec.site_options import HOST_OPTION
 from claude_operator.gateway.credentials import CredentialFiles, Credentials
@@ -134,6 +144,7 @@ class Control:
         if self.on_a_laptop:
             return config
         config = self._with_throttle(with_prices(config, self._prices(document)), document)
+        config = self._with_drill(config, document)
         if document.has_egress:
             return with_egress(config, parse_egress(document.egress))
         return with_egress(config, self.live.config.limits if self.live else Egress())
@@ -156,6 +167,23 @@ class Control:
             return with_throttle(config, parse_throttle(document.throttle or "{}"))
         except ValueError as error:
             self._log.event("the throttle cannot be read; calls are answered", "warning", reason=str(error))
+            return config
+
+    def _with_drill(self, config: GatewayConfig, document: Document) -> GatewayConfig:
+        """With the drill of the document. Without a signature, or where it cannot be read, no call fails on purpose.
+
+        The operator takes the key out after each drill, but cannot take out one that somebody else has put there.
+        """
+        if not document.drill:
+            return config
+        if not is_drill_signed(self.credentials.operator_key, document.data):
+            remedy = f"find out who has written {DRILL_KEY} and {DRILL_SIGNATURE_KEY}"
+            self._log.event("a drill that the operator has not signed is ignored", "warning", remedy=remedy)
+            return config
+        try:
+            return with_drill(config, parse_drill(document.drill or "{}"))
+        except ValueError as error:
+            self._log.event("the drill cannot be read; no call fails on purpose", "warning", reason=str(error))
             return config
 
     def _doubt(self, document: Document) -> str:

@@ -22,6 +22,8 @@ class Document:
     prices_signature: str = ""
     throttle: str = ""
     throttle_signature: str = ""
+    drill: str = ""
+    drill_signature: str = ""
 
     @classmethod
     def of(cls, config: bytes, further: Mapping[str, str]) -> Document:
@@ -45,5 +47,7 @@ class Document:
             self.prices_signature,
             self.throttle,
             self.throttle_signature,
+            self.drill,
+            self.drill_signature,
         )
         return {CONFIG_KEY: config, **dict(zip(FURTHER_KEYS, further, strict=True))}

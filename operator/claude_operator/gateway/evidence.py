@@ -15,6 +15,7 @@ from claude_operator.gateway.callers import Callers
 from claude_operator.gateway.cohorts import CohortHistory
 from claude_operator.gateway.conversation_memory import ConversationMemory
 from claude_operator.gateway.conversations import RecentBad
+from claude_operator.gateway.drills import Drills
 from claude_operator.gateway.eras import Eras
 from claude_operator.gateway.generation import Generation
 from claude_operator.gateway.hangs import HangLimits
@@ -55,6 +56,7 @@ class EvidenceStore:
         self.sampler = Sampler(self.boot_id, clock)
         self.verdicts = Verdicts()
         self.usage = UsageStore()
+        self.drills = Drills(self.boot_id, clock)
         self._readings = Readings(self.boot_id)
         self._generations: dict[int, Generation] = {}
 
@@ -62,6 +64,7 @@ class EvidenceStore:
         """The evidence of a config that comes into force."""
         self.eras.enter(config)
         self.sampler.enter(config)
+        self.drills.enter(config)
         return self.generation(config.generation)
 
     def generation(self, number: int) -> Generation:
@@ -93,6 +96,7 @@ class EvidenceStore:
         callers: bool = False,
         units: bool = False,
         grading: bool = False,
+        drill: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         self.units.count_hung(self.in_flight.overdue(self.hang_limits))
@@ -115,6 +119,7 @@ class EvidenceStore:
             callers=self._callers() if callers else [],
             assignment=self.history.mark if callers else "",
             grader=self.sampler.grader if grading else None,
+            drill=self.drills.note() if drill else None,
         )
         return msgspec.json.encode(more)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from claude_operator.api.gateway import GatewayConfig, Limit
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.catalogue.own_prices import book_of
-from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.operator_key import subkey
 from claude_operator.core.request.assignment import Assignment, rank
 from claude_operator.core.request.compose import PreparedArm, prepare

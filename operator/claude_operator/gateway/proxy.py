@@ -27,6 +27,7 @@ from claude_operator.gateway.body import decode, too_deep
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.callers import MAX_KEYS
 from claude_operator.gateway.control import Control
+from claude_operator.gateway.drills import RehearsedFault
 from claude_operator.gateway.errors import (
     ClientGone,
     Refused,
@@ -203,6 +204,8 @@ class Proxy:
         if composed.size > _BUFFERED:
             outgoing["content-length"] = str(composed.size)
             body = _send_pieces(deque(composed.pieces), lease)
+        if self._control.store.drills.strikes(call):
+            raise RehearsedFault
         configured = live.config.upstream.timeouts
         timeouts = CallTimeouts(configured.connect, configured.idle if composed.stream else None, configured.total)
         sending = self._upstream.open("POST", _url(live, endpoint), outgoing, body, timeouts)

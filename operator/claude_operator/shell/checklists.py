@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from claude_operator.api.checklist import ChecklistSpec
-from claude_operator.core.checklist.case import Answer, Sight, Signature
+from claude_operator.core.checklist.case import Sight, Signature
 from claude_operator.core.checklist.objects import read_rules, read_signature, rules_of
 from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_CHECKLISTS, CLAUDE_SIGNATURES, Resource
@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 LOOK = 5.0
 """Seconds between two looks at them."""
 _FIRST = 1.0  # the same while they could not be read yet
-
-Answers = Mapping[tuple[str, str], Answer]
 
 
 class Checklists:
@@ -41,8 +39,6 @@ class Checklists:
         self._rules: dict[str, ChecklistSpec] | None = {} if namespaces else None
         self._faults: dict[str, str] = {}
         self.wake: Callable[[set[str] | None], None] = lambda namespaces: None
-        self.answers: Callable[[str], Answers] = lambda uid: {}
-        """What is known of the organisation's own items, by UID of the ClaudeDeployment."""
 
     async def run(self) -> None:
         """Look forever."""
@@ -60,7 +56,7 @@ class Checklists:
         """The ClaudeChecklists by name."""
         return self._rules or {}
 
-    def sight(self, namespace: str, uid: str) -> Sight:
+    def sight(self, namespace: str) -> Sight:
         """What a pass over a ClaudeDeployment knows."""
         fault = "; ".join(one for _, one in sorted(self._faults.items()) if one)
         if not self.known:
@@ -71,7 +67,6 @@ class Checklists:
             rules=rules_of(self.rules, namespace),
             authors_held=self._held,
             fault=fault,
-            answers=self.answers(uid),
         )
 
     async def look(self) -> None:

@@ -204,7 +204,7 @@ class Children:
             family.writing = {}
             family.record_restored(key, contest, believed.doubt, now=self._clock())
         elif believed.stored and known is None and family.writing is None:
-            data = {name: live["data"][name] for name in SIGNED_KEYS}
+            data = {name: live["data"][name] for name in SIGNED_KEYS if name in live["data"]}
             family.config = {**type_of(live), "metadata": {"name": key[1]}, "data": data}
         labels = names.labels(owner["metadata"]["name"], "gateway")
         if not render.covers(live["metadata"].get("labels"), labels):

@@ -13,7 +13,7 @@ from claude_operator.core.judge.evidence.pod_readings import PodReading, told_ap
 from claude_operator.core.reconcile.observation import GatewayPod, GatewayView, MemoryKill
 from claude_operator.core.reconcile.pod_owners import Sorted
 from claude_operator.core.reconcile.pod_trouble import is_settled, memory_kills, trouble
-from claude_operator.core.reconcile.progress import active, cohorts_due, watched_by
+from claude_operator.core.reconcile.progress import active, cohorts_due, drilling, watched_by
 from claude_operator.core.reconcile.serving import in_trouble
 from claude_operator.core.reconcile.signed_config import KeyOf
 from claude_operator.core.render import has_operator_key, reads_budgets, reads_egress
@@ -119,7 +119,8 @@ class GatewayReader:
 
     async def _asked(self, peers: Sequence[Peer], expected: Expected) -> tuple[list[PodReading], CohortHistory | None]:
         status, wait = expected.status, expected.wait
-        keep = wait == 0 or (wait is None and active(status) is not None)  # the reading that a status may have
+        begins = active(status) is not None or drilling(status) is not None
+        keep = wait == 0 or (wait is None and begins)  # the reading that a status may have
         seen = expected.last.memory.pods if expected.last else {}
         # An earlier reading doubles the document: only of pods that this process has not read yet is it news.
         since = [one for one in status.readings if seen.get(one.pod) is None]
@@ -193,4 +194,6 @@ def _pod(reading: PodReading) -> GatewayPod:
         error=evidence.config_error,
         weights=evidence.weights,
         recent=evidence.recent,
+        boot_id=evidence.boot_id,
+        drill=evidence.drill,
     )

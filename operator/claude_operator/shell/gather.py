@@ -77,8 +77,8 @@ class Sources:
     """What is known of the usage of the ClaudeDeployment with a UID."""
     organization: Callable[[str], OrganizationLimit | None] = lambda _: None
     """The budget of the organisation that it belongs to, by UID."""
-    checklist: Callable[[str, str], Sight] = lambda namespace, uid: UNSEEN
-    """Signatures and ClaudeChecklists, by namespace and UID."""
+    checklist: Callable[[str], Sight] = lambda namespace: UNSEEN
+    """Signatures and ClaudeChecklists, by namespace."""
 
 
 _NOTHING = Believed(None)
@@ -228,7 +228,7 @@ class Gatherer:
             audited=self._sources.audited,
             usage=self._sources.usage(uid),
             organization=self._sources.organization(uid),
-            checklist=self._sources.checklist(key.namespace, uid),
+            checklist=self._sources.checklist(key.namespace),
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, believed, unwritten(reads.references, observation))

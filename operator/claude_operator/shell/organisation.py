@@ -153,7 +153,8 @@ class Organizations:
         self.limits.note(metadata["uid"], metadata["name"], seen.budget, seen)
         before = _status(owner)
         # A month of many keys takes a while to add up, and others want the loop.
-        after = await asyncio.to_thread(organization_status, seen, rates_of(self._models()), before)
+        models = self._models()
+        after = await asyncio.to_thread(organization_status, seen, rates_of(models), before, models)
         self._metrics.show(metadata["name"], seen, after)
         due = before.figures_at is None or not are_fresh(before.figures_at, now)
         if changed(before, after) or (due and after != before):

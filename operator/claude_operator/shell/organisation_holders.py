@@ -78,10 +78,12 @@ class Holders:
 
     def _holder(self, uid: str, one: _Known, key: str) -> Holder:
         """With the sums of before where nothing was counted since. Called in another thread, one at a time."""
-        state = (one.usage and (one.usage.spend, one.usage.coverage), key)
+        # Clients' own keys, and a key that the spec names and the organisation does not have.
+        elsewhere = not key and (one.secret is None or one.key is not None)
+        state = (one.usage and (one.usage.spend, one.usage.coverage), key, elsewhere)
         known = self._sums.get(uid)
         if known is None or known[0] != state:
-            holder = replace(holder_of(one.namespace, one.name, key, one.usage), uid=uid)
+            holder = replace(holder_of(one.namespace, one.name, key, one.usage), uid=uid, elsewhere=elsewhere)
             known = self._sums[uid] = (state, holder)
         return known[1]
 

@@ -9,7 +9,7 @@ import pytest
 
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.api.gateway import Arm
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.evals.checks import Check
 from claude_operator.core.evals.items import Item
 from claude_operator.core.evals.kept import first_request

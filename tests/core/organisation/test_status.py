@@ -11,9 +11,10 @@ import pytest
 
 from claude_operator.api.history import CostRow, History, KeyRow, UsageRow, WorkspaceRow
 from claude_operator.api.history import Tokens as Counted
-from claude_operator.api.organisation import MOST_LISTED, OrganizationBudget, OrganizationStatus
+from claude_operator.api.organisation import MOST_HELD, MOST_LISTED, MOST_MODELS, OrganizationBudget, OrganizationStatus
 from claude_operator.api.organisation import OrganizationReason as Reason
 from claude_operator.api.organisation import OrganizationType as Type
+from claude_operator.core.catalogue.lifecycle import from_spec
 from claude_operator.core.organisation.attribution import ApiKey, Holder, Slot, Tokens, Usage
 from claude_operator.core.organisation.budget import MonthSpend, month_spend
 from claude_operator.core.organisation.conditions import Seen
@@ -275,3 +276,38 @@ def test_after_a_change_of_leaders_what_was_told_stays_until_all_deployments_had
     assert after.deployments == before.deployments
     first = told(seen(holders=None))
     assert next(one for one in first.conditions if one.type == Type.RECONCILED).status == "Unknown"
+
+
+def test_models_by_key_the_urgent_ones_first() -> None:
+    old = replace(used(9, model="claude-2.1"), slot=Slot(NOW.date() - dt.timedelta(days=30), "claude-2.1"))
+    usage = (used(500), used(4, model="claude-sonnet-4-5-20250929"), used(3, "apikey_b", "claude-own-9"),
+             used(2, "", "claude-sonnet-4-5-20250929"), used(1), old)  # fmt: skip
+    holders = (holder(300), holder(1, name="sales"), holder(1, "", "nameless"),
+               replace(holder(1, "", "passed"), elsewhere=True))  # fmt: skip
+    found = told(seen(**read(usage=usage), holders=holders))
+    assert [
+        (one.model, one.name, one.workspace, one.deployments, one.tokens, one.last_day) for one in found.models
+    ] == [
+        ("claude-sonnet-4-5-20250929", "support", "Prod", ["shop/sales", "shop/support"], 4, str(DAY)),
+        ("claude-own-9", "batch job", "", [], 3, str(DAY)),
+        ("claude-sonnet-4-5-20250929", "", "", [], 2, str(DAY)),
+        (OPUS, "support", "Prod", ["shop/sales", "shop/support"], 501, str(DAY)),
+    ]
+    assert (found.models_not_listed, found.keys_unknown) == (0, 1)
+
+
+def test_the_clusters_own_models_say_what_is_urgent() -> None:
+    own = {"claude-own-9": from_spec({"id": "claude-own-9", "releasedAt": "2026-01-01"})}
+    usage = (used(1, model="claude-own-9"), used(2))
+    one = seen(**read(usage=usage))
+    for models, first in (({}, "claude-own-9"), (own, OPUS)):
+        found = organization_status(one, rates_of({}), OrganizationStatus(), models)
+        assert found.models[0].model == first
+
+
+def test_models_are_bounded_and_the_number_of_the_others_is_told() -> None:
+    usage = tuple(used(number, f"apikey_{number}") for number in range(1, 100))
+    many = tuple(holder(0, "apikey_99", f"d{number}") for number in range(20))
+    found = told(seen(**read(usage=usage), holders=many))
+    assert (len(found.models), found.models_not_listed) == (MOST_MODELS, 99 - MOST_MODELS)
+    assert len(found.models[0].deployments) == MOST_HELD

@@ -593,6 +593,11 @@ EVENTS_ONLY = {
     Reason.MIGRATION_STOPPED,
     Reason.EVAL_RUN_REPLACED,
     Reason.EVAL_CALLS_SERVERS,
+    Reason.DRILL_STARTED,
+    Reason.DRILL_PASSED,
+    Reason.DRILL_FAILED,
+    Reason.DRILL_ABORTED,
+    Reason.DRILL_SKIPPED,
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.counting import calls_of
 
 from claude_operator.api.gateway import Arm, Overrides
-from claude_operator.core.catalogue.rules import takes
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.request.breakpoints import LIMIT, Breakpoint, keep_breakpoints
 from claude_operator.core.request.compose import Composed, MissingName, compose, prepare, raw_body
 

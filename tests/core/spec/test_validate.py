@@ -221,9 +221,10 @@ REQUESTS = [
         "request.max_tokens: 200000 is more than claude-opus-5-5 gives: write 128000 or less",
     ),
     (
-        {"model": "claude-haiku-4-5"},
+        {"model": "claude-opus-5-5-20260922"},
         {},
-        f"request.model: claude-haiku-4-5 is an alias, whose model can change under a revision: write {OLD}",
+        "request.model: claude-opus-5-5-20260922 does not exist, from Claude 4.6 on an id has no date: write"
+        " claude-opus-5-5",
     ),
     ({"system": [block("1h")] * 4}, {"promptFrom": [prompt("1h")]}, f"request.{CACHE}"),
     ({"system": [block("1h")]}, {"promptFrom": [prompt("5m")]}, f"request.{ORDER}"),
@@ -246,7 +247,7 @@ REQUESTS = [
     ),
     (
         {},
-        subagent(tool_choice={"type": "any"}),
+        subagent(tool_choice={"type": "any"}, tools=[{"name": "a", "input_schema": {"type": "object"}}]),
         "subagents.helper.request.tool_choice.type: claude-opus-5-5 does not take 'any': write auto, and ask for the"
         " tool in system",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,14 +58,14 @@ def undo(session: Session, name: str, to: str | None, dry_run: bool, timeout: fl
 
     A text of promptFrom that has changed in its ConfigMap since is kept in a ConfigMap REVISION-prompts, so that the
     operator finds the same revision: one that has passed its evals, and that goes to 100 % at once within the rollback
-    window.
+    window. Where spec.lifecycle.migrate would replace the revision's model again, it is removed.
     """
     cluster = session.cluster
     obj = cluster.deployment(name, _MANAGED)
     prompts = cluster.prompts(undoing.prompt_keys(obj))
     chosen = to or undoing.target(obj, cluster.revisions(name), prompts)
     revision = cluster.revision(chosen)
-    plan = undoing.plan(obj, revision, prompts)
+    plan = undoing.plan(obj, revision, prompts, dt.datetime.now(dt.UTC).date())
     if not plan.operations:
         session.terminal.show({"name": name, "revision": chosen, "changed": False}, f"the spec is that of {chosen}")
         return Exit.DONE
@@ -72,7 +73,7 @@ def undo(session: Session, name: str, to: str | None, dry_run: bool, timeout: fl
         session.terminal.warn(warning)
     if dry_run:
         known = dict.fromkeys(undoing.prompt_keys(obj), "(this ConfigMap or key is missing)") | prompts
-        present = content_of.revision_spec(content_of.content(obj["spec"], known))
+        present = content_of.revision_spec(content_of.content(undoing.wanted_spec(obj), known))
         facts = diff_facts("the present spec", present, chosen, revision["spec"])
         session.terminal.show(facts, diff_view(facts))
         return Exit.DONE
@@ -80,6 +81,8 @@ def undo(session: Session, name: str, to: str | None, dry_run: bool, timeout: fl
         _keep(cluster, plan.config_map)
     changed = _edit(cluster, name, plan.operations)
     message = f"{name} has the content of {chosen} again"
+    if plan.ends_migration:
+        message += ", and no spec.lifecycle.migrate, which would replace its model"
     after = _observed(cluster, name, changed, timeout)
     return _report(session, {"name": name, "revision": chosen, "changed": True}, message, after)
 

@@ -43,6 +43,7 @@ def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
         "message": phase.message,
         "paused": paused(obj),
         "model": ((obj.get("spec") or {}).get("request") or {}).get("model"),
+        "migration": written.get("migration"),
         "ready": _condition(written, "Ready"),
         "canaryHealthy": _condition(written, "CanaryHealthy"),
         "stableRevision": status.stable_revision,
@@ -166,6 +167,7 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
     rows: dict[str, RenderableType | None] = {
         "Ready": Text.assemble((state, STYLES.get(state, "")), f"  {serves}"),
         "Model": facts["model"],
+        "Migration": _migration(facts["migration"]),
         "Stable": facts["stableRevision"],
         "Canary": facts["canaryRevision"],
     }
@@ -189,6 +191,16 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
         rows["Health"] = f"{health.get('reason', 'Unknown')}: {health.get('message', '')}"
     rows["Next"] = _next(facts)
     return fields(rows)
+
+
+def _migration(migration: Facts | None) -> RenderableType | None:
+    """What replaces a model, as spec.lifecycle.migrate asks."""
+    if migration is None:
+        return None
+    style = "yellow" if migration["state"] in ("Stopped", "Failed") else ""
+    what = f"{', '.join(migration['from'])} to {migration['to']}"
+    said = f": {migration['message']}" if migration.get("message") else ""
+    return Text.assemble(f"{what}, ", (migration["state"], style), said)
 
 
 def _cost(cost: Facts | None) -> str | None:

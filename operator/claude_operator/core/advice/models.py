@@ -9,9 +9,9 @@ from claude_operator.core.advice.advice import LEAST_SAVED, Advice, gate_risk
 from claude_operator.core.advice.bills import Bill, Line, Move, bill_of, prompt_of
 from claude_operator.core.advice.case import LEAST_CALLS, Case, Scope
 from claude_operator.core.advice.patches import objections
+from claude_operator.core.catalogue.checks.check import takes
 from claude_operator.core.catalogue.cost import prices_at
 from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
-from claude_operator.core.catalogue.rules import takes
 from claude_operator.core.catalogue.table import Model, all_models
 from claude_operator.core.request.unsupported import SAMPLING
 from claude_operator.core.text import share

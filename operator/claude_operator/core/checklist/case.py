@@ -16,7 +16,7 @@ from claude_operator.core.catalogue.lifecycle import LifecycleState
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.usage.state import UsageState
 
-__all__ = ["UNSEEN", "Answer", "Case", "Finding", "Question", "Rehearsal", "Rules", "Sight", "Signature", "requests_of"]
+__all__ = ["UNSEEN", "Case", "Finding", "Question", "Rehearsal", "Rules", "Sight", "Signature", "requests_of"]
 
 Request = Mapping[str, Any]
 
@@ -48,14 +48,6 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of an item of the organisation's own that a program decides."""
-
-    result: Result
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sight:
     """What is known of signatures and ClaudeChecklists, of one namespace."""
 
@@ -67,8 +59,6 @@ class Sight:
     """Admission holds everybody who signs to their own name."""
     fault: str = ""
     """Why they cannot be read, empty where they can."""
-    answers: Mapping[tuple[str, str], Answer] = field(default_factory=dict)
-    """By ClaudeChecklist and item: of the revision that the checklist is about now."""
 
 
 UNSEEN = Sight()

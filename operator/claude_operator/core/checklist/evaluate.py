@@ -63,19 +63,8 @@ def _built_in(case: Case, item: str) -> Finding:
 
 def _own(case: Case, question: Question) -> Finding:
     item = question.item
-    if item.signature is not None:
-        found = signed(case, item.name, item.signature.max_age)
-    else:
-        found = _answered(case, question)
-        found = (not_applicable(case, item.name) or found) if found.is_open else found
+    found = signed(case, item.name, item.signature.max_age)
     helps = f"; {item.help}" if item.help and found.is_open else ""
     return Finding(
         found.id, found.result, f"{found.message}{helps}", found.by, found.until, question.checklist, item.title
     )
-
-
-def _answered(case: Case, question: Question) -> Finding:
-    answer = case.sight.answers.get((question.checklist, question.item.name))
-    if answer is None:
-        return Finding(question.item.name, "Unknown", "it is being looked at")
-    return Finding(question.item.name, answer.result, answer.message)

@@ -105,6 +105,8 @@ class Holder:
     spent: Mapping[dt.date, float] = field(default_factory=dict)
     """US dollars by day, as its gateways measured."""
     uid: str = ""
+    elsewhere: bool = False
+    """Whether its gateways are known to use no key of this organisation."""
 
 
 @dataclass(frozen=True, slots=True)

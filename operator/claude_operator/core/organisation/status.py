@@ -14,9 +14,12 @@ from claude_operator.api.organisation import (
     OtherKey,
     Reconciliation,
 )
+from claude_operator.core.catalogue.lifecycle import NO_MODELS
+from claude_operator.core.catalogue.table import Model
 from claude_operator.core.organisation.attribution import ApiKey, Attribution, Holder, Slot, Tokens, attribute
 from claude_operator.core.organisation.conditions import Seen, conditions
 from claude_operator.core.organisation.forecast import forecast, in_month
+from claude_operator.core.organisation.models import key_models
 from claude_operator.core.organisation.pricing import Rates, cost_of
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import Reconciled, reconcile
@@ -25,8 +28,10 @@ from claude_operator.core.usage.figures import dollars
 __all__ = ["changed", "cost_of_month", "forecast_of_month", "organization_status"]
 
 
-def organization_status(seen: Seen, rates: Rates, before: OrganizationStatus) -> OrganizationStatus:
-    """The whole of it."""
+def organization_status(
+    seen: Seen, rates: Rates, before: OrganizationStatus, models: Mapping[str, Model] = NO_MODELS
+) -> OrganizationStatus:
+    """The whole of it; `models` are the cluster's own, by id and alias."""
     reading = seen.reading
     closed = reading.closed_days if reading else None
     found = reconcile(reading.usage, seen.holders, closed) if reading and closed and seen.holders else None
@@ -34,7 +39,8 @@ def organization_status(seen: Seen, rates: Rates, before: OrganizationStatus) ->
     base = {"observed_generation": seen.generation, "conditions": told}
     if reading is None or seen.holders is None:  # what was known is not known to be otherwise
         return before.model_copy(update=base)
-    figures = _figures(seen, reading, seen.holders, rates)
+    used, more = key_models(reading, seen.holders, seen.now.astimezone(dt.UTC).date(), models)
+    figures = _figures(seen, reading, seen.holders, rates) | {"models": used, "models_not_listed": more}
     return OrganizationStatus(**base, **figures, reconciliation=_reconciliation(found), figures_at=seen.now)
 
 
@@ -82,6 +88,7 @@ def _figures(seen: Seen, reading: Reading, holders: Sequence[Holder], rates: Rat
         "deployments": shares[:MOST_LISTED],
         "other_keys": others[:MOST_LISTED],
         "not_listed": sum(unlisted),
+        "keys_unknown": sum(not holder.key and not holder.elsewhere for holder in holders),
     }
 
 

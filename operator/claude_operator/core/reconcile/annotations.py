@@ -13,11 +13,12 @@ from claude_operator.core.reconcile import ownership
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.observation import BY
 
-__all__ = ["ABORT", "PROMOTE", "RETRY", "ask", "asked_by", "handled_entry", "ignore", "promotion"]
+__all__ = ["ABORT", "DRILL", "PROMOTE", "RETRY", "ask", "asked_by", "handled_entry", "ignore", "promotion"]
 
 ABORT = f"{GROUP}/abort"
 PROMOTE = f"{GROUP}/promote"
 RETRY = f"{GROUP}/retry"
+DRILL = f"{GROUP}/drill"
 
 _LONGEST = 128  # characters of a value that can mean something
 _QUOTED = 64
@@ -37,7 +38,7 @@ def asked_by(draft: Draft, annotation: str) -> str:
     """
     obs = draft.obs
     entry = ownership.annotated_by(obs.owner, annotation) or {}
-    pending = [one for one in (ABORT, PROMOTE, RETRY) if ask(draft, one)]
+    pending = [one for one in (ABORT, PROMOTE, RETRY, DRILL) if ask(draft, one)]
     user = obs.annotations.get(BY, "") if obs.audited and pending == [annotation] else ""
     who = "".join(char if char.isprintable() else "?" for char in user or str(entry.get("manager") or ""))
     if not who:

@@ -16,7 +16,7 @@ from claude_operator.api.status import DeploymentStatus, Reading, to_millisecond
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
 from claude_operator.core.judge.metrics import quantities, wants_tails
 from claude_operator.core.reconcile.grading import undecided
-from claude_operator.core.reconcile.progress import reading_due, watched_by
+from claude_operator.core.reconcile.progress import drilling, reading_due, watched_by
 from claude_operator.core.reconcile.rollout_clock import rollout_time
 
 __all__ = ["Checkpoint", "Look", "StatusKey", "announced", "due", "find", "look", "preliminary"]
@@ -99,7 +99,8 @@ def announced(
 
 def _key(status: DeploymentStatus) -> StatusKey:
     soaks = status.soak.judgement if status.soak else None
-    judgement = soaks or status.judgement
+    drill = drilling(status)
+    judgement = soaks or (drill.judgement if drill else status.judgement)
     return status.seen_at, judgement.last_tick if judgement else None, tuple(status.readings)
 
 

@@ -28,6 +28,7 @@ from claude_operator.core.reconcile.rules import (
     analysis,
     canary,
     drain,
+    drill,
     gate,
     intent,
     migrate,
@@ -52,6 +53,7 @@ TAKING_BACK: tuple[Rule, ...] = (
     intent.abort,
     soak.watch,
     soak.roll_back,
+    drill.judge,
 )
 """What may take traffic back: nothing that comes after it, whatever is wrong there, may stand in its way."""
 
@@ -125,10 +127,12 @@ def _decide(draft: Draft, site: render.Site) -> Decision:
 
 
 def _forgetting(draft: Draft, error: str) -> Draft | None:
-    """The draft without the memory of a canary or a soak; None where status has none."""
+    """The draft without the memory of a canary, a soak or a drill; None where status has none."""
     status = draft.status
     rollout = status.rollout
-    bare = status.model_copy(update={"judgement": None, "soak": None, "step": None, "canary_revision": None})
+    drill = status.drill.model_copy(update={"running": None}) if status.drill else None
+    forgotten = {"judgement": None, "soak": None, "step": None, "canary_revision": None, "drill": drill}
+    bare = status.model_copy(update=forgotten)
     if bare == status or rollout is None:
         return None
     trial = rollout.trial
@@ -152,7 +156,7 @@ def _chain(draft: Draft, rules: Iterable[Rule]) -> Draft:
 
 def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
     accepted = draft.problem is None
-    draft = _seen(record(migrate.report(spending.watch(drain.watch(draft)))))
+    draft = _seen(record(drill.steer(migrate.report(spending.watch(drain.watch(draft))))))
     config = desired_config(obs, draft.status, accepted=accepted)
     status = finished(draft, config)
     run = status.rollout.eval_run if status.rollout else None

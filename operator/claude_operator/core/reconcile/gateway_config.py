@@ -13,6 +13,7 @@ from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.drain import arm_of, former
+from claude_operator.core.reconcile.drilling import fault_to_serve
 from claude_operator.core.reconcile.grading import sampling
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import prices_to_serve
@@ -59,6 +60,7 @@ def desired_config(obs: Observation, status: DeploymentStatus, *, accepted: bool
     prices = prices_to_serve(obs, status) if accepted or live is None else live.own_prices
     wanted = wire.with_prices(wire.with_egress(wanted, _egress(obs)), prices)
     wanted = wire.with_throttle(wanted, throttle_to_serve(obs))
+    wanted = wire.with_drill(wanted, fault_to_serve(status) if accepted else msgspec.UNSET)
     if live is None or wanted == live:
         return wanted
     return msgspec.structs.replace(wanted, generation=live.generation + 1)

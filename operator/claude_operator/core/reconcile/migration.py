@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.lifecycle import Migrate, Stage
+from claude_operator.api.lifecycle import Migrate
 from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.status import DeploymentStatus, Rollout
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState, lifecycle_of, models_in_use
+from claude_operator.core.catalogue.stages import has_reached
 from claude_operator.core.reconcile.acceptance import size_problem, spec_problems
 from claude_operator.core.reconcile.annotations import RETRY
 from claude_operator.core.reconcile.drain import arm_of
@@ -26,9 +27,6 @@ from claude_operator.core.spec.mapping import replace_models, replace_stored
 from claude_operator.core.text import cut
 
 __all__ = ["Case", "Choice", "choose", "explain_migration", "explain_replaced", "reported", "with_replaced"]
-
-_RANK = {Lifecycle.LEGACY: 1, Lifecycle.DEPRECATED: 2, Lifecycle.RETIRED: 3}
-_STAGES: dict[Stage, int] = {"Legacy": 1, "Deprecated": 2, "Retired": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,7 @@ class Case:
         named = models_in_use(obs.owner["spec"]["request"], obs.owner["spec"].get("subagents"))
         begun = tuple(one for one in named if before is not None and one in before.replaced)
         due = tuple(
-            one
-            for one in named
-            if one != asked.to and (one in begun or _rank(_state(obs, one)) >= _STAGES[asked.stage])
+            one for one in named if one != asked.to and (one in begun or has_reached(_state(obs, one), asked.stage))
         )
         begun = tuple(one for one in begun if one in due)
         return cls(obs, status, spec, asked, due, begun, before.to if before is not None else asked.to)
@@ -174,8 +170,9 @@ def _waits(case: Case, models: Sequence[str], target: str) -> str:
     retired = [state for one in models if (state := _state(case.obs, one)).lifecycle is Lifecycle.RETIRED]
     failed = rollout is not None and rollout.revision == own and rollout.outcome in FAILED
     if failed and not any(_ended_since(status, own, state) for state in retired):
-        helps = "change the spec, or go back to what serves: kubectl claude undo"
-        return f"{own}, the spec as it is written, did not reach users ({rollout and rollout.outcome}): {helps}"
+        where = f"{case.obs.name} -n {case.obs.owner['metadata']['namespace']}"
+        helps = f"change the spec, or go back to what serves: kubectl claude undo {where}"
+        return f"{own}, the spec as it is written, did not reach all users ({rollout and rollout.outcome}): {helps}"
     if retired:
         return ""
     under_way = active(status)
@@ -193,7 +190,7 @@ def _ended_since(status: DeploymentStatus, name: str, state: LifecycleState) -> 
 def _refused(case: Case, models: Collection[str], to: str) -> str:
     """Why the spec with these models replaced may not be rolled out, empty where it may."""
     state = _state(case.obs, to)
-    if _rank(state) >= _STAGES[case.asked.stage]:
+    if has_reached(state, case.asked.stage):
         return f"spec.lifecycle.migrate.to: {to} is {state.lifecycle} itself: name a newer model"
     seen = with_replaced(case.obs, models, to)
     used = models_in_use(seen.owner["spec"]["request"], seen.owner["spec"].get("subagents"))
@@ -242,10 +239,6 @@ def _lacks_gate(case: Case) -> str:
 
 def _state(obs: Observation, model: str) -> LifecycleState:
     return lifecycle_of(model, obs.now.date(), obs.models)
-
-
-def _rank(state: LifecycleState) -> int:
-    return _RANK.get(state.lifecycle, 0)
 
 
 def _serving(obs: Observation, status: DeploymentStatus) -> list[str]:

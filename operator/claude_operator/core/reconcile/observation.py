@@ -10,7 +10,7 @@ from typing import Any
 from claude_operator.api.base import GROUP
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalRunStatus, EvalSetSpec
-from claude_operator.api.evidence import Recent
+from claude_operator.api.evidence import DrillNote, Recent
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Reading
@@ -48,6 +48,10 @@ class GatewayPod:
     """What its clients got recently."""
     twins: tuple[str, ...] = ()
     """All pods that say that they are the same process; then nothing that it says is believed."""
+    boot_id: str = ""
+    """Its process, empty where it did not say."""
+    drill: DrillNote | None = None
+    """What it says of a drill; None where it did not answer, or is of a version of before drills."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from claude_operator.api.base import seconds
+from claude_operator.api.base import DURATION_PATTERN, seconds
+from claude_operator.api.drill import DrillStatus, RunningDrill
 from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.spending import Spending
 from claude_operator.api.status import (
@@ -41,6 +42,7 @@ _ATTEMPTS = 1_000_000
 _COUNT = 2**53
 _RECORDS = 10
 _PODS = 1000
+_FAULTS, _DRILL = 1000, 86_400.0  # requests that a gateway fails in a drill, and seconds that it lasts
 _MODELS, _NAME = 33, 253  # of a request and its subagents, and characters of a name
 _HANDLED, _MARK = 200, 1024  # annotations that were dealt with, and characters of one
 
@@ -55,6 +57,7 @@ def plausible(status: DeploymentStatus, now: dt.datetime) -> tuple[DeploymentSta
         ("replaced", status.replaced, _is_replaced),
         ("draining", status.draining, _is_draining),
         ("judgement", status.judgement, _is_judgement),
+        ("drill", status.drill, _is_drill),
         ("spending", status.spending, _is_spending),
         ("migration", status.migration, _is_migration),
     )
@@ -165,6 +168,28 @@ def _is_judgement(judgement: Judgement, now: dt.datetime) -> bool:
         all(_past(moment, now) for moment in moments)
         and all(0 <= count <= _COUNT for count in counts)
         and all(math.isfinite(number) for number in numbers)
+    )
+
+
+def _is_drill(drill: DrillStatus, now: dt.datetime) -> bool:
+    last = (drill.at, drill.slot, drill.aborted.at if drill.aborted else None)
+    asked = drill.asked_at is None or _known(drill.asked_at)
+    sound = drill.running is None or _is_running(drill.running, now)
+    return sound and asked and 0 <= drill.number <= _ATTEMPTS and all(_past(moment, now) for moment in last)
+
+
+def _is_running(drill: RunningDrill, now: dt.datetime) -> bool:
+    moments = (drill.started_at, drill.running_since, drill.exhausted_at, drill.first_fault_at, drill.decided_at)
+    bounds = [*drill.allowed.values(), *drill.hurt.values()]
+    return (
+        bool(drill.id)
+        and all(_past(moment, now) for moment in moments)
+        and len(drill.allowed) <= _PODS
+        and all(0 <= number <= _FAULTS for number in bounds)
+        and 1 <= drill.weight <= 10_000
+        and 0.0 < drill.max_seconds <= _DRILL
+        and bool(re.fullmatch(DURATION_PATTERN, drill.interval))
+        and (drill.judgement is None or _is_judgement(drill.judgement, now))
     )
 
 

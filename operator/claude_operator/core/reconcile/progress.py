@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
-from claude_operator.api.analysis import Analysis
+from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.api.drill import RunningDrill
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.api.status import DeploymentStatus, Plan, Rollout, SoakStatus
 
@@ -16,6 +18,8 @@ __all__ = [
     "basis_points",
     "canary_weight",
     "cohorts_due",
+    "drilling",
+    "last_tick",
     "planned_weight",
     "reading_due",
     "soaking",
@@ -45,6 +49,13 @@ def soaking(status: DeploymentStatus) -> SoakStatus | None:
     return soak if soak.revision == rollout.revision == status.stable_revision else None
 
 
+def drilling(status: DeploymentStatus) -> RunningDrill | None:
+    """The drill under way; none beside a rollout or a soak."""
+    if status.drill is None or active(status) is not None or soaking(status) is not None:
+        return None
+    return status.drill.running
+
+
 def basis_points(percent: float) -> int:
     """Hundredths of a percent, rounded."""
     return round(percent * 100)
@@ -67,7 +78,10 @@ def canary_weight(status: DeploymentStatus) -> int:
 
 
 def watched_by(status: DeploymentStatus) -> Analysis | None:
-    """The analysis that wants evidence: of a canary with traffic, or of a revision that soaks."""
+    """The analysis that wants evidence: of a canary with traffic, of a revision that soaks, or of a drill."""
+    drill = drilling(status)
+    if drill is not None:
+        return _watching(drill.interval) if drill.phase == "Running" else None
     on_trial = active(status) is not None and canary_weight(status) > 0
     if status.rollout is None or not (on_trial or soaking(status)):
         return None
@@ -82,12 +96,23 @@ def reading_due(status: DeploymentStatus, now: dt.datetime) -> float | None:
     watching = watched_by(status)
     if watching is None:
         return None
-    soak = soaking(status)
-    judgement = soak.judgement if soak else status.judgement
-    last = judgement.last_tick if judgement else None
+    last = last_tick(status)
     if last is None or last > now:  # the clock of an operator that ran before may have been ahead
         return 0.0
     return max(seconds(watching.interval) - (now - last).total_seconds(), 0.0)
+
+
+def last_tick(status: DeploymentStatus) -> dt.datetime | None:
+    """When evidence was last read for what is watched now."""
+    watched = soaking(status) or drilling(status)
+    judgement = watched.judgement if watched else status.judgement
+    return judgement.last_tick if judgement else None
+
+
+@lru_cache(maxsize=16)
+def _watching(interval: str) -> Analysis:
+    """A drill fails requests: what is read of them is errors."""
+    return Analysis(interval=interval, metrics=[Metric(name="errors")])
 
 
 def cohorts_due(status: DeploymentStatus) -> bool:

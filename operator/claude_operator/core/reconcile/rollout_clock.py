@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 
 from claude_operator.api.status import DeploymentStatus, to_millisecond
-from claude_operator.core.reconcile.progress import active, soaking
+from claude_operator.core.reconcile.progress import active, drilling, soaking
 
 __all__ = ["counted", "rollout_time", "told_every"]
 
@@ -35,9 +35,9 @@ def rollout_time(seen_at: dt.datetime | None, wall: dt.datetime, lived: float | 
 def told_every(status: DeploymentStatus) -> float | None:
     """Seconds after which time without readings is written down: a new leader counts from there.
 
-    None where nothing lasts: no step, no soak, no drain.
+    None where nothing lasts: no step, no soak, no drill, no drain.
     """
-    if (active(status) and status.step) or soaking(status):
+    if (active(status) and status.step) or soaking(status) or drilling(status):
         return _STEP
     return _DRAIN if status.draining else None
 

@@ -14,17 +14,21 @@ import msgspec
 
 from claude_operator.api.gateway import (
     CONFIG_KEY,
+    DRILL_KEY,
     EGRESS_KEY,
     PRICES_KEY,
     SIGNATURE_KEY,
     THROTTLE_KEY,
     Egress,
+    Fault,
     GatewayConfig,
     Throttle,
     parse_config,
+    parse_drill,
     parse_egress,
     parse_prices,
     parse_throttle,
+    with_drill,
     with_egress,
     with_prices,
     with_throttle,
@@ -32,7 +36,13 @@ from claude_operator.api.gateway import (
 from claude_operator.api.prices import TokenPrices
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.names import gateway_name
-from claude_operator.core.operator_key import are_prices_signed, is_egress_signed, is_signed, is_throttle_signed
+from claude_operator.core.operator_key import (
+    are_prices_signed,
+    is_drill_signed,
+    is_egress_signed,
+    is_signed,
+    is_throttle_signed,
+)
 from claude_operator.core.reconcile.observation import GatewayView
 
 __all__ = ["Believed", "KeyOf", "Known", "believe_config", "least_generation"]
@@ -94,14 +104,16 @@ def believe_config(config_map: Mapping[str, Any], key_of: KeyOf, known: Known) -
         return replace(_doubted(known, f"is an old one ({what})"), old=True)
     key = key_of(known.uid)
     egress, prices, throttle = _egress(key, data), _prices(key, data), _throttle(key, data)
+    drill = _drill(key, data)
     if egress is not None and prices is not None and throttle is not None:
-        return Believed(with_throttle(with_prices(with_egress(found, egress), prices), throttle), stored=mine)
+        whole = with_drill(with_throttle(with_prices(with_egress(found, egress), prices), throttle), drill)
+        return Believed(whole, stored=mine)
     last = known.last()
     if prices is None:
         prices = last.own_prices if last is not None else {}
     if throttle is None:
         throttle = last.throttle if last is not None else msgspec.UNSET
-    found = with_throttle(with_prices(found, prices), throttle)
+    found = with_drill(with_throttle(with_prices(found, prices), throttle), drill)
     # The same again needs no new generation.
     same = egress is None and last is not None and with_egress(found, last.limits) == last
     return Believed(last if same else with_egress(found, egress or Egress()))
@@ -139,6 +151,16 @@ def _throttle(key: bytes, data: Mapping[str, str]) -> Throttle | msgspec.UnsetTy
         return parse_throttle(data.get(THROTTLE_KEY, ""))
     except ValueError:
         return None
+
+
+def _drill(key: bytes, data: Mapping[str, str]) -> Fault | msgspec.UnsetType:
+    """What is failed on purpose. What nobody has signed is no drill, for the gateways neither."""
+    if not key or not is_drill_signed(key, data):
+        return msgspec.UNSET
+    try:
+        return parse_drill(data.get(DRILL_KEY, "{}"))
+    except ValueError:
+        return msgspec.UNSET
 
 
 def _not_signed(data: Mapping[str, str]) -> str:

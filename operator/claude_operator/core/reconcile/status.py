@@ -10,7 +10,7 @@ from claude_operator.api.served import GatewayStatus, ModelStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry
+from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.checklist import report_checklist
 from claude_operator.core.reconcile.conditions import conditions
@@ -18,6 +18,8 @@ from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.notice import Notice
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import drilling
 from claude_operator.core.reconcile.service_levels import budget_statuses
 from claude_operator.core.reconcile.traffic import traffic, weights_generation
 from claude_operator.core.render import client_url
@@ -34,7 +36,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)  # then nothing is written
     fields = {
         "observed_generation": obs.generation,
-        "traffic": traffic(obs, status, former(obs, status), since),
+        "traffic": traffic(_without_drill(obs), status, former(obs, status), since),
         "model": _model_status(*main) if main else None,
         "handled": _still_meant(draft),
         "budgets": budget_statuses(obs),
@@ -54,6 +56,11 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     told = conditions(replace(draft, status=changed), config, models)
     cost = cost_status(obs.usage, obs.status.cost, changes=told != obs.status.conditions)
     return changed.model_copy(update={"conditions": told, "cost": cost})
+
+
+def _without_drill(obs: Observation) -> Observation:
+    """What is read for a drill says nothing of a rollout's shares."""
+    return obs if drilling(obs.status) is None else replace(obs, increments=None)
 
 
 def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
@@ -80,7 +87,7 @@ def _model_status(name: str, state: LifecycleState) -> ModelStatus:
 
 def _still_meant(draft: Draft) -> list[str]:
     """What was said of annotations that still stand, and of the last rollout."""
-    given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY)}
+    given = {name: draft.obs.annotations.get(name) for name in (ABORT, PROMOTE, RETRY, DRILL)}
     standing = {handled_entry(name, value) for name, value in given.items() if value}
     rollout = draft.status.rollout
 

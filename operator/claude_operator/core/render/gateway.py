@@ -16,6 +16,8 @@ from claude_operator.api.gateway import (
     CLIENT_URL,
     CONFIG_DIR,
     CONFIG_KEY,
+    DRILL_KEY,
+    DRILL_SIGNATURE_KEY,
     EGRESS_KEY,
     EGRESS_SIGNATURE_KEY,
     GRADER_KEY,
@@ -34,12 +36,13 @@ from claude_operator.api.gateway import (
     TLS_KEY,
     GatewayConfig,
     dump_config,
+    dump_drill,
     dump_egress,
     dump_prices,
     dump_throttle,
 )
 from claude_operator.core import names
-from claude_operator.core.operator_key import sign_config, sign_egress, sign_prices, sign_throttle
+from claude_operator.core.operator_key import sign_config, sign_drill, sign_egress, sign_prices, sign_throttle
 from claude_operator.core.render.network import gateway_policy
 from claude_operator.core.render.parts import (
     Object,
@@ -103,12 +106,14 @@ def config_map(owner: Mapping[str, Any], config: GatewayConfig, operator_key: by
         EGRESS_KEY: dump_egress(config),
         PRICES_KEY: dump_prices(config),
         THROTTLE_KEY: dump_throttle(config),
+        **({DRILL_KEY: dump_drill(config)} if config.drill else {}),
     }
     signatures = {
         SIGNATURE_KEY: sign_config(operator_key, data),
         EGRESS_SIGNATURE_KEY: sign_egress(operator_key, data),
         PRICES_SIGNATURE_KEY: sign_prices(operator_key, data),
         THROTTLE_SIGNATURE_KEY: sign_throttle(operator_key, data),
+        **({DRILL_SIGNATURE_KEY: sign_drill(operator_key, data)} if config.drill else {}),
     }
     return _child(owner, "ConfigMap", "v1") | {"data": data | signatures}
 

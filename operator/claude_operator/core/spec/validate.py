@@ -17,8 +17,8 @@ from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
+from claude_operator.core.catalogue.checks.check import request_problems
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
-from claude_operator.core.catalogue.rules import request_problems
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.core.spec.address import address_problems, split_address

@@ -6,9 +6,16 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from tests.core.catalogue.check_examples import FINDS, asked
 
-from claude_operator.core.catalogue.request_rules import Asked
-from claude_operator.core.catalogue.rules import RULES, request_problems
+from claude_operator.core.catalogue.checks.check import (
+    CHECKS,
+    Check,
+    Severity,
+    check_asked,
+    check_request,
+    request_problems,
+)
 from claude_operator.core.catalogue.table import Model, all_models, find
 
 TODAY = dt.date(2026, 11, 24)
@@ -67,9 +74,10 @@ PASSES = [
     (OLD, {"thinking": {"type": "enabled", "budget_tokens": 2047}}),
     (OLD, {"thinking": {"type": "enabled", "budget_tokens": 4096}, "betas": ["interleaved-thinking-2025-05-14"]}),
     (OPUS, {"tool_choice": {"type": "auto"}}),
-    (OPUS_5, {"tool_choice": {"type": "any"}}),
-    (NEW, {"tool_choice": {"type": "tool", "name": "a"}}),
-    (OLD, {"temperature": 0, "top_p": 0.9, "top_k": 4}),
+    (OPUS_5, {"tool_choice": {"type": "any"}, "tools": [tool()]}),
+    (NEW, {"tool_choice": {"type": "tool", "name": "a"}, "tools": [tool()]}),
+    (OLD, {"temperature": 0, "top_k": 4}),
+    (OLD, {"top_p": 0.9, "top_k": 4}),
     (OPUS, {"temperature": 1.0}),
     (OPUS, {"inference_geo": "us"}),
     (OPUS, {"speed": "fast"}),
@@ -83,7 +91,7 @@ PASSES = [
     (OPUS, {"tools": [{"type": "new_tool_20270101", "name": "whatever"}]}),
     (OPUS, {"tools": [tool(strict=True) | {"input_schema": {"type": "object", "additionalProperties": False}}]}),
     (OPUS, MCP),
-    (OPUS, {"context_management": compaction(50_000)}),
+    (OPUS, {"context_management": compaction(50_000), "betas": ["compact-2026-01-12"]}),
     (
         OPUS,
         {
@@ -98,11 +106,6 @@ PASSES = [
 ]
 
 FAILS = [
-    (
-        "claude-haiku-4-5",
-        {},
-        "model: claude-haiku-4-5 is an alias, whose model can change under a revision: write claude-haiku-4-5-20251001",
-    ),
     (
         "claude-opus-5-5-20260922",
         {},
@@ -280,21 +283,6 @@ def test_fails(model: str, fields: dict, problem: str) -> None:
     assert problem in found(model, **fields)
 
 
-def test_every_rule_has_a_row_that_it_alone_refuses() -> None:
-    """So a rule that falls out of the table is noticed."""
-    requests = [(find(model), {"model": model, "max_tokens": 2048, **fields}) for model, fields, _ in FAILS]
-    for rule in RULES:
-        others = [other for other in RULES if other is not rule]
-        assert any(
-            _asked(rule, model, request) and not any(_asked(other, model, request) for other in others)
-            for model, request in requests
-        ), rule.__name__
-
-
-def _asked(rule: Any, model: Model | None, request: dict) -> list[str]:
-    return list(rule(Asked(model, request, TODAY)))
-
-
 def test_a_fast_mode_ends_on_its_day() -> None:
     fields = {"speed": "fast", "betas": ["fast-mode-2026-02-01"]}
     assert found("claude-opus-4-8", dt.date(2026, 11, 30), **fields) == []
@@ -303,9 +291,50 @@ def test_a_fast_mode_ends_on_its_day() -> None:
     ]
 
 
+def aliases(today: dt.date) -> list[str]:
+    request = {"model": "claude-sonnet-4-5", "max_tokens": 10}
+    found = check_request(find("claude-sonnet-4-5"), request, today=today)
+    return [finding.message for finding in found if finding.check_id == "model-alias"]
+
+
 def test_an_alias_is_let_be_once_its_model_is_retired() -> None:
-    assert found("claude-sonnet-4-5", dt.date(2026, 11, 29)) != []
-    assert found("claude-sonnet-4-5", dt.date(2026, 11, 30)) == []
+    assert aliases(dt.date(2026, 11, 29)) == [
+        "model: claude-sonnet-4-5 is an alias, whose model can change under a revision: write"
+        " claude-sonnet-4-5-20250929"
+    ]
+    assert aliases(dt.date(2026, 11, 30)) == []
+
+
+def test_every_check_has_an_id_of_its_own_and_an_example() -> None:
+    ids = [check.id for check in CHECKS]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) == set(FINDS)
+
+
+def test_every_number_of_the_list_has_a_check() -> None:
+    assert {check.number for check in CHECKS} == {None, *range(1, 35)}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_a_check_finds_its_example_and_passes_the_nearest(check: Check) -> None:
+    example = FINDS[check.id]
+    faults = list(check.find(asked(example.model, example.finds, **example.known)))
+    assert [(one.message, one.api, one.path) for one in faults] == [(example.message, example.api, example.path)]
+    known = example.known if example.passes_known is None else example.passes_known
+    assert not list(check.find(asked(example.model, example.passes, **known)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_an_error_is_alone_in_its_example_and_has_the_apis_words(check: Check) -> None:
+    """So a check that falls out of the table is noticed, and the nearest request is one that the API takes."""
+    example = FINDS[check.id]
+    found = check_asked(asked(example.model, example.finds, **example.known))
+    errors = {finding.check_id for finding in found if finding.severity is Severity.ERROR}
+    assert errors == ({check.id} if check.severity is Severity.ERROR else set())
+    assert (example.api is not None) or check.severity is Severity.WARNING
+    known = example.known if example.passes_known is None else example.passes_known
+    passes = check_asked(asked(example.model, example.passes, **known))
+    assert [finding.message for finding in passes if finding.severity is Severity.ERROR] == []
 
 
 def test_a_plain_request_passes_on_every_model() -> None:

@@ -1,0 +1,1 @@
+"""What the API server itself refuses of a request: the checks of `core/catalogue/checks` as admission policies."""

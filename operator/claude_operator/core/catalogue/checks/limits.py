@@ -1,0 +1,150 @@
+"""How much is answered, where, how fast, and what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity
+
+__all__ = ["MOST_UNSTREAMED", "ROWS"]
+
+MOST_UNSTREAMED = 21_333
+"""Most `max_tokens` that the SDKs send without streaming: more may take longer than ten minutes."""
+_UNTIL = "beta-until-"
+
+
+def output_limit(asked: Asked) -> Iterator[Fault]:
+    """The model's own limit; a beta may raise it."""
+    most = asked.model.max_output_tokens if asked.model else None
+    asks = asked.request.get("max_tokens")
+    if isinstance(asks, int) and asks < 0:
+        yield Fault(
+            ("max_tokens",),
+            f"max_tokens: {asks} is negative: write 1 or more",
+            "max_tokens: Input should be greater than or equal to 0",
+        )
+    elif most and isinstance(asks, int) and asks > most and not asked.has_beta("output-"):
+        name = asked.model.id if asked.model else asked.model_id
+        yield Fault(
+            ("max_tokens",),
+            f"max_tokens: {asks} is more than {asked.model_id} gives: write {most} or less",
+            f"max_tokens: {asks} > {most}, which is the maximum allowed number of output tokens for {name}",
+        )
+
+
+def unstreamed(asked: Asked) -> Iterator[Fault]:
+    """An answer that long in one piece may take longer than clients wait."""
+    asks = asked.request.get("max_tokens")
+    live = "messages" in asked.request and asked.request.get("stream") is not True
+    if live and isinstance(asks, int) and asks > MOST_UNSTREAMED:
+        yield Fault(
+            ("max_tokens",),
+            f"max_tokens: {asks} without streaming may take longer than ten minutes, and SDKs refuse to send it:"
+            f" stream, or write {MOST_UNSTREAMED} or less",
+        )
+
+
+def only_warming(asked: Asked) -> Iterator[Fault]:
+    """`max_tokens: 0` only warms the cache, and goes with nothing that shapes an answer."""
+    if asked.request.get("max_tokens") != 0 or asked.request.get("max_tokens") is False:
+        return
+    against = {
+        "stream": asked.request.get("stream") is True,
+        "thinking": asked.part("thinking").get("type") == "enabled",
+        "output_config.format": bool(asked.part("output_config").get("format")),
+        "tool_choice": asked.part("tool_choice").get("type") in ("any", "tool"),
+        "compaction": bool(asked.request.get("compaction")),
+    }
+    for name in (name for name, given in against.items() if given):
+        yield Fault(
+            ("max_tokens",),
+            f"max_tokens: 0 cannot be combined with {name}: write 1 or more, or remove {name}",
+            f"{name}: not supported with max_tokens: 0",
+        )
+
+
+def geo_model(asked: Asked) -> Iterator[Fault]:
+    """Older models cannot be bound to a region."""
+    if asked.request.get("inference_geo") is not None and asked.model and asked.model.inference_geo_ok is False:
+        yield Fault(
+            ("inference_geo",),
+            f"inference_geo: {asked.model_id} refuses it: remove it, or use a model from Claude 4.6 on",
+            "inference_geo: not supported for this model.",
+        )
+
+
+def _is_one_of(name: str, *allowed: str) -> Callable[[Asked], Iterator[Fault]]:
+    """A field of which the API takes few values."""
+
+    def find(asked: Asked) -> Iterator[Fault]:
+        value = asked.request.get(name)
+        if value is not None and value not in allowed:
+            yield Fault(
+                (name,),
+                f"{name}: {value!r} is not one of its values: write {' or '.join(allowed)}",
+                f"{name}: Input should be " + " or ".join(f"'{one}'" for one in allowed),
+            )
+
+    return find
+
+
+def fast_model(asked: Asked) -> Iterator[Fault]:
+    """Fast mode: generally available, a beta, a beta until a day, or none."""
+    if asked.request.get("speed") != "fast" or asked.model is None or asked.model.fast_mode == "ga":
+        return
+    mode = asked.model.fast_mode
+    refused = "speed: fast mode is not supported for this model."
+    if mode is None:
+        # Of a model of which only the id or the dates are known, nothing is known here either.
+        if asked.model.inference_geo_ok is not None:
+            yield Fault(("speed",), f"speed: {asked.model_id} has no fast mode: remove it", refused)
+    elif _is_over(mode, asked):
+        yield Fault(
+            ("speed",),
+            f"speed: {asked.model_id} had a fast mode until {mode.removeprefix(_UNTIL)}: remove it",
+            refused,
+        )
+
+
+def fast_beta(asked: Asked) -> Iterator[Fault]:
+    """Where it is a beta, it needs it."""
+    mode = asked.model.fast_mode if asked.model else None
+    if asked.request.get("speed") != "fast" or mode in (None, "ga") or _is_over(mode, asked):
+        return
+    if not asked.has_beta("fast-mode-"):
+        yield Fault(
+            ("betas",),
+            f"betas: speed fast is a beta on {asked.model_id}: add fast-mode-2026-02-01",
+            "speed: Extra inputs are not permitted",
+        )
+
+
+def _is_over(mode: str | None, asked: Asked) -> bool:
+    return bool(mode and mode.startswith(_UNTIL) and asked.today.isoformat() > mode.removeprefix(_UNTIL))
+
+
+def blank_stops(asked: Asked) -> Iterator[Fault]:
+    """A stop sequence has something that is not white space."""
+    sequences = asked.request.get("stop_sequences")
+    for place, sequence in enumerate(sequences if isinstance(sequences, list) else ()):
+        if not isinstance(sequence, str) or not sequence.strip():
+            yield Fault(
+                ("stop_sequences", place),
+                f"stop_sequences[{place}]: {sequence!r} is blank: write a text with more than white space, or remove"
+                " it",
+                f"stop_sequences.{place}: each stop sequence must contain non-whitespace",
+            )
+
+
+ROWS = (
+    Check("max-tokens", 22, Severity.ERROR, output_limit),
+    Check("max-tokens-unstreamed", 22, Severity.WARNING, unstreamed, "streaming"),
+    Check("max-tokens-zero", None, Severity.ERROR, only_warming),
+    Check("geo-model", 25, Severity.ERROR, geo_model),
+    Check("geo-value", 25, Severity.ERROR, _is_one_of("inference_geo", "us", "global")),
+    Check("speed-value", 26, Severity.ERROR, _is_one_of("speed", "standard", "fast")),
+    Check("speed-model", 26, Severity.ERROR, fast_model),
+    Check("speed-beta", 26, Severity.ERROR, fast_beta),
+    Check("service-tier", 27, Severity.ERROR, _is_one_of("service_tier", "auto", "standard_only")),
+    Check("stop-sequence-blank", None, Severity.ERROR, blank_stops),
+)

@@ -1,0 +1,98 @@
+"""Drills: a few requests are failed on purpose, so that the operator has a rollback to rehearse.
+
+Each request is drawn by itself: no conversation is assigned to the arm that fails, and none is moved. What failed
+counts as the request of a canary with the drill's own name, and nowhere else: not for conversations, not in usage, not
+in latency budgets. A process keeps to its bound in requests and in time whatever becomes of the operator.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+
+from claude_operator.api.evidence import DrillNote
+from claude_operator.api.gateway import BASIS_POINTS, Fault, GatewayConfig
+from claude_operator.gateway.call import Call
+from claude_operator.gateway.errors import UpstreamFailed
+
+__all__ = ["Drills", "RehearsedFault"]
+
+_KEPT = 8  # drills that are remembered, so that one that comes back does not begin again
+
+
+class RehearsedFault(UpstreamFailed):
+    """A failure that a drill asks for; in all but its text it is like one of the upstream."""
+
+    status = 500
+    kind = "api_error"
+
+    def __init__(self) -> None:
+        super().__init__("claude-operator fails this request on purpose, to rehearse a rollback: try again")
+
+
+class _Drill:
+    __slots__ = ("failed", "first", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.failed = 0
+        self.first: float | None = None
+
+
+class Drills:
+    """Those of one process. `clock` gives monotonic seconds, `draw(n)` a random number below n."""
+
+    def __init__(self, boot_id: str, clock: Callable[[], float], draw: Callable[[int], int] = random.randrange) -> None:
+        self._boot, self._clock, self._draw = boot_id, clock, draw
+        self._known: OrderedDict[str, _Drill] = OrderedDict()
+        self._fault: Fault | None = None
+
+    def enter(self, config: GatewayConfig) -> None:
+        """Take in the config that is served from now on."""
+        self._fault = config.drill or None
+        if self._fault is not None and self._fault.id not in self._known:
+            self._known[self._fault.id] = _Drill(self._clock())
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+
+    def strikes(self, call: Call) -> bool:
+        """Whether a call that is about to go upstream fails instead; then it counts for the drill.
+
+        Never one that its client sends again, or that chose its revision: a client that tries again is answered.
+        """
+        fault = self._fault
+        if fault is None or fault.mode != "Live" or not _is_eligible(call) or not self._may_fail(fault):
+            return False
+        if self._draw(BASIS_POINTS) >= fault.weight:
+            return False
+        self.fail(call, fault.id)
+        return True
+
+    def fail(self, call: Call, drill: str) -> None:
+        """Count a call as one that a drill has failed; nothing is known of its conversation any more."""
+        known = self._known[drill]
+        known.failed += 1
+        if known.first is None:
+            known.first = self._clock()
+        call.drill, call.known, call.conversation = drill, None, None
+
+    def note(self) -> DrillNote:
+        """What the operator is told."""
+        fault = self._fault
+        if fault is None:
+            return DrillNote()
+        known = self._known[fault.id]
+        first = None if known.first is None else max(self._clock() - known.first, 0.0)
+        return DrillNote(fault.id, known.failed, first)
+
+    def _may_fail(self, fault: Fault) -> bool:
+        known = self._known[fault.id]
+        in_time = self._clock() - known.since < fault.seconds
+        return in_time and known.failed < fault.allowed.get(self._boot, 0)
+
+
+def _is_eligible(call: Call) -> bool:
+    pinned = call.choice is not None and call.choice.pinned
+    again = call.claims_retry or call.continues_thread
+    return call.counted and call.role == "stable" and not (pinned or again or call.warms_cache)

@@ -28,7 +28,10 @@ spec:
     system:
     - {type: text, text: You help., cache_control: {type: ephemeral, ttl: 1h}}
     tools:
-    - {name: lookup_order, description: Finds an order., input_schema: {type: object}, strict: true}
+    - name: lookup_order
+      description: Finds an order.
+      input_schema: {type: object, additionalProperties: false}
+      strict: true
     - {type: web_search_20260318, name: web_search, max_uses: 3}
     - {type: mcp_toolset, mcp_server_name: docs, default_config: {enabled: true}}
     mcp_servers: [{type: url, name: docs, url: "https://mcp.example.com", authorization_token: $(DOCS_TOKEN)}]
@@ -405,7 +408,8 @@ def test_a_wrong_eval_set_is_refused_with_the_remedy(nowhere: str, what: str) ->
 
 def test_older_models_may_have_a_temperature(namespace: str) -> None:
     older = copy.deepcopy(GOOD)
-    older["spec"]["request"] |= {"model": "claude-sonnet-4-5-20250929", "temperature": 0.2, "top_k": 5}
+    older["spec"]["request"] |= {"model": "claude-sonnet-4-6", "temperature": 0.2, "top_k": 5}
+    del older["spec"]["subagents"]  # on a newer model
     apply(older, namespace)
 
 
@@ -555,6 +559,8 @@ def test_explain_reads_like_documentation(field: str, words: str) -> None:
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "examples").glob("[0-9]*")), ids=lambda folder: folder.name)
 def test_the_api_server_takes_every_example(namespace: str, folder: Path) -> None:
+    if folder.name == "04-deprecated-model":
+        pytest.skip("one of its objects is there to be refused: test_examples.py has it")
     assert "created" in kubectl("apply", "-f", folder, namespace=namespace)
     for later in sorted(path for path in folder.iterdir() if path.is_dir()):
         assert "configured" in kubectl("apply", "-f", later, namespace=namespace)

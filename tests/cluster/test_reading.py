@@ -166,7 +166,8 @@ def test_wait_never_takes_the_last_specs_word(namespace: str) -> None:
     start(namespace)
     held = rollout("v2")
     held["spec"]["paused"] = True
-    for change in (held, deployment("v2", request={"max_tokens": 500_000})):
+    wrong = deployment("v2", gateway={"replicas": 1, "resources": {"requests": {"memory": "no size"}}})
+    for change in (held, wrong):
         kubectl("apply", "-f", "-", input=change, namespace=namespace)
         with pytest.raises(CommandError, match="timed out waiting for the condition"):
             kubectl("wait", "cld/app", "--for=condition=Promoted", "--timeout=4s", namespace=namespace)

@@ -107,11 +107,6 @@ def upstream(name: str, key: str, **fields: Any) -> Object:
 
 
 ONLY_THE_OPERATOR_SEES = {
-    "max_tokens over the model's limit": Wrong(
-        {"request": {"max_tokens": 500_000}},
-        "InvalidRequest",
-        "spec.request.max_tokens: 500000 is more than claude-haiku-5-5 gives: write 128000 or less",
-    ),
     "a metric that does not exist": Wrong(
         analysis(metrics=[{"name": "happiness"}]),
         "UnsupportedMetric",
@@ -123,12 +118,6 @@ ONLY_THE_OPERATOR_SEES = {
         "UnsupportedMetric",
         "analysis.metrics: the judge Threshold has nothing to compare: write for example"
         " [{{name: errors, threshold: {{max: 0.05}}}}]",
-    ),
-    "a retired model": Wrong(
-        {"request": {"model": "claude-3-opus-20240229"}},
-        "ModelRejected",
-        "claude-3-opus-20240229 is Retired since 2026-01-05: requests for it fail; use claude-opus-4-8"
-        " (spec.lifecycle.onRetired: Reject)",
     ),
     "a config that is too large": Wrong(
         prompt_from("huge", "b"),
@@ -194,6 +183,28 @@ ONLY_THE_OPERATOR_SEES = {
 }
 
 
+# What a policy of the chart says, by what is wrong: its name, and the whole message.
+ADMISSION_REFUSES: dict[str, tuple[Object, str, str]] = {
+    "max_tokens over the model's limit": (
+        {"request": {"max_tokens": 500_000}},
+        "models",
+        "spec.request.max_tokens: 500000 is more than claude-haiku-5-5 gives: write 128000 or less",
+    ),
+    "a blank stop sequence, and a tool that is not there": (
+        {"request": {"stop_sequences": [" "], "tool_choice": {"type": "any"}}},
+        "requests",
+        "spec.request.stop_sequences[0]: ' ' is blank: write a text with more than white space, or remove it;"
+        " spec.request.tool_choice: 'any' forces a tool, and there are no tools: write tools, or remove tool_choice",
+    ),
+    "a retired model": (
+        {"request": {"model": "claude-3-opus-20240229"}},
+        "lifecycle",
+        "spec.request.model: claude-3-opus-20240229 is Retired since 2026-01-05: requests for it fail;"
+        " use claude-opus-4-8 (spec.lifecycle.onRetired: Reject)",
+    ),
+}
+
+
 @pytest.fixture(scope="module")
 def application(operator: object) -> Iterator[tuple[str, str]]:
     """(namespace, revision) of a ClaudeDeployment `app` that serves."""
@@ -230,6 +241,22 @@ def test_a_wrong_spec_is_not_accepted_and_the_last_good_one_serves(serving: tupl
     assert condition(item, "Ready")["status"] == "True"
     assert apps.answered(namespace).revision == revision
     assert len(get("clr", namespace=namespace)) == 1
+
+
+@pytest.mark.parametrize("what", ADMISSION_REFUSES)
+def test_what_the_claude_api_would_refuse_is_not_stored(application: tuple[str, str], what: str) -> None:
+    namespace, revision = application
+    spec, policy, message = ADMISSION_REFUSES[what]
+    before = get("cld", "app", namespace=namespace)
+    with pytest.raises(CommandError) as caught:
+        apps.apply(deployment(**spec), namespace)
+    said = caught.value.stderr
+    print(said)
+    name = f"claude-operator-{policy}"
+    assert f"ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: {message}\n" in said
+    after = get("cld", "app", namespace=namespace)
+    assert after["spec"] == before["spec"]
+    assert apps.answered(namespace).revision == revision
 
 
 # name -> what its spec says, why it waits, and what ends the waiting.

@@ -402,6 +402,7 @@ async def test_a_run_without_mcp_servers(tmp_path: Path) -> None:
         ({"setRef": "unreadable"}, "InvalidSet", "cannot be read: tests[0].assert[0].type"),
         ({"setRef": "unchecked"}, "InvalidSet", "ClaudeEvalSet unchecked, test 1 (a): nothing is checked"),
         ({"revision": "token"}, "Infrastructure", "refers to $(DOCS), which has no value yet"),
+        ({"setRef": "prefilled"}, "InvalidSet", "item a: messages[0]: the first message has role assistant"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -415,6 +416,9 @@ async def test_a_run_that_cannot_begin_is_an_error(
         unreadable = {"tests": [{"id": "a", "input": "x", "assert": [{"type": "vibes", "value": "SECRET"}]}]}
         it.add("claudeevalsets", "unreadable", spec=unreadable)
         it.add("claudeevalsets", "unchecked", spec={"tests": [{"id": "a", "input": "x"}]})
+        turns = [{"role": "assistant", "content": "Hello"}, {"role": "user", "content": "hi"}]
+        asked = {"id": "a", "messages": turns, "assert": [{"type": "contains", "value": "x"}]}
+        it.add("claudeevalsets", "prefilled", spec={"tests": [asked]})
         it.revision("token", "T", **TOKEN)
         it.run["status"] = {"phase": "Pending", "retryAt": "2026-11-20T12:00:00Z"}
         assert await it.go() == 1

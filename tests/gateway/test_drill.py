@@ -10,6 +10,7 @@ import anthropic
 import msgspec
 import pytest
 from tests.gateway.harness import CLIENT_KEY, STABLE, Gateway, make_arm, make_config, written
+from tests.waiting import until
 
 from claude_operator.api.evidence import DrillNote, Evidence, parse_evidence, parse_serving
 from claude_operator.api.gateway import Fault, dump_config, dump_drill
@@ -174,3 +175,23 @@ async def test_calls_at_the_same_moment_keep_to_the_bound(gateway: Gateway) -> N
     gateway.serve(generation=2, drill=fault(gateway, allowed=5))
     answers = await asyncio.gather(*(gateway.post() for _ in range(40)))
     assert sorted(response.status for response, _ in answers) == [200] * 35 + [500] * 5
+
+
+async def test_a_rehearsal_makes_its_requests_up(gateway: Gateway) -> None:
+    gateway.serve(generation=2, drill=fault(gateway, mode="Rehearsal", weight=5000, allowed=4))
+    control = gateway.service.control
+    assert control.live is not None
+    for _ in range(10):
+        control.store.drills.make_up(control.live)
+    assert await statuses(gateway, 5) == [200] * 5
+    strata = {one.revision: one.counters for each in (await evidence(gateway)).generations for one in each.strata}
+    assert strata[DRILL].outcomes == {"error": 4}
+    assert strata[f"{DRILL}-well"].outcomes.keys() == {"ok"}
+    assert strata[STABLE].outcomes == {"ok": 5}
+    assert len(gateway.upstream.requests) == 5
+
+
+async def test_a_gateway_rehearses_by_itself_each_second(gateway: Gateway) -> None:
+    gateway.serve(generation=2, drill=fault(gateway, mode="Rehearsal", weight=5000, allowed=2))
+    store = gateway.service.control.store
+    await until(lambda: store.drills.note().failed == 2, "nothing is rehearsed")

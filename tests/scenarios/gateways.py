@@ -255,6 +255,7 @@ class Traffic:
             for pod in ready:
                 self._serve(pod, self.traffic * length / len(ready))
                 self._grade(pod, length / len(ready))
+                self._rehearse(pod, length)
             self.pass_to(moment)
             for pod in self.pods:
                 for at, config in pod.coming:
@@ -300,6 +301,23 @@ class Traffic:
             counts = strata.setdefault((drill.id, "canary"), [0] * 6)
             counts[0], counts[2] = counts[0] + n, counts[2] + n
         return n
+
+    def _rehearse(self, pod: Pod, seconds: float) -> None:
+        """Requests that a pod makes up, ten a second."""
+        drill = pod.config.drill if pod.config and not pod.before_drills else msgspec.UNSET
+        if pod.config is None or not drill or drill.mode != "Rehearsal":
+            return
+        since, failed, first = pod.drills.setdefault(drill.id, (self.now, 0, None))
+        if (self.now - since).total_seconds() >= drill.seconds:
+            return
+        left = max(drill.allowed.get(f"boot-{pod.boot}", 0) - failed, 0)
+        well = self._whole((pod.name, drill.id, "well"), 10 * seconds * (1 - drill.weight / 10_000))
+        n = min(self._whole((pod.name, drill.id, "fails"), 10 * seconds * drill.weight / 10_000), left)
+        pod.drills[drill.id] = since, failed + n, first or (self.now if n else None)
+        strata = pod.counts.setdefault(pod.config.generation, {})
+        for key, place, more in (((drill.well, "stable"), 1, well), ((drill.id, "canary"), 2, n)):
+            counts = strata.setdefault(key, [0] * 6)
+            counts[0], counts[place] = counts[0] + more, counts[place] + more
 
     def _grade(self, pod: Pod, seconds: float) -> None:
         """Verdicts on what a pod has sampled, where it samples."""

@@ -101,9 +101,10 @@ def test_ten_in_a_row_cost_fifty_requests_at_most() -> None:
     assert failed(world) <= 10 * MOST_REQUESTS
 
 
+@pytest.mark.parametrize("traffic", [40.0, 4000.0])
 @pytest.mark.parametrize("replicas", [1, 2, 3, 7])
-def test_however_many_gateways_there_are_the_bound_is_one(replicas: int) -> None:
-    world = served(traffic=80.0, replicas=replicas)
+def test_however_many_gateways_there_are_the_bound_is_one(replicas: int, traffic: float) -> None:
+    world = served(traffic=traffic, replicas=replicas)
     ask(world)
     world.until(is_over)
     assert drill_of(world).outcome == "Passed", world.transcript()
@@ -300,3 +301,29 @@ def test_requests_that_fail_already_prevent_it() -> None:
     ask(world)
     world.run(2)
     assert "requests fail already" in notes(world, "AnnotationIgnored")[0]
+
+
+@pytest.mark.parametrize("traffic", [0.0, 40.0])
+def test_a_rehearsal_needs_no_traffic_and_hurts_nobody(traffic: float) -> None:
+    world = served(traffic=traffic)
+    ask(world, "rehearsal")
+    world.until(is_over)
+    drill = drill_of(world)
+    assert (drill.outcome, drill.mode, drill.requests_hurt) == ("Passed", "Rehearsal", 0), world.transcript()
+    assert drill.requests
+    assert drill.requests >= 2
+    served_ = [
+        counts for pod in world.pods for of in pod.counts.values() for key, counts in of.items() if key[1] == "stable"
+    ]
+    assert all(counts[2] == 0 for counts in served_)
+
+
+def test_a_rehearsal_leaves_no_trace_but_its_result() -> None:
+    world = served()
+    before = copy.deepcopy(world.status)
+    ask(world, "rehearsal")
+    world.until(is_over)
+    world.annotate("drill", None)
+    world.run(30)
+    changed = {key for key in before.keys() | world.status.keys() if before.get(key) != world.status.get(key)}
+    assert changed <= REPORTING, changed

@@ -67,6 +67,8 @@ async def test_where_nothing_is_missing_nothing_is_said() -> None:
          "kubectl -n demo create secret generic anthropic --from-literal=api-key=..."),
         ([secret(other="eA==")], {}, "SecretNotFound", "Secret anthropic has no key api-key",
          "kubectl -n demo patch secret anthropic"),
+        ([secret(**{"api-key": base64.b64encode(b"sk-ant-admin01-x\n").decode()})], {}, "WrongKey",
+         "spec.upstream.apiKeySecretRef: the key is an Admin key", "write the key of a workspace into the Secret"),
         ([secret()], {"env": ENV}, "SecretNotFound", "spec.env TOKEN: there is no Secret docs",
          "create secret generic docs --from-literal=token"),
         ([secret()], {"gateway": TLS}, "SecretNotFound", "spec.gateway.tls.secretName: there is no Secret support-tls",

@@ -332,6 +332,70 @@ async def test_a_model_ages_with_the_scenarios_day(api: Running) -> None:
     assert (status, document["error"]["message"]) == (404, "model: claude-sonnet-4-5")
 
 
+LIVES = """
+defaults: {latency: {median: 0s}, tokensPerSecond: 1000000}
+lifecycle:
+- {model: claude-test-1, like: claude-haiku-5-5, state: Active}
+- {model: claude-test-1, state: Deprecated, after: 60s, deprecatedAt: 2026-11-24, retiresAt: 2027-01-30}
+- {model: claude-test-1, state: Retired, at: "2026-11-25T00:00:00Z", retiresAt: 2027-01-30}
+- {model: claude-opus-4-5, state: Retired, after: 60s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lifecycle", "retires", "answers", "other"),
+    [
+        (0, "active", None, 200, 200),
+        (59, "active", None, 200, 200),
+        (60, "deprecated", "2027-01-30T00:00:00Z", 200, 404),
+        (86_400, "retired", "2027-01-30T00:00:00Z", 404, 404),
+        (-3_600, "active", None, 200, 200),
+    ],
+)
+async def test_a_model_passes_through_its_life_while_it_answers(
+    api: Running, seconds: int, lifecycle: str, retires: str | None, answers: int, other: int
+) -> None:
+    assert (await api.steer(LIVES))[0] == 200
+    api.clock.now += seconds
+    async with api.http.get(api.url + "/v1/models/claude-test-1", headers=HEADERS) as response:
+        model = await response.json()
+    assert (model["lifecycle"], model["retires_at"], model["line"]) == (lifecycle, retires, "haiku")
+    async with api.http.get(api.url + "/v1/models?limit=1000", headers=HEADERS) as response:
+        listed = {one["id"] for one in (await response.json())["data"]}
+    assert ("claude-test-1" in listed) is (lifecycle != "retired")
+    status, document = await api.ask(message(model="claude-test-1"))
+    assert status == answers
+    assert status == 404 or document["model"] == "claude-test-1"
+    assert (await api.ask(message(model="claude-opus-4-5-20251101")))[0] == other
+
+
+async def test_a_life_begins_anew_with_each_scenario_and_ends_with_it(api: Running) -> None:
+    await api.steer(LIVES)
+    api.clock.now += 60
+    assert (await api.ask(message(model="claude-opus-4-5-20251101")))[0] == 404
+    await api.steer(LIVES)
+    assert (await api.ask(message(model="claude-opus-4-5-20251101")))[0] == 200
+    await api.steer("{}")
+    assert (await api.ask(message(model="claude-test-1")))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("{model: claude-x, state: Retired}", "lifecycle[0].model: claude-x is not in the catalogue"),
+        ("{model: claude-x, like: claude-y, state: Retired}", "lifecycle[0].like: claude-y is not in the catalogue"),
+        ("{model: claude-opus-5, state: Legacy}", "lifecycle[0].state"),
+        ('{model: claude-opus-5, state: Retired, at: "2026-12-01T00:00:00Z", after: 1s}', "at and after exclude"),
+        ('{model: claude-opus-5, state: Retired, at: "2026-12-01T00:00:00"}', "lifecycle[0].at"),
+        ("{model: claude-opus-5, state: Retired, retiresAt: soon}", "lifecycle[0].retiresAt"),
+    ],
+)
+async def test_a_life_that_cannot_be_is_refused(api: Running, change: str, says: str) -> None:
+    status, document = await api.steer(f"lifecycle: [{change}]")
+    assert status == 400
+    assert says in document["error"]["message"]
+
+
 async def test_the_log_has_no_prompt_and_no_key(api: Running) -> None:
     await api.ask(message("SECRET question", system="SECRET prompt"), x_api_key="sk-SECRET")
     await api.ask(message("SECRET question", SECRET=1))

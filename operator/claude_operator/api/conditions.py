@@ -39,11 +39,13 @@ class Reason(StrEnum):
     CRD_OUTDATED = "CRDOutdated"  # the CustomResourceDefinitions are older than the operator
     FIELD_REMOVED = "FieldRemoved"  # a field of an earlier version that has no effect any more
     BREAKPOINT_BEHIND_CLIENT = "BreakpointBehindClient"  # a cache breakpoint that hardly ever reads
+    REQUEST_DOUBTFUL = "RequestDoubtful"  # the Claude API takes spec.request, but it costs or risks something
     INVALID_SPEC = "InvalidSpec"  # a rule that the API server cannot check is broken
     INVALID_REQUEST = "InvalidRequest"  # the Claude API would refuse spec.request
     UNSUPPORTED_METRIC = "UnsupportedMetric"  # analysis names a metric that does not exist, or one that lacks a part
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a referenced Secret or key is missing
     SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105  a Secret lacks the label that allows this use
+    WRONG_KEY = "WrongKey"  # the Secret has a key that the Messages API refuses
     HOST_NOT_ALLOWED = "HostNotAllowed"  # a URL names a host that the installer has not allowed
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"  # a referenced ConfigMap or key is missing
     EVAL_SET_NOT_FOUND = "EvalSetNotFound"  # spec.evals.setRef is missing, or its data is
@@ -153,6 +155,7 @@ class Reason(StrEnum):
     REVISION_RESTORED = "RevisionRestored"  # a revision that somebody deleted was made again
     STATUS_NOT_TRUSTED = "StatusNotTrusted"  # status was written by somebody else, and what may not be was dropped
     ROLLOUT_STARTED = "RolloutStarted"
+    CANARY_DIFFERS = "CanaryDiffers"  # what is to be known of a canary beside stable: other tokens, a cold cache
     WEIGHT_CHANGED = "WeightChanged"
     STEP_HELD = "StepHeld"
     SUPERSEDED = "Superseded"
@@ -177,6 +180,8 @@ class Reason(StrEnum):
     DRILL_FAILED = "DrillFailed"  # it was not noticed, or not taken back everywhere
     DRILL_ABORTED = "DrillAborted"  # it ended without a result
     DRILL_SKIPPED = "DrillSkipped"  # a scheduled drill could not begin within an hour
+    MODEL_RETIRES = "ModelRetires"  # a model in use is switched off in 60, 30, 14, 7, 3 or 1 days
+    LIFECYCLE_DISPUTED = "LifecycleDisputed"  # the Models API tells of a model what the catalogue does not
     MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
     MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 

@@ -193,12 +193,19 @@ class Fault(Wire, frozen=True):
 
     id: Text
     mode: Literal["Live", "Rehearsal"]
+    """Live: requests of clients fail. Rehearsal: the process makes up ten requests a second, and clients' are left
+    alone."""
     weight: Annotated[int, msgspec.Meta(gt=0, le=BASIS_POINTS)]
-    """Share of stable's requests that fail, in basis points."""
+    """Share of the requests that fail, in basis points."""
     allowed: Annotated[dict[Text, Annotated[int, msgspec.Meta(ge=0, le=1000)]], msgspec.Meta(max_length=1000)]
     """By boot id: requests that this process fails at most. A process that is not named fails none."""
     seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
     """Since the process read it, after which it fails none."""
+
+    @property
+    def well(self) -> str:
+        """The name that requests of a rehearsal which do not fail count under."""
+        return f"{self.id}-well"
 
 
 class Live(Wire, frozen=True):

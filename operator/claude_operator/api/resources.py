@@ -91,3 +91,6 @@ class ModelObjectStatus(StatusModel):
     days_left: int | None = Field(default=None, description="Days until retirement.")
     replacement: str | None = Field(default=None, description="What to use instead.")
     message: str = Field(default="", description="The same as a sentence.")
+    fast_mode: str | None = Field(
+        default=None, description="Whether it has a fast mode today: ga, beta or none. Left out: not known."
+    )

@@ -33,6 +33,29 @@ class ModelStatus(StatusModel):
     replacement: str | None = Field(default=None, description="What to use instead.")
 
 
+class ModelInUse(StatusModel):
+    """A model that is in use, by the newest spec, by what serves, or to grade."""
+
+    id: str = Field(description="Model id.")
+    lifecycle: str = Field(description="Active, Legacy, Deprecated, Retired or Unknown, on upstream.platform.")
+    days_left: int | None = Field(default=None, description="Days until retirement; below 0 where that is overdue.")
+    retires_at: str | None = Field(default=None, description="Date of retirement, if announced.")
+    replacement: str | None = Field(default=None, description="What to use instead.")
+    where: list[str] = Field(
+        default=[],
+        description="Who uses it: request, subagent <name>, judge <name> of the eval set, grader <name> of live"
+        " grading.",
+    )
+
+
+class RetirementTold(StatusModel):
+    """What has been said of a model's retirement: an Event at 60, 30, 14, 7, 3 and 1 days, each once."""
+
+    model: str = Field(description="Model id.")
+    retires_at: str = Field(description="The date that was said. With another one it begins again.")
+    days: int = Field(description="The last of these numbers that was said; 0 once the model is Retired.")
+
+
 class GatewayStatus(StatusModel):
     """How applications reach it."""
 

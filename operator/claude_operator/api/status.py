@@ -18,7 +18,7 @@ from claude_operator.api.deployment import Soak, Step
 from claude_operator.api.drill import DrillStatus
 from claude_operator.api.gateway import Unit
 from claude_operator.api.migration import MigrationStatus
-from claude_operator.api.served import GatewayStatus, ModelStatus, Traffic
+from claude_operator.api.served import GatewayStatus, ModelInUse, ModelStatus, RetirementTold, Traffic
 from claude_operator.api.spending import Spending
 from claude_operator.api.sums import Moments
 from claude_operator.api.verdicts import Grading
@@ -172,6 +172,8 @@ class DeploymentStatus(StatusModel):
     traffic: list[Traffic] = Field(default=[], description="What each served revision gets: stable, canary, former.")
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
+    models: list[ModelInUse] = Field(default=[], description="All models in use, the main one first.")
+    retirements: list[RetirementTold] = Field(default=[], description="What Events have said of models' retirement.")
     migration: MigrationStatus | None = Field(default=None, description=MigrationStatus.__doc__)
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
     soak: SoakStatus | None = Field(default=None, description=SoakStatus.__doc__)

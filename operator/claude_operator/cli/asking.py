@@ -12,7 +12,7 @@ from claude_operator.cli.deployment import ended, phase_of, status_of
 from claude_operator.cli.failure import Exit, Failure
 from claude_operator.cli.waiting import until
 from claude_operator.cli.wishes import Wish, patch, withdrawal
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE
+from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE
 
 __all__ = ["Answer", "ask"]
 
@@ -65,6 +65,10 @@ def _withdraw(cluster: Cluster, name: str, wish: Wish, timeout: float) -> None:
 
 def _effect(before: DeploymentStatus, after: DeploymentStatus, wish: Wish) -> str | None:
     """What the operator did, None where it refused; a wish is handled in the same write as its effect."""
+    if wish.annotation == DRILL:
+        number = after.drill.number if after.drill else 0
+        begun = number > (before.drill.number if before.drill else 0)
+        return f"drill {number} has begun" if begun else None
     end = ended(after, wish.trial)
     if wish.annotation == ABORT:
         return end.message if end is not None and end.outcome == "Aborted" else None

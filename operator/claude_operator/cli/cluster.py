@@ -30,6 +30,10 @@ class Cluster:
     def __init__(self, kubectl: Kubectl) -> None:
         self.kubectl = kubectl
 
+    def within(self, namespace: str) -> Cluster:
+        """The same in a namespace, kubectl's own for an empty one."""
+        return Cluster(self.kubectl.within(namespace))
+
     def deployment(self, name: str, *more: str) -> Object:
         """One ClaudeDeployment."""
         return self.kubectl.get(CLD, name, *more)

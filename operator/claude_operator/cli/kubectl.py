@@ -55,6 +55,10 @@ class Kubectl:
     def __init__(self, flags: Sequence[str] = ()) -> None:
         self._flags = tuple(flags)
 
+    def within(self, namespace: str) -> Kubectl:
+        """The same in another namespace; of two flags kubectl takes the last."""
+        return Kubectl([*self._flags, f"--namespace={namespace}"]) if namespace else self
+
     def get(self, kind: str, name: str, *more: str) -> Object:
         """One object."""
         return self._json("get", kind, name, *more)

@@ -15,6 +15,8 @@ from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
 from claude_operator.cli.commands.audit import audit_command
 from claude_operator.cli.commands.cost import cost
+from claude_operator.cli.commands.drill import drill
+from claude_operator.cli.commands.lint import lint
 from claude_operator.cli.commands.organization import organization
 from claude_operator.cli.commands.reading import diff, history, why
 from claude_operator.cli.commands.spec import pause, resume, undo
@@ -45,6 +47,7 @@ for _command in (
     status,
     cost,
     advise,
+    lint,
     organization,
     audit_command,
     why,
@@ -53,6 +56,7 @@ for _command in (
     promote,
     abort,
     retry,
+    drill,
     pause,
     resume,
     undo,

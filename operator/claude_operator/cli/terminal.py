@@ -16,7 +16,7 @@ from claude_operator.cli.view.paint import visible
 
 __all__ = ["Form", "Terminal"]
 
-Form = Literal["table", "json", "yaml", "csv"]
+Form = Literal["table", "json", "yaml", "csv", "sarif"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -37,14 +37,14 @@ class Terminal:
         """Whether a person watches a terminal that can be painted again."""
         return self.form == "table" and self.console.is_terminal and not self.console.is_dumb_terminal
 
-    def show(self, facts: Any, view: RenderableType) -> None:
-        """The result, as it was asked for."""
+    def show(self, facts: Any, view: RenderableType, *, wrap: bool = True) -> None:
+        """The result, as it was asked for. Without `wrap` a line stays one, however long."""
         if self.form == "json":
             sys.stdout.write(visible(json.dumps(facts, indent=2, ensure_ascii=False)) + "\n")
         elif self.form == "yaml":
             yaml.safe_dump(facts, sys.stdout, sort_keys=False, allow_unicode=visible(facts) == facts, width=120)
         else:
-            self.console.print(Text(visible(view)) if isinstance(view, str) else view)
+            self.console.print(Text(visible(view)) if isinstance(view, str) else view, soft_wrap=not wrap)
         sys.stdout.flush()
 
     def rows(self, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from claude_operator.api.lifecycle import Migrate
+from claude_operator.api.lifecycle import PLATFORMS, Migrate, Platform
 from claude_operator.cli.deployment import status_of
 from claude_operator.cli.failure import Failure
 from claude_operator.core.catalogue.lifecycle import lifecycle_of, models_in_use
@@ -117,7 +117,10 @@ def _is_replaced(obj: Object, name: str, parts: Object, today: dt.date) -> bool:
         return False
     models = [one for one in models_in_use(parts["request"], parts.get("subagents")) if one != asked.to]
     replaced = status.migration.replaced if status.migration is not None else []
-    due = name != status.stable_revision and any(has_reached(lifecycle_of(one, today), asked.stage) for one in models)
+    named = (obj["spec"].get("upstream") or {}).get("platform")
+    platform: Platform = next((one for one in PLATFORMS if one == named), "ClaudeAPI")
+    states = (lifecycle_of(one, today, platform=platform) for one in models)
+    due = name != status.stable_revision and any(has_reached(state, asked.stage) for state in states)
     return due or any(one in replaced for one in models)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.cli.deployment import paused, phase_of, status_of
 from claude_operator.cli.failure import Failure
-from claude_operator.core.reconcile.annotations import ABORT, PROMOTE, RETRY, handled_entry, promotion
+from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry, promotion
 from claude_operator.core.reconcile.observation import BY
 from claude_operator.core.reconcile.progress import active, soaking
 from claude_operator.core.reconcile.track_record import FAILED
 
-__all__ = ["Wish", "abort", "patch", "promote", "retry", "withdrawal"]
+__all__ = ["Wish", "abort", "drill", "patch", "promote", "retry", "withdrawal"]
 
 Object = Mapping[str, Any]
 
@@ -79,6 +80,21 @@ def retry(obj: Object) -> Wish:
     if last is None or last.outcome not in FAILED:
         raise Failure(f"no revision has failed. {_present(obj)}")
     return Wish(RETRY, last.trial, last.trial)
+
+
+def drill(obj: Object, now: dt.datetime, *, live: bool) -> Wish:
+    """Rehearse the rollback of what serves. `now` makes it mean this once."""
+    status = status_of(obj)
+    if status.stable_revision is None:
+        raise Failure(f"no revision serves yet, so there is nothing to rehearse. {_present(obj)}")
+    rollout = active(status)
+    if rollout is not None:
+        raise Failure(f"the rollout of {rollout.revision} is under way: a drill waits for its end")
+    if status.drill is not None and status.drill.running is not None:
+        raise Failure(f"{status.drill.running.id} is under way already: `kubectl claude drill {_name(obj)} --last`")
+    mode = "live" if live else "rehearsal"
+    value = f"{status.stable_revision}/{mode}/{now.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return Wish(DRILL, value, "")
 
 
 def _nothing_to_abort(obj: Object, status: DeploymentStatus) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["count", "cut", "duration", "is_seen", "join_names", "minute", "percent", "share"]
+__all__ = ["count", "cut", "duration", "is_seen", "join_names", "minute", "percent", "share", "tokens_text"]
 
 _LONGEST = 1024  # characters of a sentence
 _NAMED = 3  # names that a list of many gives
@@ -52,6 +52,14 @@ def join_names(names: Iterable[str]) -> str:
 def minute(moment: dt.datetime) -> str:
     """A moment to the minute, `2026-11-30 12:00 UTC`."""
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def tokens_text(tokens: float) -> str:
+    """A number of tokens, `9.2M`, `18.4k` or `812`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if tokens >= size:
+            return f"{tokens / size:.4g}{unit}" if tokens < 1e4 * size else f"{tokens / size:,.0f}{unit}"
+    return f"{tokens:.3g}"
 
 
 def cut(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from claude_operator.api.gateway import VOLUME_DIR
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book
 from claude_operator.core.evals.calibration import read_labels
 from claude_operator.core.evals.contents import claim_of, config_maps, contents_of, item_keys
+from claude_operator.core.evals.conversations import explain_refused
 from claude_operator.core.evals.gate import RunReason
 from claude_operator.core.evals.sets import Item, hash_with_files, load_items, set_hash
 from claude_operator.core.spec import revision
@@ -87,6 +89,9 @@ async def read_inputs(kube: Kube, paths: JobPaths, run: Mapping[str, Any]) -> In
         arms = arms_of(served, spec.mcp, directory(paths.env))
     except ValueError as error:  # MissingName as well
         raise NotReady(RunReason.INFRASTRUCTURE, str(error)) from error
+    refused = explain_refused(found.items, [one.arm for one in arms.all], dt.datetime.now(dt.UTC).date())
+    if refused:
+        raise NotReady(RunReason.INVALID_SET, f"the ClaudeEvalSet {spec.set_ref}, {refused}")
     key = api_key(paths.upstream_key)
     if not key:
         raise NotReady(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from claude_operator.api.evals import EvalExecution, EvalGate, EvalRunStatus, Ev
 from claude_operator.core.evals.budget import Estimate
 from claude_operator.core.evals.choice import Choice, choose_items, failed_ids, never_passed
 from claude_operator.core.evals.contents import Contents
+from claude_operator.core.evals.conversations import explain_refused
 from claude_operator.core.evals.gate import Result
 from claude_operator.core.evals.outside import asked_at_most, called, calls_sentence
 from claude_operator.core.evals.report import BASELINE, CANDIDATE, Report, RunLine, make_report
@@ -127,6 +129,10 @@ def load(options: Options, variables: Mapping[str, str] = os.environ) -> Work:
     mcp = options.mcp or requests[0].mcp
     ready = [made_ready(one.arm, mcp, env) for one in _with_models(requests, options.models)]
     arm, besides = made_ready(baseline.arm, mcp, env) if baseline else (None, ())
+    asked = [one.arm for one in (*(one for one, _ in ready), arm) if one is not None]
+    refused = explain_refused(items, asked, dt.datetime.now(dt.UTC).date())
+    if refused:
+        raise ValueError(f"{options.jsonl or options.set_file}: {refused}")
     return Work(
         name=options.set_file.stem,
         spec=spec,

@@ -117,6 +117,15 @@ class Control:
             await asyncio.sleep(CREDENTIALS_INTERVAL)
             self.reload_credentials()
             self.store.sampler.expire()
+            self._rehearse()
+
+    def _rehearse(self) -> None:
+        if self.live is None:
+            return
+        try:
+            self.store.drills.make_up(self.live)
+        except Exception as error:  # a rehearsal must not end the process
+            self._log.event("a rehearsal cannot go on", "error", exception=type(error).__name__)
 
     def _take(self, document: Document) -> None:
         self._waiting = self._unsigned = None

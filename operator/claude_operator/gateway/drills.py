@@ -3,6 +3,8 @@
 Each request is drawn by itself: no conversation is assigned to the arm that fails, and none is moved. What failed
 counts as the request of a canary with the drill's own name, and nowhere else: not for conversations, not in usage, not
 in latency budgets. A process keeps to its bound in requests and in time whatever becomes of the operator.
+
+In a rehearsal the process makes the requests up. They are composed with the revision that serves, and go nowhere.
 """
 
 from __future__ import annotations
@@ -11,13 +13,20 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 
-from claude_operator.api.evidence import DrillNote
-from claude_operator.api.gateway import BASIS_POINTS, Fault, GatewayConfig
+import msgspec
+
+from claude_operator.api.evidence import OTHER, DrillNote
+from claude_operator.api.gateway import BASIS_POINTS, Fault, GatewayConfig, Role
+from claude_operator.core.request.compose import compose
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.errors import UpstreamFailed
+from claude_operator.gateway.generation import Generation
+from claude_operator.gateway.live_config import LiveConfig
 
 __all__ = ["Drills", "RehearsedFault"]
 
+_MADE_UP = {"messages": msgspec.Raw(b'[{"role":"user","content":"A rehearsal: nobody asks this."}]')}
+_PACE = 10  # made-up requests at a time
 _KEPT = 8  # drills that are remembered, so that one that comes back does not begin again
 
 
@@ -66,16 +75,29 @@ class Drills:
             return False
         if self._draw(BASIS_POINTS) >= fault.weight:
             return False
-        self.fail(call, fault.id)
+        self._fail(fault)
+        # Nothing is known of its conversation: it is on stable as it was.
+        call.drill, call.known, call.conversation = fault.id, None, None
         return True
 
-    def fail(self, call: Call, drill: str) -> None:
-        """Count a call as one that a drill has failed; nothing is known of its conversation any more."""
-        known = self._known[drill]
+    def make_up(self, live: LiveConfig) -> None:
+        """The requests of a second of a rehearsal, as far as one is under way."""
+        fault, stable = self._fault, live.config.arm("stable")
+        if fault is None or fault.mode != "Rehearsal" or stable is None or not self._in_time(fault):
+            return
+        for _ in range(_PACE):
+            compose(live.arms[stable.revision], _MADE_UP)
+            if self._draw(BASIS_POINTS) >= fault.weight:
+                _count(live.evidence, fault.well, "stable", "ok")
+            elif self._may_fail(fault):
+                self._fail(fault)
+                _count(live.evidence, fault.id, "canary", "error")
+
+    def _fail(self, fault: Fault) -> None:
+        known = self._known[fault.id]
         known.failed += 1
         if known.first is None:
             known.first = self._clock()
-        call.drill, call.known, call.conversation = drill, None, None
 
     def note(self) -> DrillNote:
         """What the operator is told."""
@@ -87,9 +109,18 @@ class Drills:
         return DrillNote(fault.id, known.failed, first)
 
     def _may_fail(self, fault: Fault) -> bool:
-        known = self._known[fault.id]
-        in_time = self._clock() - known.since < fault.seconds
-        return in_time and known.failed < fault.allowed.get(self._boot, 0)
+        return self._in_time(fault) and self._known[fault.id].failed < fault.allowed.get(self._boot, 0)
+
+    def _in_time(self, fault: Fault) -> bool:
+        return self._clock() - self._known[fault.id].since < fault.seconds
+
+
+def _count(evidence: Generation, name: str, role: Role, outcome: str) -> None:
+    counters = evidence.counters(name, role, OTHER, "none")
+    counters.add(outcome, stop_reason="", tokens={}, ttft=None, duration=0.0, cost=None)
+    counters.conversations += 1
+    if outcome == "error":
+        counters.bad_conversations[outcome] += 1
 
 
 def _is_eligible(call: Call) -> bool:

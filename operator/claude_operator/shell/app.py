@@ -83,7 +83,7 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
-    """An admission policy holds people who promote, abort or retry to their names."""
+    """An admission policy holds people who promote, abort, retry or drill to their names."""
     authors_held: bool = False
     """An admission policy holds people who sign an item of the checklist to their names."""
     prices: Path | None = None

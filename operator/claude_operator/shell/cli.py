@@ -103,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--audited",
         action="store_true",
-        help="an admission policy makes people who promote, abort or retry write their own user name (default: no)",
+        help="an admission policy makes people who promote, abort, retry or drill write their own name (default: no)",
     )
     parser.add_argument(
         "--signatures-held",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -198,8 +200,16 @@ async def claim_problem(kube: Kube, policy: Policy, namespace: str, claim: str |
     return found if isinstance(found, str) else policy.claim_problem(claim, namespace, found["metadata"].get("labels"))
 
 
+def _text(secret: Object, key: str) -> str:
+    """The value of a key, empty where it is not text."""
+    try:
+        return base64.b64decode((secret.get("data") or {}).get(key) or "", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
 async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Sequence[SecretUse]) -> list[Problem]:
-    """What is wrong with the Secrets that a spec uses: they are missing, or may not be used for that."""
+    """What is wrong with the Secrets that a spec uses: they are missing, or are not for that."""
     found = await _all(kube, SECRETS, namespace, {one.name for one in wanted})
     problems = []
     for one in wanted:
@@ -214,6 +224,7 @@ async def read_secrets(kube: Kube, policy: Policy, namespace: str, wanted: Seque
             problems.append(Problem(Reason.SECRET_NOT_FOUND, f"{one.where}: {lack}; {remedy}"))
         elif isinstance(live, dict):
             refusal = policy.secret_problem(one, namespace, live["metadata"].get("labels"))
+            refusal = refusal or policy.key_problem(one, _text(live, key))
             problems += [refusal] if refusal else []
     return problems
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from claude_operator.core.catalogue.checks.beside import key_kind
 from claude_operator.simulator.admin_reports import analytics, cost_report, usage_report
 from claude_operator.simulator.draws import uniform
 from claude_operator.simulator.errors import of_status
@@ -75,7 +76,7 @@ class Admin:
         """Refuse who may not ask, and who asks too often; raises ApiError."""
         scenario = self.simulator.scenario.source.organization
         self._number += 1
-        if not exchange.key.startswith("sk-ant-admin"):
+        if key_kind(exchange.key) != "admin":
             raise of_status(401)
         if scenario.account in _REFUSALS:
             raise of_status(403, _REFUSALS[scenario.account])

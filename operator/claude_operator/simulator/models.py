@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}, from the catalogue."""
+"""GET /v1/models and /v1/models/{id}, from the catalogue as the scenario changes it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from claude_operator.core.catalogue.lifecycle import Lifecycle, state
-from claude_operator.core.catalogue.table import Model, all_models, find
+from claude_operator.core.catalogue.table import Model
 from claude_operator.simulator.errors import ApiError, of_status
+from claude_operator.simulator.lives import Served
 
 __all__ = ["find_served", "list_models", "model_info"]
 
@@ -18,23 +19,25 @@ _THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 _LIFECYCLES = ("active", "deprecated", "retired")
 
 
-def find_served(model_id: str, today: datetime.date) -> Model:
+def find_served(model_id: str, served: Served, today: datetime.date) -> Model:
     """The model that answers on a day; raises ApiError 404 for one that is unknown or retired."""
-    model = find(model_id)
+    model = served.find(model_id)
     if model is None or state(model, today).lifecycle in (Lifecycle.RETIRED, Lifecycle.UNKNOWN):
         raise _no_model(model_id)
     return model
 
 
-def model_info(model_id: str, today: datetime.date) -> dict[str, Any]:
+def model_info(model_id: str, served: Served, today: datetime.date) -> dict[str, Any]:
     """One model as the Models API shows it; raises ApiError 404 for one that is not in the catalogue."""
-    model = find(model_id)
+    model = served.find(model_id)
     if model is None or state(model, today).lifecycle is Lifecycle.UNKNOWN:
         raise _no_model(model_id)
     return _info(model, today)
 
 
-def list_models(query: Mapping[str, str], lifecycles: Sequence[str], today: datetime.date) -> dict[str, Any]:
+def list_models(
+    query: Mapping[str, str], lifecycles: Sequence[str], served: Served, today: datetime.date
+) -> dict[str, Any]:
     """A page, newest first; raises ApiError 400 for a query that the API refuses."""
     limit = query.get("limit", "20")
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= 1000):
@@ -42,7 +45,7 @@ def list_models(query: Mapping[str, str], lifecycles: Sequence[str], today: date
     if any(word not in _LIFECYCLES for word in lifecycles):
         raise of_status(400, "lifecycle: Input should be 'active', 'deprecated' or 'retired'")
     wanted = tuple(lifecycles) or ("active", "deprecated")
-    models = sorted(all_models(), key=lambda model: (model.released or datetime.date.min, model.id), reverse=True)
+    models = sorted(served.models, key=lambda model: (model.released or datetime.date.min, model.id), reverse=True)
     known = [model for model in models if state(model, today).lifecycle is not Lifecycle.UNKNOWN]
     found = [model for model in known if state(model, today).lifecycle.api in wanted]
     page, more = _page(found, int(limit), query)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claude_operator.api.base import seconds
+from claude_operator.simulator.lives import check_changes
 from claude_operator.simulator.scenario import (
     ALL,
     Answer,
@@ -94,6 +95,7 @@ def compile_scenario(
     `base`: the folder of answers.file; None refuses files. `seed` stands in place of the scenario's,
     `rate` (tokens per second) in place of the built-in default.
     """
+    check_changes(scenario.lifecycle)
     answers = scenario.answers
     pairs = answers if isinstance(answers, list) else _read_answers(answers.file, base)
     start = replace(Profile(), tokens_per_second=rate) if rate else Profile()

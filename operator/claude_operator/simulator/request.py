@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import orjson
 
+from claude_operator.core.catalogue.checks.row import LATEST_VERSION as VERSION
+from claude_operator.core.catalogue.checks.row import OLDER_VERSION as OLD_VERSION
 from claude_operator.core.request.json_body import BodyError, decode_object
 from claude_operator.simulator.errors import of_status
 
 __all__ = ["OLD_VERSION", "VERSION", "Request", "blocks_of", "canonical", "read", "system_text"]
 
-VERSION = "2026-10-21"
-OLD_VERSION = "2023-06-01"
-_FIELDS_WITH_BLOCKS = ("content", "source", "tool", "definition", "tool_references")
-_MAX_BLOCK_DEPTH = 8  # blocks within one another
 _BETA = re.compile(r"[a-z0-9-]+-(\d{4}-\d{2}-\d{2}|\d{8})")
 _MAX_DEPTH = 200  # levels of nesting, below Python's recursion limit
 
@@ -132,26 +129,3 @@ def blocks_of(content: Any) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content or []
-
-
-def cacheable_blocks(request: Request) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every block that can carry `cache_control`, in cache order, with its place as error messages name it."""
-    for number, tool in enumerate(request.body.get("tools", [])):
-        yield f"tools.{number}", tool
-    for number, block in enumerate(blocks_of(request.body.get("system"))):
-        yield f"system.{number}", block
-    for number, message in enumerate(request.body["messages"]):
-        for place, block in enumerate(blocks_of(message["content"])):
-            yield from _blocks_within(f"messages.{number}.content.{place}", block, _MAX_BLOCK_DEPTH)
-
-
-def _blocks_within(place: str, block: dict[str, Any], depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The blocks inside a block, in order, and then the block itself."""
-    for name in _FIELDS_WITH_BLOCKS if depth else ():
-        inner = block.get(name)
-        held = {f"{place}.{name}": inner} if isinstance(inner, dict) else {}
-        if isinstance(inner, list):
-            held = {f"{place}.{name}.{number}": one for number, one in enumerate(inner) if isinstance(one, dict)}
-        for where, one in held.items():
-            yield from _blocks_within(where, one, depth - 1)
-    yield place, block

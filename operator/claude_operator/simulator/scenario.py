@@ -6,7 +6,7 @@ import datetime
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from claude_operator.api.base import ApiModel, Duration, seconds
 from claude_operator.api.faults import faults, yaml_fault
@@ -20,6 +20,7 @@ __all__ = [
     "Difficulty",
     "Editor",
     "Grader",
+    "LifeChange",
     "Match",
     "Organization",
     "Rule",
@@ -206,6 +207,27 @@ class Organization(ApiModel):
     break_rate: Share = 0.0
 
 
+class LifeChange(ApiModel):
+    """A model's lifecycle from a time on: from `at`, or `after` the scenario was set; without either from the start.
+
+    `like` makes a model that the catalogue does not have, with the rules and prices of another one.
+    """
+
+    model: Annotated[str, Field(min_length=1, max_length=128)]
+    like: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    state: Literal["Active", "Deprecated", "Retired"]
+    at: AwareDatetime | None = None
+    after: Duration | None = None
+    deprecated_at: datetime.date | None = None
+    retires_at: datetime.date | None = None
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        if self.at is not None and self.after is not None:
+            raise ValueError("at and after exclude each other: keep one of them")
+        return self
+
+
 class Scenario(ApiModel):
     """The whole document."""
 
@@ -215,6 +237,7 @@ class Scenario(ApiModel):
     batches: Batching = Batching()
     account: Account | None = None
     organization: Organization = Organization()
+    lifecycle: list[LifeChange] = Field(default_factory=list, max_length=100)
     defaults: Behaviour = Behaviour()
     rules: list[Rule] = Field(default_factory=list, max_length=1000)
 

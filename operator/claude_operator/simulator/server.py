@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from claude_operator.core.catalogue.checks.beside import key_kind
 from claude_operator.core.request.endpoints import local_answer
 from claude_operator.core.request.privacy import without_emails
 from claude_operator.log import Log
@@ -95,6 +96,8 @@ class _Api:
             try:
                 if http.path.startswith("/v1/"):
                     exchange.key = authenticate(http)
+                    if http.path.startswith("/v1/messages") and key_kind(exchange.key) == "admin":
+                        raise of_status(401)
                 response = await handler(http, exchange)
             except ApiError as error:
                 response = self._error_response(http, exchange, error)
@@ -174,11 +177,12 @@ class _Api:
     async def models(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models."""
         lifecycles = [*http.query.getall("lifecycle[]", []), *http.query.getall("lifecycle", [])]
-        return json_response(exchange, list_models(http.query, lifecycles, self.simulator.today))
+        return json_response(exchange, list_models(http.query, lifecycles, self.simulator.served, self.simulator.today))
 
     async def model(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """GET /v1/models/{id}."""
-        return json_response(exchange, model_info(http.match_info["id"], self.simulator.today))
+        simulator = self.simulator
+        return json_response(exchange, model_info(http.match_info["id"], simulator.served, simulator.today))
 
     async def unknown_path(self, http: web.Request, exchange: Exchange) -> web.StreamResponse:
         """Any other path."""

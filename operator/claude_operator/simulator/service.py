@@ -18,10 +18,11 @@ from claude_operator.simulator.draws import Draw, draw
 from claude_operator.simulator.errors import ApiError, new_id, of_status, spent
 from claude_operator.simulator.ledger import Ledger
 from claude_operator.simulator.limits import RateLimits
+from claude_operator.simulator.lives import Lives, Served
 from claude_operator.simulator.models import find_served
 from claude_operator.simulator.profile import Compiled, Profile
 from claude_operator.simulator.request import Request
-from claude_operator.simulator.rules import first_violation
+from claude_operator.simulator.rules import shape_violation, violation
 from claude_operator.simulator.stats import Stats
 from claude_operator.simulator.stream import Message
 from claude_operator.simulator.thinking import thoughts
@@ -63,25 +64,35 @@ class Simulator:
     book: Book = field(default_factory=Book)
     _numbers: Counter[str] = field(default_factory=Counter)
     _asked: Counter[bytes] = field(default_factory=Counter)
+    _lives: Lives = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lives = Lives(self.scenario.source.lifecycle, self.clock())
 
     @property
     def today(self) -> datetime.date:
         """The scenario's day, else the clock's."""
         return self.scenario.today or datetime.datetime.fromtimestamp(self.clock(), datetime.UTC).date()
 
+    @property
+    def served(self) -> Served:
+        """The models that there are now."""
+        return self._lives.at(self.clock())
+
     def apply(self, scenario: Compiled) -> None:
         """Use another scenario from the next request on; draws start again, cache and stats stay."""
         self.scenario = scenario
+        self._lives = Lives(scenario.source.lifecycle, self.clock())
         self._numbers.clear()
         self._asked.clear()
 
     def check(self, request: Request) -> Model:
         """The model that answers; raises ApiError 400 or 404 for what breaks a rule."""
-        wrong = first_violation(request, None)
+        wrong = shape_violation(request)
         if wrong:
             raise of_status(400, wrong)
-        model = find_served(request.body["model"], self.today)
-        wrong = first_violation(request, model)
+        model = find_served(request.body["model"], self.served, self.today)
+        wrong = violation(request, model, self.today)
         if wrong:
             raise of_status(400, wrong)
         return model

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from claude_operator.simulator.request import OLD_VERSION, Request
+from claude_operator.simulator.request import Request
 
 __all__ = ["SHAPE_RULES"]
 
@@ -40,9 +40,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 }
 _SAMPLING = ("temperature", "top_p", "top_k")
 _BETAS = {  # field -> beginnings of the betas that bring it; any beta where it is empty
-    "mcp_servers": ("mcp-client-",),
     "context_management": ("context-management-", "compact-"),
-    "compaction": ("compact-",),
     "fallbacks": ("server-side-fallback-",),
     "fallback_credit_token": ("",),
     "thread": ("message-threads-",),
@@ -54,12 +52,11 @@ _ROLES = ("user", "assistant", "system")
 
 
 def no_extra_field(request: Request) -> str | None:
-    """Only fields that the endpoint, the API version and the betas know."""
+    """Only fields that the endpoint and the betas know."""
     for name in request.body:
         known = name in _TYPES and not (request.counting and name in _NOT_COUNTED)
-        sampled = name in _SAMPLING and request.version != OLD_VERSION
         locked = name in _BETAS and not request.has_beta(*_BETAS[name])
-        if not known or sampled or locked:
+        if not known or locked:
             return f"{name[:100]}: Extra inputs are not permitted"
     return None
 
@@ -80,7 +77,7 @@ def fields_have_their_types(request: Request) -> str | None:
 
 
 def messages_are_messages(request: Request) -> str | None:
-    """At least one message; each has a role and non-empty content; the first is the user's."""
+    """At least one message; each has a role and content."""
     messages = request.body["messages"]
     if not messages:
         return "messages: at least one message is required"
@@ -90,8 +87,6 @@ def messages_are_messages(request: Request) -> str | None:
         wrong = _message(message, last=number == len(messages) - 1)
         if wrong:
             return f"messages.{number}{wrong}"
-    if messages[0]["role"] != "user":
-        return 'messages: first message must use the "user" role'
     return None
 
 
@@ -108,7 +103,7 @@ def system_is_text(request: Request) -> str | None:
 
 
 def tools_are_tools(request: Request) -> str | None:
-    """Objects; a client's own has a name and an object schema, and an MCP toolset its server's name."""
+    """Objects with a name; an MCP toolset has its server's."""
     for number, tool in enumerate(request.body.get("tools", [])):
         wrong = _tool(tool)
         if wrong:
@@ -125,14 +120,6 @@ def mcp_servers_are_objects(request: Request) -> str | None:
     return None
 
 
-def stop_sequences_are_texts(request: Request) -> str | None:
-    """Strings that are not blank."""
-    for number, sequence in enumerate(request.body.get("stop_sequences", [])):
-        if not isinstance(sequence, str) or not sequence.strip():
-            return f"stop_sequences.{number}: each stop sequence must contain non-whitespace"
-    return None
-
-
 SHAPE_RULES: tuple[Callable[[Request], str | None], ...] = (
     no_extra_field,
     has_required_fields,
@@ -141,7 +128,6 @@ SHAPE_RULES: tuple[Callable[[Request], str | None], ...] = (
     system_is_text,
     tools_are_tools,
     mcp_servers_are_objects,
-    stop_sequences_are_texts,
 )
 
 
@@ -169,8 +155,6 @@ def _block(block: Any) -> str | None:
         text = block.get("text")
         if not isinstance(text, str):
             return ".text: Field required"
-        if not text:
-            return ": text content blocks must be non-empty"
     return None
 
 
@@ -182,10 +166,4 @@ def _tool(tool: Any) -> str | None:
         return None if isinstance(tool.get("mcp_server_name"), str) else ".mcp_server_name: Field required"
     if not isinstance(tool.get("name"), str) and not str(kind).endswith(("_toolset_20260801",)):
         return ".name: Field required"
-    if kind == "custom":
-        schema = tool.get("input_schema")
-        if not isinstance(schema, dict):
-            return ".input_schema: Field required"
-        if schema.get("type") != "object":
-            return ".input_schema.type: Input should be 'object'"
     return None

@@ -15,7 +15,6 @@ from claude_operator.api.evidence import OTHER
 from claude_operator.api.prices import TokenPrices
 from claude_operator.core.advice.advice import Advice
 from claude_operator.core.advice.advise import advise
-from claude_operator.core.advice.bills import tokens_text
 from claude_operator.core.advice.caching import with_breakpoint
 from claude_operator.core.advice.case import Case
 from claude_operator.core.advice.models import bill_now, cheaper_models
@@ -26,6 +25,7 @@ from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
 from claude_operator.core.catalogue.own_prices import book_of
 from claude_operator.core.catalogue.table import all_models
 from claude_operator.core.spec.validate import problems
+from claude_operator.core.text import tokens_text
 from claude_operator.core.usage.cache import CacheUsage, Entry, Lost, Sums
 from claude_operator.core.usage.cold import Cause
 from claude_operator.core.usage.state import Usages

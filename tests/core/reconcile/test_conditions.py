@@ -76,6 +76,8 @@ def cached(
 EVALS = raw(evals={"setRef": {"name": "support-evals"}})
 BEHIND = raw(overrides={"system": "Append"}, promptFrom=[])
 BEHIND["request"]["system"] = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
+DOUBTFUL = raw()
+DOUBTFUL["request"]["betas"] = ["pdfs-2024-09-25"]
 LAX = raw(evals={"setRef": {"name": "support-evals"}, "required": False})
 RUN = eval_run_name(CANARY, SET.hash)
 ONLY_TOOLS = Policy(allowed_hosts=("tools.example",))
@@ -169,6 +171,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     ),
     (Type.ACCEPTED, "True", Reason.VALID, {"status": serving()}),
     (Type.ACCEPTED, "True", Reason.BREAKPOINT_BEHIND_CLIENT, {"status": serving(), "spec": BEHIND}),
+    (Type.ACCEPTED, "True", Reason.REQUEST_DOUBTFUL, {"status": serving(), "spec": DOUBTFUL}),
     (
         Type.ACCEPTED,
         "True",
@@ -203,6 +206,7 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
             Reason.INVALID_EVAL_SET,
             Reason.NAME_TAKEN,
             Reason.SECRET_NOT_ALLOWED,
+            Reason.WRONG_KEY,
             Reason.REVISION_NOT_TRUSTED,
         )
     ),
@@ -576,6 +580,7 @@ EVENTS_ONLY = {
     Reason.STEP_HELD,
     Reason.SUPERSEDED,
     Reason.PLAN_FIXED,
+    Reason.CANARY_DIFFERS,
     Reason.ANNOTATION_IGNORED,
     Reason.RETRIED,
     Reason.RECOVERED,
@@ -598,6 +603,8 @@ EVENTS_ONLY = {
     Reason.DRILL_FAILED,
     Reason.DRILL_ABORTED,
     Reason.DRILL_SKIPPED,
+    Reason.MODEL_RETIRES,
+    Reason.LIFECYCLE_DISPUTED,
 }
 
 

@@ -364,3 +364,13 @@ def test_a_breakpoint_behind_the_clients_part_is_warned_of(
 ) -> None:
     found = warning(spec(**fields, overrides=overrides))
     assert (found and found.message.partition(":")[0]) == (told and f"spec.overrides.{told}")
+
+
+def test_a_drill_s_schedule_and_length_are_checked() -> None:
+    valid = {"schedule": "0 10 * * 2", "mode": "Live", "weight": 1, "maxRequests": 5, "maxDuration": "10m"}
+    assert messages(Reason.INVALID_SPEC, drill=valid) == []
+    (found,) = messages(Reason.INVALID_SPEC, drill={"schedule": "0 25 * * 2"})
+    assert found.startswith("spec.drill.schedule: the hour '25' is outside 0 to 23; write five fields, for example")
+    for length in ("29s", "25h", "0s"):
+        (found,) = messages(Reason.INVALID_SPEC, drill={"maxDuration": length})
+        assert found == f"spec.drill.maxDuration: {length} is not between 30s and 24h; write for example 10m"

@@ -13,6 +13,7 @@ from claude_operator.cli.failure import Exit, Failure
 from claude_operator.cli.kubectl import KubectlError, Object
 from claude_operator.cli.options import Session, command, deployment
 from claude_operator.cli.trial import Trial, run_trial
+from claude_operator.cli.undo import wanted_spec
 from claude_operator.cli.view.advise import advise_facts, advise_view, patch_of, patch_text
 from claude_operator.core.advice.advise import advise as find_advice
 from claude_operator.core.advice.case import Case
@@ -77,7 +78,7 @@ def _case(session: Session, obj: Object) -> Case:
     except KubectlError as error:
         models = {}
         session.terminal.warn(f"the shipped list of models is used, since ClaudeModels cannot be read: {error}")
-    case = Case(obj["spec"], used.kept, stable, dt.datetime.now(dt.UTC), cluster.prices(obj), models)
+    case = Case(wanted_spec(obj), used.kept, stable, dt.datetime.now(dt.UTC), cluster.prices(obj), models)
     try:
         _ = case.spec
     except ValidationError as error:
@@ -92,4 +93,5 @@ def _trial(session: Session, obj: Object, case: Case, patch: Object) -> Trial:
     eval_set = session.cluster.eval_set(evals.set_ref.name)
     prompts = [one.config_map_key_ref.name for one in case.spec.prompt_from or ()]
     config_maps = session.cluster.config_maps([*prompts, *config_maps_of(eval_set["spec"])])
-    return Trial(obj, merged(obj["spec"], patch["spec"]), eval_set, config_maps)
+    spec = wanted_spec(obj)
+    return Trial({**obj, "spec": spec}, merged(spec, patch["spec"]), eval_set, config_maps)

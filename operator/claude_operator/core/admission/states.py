@@ -55,7 +55,8 @@ VARIABLES = (
         "oldObject == null ? [] : [dyn(oldObject.spec.request.model)] + (has(oldObject.spec.subagents)"
         " ? oldObject.spec.subagents.map(n, oldObject.spec.subagents[n].request.?model.orValue(dyn('')))"
         " : []) + [oldObject.?status.?model.?id.orValue(dyn(''))]"
-        " + oldObject.?status.?models.orValue([]).map(e, e.?id.orValue(dyn('')))",
+        " + oldObject.?status.?models.orValue([]).filter(e, e.?where.orValue([])"
+        ".exists(w, w == 'request' || w.startsWith('subagent '))).map(e, e.?id.orValue(dyn('')))",
     ),
 )
 """What the rules of states look at besides, by name."""

@@ -36,6 +36,7 @@ _CLIENT = "variables.clientTools"
 _KIND, _CHOSEN = value("tool_choice", "type"), value("tool_choice", "name")
 _IS_FORCED = f"{_KIND} in {strings(FORCED)}"
 _DATED = "type(t.type) == string && t.type.matches('^[a-z][a-z0-9_]*_[0-9]{8}$')"
+_KNOWN = [f"{name}_{date}" for name, dates in sorted(TYPES.items()) for date in dates]
 _OLDER = "(t.type.startsWith('web_search_') ? 'web_search_20250305' : 'web_fetch_20250910')"
 
 
@@ -102,7 +103,7 @@ _TOOL_RULES = (
         each(
             _TOOLS,
             "t",
-            f"has(t.type) && {_DATED} && !(t.type in {strings(sorted(TYPES))})",
+            f"has(t.type) && {_DATED} && !(t.type in {strings(_KNOWN)})",
             "'tools: type ' + string(t.type) + ' is not known here: correct it, unless the API has it'",
         ),
     ),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claude_operator.core.catalogue.table import Prices
+from claude_operator.core.text import tokens_text
 from claude_operator.core.usage.amounts import Amounts
 from claude_operator.core.usage.figures import dollars
 
-__all__ = ["KINDS", "MONTH", "Bill", "Line", "Move", "bill_of", "prompt_of", "tokens_text"]
+__all__ = ["KINDS", "MONTH", "Bill", "Line", "Move", "bill_of", "prompt_of"]
 
 KINDS = {
     "input": "input",
@@ -114,11 +115,3 @@ def prompt_of(amounts: Amounts) -> float:
     """Tokens of the mean prompt."""
     tokens = amounts.input + amounts.cache_read + amounts.cache_write_5m + amounts.cache_write_1h
     return tokens / amounts.calls if amounts.calls else 0.0
-
-
-def tokens_text(tokens: float) -> str:
-    """A number of tokens, `9.2M`, `18.4k` or `812`."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if tokens >= size:
-            return f"{tokens / size:.4g}{unit}" if tokens < 1e4 * size else f"{tokens / size:,.0f}{unit}"
-    return f"{tokens:.3g}"

@@ -9,7 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from claude_operator.api.lifecycle import LifecyclePolicy
+from claude_operator.api.lifecycle import LifecyclePolicy, Platform
+from claude_operator.core.catalogue.platforms import WORDS, catalogue_id, is_known_on, on_platform
 from claude_operator.core.catalogue.spec import from_spec, kubernetes_name, to_spec
 from claude_operator.core.catalogue.table import Model, find, newest, superseded
 
@@ -55,23 +56,33 @@ class LifecycleState:
     replacement: str | None = None
     overdue: bool = False
     not_retired_before: datetime.date | None = None
+    platform: Platform = "ClaudeAPI"
+    undated: str = ""
+    """Id of a model whose dates on the platform are not known."""
 
     def sentence(self, model_id: str) -> str:
         """The state as a sentence for people, without a full stop."""
         use = f"; use {self.replacement}" if self.replacement else ""
+        there = f" on {WORDS[self.platform]}" if self.platform != "ClaudeAPI" else ""
         match self.lifecycle:
+            case Lifecycle.UNKNOWN if self.undated:
+                object_name = kubernetes_name(self.undated)
+                return (
+                    f"{model_id}: its lifecycle{there} is unknown, since {WORDS[self.platform]} sets dates of its own;"
+                    f" write them into spec.platforms.{self.platform} of ClaudeModel {object_name}"
+                )
             case Lifecycle.UNKNOWN:
                 return f"{model_id} is not in the catalogue, so its lifecycle is unknown"
             case Lifecycle.RETIRED:
                 since = f" since {self.retires_at}" if self.retires_at else ""
-                return f"{model_id} is Retired{since}: requests for it fail{use}"
+                return f"{model_id} is Retired{there}{since}: requests for it fail{use}"
             case Lifecycle.DEPRECATED:
-                return f"{model_id} is Deprecated: {self._retirement()}{use}"
+                return f"{model_id} is Deprecated{there}: {self._retirement()}{use}"
             case Lifecycle.LEGACY:
                 newer = f": {self.replacement} is newer" if self.replacement else ""
-                return f"{model_id} is Legacy{newer}{self._promise()}"
+                return f"{model_id} is Legacy{there}{newer}{self._promise()}"
             case Lifecycle.ACTIVE:
-                return f"{model_id} is Active{self._promise()}"
+                return f"{model_id} is Active{there}{self._promise()}"
 
     def _retirement(self) -> str:
         if self.retires_at is None or self.days_left is None:
@@ -89,20 +100,34 @@ def model_of(model_id: str, overrides: Mapping[str, Model] = NO_MODELS) -> Model
     return overrides.get(model_id) or find(model_id)
 
 
-def lifecycle_of(model_id: str, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS) -> LifecycleState:
-    """The state of an id or alias on a day. A model of `overrides` also makes older ones of its line Legacy."""
-    model = model_of(model_id, overrides)
-    if model and model.superseded is None:
+def lifecycle_of(
+    model_id: str,
+    today: datetime.date,
+    overrides: Mapping[str, Model] = NO_MODELS,
+    *,
+    platform: Platform = "ClaudeAPI",
+) -> LifecycleState:
+    """The state of an id or alias on a day and platform.
+
+    A model of `overrides` also makes older ones of its line Legacy.
+    """
+    model = model_of(model_id, overrides) or model_of(catalogue_id(model_id, platform), overrides)
+    if model is None:
+        return LifecycleState(Lifecycle.UNKNOWN, platform=platform)
+    if model.superseded is None:
         model = replace(model, superseded=superseded(model, overrides.values()))
-    return state(model, today, overrides.values())
+    if not is_known_on(model, platform):
+        return LifecycleState(Lifecycle.UNKNOWN, platform=platform, undated=model.id)
+    return replace(state(on_platform(model, platform), today, overrides.values()), platform=platform)
 
 
 def state(model: Model | None, today: datetime.date, others: Iterable[Model] = ()) -> LifecycleState:
     """The state of a model on a day; `others` are models besides the table's that may be its successor.
 
     A stated state wins over the dates: the Models API documents that a past date on a deprecated model
-    means overdue, not retired. Else the dates decide: Retired from `retires` on, Deprecated from `deprecated` on,
-    Legacy from the release of a newer generation of the same line on, Active before.
+    means overdue, not retired. Else the dates decide: Retired from `retires` on; Deprecated from `deprecated` on, or
+    as long as only the date of retirement is known; Legacy from the release of a newer generation of the same line
+    on; Active before.
     """
     if model is None or (model.released is not None and today < model.released):
         return LifecycleState(Lifecycle.UNKNOWN)
@@ -127,7 +152,9 @@ def _lifecycle(model: Model, today: datetime.date) -> Lifecycle:
         return Lifecycle(model.stated)
     if model.retires and today >= model.retires:
         return Lifecycle.RETIRED
-    if model.deprecated and today >= model.deprecated:
+    if model.deprecated is not None and today >= model.deprecated:
+        return Lifecycle.DEPRECATED
+    if model.deprecated is None and model.retires is not None:  # who sets that date has deprecated it
         return Lifecycle.DEPRECATED
     if model.superseded and today >= model.superseded:
         return Lifecycle.LEGACY
@@ -157,7 +184,12 @@ def models_in_use(request: Mapping[str, Any], subagents: Mapping[str, Mapping[st
 
 
 def policy_verdict(
-    policy: LifecyclePolicy, models: Iterable[str], *, today: datetime.date, overrides: Mapping[str, Model] = NO_MODELS
+    policy: LifecyclePolicy,
+    models: Iterable[str],
+    *,
+    today: datetime.date,
+    overrides: Mapping[str, Model] = NO_MODELS,
+    platform: Platform = "ClaudeAPI",
 ) -> str | None:
     """Why new revisions on these models are refused, naming model, date and replacement; None where they are let in.
 
@@ -170,7 +202,7 @@ def policy_verdict(
     }
     sentences = []
     for model_id in models:
-        now = lifecycle_of(model_id, today, overrides)
+        now = lifecycle_of(model_id, today, overrides, platform=platform)
         field, does = fields.get(now.lifecycle, ("", None))
         if does == "Reject":
             sentences.append(f"{now.sentence(model_id)} (spec.lifecycle.{field}: Reject)")

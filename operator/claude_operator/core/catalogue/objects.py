@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from claude_operator.api.base import API_VERSION
+from claude_operator.api.lifecycle import PLATFORMS
 from claude_operator.api.resources import ModelObjectStatus
+from claude_operator.core.catalogue.checks.limits import fast_mode
 from claude_operator.core.catalogue.lifecycle import (
     NO_MODELS,
     Lifecycle,
@@ -53,12 +55,15 @@ def model_status(
         model = from_spec(spec)
     except (TypeError, ValueError) as error:
         return ModelObjectStatus(lifecycle=Lifecycle.UNKNOWN.value, message=f"spec cannot be read: {error}")
-    now = lifecycle_of(model.id, today, {**overrides, model.id: model})
+    known = {**overrides, model.id: model}
+    now = lifecycle_of(model.id, today, known)
     return ModelObjectStatus(
         lifecycle=now.lifecycle.value,
+        platforms={name: lifecycle_of(model.id, today, known, platform=name).lifecycle.value for name in PLATFORMS},
         days_left=now.days_left,
         replacement=now.replacement,
         message=now.sentence(model.id),
+        fast_mode=fast_mode(model, today),
     )
 
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from claude_operator.api.lifecycle import PLATFORMS
 from claude_operator.api.prices import MOST_USD
-from claude_operator.core.catalogue.table import Model, Prices
+from claude_operator.core.catalogue.table import Life, Model, Prices
 
 _NAMES = {  # field of Model -> field of ClaudeModel.spec
     "id": "id",
@@ -47,6 +48,7 @@ _PRICES = {
     "cache_write_1h": "cacheWrite1H",
     "cache_read": "cacheRead",
 }
+_LIFE = ("stated", "deprecated", "retires", "not_retired_before")  # fields of Life, named as those of Model
 _ABOVE_100K = "pricesUSDPerMTokAbove100kPromptTokens"
 _DATES = {"released", "superseded", "deprecated", "retires", "not_retired_before"}
 _LISTS = {"aliases", "effort_levels", "thinking_types"}
@@ -60,6 +62,7 @@ def to_spec(model: Model) -> dict[str, Any]:
         spec["pricesUSDPerMTok"] = _prices_out(model.prices)
         if model.prices.above_100k:
             extra[_ABOVE_100K] = _prices_out(model.prices.above_100k)
+    spec["platforms"] = {name: _life_out(life) for name, life in model.platforms} or None
     spec["extra"] = {key: value for key, value in extra.items() if value is not None} or None
     return {key: value for key, value in spec.items() if value is not None}
 
@@ -70,6 +73,7 @@ def from_spec(spec: Mapping[str, Any]) -> Model:
     values = {here: _typed(here, spec.get(there)) for here, there in _NAMES.items()}
     values |= {here: extra.get(there) for here, there in _EXTRA.items()}
     values["aliases"] = values["aliases"] or ()
+    values["platforms"] = tuple((name, _life_in(name, one)) for name, one in (spec.get("platforms") or {}).items())
     values["prices"] = _prices_in(spec.get("pricesUSDPerMTok"), extra.get(_ABOVE_100K))
     return Model(**values)
 
@@ -106,6 +110,20 @@ def _typed(name: str, value: Any) -> Any:
             raise ValueError(f"state is not a lifecycle state: {value!r}; write Active, Legacy, Deprecated or Retired")
         return word
     return value
+
+
+def _life_out(life: Life) -> dict[str, Any]:
+    values = {_NAMES[here]: _plain(getattr(life, here)) for here in _LIFE}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _life_in(platform: str, spec: Mapping[str, Any]) -> Life:
+    if platform not in PLATFORMS:
+        raise ValueError(f"platforms: {platform!r} is not a platform; write {', '.join(PLATFORMS)}")
+    try:
+        return Life(**{here: _typed(here, (spec or {}).get(_NAMES[here])) for here in _LIFE})
+    except ValueError as error:
+        raise ValueError(f"platforms.{platform}.{error}") from None
 
 
 def _prices_out(prices: Prices) -> dict[str, float]:

@@ -27,6 +27,21 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class Life:
+    """What is known of a model's life on one platform; None stands for what is not known."""
+
+    stated: str | None = None
+    deprecated: datetime.date | None = None
+    retires: datetime.date | None = None
+    not_retired_before: datetime.date | None = None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any of it is known."""
+        return any((self.stated, self.deprecated, self.retires, self.not_retired_before))
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model: its life, prices and request rules; None stands for what is not known."""
 
@@ -41,6 +56,7 @@ class Model:
     not_retired_before: datetime.date | None = None
     replacement: str | None = None
     stated: str | None = None  # a state that holds whatever the dates say
+    platforms: tuple[tuple[str, Life], ...] = ()  # where a platform differs, by its name
     docs_state: str | None = None
     prices: Prices | None = None
     context_tokens: int | None = None

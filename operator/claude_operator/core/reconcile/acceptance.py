@@ -20,9 +20,9 @@ from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import with_new
 from claude_operator.core.spec.budgets import allowed
 from claude_operator.core.spec.policy import addresses
-from claude_operator.core.spec.validate import Problem, problems
+from claude_operator.core.spec.validate import Problem, problems, warning
 
-__all__ = ["size_problem", "spec_problems"]
+__all__ = ["explain_doubts", "size_problem", "spec_problems"]
 
 
 def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
@@ -39,6 +39,13 @@ def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
     if not found and unsupported:
         found = [Problem(Reason.UNSUPPORTED_METRIC, unsupported)]
     return found
+
+
+def explain_doubts(obs: Observation) -> Problem | None:
+    """What is accepted of the spec of a pass and yet hardly what is meant, or costs or risks something."""
+    if obs.spec is None:
+        return None
+    return warning(obs.spec, today=obs.now.date(), models=obs.models, prompts=obs.prompts)
 
 
 def size_problem(obs: Observation, status: DeploymentStatus, made: Mapping[str, Any]) -> Problem | None:

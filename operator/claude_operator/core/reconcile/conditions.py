@@ -12,22 +12,23 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.prices import PRICES_FILE
 from claude_operator.api.spending import Level
 from claude_operator.api.status import DeploymentStatus, Judgement, SoakStatus
-from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState
+from claude_operator.core.catalogue.lifecycle import Lifecycle
 from claude_operator.core.judge.diagnosis import diagnose, explain_remedy, is_uninformative
 from claude_operator.core.reconcile import egress, grading, serving
+from claude_operator.core.reconcile.acceptance import explain_doubts
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.checklist import checklist_state
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.migration import explain_migration
+from claude_operator.core.reconcile.models_used import ModelUse
 from claude_operator.core.reconcile.prices import explain_blind, unpriced
 from claude_operator.core.reconcile.progress import active, canary_weight, soaking
 from claude_operator.core.reconcile.service_levels import budget_state
 from claude_operator.core.reconcile.spending import explain, explain_throttled
 from claude_operator.core.reconcile.track_record import is_asked, is_lost, remembered
 from claude_operator.core.spec.removed import explain_removed
-from claude_operator.core.spec.validate import warning
 from claude_operator.core.text import count, cut, duration, percent
 
 __all__ = ["conditions", "model_condition", "refused"]
@@ -44,11 +45,10 @@ class ConditionState:
     message: str
 
 
-def conditions(
-    draft: Draft, config: GatewayConfig | None, models: Sequence[tuple[str, LifecycleState]]
-) -> list[Condition]:
+def conditions(draft: Draft, config: GatewayConfig | None, models: Sequence[ModelUse]) -> list[Condition]:
     """All conditions of a ClaudeDeployment; a time of transition stays while the status does."""
-    blind = unpriced(draft.obs, [name for name, state in models if state.lifecycle is not Lifecycle.RETIRED])
+    answering = [one.id for one in models if one.answers and one.state.lifecycle is not Lifecycle.RETIRED]
+    blind = unpriced(draft.obs, answering)
     cache = report_cache(draft.obs, draft.status)
     states = {
         Type.READY: _ready(draft, config),
@@ -164,7 +164,7 @@ def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         return ConditionState("True", Reason.CRD_OUTDATED, both)
     if removed is not None:
         return ConditionState("True", Reason.FIELD_REMOVED, f"the spec is valid, but {removed}")
-    doubtful = warning(draft.obs.spec) if draft.problem is None and draft.obs.spec else None
+    doubtful = explain_doubts(draft.obs) if draft.problem is None else None
     if doubtful is not None:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:
@@ -257,7 +257,7 @@ def _soaks(soak: SoakStatus, judgement: Judgement) -> ConditionState:
     """The time is given as of the last tick: between two of them nothing is new."""
     found = next(iter(diagnose(judgement)), None)
     if found is not None and found.healthy == "False":
-        stays = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {found.message}"
+        stays = f"{soak.revision} keeps serving, since {soak.previous} cannot come back: {found.message}"
         return ConditionState(found.healthy, found.reason, stays)
     left = duration(max((soak.until - (judgement.last_tick or soak.started_at)).total_seconds(), 0.0))
     against = f"{soak.revision} serves 100 % and is compared with the history of {soak.previous} for {left} more"
@@ -327,10 +327,8 @@ _MODEL_REASONS = {
 }  # the worst first
 
 
-def model_condition(
-    models: Iterable[tuple[str, LifecycleState]], blind: Sequence[str] = (), price_fault: str = ""
-) -> ConditionState:
-    """The worst state of the models in use, given as (id, state), and what is not known of their prices.
+def model_condition(models: Iterable[ModelUse], blind: Sequence[str] = (), price_fault: str = "") -> ConditionState:
+    """The worst state of the models in use, and what is not known of their prices.
 
     `blind` are those without a price, `price_fault` says why the installation's own prices cannot be read.
     """
@@ -358,11 +356,11 @@ def _explain_blind(models: Sequence[str]) -> str:
     )
 
 
-def _lifecycle_condition(models: Iterable[tuple[str, LifecycleState]]) -> ConditionState:
+def _lifecycle_condition(models: Iterable[ModelUse]) -> ConditionState:
     known = list(models)
     for lifecycle, reason in _MODEL_REASONS.items():
-        found = [(name, state) for name, state in known if state.lifecycle == lifecycle]
+        found = [one for one in known if one.state.lifecycle == lifecycle]
         if found:
             status: Answer = {Lifecycle.ACTIVE: "True", Lifecycle.UNKNOWN: "Unknown"}.get(lifecycle, "False")  # type: ignore[assignment]
-            return ConditionState(status, reason, "; ".join(state.sentence(name) for name, state in found))
+            return ConditionState(status, reason, "; ".join(one.sentence() for one in found))
     return ConditionState("Unknown", Reason.NOT_YET_REPORTED, "no model is in use yet")

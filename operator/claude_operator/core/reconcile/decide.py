@@ -12,7 +12,8 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.reconcile import rollout_clock
 from claude_operator.core.reconcile.checklist import checklist_due
-from claude_operator.core.reconcile.decision import Decision
+from claude_operator.core.reconcile.countdown import countdown
+from claude_operator.core.reconcile.decision import Decision, Event
 from claude_operator.core.reconcile.draft import Draft, Rule
 from claude_operator.core.reconcile.events import foreign_pods, memory_kills, transitions
 from claude_operator.core.reconcile.gateway_config import desired_config
@@ -175,10 +176,16 @@ def _decision(obs: Observation, draft: Draft, site: render.Site) -> Decision:
         creations=tuple(one for one in creations if one is not None),
         deletions=(*outdated(draft), *([draft.stray_run] if draft.stray_run else [])),
         revision_states=revision_states(draft),
-        events=(*events, *transitions(obs, status), *memory_kills(obs), *foreign_pods(obs)),
+        events=(*events, *_told(draft, status)),
         ended=draft.ended,
         requeue=_requeue(draft, config, status),
     )
+
+
+def _told(draft: Draft, status: DeploymentStatus) -> tuple[Event, ...]:
+    """The Events of what is so now, whatever was decided."""
+    obs = draft.obs
+    return (*transitions(obs, status), *countdown(obs, status), *memory_kills(obs), *foreign_pods(obs))
 
 
 def _seen(draft: Draft) -> Draft:

@@ -14,8 +14,8 @@ from claude_operator.api.base import seconds
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import Canary
 from claude_operator.api.status import DeploymentStatus, Draining
-from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of
 from claude_operator.core.reconcile.draft import Draft
+from claude_operator.core.reconcile.models_used import explain_retired
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active, canary_weight
 from claude_operator.core.reconcile.track_record import FAILED, has_failed
@@ -90,9 +90,8 @@ def explain_unfit(obs: Observation, status: DeploymentStatus, name: str) -> str:
     served = arm_of(obs, name)
     if served is None:
         return "it no longer exists"
-    model = str(served.request.get("model") or "")
-    if lifecycle_of(model, obs.now.date(), obs.models).lifecycle == Lifecycle.RETIRED:
-        return f"its model {model} is Retired"
+    if retired := explain_retired(obs, name):
+        return retired
     lacking = sorted(names_in(served).difference(_env(obs)))
     return f"it refers to $({lacking[0]}), which spec.env no longer names" if lacking else ""
 

@@ -48,6 +48,10 @@ def fault_to_serve(status: DeploymentStatus) -> Fault | msgspec.UnsetType:
     drill = drilling(status)
     if drill is None or drill.phase == "TakingBack" or drill.revision != status.stable_revision:
         return msgspec.UNSET
+    return _fault(drill)
+
+
+def _fault(drill: RunningDrill) -> Fault:
     return Fault(drill.id, drill.mode, drill.weight, dict(drill.allowed), drill.max_seconds)
 
 
@@ -69,7 +73,7 @@ def new_drill(
         phase="Starting",
         by=by,
         started_at=obs.now,
-        weight=max(basis_points(percent), 1),
+        weight=max(basis_points(percent if mode == "Live" else _LARGEST_WEIGHT), 1),
         max_seconds=max(seconds(wanted.max_duration or _LONGEST), 1.0),
         allowed=allowance(ready, most) if mode == "Live" else {pod.boot_id: _MADE_UP for pod in ready},
         interval=spec.strategy.canary.analysis.interval,
@@ -97,7 +101,7 @@ def allowance(pods: Sequence[GatewayPod], most: int) -> dict[str, int]:
 
 def arms_of(drill: RunningDrill) -> tuple[str, str]:
     """The names that evidence of a drill stands under: of what serves well, and of what fails."""
-    return (drill.revision if drill.mode == "Live" else f"{drill.id}-stable"), drill.id
+    return (drill.revision if drill.mode == "Live" else _fault(drill).well), drill.id
 
 
 def by_request(increments: Increments, stable: str, failing: str) -> Increments:

@@ -52,7 +52,9 @@ def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
     for one in after.conditions:
         type_, reason = Type(one.type), Reason(one.reason)
         was = old[type_].reason if type_ in old else None  # it may be of another version's reasons
-        if reason == was or reason in ignored:
+        # Of what the checks warn of, each is reported, though the reason stays.
+        same = reason == was and (reason != Reason.REQUEST_DOUBTFUL or old[type_].message == one.message)
+        if same or reason in ignored:
             continue
         bad = _is_bad(type_, reason)
         if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:

@@ -14,11 +14,12 @@ from claude_operator.api.lifecycle import Migrate
 from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.status import DeploymentStatus, Rollout
 from claude_operator.core import render
-from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState, lifecycle_of, models_in_use
+from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState, models_in_use
 from claude_operator.core.catalogue.stages import has_reached
 from claude_operator.core.reconcile.acceptance import size_problem, spec_problems
 from claude_operator.core.reconcile.annotations import RETRY
 from claude_operator.core.reconcile.drain import arm_of
+from claude_operator.core.reconcile.models_used import model_state
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.track_record import FAILED
@@ -61,7 +62,9 @@ class Case:
         named = models_in_use(obs.owner["spec"]["request"], obs.owner["spec"].get("subagents"))
         begun = tuple(one for one in named if before is not None and one in before.replaced)
         due = tuple(
-            one for one in named if one != asked.to and (one in begun or has_reached(_state(obs, one), asked.stage))
+            one
+            for one in named
+            if one != asked.to and (one in begun or has_reached(model_state(obs, one), asked.stage))
         )
         begun = tuple(one for one in begun if one in due)
         return cls(obs, status, spec, asked, due, begun, before.to if before is not None else asked.to)
@@ -167,7 +170,7 @@ def _waits(case: Case, models: Sequence[str], target: str) -> str:
     own = case.revision_of(begun, case.former)
     if stable in (own, target) or (rollout is not None and rollout.revision == target) or case.has_left(models):
         return ""
-    retired = [state for one in models if (state := _state(case.obs, one)).lifecycle is Lifecycle.RETIRED]
+    retired = [state for one in models if (state := model_state(case.obs, one)).lifecycle is Lifecycle.RETIRED]
     failed = rollout is not None and rollout.revision == own and rollout.outcome in FAILED
     if failed and not any(_ended_since(status, own, state) for state in retired):
         where = f"{case.obs.name} -n {case.obs.owner['metadata']['namespace']}"
@@ -189,7 +192,7 @@ def _ended_since(status: DeploymentStatus, name: str, state: LifecycleState) -> 
 
 def _refused(case: Case, models: Collection[str], to: str) -> str:
     """Why the spec with these models replaced may not be rolled out, empty where it may."""
-    state = _state(case.obs, to)
+    state = model_state(case.obs, to)
     if has_reached(state, case.asked.stage):
         return f"spec.lifecycle.migrate.to: {to} is {state.lifecycle} itself: name a newer model"
     seen = with_replaced(case.obs, models, to)
@@ -209,7 +212,7 @@ def _refused(case: Case, models: Collection[str], to: str) -> str:
 
 def _rejected(case: Case, model: str) -> str:
     """Why spec.lifecycle does not let a new revision on this model in; without days, which change by themselves."""
-    policy, lifecycle = case.spec.lifecycle, _state(case.obs, model).lifecycle
+    policy, lifecycle = case.spec.lifecycle, model_state(case.obs, model).lifecycle
     fields = {
         Lifecycle.LEGACY: ("onLegacy", policy.on_legacy),
         Lifecycle.DEPRECATED: ("onDeprecated", policy.on_deprecated),
@@ -235,10 +238,6 @@ def _lacks_gate(case: Case) -> str:
 
 
 # ----------------------------------------------------------------------------------------------------- small facts
-
-
-def _state(obs: Observation, model: str) -> LifecycleState:
-    return lifecycle_of(model, obs.now.date(), obs.models)
 
 
 def _serving(obs: Observation, status: DeploymentStatus) -> list[str]:

@@ -81,7 +81,7 @@ def watched_by(status: DeploymentStatus) -> Analysis | None:
     """The analysis that wants evidence: of a canary with traffic, of a revision that soaks, or of a drill."""
     drill = drilling(status)
     if drill is not None:
-        return _watching(drill.interval) if drill.phase == "Running" else None
+        return _watching(drill.interval) if drill.phase != "TakingBack" else None
     on_trial = active(status) is not None and canary_weight(status) > 0
     if status.rollout is None or not (on_trial or soaking(status)):
         return None

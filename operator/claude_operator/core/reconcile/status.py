@@ -6,17 +6,18 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.gateway import GatewayConfig
-from claude_operator.api.served import GatewayStatus, ModelStatus
+from claude_operator.api.served import GatewayStatus
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
-from claude_operator.core.catalogue.lifecycle import LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.caching import report_cache
 from claude_operator.core.reconcile.checklist import report_checklist
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.cost import cost_status
+from claude_operator.core.reconcile.countdown import retirements
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
+from claude_operator.core.reconcile.models_used import main_model, models_used
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import drilling
@@ -30,14 +31,15 @@ __all__ = ["finished"]
 def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
     """The status with all that only reports: conditions, traffic, model, gateway."""
     obs, status = draft.obs, draft.status
-    models = _models(draft)
+    models = models_used(obs, status)
     since = weights_generation(status, config, obs.config) if config else 0
-    main = next(iter(models), None)
     taken = any(problem.reason == Reason.NAME_TAKEN for problem in obs.problems)  # then nothing is written
     fields = {
         "observed_generation": obs.generation,
         "traffic": traffic(_without_drill(obs), status, former(obs, status), since),
-        "model": _model_status(*main) if main else None,
+        "model": main_model(models),
+        "models": [one.to_status() for one in models],
+        "retirements": retirements(obs, models),
         "handled": _still_meant(draft),
         "budgets": budget_statuses(obs),
         "gateway": GatewayStatus(
@@ -61,28 +63,6 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
 def _without_drill(obs: Observation) -> Observation:
     """What is read for a drill says nothing of a rollout's shares."""
     return obs if drilling(obs.status) is None else replace(obs, increments=None)
-
-
-def _models(draft: Draft) -> list[tuple[str, LifecycleState]]:
-    """Models of the newest spec, the main one first, and of what serves.
-
-    Until a migration is done, the main one is that of what serves.
-    """
-    obs, status = draft.obs, draft.status
-    serving = [name for name in (status.stable_revision, status.canary_revision) if name]
-    specs = [obs.owner["spec"], *(obs.revisions[name]["spec"] for name in serving if name in obs.revisions)]
-    stable = obs.revisions.get(status.stable_revision or "")
-    if status.migration is not None and status.migration.replaced and stable is not None:
-        specs.insert(0, stable["spec"])
-    ids = dict.fromkeys(
-        one for spec in specs for one in models_in_use(spec.get("request") or {}, spec.get("subagents"))
-    )
-    return [(name, lifecycle_of(name, obs.now.date(), obs.models)) for name in ids]
-
-
-def _model_status(name: str, state: LifecycleState) -> ModelStatus:
-    retires = state.retires_at.isoformat() if state.retires_at else None
-    return ModelStatus(id=name, lifecycle=state.lifecycle, retires_at=retires, replacement=state.replacement)
 
 
 def _still_meant(draft: Draft) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 from claude_operator.api.base import GROUP
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec, Upstream
+from claude_operator.core.catalogue.checks.beside import ADMIN_KEY, key_kind
 from claude_operator.core.spec.address import split_address
 from claude_operator.core.spec.hosts import host_of, is_allowed
 from claude_operator.core.spec.networks import ANYWHERE, AddressRules, is_address
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 LABEL_USE = f"{GROUP}/use"
+_UPSTREAM = "upstream"
 _CLAIM_USE = "evals"
 _BETWEEN = "."  # between the uses of one Secret; a label's value takes no comma
 _CONNECTED = ("baseURL", "prometheus.address")  # the fields whose servers we connect to ourselves
@@ -68,7 +70,7 @@ def secret_uses(spec: DeploymentSpec) -> list[SecretUse]:
 def upstream_secret(upstream: Upstream) -> list[SecretUse]:
     """The Secret with the API key, if one is named."""
     ref = upstream.api_key_secret_ref
-    return [SecretUse("spec.upstream.apiKeySecretRef", ref.name, ref.key, "upstream")] if ref else []
+    return [SecretUse("spec.upstream.apiKeySecretRef", ref.name, ref.key, _UPSTREAM)] if ref else []
 
 
 def addresses(spec: DeploymentSpec) -> Iterator[Address]:
@@ -157,6 +159,13 @@ class Policy:
         lack = self._unlabelled(f"secret {one.name}", one.use, namespace, labels)
         said = f"{one.where}: Secret {one.name} {lack}"
         return Problem(Reason.SECRET_NOT_ALLOWED, said) if lack else None
+
+    @staticmethod
+    def key_problem(one: SecretUse, value: str) -> Problem | None:
+        """Why the key in a Secret is not one for this use. The value is not in what it says."""
+        if one.use != _UPSTREAM or key_kind(value.strip()) != "admin":
+            return None
+        return Problem(Reason.WRONG_KEY, f"spec.{ADMIN_KEY}")
 
     def claim_problem(self, name: str, namespace: str, labels: Mapping[str, str] | None) -> str:
         """Why a PersistentVolumeClaim that exists, with these labels, may not be mounted; empty where it may.

@@ -17,19 +17,24 @@ from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
-from claude_operator.core.catalogue.checks.check import request_problems
-from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
+from claude_operator.core.catalogue.checks.check import CHECKS, Severity, check_asked, is_refused
+from claude_operator.core.catalogue.lifecycle import NO_MODELS
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
 from claude_operator.core.spec.address import address_problems, split_address
 from claude_operator.core.spec.budgets import budget_problems
+from claude_operator.core.spec.cron import parse_schedule
 from claude_operator.core.spec.quantity import quantity
+from claude_operator.core.spec.revision import Prompts
+from claude_operator.core.spec.served import NO_PROMPTS, Served, check_spec, served
 
 __all__ = ["Problem", "impossible_names", "problems", "warning"]
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
+_TOLD = frozenset(check.id for check in CHECKS if check.where == "spec")
+_MOST_TOLD = 3  # warnings in one message
 _SHAPES = {  # what to write for a field of a wrong shape
     "betas": "a list: [mcp-client-2025-11-20]",
     "max_tokens": "a whole number: 2048",
@@ -46,6 +51,9 @@ class Problem:
     message: str
 
 
+_SHORTEST_DRILL, _LONGEST_DRILL = 30.0, 86_400.0  # seconds
+
+
 def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str, Model] = NO_MODELS) -> list[Problem]:
     """Everything wrong with a spec that the API server let in; empty for one that may become a revision.
 
@@ -54,7 +62,7 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     """
     invalid = [
         f"spec.{text}"
-        for check in (_references, _times, _budgets, _plan, _resources, _endpoint)
+        for check in (_references, _times, _budgets, _plan, _resources, _endpoint, _drill)
         for text in check(spec)
     ]
     return [
@@ -63,13 +71,37 @@ def problems(spec: DeploymentSpec, *, today: datetime.date, models: Mapping[str,
     ]
 
 
-def warning(spec: DeploymentSpec) -> Problem | None:
-    """What is accepted and yet hardly what is meant: breakpoints behind a part of the prompt that is the client's."""
+def warning(
+    spec: DeploymentSpec,
+    *,
+    today: datetime.date | None = None,
+    models: Mapping[str, Model] = NO_MODELS,
+    prompts: Prompts = NO_PROMPTS,
+) -> Problem | None:
+    """What is accepted and yet hardly what is meant: breakpoints behind a part of the prompt that is the client's.
+
+    With a day also what the checks warn of. What spec.lifecycle decides about is not among it.
+    """
+    behind = _behind_client(spec)
+    if behind is not None or today is None:
+        return behind
+    found = [
+        one.message
+        for one in check_spec(spec, today=today, models=models, prompts=prompts)
+        if one.finding.severity is Severity.WARNING and one.finding.check_id in _TOLD
+    ]
+    if not found:
+        return None
+    more = f"; and {len(found) - _MOST_TOLD} more: kubectl claude lint" if len(found) > _MOST_TOLD else ""
+    return Problem(Reason.REQUEST_DOUBTFUL, "; ".join(found[:_MOST_TOLD]) + more)
+
+
+def _behind_client(spec: DeploymentSpec) -> Problem | None:
     for name, behind in (("system", ("system",)), ("tools", ("tools", "system"))):
         if spec.overrides is None or getattr(spec.overrides, name) != "Append":
             continue
-        requests = [request for _, request in _served(spec)]
-        if any(breakpoint_ttl(part.get("cache_control")) for one in requests for part in _parts(one, behind)):
+        parts = (part for one in served(spec) for part in _parts(one.request, behind))
+        if any(breakpoint_ttl(part.get("cache_control")) for part in parts):
             return Problem(
                 Reason.BREAKPOINT_BEHIND_CLIENT,
                 f"spec.overrides.{name}: Append puts a cache breakpoint of the revision behind what the client sends:"
@@ -86,30 +118,18 @@ def _parts(request: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Mappi
         yield from (part for part in (value if isinstance(value, list) else ()) if isinstance(part, Mapping))
 
 
-def _served(spec: DeploymentSpec) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The request and that of each subagent, by its name, as they are served; the request's own name is empty."""
-    request = spec.request.model_dump(exclude_unset=True)
-    blocks = [
-        {"type": "text", "text": "...", "cache_control": source.cache_control and source.cache_control.model_dump()}
-        for source in spec.prompt_from or ()
-    ]
-    if blocks:
-        request["system"] = [*blocks, *(request.get("system") or ())]
-    yield "", request
-    for name, subagent in (spec.subagents or {}).items():
-        yield name, {**request, **subagent.request}
-
-
 def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, Model]) -> Iterator[str]:
     """What the API would refuse of the request and of each subagent's, as they are served."""
-    (_, request), *overlaid = _served(spec)
-    known = request_problems(model_of(spec.request.model, models), request, today=today)
-    yield from (f"spec.request.{text}" for text in known)
-    for name, merged in overlaid:
-        found = list(_shape((spec.subagents or {})[name].request, merged))
-        if not found:
-            found = request_problems(model_of(str(merged["model"]), models), merged, today=today)
-        yield from (f"spec.subagents.{name}.request.{text}" for text in found if text not in known)
+    request, *overlaid = served(spec)
+    known = _refused(request, today, models)
+    yield from (f"spec.{request.field}.{text}" for text in known)
+    for one in overlaid:
+        found = list(_shape((spec.subagents or {})[one.name].request, one.shaped)) or _refused(one, today, models)
+        yield from (f"spec.{one.field}.{text}" for text in found if text not in known)
+
+
+def _refused(one: Served, today: datetime.date, models: Mapping[str, Model]) -> list[str]:
+    return [finding.message for finding in check_asked(one.asked(today, models)) if is_refused(finding)]
 
 
 def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
@@ -247,6 +267,19 @@ def _quantity(value: Any) -> Decimal | None:
     """A Kubernetes quantity as a number, None for what is none."""
     amount = quantity(value)
     return amount if isinstance(amount, Decimal) and amount >= 0 else None
+
+
+def _drill(spec: DeploymentSpec) -> Iterator[str]:
+    drill = spec.drill
+    if drill is None:
+        return
+    if drill.schedule is not None:
+        try:
+            parse_schedule(drill.schedule)
+        except ValueError as error:
+            yield f"drill.schedule: {error}"
+    if drill.max_duration is not None and not _SHORTEST_DRILL <= seconds(drill.max_duration) <= _LONGEST_DRILL:
+        yield f"drill.maxDuration: {drill.max_duration} is not between 30s and 24h; write for example 10m"
 
 
 def _endpoint(spec: DeploymentSpec) -> Iterator[str]:

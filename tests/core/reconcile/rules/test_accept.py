@@ -9,7 +9,7 @@ import pytest
 from tests.core.reconcile.rules.sample import CANARY, NOW, OLD, STABLE, drafted, raw, serving, told, trial
 
 from claude_operator.api.conditions import Reason
-from claude_operator.core.catalogue.table import Model
+from claude_operator.core.catalogue.table import Life, Model
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.rules.accept import check, name_revision, stop_unaccepted
 from claude_operator.core.spec import revision
@@ -99,8 +99,40 @@ def test_a_model_that_is_not() -> None:
     assert (draft.wanted, draft.new_revision) == (None, None)
 
 
-def test_the_model_of_a_revision_that_is_there_is_not_asked_for() -> None:
-    assert name_revision(unnamed(models=RETIRED)).wanted == CANARY
+@pytest.mark.parametrize("policy", ["Warn", "Ignore"])
+def test_an_earlier_revision_on_a_retired_model_comes_back_where_the_policy_lets_it(policy: str) -> None:
+    assert name_revision(unnamed(raw(lifecycle={"onRetired": policy}), models=RETIRED)).wanted == CANARY
+
+
+def test_an_earlier_revision_on_a_retired_model_does_not_come_back() -> None:
+    draft = name_revision(unnamed(models=RETIRED))
+    assert draft.wanted is None
+    assert draft.problem == Problem(
+        Reason.MODEL_REJECTED,
+        f"{CANARY} cannot come back: claude-opus-5-5 is Retired since 2026-11-24: requests for it fail"
+        " (spec.lifecycle.onRetired: Reject)",
+    )
+
+
+def test_an_earlier_revision_on_a_deprecated_model_comes_back_whatever_the_policy() -> None:
+    models = {"claude-opus-5-5": Model("claude-opus-5-5", stated="Deprecated")}
+    assert name_revision(unnamed(raw(lifecycle={"onDeprecated": "Reject"}), models=models)).wanted == CANARY
+
+
+@pytest.mark.parametrize("status", [trial(1), serving().model_copy(update={"stable_revision": CANARY})])
+def test_what_serves_or_is_on_trial_stays_though_its_model_is_retired(status: Any) -> None:
+    draft = replace(drafted(status, models=RETIRED), wanted=None)
+    assert name_revision(draft).wanted == CANARY
+
+
+def test_the_platform_says_whose_dates_hold() -> None:
+    """On Bedrock nothing is known of the model, which is no reason to refuse it."""
+    upstream = raw()["upstream"] | {"platform": "Bedrock"}
+    assert name_revision(unnamed(raw(upstream=upstream), models=RETIRED, revisions={})).wanted == CANARY
+    told = {"claude-opus-5-5": Model("claude-opus-5-5", platforms=(("Bedrock", Life(stated="Retired")),))}
+    refused = name_revision(unnamed(raw(upstream=upstream), models=told, revisions={})).problem
+    assert refused
+    assert "claude-opus-5-5 is Retired on Amazon Bedrock: requests for it fail" in refused.message
 
 
 def test_a_config_that_is_too_large() -> None:

@@ -50,6 +50,22 @@ def test_another_revision_goes_on_trial() -> None:
     assert begin(drafted(draft.status)).status == draft.status
 
 
+def test_what_makes_figures_hard_to_compare_is_told_once() -> None:
+    draft = drafted(serving())
+    canary = draft.obs.revisions[CANARY]
+    older = {
+        **canary,
+        "spec": {**canary["spec"], "request": {**canary["spec"]["request"], "model": "claude-sonnet-4-6"}},
+    }
+    revisions = {**draft.obs.revisions, CANARY: older}
+    begun = begin(replace(draft, obs=replace(draft.obs, revisions=revisions)))
+    assert told(begun) == [Reason.ROLLOUT_STARTED, Reason.CANARY_DIFFERS]
+    event = begun.events[-1]
+    assert event.type == "Normal"
+    assert event.note.startswith(f"{CANARY}: model: claude-sonnet-4-6 makes about 30 % fewer tokens of the same text")
+    assert told(begin(replace(begun, obs=replace(begun.obs, revisions=revisions), events=()))) == []
+
+
 @pytest.mark.parametrize("outcome", ["RolledBack", "Aborted", "EvalFailed"])
 def test_what_failed_is_not_tried_again_by_itself(outcome: str) -> None:
     assert begin(drafted(ended(outcome))).status == ended(outcome)

@@ -42,6 +42,7 @@ from claude_operator.api.status import (
     RolloutRecord,
     SoakStatus,
 )
+from claude_operator.core.catalogue.table import Model
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.reconcile import progress
@@ -280,12 +281,40 @@ def test_nothing_is_better_than_what_is_gone() -> None:
     assert stays.status.stable_revision == CANARY
     assert not stays.backward
     assert told(stays) == [Reason.ERRORS_INCREASED]
-    assert stays.events[0].note.endswith(f"keeps serving, since {STABLE} no longer exists: errors 31 of 900")
+    assert stays.events[0].note.endswith(
+        f"keeps serving, since {STABLE} cannot come back: it no longer exists. errors 31 of 900"
+    )
     assert told(soak.roll_back(drafted(stays.status, revisions={CANARY: NEW}))) == []
     said = healthy(soaking(HARM), revisions={CANARY: NEW})
     assert (said.status, said.reason) == ("False", Reason.ERRORS_INCREASED)
     over = drafted(soaking(HARM, left=-1), revisions={CANARY: NEW})
     assert soak.roll_back(soak.watch(over)).status.soak is None
+
+
+GONE = {"claude-opus-5-5": Model("claude-opus-5-5", stated="Retired")}
+
+
+def test_a_revision_whose_model_is_retired_does_not_come_back() -> None:
+    draft = drafted(soaking(HARM), models=GONE)
+    stays = soak.roll_back(soak.watch(draft))
+    assert (stays.status.stable_revision, stays.backward) == (CANARY, False)
+    says = f"{CANARY} keeps serving, since {STABLE} cannot come back: its model claude-opus-5-5 is Retired. errors 31"
+    assert [one.note[: len(says)] for one in stays.events] == [says]
+    assert told(soak.roll_back(drafted(stays.status, models=GONE))) == []
+
+
+def test_a_person_does_not_take_it_back_to_a_retired_model() -> None:
+    draft = abort(soak.abort(drafted(soaking(), annotations={"abort": f"{CANARY}/1"}, models=GONE)))
+    assert told(draft) == [Reason.ANNOTATION_IGNORED]
+    assert draft.status.stable_revision == CANARY
+    assert "cannot come back: its model claude-opus-5-5 is Retired" in draft.events[0].note
+
+
+def test_within_the_window_a_retired_model_has_to_show_that_it_answers() -> None:
+    draft = back()
+    tried = begin(replace(draft, obs=replace(draft.obs, models=GONE))).status
+    assert tried.rollout
+    assert (tried.stable_revision, tried.rollout.outcome, bool(tried.rollout.plan.steps)) == (CANARY, None, True)
 
 
 # -------------------------------------------------------------------------------------------------------- abort

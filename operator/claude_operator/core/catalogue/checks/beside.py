@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity, is_since_4_7
 
-__all__ = ["ROWS"]
+__all__ = ["ADMIN_KEY", "ROWS", "KeyKind", "key_kind"]
 
+KeyKind = Literal["admin", "inference"]
+_ADMIN = "sk-ant-admin"
+ADMIN_KEY = (
+    "upstream.apiKeySecretRef: the key is an Admin key, which the Messages API refuses: write the key of a workspace"
+    " into the Secret, one that does not begin with sk-ant-admin"
+)
 _PREFIX = {  # field -> what of the cache is cold after a change of it
     "tools": "the whole prefix",
     "system": "the system prompt and what follows",
 }
 
 
+def key_kind(key: str) -> KeyKind:
+    """What a key of the Claude API is for, by how it begins."""
+    return "admin" if key.startswith(_ADMIN) else "inference"
+
+
 def inference_key(asked: Asked) -> Iterator[Fault]:
     """An Admin key answers no messages."""
     if asked.key == "admin":
-        yield Fault(
-            (),
-            "upstream.apiKeySecretRef: the key is an Admin key, which the Messages API refuses: write the key of a"
-            " workspace into the Secret, one that does not begin with sk-ant-admin",
-            "invalid x-api-key",
-        )
+        yield Fault((), ADMIN_KEY, "invalid x-api-key")
 
 
 def tokenizer(asked: Asked) -> Iterator[Fault]:
@@ -42,7 +49,7 @@ def tokenizer(asked: Asked) -> Iterator[Fault]:
 def cold_cache(asked: Asked) -> Iterator[Fault]:
     """A changed prefix is written instead of read, once for each conversation that is served with it."""
     before = asked.before
-    if before is None:
+    if before is None or not (asked.controls or before.controls):
         return
     if asked.model_id != before.model_id:
         yield Fault(

@@ -107,11 +107,9 @@ def empty_text(asked: Asked) -> Iterator[Fault]:
 def volatile(asked: Asked) -> Iterator[Fault]:
     """What changes between releases or calls stands behind the last breakpoint, or the prefix is written anew."""
     until = _last(asked)
-    for number, (path, block) in enumerate(asked.blocks[: until + 1]):
+    for path, block in asked.blocks[: until + 1]:
         for name in ("text", "description"):
             text = block.get(name)
-            if number < asked.prompts and path[0] == "system":
-                continue
             found = _changing(text) if isinstance(text, str) else None
             if found:
                 yield Fault(
@@ -135,7 +133,7 @@ def too_short(asked: Asked) -> Iterator[Fault]:
     if not least or until < 0 or asked.request.get("cache_control") is not None or "messages" in asked.request:
         return
     prefix = asked.blocks[: until + 1]
-    if asked.client or not all(_is_known(asked, path, block) for path, block in prefix):
+    if asked.client or not all(_is_known(path, block) for path, block in prefix):
         return
     tokens = sum(map(_size, (block for _, block in prefix))) // _BYTES_A_TOKEN
     if tokens < least:
@@ -147,11 +145,9 @@ def too_short(asked: Asked) -> Iterator[Fault]:
         )
 
 
-def _is_known(asked: Asked, path: Path, block: Mapping[str, Any]) -> bool:
-    """Whether the block is sent as it is written: not of promptFrom, and not a tool that the API describes itself."""
-    if path[0] == "tools":
-        return block.get("type") in (None, "custom")
-    return isinstance(path[1], int) and path[1] >= asked.prompts
+def _is_known(path: Path, block: Mapping[str, Any]) -> bool:
+    """Whether all that is sent of the block is known: a tool of the API is described by the API itself."""
+    return block.get("type") in (None, "custom") if path[0] == "tools" else isinstance(block.get("text"), str)
 
 
 def _size(block: Mapping[str, Any]) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity
+from claude_operator.core.catalogue.table import Model
 
-__all__ = ["MOST_UNSTREAMED", "ROWS"]
+__all__ = ["MOST_UNSTREAMED", "ROWS", "fast_mode"]
 
 MOST_UNSTREAMED = 21_333
 """Most `max_tokens` that the SDKs send without streaming: more may take longer than ten minutes."""
@@ -85,42 +88,45 @@ def _is_one_of(name: str, *allowed: str) -> Callable[[Asked], Iterator[Fault]]:
                 f"{name}: Input should be " + " or ".join(f"'{one}'" for one in allowed),
             )
 
+    find.__doc__ = f"{name} has few values: {' or '.join(allowed)}."
     return find
+
+
+def fast_mode(model: Model, today: datetime.date) -> Literal["ga", "beta", "none"] | None:
+    """Whether a model has a fast mode on a day; None where nothing is known of it but its id and dates."""
+    mode = model.fast_mode
+    if mode is None:
+        return None if model.inference_geo_ok is None else "none"
+    if mode.startswith(_UNTIL) and today.isoformat() > mode.removeprefix(_UNTIL):
+        return "none"
+    return "ga" if mode == "ga" else "beta"
+
+
+def _fast_mode(asked: Asked) -> str | None:
+    """The same of the request's model, where the request asks for it."""
+    return fast_mode(asked.model, asked.today) if asked.model and asked.request.get("speed") == "fast" else None
 
 
 def fast_model(asked: Asked) -> Iterator[Fault]:
     """Fast mode: generally available, a beta, a beta until a day, or none."""
-    if asked.request.get("speed") != "fast" or asked.model is None or asked.model.fast_mode == "ga":
-        return
-    mode = asked.model.fast_mode
-    refused = "speed: fast mode is not supported for this model."
-    if mode is None:
-        # Of a model of which only the id or the dates are known, nothing is known here either.
-        if asked.model.inference_geo_ok is not None:
-            yield Fault(("speed",), f"speed: {asked.model_id} has no fast mode: remove it", refused)
-    elif _is_over(mode, asked):
+    if _fast_mode(asked) == "none":
+        until = (asked.model.fast_mode if asked.model else None) or ""
+        had = f"had a fast mode until {until.removeprefix(_UNTIL)}" if until else "has no fast mode"
         yield Fault(
             ("speed",),
-            f"speed: {asked.model_id} had a fast mode until {mode.removeprefix(_UNTIL)}: remove it",
-            refused,
+            f"speed: {asked.model_id} {had}: remove it",
+            "speed: fast mode is not supported for this model.",
         )
 
 
 def fast_beta(asked: Asked) -> Iterator[Fault]:
     """Where it is a beta, it needs it."""
-    mode = asked.model.fast_mode if asked.model else None
-    if asked.request.get("speed") != "fast" or mode in (None, "ga") or _is_over(mode, asked):
-        return
-    if not asked.has_beta("fast-mode-"):
+    if _fast_mode(asked) == "beta" and not asked.has_beta("fast-mode-"):
         yield Fault(
             ("betas",),
             f"betas: speed fast is a beta on {asked.model_id}: add fast-mode-2026-02-01",
             "speed: Extra inputs are not permitted",
         )
-
-
-def _is_over(mode: str | None, asked: Asked) -> bool:
-    return bool(mode and mode.startswith(_UNTIL) and asked.today.isoformat() > mode.removeprefix(_UNTIL))
 
 
 def blank_stops(asked: Asked) -> Iterator[Fault]:

@@ -63,13 +63,13 @@ class Asked:
     request: Mapping[str, Any]
     today: datetime.date
     prompts: int = 0
-    """How many blocks at the beginning of `system` come from promptFrom: their text is not known."""
+    """How many blocks at the beginning of `system` come from promptFrom; their text is None where it is not known."""
     client: frozenset[str] = frozenset()
     """Which of `tools` and `system` the client adds to."""
     version: str | None = None
     """The client's anthropic-version, None where it is not known."""
     key: str | None = None
-    """The kind of the API key, `admin` or `inference`; None where it is not known."""
+    """What the API key is for, `admin` or `inference`; None where it is not known."""
     before: Asked | None = None
     """The request of the revision that serves: this one is to take its place."""
 

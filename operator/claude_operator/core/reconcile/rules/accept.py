@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
+from claude_operator.api.lifecycle import LifecyclePolicy
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.catalogue.lifecycle import models_in_use, policy_verdict
 from claude_operator.core.reconcile.acceptance import size_problem, spec_problems
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.migration import explain_replaced
+from claude_operator.core.reconcile.models_used import platform_of
 from claude_operator.core.reconcile.progress import active
 from claude_operator.core.reconcile.trust import forged
 from claude_operator.core.spec import revision
@@ -42,6 +44,8 @@ def name_revision(draft: Draft) -> Draft:
     wanted = revision.name(obs.name, parts)
     if wanted in obs.revisions and not revision.is_made_of(obs.revisions[wanted], parts):
         return replace(draft, problem=forged(wanted, obs.owner["metadata"]["namespace"]))
+    if wanted in obs.revisions and (refusal := _comes_back_retired(draft, wanted, obs.spec.lifecycle)):
+        return replace(draft, problem=Problem(Reason.MODEL_REJECTED, refusal))
     if wanted in obs.revisions or any(one["metadata"]["name"] == wanted for one in draft.restored):
         return replace(draft, wanted=wanted)
     fields = revision.revision_spec(parts)
@@ -51,7 +55,9 @@ def name_revision(draft: Draft) -> Draft:
         again = replace(draft, wanted=wanted, new_revision=made)
         return again.record_event(Reason.REVISION_RESTORED, note, warning=True).requeue_in(0.0)
     models = models_in_use(fields["request"], fields.get("subagents"))
-    refusal = policy_verdict(obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models)
+    refusal = policy_verdict(
+        obs.spec.lifecycle, models, today=obs.now.date(), overrides=obs.models, platform=platform_of(obs)
+    )
     if refusal:
         return replace(draft, problem=Problem(Reason.MODEL_REJECTED, refusal))
     too_large = size_problem(obs, draft.status, made)
@@ -59,6 +65,21 @@ def name_revision(draft: Draft) -> Draft:
         return replace(draft, problem=too_large)
     made_known = replace(draft, wanted=wanted, new_revision=made)
     return made_known.record_event(Reason.REVISION_CREATED, f"Created {wanted}").requeue_in(0.0)
+
+
+def _comes_back_retired(draft: Draft, wanted: str, policy: LifecyclePolicy) -> str | None:
+    """Why a revision of earlier does not serve again: its model is Retired meanwhile, and spec.lifecycle refuses that.
+
+    What serves or is on trial stays; a Legacy or Deprecated model still answers, so that its revision may come back.
+    """
+    obs, status, rollout = draft.obs, draft.status, active(draft.status)
+    if wanted in (status.stable_revision, status.canary_revision, rollout.revision if rollout else None):
+        return None
+    content = obs.revisions[wanted]["spec"]
+    models = models_in_use(content["request"], content.get("subagents"))
+    only = LifecyclePolicy(on_legacy="Ignore", on_deprecated="Ignore", on_retired=policy.on_retired)
+    found = policy_verdict(only, models, today=obs.now.date(), overrides=obs.models, platform=platform_of(obs))
+    return f"{wanted} cannot come back: {found}" if found else None
 
 
 def stop_unaccepted(draft: Draft) -> Draft:

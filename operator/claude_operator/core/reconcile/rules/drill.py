@@ -39,9 +39,12 @@ _MODES: dict[str, DrillMode] = {"live": "Live", "rehearsal": "Rehearsal"}
 
 
 def judge(draft: Draft) -> Draft:
-    """Let the judge see a tick; on evidence of harm the fault goes out of the config in this pass."""
+    """Let the judge see a tick, as soon as one gateway has the fault.
+
+    On evidence of harm the fault goes out of the config in this pass.
+    """
     drill, obs, spec = drilling(draft.status), draft.obs, draft.obs.spec
-    if drill is None or drill.phase != "Running" or obs.increments is None or spec is None:
+    if drill is None or drill.phase == "TakingBack" or obs.increments is None or spec is None:
         return draft
     stable, fails = arms_of(drill)
     judgement, _ = assessment.assess(
@@ -51,7 +54,7 @@ def judge(draft: Draft) -> Draft:
         stable=stable,
         canary=fails,
         now=obs.now,
-        context=Context(weight=drill.weight, generation=drill.generation, unit="Request"),
+        context=Context(weight=drill.weight, generation=drill.generation or None, unit="Request"),
     )
     if judgement.verdict != "Fail":
         return _with(draft, judgement=judgement)
@@ -73,6 +76,9 @@ def _go_on(draft: Draft, drill: RunningDrill) -> Draft:
     obs = draft.obs
     drill = with_notes(drill, obs.gateway.pods, obs.now)
     draft = _put(draft, drill)
+    value = ask(draft, DRILL)
+    if value is not None:
+        draft = ignore(draft, DRILL, value, f"{drill.id} is under way")
     if why := _gives_way(draft, drill):
         return _abort(draft, drill, why)
     match drill.phase:
@@ -229,7 +235,12 @@ def _asked(draft: Draft, value: str) -> Draft:
         example = f"{draft.status.stable_revision or 'REVISION'}/rehearsal/2026-11-24T10:00:00Z"
         return ignore(draft, DRILL, value, f"write the revision that serves, live or rehearsal, and now: {example}")
     if (known.asked_at is not None and at <= known.asked_at) or abs(obs.now - at) > _OLD:
-        return ignore(draft, DRILL, value, "it asks for a drill of another time; write the present one, in UTC")
+        return ignore(
+            draft,
+            DRILL,
+            value,
+            f"it asks for a drill of another time; write the present one, such as {obs.now:%Y-%m-%dT%H:%M:%SZ}",
+        )
     if found["revision"] != draft.status.stable_revision:
         return ignore(draft, DRILL, value, f"{draft.status.stable_revision or 'no revision'} serves")
     if why := _prevents(draft):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.migration import MigrationStatus
-from claude_operator.core.catalogue.lifecycle import lifecycle_of
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.migration import Case, Choice, choose, reported, with_replaced
+from claude_operator.core.reconcile.models_used import model_state
 from claude_operator.core.spec.revision import prompt_keys
 from claude_operator.core.text import cut
 
@@ -54,7 +54,7 @@ def _told(draft: Draft, case: Case, choice: Choice) -> Draft:
     known = now.revision in (draft.status.stable_revision, rollout.revision if rollout else None)
     if not now.replaced or kept or known:
         return draft
-    states = (lifecycle_of(one, draft.obs.now.date(), draft.obs.models).sentence(one) for one in now.replaced)
+    states = (model_state(draft.obs, one).sentence(one) for one in now.replaced)
     note = f"{now.revision} is the spec with {now.to} in place (spec.lifecycle.migrate), since {'; '.join(states)}"
     return draft.record_event(Reason.MIGRATION_STARTED, note)
 

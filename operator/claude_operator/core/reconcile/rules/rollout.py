@@ -9,8 +9,10 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.annotations import RETRY, ask, asked_by, handled_entry, ignore
+from claude_operator.core.reconcile.differences import explain_differences
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.grading import graded_plan
+from claude_operator.core.reconcile.models_used import explain_retired
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.progress import active, attempts_of, window_left
 from claude_operator.core.reconcile.promotion import end_soak
@@ -64,6 +66,8 @@ def begin(draft: Draft) -> Draft:
     replaced, left = draft.status.replaced, window_left(draft.status, draft.obs.spec, draft.obs.now)
     if replaced is None or left is None or replaced.revision != wanted or wanted not in draft.obs.revisions:
         return _start(draft, wanted, spec)
+    if explain_retired(draft.obs, wanted):  # spec.lifecycle lets it in, but it has to show that it answers
+        return _start(draft, wanted, spec)
     if spec.paused:
         note = f"{wanted}, which served before, returns to 100 % at once when spec.paused no longer holds it"
         return draft.hold_for(Reason.PAUSED, note).requeue_in(left)
@@ -98,9 +102,21 @@ def _start(draft: Draft, wanted: str, spec: DeploymentSpec) -> Draft:
     draft, ends = end_soak(draft)
     draft = draft.set(rollout=rollout, judgement=None, step=None, canary_revision=None)
     against = f" against {draft.status.stable_revision}" if draft.status.stable_revision else ""
-    return draft.record_event(
+    draft = draft.record_event(
         Reason.ROLLOUT_STARTED, f"Rollout of {wanted}{against} started, attempt {attempt}{ends}"
     ).requeue_in(0.0)
+    differs = _differences(draft, wanted)
+    return draft.record_event(Reason.CANARY_DIFFERS, f"{wanted}: {differs}") if differs else draft
+
+
+def _differences(draft: Draft, wanted: str) -> str:
+    """What is to be known of the canary beside stable, empty for nothing."""
+    obs = draft.obs
+    stable = obs.revisions.get(draft.status.stable_revision or "")
+    canary = obs.revisions.get(wanted) or draft.new_revision
+    if stable is None or canary is None:
+        return ""
+    return explain_differences(stable, canary, obs.now.date(), obs.models)
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:

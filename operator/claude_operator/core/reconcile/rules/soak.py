@@ -14,6 +14,7 @@ from claude_operator.core.judge.diagnosis import is_uninformative, reason_of
 from claude_operator.core.reconcile.annotations import ABORT, ask, asked_by, handled_entry, ignore
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.explanation import explain_errors
+from claude_operator.core.reconcile.models_used import explain_retired
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import soaking
@@ -53,7 +54,7 @@ def roll_back(draft: Draft) -> Draft:
     harm = _harm(soak) if soak else None
     if soak is None or rollout is None or harm is None:
         return draft
-    if soak.previous not in draft.obs.revisions:
+    if _unfit(draft, soak):
         return _stays(draft, soak, rollout, harm)
     why = explain_errors(draft, soak.revision, harm)
     message = f"Rolled back {soak.revision} after its promotion: {harm.message}{why}"
@@ -66,11 +67,18 @@ def abort(draft: Draft) -> Draft:
     soak, rollout, value = soaking(draft.status), draft.status.rollout, ask(draft, ABORT)
     if soak is None or rollout is None or value is None or value != rollout.trial:
         return draft
-    if soak.previous not in draft.obs.revisions:
-        return ignore(draft, ABORT, value, f"{soak.previous}, which served before, no longer exists")
+    if unfit := _unfit(draft, soak):
+        return ignore(draft, ABORT, value, f"{soak.previous}, which served before, cannot come back: {unfit}")
     message = f"Aborted {soak.revision} after its promotion, {asked_by(draft, ABORT)}"
     back = take_back(draft.handle(handled_entry(ABORT, value)), soak, "Aborted", Reason.ABORTED, message)
     return back.record_event(Reason.ABORTED, message, warning=True)
+
+
+def _unfit(draft: Draft, soak: SoakStatus) -> str:
+    """Why the former revision cannot come back, empty where it can."""
+    if soak.previous not in draft.obs.revisions:
+        return "it no longer exists"
+    return explain_retired(draft.obs, soak.previous)
 
 
 def _harm(soak: SoakStatus) -> Judgement | None:
@@ -84,5 +92,7 @@ def _stays(draft: Draft, soak: SoakStatus, rollout: Rollout, harm: Judgement) ->
     notice = Notice("soak", rollout.trial, "gone")
     if draft.has_handled(notice):
         return draft
-    note = f"{soak.revision} keeps serving, since {soak.previous} no longer exists: {harm.message}"
+    note = (
+        f"{soak.revision} keeps serving, since {soak.previous} cannot come back: {_unfit(draft, soak)}. {harm.message}"
+    )
     return draft.handle(notice).record_event(reason_of(harm), note, warning=True)

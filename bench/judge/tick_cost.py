@@ -170,7 +170,7 @@ def _judged(documents: Sequence[tuple[bytes, ...]]) -> tuple[dict[str, list[floa
         seconds = tick * _SECONDS
         evidence = timed("parsed", lambda documents: [parse_evidence(one) for one in documents], answered)
         readings = [PodReading(f"gateway-{i}", True, one) for i, one in enumerate(evidence)]
-        increments, memory = timed("advance", advance, memory, readings, wanted, now=seconds, tails=False)
+        increments, memory = timed("advance", advance, memory, readings, wanted, now=seconds)
         before, now = judgement, _START + dt.timedelta(seconds=seconds)
         judgement, compared = timed(
             "assess",

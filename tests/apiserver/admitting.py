@@ -22,7 +22,6 @@ PLAIN: Object = {"model": "claude-opus-5-5", "max_tokens": 100}
 _PROBES = {  # what each policy that refuses says no to, and no other
     "requests": {"request": PLAIN | {"service_tier": "fast"}},
     "models": {"request": PLAIN | {"max_tokens": 10**9}},
-    "lifecycle": {"request": PLAIN | {"model": "claude-opus-4-1-20250805"}},
 }
 
 

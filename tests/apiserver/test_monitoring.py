@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.apiserver.client import Client, wait_for
 from tests.apiserver.conftest import clear, new_namespace
 from tests.apiserver.kubelet import Kubelet
@@ -25,7 +24,7 @@ from tests.apiserver.objects import deployment, secret
 from tests.apiserver.process import Operator
 from tests.cluster.prometheus import NoPrometheusError, Prometheus, program
 from tests.monitoring.panels import Series, draw
-from tests.monitoring.promtool import CHART, RULES
+from tests.monitoring.promtool import CHART, scaled
 from tests.monitoring.stage import GatewayPod, Simulator, Traffic
 
 from claude_operator.api.gateway import ADMIN_PORT
@@ -38,7 +37,6 @@ rules:
 - {match: {questionContains: "Question 1"}, overloadRate: 0.03}
 """
 BUDGETS = [{"surface": "other", "metric": "timeToFirstToken", "percentile": 95, "max": "30s"}]
-SECONDS = {"m": 1, "h": 60, "d": 1440}  # a sixtieth of them
 BURNS = 'ALERTS{alertname="ClaudeLatencyBudgetBurnsFast", alertstate="firing"}'
 POINTS = 150  # of a series in a picture
 WITHOUT_DATA = {
@@ -86,18 +84,6 @@ class Asking:
             return found
 
 
-def scaled(rules: str) -> str:
-    """The rules with the windows of the budgets a sixtieth as long."""
-    document = yaml.safe_load(rules)
-    for group in document["groups"]:
-        if group["name"] == "claude-operator.budgets":
-            for rule in group["rules"]:
-                rule["expr"] = re.sub(
-                    r"\[(\d+)([mhd])\]", lambda found: f"[{int(found[1]) * SECONDS[found[2]]}s]", rule["expr"]
-                )
-    return yaml.safe_dump(document, width=1000)
-
-
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
     """It has the chart's rules; in those of latency budgets an hour is a minute."""
@@ -107,7 +93,7 @@ def prometheus(tmp_path: Path) -> Iterator[Prometheus]:
         pytest.skip(str(error))
     folder = tmp_path / "prometheus"
     folder.mkdir()
-    (folder / "rules.yaml").write_text(scaled(RULES.read_text()))
+    (folder / "rules.yaml").write_text(scaled())
     with Prometheus(folder, rules=[folder / "rules.yaml"]) as running:
         yield running
 

@@ -2,13 +2,16 @@
 
     make hostile                                     # at least three rounds, further ones as long as 15 minutes last
     make hostile ARGS="--rounds 1 --minutes 0"       # one round
+    make hostile ARGS="--only objects --count 5"     # more canaries of two phases
 
 A round: nothing beside the tenant, 1,000 hostile connections, as many harmless ones, 100 hostile objects, as many
 ordinary ones. On a small machine any work costs the others something, so an attack is compared with its control: as
 much harmless work, from the same process, in the same rhythm. The rounds show what drifts meanwhile.
 
 In each phase a canary with half of the traffic turns bad: the time until every gateway serves weight 0, and the
-latency of clients of the stable arm, are measured.
+latency of clients of the stable arm, are measured. The canaries of a phase turn bad at moments that are spread over the
+interval between two readings: else all would wait equally long for the next reading, and where other work shifts the
+readings, that shift alone would look like a cost.
 
 Exit code: 0 no request of theirs failed, 1 one failed or a canary was not taken back, 2 wrong options or no cluster.
 """
@@ -16,6 +19,7 @@ Exit code: 0 no request of theirs failed, 1 one failed or a canary was not taken
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import secrets
 import statistics
@@ -28,13 +32,14 @@ from typing import Protocol
 
 from tests.cluster import apps, attacks, support
 from tests.cluster.record import Record
-from tests.cluster.rollouts import bake, begun, deployment, errs, scenario, start
+from tests.cluster.rollouts import INTERVAL, bake, begun, deployment, errs, scenario, start
 from tests.cluster.tables import show
 from tests.cluster.traffic import Answer, Traffic
 
 from claude_operator.gateway.descriptors import raise_limit
 
 _RATE = 40.0  # requests of good clients, a second
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0  # multiples of it, cut to 0..1, are spread evenly however many there are
 
 
 class Work(Protocol):
@@ -74,6 +79,14 @@ class Phase:
         """Seconds to weight 0: min, median, max; NaN where no canary was taken back."""
         found = self.rollbacks or [float("nan")]
         return min(found), statistics.median(found), max(found)
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Seconds to weight 0 in the mean, and the standard error of that; NaN where there are too few."""
+        found = self.rollbacks
+        if len(found) < 2:
+            return (found[0] if found else float("nan")), float("nan")
+        return statistics.fmean(found), statistics.stdev(found) / math.sqrt(len(found))
 
     @classmethod
     def of(cls, parts: Iterable[Phase]) -> Phase:
@@ -115,8 +128,8 @@ def _kinds() -> tuple[Kind, ...]:
     )
 
 
-def rollback(namespace: str, phase: Phase) -> None:
-    """One canary that turns bad at its bake."""
+def rollback(namespace: str, phase: Phase, share: float) -> None:
+    """One canary that turns bad at its bake, after five seconds and a share of the interval between two readings."""
     scenario()
     support.wait("cld/app", until="condition=GatewayReady", namespace=namespace)
     stable = str(support.get("cld", "app", namespace=namespace)["status"]["stableRevision"])
@@ -126,7 +139,7 @@ def rollback(namespace: str, phase: Phase) -> None:
             support.apply(deployment(prompt, [{"setWeight": 50}, bake(300, 20)]), namespace)
             canary = begun(record, stable)
             support.wait_for(lambda: record.at(1, canary), 60, "the canary does not bake", every=0.05)
-            time.sleep(5.0)
+            time.sleep(5.0 + share * INTERVAL)
             harmed = time.time()
             scenario(errs(prompt, 1.0))
             support.wait_for(lambda: record.rollout.get("outcome") == "RolledBack", 120, "no rollback", every=0.05)
@@ -145,15 +158,15 @@ def _count(phase: Phase, good: Sequence[Answer]) -> None:
         print(f"    failed: {text}", flush=True)
 
 
-def measure(kind: Kind, namespace: str, count: int) -> Phase:
-    """One phase of one round."""
+def measure(kind: Kind, namespace: str, count: int, past: int) -> Phase:
+    """One phase of one round; `past`: how many canaries turned bad in those before."""
     phase = Phase()
     try:
         with kind.beside(namespace) as work:
             before, began = work.done, time.monotonic()
-            for _ in range(count):
+            for number in range(past, past + count):
                 try:
-                    rollback(namespace, phase)
+                    rollback(namespace, phase, number * _GOLDEN % 1.0)
                 except (AssertionError, OSError) as error:
                     print(f"    {str(error)[:300]}", flush=True)
             phase.done, phase.seconds = work.done - before, time.monotonic() - began
@@ -171,6 +184,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="times that all phases come, at least; 3")
     parser.add_argument("--minutes", type=float, default=15, help="a further round begins if it ends in these; 15")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="rollbacks in each phase of a round; 1")
+    parser.add_argument("--only", choices=("connections", "objects"), help="these and their control alone")
     options = parser.parse_args()
     if min(options.rounds, options.count) < 1:
         parser.error("--rounds and --count are at least 1")
@@ -179,7 +193,7 @@ def main() -> int:
         return 2
     raise_limit()
     support.install(os.environ["CLAUDE_OPERATOR_IMAGE"])
-    kinds = _kinds()
+    kinds = [kind for kind in _kinds() if options.only is None or options.only in kind.name]
     done: dict[str, list[Phase]] = {kind.name: [] for kind in kinds}
     began, number = time.monotonic(), 0
     with apps.space("tenant") as namespace:
@@ -189,7 +203,7 @@ def main() -> int:
             number += 1
             for kind in kinds:
                 print(f"==> {_seconds(began):4.0f} s  round {number}: {kind.name}", flush=True)
-                done[kind.name].append(measure(kind, namespace, options.count))
+                done[kind.name].append(measure(kind, namespace, options.count, (number - 1) * options.count))
     return report(kinds, done)
 
 
@@ -215,23 +229,45 @@ def _show_rounds(done: dict[str, list[Phase]]) -> None:
 
 
 def _show_phases(whole: dict[str, Phase]) -> None:
-    columns = ("beside the tenant", "done/s", "s to weight 0: min", "median", "max", "p50", "p99", "failed", "of")
+    columns = (
+        "beside the tenant",
+        "done/s",
+        "s to weight 0: min",
+        "median",
+        "max",
+        "mean",
+        "p50",
+        "p99",
+        "failed",
+        "of",
+    )
     rows = []
     for name, phase in whole.items():
         rate = f"{phase.done / phase.seconds:.1f}" if phase.seconds else "-"
         times = (f"{one:.2f}" for one in phase.times)
         latencies = (f"{phase.share(share):.0f} ms" for share in (0.5, 0.99))
-        rows.append((name, rate, *times, *latencies, str(phase.failed), str(phase.failed + len(phase.latencies))))
+        mean = "{:.2f} ± {:.2f}".format(*phase.mean)
+        rows.append((name, rate, *times, mean, *latencies, str(phase.failed), str(phase.failed + len(phase.latencies))))
     show(columns, rows)
 
 
 def _show_ratios(pairs: Sequence[tuple[str, Phase, Phase]]) -> None:
-    """Beyond what as much harmless work costs: 1.00 is nothing."""
-    columns = ("attack / control", "s to weight 0: min", "median", "max", "p99", "failed")
+    """Beyond what as much harmless work costs: 1.00, or 0.00 s, is nothing."""
+    columns = ("attack / control", "s to weight 0: min", "median", "max", "mean, later by", "p99", "failed")
     rows = []
     for name, attack, control in pairs:
         times = [f"{mine / other:.2f}" for mine, other in zip(attack.times, control.times, strict=True)]
-        rows.append((name, *times, f"{attack.p99 / control.p99:.2f}", f"{attack.failed} / {control.failed}"))
+        later = attack.mean[0] - control.mean[0]
+        error = math.hypot(attack.mean[1], control.mean[1])
+        rows.append(
+            (
+                name,
+                *times,
+                f"{later:+.2f} ± {error:.2f} s",
+                f"{attack.p99 / control.p99:.2f}",
+                f"{attack.failed} / {control.failed}",
+            )
+        )
     show(columns, rows)
 
 

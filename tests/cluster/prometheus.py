@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,6 +116,14 @@ class Prometheus:
         new = self._folder / "told.new"
         new.write_text(json.dumps([{"targets": [target], "labels": labels} for target, labels in targets]))
         new.rename(self._folder / "told.json")
+
+    def value(self, query: str) -> float | None:
+        """Of a query that has one series at most, now; None where it has none."""
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{urllib.parse.urlencode({'query': query})}") as answer:
+            found = json.load(answer)["data"]["result"]
+        if len(found) > 1:
+            raise AssertionError(f"{query} has {len(found)} series: {found}")
+        return float(found[0]["value"][1]) if found else None
 
     def start(self) -> None:
         """Have it answer."""

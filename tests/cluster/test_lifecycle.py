@@ -216,7 +216,7 @@ def test_a_rejected_model_is_refused_where_it_is_written(namespace: str, model: 
     words = ("apply", "--dry-run=server", "-f", "-")
     said = wait_for(lambda: refused(lambda: kubectl(*words, input=late, namespace=namespace)), 30, "it is let in")
     print(said)
-    assert "claude-operator-lifecycle" in said
+    assert "claude-operator-models" in said
     assert f"spec.request.model: {model} is Deprecated: retires {day(20)}" in said
     edit(namespace, request=request(model, "v2"))
     said = apps.told(namespace, "Accepted", "False", "ModelRejected")

@@ -198,7 +198,7 @@ ADMISSION_REFUSES: dict[str, tuple[Object, str, str]] = {
     ),
     "a retired model": (
         {"request": {"model": "claude-3-opus-20240229"}},
-        "lifecycle",
+        "models",
         "spec.request.model: claude-3-opus-20240229 is Retired since 2026-01-05: requests for it fail;"
         " use claude-opus-4-8 (spec.lifecycle.onRetired: Reject)",
     ),

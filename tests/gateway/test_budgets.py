@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.gateway.harness import CANARY, POD, STABLE, Gateway, make_arm
 from tests.gateway.upstream import Playback, Recorded, json_answer, sse_answer, stream_events
 
 from claude_operator.api.budgets import Budget
+from claude_operator.api.evidence import parse_evidence
 from claude_operator.api.gateway import Limit
 from claude_operator.api.usage import Usage, parse_usage
 from claude_operator.api.usage_latency import MOST_UNBUDGETED
@@ -104,6 +106,29 @@ async def test_every_budget_of_a_surface_counts(gateway: Gateway) -> None:
     found = await series(gateway, "claude_gateway_budget_calls_total")
     assert f'claude_gateway_budget_calls_total{{{labels},within="false"}} 3.0' in found
     assert f'claude_gateway_budget_calls_total{{{labels},within="true"}} 0.0' in found
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        ([Limit("chat", FIRST, 600.0), Limit("chat", WHOLE, 600.0)], {"within": 3}),
+        ([Limit("chat", FIRST, 600.0), Limit("chat", FIRST, 1e-9)], {"over": 3}),  # the second budget counts too
+        ([Limit("chat", PACE, 1e-9)], {}),  # of few tokens nothing can be said
+        ([Limit("batch", WHOLE, 1e-9)], {}),
+    ],
+)
+async def test_the_judge_is_told_of_requests_that_kept_to_all_budgets_and_of_others(
+    gateway: Gateway, limits: list[Limit], kept: dict[str, int]
+) -> None:
+    gateway.serve(surfaces=["chat"], generation=2, budgets=limits)
+    gateway.upstream.script = sse_answer(*stream_events("Hello"))
+    for _ in range(3):
+        await gateway.post(STREAMED, CHAT)
+    evidence = parse_evidence(await gateway.read("/-/evidence?units=1"))
+    strata = [one for each in evidence.generations for one in each.strata]
+    assert [one.counters.budget for one in strata] == [kept]
+    units = [one for each in evidence.generations for one in each.units]
+    assert sum((Counter(one.counters.budget) for one in units), Counter()) == kept  # each is a conversation
 
 
 async def test_counts_stay_while_the_config_changes(gateway: Gateway) -> None:

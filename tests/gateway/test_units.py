@@ -17,7 +17,7 @@ from claude_operator.gateway.conversation_memory import Drawn
 from claude_operator.gateway.eras import KEPT_ERAS
 from claude_operator.gateway.evidence import KEPT_GENERATIONS
 from claude_operator.gateway.unit_accounting import FEWEST_TOKENS
-from claude_operator.gateway.units import period_of, turn_bucket
+from claude_operator.gateway.units import EraUnits, UnitKey, Values, count_unit, period_of, turn_bucket
 
 HI = [{"role": "user", "content": "Hi"}]
 MOST_GENERATIONS = 16
@@ -71,6 +71,37 @@ def test_a_first_value_may_come_after_the_entry() -> None:
     pod.call(turns(10), session="b")
     (late,) = (unit.counters for unit in pod.units()[2] if unit.period == "late")
     assert (late.entries, late.duration.count) == (1, 1)
+
+
+def test_a_conversation_keeps_to_its_budgets_or_not_once_a_period() -> None:
+    """By the first request that says so, after those that do not."""
+    eras, none = EraUnits(2, None), Values()
+    counted = 0
+    for period, kept in (("opening", None), ("opening", False), ("opening", True), ("early", True), ("early", False)):
+        counted = count_unit(eras, UnitKey(STABLE, "stable", "chat", period, "none"), counted, none, kept)  # type: ignore[arg-type]
+    found = {unit.period: (unit.counters.entries, unit.counters.budget) for unit in eras.snapshot()}
+    assert found == {"opening": (1, {"over": 1}), "early": (1, {"within": 1})}
+
+
+@pytest.mark.parametrize("surface", ["moved", "pinned"])
+def test_who_moved_or_chose_an_arm_says_nothing_of_budgets(surface: str) -> None:
+    eras = EraUnits(2, None)
+    count_unit(eras, UnitKey(STABLE, "stable", surface, "opening", "none"), 0, Values(), True)
+    assert [unit.counters.budget for unit in eras.snapshot()] == [{}]
+
+
+def test_what_replicas_tell_of_budgets_means_nothing_else_to_other_versions() -> None:
+    """They know of 36 bits."""
+    key = UnitKey(STABLE, "stable", "chat", "late", "none")
+    values = Values(1.0, 1.0, 1.0, 1.0, 1.0)
+    known = count_unit(EraUnits(2, None), key, 0, values)
+    assert known < 1 << 36
+    assert count_unit(EraUnits(2, None), key, 0, values, True) & (1 << 36) - 1 == known
+    # One that has counted all but the budget counts that still, and nothing twice.
+    eras = EraUnits(2, None)
+    count_unit(eras, key, known, values, True)
+    (unit,) = eras.snapshot()
+    assert (unit.counters.entries, unit.counters.ttft.count, unit.counters.budget) == (0, 0, {"within": 1})
 
 
 def test_the_first_of_each_kind_counts_with_its_turn() -> None:

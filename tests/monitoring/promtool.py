@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.cluster import prometheus
 
 CHART = Path(__file__).parents[2] / "charts/claude-operator"
 RULES = CHART / "rules/claude-operator.yaml"
+_SECONDS = {"m": 1, "h": 60, "d": 1440}  # a sixtieth of them
 
 
 def promtool(*words: str) -> subprocess.CompletedProcess[str]:
@@ -23,6 +25,18 @@ def promtool(*words: str) -> subprocess.CompletedProcess[str]:
 def rules() -> list[dict[str, Any]]:
     """All rules of the chart's file."""
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+
+
+def scaled() -> str:
+    """The chart's file with the windows of the latency budgets a sixtieth as long."""
+    document = yaml.safe_load(RULES.read_text())
+    for group in document["groups"]:
+        if group["name"] == "claude-operator.budgets":
+            for rule in group["rules"]:
+                rule["expr"] = re.sub(
+                    r"\[(\d+)([mhd])\]", lambda found: f"[{int(found[1]) * _SECONDS[found[2]]}s]", rule["expr"]
+                )
+    return yaml.safe_dump(document, width=1000)
 
 
 def alerts() -> dict[str, dict[str, Any]]:

@@ -43,7 +43,7 @@ LARGE = Evidence(
     12.5,
     [
         GenerationEvidence(
-            n, [Stratum(f"support-{i:010}", "stable", f"surface-{i}", "none", Counters(requests=i)) for i in range(400)]
+            n, [Stratum(f"support-{i:010}", "stable", f"surface-{i}", "none", Counters(requests=i)) for i in range(800)]
         )
         for n in range(4)
     ],
@@ -298,6 +298,7 @@ def full() -> Evidence:
     """Every surface that a spec may name, in every state, over four generations and in an earlier reading."""
     buckets = {str(n): 10**8 for n in range(-15, 15)}
     sums = Histogram(10**9, 1 / 3 * 1e6, 1 / 3 * 1e12, -1 / 3 * 1e6, 1 / 3 * 1e6, buckets)
+    budget = {"within": 10**9, "over": 10**9}
     counters = Counters(
         requests=10**9,
         outcomes=dict.fromkeys(OUTCOMES, 10**8),
@@ -309,6 +310,7 @@ def full() -> Evidence:
         bad_conversations=dict.fromkeys(BAD_KINDS, 10**7),
         normalised_cost=sums,
         output_tokens=sums,
+        budget=budget,
     )
     strata = [
         Stratum(f"support-{role}-{0:010}", role, f"surface-{number}", cache, counters)
@@ -317,8 +319,9 @@ def full() -> Evidence:
         for cache in ("read", "write", "none")
     ]
     first_bad = {f"{kind}:{turn}": 10**6 for kind in BAD_KINDS for turn in TURNS}
+    unit = UnitCounters(10**9, first_bad, budget, sums)
     units = [
-        UnitStratum(one.revision, one.role, one.surface, period, one.cache, UnitCounters(10**9, first_bad, sums))  # type: ignore[arg-type]
+        UnitStratum(one.revision, one.role, one.surface, period, one.cache, unit)  # type: ignore[arg-type]
         for one in strata
         for period in ("opening", "early", "late")
     ]

@@ -27,7 +27,7 @@ from claude_operator.core.judge.diagnosis import diagnose, explain_failures
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Memory, PodReading, advance, history
 from claude_operator.core.judge.judges import promotion
-from claude_operator.core.judge.metrics import quantities, valued, wants_tails
+from claude_operator.core.judge.metrics import quantities, valued
 
 __all__ = ["FAST", "SLOW", "Counting", "Ended", "Judging", "Source", "judge", "run"]
 
@@ -99,8 +99,7 @@ class Judging:
     def tick(self, readings: list[PodReading], now: float, step: int) -> bool:
         """Whether traffic goes back after this reading."""
         wanted = quantities(self.analysis)
-        tails = wants_tails(self.analysis)
-        increments, self.memory = advance(self.memory, readings, wanted, now=now, tails=tails)
+        increments, self.memory = advance(self.memory, readings, wanted, now=now)
         self.ticks += 1
         self.requests += increments.counts_of(CANARY).judged
         known = {one.name for one in self.judgement.state if one.edges} if self.judgement else set()

@@ -181,7 +181,6 @@ class Reason(StrEnum):
     DRILL_ABORTED = "DrillAborted"  # it ended without a result
     DRILL_SKIPPED = "DrillSkipped"  # a scheduled drill could not begin within an hour
     MODEL_RETIRES = "ModelRetires"  # a model in use is switched off in 60, 30, 14, 7, 3 or 1 days
-    LIFECYCLE_DISPUTED = "LifecycleDisputed"  # the Models API tells of a model what the catalogue does not
     MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
     MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 

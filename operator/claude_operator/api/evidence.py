@@ -59,7 +59,7 @@ class Histogram(Wire, frozen=True):
     buckets: Annotated[dict[Text, Count], msgspec.Meta(max_length=8192)] = {}
 
 
-class Counters(Wire, frozen=True):
+class Counters(Wire, frozen=True, omit_defaults=True):
     """Cumulative since boot, for one arm and stratum. Only `POST /v1/messages` counts, and a retry only as one."""
 
     requests: Count = 0
@@ -90,6 +90,8 @@ class Counters(Wire, frozen=True):
     """Verdicts on sampled answers, `pass`, `fail` and `unknown`, as reported to `POST /-/grades`."""
     unnamed: Count = 0
     """Those of `requests` that name no conversation, neither by a header nor in `metadata.user_id`."""
+    budget: Counted = {}
+    """Requests of surfaces with latency budgets: `within` all of them, or `over` at least one."""
 
 
 class Stratum(Wire, frozen=True):
@@ -114,6 +116,9 @@ class UnitCounters(Wire, frozen=True, omit_defaults=True):
     """Conversations whose first answered request of this period was counted here."""
     first_bad: Counted = {}
     """By `<kind>:<turn>`, the kind of its first bad event and the lower edge of the turn's bucket, e.g. `error:4`."""
+    budget: Counted = {}
+    """Conversations by their first request of this period that says how it kept to its surface's latency budgets:
+    `within` all of them, or `over` at least one."""
     ttft: Histogram = Histogram()
     """Seconds to the first content; here and below one value a conversation and period, its first."""
     duration: Histogram = Histogram()

@@ -99,6 +99,7 @@ DEPLOYMENT = Kind(
             description="The former stable revision, while it keeps the conversations that began on it.",
             wide=True,
         ),
+        Column("Retires", ".status.model.retiresAt", description="When the model is switched off.", wide=True),
         Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
         Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
         Column(

@@ -12,6 +12,7 @@ from claude_operator.core.request.assignment import cohort
 from claude_operator.core.request.compose import Composed
 from claude_operator.core.request.outcomes import BUDGET_SPENT
 from claude_operator.core.request.usage import split_writes
+from claude_operator.gateway.budgets import kept_budgets
 from claude_operator.gateway.call import Call
 from claude_operator.gateway.conversations import bad_kind
 from claude_operator.gateway.evidence import EvidenceStore
@@ -21,6 +22,7 @@ from claude_operator.gateway.metrics import Metrics
 from claude_operator.gateway.outcome import raised_at
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
+from claude_operator.gateway.units import budget_key
 from claude_operator.gateway.usage import cache_state, token_counts
 from claude_operator.log import Log
 
@@ -156,6 +158,9 @@ class Accounting:
             normalised_cost=steady,
         )
         counters.unnamed += not call.is_named
+        kept = kept_budgets(call, tokens)
+        if kept is not None:
+            counters.budget[budget_key(kept)] += 1
         conversations, now = live.evidence.conversations, self._store.clock()
         first = conversations.is_first(key, revision, surface)
         counters.conversations += first
@@ -170,7 +175,7 @@ class Accounting:
             if key is not None and surface != PINNED and (call.is_named or call.turn):
                 uid, generation = live.config.deployment.uid, live.evidence.number
                 self._store.bad.add(uid, generation, revision, surface, kind, key, now)
-        self._units.count(call, kind, tokens, steady)
+        self._units.count(call, kind, tokens, steady, kept)
         if role == "stable":
             self._store.hits.add(tokens)
             # A thread's key has no cohort: its conversation was assigned at random.

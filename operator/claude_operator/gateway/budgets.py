@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily
 
@@ -16,7 +16,7 @@ from claude_operator.gateway.headers import SURFACE
 from claude_operator.gateway.live_config import LiveConfig
 from claude_operator.gateway.ports import ClientRequest, UpstreamReply
 
-__all__ = ["BudgetStore", "is_within"]
+__all__ = ["BudgetStore", "is_within", "kept_budgets"]
 
 _SURFACE = re.compile(r"[a-zA-Z0-9_-]{1,63}")
 
@@ -74,10 +74,9 @@ class BudgetStore:
     def record(self, call: Call, tokens: Mapping[str, int], _: float | None = None) -> None:
         """Take in an ended `POST /v1/messages` that an arm answered."""
         live, role = call.live, call.role
-        limits = live.limits.get(call.stratum) if live is not None else None
-        if not limits or live is None or role is None or call.warms_cache:
+        if live is None or role is None:
             return
-        for limit in limits:
+        for limit in _limits(call):
             within = is_within(call, limit, tokens)
             if within is None:
                 continue
@@ -106,6 +105,18 @@ class BudgetStore:
             del self._cells[next((one for one in self._cells if one[0] not in served), next(iter(self._cells)))]
         cell = self._cells[key] = _Cell()
         return cell
+
+
+def kept_budgets(call: Call, tokens: Mapping[str, int]) -> bool | None:
+    """Whether a call came in time for every budget of its surface; None where that cannot be said of any."""
+    found = [is_within(call, limit, tokens) for limit in _limits(call)]
+    known = [one for one in found if one is not None]
+    return all(known) if known else None
+
+
+def _limits(call: Call) -> Sequence[Limit]:
+    live = call.live
+    return () if live is None or call.warms_cache else live.limits.get(call.stratum, ())
 
 
 def is_within(call: Call, limit: Limit, tokens: Mapping[str, int]) -> bool | None:

@@ -55,6 +55,7 @@ class CounterSet:
 
     __slots__ = (
         "bad_conversations",
+        "budget",
         "conversations",
         "cost",
         "duration",
@@ -83,6 +84,7 @@ class CounterSet:
         self.bad_conversations: Counter[str] = Counter()
         self.grades: Counter[str] = Counter()
         self.unnamed = 0
+        self.budget: Counter[str] = Counter()
 
     def add(
         self,
@@ -126,4 +128,5 @@ class CounterSet:
             output_tokens=self.output_tokens.snapshot(),
             grades=dict(self.grades),
             unnamed=self.unnamed,
+            budget=dict(self.budget),
         )

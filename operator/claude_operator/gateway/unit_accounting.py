@@ -45,8 +45,13 @@ class UnitAccounting:
             if split.rescue_after and failed >= split.rescue_after and split.stable != known.revision:
                 self._memory.move(known, split.stable)
 
-    def count(self, call: Call, kind: str, tokens: Mapping[str, int], cost: float | None) -> None:
-        """Count a logical request for its conversation; `kind` says what is bad about it, `cost` is the steady one."""
+    def count(
+        self, call: Call, kind: str, tokens: Mapping[str, int], cost: float | None, kept: bool | None = None
+    ) -> None:
+        """Count a logical request for its conversation.
+
+        `kind` says what is bad about it, `cost` is the steady one, `kept` says whether it came in time.
+        """
         if call.role == "stable" and call.outcome == "ok":
             self._limits.add(call.ttft if call.stream else call.duration, stream=call.stream)
         known, cache = call.known, cache_state(tokens)
@@ -59,7 +64,7 @@ class UnitAccounting:
             self._count_bad(call, known, place, "overload")
             return
         if call.outcome in ("ok", "error"):
-            counted = count_unit(*place, known.counted, _values(call, tokens, cost))
+            counted = count_unit(*place, known.counted, _values(call, tokens, cost), kept)
             if counted != known.counted:
                 known.counted = counted
                 self._memory.tell(known)

@@ -19,12 +19,15 @@ from claude_operator.api.evidence import (
 from claude_operator.api.gateway import Role
 from claude_operator.gateway.counters import HistogramBuilder
 
-__all__ = ["EraUnits", "UnitKey", "Values", "count_unit", "period_of", "turn_bucket"]
+__all__ = ["EraUnits", "UnitKey", "Values", "budget_key", "count_unit", "period_of", "turn_bucket"]
 
 _PERIODS: tuple[Period, ...] = ("opening", "early", "late")
 _LATE = 8  # the first late turn
 _WIDTH = 6  # bits of a period: its entry, and one a quantity
 _ALL = (1 << _WIDTH) - 1
+_BUDGETS = 2 * len(_PERIODS) * _WIDTH
+"""The first of the bits, one a period, that say whether a conversation's budgets were counted: above those that other
+versions know, since replicas tell one another of them."""
 
 
 class UnitKey(NamedTuple):
@@ -60,15 +63,17 @@ def turn_bucket(turn: int) -> int:
 class _UnitSet:
     """The counters of one stratum while they are being filled."""
 
-    __slots__ = ("entries", "first_bad", "values")
+    __slots__ = ("budget", "entries", "first_bad", "values")
 
     def __init__(self) -> None:
         self.entries = 0
+        self.budget: Counter[str] = Counter()
         self.first_bad: Counter[str] = Counter()
         self.values = tuple(HistogramBuilder() for _ in Values._fields)
 
     def snapshot(self) -> UnitCounters:
-        return UnitCounters(self.entries, dict(self.first_bad), *(values.snapshot() for values in self.values))
+        values = (one.snapshot() for one in self.values)
+        return UnitCounters(self.entries, dict(self.first_bad), dict(self.budget), *values)
 
 
 class EraUnits:
@@ -104,13 +109,26 @@ class EraUnits:
         return GenerationEvidence(self.era, counted.strata if counted else [], self.weights, self.snapshot())
 
 
-def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values) -> int:
-    """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones."""
-    first = _WIDTH * (_PERIODS.index(key.period) + len(_PERIODS) * (key.surface == MOVED))
+def budget_key(kept: bool) -> str:
+    """Where a request counts that came in time, or that did not."""
+    return "within" if kept else "over"
+
+
+def count_unit(units: EraUnits, key: UnitKey, counted: int, values: Values, kept: bool | None = None) -> int:
+    """Count what a request is the first of in its period; `counted`: the bits of what was, returned with new ones.
+
+    `kept`: whether it came in time for the budgets of its surface, None where that cannot be said.
+    """
+    period = _PERIODS.index(key.period)
+    first = _WIDTH * (period + len(_PERIODS) * (key.surface == MOVED))
     is_compared = key.surface not in (MOVED, PINNED)
-    if counted >> first & _ALL == (_ALL if is_compared else 1):
+    is_first_kept = kept is not None and is_compared and not counted >> _BUDGETS + period & 1
+    if counted >> first & _ALL == (_ALL if is_compared else 1) and not is_first_kept:
         return counted
     found = units.counters(key)
+    if kept is not None and is_first_kept:
+        found.budget[budget_key(kept)] += 1
+        counted |= 1 << _BUDGETS + period
     if not counted >> first & 1:
         found.entries += 1
         counted |= 1 << first

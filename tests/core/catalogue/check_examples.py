@@ -660,7 +660,7 @@ FINDS: dict[str, Example] = {
         {},
         {},
         "model: claude-opus-5-5 makes about 30 % more tokens of the same text than claude-sonnet-4-6: compare costs"
-        " instead of tokens, and write max_tokens and budgets anew",
+        " instead of tokens, and set max_tokens and budgets again",
         path=("model",),
         known={"before": Asked(find(SONNET_4_6), {"model": SONNET_4_6}, TODAY)},
         passes_known={"before": Asked(find("claude-opus-4-7"), {"model": "claude-opus-4-7"}, TODAY)},

@@ -36,7 +36,7 @@ from claude_operator.core.usage.state import Coverage
 Object = dict[str, Any]
 PLAIN = {"model": "claude-opus-5-5", "max_tokens": 1024}
 SUBAGENTS = {"researcher": {"request": {"model": "claude-haiku-4-5-20251001"}}}
-DATED = {"claude-x": Model("claude-x", line="x", retires=dt.date(2027, 6, 1))}
+DATED = {"claude-x": Model("claude-x", line="x", not_retired_before=dt.date(2027, 6, 1))}
 UNDATED = {"claude-x": Model("claude-x", line="x", released=dt.date(2026, 1, 1))}
 GONE = {"claude-x": Model("claude-x", deprecated=dt.date(2026, 10, 1), retires=dt.date(2026, 12, 1), replacement="y")}
 SERVER = {"type": "url", "name": "docs", "url": "https://docs.example"}
@@ -218,7 +218,12 @@ TABLE: list[tuple[str, Case, str, str]] = [
     ("model-pinned", case(), "Passed", "claude-opus-5-5 has no retirement announced"),
     ("model-pinned", case(content({"model": "claude-haiku-4-5"})), "Failed", "write claude-haiku-4-5-20251001"),
     ("model-pinned", case(content({"model": "claude-x"})), "Unknown", "make a ClaudeModel"),
-    ("model-pinned", case(content({"model": "claude-x"}), models=DATED), "Passed", "claude-x retires 2027-06-01"),
+    (
+        "model-pinned",
+        case(content({"model": "claude-x"}), models=DATED),
+        "Passed",
+        "claude-x is not retired before 2027-06-01",
+    ),
     (
         "model-pinned",
         case(content({"model": "claude-x"}), models=UNDATED),

@@ -115,7 +115,7 @@ def test_items_of_the_organisation() -> None:
     assert (finding.result, finding.checklist, finding.title) == ("Failed", "privacy", "No personal data in prompts")
     assert finding.message.startswith("nobody has signed it: kubectl claude checklist support")
     assert finding.message.endswith("; ask the privacy team")
-    waived = (signature("no-personal-data", decision="NotApplicable"),)
+    waived = (signature("no-personal-data", decision="NotApplicable", created_at=NOW),)
     assert found("no-personal-data", case(sight=Sight(signatures=waived, rules=rules))).result == "NotApplicable"
 
 

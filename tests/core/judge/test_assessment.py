@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import random
 from typing import Any
@@ -11,6 +12,7 @@ from tests.core.judge.arms import (
     ANALYSIS,
     CANARY,
     STABLE,
+    START,
     analysis,
     arm,
     counts,
@@ -26,13 +28,14 @@ from tests.core.judge.arms import (
 from claude_operator.api.analysis import Analysis
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Judgement, Offsets
-from claude_operator.core.judge.assessment import explain_missing
+from claude_operator.core.judge.assessment import assess, explain_missing
 from claude_operator.core.judge.diagnosis import find, is_suspicious, reason_of
 from claude_operator.core.judge.evidence.context import Bake, Context
 from claude_operator.core.judge.evidence.increments import Increments, Naming
-from claude_operator.core.judge.evidence.sample import QUANTITIES, Counts, Sample, Values
+from claude_operator.core.judge.evidence.sample import BUDGET, QUANTITIES, Counts, Sample, Values, flags_since
+from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.judge.judges.promotion import advanced, new_promotion
-from claude_operator.core.judge.metrics import METRICS
+from claude_operator.core.judge.metrics import METRICS, PERIODS
 from claude_operator.core.judge.sentences import effect, number
 from claude_operator.core.judge.stats.detectable import requests_needed
 
@@ -123,26 +126,44 @@ def test_each_quantity_has_its_reason_and_its_sentence(name: str, words: str) ->
     assert judge(*slower(name, 1.05), plan=analysis(name), context=KNOWN).verdict == "Inconclusive"
 
 
-def test_requests_over_the_budget_of_their_surface_are_events() -> None:
-    plan, budgets = analysis("latencyBudget"), {"chat": ("timeToFirstToken", 1.5)}
-    ours, theirs = arm(counts(30), timeToFirstToken=drawn(30, 2.5)), arm(counts(270), timeToFirstToken=drawn(270))
-    judgement = judge(tick(ours, theirs), plan=plan, context=Context(budgets=budgets))
+def late(number: int, over: int, cache: str = "none") -> Sample:
+    """Requests with budgets, and how many were over one."""
+    return Sample(counts(number), {(BUDGET, cache): flags_since({"within": number - over, "over": over}, {})})
+
+
+def test_requests_over_the_budgets_of_their_surface_are_events() -> None:
+    plan = analysis("latencyBudget")
+    judgement = judge(tick(late(30, 14), late(270, 9)), plan=plan)
     assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.OVER_BUDGET)
-    # 1.5 s is rounded up to the next edge, 1.25^2 s.
-    over = [sum(n for index, n in drawn(*one).buckets.items() if index >= 2) for one in ((30, 2.5), (270,))]
-    assert judgement.message.startswith(f"requests over budget {over[0]} of 30 against {over[1]} of 270 (")
-    for other in ({"batch": ("timeToFirstToken", 1.5)}, {"chat": ("duration", 1.5)}, {}):
-        assert judge(tick(ours, theirs), plan=plan, context=Context(budgets=other)).evidence == 1.0
+    assert judgement.message.startswith("requests over budget 14 of 30 against 9 of 270 (")
+    assert judge(tick(counts(30), counts(270)), plan=plan).evidence == 1.0  # nothing says how it kept to one
 
 
 def test_a_budget_may_have_a_threshold_too() -> None:
     plan = analysis({"name": "latencyBudget", "threshold": {"max": 0.3}, "interval": "5s"}, judge="Threshold")
-    ours, theirs = arm(counts(30), timeToFirstToken=drawn(30, 2.5)), arm(counts(270), timeToFirstToken=drawn(270))
-    judgement = judge(tick(ours, theirs), plan=plan, context=Context(budgets={"chat": ("timeToFirstToken", 1.5)}))
+    judgement = judge(tick(late(30, 14), late(270, 9)), plan=plan)
     assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.THRESHOLD_EXCEEDED)
-    late = sum(n for index, n in drawn(30, 2.5).buckets.items() if index >= 2)
-    assert judgement.measured[0].value == late / 30
-    assert judge(tick(ours, theirs), plan=plan, context=Context()).measured[0].phase == "Inconclusive"
+    assert judgement.measured[0].value == 14 / 30
+    assert judge(tick(counts(30), counts(270)), plan=plan).measured[0].phase == "Inconclusive"
+
+
+@pytest.mark.parametrize("period", ["opening", "early", "late"])
+def test_conversations_over_their_budgets_are_compared_in_each_period(period: str) -> None:
+    """By one request of a conversation and period, so that one of many slow turns weighs no more than another."""
+    plan = analysis("latencyBudget")
+    live = ((STABLE, 5000), (CANARY, 5000))
+    units = {
+        UnitKey(7, live, "chat", period, name): UnitSample(40, {}, late(40, over).values)
+        for name, over in ((CANARY, 25), (STABLE, 2))
+    }
+    increments = Increments({}, 80, units=units, eras=frozenset({(7, live)}), alone={})
+    judgement = None
+    for looked in range(3):
+        now = START + dt.timedelta(seconds=5 * looked)
+        judgement, _ = assess(judgement, plan, increments, stable=STABLE, canary=CANARY, now=now)
+    assert judgement is not None
+    assert (judgement.verdict, reason_of(judgement)) == ("Fail", Reason.OVER_BUDGET)
+    assert judgement.leading == f"latencyBudget{PERIODS[period][0]}"  # type: ignore[index]
 
 
 def test_what_was_worst_leads() -> None:
@@ -187,9 +208,10 @@ def test_cache_misses_are_no_news_while_the_cache_is_cold() -> None:
 
 
 def test_a_cold_cache_breaks_no_budget_before_the_end_of_the_warmup() -> None:
-    context = Context(budgets={"chat": ("timeToFirstToken", 1.5)})
-    ticks = slower("timeToFirstToken", 3.0, cache="write")
-    assert judge(*ticks, plan=analysis("latencyBudget"), context=context).evidence == 1.0
+    one = tick(late(60, 50, "write"), late(900, 9, "write"))
+    assert judge(one, plan=analysis("latencyBudget")).evidence == 1.0
+    assert judge(one, plan=analysis("latencyBudget"), every=300.0).verdict == "Fail"
+    assert judge(tick(late(60, 50), late(900, 9)), plan=analysis("latencyBudget")).verdict == "Fail"
 
 
 def test_answers_from_the_cache_are_compared_with_their_like() -> None:
@@ -311,12 +333,13 @@ def test_a_dry_run_of_any_metric_reports_and_never_acts() -> None:
     plan = analysis(*dry, warmup="0s")
     ours = Sample(
         Counts(100, 50, 50, 0, 40, 40, 40, 40, 1, 49, 9, 50, 40, 40, 40, 50, 50),
-        {(name, "none"): drawn(50, 9.0) for name in QUANTITIES},
+        {(name, "none"): drawn(50, 9.0) for name in QUANTITIES} | late(50, 40).values,
     )
     theirs = Sample(
-        counts(900)._replace(cache_reads=800, grades=100), {(name, "none"): drawn(900) for name in QUANTITIES}
+        counts(900)._replace(cache_reads=800, grades=100),
+        {(name, "none"): drawn(900) for name in QUANTITIES} | late(900, 9).values,
     )
-    context = Context(history=HISTORY, budgets={"chat": ("duration", 2.0)})
+    context = Context(history=HISTORY)
     judgement = judge(*[tick(ours, theirs)] * 3, plan=plan, context=context)
     # What only conversations have, requests say nothing of.
     found = {name: state[0] for name, state in states(judgement).items() if not METRICS[name].by_conversation}

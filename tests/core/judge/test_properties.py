@@ -47,7 +47,6 @@ WHOLE = Context(
     weight=100,
     generation=7,
     bakes=(Bake(1, 0.05), Bake(3, 0.01)),
-    budgets={"chat": ("timeToFirstToken", 1.5), "batch": ("duration", 9.0)},
     offsets=(Offsets(weight=100, errors=1.3, errors_least=0.8, time_to_first_token=0.1, cost=-0.2),),
 )
 
@@ -249,7 +248,7 @@ def alike(draw: st.DrawFn) -> Increments:
 def test_a_canary_that_equals_stable_is_never_rolled_back(ticks: list[Increments], plan: Analysis) -> None:
     rng = random.Random(2)
     history = {name: values([rng.lognormvariate(0.0, 1.0) for _ in range(200)]) for name in QUANTITIES}
-    context = Context(history=history, budgets=WHOLE.budgets, bakes=WHOLE.bakes)
+    context = Context(history=history, bakes=WHOLE.bakes)
     judgement = judge(*ticks, plan=plan, context=context)
     assert judgement.verdict == "Inconclusive"
     assert judgement.evidence <= 1.0 + 1e-6
@@ -321,7 +320,7 @@ def busy(ticks: int, rng: random.Random) -> list[Increments]:
 def test_the_status_stays_small(plan: Analysis, ticks: int, most: int, logs: int) -> None:
     rng = random.Random(5)
     history = {name: values([rng.lognormvariate(0.0, 1.0) for _ in range(2000)]) for name in QUANTITIES}
-    context = Context(weight=200, generation=7, bakes=WHOLE.bakes, budgets=WHOLE.budgets, history=history)
+    context = Context(weight=200, generation=7, bakes=WHOLE.bakes, history=history)
     judgement = judge(*busy(ticks, rng), plan=plan, context=context)
     assert judgement.verdict == "Inconclusive"
     assert judgement.ticks == ticks

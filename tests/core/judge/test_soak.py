@@ -18,7 +18,7 @@ from claude_operator.api.status import DeploymentStatus, Judgement, MetricState,
 from claude_operator.api.sums import UnitSums
 from claude_operator.core.judge import soak
 from claude_operator.core.judge.evidence.increments import Increments
-from claude_operator.core.judge.evidence.sample import Counts, Sample, Values
+from claude_operator.core.judge.evidence.sample import Counts, Sample, Values, flags_since
 from claude_operator.core.judge.evidence.units import UnitKey, UnitSample
 from claude_operator.core.judge.stats.intervals import wilson
 
@@ -107,7 +107,6 @@ def test_the_history_is_what_stable_was_like() -> None:
         ([MetricState(name="errors", evidence=1, canary=[0, 0], stable=[])], ERRORS),
         ([of_binary()], analysis({"name": "errors", "mode": "DryRun"})),
         ([of_binary()], analysis(judge="Threshold")),
-        ([of_binary(name="latencyBudget")], analysis({"name": "latencyBudget"})),
         ([of_binary(name="refusals")], ERRORS),
     ],
 )
@@ -431,6 +430,38 @@ def test_a_soak_finds_conversations_that_go_bad() -> None:
     assert status.judgement is not None
     assert (status.judgement.verdict, status.judgement.reason) == ("Fail", Reason.ERRORS_INCREASED)
     assert " conversations against 0.5 % of support-5f6d8c1a2b before" in status.judgement.message
+
+
+@pytest.mark.parametrize(("over", "verdict"), [(5, "Inconclusive"), (60, "Fail")])
+def test_latency_budgets_are_held_against_their_history(over: int, verdict: str) -> None:
+    plan = analysis({"name": "latencyBudget"})
+    status = soaking(plan, of_binary(800, 40, name="latencyBudget"), of_binary(800, 40, name="latencyBudget late"))
+    assert [one.name for one in status.history] == ["latencyBudget", "latencyBudget late"]
+    late = {("overBudget", "read"): flags_since({"within": 100 - over, "over": over}, {})}
+    for period in ("opening", "late") * 4:
+        new = Increments(
+            {(9, "chat", NEW): Sample(Counts(requests=100, ok=100), late)},
+            units={UnitKey(9, SERVING, "chat", period, NEW): UnitSample(100, {}, late)},
+            alone={},
+        )
+        status.judgement = soak.assess(status, plan, new, now=START)
+    assert status.judgement is not None
+    assert status.judgement.verdict == verdict
+    if verdict != "Fail":  # which is final
+        counted = {state.name: state.canary for state in status.judgement.state}
+        assert counted == {name: [400, 20] for name in ("latencyBudget", "latencyBudget late")}
+
+
+def test_latency_budgets_of_requests_are_held_against_theirs() -> None:
+    """Where each request is drawn by itself, no conversations are counted."""
+    plan = analysis({"name": "latencyBudget"})
+    status = soaking(plan, of_binary(800, 40, name="latencyBudget"))
+    late = {("overBudget", "none"): flags_since({"within": 40, "over": 60}, {})}
+    for _ in range(4):
+        new = Increments({(9, "chat", NEW): Sample(Counts(requests=100, ok=100), late)})
+        status.judgement = soak.assess(status, plan, new, now=START)
+    assert status.judgement is not None
+    assert (status.judgement.verdict, status.judgement.reason) == ("Fail", Reason.OVER_BUDGET)
 
 
 def test_a_history_of_requests_is_held_against_requests() -> None:

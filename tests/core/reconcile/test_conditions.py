@@ -604,7 +604,6 @@ EVENTS_ONLY = {
     Reason.DRILL_ABORTED,
     Reason.DRILL_SKIPPED,
     Reason.MODEL_RETIRES,
-    Reason.LIFECYCLE_DISPUTED,
 }
 
 

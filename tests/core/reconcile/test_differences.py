@@ -52,19 +52,19 @@ HELPED = revision(subagents={"helper": {"model": "claude-sonnet-4-6"}})
             revision(),
             revision("claude-opus-4-6"),
             f"model: claude-opus-4-6 makes about 30 % fewer tokens of the same text than {OPUS}: compare costs instead"
-            " of tokens, and write max_tokens and budgets anew",
+            " of tokens, and set max_tokens and budgets again",
         ),
         (
             HELPED,
             revision(subagents={"helper": {"model": "claude-sonnet-5-5"}, "other": {"model": "claude-opus-4-6"}}),
             "subagents.helper.request.model: claude-sonnet-5-5 makes about 30 % more tokens of the same text than"
-            " claude-sonnet-4-6: compare costs instead of tokens, and write max_tokens and budgets anew",
+            " claude-sonnet-4-6: compare costs instead of tokens, and set max_tokens and budgets again",
         ),
         (
             revision(subagents={"helper": {"max_tokens": 5}}),
             revision("claude-opus-4-6", subagents={"helper": {"max_tokens": 5}}),
             f"model: claude-opus-4-6 makes about 30 % fewer tokens of the same text than {OPUS}: compare costs instead"
-            " of tokens, and write max_tokens and budgets anew",
+            " of tokens, and set max_tokens and budgets again",
         ),
     ],
 )

@@ -69,9 +69,8 @@ class Policy:
     def policy_spec(self) -> Object:
         """The spec of the policy."""
         params = {"paramKind": {"apiVersion": API_VERSION, "kind": "ClaudeModel"}} if self.per_model else {}
-        conditions = [{"name": "changed", "expression": CHANGED}]
-        if self.per_model:
-            conditions.insert(0, {"name": "concerns-the-model", "expression": _CONCERNS})
+        # The API server evaluates every condition, and this for each ClaudeModel: the cheap half comes first.
+        changed = f"{_CONCERNS} && ({CHANGED})" if self.per_model else CHANGED
         return {
             "failurePolicy": "Ignore",
             **params,
@@ -85,7 +84,7 @@ class Policy:
                     }
                 ]
             },
-            "matchConditions": conditions,
+            "matchConditions": [{"name": "changed", "expression": changed}],
             "variables": [{"name": name, "expression": expression} for name, expression in self._variables()],
             "validations": [
                 {

@@ -24,7 +24,7 @@ ELSEWHERE = {
     "messages": "the eval set's items and each client's request, which the API answers",
     "version": "a client's header, which the API answers",
     "key": "the Secret: the gateway that reads it",
-    "lifecycle": "spec.lifecycle, by the policy of states",
+    "lifecycle": "spec.lifecycle, by rules of their own",
 }
 """Where an error is found that no request in a spec shows, by the `where` of its row."""
 
@@ -48,18 +48,10 @@ POLICIES = (
     ),
     Policy(
         "models",
-        "What the Claude API refuses of a request for its model, by the ClaudeModel objects.",
+        "What a model does not take, and models whose state spec.lifecycle rejects, by the ClaudeModel objects.",
         "Deny",
-        _rules(Severity.ERROR, of_model=True),
-        f"the model does not take this request: {_LINT}",
-        per_model=True,
-    ),
-    Policy(
-        "lifecycle",
-        "A model that spec.lifecycle rejects for its state, by the ClaudeModel objects; not one that is in use.",
-        "Deny",
-        states.REJECTED,
-        "spec.lifecycle rejects the state of a model: `kubectl get clm` shows states and replacements",
+        (*_rules(Severity.ERROR, of_model=True), *states.REJECTED),
+        f"the model does not take this request, or spec.lifecycle rejects its state: {_LINT}",
         per_model=True,
     ),
     Policy(

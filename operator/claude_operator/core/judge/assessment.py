@@ -77,7 +77,7 @@ def assess(
     before.threshold = 1.0 / analysis.false_rollback_rate
     judged, compared = judge.advance(before, tick, analysis, context)
     if threshold.of_threshold(analysis):
-        ours = totals(analysis, tick, context.budgets, "canary")
+        ours = totals(analysis, tick, "canary")
         started = judged.started_at or tick.now
         judged.measured = threshold.measure(
             analysis, judged.measured, measurements, ours, now=tick.now, started_at=started

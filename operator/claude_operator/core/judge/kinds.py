@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Offsets
-from claude_operator.core.judge.evidence.context import Budget
-from claude_operator.core.judge.evidence.sample import LN_WIDTH, Counts, Sample
+from claude_operator.core.judge.evidence.sample import Counts, Sample
 from claude_operator.core.judge.stats import eprocess
 
 __all__ = ["CACHES", "PASSES", "Binary", "Mode", "Quantity"]
@@ -42,8 +40,11 @@ class Binary:
     two_sided: bool = False
     """It should neither rise nor fall, and one such event alone is nothing bad."""
     warms_up: bool = False
-    budgets_of: tuple[str, ...] = ()
-    """Quantities whose values above the budget of their surface are the bad events; without any the counts are."""
+    needs_budget: bool = False
+    """It is about spec.budgets."""
+    flags: str = ""
+    """What has a 1 for each bad event and a 0 for each good one, compared by period and cache as quantities are; empty:
+    the counts of events are compared."""
     exposure: Callable[[Offsets], float] = lambda offsets: 1.0
     """How many times as likely as stable's the canary's users were to meet a bad event before there was a canary."""
     headline: bool = False
@@ -62,20 +63,11 @@ class Binary:
         """Alternatives of its test."""
         return eprocess.SIDES if self.two_sided else eprocess.RISE
 
-    def events(
-        self,
-        sample: Sample,
-        *,
-        conversations: bool = False,
-        budget: Budget | None = None,
-        caches: Sequence[str] = CACHES,
-    ) -> tuple[int, int]:
-        """(requests, bad events) of an arm on one surface.
-
-        `conversations`: one with several bad requests is one event. `budget`: the surface's.
-        """
-        if self.budgets_of:
-            return _over(sample, *budget, caches) if budget else (0, 0)
+    def events(self, sample: Sample, *, conversations: bool = False, caches: Sequence[str] = CACHES) -> tuple[int, int]:
+        """(requests, bad events) of an arm. `conversations`: one with several bad requests is one event."""
+        if self.flags:
+            values = sample.quantity(self.flags, caches)
+            return values.count, round(values.sum)
         count = self.bad_conversations if conversations and self.bad_conversations else self.bad
         return self.among(sample.counts), count(sample.counts)
 
@@ -105,10 +97,3 @@ class Quantity:
     remedy: str = PASSES
     ways: tuple[str, str, str] | None = None
     """In mode Hold it should neither rise nor fall: what changes, and the words for more and for less."""
-
-
-def _over(sample: Sample, quantity: str, most: float, caches: Sequence[str]) -> tuple[int, int]:
-    """(values, those over the budget), which is rounded up to the next edge of the buckets."""
-    values = sample.quantity(quantity, caches)
-    edge = math.ceil(math.log(most) / LN_WIDTH - 1e-9)
-    return values.count, sum(count for index, count in values.buckets.items() if index >= edge)

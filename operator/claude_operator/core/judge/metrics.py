@@ -15,7 +15,7 @@ from claude_operator.api.analysis import Analysis, Metric
 from claude_operator.api.base import fraction
 from claude_operator.api.conditions import Reason
 from claude_operator.api.evidence import Period
-from claude_operator.core.judge.evidence.sample import Counts
+from claude_operator.core.judge.evidence.sample import BUDGET, Counts
 from claude_operator.core.judge.kinds import CACHES, Binary, Mode, Quantity
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "mode_of",
     "quantities",
     "valued",
-    "wants_tails",
     "watched",
     "weight_of",
 ]
@@ -114,9 +113,7 @@ METRICS: Mapping[str, Binary | Quantity] = {
         lambda counts: counts.tool_use,
         two_sided=True,
     ),
-    "latencyBudget": Binary(
-        0.2, Reason.OVER_BUDGET, "requests over budget", budgets_of=("timeToFirstToken", "duration")
-    ),
+    "latencyBudget": Binary(0.2, Reason.OVER_BUDGET, "requests over budget", needs_budget=True, flags=BUDGET),
     "cacheMiss": Binary(
         0.1,
         Reason.CACHE_MISSES_INCREASED,
@@ -189,7 +186,7 @@ KINDS: Mapping[str, Binary | Quantity] = {
     f"{name}{suffix}": replace(kind, label=f"{kind.label}{label}")
     for name, kind in METRICS.items()
     for suffix, _, label in PERIODS.values()
-    if not suffix or isinstance(kind, Quantity) or kind.budgets_of
+    if not suffix or isinstance(kind, Quantity) or kind.flags
 }
 """What is compared, by the name that status has for it."""
 
@@ -276,7 +273,7 @@ def _parts(metric: Metric, conversations: bool, price_ratio: float, by_period: b
     """With their shares of the metric's weight."""
     kind = METRICS[metric.name]
     margin = _margin(metric, kind, price_ratio)
-    if isinstance(kind, Binary) and not kind.budgets_of:
+    if isinstance(kind, Binary) and not kind.flags:
         yield Watched(metric.name, kind, 1.0, margin, conversations)
         return
     if not by_period:
@@ -310,16 +307,8 @@ def metric_of(name: str) -> str:
 
 def quantities(analysis: Analysis) -> tuple[str, ...]:
     """Quantities whose values the judge needs."""
-    found: set[str] = set()
-    for metric in declared(analysis):
-        kind = METRICS.get(metric.name)
-        found |= {metric.name} if isinstance(kind, Quantity) else set(kind.budgets_of) if kind else set()
-    return tuple(sorted(found))
-
-
-def wants_tails(analysis: Analysis) -> bool:
-    """Whether requests over a limit are counted, which takes more than the sums of their values."""
-    return any(getattr(METRICS.get(metric.name), "budgets_of", ()) for metric in declared(analysis))
+    found = {metric.name: METRICS[metric.name] for metric in declared(analysis) if metric.name in METRICS}
+    return tuple(sorted({name if isinstance(kind, Quantity) else kind.flags for name, kind in found.items()} - {""}))
 
 
 def valued(analysis: Analysis) -> Mapping[str, tuple[str, Period]]:

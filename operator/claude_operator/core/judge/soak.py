@@ -50,7 +50,7 @@ def history(judgement: Judgement | None, analysis: Analysis) -> list[MetricState
 
     Incidents that both arms had are left out.
 
-    Counts of requests and bad events as `stable`, `moments` of a quantity. Budgets belong to surfaces and are left out.
+    Counts of requests and bad events as `stable`, `moments` of a quantity.
     """
     known = {state.name: state for state in ((judgement.calm or judgement.state) if judgement else ())}
     found = [
@@ -135,7 +135,7 @@ def _usable(watch: Watched, state: MetricState) -> bool:
     if len(state.stable) != 2:
         return False
     if isinstance(watch.kind, Binary):
-        return state.stable[0] > 0 and not watch.kind.budgets_of
+        return state.stable[0] > 0
     return state.moments.values >= _FEWEST and state.moments.freedom >= _FEWEST
 
 
@@ -166,6 +166,8 @@ class _Grown(NamedTuple):
 
     def events(self, watch: Watched, kind: Binary, *, by_unit: bool) -> tuple[int, int]:
         """Trials and bad ones."""
+        if kind.flags:
+            return kind.events(self._flagged(watch))
         if not by_unit or not kind.event:
             return kind.events(self.requests, conversations=watch.conversations)
         entries = sum(one.entries for one in self.units.values())
@@ -173,6 +175,11 @@ class _Grown(NamedTuple):
             count for one in self.units.values() for (event, _), count in one.first_bad.items() if event == kind.event
         ]
         return entries, sum(bad)
+
+    def _flagged(self, watch: Watched) -> Sample:
+        if self.units:
+            return self.units.get(watch.period or "", NO_UNITS).as_sample()
+        return self.requests if watch.counts_requests else Sample()
 
     def values(self, watch: Watched, *, by_unit: bool) -> Values:
         """Of a quantity."""

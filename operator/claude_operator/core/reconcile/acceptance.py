@@ -18,7 +18,7 @@ from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import with_new
-from claude_operator.core.spec.budgets import allowed
+from claude_operator.core.spec.budgets import is_judged
 from claude_operator.core.spec.policy import addresses
 from claude_operator.core.spec.validate import Problem, problems, warning
 
@@ -31,7 +31,7 @@ def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
         return []
     found = problems(obs.spec, today=obs.now.date(), models=obs.models)
     analysis = obs.spec.strategy.canary.analysis
-    for lacks in assessment.missing(analysis, budgeted=any(map(allowed, obs.spec.budgets or ()))):
+    for lacks in assessment.missing(analysis, budgeted=any(map(is_judged, obs.spec.budgets or ()))):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
     found += _live_problems(obs, status, obs.spec)
     found += obs.policy.host_problems(addresses(obs.spec), obs.resolved)

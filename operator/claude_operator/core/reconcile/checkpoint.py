@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from claude_operator.api.base import seconds
 from claude_operator.api.status import DeploymentStatus, Reading, to_millisecond
 from claude_operator.core.judge.evidence.increments import Increments, Memory, PodReading, advance
-from claude_operator.core.judge.metrics import quantities, wants_tails
+from claude_operator.core.judge.metrics import quantities
 from claude_operator.core.reconcile.grading import undecided
 from claude_operator.core.reconcile.progress import drilling, reading_due, watched_by
 from claude_operator.core.reconcile.rollout_clock import rollout_time
@@ -78,9 +78,8 @@ def look(
     """What `readings` add, where `wait` says that they are due. Between ticks of a canary nothing is taken in."""
     analysis = watched_by(status)
     wanted = quantities(analysis) if analysis and wait == 0 else ()
-    tails = bool(wanted) and analysis is not None and wants_tails(analysis)
     before = last.memory if last else None
-    increments, memory = advance(before, readings, wanted, now=at, stored=status.readings, tails=tails)
+    increments, memory = advance(before, readings, wanted, now=at, stored=status.readings)
     lived = at - last.at if last else increments.seconds
     now = rollout_time(status.seen_at, wall, lived, unknown=_unknown(status))
     if wait == 0:

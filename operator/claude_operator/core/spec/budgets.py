@@ -12,10 +12,8 @@ from claude_operator.api import gateway as wire
 from claude_operator.api.base import DURATION_PATTERN, seconds
 from claude_operator.api.budgets import Budget
 
-__all__ = ["THROUGHPUT", "ServiceLevel", "allowed", "budget_problems", "limits", "service_levels"]
+__all__ = ["THROUGHPUT", "ServiceLevel", "budget_problems", "is_judged", "limits", "service_levels"]
 
-JUDGED = ("timeToFirstToken", "duration")
-"""What the judge's latencyBudget can be of."""
 _CALLS: tuple[str, ...] = get_args(get_type_hints(wire.Limit)["metric"])
 THROUGHPUT = "throughput"
 _METRICS = (*_CALLS, THROUGHPUT)
@@ -65,9 +63,9 @@ def limits(budgets: Sequence[Budget] | None) -> list[wire.Limit]:
     return list(dict.fromkeys(found))
 
 
-def allowed(budget: Budget) -> float | None:
-    """Seconds that a budget allows, None where it names no time or is of something that the judge does not compare."""
-    return _most(budget) if budget.metric in JUDGED else None
+def is_judged(budget: Budget) -> bool:
+    """Whether the judge's latencyBudget compares it: throughput is of batches, which no arm is drawn for."""
+    return budget.metric in _CALLS and _most(budget) is not None
 
 
 def budget_problems(budgets: Sequence[Budget] | None) -> Iterator[str]:

@@ -68,6 +68,19 @@ def look(memory: Memory | None, *reports: Evidence, now: float | None = None) ->
     return advance(memory, readings, ("timeToFirstToken",), now=now)
 
 
+def test_what_says_of_budgets_is_new_since_the_last_look() -> None:
+    """Where the judge wants it; a number that goes down is nothing new."""
+    looks = [
+        report({(CANARY, "chat", "early"): UnitCounters(9, {}, kept)}, uptime=10.0 * number)
+        for number, kept in enumerate([{}, {"within": 5, "over": 1}, {"within": 9, "over": 0}], 1)
+    ]
+    memory, found = None, []
+    for number, one in enumerate(looks):
+        new, memory = advance(memory, [PodReading("gateway-b1", True, one)], ("overBudget",), now=float(number))
+        found.append([sample.as_sample().quantity("overBudget", ("none",)) for sample in new.units.values()])
+    assert [[(one.count, one.sum) for one in each] for each in found[1:]] == [[(6, 1.0)], [(4, 0.0)]]
+
+
 def ticked(increments: Increments) -> Tick:
     return Tick.of(increments, stable=STABLE, canary=CANARY, now=START)
 

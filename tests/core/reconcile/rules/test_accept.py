@@ -61,7 +61,7 @@ def test_a_metric_that_does_not_exist_is_refused() -> None:
     ],
 )
 def test_metrics_that_nothing_can_be_judged_by(fields: dict[str, Any], message: str) -> None:
-    budgets = [{"surface": "chat", "metric": "timePerOutputToken", "max": "50ms"}]  # the judge does not compare it
+    budgets = [{"surface": "nightly", "metric": "throughput", "min": "1/s"}]  # of batches, which no arm is drawn for
     found = check(unnamed(raw(strategy={"canary": fields}, budgets=budgets))).problem
     assert found == Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {message}")
 

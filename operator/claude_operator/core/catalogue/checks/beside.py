@@ -42,7 +42,7 @@ def tokenizer(asked: Asked) -> Iterator[Fault]:
         yield Fault(
             ("model",),
             f"model: {asked.model_id} makes about 30 % {'more' if newer else 'fewer'} tokens of the same text than"
-            f" {before.model_id}: compare costs instead of tokens, and write max_tokens and budgets anew",
+            f" {before.model_id}: compare costs instead of tokens, and set max_tokens and budgets again",
         )
 
 

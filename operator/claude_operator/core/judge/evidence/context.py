@@ -9,10 +9,7 @@ from claude_operator.api.gateway import Unit
 from claude_operator.api.status import Offsets
 from claude_operator.core.judge.evidence.sample import Values
 
-__all__ = ["NO_CONTEXT", "Bake", "Budget", "Context"]
-
-Budget = tuple[str, float]
-"""A quantity and the most that it may be, in seconds."""
+__all__ = ["NO_CONTEXT", "Bake", "Context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,6 @@ class Context:
     """The present one and the next: what is seen now speaks for later steps too."""
     history: Mapping[str, Values] = field(default_factory=dict)
     """Stable's values up to now by quantity, wanted while it has no edges yet."""
-    budgets: Mapping[str, Budget] = field(default_factory=dict)
-    """By surface."""
     offsets: Sequence[Offsets] = ()
     """How the canary's users differed before, by weight, where that was read now."""
     unit: Unit = "Conversation"

@@ -20,12 +20,14 @@ from claude_operator.core.judge.evidence.duplicates import Duplicates, Known, Ro
 from claude_operator.core.judge.evidence.lately import Waiting, failures_of, waiting_of
 from claude_operator.core.judge.evidence.pod_readings import PodReading, told_apart
 from claude_operator.core.judge.evidence.sample import (
+    BUDGET,
     NOTHING,
     QUANTITIES,
     Counts,
     Sample,
     Values,
     counts_since,
+    flags_since,
     values_since,
 )
 from claude_operator.core.judge.evidence.seen import (
@@ -152,15 +154,13 @@ def advance(
     *,
     now: float | None = None,
     stored: Sequence[Reading] = (),
-    tails: bool = True,
 ) -> tuple[Increments, Memory]:
     """What `readings`, one for each listed pod, add to `memory`, and the memory for the next look.
 
     `memory` is None when the operator has just started: then it continues from `stored`, what status has of the last
     look. A listing that failed must not be passed as an empty one: a pod that appears later counts from zero.
     `quantities` are those whose values are wanted. `now`: seconds of a clock that runs on from look to look; without it
-    a bad conversation counts once for each pod that counted it. `tails`: whether buckets are wanted of the values of
-    requests also where conversations are compared in their place.
+    a bad conversation counts once for each pod that counted it.
     """
     readings = told_apart(readings)
     last = {reading.pod: reading for reading in stored}
@@ -197,7 +197,7 @@ def advance(
                 elapsed.append(seen.uptime - before.uptime)
     duplicates, bad = _duplicates(memory, known_rows, rows, now)
     units = unit_samples(looks, quantities, duplicates)
-    samples, alone, traffic, naming = _samples(looks, quantities, duplicates, tails)
+    samples, alone, traffic, naming = _samples(looks, quantities, duplicates)
     unreachable = {reading.pod for reading in readings if reading.ready and reading.evidence is None}
     documents = [reading.evidence for reading in readings if reading.evidence]
     found = Increments(
@@ -283,7 +283,6 @@ def _samples(
     looks: Collection[tuple[Seen, Seen]],
     quantities: Collection[str],
     duplicates: Mapping[str, Duplicates],
-    tails: bool,
 ) -> tuple[dict[StratumKey, Sample], dict[StratumKey, Sample] | None, int, Naming]:
     """What is new over all pods, what of it no unit has, all requests, and how they name conversations.
 
@@ -295,7 +294,7 @@ def _samples(
     for seen, before in looks:
         # Every gateway that counts conversations has counted one with its first request.
         by_conversation = any(counters.conversations for counters in seen.counters.values())
-        twice, wanted = duplicates.get(seen.boot_id), tails or not seen.by_unit
+        twice, tails = duplicates.get(seen.boot_id), not seen.by_unit  # conversations are compared by theirs
         for (generation, revision, _, surface, cache), now, earlier in grown(seen, before):
             counts = counts_since(now, earlier, cache, conversations=by_conversation)  # type: ignore[arg-type]  # as the wire type has it
             traffic += counts.requests
@@ -305,7 +304,7 @@ def _samples(
             key = (generation, surface, revision)
             if twice:
                 counts = without(counts, key, twice)
-            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier, wanted)).count}
+            values = {(name, cache): new for name in quantities if (new := _values(name, now, earlier, tails)).count}
             if counts == NOTHING and not values:
                 continue
             whole = Sample(counts, values)
@@ -332,6 +331,8 @@ def history(memory: Memory | None, revision: str, quantity: str, period: Period 
 
 
 def _values(name: str, now: Counters, before: Counters, tails: bool) -> Values:
+    if name == BUDGET:
+        return flags_since(now.budget, before.budget)
     return values_since(_histogram(name, now), _histogram(name, before), tails=tails)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from claude_operator.api.evidence import LN_WIDTH, CacheState, Counters, Histogram
 
 __all__ = [
+    "BUDGET",
     "LN_WIDTH",
     "NOTHING",
     "NO_VALUES",
@@ -19,6 +20,7 @@ __all__ = [
     "Sample",
     "Values",
     "counts_since",
+    "flags_since",
     "significant",
     "values_since",
 ]
@@ -28,6 +30,8 @@ _FARTHEST, _LARGEST = 700, 1e68  # bucket and value beyond which there is nothin
 _DIGITS = 8
 
 QUANTITIES = ("timeToFirstToken", "duration", "cost", "outputTokens")
+BUDGET = "overBudget"
+"""Stands among quantities, with a 1 for what was over a latency budget and a 0 for what kept to all."""
 
 
 class Counts(NamedTuple):
@@ -185,6 +189,14 @@ def counts_since(now: Counters, before: Counters, cache: CacheState, *, conversa
         failed,
         outcomes.get("account", 0),
     )
+
+
+def flags_since(now: Mapping[str, int], before: Mapping[str, int]) -> Values:
+    """What came after `before` of what kept `within` its budgets, a 0 each, or was `over` one, a 1."""
+    grown = _grown(now, before)
+    over = grown.get("over", 0)
+    count = grown.get("within", 0) + over
+    return Values(count, sum=float(over), sum_sq=float(over)) if count else NO_VALUES
 
 
 def values_since(now: Histogram, before: Histogram, *, tails: bool = True) -> Values:

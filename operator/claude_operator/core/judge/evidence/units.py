@@ -15,7 +15,15 @@ from typing import NamedTuple
 from claude_operator.api.evidence import MOVED, PINNED, TURNS, Histogram, UnitCounters
 from claude_operator.api.gateway import BASIS_POINTS
 from claude_operator.core.judge.evidence.duplicates import AT_ONCE, Duplicates
-from claude_operator.core.judge.evidence.sample import NO_VALUES, Counts, Sample, Values, values_since
+from claude_operator.core.judge.evidence.sample import (
+    BUDGET,
+    NO_VALUES,
+    Counts,
+    Sample,
+    Values,
+    flags_since,
+    values_since,
+)
 from claude_operator.core.judge.evidence.seen import Live, Seen, grown_units
 
 __all__ = [
@@ -114,6 +122,8 @@ def unit_samples(
             if twice:
                 _take_off(first_bad, (AT_ONCE, surface, revision), twice)
             values = {(name, cache): one for name, get in wanted if (one := values_since(get(now), get(earlier))).count}
+            if BUDGET in quantities and (flags := flags_since(now.budget, earlier.budget)).count:
+                values[BUDGET, cache] = flags
             new = UnitSample(max(now.entries - earlier.entries, 0), first_bad, values)
             key = UnitKey(era, live, surface, period, revision)
             found[key] = found[key].plus(new) if key in found else new

@@ -42,7 +42,7 @@ def compare_arms(
     warm = (tick.now - (before.started_at or tick.now)).total_seconds() >= seconds(analysis.warmup)
     compared = (
         *comparisons.pair_conversations(tick.units, watches, warm=warm),
-        *comparisons.pair_up(closed, watches, warm=warm, budgets=context.budgets),
+        *comparisons.pair_up(closed, watches, warm=warm),
     )
     states = engine.tick(
         engine.states_of(before.state, watches),

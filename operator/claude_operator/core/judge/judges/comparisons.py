@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from claude_operator.core.judge.evidence.context import Budget
 from claude_operator.core.judge.evidence.sample import Values
 from claude_operator.core.judge.evidence.strata import Closed
 from claude_operator.core.judge.evidence.tick import Arms, UnitArms, UnitStratum
@@ -45,17 +44,15 @@ class Comparison(NamedTuple):
     """Whether the values are one a conversation."""
 
 
-def pair_up(
-    strata: Closed, watches: Sequence[Watched], *, warm: bool, budgets: Mapping[str, Budget]
-) -> tuple[Comparison, ...]:
+def pair_up(strata: Closed, watches: Sequence[Watched], *, warm: bool) -> tuple[Comparison, ...]:
     """Each metric's part of each stratum; nothing where one arm has nothing. A cold cache says nothing of latency."""
     caches = CACHES if warm else ("none",)
     return tuple(
         one
-        for surface, period, arms in strata
+        for _, period, arms in strata
         for watch in watches
         if (watch.period == period if period else watch.counts_requests)
-        for one in _of_metric(watch, arms, caches, warm=warm, budget=budgets.get(surface), by_unit=bool(period))
+        for one in _of_metric(watch, arms, caches, warm=warm, by_unit=bool(period))
     )
 
 
@@ -97,16 +94,12 @@ def _first_bad(event: str, samples: Iterable[UnitSample]) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
-def _of_metric(
-    watch: Watched, arms: Arms, caches: Sequence[str], *, warm: bool, budget: Budget | None, by_unit: bool
-) -> Iterator[Comparison]:
+def _of_metric(watch: Watched, arms: Arms, caches: Sequence[str], *, warm: bool, by_unit: bool) -> Iterator[Comparison]:
     kind = watch.kind
     if isinstance(kind, Binary):
         if kind.warms_up and not warm:
             return
-        ours, theirs = (
-            kind.events(arm, conversations=watch.conversations, budget=budget, caches=caches) for arm in arms
-        )
+        ours, theirs = (kind.events(arm, conversations=watch.conversations, caches=caches) for arm in arms)
         if ours[0] or ours[1] or theirs[1]:
             yield Comparison(watch.name, ours, theirs, by_unit=by_unit)
         return

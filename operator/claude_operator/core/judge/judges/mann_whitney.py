@@ -47,7 +47,7 @@ class MannWhitneyJudge:
         """The series of both arms."""
         compared = watched(analysis, context.price_ratio)
         judged, comparisons, _ = compare_arms(before, tick, analysis, compared, context)
-        ours, theirs = (totals(analysis, tick, context.budgets, arm) for arm in ARMS)
+        ours, theirs = (totals(analysis, tick, arm) for arm in ARMS)
         started = judged.started_at or tick.now
         judged.series = advanced(analysis, judged.series, ours, theirs, now=tick.now, started_at=started)
         return judged, comparisons

@@ -36,7 +36,7 @@ def missing(analysis: Analysis, judge: Judge, *, budgeted: bool) -> Iterator[str
         yield "no metric is watched: name one, or remove the field for the usual ones"
     for metric in analysis.metrics or ():
         kind = METRICS.get(metric.name)
-        if isinstance(kind, Binary) and kind.budgets_of and not budgeted:
+        if isinstance(kind, Binary) and kind.needs_budget and not budgeted:
             example = "spec.budgets: [{surface: chat, metric: timeToFirstToken, max: 1500ms}]"
             yield f"{metric.name} needs a budget: write for example {example}"
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal
 
 from claude_operator.api.analysis import Analysis
-from claude_operator.core.judge.evidence.context import Budget
 from claude_operator.core.judge.evidence.sample import Sample
 from claude_operator.core.judge.evidence.tick import Tick
 from claude_operator.core.judge.metrics import CACHES, METRICS, Binary, declared
@@ -20,21 +19,18 @@ Total = tuple[float, float]
 """Requests and bad ones, or values and their sum."""
 
 
-def totals(analysis: Analysis, tick: Tick, budgets: Mapping[str, Budget], arm: Arm) -> dict[str, Total]:
+def totals(analysis: Analysis, tick: Tick, arm: Arm) -> dict[str, Total]:
     """Of one arm."""
-    samples = [
-        (budgets.get(surface), arms.canary if arm == "canary" else arms.stable)
-        for (_, surface), arms in tick.strata.items()
-    ]
+    samples = [arms.canary if arm == "canary" else arms.stable for arms in tick.strata.values()]
     return {metric.name: _total(metric.name, samples) for metric in declared(analysis) if metric.name in METRICS}
 
 
-def _total(name: str, samples: Iterable[tuple[Budget | None, Sample]]) -> Total:
+def _total(name: str, samples: Iterable[Sample]) -> Total:
     kind = METRICS[name]
     number, total = 0, 0.0
-    for budget, sample in samples:
+    for sample in samples:
         if isinstance(kind, Binary):
-            requests, bad = kind.events(sample, budget=budget)
+            requests, bad = kind.events(sample)
             number, total = number + requests, total + bad
         else:
             values = sample.quantity(name, CACHES)

@@ -25,7 +25,6 @@ from claude_operator.core.reconcile.prices import cost_ratio
 from claude_operator.core.reconcile.progress import active, basis_points, canary_weight, cohorts_due
 from claude_operator.core.reconcile.spending import explain_throttled
 from claude_operator.core.reconcile.traffic import weights_generation
-from claude_operator.core.spec.budgets import allowed
 from claude_operator.core.text import duration, percent
 
 __all__ = ["analyse", "roll_back"]
@@ -123,7 +122,6 @@ def _context(obs: Observation, status: DeploymentStatus, rollout: Rollout, step:
         generation=weights_generation(status, obs.config, obs.config) if served and obs.config else None,
         bakes=_bakes(rollout, step),
         history=obs.history,
-        budgets=_budgets(obs),
         offsets=_offsets(obs, status, rollout),
         unit=rollout.plan.unit,
         price_ratio=cost_ratio(obs, stable, rollout.revision),
@@ -140,17 +138,6 @@ def _bakes(rollout: Rollout, present: StepStatus) -> list[Bake]:
             following = (step.set_weight for step in steps[index:] if step.set_weight is not None)
             found.append(Bake(index, promotion.margin_of(tolerated, next(following, 100.0) / 100.0)))
     return found[:_AHEAD]
-
-
-def _budgets(obs: Observation) -> dict[str, tuple[str, float]]:
-    """By surface the first that the judge can compare; a value that is not a duration is reported with the spec, and
-    must not prevent a rollback."""
-    found: dict[str, tuple[str, float]] = {}
-    for budget in (obs.spec.budgets if obs.spec else None) or ():
-        most = allowed(budget)
-        if most is not None:
-            found.setdefault(budget.surface, (budget.metric, most))
-    return found
 
 
 def _offsets(obs: Observation, status: DeploymentStatus, rollout: Rollout) -> list[Offsets]:

@@ -293,6 +293,28 @@ def test_a_rule_and_a_check_of_the_same_are_told_once() -> None:
     assert path.startswith("spec.request.tools")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "wrong"),
+    [
+        ("stringData", "sk-ant-admin01-abcdef", True),
+        ("data", "c2stYW50LWFkbWluMDEtYWJjZGVm", True),
+        ("stringData", "sk-ant-api03-abcdef", False),
+        ("data", "not base64!", False),
+        ("data", 5, False),
+    ],
+)
+def test_a_key_of_the_wrong_kind_is_found_and_not_shown(field: str, value: Any, wrong: bool) -> None:
+    metadata = {"name": "anthropic", "namespace": "shop"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, field: {"api-key": value}}
+    report = linted(deployment(), secret)
+    assert [(one.check, one.path) for one in report.findings] == (
+        [("key-kind", "spec.upstream.apiKeySecretRef")] if wrong else []
+    )
+    assert "abcdef" not in str(report.findings)
+    elsewhere = {**secret, "metadata": {"name": "anthropic", "namespace": "other"}}
+    assert linted(deployment(), elsewhere).findings == ()
+
+
 # ---------------------------------------------------------------------------------------------------------- eval sets
 
 

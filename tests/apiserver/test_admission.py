@@ -415,6 +415,9 @@ def test_what_was_accepted_before_can_change_in_all_but_its_request(modelled: Ap
         admin.patch("ClaudeDeployment", "old", namespace, told, subresource="status")
         assert not edit({"spec": {"request": {"model": "claude-opus-4-1-20250805"}}})
         assert "is Retired" in edit({"spec": {"request": {"model": "claude-3-opus-20240229"}}})
+        kept = {"status": {"models": [], "keptModels": ["claude-3-opus-20240229"]}}
+        admin.patch("ClaudeDeployment", "old", namespace, kept, subresource="status")
+        assert not edit({"spec": {"request": {"model": "claude-3-opus-20240229"}}})
         assert not edit({"metadata": {"finalizers": None}})
     finally:
         lift(admin, policies)

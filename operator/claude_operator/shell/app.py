@@ -285,6 +285,7 @@ class App:
                 models=prices.models,
                 clock=self._clock,
                 metrics=self._metrics.organizations,
+                recorder=self._recorder(kube),
             )
             organizations.wake = lookout.add_all
             checklists.wake = lookout.add_namespaces

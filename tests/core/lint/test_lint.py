@@ -261,6 +261,22 @@ def test_states_of_a_model_are_what_the_policy_makes_of_them(
         assert ("Reject)" in one.message) == (level == "error" and bool(one.message.count("spec.lifecycle")))
 
 
+@pytest.mark.parametrize(
+    ("platform", "model", "found"),
+    [
+        ("ClaudeAPI", "claude-sonnet-4-5-20250929", [("model-deprecated", "warning")]),
+        ("AWS", "claude-sonnet-4-5-20250929", [("model-deprecated", "warning")]),
+        ("Bedrock", "claude-sonnet-4-5-20250929", [("model-undated", "note")]),
+        ("Bedrock", "anthropic.claude-opus-5-5", [("model-undated", "note")]),
+        ("ClaudeAPI", "anthropic.claude-opus-5-5", [("model-unknown", "warning")]),
+    ],
+)
+def test_dates_are_those_of_the_platform(platform: str, model: str, found: list[tuple[str, str]]) -> None:
+    upstream = {"apiKeySecretRef": {"name": "a", "key": "k"}, "platform": platform}
+    report = linted(deployment({"upstream": upstream}, model=model))
+    assert [(one.check, one.level.value) for one in report.findings] == found
+
+
 def test_models_of_the_cluster_in_the_files_hold_before_the_catalogue() -> None:
     model = {
         "apiVersion": "claudeops.dev/v1alpha1",

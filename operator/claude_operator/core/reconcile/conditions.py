@@ -164,7 +164,7 @@ def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         return ConditionState("True", Reason.CRD_OUTDATED, both)
     if removed is not None:
         return ConditionState("True", Reason.FIELD_REMOVED, f"the spec is valid, but {removed}")
-    doubtful = explain_doubts(draft.obs) if draft.problem is None else None
+    doubtful = explain_doubts(draft.obs, draft.status) if draft.problem is None else None
     if doubtful is not None:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:

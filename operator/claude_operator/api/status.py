@@ -173,6 +173,10 @@ class DeploymentStatus(StatusModel):
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
     models: list[ModelInUse] = Field(default=[], description="All models in use, the main one first.")
+    kept_models: list[str] = Field(
+        default=[],
+        description="Models of the revisions that are kept: a spec may go back to one of them, whatever its state.",
+    )
     retirements: list[RetirementTold] = Field(default=[], description="What Events have said of models' retirement.")
     migration: MigrationStatus | None = Field(default=None, description=MigrationStatus.__doc__)
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")

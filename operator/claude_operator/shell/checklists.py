@@ -90,17 +90,21 @@ class Checklists:
         self.wake({name for name in names if before[1].get(name) != after[1].get(name)})
 
     async def _list(self, resource: Resource, where: Sequence[str | None]) -> list[Object] | None:
-        """All of a kind; none where this operator may not read them. None where nobody knows."""
-        try:
-            found = [one for namespace in where for one in await self._kube.list(resource, namespace)]
-        except KubeError as error:
-            fault = f"{resource.plural} cannot be read: {error}".partition("\n")[0]
-            if self._faults.get(resource.plural) != fault:
-                _log.warning("the checklist is incomplete", extra=fields(error=fault))
-            self._faults[resource.plural] = fault
-            return [] if error.status in (403, 404) else None
-        self._faults[resource.plural] = ""
-        return found
+        """All of a kind, without those that this operator may not read. None where nobody knows."""
+        found: list[Object] = []
+        faults: list[str] = []
+        known = True
+        for namespace in where:
+            try:
+                found += await self._kube.list(resource, namespace)
+            except KubeError as error:
+                faults.append(f"{resource.plural} cannot be read: {error}".partition("\n")[0])
+                known = known and error.status in (403, 404)
+        fault = "; ".join(dict.fromkeys(faults))
+        if fault and self._faults.get(resource.plural) != fault:
+            _log.warning("the checklist is incomplete", extra=fields(error=fault))
+        self._faults[resource.plural] = fault
+        return found if known else None
 
 
 def _by_namespace(stored: Sequence[Object]) -> dict[str, tuple[Signature, ...]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from claude_operator.api.checklist import ChecklistSpec, SignatureSpec
+from claude_operator.api.checklist import ChecklistSpec, Mode, SignatureSpec
 from claude_operator.core.checklist.case import Rules, Signature
 
 __all__ = ["read_rules", "read_signature", "rules_of"]
@@ -43,7 +43,10 @@ def read_signature(stored: Object) -> Signature | None:
 
 
 def read_rules(stored: Iterable[Object]) -> tuple[dict[str, ChecklistSpec], str]:
-    """ClaudeChecklists by name, and which of them this version cannot read; empty where it can read all."""
+    """ClaudeChecklists by name, and which of them this version cannot read; empty where it can read all.
+
+    Of those the mode holds, everywhere; one that is not known is taken for Enforce, so that nothing is let through.
+    """
     found: dict[str, ChecklistSpec] = {}
     unread: list[str] = []
     for one in stored:
@@ -52,7 +55,15 @@ def read_rules(stored: Iterable[Object]) -> tuple[dict[str, ChecklistSpec], str]
             found[name] = ChecklistSpec.model_validate(one.get("spec") or {})
         except ValidationError:
             unread.append(name)
+            found[name] = ChecklistSpec(mode=_mode(one.get("spec")))
     return found, f"ClaudeChecklist {', '.join(unread)} cannot be read by this operator" if unread else ""
+
+
+def _mode(spec: Any) -> Mode | None:
+    given = spec.get("mode") if isinstance(spec, Mapping) else None
+    if given is None:
+        return None
+    return next((one for one in get_args(Mode) if one == given), "Enforce")
 
 
 def rules_of(found: Mapping[str, ChecklistSpec], namespace: str) -> tuple[Rules, ...]:

@@ -11,6 +11,7 @@ from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.budgets import BudgetStatus
 from claude_operator.api.cache_status import CacheStatus
+from claude_operator.api.checklist import ChecklistStatus
 from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
@@ -187,6 +188,7 @@ class DeploymentStatus(StatusModel):
     cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
     spending: Spending | None = Field(default=None, description=Spending.__doc__)
     cache: CacheStatus | None = Field(default=None, description=CacheStatus.__doc__)
+    checklist: ChecklistStatus | None = Field(default=None, description=ChecklistStatus.__doc__)
     drill: DrillStatus | None = Field(default=None, description=DrillStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")

@@ -11,6 +11,7 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.caching import report_cache
+from claude_operator.core.reconcile.checklist import report_checklist
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.reconcile.countdown import retirements
@@ -51,6 +52,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         if config and (status.gateway is not None or not taken)
         else status.gateway,
         "cache": report_cache(obs, status).cache,
+        "checklist": report_checklist(draft),
     }
     changed = status.model_copy(update=fields)
     told = conditions(replace(draft, status=changed), config, models)

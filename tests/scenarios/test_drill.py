@@ -13,8 +13,11 @@ from tests.scenarios.world import QUICK, UNPROVEN, Rates, World
 
 from claude_operator.api.drill import MOST_REQUESTS, DrillStatus
 
-REPORTING = {"drill", "handled", "gateway", "conditions", "readings", "seenAt"}
-"""Fields of status that a drill may change: those that say that there was one, and which config is live."""
+REPORTING = {"checklist", "drill", "handled", "gateway", "conditions", "readings", "seenAt"}
+"""Fields of status that a drill may change: those that say that there was one, and which config is live.
+
+The checklist has an item that asks how long ago the last drill was.
+"""
 
 
 @cache
